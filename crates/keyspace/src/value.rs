@@ -1,8 +1,15 @@
 //! The values of keys, one file a noun.
 
+pub mod blob;
 pub mod elem;
+pub mod intset;
+pub mod listpack;
+mod raw;
 
+pub use blob::Blob;
 pub use elem::Elem;
+pub use intset::IntSet;
+pub use listpack::ListPack;
 
 /// A form of a value that fits one machine word, so that an entry can store it beside a few bits that name the form.
 ///
