@@ -1,0 +1,372 @@
+//! The replication log in memory: the last bytes of the stream, each with its offset.
+//!
+//! ```text
+//!        blocks (sealed, shared)                 tail (grows)
+//!  base ├─────────┼─────────┼─────────┤├──────┄┄┄┄┤
+//!            ▲ first                            ▲ end = master_repl_offset
+//! ```
+//!
+//! Blocks have one size, so the block of an offset is found by division. An append copies bytes into the tail and
+//! looks at nobody: replicas are cursors that the driver reads from with [`ReplLog::read`]. The window is
+//! `repl-backlog-size` bytes; it is larger only while an attached replica still needs older bytes, which the driver
+//! says with [`ReplLog::hold`]. Cutting off a replica that holds too much is the driver's decision. Sealed blocks
+//! are immutable and behind `Arc`, so a writer of segment files can take them without a copy.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Bytes of the stream, addressed by offset.
+#[derive(Debug)]
+pub struct ReplLog {
+    size: u64,
+    end: u64,
+    held: Option<Held>,
+    hold: Option<u64>,
+    /// A block that left the window and that nobody shares, kept for the next tail.
+    spare: Option<Vec<u8>>,
+}
+
+/// What an active log holds.
+#[derive(Debug)]
+struct Held {
+    /// The first offset that counts; some bytes before it may still lie in the first block.
+    first: u64,
+    /// The offset at which the first block starts.
+    base: u64,
+    sealed: VecDeque<Arc<Vec<u8>>>,
+    tail: Vec<u8>,
+}
+
+/// The offsets that can be served: a cursor may stand at any from `first` to `end`, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    pub first: u64,
+    pub end: u64,
+}
+
+/// Why nothing can be read at an offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadError {
+    /// The bytes have left the window, which now starts at `first` (there is none if the log is not active).
+    Trimmed { first: Option<u64> },
+    /// The log ends before.
+    Ahead { end: u64 },
+}
+
+impl ReplLog {
+    pub const BLOCK_BYTES: usize = 64 * 1024;
+    /// The smallest window, whatever `repl-backlog-size` says.
+    pub const SIZE_MIN: u64 = 16 * 1024;
+    /// An append frees no more blocks than this, so that a replica's end never costs one command much.
+    const TRIM_BLOCKS_MAX: usize = 64;
+
+    /// A log that is not active and stands at offset 0.
+    pub fn new(size: u64) -> ReplLog {
+        ReplLog { size: size.max(Self::SIZE_MIN), end: 0, held: None, hold: None, spare: None }
+    }
+
+    /// Starts to keep bytes, from the present offset on. An active log stays as it is.
+    pub fn create(&mut self) {
+        if self.held.is_none() {
+            self.held = Some(Held::starting_at(self.end));
+        }
+    }
+
+    /// Forgets all bytes and stops counting. The offset stays.
+    pub fn free(&mut self) {
+        self.held = None;
+        self.hold = None;
+        self.spare = None;
+    }
+
+    /// Starts anew at `offset`, active and empty: a full sync or a saved position says where the stream is.
+    pub fn reset_to(&mut self, offset: u64) {
+        self.free();
+        self.end = offset;
+        self.create();
+    }
+
+    /// Adds bytes of the stream and returns the new end. While the log is not active nothing is kept or counted.
+    pub fn append(&mut self, mut bytes: &[u8]) -> u64 {
+        let Some(held) = &mut self.held else { return self.end };
+        self.end += bytes.len() as u64;
+        while !bytes.is_empty() {
+            if held.tail.capacity() == 0 {
+                held.tail = self.spare.take().unwrap_or_else(|| Vec::with_capacity(Self::BLOCK_BYTES));
+            }
+            let taken = bytes.len().min(Self::BLOCK_BYTES - held.tail.len());
+            held.tail.extend_from_slice(&bytes[..taken]);
+            bytes = &bytes[taken..];
+            if held.tail.len() == Self::BLOCK_BYTES {
+                held.sealed.push_back(Arc::new(std::mem::take(&mut held.tail)));
+            }
+        }
+        self.trim();
+        self.end
+    }
+
+    /// The lowest offset that an attached replica still needs; `None` when there is none. To be told again whenever a
+    /// replica is attached or gone, and now and then as they read on.
+    pub fn hold(&mut self, lowest: Option<u64>) {
+        self.hold = lowest;
+        self.trim();
+    }
+
+    /// `repl-backlog-size` was set.
+    pub fn resize(&mut self, size: u64) {
+        self.size = size.max(Self::SIZE_MIN);
+        self.trim();
+    }
+
+    fn trim(&mut self) {
+        let Some(held) = &mut self.held else { return };
+        let wanted = self.end.saturating_sub(self.size).min(self.hold.unwrap_or(u64::MAX));
+        held.first = held.first.max(wanted);
+        for _ in 0..Self::TRIM_BLOCKS_MAX {
+            let next_base = held.base + Self::BLOCK_BYTES as u64;
+            if held.first < next_base {
+                break;
+            }
+            let Some(block) = held.sealed.pop_front() else { break };
+            held.base = next_base;
+            if let Ok(mut bytes) = Arc::try_unwrap(block) {
+                bytes.clear();
+                self.spare = Some(bytes);
+            }
+        }
+    }
+
+    /// `repl_backlog_active`.
+    pub fn is_active(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// The offset after the last byte: `master_repl_offset`.
+    pub fn end_offset(&self) -> u64 {
+        self.end
+    }
+
+    /// The lowest offset that a cursor can stand at.
+    pub fn first_offset(&self) -> Option<u64> {
+        self.held.as_ref().map(|held| held.first)
+    }
+
+    /// What can be served; `None` when the log is not active.
+    pub fn window(&self) -> Option<Window> {
+        self.first_offset().map(|first| Window { first, end: self.end })
+    }
+
+    /// INFO's `repl_backlog_first_byte_offset`: the *number* of the first byte held, 0 when not active.
+    pub fn first_byte_offset(&self) -> u64 {
+        self.first_offset().map_or(0, |first| first + 1)
+    }
+
+    /// INFO's `repl_backlog_histlen`.
+    pub fn histlen(&self) -> u64 {
+        self.first_offset().map_or(0, |first| self.end - first)
+    }
+
+    /// INFO's `repl_backlog_size`: what was set, or the minimum.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// What the log costs in memory: whole blocks.
+    pub fn memory_bytes(&self) -> usize {
+        let spare = self.spare.as_ref().map_or(0, Vec::capacity);
+        self.held.as_ref().map_or(0, |held| {
+            held.sealed.len() * (Self::BLOCK_BYTES + size_of::<Arc<Vec<u8>>>() + size_of::<Vec<u8>>())
+                + held.tail.capacity()
+        }) + spare
+    }
+
+    /// The bytes from `from` on, at most `bytes_max` of them, as slices fit for `writev` (use `take` to limit their
+    /// number). Empty at the end of the log.
+    pub fn read(&self, from: u64, bytes_max: usize) -> Result<Slices<'_>, ReadError> {
+        if from > self.end {
+            return Err(ReadError::Ahead { end: self.end });
+        }
+        match &self.held {
+            Some(held) if from >= held.first => Ok(Slices { held, at: from, left: bytes_max }),
+            held => Err(ReadError::Trimmed { first: held.as_ref().map(|held| held.first) }),
+        }
+    }
+
+    /// The sealed block that covers `offset`, with the offset of its first byte: what a writer of files takes. `None`
+    /// when the offset is in the tail or out of the window.
+    pub fn sealed_block(&self, offset: u64) -> Option<(u64, Arc<Vec<u8>>)> {
+        let held = self.held.as_ref()?;
+        let index = held.block_of(offset.checked_sub(held.base)?);
+        let block = held.sealed.get(index)?;
+        Some((held.base + (index * Self::BLOCK_BYTES) as u64, Arc::clone(block)))
+    }
+}
+
+impl Held {
+    fn starting_at(offset: u64) -> Held {
+        Held { first: offset, base: offset, sealed: VecDeque::new(), tail: Vec::new() }
+    }
+
+    fn block_of(&self, distance: u64) -> usize {
+        (distance / ReplLog::BLOCK_BYTES as u64) as usize
+    }
+
+    /// The rest of the block that covers `offset`; empty at the end of the log.
+    fn rest_of_block(&self, offset: u64) -> &[u8] {
+        let distance = offset - self.base;
+        let start = (distance % ReplLog::BLOCK_BYTES as u64) as usize;
+        match self.sealed.get(self.block_of(distance)) {
+            Some(block) => &block[start..],
+            None => &self.tail[start..],
+        }
+    }
+}
+
+/// The slices of a read, in order.
+#[derive(Debug, Clone)]
+pub struct Slices<'a> {
+    held: &'a Held,
+    at: u64,
+    left: usize,
+}
+
+impl<'a> Iterator for Slices<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.held.rest_of_block(self.at);
+        let slice = &rest[..rest.len().min(self.left)];
+        self.at += slice.len() as u64;
+        self.left -= slice.len();
+        (!slice.is_empty()).then_some(slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const BLOCK: u64 = ReplLog::BLOCK_BYTES as u64;
+
+    /// The stream's byte at an offset, so that a read can be checked without keeping what was written.
+    fn byte_at(offset: u64) -> u8 {
+        (offset ^ (offset >> 8) ^ (offset >> 16)) as u8
+    }
+
+    fn bytes(from: u64, len: u64) -> Vec<u8> {
+        (from..from + len).map(byte_at).collect()
+    }
+
+    fn grow(log: &mut ReplLog, len: u64) {
+        let from = log.end_offset();
+        log.append(&bytes(from, len));
+    }
+
+    fn check_all(log: &ReplLog) {
+        let first = log.first_offset().unwrap();
+        let read: Vec<u8> = log.read(first, usize::MAX).unwrap().flatten().copied().collect();
+        assert_eq!(read.len() as u64, log.histlen());
+        assert!(read == bytes(first, log.histlen()), "the log's bytes at {first} are not what was written");
+    }
+
+    #[test]
+    fn a_log_that_is_not_active_stands_still() {
+        let mut log = ReplLog::new(1);
+        assert_eq!(log.append(b"lost"), 0);
+        assert_eq!((log.first_byte_offset(), log.histlen(), log.size()), (0, 0, ReplLog::SIZE_MIN));
+        log.create();
+        assert_eq!(log.append(b"kept"), 4);
+        assert_eq!((log.first_byte_offset(), log.histlen()), (1, 4));
+        log.free();
+        assert_eq!((log.end_offset(), log.is_active(), log.memory_bytes()), (4, false, 0));
+        assert_eq!(log.read(4, 9).err(), Some(ReadError::Trimmed { first: None }));
+    }
+
+    #[test]
+    fn the_window_is_exact_and_memory_goes_by_blocks() {
+        let mut log = ReplLog::new(BLOCK + 10);
+        log.reset_to(1_000_000);
+        grow(&mut log, BLOCK + 10);
+        assert_eq!(log.first_offset(), Some(1_000_000));
+        grow(&mut log, 1);
+        assert_eq!((log.first_offset(), log.histlen()), (Some(1_000_001), BLOCK + 10));
+        grow(&mut log, 5 * BLOCK);
+        assert_eq!(log.histlen(), BLOCK + 10);
+        assert!(log.memory_bytes() <= 4 * BLOCK as usize, "{}", log.memory_bytes());
+        check_all(&log);
+        assert_eq!(log.read(1_000_000, 1).err(), Some(ReadError::Trimmed { first: log.first_offset() }));
+        assert_eq!(log.read(log.end_offset() + 1, 1).err(), Some(ReadError::Ahead { end: log.end_offset() }));
+        assert_eq!(log.read(log.end_offset(), 1).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_slow_replica_keeps_its_bytes() {
+        let mut log = ReplLog::new(0);
+        log.create();
+        grow(&mut log, 100);
+        log.hold(Some(60));
+        grow(&mut log, 300 * BLOCK);
+        assert_eq!(log.first_offset(), Some(60));
+        check_all(&log);
+        log.hold(None);
+        assert_eq!(log.histlen(), ReplLog::SIZE_MIN);
+        let before = log.memory_bytes();
+        for _ in 0..10 {
+            grow(&mut log, 1);
+        }
+        assert!(
+            log.memory_bytes() < 4 * BLOCK as usize && before > log.memory_bytes(),
+            "blocks are freed step by step"
+        );
+        check_all(&log);
+    }
+
+    #[test]
+    fn growing_the_window_brings_nothing_back() {
+        let mut log = ReplLog::new(0);
+        log.create();
+        grow(&mut log, 3 * BLOCK);
+        let first = log.first_offset();
+        log.resize(10 * BLOCK);
+        grow(&mut log, 5);
+        assert_eq!(log.first_offset(), first);
+        log.resize(0);
+        assert_eq!(log.histlen(), ReplLog::SIZE_MIN);
+        check_all(&log);
+    }
+
+    #[test]
+    fn a_shared_block_is_not_reused() {
+        let mut log = ReplLog::new(0);
+        log.create();
+        grow(&mut log, BLOCK);
+        let (start, block) = log.sealed_block(5).unwrap();
+        assert_eq!(start, 0);
+        assert!(log.sealed_block(BLOCK).is_none());
+        grow(&mut log, 4 * BLOCK);
+        assert!(*block == bytes(0, BLOCK));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn any_read_gives_what_was_written(
+            size in 0..3 * BLOCK,
+            steps in proptest::collection::vec((0..2 * BLOCK, proptest::option::of(0..BLOCK)), 1..12),
+            max in 1..200_000usize,
+        ) {
+            let mut log = ReplLog::new(size);
+            log.reset_to(77);
+            for (len, lag) in steps {
+                grow(&mut log, len);
+                log.hold(lag.map(|lag| log.end_offset().saturating_sub(lag).max(log.first_offset().unwrap())));
+                check_all(&log);
+                let from = log.first_offset().unwrap() + log.histlen() / 2;
+                let read: Vec<u8> = log.read(from, max).unwrap().flatten().copied().collect();
+                prop_assert_eq!(read.len() as u64, (max as u64).min(log.end_offset() - from));
+                prop_assert!(read == bytes(from, read.len() as u64));
+            }
+        }
+    }
+}

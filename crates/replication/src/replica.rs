@@ -1,0 +1,819 @@
+//! The replica's end of a link: from an address to a stream that flows, and back to it after any failure.
+//!
+//! The driver tells what happened and does what the actions say, in their order. The link knows the protocol and the
+//! time-outs; it does not open sockets, decode snapshots, execute commands, or own the node's history and log.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
+use crate::messages::{LineBuffer, PsyncReply, ack_command, asked_words, command, psync_command};
+use crate::position::{Position, ReplId};
+use crate::report::Report;
+use crate::transfer::{Item, PayloadReader};
+use crate::{Millis, whole_seconds};
+
+/// The link of a replica to its master.
+#[derive(Debug)]
+pub struct ReplicaLink {
+    config: LinkConfig,
+    state: State,
+    /// Where a partial resync would go on, while no stream flows.
+    cached: Option<Position>,
+    has_whole_data: bool,
+    /// The run id of the master, if it told one.
+    peer: Option<ReplId>,
+    below: Vec<ReplId>,
+    fsynced: Option<u64>,
+    failover: bool,
+    attempted_at: Option<Millis>,
+    last_io: Millis,
+    down_since: Option<Millis>,
+}
+
+/// What the configuration says; it may change at any time.
+#[derive(Debug, Clone)]
+pub struct LinkConfig {
+    pub host: String,
+    pub port: u16,
+    /// `repl-timeout`.
+    pub timeout: Millis,
+    /// `masteruser` and `masterauth`.
+    pub user: Option<Vec<u8>>,
+    pub password: Option<Vec<u8>>,
+    /// The port and address to be shown by the master.
+    pub listening_port: u16,
+    pub announce_ip: Option<String>,
+    pub run_id: ReplId,
+    /// Named to the master with `REPLCONF version`, if at all.
+    pub version: Option<String>,
+    pub load: LoadMode,
+    /// So much of the stream is kept while a snapshot loads; then the driver shall stop to read.
+    pub early_bytes_max: usize,
+}
+
+/// When a snapshot that arrives takes the place of the data (`repl-diskless-load`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadMode {
+    /// `disabled`: it is stored, and loaded when it is whole.
+    AfterTransfer,
+    /// `on-empty-db`: it is loaded while it comes.
+    InPlace,
+    /// `swapdb`: it is loaded beside the data, which it replaces when it is whole.
+    Beside,
+}
+
+/// ```text
+///   ┌────────── any failure, any cut ───────────┬───────────┬─────────────┐
+///   ▼                                           │           │             │
+/// Waiting ─→ Connecting ─→ Greeting ─full──→ Receiving ─→ Loading ─→ Streaming
+///                              └────────── continue ──────────────────────▲
+/// ```
+#[derive(Debug)]
+enum State {
+    Waiting {
+        retry_at: Millis,
+    },
+    Connecting {
+        deadline: Millis,
+    },
+    Greeting {
+        deadline: Millis,
+        lines: LineBuffer,
+        /// The replies that are still to come, in order.
+        expected: VecDeque<Expected>,
+    },
+    Receiving {
+        deadline: Millis,
+        /// Where the data will stand; unknown after an old SYNC.
+        target: Option<Position>,
+        payload: PayloadReader,
+        load: LoadMode,
+        len: Option<u64>,
+        read: u64,
+        newline_at: Millis,
+    },
+    Loading {
+        target: Option<Position>,
+        load: LoadMode,
+        /// The stream that came meanwhile; `None` when the connection is gone.
+        early: Option<Vec<u8>>,
+        len: u64,
+        newline_at: Millis,
+    },
+    Streaming {
+        /// How far the stream is applied; unknown after an old SYNC.
+        position: Option<Position>,
+        ack_at: Millis,
+        deadline: Millis,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    Pong,
+    Auth,
+    Replconf(&'static str),
+    RunId,
+    Psync,
+}
+
+/// What the driver has to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action<'a> {
+    /// Open a connection to the configured address; then call `connected` or `disconnected`.
+    Connect,
+    Send(Vec<u8>),
+    /// The stream goes on here. Tell the history (`continue_with`; if the id changed, drop the own replicas) and create
+    /// the log if it is not active.
+    Continue(Position),
+    /// A snapshot comes, of this length if it is known. Prepare to store it, or to load it as it comes.
+    PayloadBegin {
+        len: Option<u64>,
+    },
+    Store(Cow<'a, [u8]>),
+    PayloadEnd,
+    /// The data is about to be replaced: drop the own replicas, free the log, and take a new random id, so that
+    /// nobody can go on from what vanishes; then flush. (With `LoadMode::Beside` the loaded data is put in place now.)
+    ReplaceData,
+    /// Load what was stored; then call `loaded`.
+    Load,
+    /// The loaded data stands here: `History::adopt` and `ReplLog::reset_to`. After an old SYNC there is no position.
+    Adopt(Option<Position>),
+    /// Bytes of the stream: parse, execute, count in `Applied`, append what became applied to the log, and tell the
+    /// link with `applied`.
+    Apply(Cow<'a, [u8]>),
+    /// Close the connection, and throw away what was received and not applied.
+    Disconnect,
+    /// The target of a FAILOVER took over, or did not.
+    FailoverAnswered(bool),
+    Log(Report),
+}
+
+/// How far a full sync has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SyncProgress {
+    /// Unknown while a master sends a snapshot as it makes it.
+    pub total_bytes: Option<u64>,
+    pub read_bytes: u64,
+    pub last_io_seconds: u64,
+}
+
+type Actions<'a, 'b> = &'a mut Vec<Action<'b>>;
+
+const ACK_PERIOD: Millis = 1000;
+const RETRY_PERIOD: Millis = 1000;
+/// Two attempts to connect are this far apart at least, even after a failure that is retried at once.
+const ATTEMPT_SPACING: Millis = 200;
+
+impl ReplicaLink {
+    /// A link that connects with the first `tick`. `cached` is the node's own id and applied offset, if it has any
+    /// history (rule 10); `has_whole_data` says that its data is not half a snapshot.
+    pub fn new(config: LinkConfig, cached: Option<Position>, has_whole_data: bool, now: Millis) -> ReplicaLink {
+        ReplicaLink {
+            config,
+            state: State::Waiting { retry_at: now },
+            cached,
+            has_whole_data,
+            peer: None,
+            below: Vec::new(),
+            fsynced: None,
+            failover: false,
+            attempted_at: None,
+            last_io: now,
+            down_since: None,
+        }
+    }
+
+    /// Time passed. To be called about every 100 ms, also while a snapshot loads.
+    pub fn tick(&mut self, now: Millis, out: Actions<'_, '_>) {
+        match &mut self.state {
+            State::Waiting { retry_at } if now >= *retry_at => {
+                log(out, Report::notice(format!("Connecting to MASTER {}", self.address())));
+                self.connect(now, out);
+            }
+            State::Connecting { deadline } | State::Greeting { deadline, .. } if now > *deadline => {
+                log(out, Report::warning("Timeout connecting to the MASTER..."));
+                self.abort(now, out);
+            }
+            State::Receiving { deadline, .. } if now > *deadline => {
+                log(
+                    out,
+                    Report::warning(
+                        "Timeout receiving bulk data from MASTER... If the problem persists try to set the \
+                         'repl-timeout' parameter in redis.conf to a larger value.",
+                    ),
+                );
+                self.abort(now, out);
+            }
+            State::Streaming { deadline, .. } if now > *deadline => {
+                log(out, Report::warning("MASTER timeout: no data nor PING received..."));
+                self.lose_stream(now, true, out);
+            }
+            State::Streaming { position: Some(position), ack_at, .. } if now >= *ack_at => {
+                *ack_at = now + ACK_PERIOD;
+                out.push(Action::Send(ack_command(position.offset, self.fsynced)));
+            }
+            State::Loading { early: Some(_), newline_at, .. }
+            | State::Receiving { load: LoadMode::InPlace | LoadMode::Beside, len: _, newline_at, .. }
+                if now >= *newline_at =>
+            {
+                *newline_at = now + ACK_PERIOD;
+                out.push(Action::Send(b"\n".to_vec()));
+            }
+            _ => {}
+        }
+    }
+
+    /// The connection that was asked for is open.
+    pub fn connected(&mut self, now: Millis, out: Actions<'_, '_>) {
+        if let State::Connecting { .. } = self.state {
+            log(out, Report::notice("Non blocking connect for SYNC fired the event."));
+            out.push(Action::Send(command(&["PING"])));
+            self.last_io = now;
+            self.state = State::Greeting {
+                deadline: now + self.config.timeout,
+                lines: LineBuffer::default(),
+                expected: [Expected::Pong].into(),
+            };
+        }
+    }
+
+    /// The connection could not be opened, or it ended; `reason` is what the system says.
+    pub fn disconnected(&mut self, now: Millis, reason: &str, out: Actions<'_, '_>) {
+        match &mut self.state {
+            State::Connecting { .. } => {
+                log(out, Report::warning(format!("Error condition on socket for SYNC: {reason}")));
+                self.state = State::Waiting { retry_at: now + RETRY_PERIOD };
+            }
+            State::Greeting { .. } => {
+                log(out, Report::warning(format!("Failed to read response from the server: {reason}")));
+                log(out, Report::warning("Master did not respond to command during SYNC handshake"));
+                self.state = State::Waiting { retry_at: now + RETRY_PERIOD };
+            }
+            State::Receiving { .. } => {
+                log(out, Report::warning(format!("I/O error trying to sync with MASTER: {reason}")));
+                self.abort(now, out);
+            }
+            // The snapshot is whole: when it is loaded, a partial resync brings the rest.
+            State::Loading { early, .. } => *early = None,
+            State::Streaming { .. } => self.lose_stream(now, true, out),
+            State::Waiting { .. } => {}
+        }
+    }
+
+    /// Bytes came.
+    pub fn received<'b>(&mut self, now: Millis, bytes: &'b [u8], out: Actions<'_, 'b>) {
+        self.last_io = now;
+        let alive_until = now + self.config.timeout;
+        let mut input = bytes;
+        loop {
+            match &mut self.state {
+                State::Greeting { deadline, lines, .. } => {
+                    *deadline = alive_until;
+                    match lines.next(&mut input) {
+                        Ok(Some(line)) if line.is_empty() => {} // only keeps the link alive
+                        Ok(Some(line)) => self.reply(now, &line, out),
+                        Ok(None) => return,
+                        Err(_) => return self.refuse(now, "The master sent a line without an end".to_string(), out),
+                    }
+                }
+                State::Receiving { deadline, payload, .. } => {
+                    *deadline = alive_until;
+                    match payload.next(&mut input) {
+                        Ok(Some(item)) => self.payload_item(now, item, out),
+                        Ok(None) => return,
+                        Err(error) => {
+                            log(out, Report::warning(error.to_string()));
+                            return self.abort(now, out);
+                        }
+                    }
+                }
+                State::Loading { early, .. } => {
+                    if let Some(early) = early {
+                        early.extend_from_slice(input);
+                    }
+                    return;
+                }
+                State::Streaming { deadline, .. } => {
+                    *deadline = alive_until;
+                    if !input.is_empty() {
+                        out.push(Action::Apply(input.into()));
+                    }
+                    return;
+                }
+                // What a connection sent that is closed already.
+                State::Waiting { .. } | State::Connecting { .. } => return,
+            }
+        }
+    }
+
+    /// The snapshot is loaded, after `PayloadEnd`; or it can't be, at any time after `PayloadBegin`. After a failure the
+    /// driver empties what is half loaded.
+    pub fn loaded(&mut self, now: Millis, result: Result<(), &str>, out: Actions<'_, '_>) {
+        let failure = match (&self.state, result) {
+            (State::Loading { .. }, Ok(())) => return self.start_stream(now, out),
+            (State::Loading { load, .. } | State::Receiving { load, .. }, Err(error)) => (*load, error),
+            (State::Receiving { load, .. }, Ok(())) => (*load, "it ended before its end was received"),
+            _ => return,
+        };
+        let (from, error) = match failure {
+            (LoadMode::AfterTransfer, error) => ("disk", error),
+            (_, error) => ("socket", error),
+        };
+        let text = format!("Failed trying to load the MASTER synchronization DB from {from}: {error}");
+        log(out, Report::warning(text));
+        if failure.0 == LoadMode::Beside {
+            log(out, Report::notice("MASTER <-> REPLICA sync: Discarding temporary DB in background"));
+        }
+        self.abort(now, out);
+    }
+
+    /// The stream is applied up to `offset`.
+    pub fn applied(&mut self, offset: u64) {
+        if let State::Streaming { position: Some(position), .. } = &mut self.state {
+            position.offset = offset;
+        }
+    }
+
+    /// The stream is durable up to `offset`: acknowledged as FACK to masters that know it.
+    pub fn set_fsynced(&mut self, offset: Option<u64>) {
+        self.fsynced = offset;
+    }
+
+    /// `REPLCONF GETACK` stood in the stream. To be called before its own bytes are counted as applied (rule 32).
+    pub fn getack(&mut self, now: Millis, out: Actions<'_, '_>) {
+        if let State::Streaming { position: Some(position), ack_at, .. } = &mut self.state {
+            *ack_at = now + ACK_PERIOD;
+            out.push(Action::Send(ack_command(position.offset, self.fsynced)));
+        }
+    }
+
+    /// What came in the stream is no command: where we are can't be trusted any more, so it is not cached (rule 12).
+    pub fn protocol_error(&mut self, now: Millis, text: &str, out: Actions<'_, '_>) {
+        if let State::Streaming { .. } = self.state {
+            log(out, Report::warning(format!("Protocol error from MASTER: {text}")));
+            self.lose_stream(now, false, out);
+        }
+    }
+
+    /// The link shall be cut and made again (`CLIENT KILL TYPE master`).
+    pub fn reconnect(&mut self, now: Millis, out: Actions<'_, '_>) {
+        match self.state {
+            State::Streaming { .. } => self.lose_stream(now, true, out),
+            State::Loading { .. } | State::Waiting { .. } => {}
+            _ => self.abort(now, out),
+        }
+    }
+
+    /// `REPLICAOF` names another master. What was applied so far is where the new link will go on.
+    pub fn retarget(&mut self, now: Millis, host: &str, port: u16, out: Actions<'_, '_>) {
+        self.leave(now, out);
+        self.config.host = host.to_string();
+        self.config.port = port;
+        self.state = State::Waiting { retry_at: now };
+        self.tick(now, out);
+    }
+
+    /// The node becomes a master. A connection is closed; a snapshot that is on its way is of no use any more.
+    pub fn stop(mut self, now: Millis, out: Actions<'_, '_>) {
+        self.leave(now, out);
+        self.discard_cached(out);
+    }
+
+    /// The next PSYNC hands the master's role over to the node that it is sent to (rule 38).
+    pub fn request_failover(&mut self) {
+        self.failover = true;
+    }
+
+    /// The run ids of the nodes below this one, for the detection of loops (rule 28). Told on to a master that
+    /// understands; if the master itself is among them, the link is cut.
+    pub fn set_below(&mut self, now: Millis, below: Vec<ReplId>, out: Actions<'_, '_>) {
+        if self.below == below {
+            return;
+        }
+        self.below = below;
+        if self.loops() {
+            self.refuse_loop(now, out);
+        } else if let State::Streaming { .. } = self.state {
+            self.tell_below(out);
+        }
+    }
+
+    pub fn config(&self) -> &LinkConfig {
+        &self.config
+    }
+
+    /// For `CONFIG SET`; address and port are changed with `retarget`.
+    pub fn config_mut(&mut self) -> &mut LinkConfig {
+        &mut self.config
+    }
+
+    /// ROLE's word for the state.
+    pub fn role_state(&self) -> &'static str {
+        match self.state {
+            State::Waiting { .. } => "connect",
+            State::Connecting { .. } => "connecting",
+            State::Greeting { .. } => "handshake",
+            State::Receiving { .. } | State::Loading { .. } => "sync",
+            State::Streaming { .. } => "connected",
+        }
+    }
+
+    /// `master_link_status:up`.
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, State::Streaming { .. })
+    }
+
+    /// `master_sync_in_progress`.
+    pub fn is_syncing(&self) -> bool {
+        self.sync_progress(self.last_io).is_some()
+    }
+
+    /// A snapshot is whole and loads.
+    pub fn is_loading(&self) -> bool {
+        matches!(self.state, State::Loading { .. })
+    }
+
+    /// The data is that of a history, not half a snapshot: others may be served from it.
+    pub fn has_whole_data(&self) -> bool {
+        self.has_whole_data
+    }
+
+    /// Whether there is room for more bytes; `false` only while a snapshot loads and much of the stream has come.
+    pub fn wants_read(&self) -> bool {
+        match &self.state {
+            State::Loading { early: Some(early), .. } => early.len() < self.config.early_bytes_max,
+            _ => true,
+        }
+    }
+
+    /// How far the data is, in the master's history: applied by the stream, or to go on from.
+    pub fn position(&self) -> Option<Position> {
+        match &self.state {
+            State::Streaming { position, .. } => *position,
+            _ => self.cached,
+        }
+    }
+
+    /// The master's run id, if it is one that tells it.
+    pub fn master_run_id(&self) -> Option<ReplId> {
+        self.peer
+    }
+
+    /// `master_last_io_seconds_ago`; `None` (shown as -1) while the link is down.
+    pub fn last_io_seconds(&self, now: Millis) -> Option<u64> {
+        self.is_up().then(|| whole_seconds(self.last_io, now))
+    }
+
+    /// `master_link_down_since_seconds`; `None` (shown as -1) if it was never up.
+    pub fn down_since_seconds(&self, now: Millis) -> Option<u64> {
+        self.down_since.map(|since| whole_seconds(since, now))
+    }
+
+    /// The `master_sync_…` fields, while a full sync goes on.
+    pub fn sync_progress(&self, now: Millis) -> Option<SyncProgress> {
+        let last_io_seconds = whole_seconds(self.last_io, now);
+        match &self.state {
+            State::Receiving { len, read, .. } => {
+                Some(SyncProgress { total_bytes: *len, read_bytes: *read, last_io_seconds })
+            }
+            State::Loading { len, .. } => {
+                Some(SyncProgress { total_bytes: Some(*len), read_bytes: *len, last_io_seconds })
+            }
+            _ => None,
+        }
+    }
+
+    fn address(&self) -> String {
+        format!("{}:{}", self.config.host, self.config.port)
+    }
+
+    fn connect(&mut self, now: Millis, out: Actions<'_, '_>) {
+        self.attempted_at = Some(now);
+        self.last_io = now;
+        self.peer = None;
+        self.state = State::Connecting { deadline: now + self.config.timeout };
+        out.push(Action::Connect);
+        log(out, Report::notice("MASTER <-> REPLICA sync started"));
+    }
+
+    /// Connects again without waiting, unless the last attempt was a moment ago.
+    fn connect_again(&mut self, now: Millis, line: String, out: Actions<'_, '_>) {
+        let earliest = self.attempted_at.map_or(0, |at| at + ATTEMPT_SPACING);
+        if now < earliest {
+            self.state = State::Waiting { retry_at: earliest };
+        } else {
+            log(out, Report::notice(line));
+            self.connect(now, out);
+        }
+    }
+
+    /// Gives up what goes on before a stream flows, and starts over.
+    fn abort(&mut self, now: Millis, out: Actions<'_, '_>) {
+        out.push(Action::Disconnect);
+        self.connect_again(now, format!("Reconnecting to MASTER {} after failure", self.address()), out);
+    }
+
+    /// The handshake can't go on: tries again later.
+    fn refuse(&mut self, now: Millis, text: String, out: Actions<'_, '_>) {
+        log(out, Report::warning(text));
+        self.retry_later(now, out);
+    }
+
+    fn retry_later(&mut self, now: Millis, out: Actions<'_, '_>) {
+        out.push(Action::Disconnect);
+        self.state = State::Waiting { retry_at: now + RETRY_PERIOD };
+    }
+
+    /// The stream ended; it is known where, unless the master can't be trusted.
+    fn lose_stream(&mut self, now: Millis, trusted: bool, out: Actions<'_, '_>) {
+        self.end_stream(now, trusted, out);
+        self.connect_again(now, format!("Reconnecting to MASTER {}", self.address()), out);
+    }
+
+    fn end_stream(&mut self, now: Millis, trusted: bool, out: Actions<'_, '_>) {
+        out.push(Action::Disconnect);
+        log(out, Report::warning("Connection with master lost."));
+        self.cached = self.position().filter(|_| trusted);
+        if self.cached.is_some() {
+            log(out, Report::notice("Caching the disconnected master state."));
+        }
+        self.down_since = Some(now);
+        self.state = State::Waiting { retry_at: now };
+    }
+
+    /// Ends whatever goes on, keeping the position if there is one.
+    fn leave(&mut self, now: Millis, out: Actions<'_, '_>) {
+        match self.state {
+            State::Streaming { .. } => self.end_stream(now, true, out),
+            State::Waiting { .. } => {}
+            _ => {
+                out.push(Action::Disconnect);
+                self.state = State::Waiting { retry_at: now };
+            }
+        }
+    }
+
+    fn discard_cached(&mut self, out: Actions<'_, '_>) {
+        if self.cached.take().is_some() {
+            log(out, Report::notice("Discarding previously cached master state."));
+        }
+    }
+
+    /// A line of the handshake.
+    fn reply(&mut self, now: Millis, line: &[u8], out: Actions<'_, '_>) {
+        let State::Greeting { expected, .. } = &mut self.state else { return };
+        let text = String::from_utf8_lossy(line);
+        let is_error = line.starts_with(b"-");
+        match expected.pop_front() {
+            Some(Expected::Pong) => {
+                let allowed = ["+", "-NOAUTH", "-NOPERM", "-ERR operation not permitted"];
+                if !allowed.iter().any(|start| text.starts_with(start)) {
+                    return self.refuse(now, format!("Error reply to PING from master: '{text}'"), out);
+                }
+                log(out, Report::notice("Master replied to PING, replication can continue..."));
+                self.introduce(out);
+            }
+            Some(Expected::Auth) if is_error => self.refuse(now, format!("Unable to AUTH to MASTER: {text}"), out),
+            Some(Expected::Auth) => {}
+            Some(Expected::Replconf(option)) => {
+                if is_error {
+                    let text = format!("(Non critical) Master does not understand REPLCONF {option}: {text}");
+                    log(out, Report::notice(text));
+                }
+            }
+            Some(Expected::RunId) => {
+                // Only a Rivulet names itself; to others the option is unknown.
+                self.peer = line.strip_prefix(b"+OK ").and_then(ReplId::parse);
+                if self.loops() {
+                    return self.refuse_loop(now, out);
+                }
+            }
+            Some(Expected::Psync) => return self.psync_reply(now, line, out),
+            None => return self.refuse(now, format!("Unexpected line from master in the handshake: '{text}'"), out),
+        }
+        if let State::Greeting { expected, .. } = &mut self.state
+            && expected.is_empty()
+        {
+            expected.push_back(Expected::Psync);
+            self.ask(out);
+        }
+    }
+
+    /// Who we are: everything between PING and PSYNC, sent at once.
+    fn introduce(&mut self, out: Actions<'_, '_>) {
+        let config = &self.config;
+        let port = config.listening_port.to_string();
+        let mut batch: Vec<(Expected, Vec<u8>)> = Vec::new();
+        if let Some(password) = &config.password {
+            let words = [Some(&b"AUTH"[..]), config.user.as_deref(), Some(password)];
+            batch.push((Expected::Auth, command(&words.into_iter().flatten().collect::<Vec<_>>())));
+        }
+        batch.push((Expected::Replconf("listening-port"), command(&["REPLCONF", "listening-port", &port])));
+        if let Some(ip) = &config.announce_ip {
+            batch.push((Expected::Replconf("ip-address"), command(&["REPLCONF", "ip-address", ip])));
+        }
+        let capa = command(&["REPLCONF", "capa", "eof", "capa", "psync2"]);
+        batch.push((Expected::Replconf("capa"), capa));
+        if let Some(version) = &config.version {
+            batch.push((Expected::Replconf("version"), command(&["REPLCONF", "version", version])));
+        }
+        batch.push((Expected::RunId, command(&["REPLCONF", "rivulet-runid", config.run_id.as_str()])));
+        if let State::Greeting { expected, .. } = &mut self.state {
+            expected.extend(batch.iter().map(|(reply, _)| *reply));
+        }
+        out.push(Action::Send(batch.into_iter().flat_map(|(_, bytes)| bytes).collect()));
+    }
+
+    fn ask(&mut self, out: Actions<'_, '_>) {
+        let line = match self.cached {
+            Some(_) => {
+                let (id, asked) = asked_words(self.cached);
+                format!("Trying a partial resynchronization (request {id}:{asked}).")
+            }
+            None => "Partial resynchronization not possible (no cached master)".to_string(),
+        };
+        log(out, Report::notice(line));
+        out.push(Action::Send(psync_command(self.cached, self.failover)));
+    }
+
+    fn psync_reply(&mut self, now: Millis, line: &[u8], out: Actions<'_, '_>) {
+        let text = String::from_utf8_lossy(line);
+        let reply = PsyncReply::parse(line);
+        if std::mem::take(&mut self.failover) {
+            let accepted = matches!(reply, PsyncReply::FullResync(_) | PsyncReply::Continue { .. });
+            out.push(Action::FailoverAnswered(accepted));
+            if !accepted {
+                return self.retry_later(now, out);
+            }
+        }
+        match (reply, self.cached) {
+            (PsyncReply::FullResync(target), _) => {
+                log(out, Report::notice(format!("Full resync from master: {target}")));
+                self.receive(now, Some(target));
+            }
+            (PsyncReply::Continue { id }, Some(cached)) => {
+                log(out, Report::notice("Successful partial resynchronization with master."));
+                let position = Position { id: id.unwrap_or(cached.id), ..cached };
+                if position.id != cached.id {
+                    log(out, Report::warning(format!("Master replication ID changed to {}", position.id)));
+                }
+                out.push(Action::Continue(position));
+                self.stream(now, Some(position), out);
+                let text = "MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.";
+                log(out, Report::notice(text));
+            }
+            (PsyncReply::Continue { .. }, None) => {
+                self.refuse(now, format!("The master goes on where nothing was: '{text}'"), out);
+            }
+            (PsyncReply::Malformed, _) => {
+                self.refuse(now, format!("Master replied with wrong PSYNC syntax: '{text}'"), out);
+            }
+            (PsyncReply::Loop, _) => self.refuse_loop(now, out),
+            (PsyncReply::TryLater, _) => {
+                let text = format!("Master is currently unable to PSYNC but should be in the future: {text}");
+                log(out, Report::notice(text));
+                self.retry_later(now, out);
+            }
+            (PsyncReply::NotSupported { unexpected }, _) => {
+                log(
+                    out,
+                    if unexpected {
+                        Report::warning(format!("Unexpected reply to PSYNC from master: {text}"))
+                    } else {
+                        Report::notice(format!("Master does not support PSYNC or is in error state (reply: {text})"))
+                    },
+                );
+                log(out, Report::notice("Retrying with SYNC..."));
+                out.push(Action::Send(b"SYNC\r\n".to_vec()));
+                self.receive(now, None);
+            }
+        }
+    }
+
+    fn receive(&mut self, now: Millis, target: Option<Position>) {
+        self.state = State::Receiving {
+            deadline: now + self.config.timeout,
+            target,
+            payload: PayloadReader::default(),
+            load: self.config.load,
+            len: None,
+            read: 0,
+            newline_at: now + ACK_PERIOD,
+        };
+    }
+
+    fn payload_item<'b>(&mut self, now: Millis, item: Item<'b>, out: Actions<'_, 'b>) {
+        let State::Receiving { target, load, len, read, .. } = &mut self.state else { return };
+        let (target, load) = (*target, *load);
+        match item {
+            Item::KeepAlive => {}
+            Item::Data(data) => {
+                *read += data.len() as u64;
+                out.push(Action::Store(data));
+            }
+            Item::Begin { len: announced } => {
+                *len = announced;
+                let place = if load == LoadMode::AfterTransfer { "disk" } else { "parser" };
+                let text = match announced {
+                    Some(bytes) => {
+                        format!("MASTER <-> REPLICA sync: receiving {bytes} bytes from master to {place}")
+                    }
+                    None => {
+                        format!("MASTER <-> REPLICA sync: receiving streamed RDB from master with EOF to {place}")
+                    }
+                };
+                log(out, Report::notice(text));
+                out.push(Action::PayloadBegin { len: announced });
+                if load != LoadMode::AfterTransfer {
+                    self.begin_load(load, out);
+                }
+            }
+            Item::End => {
+                let len = *read;
+                out.push(Action::PayloadEnd);
+                self.state = State::Loading { target, load, early: Some(Vec::new()), len, newline_at: now };
+                if load == LoadMode::AfterTransfer {
+                    self.begin_load(load, out);
+                    out.push(Action::Load);
+                }
+            }
+        }
+    }
+
+    fn begin_load(&mut self, load: LoadMode, out: Actions<'_, '_>) {
+        if load != LoadMode::Beside {
+            self.discard_cached(out);
+            self.has_whole_data = false;
+            log(out, Report::notice("MASTER <-> REPLICA sync: Flushing old data"));
+            out.push(Action::ReplaceData);
+        }
+        log(out, Report::notice("MASTER <-> REPLICA sync: Loading DB in memory"));
+    }
+
+    /// The snapshot is loaded and whole.
+    fn start_stream(&mut self, now: Millis, out: Actions<'_, '_>) {
+        let State::Loading { target, load, early, .. } = &mut self.state else { return };
+        let (target, load, early) = (*target, *load, early.take());
+        if load == LoadMode::Beside {
+            self.discard_cached(out);
+            log(out, Report::notice("MASTER <-> REPLICA sync: Swapping active DB with loaded DB"));
+            out.push(Action::ReplaceData);
+        }
+        self.has_whole_data = true;
+        out.push(Action::Adopt(target));
+        log(out, Report::notice("MASTER <-> REPLICA sync: Finished with success"));
+        self.stream(now, target, out);
+        match early {
+            None => self.lose_stream(now, true, out),
+            Some(early) => {
+                // A master that sends snapshots as it makes them waits for this before it goes on (rule 25).
+                if let Some(Position { offset, .. }) = target {
+                    out.push(Action::Send(ack_command(offset, self.fsynced)));
+                }
+                if !early.is_empty() {
+                    out.push(Action::Apply(early.into()));
+                }
+            }
+        }
+    }
+
+    fn stream(&mut self, now: Millis, position: Option<Position>, out: Actions<'_, '_>) {
+        self.cached = None;
+        self.down_since = None;
+        self.state = State::Streaming { position, ack_at: now + ACK_PERIOD, deadline: now + self.config.timeout };
+        self.tell_below(out);
+    }
+
+    fn tell_below(&mut self, out: Actions<'_, '_>) {
+        if self.peer.is_some() && !self.below.is_empty() {
+            let ids: Vec<&str> = self.below.iter().map(ReplId::as_str).collect();
+            out.push(Action::Send(command(&["REPLCONF", "rivulet-below", &ids.join(",")])));
+        }
+    }
+
+    /// The master is this node itself or one of those below it, unless it is being made the master right now.
+    fn loops(&self) -> bool {
+        let own = self.config.run_id;
+        let through = |id: &ReplId| *id == own || Some(*id) == self.peer;
+        !self.failover && self.peer.is_some_and(|peer| peer == own || self.below.iter().any(through))
+    }
+
+    fn refuse_loop(&mut self, now: Millis, out: Actions<'_, '_>) {
+        let text = format!(
+            "The master {} replicates from this node, directly or through others: a loop is refused",
+            self.address()
+        );
+        if self.is_up() {
+            log(out, Report::warning(text));
+            self.end_stream(now, true, out);
+            self.state = State::Waiting { retry_at: now + RETRY_PERIOD };
+        } else {
+            self.refuse(now, text, out);
+        }
+    }
+}
+
+fn log(out: Actions<'_, '_>, report: Report) {
+    out.push(Action::Log(report));
+}
