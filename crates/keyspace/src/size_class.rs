@@ -2,9 +2,9 @@
 
 /// The smallest size class that holds `bytes`: 8 apart up to 64, then four a doubling.
 #[inline]
-pub fn size_class(bytes: usize) -> usize {
+pub const fn size_class(bytes: usize) -> usize {
     if bytes <= 64 {
-        return bytes.max(1).next_multiple_of(8);
+        return if bytes == 0 { 8 } else { bytes.next_multiple_of(8) };
     }
     // The doubling that `bytes` lies in starts above `1 << power`, and its four classes are a quarter of that apart.
     let power = (bytes - 1).ilog2();

@@ -1,15 +1,100 @@
 //! The values of keys, one file a noun.
 
+use std::sync::OnceLock;
+
+use siphasher::sip::SipHasher13;
+
 pub mod blob;
 pub mod elem;
+pub mod hash;
 pub mod intset;
+pub mod list;
 pub mod listpack;
+mod pack;
 mod raw;
+mod score;
+pub mod set;
+mod table;
+pub mod tree;
+pub mod zset;
 
 pub use blob::Blob;
 pub use elem::Elem;
+pub use hash::Hash;
 pub use intset::IntSet;
+pub use list::List;
 pub use listpack::ListPack;
+pub use set::Set;
+pub use zset::ZSet;
+
+/// A value that belongs to no key: what one is built from, and what is left when a key goes.
+#[derive(Clone, Debug)]
+pub enum Value {
+    Str(StrBuf),
+    List(List),
+    Set(Set),
+    ZSet(ZSet),
+    Hash(Hash),
+}
+
+/// An owned string value.
+#[derive(Clone, Debug)]
+pub enum StrBuf {
+    Int(i64),
+    Bytes(Vec<u8>),
+    /// A large string, perhaps still held by others.
+    Blob(Blob),
+}
+
+impl StrBuf {
+    /// The value as commands see it.
+    pub fn as_elem(&self) -> Elem<'_> {
+        match self {
+            StrBuf::Int(n) => Elem::Int(*n),
+            StrBuf::Bytes(bytes) => Elem::Bytes(bytes),
+            StrBuf::Blob(blob) => Elem::Bytes(blob),
+        }
+    }
+}
+
+impl From<Vec<u8>> for StrBuf {
+    fn from(bytes: Vec<u8>) -> Self {
+        StrBuf::Bytes(bytes)
+    }
+}
+
+/// A value that is looked at.
+#[derive(Clone, Copy, Debug)]
+pub enum ValueRef<'a> {
+    Str(Elem<'a>),
+    List(&'a List),
+    Set(&'a Set),
+    ZSet(&'a ZSet),
+    Hash(&'a Hash),
+}
+
+impl Value {
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        match self {
+            Value::Str(v) => ValueRef::Str(v.as_elem()),
+            Value::List(v) => ValueRef::List(v),
+            Value::Set(v) => ValueRef::Set(v),
+            Value::ZSet(v) => ValueRef::ZSet(v),
+            Value::Hash(v) => ValueRef::Hash(v),
+        }
+    }
+
+    /// About how many allocations freeing the value gives back.
+    pub fn free_effort(&self) -> usize {
+        match self {
+            Value::Str(_) => 1,
+            Value::List(v) => v.free_effort(),
+            Value::Set(v) => v.free_effort(),
+            Value::ZSet(v) => v.free_effort(),
+            Value::Hash(v) => v.free_effort(),
+        }
+    }
+}
 
 /// A form of a value that fits one machine word, so that an entry can store it beside a few bits that name the form.
 ///
@@ -55,4 +140,29 @@ impl Default for Limits {
             zset_max_listpack_value: 64,
         }
     }
+}
+
+/// The key of the hash that large collections are ordered by.
+static HASH: OnceLock<SipHasher13> = OnceLock::new();
+
+/// Chooses the order of large collections; a server does so once, with good randomness, before it makes any. Later calls change nothing.
+pub fn set_hash_seed(seed: u128) {
+    let _ = HASH.set(SipHasher13::new_with_keys(seed as u64, (seed >> 64) as u64));
+}
+
+#[inline]
+fn hash_bytes(bytes: &[u8]) -> u64 {
+    HASH.get_or_init(SipHasher13::new).hash(bytes)
+}
+
+/// Whether all elements differ in their text.
+fn distinct<'a>(elems: impl Iterator<Item = Elem<'a>> + Clone) -> bool {
+    let mut hashes: Vec<u64> = elems.clone().map(|elem| elem.with(hash_bytes)).collect();
+    hashes.sort_unstable();
+    if hashes.windows(2).all(|pair| pair[0] != pair[1]) {
+        return true;
+    }
+    let mut texts: Vec<Vec<u8>> = elems.map(|elem| elem.to_vec()).collect();
+    texts.sort_unstable();
+    texts.windows(2).all(|pair| pair[0] != pair[1])
 }

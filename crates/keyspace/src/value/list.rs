@@ -1,0 +1,579 @@
+//! A list: one listpack, or a tree of them.
+//!
+//! An element that is larger than a chunk has a chunk of its own. Chunks of other servers' lists are kept as they come, until they are edited.
+//! `list-compress-depth` has no meaning here.
+
+use std::fmt;
+
+use triomphe::Arc;
+
+use super::listpack;
+use super::tree::{ByRank, Cursor, First, Last, Leaf, Leaves, Tree, Way};
+use super::{Elem, Limits, ListPack, Word};
+use crate::size_class::size_class;
+
+/// The largest chunk with more than one element: what an edit may have to copy.
+const CHUNK_BYTES_MAX: usize = 4096;
+/// A chunk below this joins a neighbour.
+const CHUNK_BYTES_MIN: usize = 1024;
+/// Joined chunks stay below this.
+const JOINED_BYTES_MAX: usize = 3072;
+
+/// A list in one of its two forms.
+#[derive(Clone)]
+pub enum List {
+    Packed(ListPack),
+    Chunked(Tree<Chunk>),
+}
+
+/// How full a chunk may be.
+#[derive(Clone, Copy)]
+pub struct Full {
+    bytes: usize,
+    count: usize,
+}
+
+impl Full {
+    fn of(limits: &Limits) -> Self {
+        let count = match limits.list_max_listpack_size {
+            n if n < 0 => usize::MAX,
+            n => usize::try_from(n).unwrap_or(usize::MAX).max(1),
+        };
+        Full { count, ..Self::ANY }
+    }
+
+    /// For what never makes chunks larger.
+    const ANY: Full = Full { bytes: CHUNK_BYTES_MAX, count: usize::MAX };
+
+    fn exceeded_by(self, pack: &ListPack) -> bool {
+        pack.bytes_len() > self.bytes || (self.count < usize::MAX && pack.len() > self.count)
+    }
+
+    fn has_room(self, pack: &ListPack, entry: usize) -> bool {
+        pack.is_empty()
+            || (pack.bytes_len() + entry <= self.bytes && (self.count == usize::MAX || pack.len() < self.count))
+    }
+}
+
+/// A listpack that is copied when it is edited while someone else holds it.
+#[derive(Clone)]
+pub struct Chunk(Arc<ListPack>);
+
+impl Chunk {
+    fn new(pack: ListPack) -> Self {
+        Chunk(Arc::new(pack))
+    }
+
+    fn edit(&mut self) -> &mut ListPack {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+impl Leaf for Chunk {
+    type Key = ();
+    type Limit = Full;
+
+    fn key_min() {}
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.0.heap_bytes() + size_class(size_of::<usize>() + size_of::<ListPack>())
+    }
+
+    fn is_over(&self, limit: Full) -> bool {
+        limit.exceeded_by(&self.0)
+    }
+
+    fn is_under(&self) -> bool {
+        self.0.bytes_len() < CHUNK_BYTES_MIN
+    }
+
+    /// Splits where the bytes are halved, or around an element that is larger than that.
+    fn split(&mut self) -> Option<((), Self)> {
+        let half = self.0.bytes_len() / 2;
+        let (mut bytes, mut at) = (0, 0);
+        for elem in self.0.iter() {
+            bytes += elem.with(ListPack::entry_bytes);
+            if bytes > half {
+                break;
+            }
+            at += 1;
+        }
+        let at = at.clamp(1, self.len().max(2) - 1);
+        let rest = self.edit().split_off(at);
+        (!rest.is_empty()).then(|| ((), Chunk::new(rest)))
+    }
+
+    fn absorb(&mut self, right: &Self, limit: Full) -> bool {
+        if self.0.bytes_len() + right.0.bytes_len() > JOINED_BYTES_MAX || self.len() + right.len() > limit.count {
+            return false;
+        }
+        self.edit().append(&right.0);
+        true
+    }
+}
+
+impl Word for Chunk {
+    const KINDS: u8 = 1;
+
+    fn into_word(self) -> (u8, u64) {
+        (0, Arc::into_raw(self.0).expose_provenance() as u64)
+    }
+
+    unsafe fn from_word(_form: u8, word: u64) -> Self {
+        // SAFETY: by the caller's word this is the pointer that `into_raw` gave.
+        Chunk(unsafe { Arc::from_raw(std::ptr::with_exposed_provenance(word as usize)) })
+    }
+}
+
+impl List {
+    pub fn new() -> Self {
+        List::Packed(ListPack::new())
+    }
+
+    /// Builds a list from the listpacks of a file, which are kept as they are.
+    pub fn from_listpacks(packs: impl IntoIterator<Item = ListPack>) -> Self {
+        let mut list = List::new();
+        for pack in packs {
+            if pack.is_empty() {
+                continue;
+            }
+            match &mut list {
+                List::Packed(first) if first.is_empty() => *first = pack,
+                _ => list.chunked().push_back_leaf((), Chunk::new(pack)),
+            }
+        }
+        list
+    }
+
+    pub fn len(&self) -> usize {
+        match self {
+            List::Packed(pack) => pack.len(),
+            List::Chunked(tree) => tree.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        match self {
+            List::Packed(pack) => pack.is_empty(),
+            List::Chunked(tree) => tree.len() == 0,
+        }
+    }
+
+    /// What OBJECT ENCODING says; Redis 7.0 knows no other form.
+    pub fn encoding(&self) -> &'static str {
+        "quicklist"
+    }
+
+    /// The tree, made from the packed form if need be.
+    fn chunked(&mut self) -> &mut Tree<Chunk> {
+        if let List::Packed(pack) = self {
+            *self = List::Chunked(Tree::new(Chunk::new(std::mem::take(pack))));
+        }
+        match self {
+            List::Chunked(tree) => tree,
+            List::Packed(_) => unreachable!("it was just made a tree"),
+        }
+    }
+
+    /// The tree, after the packed form grew past what it may.
+    fn settle(&mut self, full: Full) {
+        if let List::Packed(pack) = self
+            && full.exceeded_by(pack)
+            && pack.len() > 1
+        {
+            self.chunked().edit(First, full, |_, _| ());
+        }
+    }
+
+    pub fn push_back(&mut self, value: &[u8], limits: &Limits) {
+        self.push(value, Full::of(limits), false);
+    }
+
+    pub fn push_front(&mut self, value: &[u8], limits: &Limits) {
+        self.push(value, Full::of(limits), true);
+    }
+
+    fn push(&mut self, value: &[u8], full: Full, front: bool) {
+        // The text's length is an upper bound that needs no look at the value.
+        let entry = value.len() + 10;
+        let push = |pack: &mut ListPack| if front { pack.push_front(value) } else { pack.push_back(value) };
+        match self {
+            List::Packed(pack) if full.has_room(pack, entry) => return push(pack),
+            List::Packed(_) => {}
+            List::Chunked(tree) => {
+                let end = if front { tree.find(&mut First) } else { tree.find(&mut Last) };
+                if full.has_room(&end.0, entry) {
+                    // An end that came with a file may be over: the push that finds room is never the one to split it.
+                    return if front {
+                        tree.edit(First, full, |chunk, _| push(chunk.edit()))
+                    } else {
+                        tree.edit(Last, full, |chunk, _| push(chunk.edit()))
+                    };
+                }
+            }
+        }
+        let mut pack = ListPack::new();
+        push(&mut pack);
+        let tree = self.chunked();
+        if front {
+            tree.push_front_leaf(Chunk::new(pack));
+        } else {
+            tree.push_back_leaf((), Chunk::new(pack));
+        }
+    }
+
+    pub fn pop_front(&mut self) -> Option<Vec<u8>> {
+        fn pop(pack: &mut ListPack) -> Option<Vec<u8>> {
+            let at = pack.first()?;
+            let value = pack.at(at).to_vec();
+            pack.remove(at);
+            Some(value)
+        }
+        match self {
+            List::Packed(pack) => pop(pack),
+            List::Chunked(tree) => tree.edit(First, Full::ANY, |chunk, _| pop(chunk.edit())),
+        }
+    }
+
+    pub fn pop_back(&mut self) -> Option<Vec<u8>> {
+        fn pop(pack: &mut ListPack) -> Option<Vec<u8>> {
+            let at = pack.last()?;
+            let value = pack.at(at).to_vec();
+            pack.remove(at);
+            Some(value)
+        }
+        match self {
+            List::Packed(pack) => pop(pack),
+            List::Chunked(tree) => tree.edit(Last, Full::ANY, |chunk, _| pop(chunk.edit())),
+        }
+    }
+
+    pub fn get(&self, index: usize) -> Option<Elem<'_>> {
+        match self {
+            List::Packed(pack) => pack.get(index),
+            List::Chunked(tree) => {
+                let mut way = ByRank(index);
+                tree.find(&mut way).0.get(way.0)
+            }
+        }
+    }
+
+    /// Changes the element at `index`; answers whether there is one.
+    pub fn set(&mut self, index: usize, value: &[u8], limits: &Limits) -> bool {
+        if index >= self.len() {
+            return false;
+        }
+        let full = Full::of(limits);
+        let set = |pack: &mut ListPack, index: usize| {
+            if let Some(at) = pack.seek(index) {
+                pack.replace(at, value);
+            }
+        };
+        match self {
+            List::Packed(pack) => set(pack, index),
+            List::Chunked(tree) => tree.edit(ByRank(index), full, |chunk, index| set(chunk.edit(), index)),
+        }
+        self.settle(full);
+        true
+    }
+
+    /// Puts an element before the one at `index`, or at the end if `index` is the length.
+    ///
+    /// # Panics
+    /// When `index` is above the length.
+    pub fn insert(&mut self, index: usize, value: &[u8], limits: &Limits) {
+        let len = self.len();
+        assert!(index <= len, "index {index} of a list of {len}");
+        if index == len {
+            return self.push_back(value, limits);
+        }
+        if index == 0 {
+            return self.push_front(value, limits);
+        }
+        let full = Full::of(limits);
+        let insert = |pack: &mut ListPack, index: usize| {
+            if let Some(at) = pack.seek(index) {
+                pack.insert_before(at, value);
+            }
+        };
+        match self {
+            List::Packed(pack) => insert(pack, index),
+            List::Chunked(tree) => tree.edit(ByRank(index), full, |chunk, index| insert(chunk.edit(), index)),
+        }
+        self.settle(full);
+    }
+
+    /// Takes out up to `count` elements from `start` on.
+    pub fn remove_range(&mut self, start: usize, count: usize) {
+        let len = self.len();
+        if start >= len {
+            return;
+        }
+        let count = count.min(len - start);
+        match self {
+            List::Packed(pack) => pack.remove_range(start, count),
+            List::Chunked(_) if count == len => *self = List::new(),
+            List::Chunked(tree) => {
+                let mut left = count;
+                while left > 0 {
+                    left -= tree.edit(ByRank(start), Full::ANY, |chunk, offset| {
+                        let here = (chunk.len() - offset).min(left);
+                        if here == chunk.len() {
+                            *chunk = Chunk::new(ListPack::new());
+                        } else {
+                            chunk.edit().remove_range(offset, here);
+                        }
+                        here
+                    });
+                }
+            }
+        }
+    }
+
+    /// Takes out elements that equal `value`: the first `count`, the last `-count`, or all when it is 0. Answers how many (LREM).
+    pub fn retain_remove(&mut self, value: &[u8], count: i64) -> usize {
+        let most = match usize::try_from(count.unsigned_abs()) {
+            Ok(n) if n > 0 => n,
+            _ => usize::MAX,
+        };
+        match self {
+            List::Packed(pack) if count >= 0 => remove_forward(pack, 0, value, most),
+            List::Packed(pack) => remove_backward(pack, usize::MAX, value, most),
+            List::Chunked(tree) if count >= 0 => {
+                let (mut removed, mut from) = (0, 0);
+                while from < tree.len() && removed < most {
+                    let mut way = ByRank(from);
+                    let pack = &tree.find(&mut way).0;
+                    let (offset, len) = (way.0, pack.len());
+                    let found = pack.seek(offset).and_then(|at| pack.find_from(at, value, 0)).is_some();
+                    let here = if found {
+                        tree.edit(ByRank(from), Full::ANY, |chunk, offset| {
+                            remove_forward(chunk.edit(), offset, value, most - removed)
+                        })
+                    } else {
+                        0
+                    };
+                    removed += here;
+                    from += len - offset - here;
+                }
+                removed
+            }
+            List::Chunked(tree) => {
+                let (mut removed, mut to) = (0, tree.len());
+                while to > 0 && removed < most {
+                    let mut way = ByRank(to - 1);
+                    let pack = &tree.find(&mut way).0;
+                    let offset = way.0;
+                    if pack.find(value, 0).is_some() {
+                        removed += tree.edit(ByRank(to - 1), Full::ANY, |chunk, offset| {
+                            remove_backward(chunk.edit(), offset, value, most - removed)
+                        });
+                    }
+                    to -= offset + 1;
+                }
+                removed
+            }
+        }
+    }
+
+    /// The elements from `index` to the end.
+    pub fn iter_from(&self, index: usize) -> Iter<'_> {
+        let left = self.len().saturating_sub(index);
+        let mut way = ByRank(index);
+        let (cursor, pack) = self.locate(&mut way);
+        let pack = match pack.seek(Way::<Chunk>::offset(&way)) {
+            Some(at) => pack.iter_from(at),
+            None => pack.iter(),
+        };
+        Iter { cursor, pack, left }
+    }
+
+    /// The elements from `index` back to the first.
+    pub fn iter_rev_from(&self, index: usize) -> RevIter<'_> {
+        let left = if index < self.len() { index + 1 } else { 0 };
+        let mut way = ByRank(index);
+        let (cursor, pack) = self.locate(&mut way);
+        let pack = match pack.seek(Way::<Chunk>::offset(&way)) {
+            Some(at) => pack.iter_to(at),
+            None => pack.iter(),
+        };
+        RevIter { cursor, pack, left }
+    }
+
+    pub fn iter(&self) -> Iter<'_> {
+        self.iter_from(0)
+    }
+
+    fn locate(&self, way: &mut ByRank) -> (Option<Cursor<'_, Chunk>>, &ListPack) {
+        match self {
+            List::Packed(pack) => (None, pack),
+            List::Chunked(tree) => {
+                let cursor = tree.cursor(way);
+                let pack = &cursor.leaf().0;
+                (Some(cursor), pack)
+            }
+        }
+    }
+
+    /// The bytes of each listpack, as RDB's `quicklist2` has them.
+    pub fn nodes(&self) -> Nodes<'_> {
+        match self {
+            List::Packed(pack) => Nodes::Packed(Some(pack)),
+            List::Chunked(tree) => Nodes::Chunked(tree.leaves()),
+        }
+    }
+
+    /// About how many allocations freeing the list gives back.
+    pub fn free_effort(&self) -> usize {
+        match self {
+            List::Packed(_) => 1,
+            List::Chunked(tree) => tree.heap_bytes() / CHUNK_BYTES_MAX + 1,
+        }
+    }
+
+    /// Sizes of all allocations.
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            List::Packed(pack) => pack.heap_bytes(),
+            List::Chunked(tree) => tree.heap_bytes(),
+        }
+    }
+}
+
+fn remove_forward(pack: &mut ListPack, from: usize, value: &[u8], most: usize) -> usize {
+    let mut removed = 0;
+    let mut at = pack.seek(from);
+    while removed < most
+        && let Some(found) = at.and_then(|at| pack.find_from(at, value, 0))
+    {
+        at = pack.remove(found);
+        removed += 1;
+    }
+    removed
+}
+
+/// Looks at the elements from index `to` down.
+fn remove_backward(pack: &mut ListPack, to: usize, value: &[u8], most: usize) -> usize {
+    let mut removed = 0;
+    let mut at = pack.seek(to).or_else(|| pack.last());
+    while removed < most
+        && let Some(here) = at
+    {
+        at = pack.prev(here);
+        if pack.at(here).eq_bytes(value) {
+            pack.remove(here);
+            removed += 1;
+        }
+    }
+    removed
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl Word for List {
+    const KINDS: u8 = 2;
+
+    fn into_word(self) -> (u8, u64) {
+        match self {
+            List::Packed(pack) => (0, pack.into_word().1),
+            List::Chunked(tree) => (1, tree.into_word().1),
+        }
+    }
+
+    unsafe fn from_word(form: u8, word: u64) -> Self {
+        // SAFETY: the form says which of the two gave the word.
+        unsafe {
+            match form {
+                0 => List::Packed(ListPack::from_word(0, word)),
+                _ => List::Chunked(Tree::from_word(0, word)),
+            }
+        }
+    }
+}
+
+/// Elements towards the end.
+pub struct Iter<'a> {
+    cursor: Option<Cursor<'a, Chunk>>,
+    pack: listpack::Iter<'a>,
+    left: usize,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Elem<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Elem<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        loop {
+            if let Some(elem) = self.pack.next() {
+                return Some(elem);
+            }
+            self.pack = self.cursor.as_mut()?.move_next()?.0.iter();
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Iter<'_> {}
+
+/// Elements towards the beginning.
+pub struct RevIter<'a> {
+    cursor: Option<Cursor<'a, Chunk>>,
+    pack: listpack::Iter<'a>,
+    left: usize,
+}
+
+impl<'a> Iterator for RevIter<'a> {
+    type Item = Elem<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Elem<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        loop {
+            if let Some(elem) = self.pack.next_back() {
+                return Some(elem);
+            }
+            self.pack = self.cursor.as_mut()?.move_prev()?.0.iter();
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for RevIter<'_> {}
+
+/// The bytes of each listpack of a list.
+pub enum Nodes<'a> {
+    Packed(Option<&'a ListPack>),
+    Chunked(Leaves<'a, Chunk>),
+}
+
+impl<'a> Iterator for Nodes<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        match self {
+            Nodes::Packed(pack) => pack.take().map(ListPack::as_bytes),
+            Nodes::Chunked(leaves) => leaves.next().map(|chunk| chunk.0.as_bytes()),
+        }
+    }
+}
