@@ -66,15 +66,15 @@ impl Blob {
     }
 
     /// Gives up the blob as one word.
-    pub fn into_word(self) -> u64 {
+    pub fn into_raw(self) -> u64 {
         Arc::into_raw(self.0).expose_provenance() as u64
     }
 
-    /// Takes back what [`Blob::into_word`] gave.
+    /// Takes back what [`Blob::into_raw`] gave.
     ///
     /// # Safety
     /// As for [`Word::from_word`].
-    pub unsafe fn from_word(word: u64) -> Self {
+    pub unsafe fn from_raw(word: u64) -> Self {
         // SAFETY: by the caller's word this is the pointer that `into_raw` gave.
         Blob(unsafe { Arc::from_raw(std::ptr::with_exposed_provenance(word as usize)) })
     }
@@ -111,12 +111,12 @@ impl Word for Blob {
     const KINDS: u8 = 1;
 
     fn into_word(self) -> (u8, u64) {
-        (0, Blob::into_word(self))
+        (0, self.into_raw())
     }
 
     unsafe fn from_word(_form: u8, word: u64) -> Self {
         // SAFETY: the caller's promise is the same.
-        unsafe { Blob::from_word(word) }
+        unsafe { Blob::from_raw(word) }
     }
 }
 
@@ -140,9 +140,9 @@ mod tests {
     #[test]
     fn words_give_the_blob_back() {
         let blob = Blob::from_slice(b"abc");
-        let word = blob.clone().into_word();
+        let word = blob.clone().into_raw();
         // SAFETY: the word was just given, and is taken back once.
-        let back = unsafe { Blob::from_word(word) };
+        let back = unsafe { Blob::from_raw(word) };
         assert_eq!(back, blob);
         drop(back);
         assert!(!blob.is_shared());
