@@ -1,1 +1,593 @@
-//! x
+//! All replicas of a node, and what is due for them: heartbeats, time-outs, snapshots, acknowledgements.
+//!
+//! It decides; the driver writes to sockets, makes snapshots, and owns the history and the log. A replica with
+//! replicas of its own uses it too: then it writes no PING, because it forwards its master's.
+
+use crate::Millis;
+use crate::history::History;
+use crate::log::ReplLog;
+use crate::messages::{PsyncRequest, continue_reply};
+use crate::position::{Position, ReplId};
+use crate::psync::{Decision, continue_report, decide};
+use crate::report::Report;
+use crate::session::{Announced, Capa, Filter, Session, State, Target};
+
+/// The replicas of this node, in the order in which they came. The driver names them by its own keys.
+#[derive(Debug)]
+pub struct Master {
+    sessions: Vec<(ReplicaKey, Session)>,
+    config: MasterConfig,
+    counters: SyncCounters,
+    ping_at: Millis,
+    newline_at: Millis,
+    no_replicas_since: Millis,
+    acks_wanted: bool,
+}
+
+/// The driver's name for the connection of a replica.
+pub type ReplicaKey = u64;
+
+/// A connection that asks to be a replica.
+#[derive(Debug)]
+pub struct Applicant<'a> {
+    pub key: ReplicaKey,
+    /// What it said with REPLCONF so far.
+    pub announced: Announced,
+    /// Where it comes from.
+    pub peer_ip: String,
+    /// `None` for the old SYNC.
+    pub request: Option<&'a PsyncRequest>,
+}
+
+/// What the configuration says; it may change at any time.
+#[derive(Debug, Clone)]
+pub struct MasterConfig {
+    /// `repl-timeout`.
+    pub timeout: Millis,
+    /// `repl-ping-replica-period`.
+    pub ping_period: Millis,
+    /// `repl-backlog-ttl`; 0 keeps the log for ever.
+    pub backlog_ttl: Millis,
+    /// `repl-diskless-sync` and how long and for how many replicas its start waits (0: only the time counts).
+    pub diskless: bool,
+    pub diskless_delay: Millis,
+    pub diskless_replicas_max: usize,
+    /// `min-replicas-to-write` and `min-replicas-max-lag`; 0 in either turns the check off.
+    pub good_replicas_min: usize,
+    pub good_lag_seconds_max: u64,
+}
+
+/// INFO's `sync_full`, `sync_partial_ok` and `sync_partial_err`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SyncCounters {
+    pub full: u64,
+    pub partial_ok: u64,
+    pub partial_err: u64,
+}
+
+/// How a SYNC or PSYNC was answered.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Send the reply; the stream follows from the session's cursor.
+    Continue { reply: Vec<u8> },
+    /// It waits for a snapshot: see `place`.
+    Full { log: LogNeed },
+}
+
+/// What a full sync needs of the log before it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogNeed {
+    Nothing,
+    /// A replica's log: `ReplLog::create`, the id stays.
+    Create,
+    /// A master's log (rule 8): its past is in no log, so a new id with `History::adopt`, then `ReplLog::create`, and
+    /// `backlog_created_report`.
+    CreateWithNewId,
+}
+
+/// A snapshot that is being made for replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunningSnapshot {
+    pub position: Position,
+    pub target: Target,
+    pub capa: Capa,
+    pub filter: Filter,
+    pub rdb_version: u32,
+}
+
+/// The replicas that one new snapshot serves, and what they have in common. Make the snapshot, force a SELECT in the
+/// stream, and send each `Session::snapshot_started`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotGroup {
+    pub replicas: Vec<ReplicaKey>,
+    pub target: Target,
+    pub capa: Capa,
+    pub filter: Filter,
+    pub rdb_version: u32,
+}
+
+/// What a tick needs to know of the node.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TickFacts {
+    pub is_replica: bool,
+    /// Writes are paused for a failover: no PING may move the offset.
+    pub writes_paused: bool,
+    /// A snapshot is being made, for whomever: no other may begin.
+    pub snapshot_running: bool,
+    pub log_active: bool,
+    /// The log is also the append-only log, and must not end.
+    pub log_is_kept: bool,
+}
+
+/// What is due.
+#[derive(Debug, PartialEq, Eq)]
+pub enum MasterAction {
+    /// Append `stream::PING` to the log.
+    AppendPing,
+    /// Send a bare newline to a replica that waits.
+    SendNewline(ReplicaKey),
+    /// Close the connection and `detach`.
+    Disconnect(ReplicaKey, Report),
+    /// A new id with `History::adopt`, and `ReplLog::free` (rule 9).
+    FreeLog(Report),
+    StartSnapshot(SnapshotGroup),
+}
+
+const NEWLINE_PERIOD: Millis = 1000;
+
+impl Master {
+    pub fn new(config: MasterConfig, now: Millis) -> Master {
+        Master {
+            sessions: Vec::new(),
+            config,
+            counters: SyncCounters::default(),
+            ping_at: now,
+            newline_at: now,
+            no_replicas_since: now,
+            acks_wanted: false,
+        }
+    }
+
+    /// A SYNC or PSYNC that was not refused (see `psync::refusal`): the connection is a replica from now on. The reports
+    /// are for the log. Afterwards tell the log what to `hold`.
+    pub fn answer(
+        &mut self,
+        applicant: Applicant<'_>,
+        history: &History,
+        log: &ReplLog,
+        is_replica: bool,
+        now: Millis,
+    ) -> (Answer, Vec<Report>) {
+        let Applicant { key, announced, peer_ip, request } = applicant;
+        let name = announced.name(&peer_ip);
+        let mut reports = vec![Report::notice(format!("Replica {name} asks for synchronization"))];
+        if let Some(request) = request {
+            match decide(history, log.window(), log.end_offset(), request) {
+                Decision::Continue { from, bytes } => {
+                    self.counters.partial_ok += 1;
+                    reports.push(continue_report(&name, from, bytes));
+                    let reply = continue_reply(history.id(), announced.capa.psync2);
+                    self.sessions.push((key, Session::continuing(announced, peer_ip, from, now)));
+                    return (Answer::Continue { reply }, reports);
+                }
+                Decision::Full(reason) => {
+                    self.counters.partial_err += u64::from(reason.counts_as_failed_partial());
+                    reports.extend(reason.reports(&name));
+                }
+            }
+        }
+        self.counters.full += 1;
+        self.sessions.push((key, Session::waiting(announced, peer_ip, request.is_none(), now)));
+        let log = match log.is_active() {
+            true => LogNeed::Nothing,
+            false if is_replica => LogNeed::Create,
+            false => LogNeed::CreateWithNewId,
+        };
+        (Answer::Full { log }, reports)
+    }
+
+    /// Puts a replica that waits into the snapshot that is being made, if it fits (rule 26); the reply to its PSYNC is
+    /// returned then, and it is sent the payload when that is stored. Otherwise the next snapshot serves it: call `tick`
+    /// right away, which begins one if nothing stands against it.
+    pub fn place(
+        &mut self,
+        key: ReplicaKey,
+        running: Option<&RunningSnapshot>,
+        history: &History,
+        log: &ReplLog,
+        now: Millis,
+    ) -> (Option<Vec<u8>>, Option<Report>) {
+        let delays = self.config.diskless && self.config.diskless_delay > 0;
+        let Some(session) = self.get_mut(key) else { return (None, None) };
+        let report = match running {
+            None if delays && session.announced().capa.eof => "Delay next BGSAVE for diskless SYNC",
+            None => return (None, None),
+            Some(RunningSnapshot { target: Target::Sockets, .. }) => {
+                "Current BGSAVE has socket target. Waiting for next BGSAVE for SYNC"
+            }
+            Some(running) => {
+                let held = log.window().is_some_and(|window| window.first <= running.position.offset);
+                let same_past = running.position.id == history.id();
+                if held && same_past && session.can_share(running.capa, running.filter, running.rdb_version) {
+                    let reply = session.snapshot_started(running.position, Target::Stored, now);
+                    return (Some(reply), Some(Report::notice("Waiting for end of BGSAVE for SYNC")));
+                }
+                "Can't attach the replica to the current BGSAVE. Waiting for next BGSAVE for SYNC"
+            }
+        };
+        (None, Some(Report::notice(report)))
+    }
+
+    /// The connection of a replica is closed. The report is for the log; tell the log what to `hold`.
+    pub fn detach(&mut self, key: ReplicaKey, now: Millis) -> Option<Report> {
+        let at = self.sessions.iter().position(|(other, _)| *other == key)?;
+        let (_, session) = self.sessions.remove(at);
+        if self.sessions.is_empty() {
+            self.no_replicas_since = now;
+        }
+        Some(Report::warning(format!("Connection with replica {} lost.", session.name())))
+    }
+
+    /// This node became a master: the life of a log without replicas counts from here (rule 5).
+    pub fn promoted(&mut self, now: Millis) {
+        self.no_replicas_since = now;
+    }
+
+    /// Time passed; what is due goes to `out`. To be called about every 100 ms.
+    pub fn tick(&mut self, now: Millis, facts: TickFacts, out: &mut Vec<MasterAction>) {
+        if !self.sessions.is_empty() && now >= self.ping_at && !facts.is_replica && !facts.writes_paused {
+            self.ping_at = now + self.config.ping_period;
+            out.push(MasterAction::AppendPing);
+        }
+        if now >= self.newline_at {
+            self.newline_at = now + NEWLINE_PERIOD;
+            let waiting = self.sessions.iter().filter(|(_, session)| session.wants_newline());
+            out.extend(waiting.map(|(key, _)| MasterAction::SendNewline(*key)));
+        }
+        for (key, session) in &self.sessions {
+            if let Some(report) = session.timed_out(self.config.timeout, now) {
+                out.push(MasterAction::Disconnect(*key, report));
+            }
+        }
+        let ttl = self.config.backlog_ttl;
+        let unused = self.sessions.is_empty() && now.saturating_sub(self.no_replicas_since) > ttl;
+        if unused && ttl != 0 && facts.log_active && !facts.is_replica && !facts.log_is_kept {
+            let seconds = ttl / 1000;
+            let text = format!("Replication backlog freed after {seconds} seconds without connected replicas.");
+            out.push(MasterAction::FreeLog(Report::notice(text)));
+        }
+        if !facts.snapshot_running
+            && let Some(group) = self.due_group(now)
+        {
+            out.push(MasterAction::StartSnapshot(group));
+        }
+    }
+
+    /// The replicas that a snapshot should be begun for now, if any: those that wait and want the same as the first.
+    /// One that is sent as it is made is delayed, so that more replicas can come.
+    pub fn due_group(&self, now: Millis) -> Option<SnapshotGroup> {
+        let waiting = || {
+            self.sessions.iter().filter_map(|(key, session)| match session.state() {
+                State::WaitSnapshotStart { since } => Some((*key, since, session.announced())),
+                _ => None,
+            })
+        };
+        let filter = waiting().next()?.2.filter;
+        let group = || waiting().filter(|(_, _, announced)| announced.filter == filter);
+        let all = |has: fn(Capa) -> bool| group().all(|(_, _, announced)| has(announced.capa));
+        let capa = Capa { eof: all(|capa| capa.eof), psync2: all(|capa| capa.psync2) };
+        let to_sockets = (self.config.diskless || filter.is_set()) && capa.eof;
+        let target = if to_sockets { Target::Sockets } else { Target::Stored };
+        let oldest = group().map(|(_, since, _)| now.saturating_sub(since)).max()?;
+        let enough = self.config.diskless_replicas_max;
+        let crowd = enough > 0 && group().count() >= enough;
+        // A replica that can't have a snapshot as it is made does not wait, and takes the others along.
+        if self.config.diskless && capa.eof && !crowd && oldest < self.config.diskless_delay {
+            return None;
+        }
+        let rdb_version = group().map(|(_, _, announced)| announced.rdb_version()).min()?;
+        let replicas = group().map(|(key, _, _)| key).collect();
+        Some(SnapshotGroup { replicas, target, capa, filter, rdb_version })
+    }
+
+    /// A client waits for acknowledgements: a GETACK is due.
+    pub fn want_acks(&mut self) {
+        self.acks_wanted = true;
+    }
+
+    /// To be asked once per loop, while writes are not paused: whether to append `stream::GETACK` (rule 33).
+    pub fn take_getack(&mut self) -> bool {
+        std::mem::take(&mut self.acks_wanted) && !self.sessions.is_empty()
+    }
+
+    /// WAIT: how many replicas have acknowledged `offset`.
+    pub fn count_acked(&self, offset: u64) -> usize {
+        self.count(|session| session.is_online() && session.ack_offset() >= offset)
+    }
+
+    /// WAITAOF: how many have it on disk.
+    pub fn count_fsynced(&self, offset: u64) -> usize {
+        self.count(|session| session.is_online() && session.fsynced_offset().is_some_and(|fsynced| fsynced >= offset))
+    }
+
+    /// INFO's `min_slaves_good_slaves`; `None` when the check is off.
+    pub fn good_replicas(&self, now: Millis) -> Option<usize> {
+        let (min, lag_max) = (self.config.good_replicas_min, self.config.good_lag_seconds_max);
+        (min > 0 && lag_max > 0).then(|| self.count(|session| session.is_good(lag_max, now)))
+    }
+
+    /// Whether enough good replicas are there for a write on a master; otherwise it is refused with NOREPLICAS.
+    pub fn may_write(&self, now: Millis) -> bool {
+        self.good_replicas(now).is_none_or(|good| good >= self.config.good_replicas_min)
+    }
+
+    /// What `ReplLog::hold` must be told.
+    pub fn log_hold(&self) -> Option<u64> {
+        self.sessions.iter().filter_map(|(_, session)| session.needs_from()).min()
+    }
+
+    /// The run ids of all nodes below this one, for `ReplicaLink::set_below`, in order.
+    pub fn below(&self) -> Vec<ReplId> {
+        let sessions = self.sessions.iter().map(|(_, session)| session.announced());
+        let mut ids: Vec<ReplId> =
+            sessions.flat_map(|announced| announced.run_id.iter().chain(&announced.below)).copied().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// SHUTDOWN (rule 39): the replicas that have not acknowledged everything, with how far they lag.
+    pub fn lagging(&self, end: u64, now: Millis) -> Vec<Report> {
+        let lagging = self.sessions.iter().map(|(_, session)| session).filter(|session| session.ack_offset() != end);
+        let line = |session: &Session| {
+            Report::warning(format!(
+                "Lagging replica {} reported offset {} behind master, lag={}, state={}.",
+                session.name(),
+                end.saturating_sub(session.ack_offset()),
+                session.lag_seconds(now),
+                session.state_name()
+            ))
+        };
+        lagging.map(line).collect()
+    }
+
+    pub fn get(&self, key: ReplicaKey) -> Option<&Session> {
+        self.sessions.iter().find(|(other, _)| *other == key).map(|(_, session)| session)
+    }
+
+    pub fn get_mut(&mut self, key: ReplicaKey) -> Option<&mut Session> {
+        self.sessions.iter_mut().find(|(other, _)| *other == key).map(|(_, session)| session)
+    }
+
+    /// All replicas, in the order in which they came.
+    pub fn sessions(&self) -> impl Iterator<Item = (ReplicaKey, &Session)> {
+        self.sessions.iter().map(|(key, session)| (*key, session))
+    }
+
+    pub fn sessions_mut(&mut self) -> impl Iterator<Item = (ReplicaKey, &mut Session)> {
+        self.sessions.iter_mut().map(|(key, session)| (*key, session))
+    }
+
+    /// `connected_slaves`.
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    pub fn counters(&self) -> SyncCounters {
+        self.counters
+    }
+
+    /// CONFIG RESETSTAT.
+    pub fn reset_counters(&mut self) {
+        self.counters = SyncCounters::default();
+    }
+
+    pub fn config(&self) -> &MasterConfig {
+        &self.config
+    }
+
+    /// For CONFIG SET.
+    pub fn config_mut(&mut self) -> &mut MasterConfig {
+        &mut self.config
+    }
+
+    fn count(&self, wanted: impl Fn(&Session) -> bool) -> usize {
+        self.sessions.iter().filter(|(_, session)| wanted(session)).count()
+    }
+}
+
+/// The line for the log when a master begins a log and a history.
+pub fn backlog_created_report(history: &History) -> Report {
+    let (id, second) = (history.id(), history.second_id());
+    Report::notice(format!("Replication backlog created, my new replication IDs are '{id}' and '{second}'"))
+}
+
+/// The line for the log when a replica was promoted.
+pub fn promoted_report(history: &History) -> Report {
+    Report::warning(format!(
+        "Setting secondary replication ID to {}, valid up to offset: {}. New replication ID is {}",
+        history.second_id(),
+        history.second_offset(),
+        history.id()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::messages::AskedId;
+
+    fn id(n: u8) -> ReplId {
+        ReplId::from_random(&[n; 20])
+    }
+
+    fn config() -> MasterConfig {
+        MasterConfig {
+            timeout: 60_000,
+            ping_period: 10_000,
+            backlog_ttl: 3_600_000,
+            diskless: true,
+            diskless_delay: 5_000,
+            diskless_replicas_max: 0,
+            good_replicas_min: 0,
+            good_lag_seconds_max: 10,
+        }
+    }
+
+    fn capable() -> Announced {
+        Announced { capa: Capa { eof: true, psync2: true }, ..Announced::default() }
+    }
+
+    struct Node {
+        master: Master,
+        history: History,
+        log: ReplLog,
+        keys: u64,
+    }
+
+    impl Node {
+        fn new(config: MasterConfig) -> Node {
+            let mut log = ReplLog::new(1 << 20);
+            log.create();
+            Node { master: Master::new(config, 0), history: History::new(id(1)), log, keys: 0 }
+        }
+
+        fn sync(&mut self, announced: Announced, request: Option<&PsyncRequest>, now: Millis) -> (u64, Answer) {
+            self.keys += 1;
+            let (history, log) = (&self.history, &self.log);
+            let applicant = Applicant { key: self.keys, announced, peer_ip: "h".to_string(), request };
+            let (answer, _) = self.master.answer(applicant, history, log, false, now);
+            (self.keys, answer)
+        }
+
+        fn tick(&mut self, now: Millis) -> Vec<MasterAction> {
+            let mut out = Vec::new();
+            self.master.tick(now, TickFacts { log_active: self.log.is_active(), ..TickFacts::default() }, &mut out);
+            out
+        }
+    }
+
+    fn any() -> PsyncRequest {
+        PsyncRequest { id: AskedId::Any, asked: -1, failover: false }
+    }
+
+    #[test]
+    fn requests_are_counted() {
+        let mut node = Node::new(config());
+        node.log.append(b"0123456789");
+        let at = |asked| PsyncRequest { id: AskedId::Id(id(1)), asked, failover: false };
+        assert_eq!(node.sync(capable(), Some(&any()), 0).1, Answer::Full { log: LogNeed::Nothing });
+        let (key, answer) = node.sync(capable(), Some(&at(11)), 0);
+        assert_eq!(answer, Answer::Continue { reply: continue_reply(id(1), true) });
+        assert_eq!(node.master.get(key).unwrap().cursor(), 10);
+        assert_eq!(node.sync(capable(), Some(&at(12)), 0).1, Answer::Full { log: LogNeed::Nothing });
+        node.sync(capable(), None, 0);
+        assert_eq!(node.master.counters(), SyncCounters { full: 3, partial_ok: 1, partial_err: 1 });
+        node.log.free();
+        assert_eq!(node.sync(capable(), Some(&any()), 0).1, Answer::Full { log: LogNeed::CreateWithNewId });
+    }
+
+    #[test]
+    fn a_diskless_snapshot_waits_for_more_replicas() {
+        let mut node = Node::new(MasterConfig { diskless_replicas_max: 3, ..config() });
+        let (first, _) = node.sync(capable(), Some(&any()), 1_000);
+        let (second, _) = node.sync(capable(), Some(&any()), 4_000);
+        assert_eq!(node.master.due_group(5_999), None);
+        let group = node.master.due_group(6_000).unwrap();
+        assert_eq!((group.replicas, group.target), (vec![first, second], Target::Sockets));
+        node.sync(capable(), Some(&any()), 4_500);
+        assert_eq!(node.master.due_group(4_500).unwrap().replicas.len(), 3);
+    }
+
+    #[test]
+    fn a_replica_without_the_mark_gets_a_length() {
+        let mut node = Node::new(config());
+        let (old, _) = node.sync(Announced::default(), None, 0);
+        let group = node.master.due_group(0).unwrap();
+        assert_eq!((group.replicas, group.target, group.rdb_version), (vec![old], Target::Stored, 10));
+    }
+
+    #[test]
+    fn replicas_with_other_wishes_get_another_snapshot() {
+        let mut node = Node::new(MasterConfig { diskless: false, ..config() });
+        let filter = Filter { exclude_data: true, exclude_functions: false };
+        let (first, _) = node.sync(Announced { filter, ..capable() }, Some(&any()), 0);
+        node.sync(capable(), Some(&any()), 0);
+        let group = node.master.due_group(0).unwrap();
+        assert_eq!((group.replicas, group.target, group.filter), (vec![first], Target::Sockets, filter));
+    }
+
+    #[test]
+    fn a_late_replica_joins_a_stored_snapshot() {
+        let mut node = Node::new(MasterConfig { diskless: false, ..config() });
+        let position = Position { id: id(1), offset: 0 };
+        let running = RunningSnapshot {
+            position,
+            target: Target::Stored,
+            capa: Capa { eof: true, psync2: true },
+            filter: Filter::default(),
+            rdb_version: 10,
+        };
+        let place = |node: &mut Node, announced: Announced, running: RunningSnapshot| {
+            let (key, _) = node.sync(announced, Some(&any()), 0);
+            node.master.place(key, Some(&running), &node.history, &node.log, 0).0.is_some()
+        };
+        assert!(place(&mut node, capable(), running));
+        assert!(!place(&mut node, Announced::default(), running), "it has not the needed capabilities");
+        assert!(!place(&mut node, capable(), RunningSnapshot { target: Target::Sockets, ..running }));
+        assert!(!place(&mut node, capable(), RunningSnapshot { rdb_version: 11, ..running }));
+        let other_past = Position { id: id(2), offset: 0 };
+        assert!(!place(&mut node, capable(), RunningSnapshot { position: other_past, ..running }));
+        assert_eq!(node.master.log_hold(), Some(0));
+        node.log.append(&vec![b'x'; 2 << 20]);
+        assert!(!place(&mut node, capable(), running), "the log since its start is gone");
+    }
+
+    #[test]
+    fn heartbeats_and_time_outs() {
+        let mut node = Node::new(config());
+        assert!(node.tick(0).is_empty(), "no PING without replicas");
+        let (key, _) = node.sync(capable(), Some(&any()), 1_000);
+        assert_eq!(node.tick(1_000), [MasterAction::AppendPing, MasterAction::SendNewline(key)]);
+        assert!(node.tick(1_500).is_empty());
+        let session = node.master.get_mut(key).unwrap();
+        session.snapshot_started(Position { id: id(1), offset: 0 }, Target::Sockets, 1_500);
+        session.payload_sent(2_000);
+        assert_eq!(node.tick(11_000), [MasterAction::AppendPing]);
+        let disconnects =
+            |actions: Vec<MasterAction>| actions.iter().any(|action| matches!(action, MasterAction::Disconnect(..)));
+        assert!(!disconnects(node.tick(62_000)));
+        assert!(disconnects(node.tick(62_001)));
+        node.master.detach(key, 70_000);
+        assert!(node.tick(70_000 + 3_600_000).is_empty());
+        assert!(matches!(node.tick(70_001 + 3_600_000)[..], [MasterAction::FreeLog(_)]));
+        let mut out = Vec::new();
+        node.master.tick(
+            9_999_999_999,
+            TickFacts { log_active: true, is_replica: true, ..TickFacts::default() },
+            &mut out,
+        );
+        assert!(out.is_empty(), "a replica keeps its log");
+    }
+
+    #[test]
+    fn good_replicas_and_acknowledgements() {
+        let mut node = Node::new(MasterConfig { good_replicas_min: 2, good_lag_seconds_max: 8, ..config() });
+        node.log.append(b"0123456789");
+        let request = PsyncRequest { id: AskedId::Id(id(1)), asked: 11, failover: false };
+        let keys = [0, 0].map(|now| node.sync(capable(), Some(&request), now).0);
+        assert!(node.master.may_write(8_999) && !node.master.may_write(9_000));
+        node.master.get_mut(keys[0]).unwrap().acked(10, None, 9_000);
+        assert_eq!(node.master.good_replicas(9_000), Some(1));
+        assert_eq!((node.master.count_acked(10), node.master.count_acked(11)), (1, 0));
+        assert_eq!(node.master.count_fsynced(10), 0);
+        assert!(!node.master.take_getack());
+        node.master.want_acks();
+        node.master.want_acks();
+        assert!(node.master.take_getack() && !node.master.take_getack());
+    }
+}

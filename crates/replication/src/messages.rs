@@ -93,7 +93,7 @@ impl Version {
 
 /// The options after the word REPLCONF, in order: those before an error count. The error is the text to reply.
 pub fn replconf_options<'a>(args: &'a [&'a [u8]]) -> impl Iterator<Item = Result<Replconf, String>> + 'a {
-    let odd = (args.len() % 2 != 0).then(|| Err(SYNTAX_ERROR.to_string()));
+    let odd = (!args.len().is_multiple_of(2)).then(|| Err(SYNTAX_ERROR.to_string()));
     let pairs = if odd.is_some() { &[] } else { args };
     odd.into_iter().chain(pairs.chunks_exact(2).map(move |pair| {
         let fack = match pairs {

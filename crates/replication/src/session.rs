@@ -1,1 +1,504 @@
-//! x
+//! The master's view of one replica: what it said of itself, how far it has been sent and has acknowledged.
+//!
+//! A session is a cursor into the log plus the steps that lead to it. Making the snapshot and writing to the socket
+//! are the driver's.
+
+use crate::log::{ReadError, ReplLog, Slices};
+use crate::messages::{Replconf, Version, full_resync_reply, replconf_options};
+use crate::position::{Position, ReplId};
+use crate::report::Report;
+use crate::{Millis, whole_seconds};
+
+/// What a connection said with REPLCONF. It may say so before it is a replica, or never become one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Announced {
+    pub port: u16,
+    pub ip: Option<String>,
+    pub capa: Capa,
+    pub version: Option<Version>,
+    pub filter: Filter,
+    /// It wants a snapshot and no stream.
+    pub rdb_only: bool,
+    pub run_id: Option<ReplId>,
+    /// The run ids of the nodes below it.
+    pub below: Vec<ReplId>,
+}
+
+/// What a replica understands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Capa {
+    /// A snapshot whose end is marked.
+    pub eof: bool,
+    /// `+CONTINUE` with a new id.
+    pub psync2: bool,
+}
+
+impl Capa {
+    fn includes(self, other: Capa) -> bool {
+        self.eof >= other.eof && self.psync2 >= other.psync2
+    }
+}
+
+/// What the snapshot shall leave out (`rdb-filter-only`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub exclude_data: bool,
+    pub exclude_functions: bool,
+}
+
+impl Filter {
+    pub fn is_set(self) -> bool {
+        self != Filter::default()
+    }
+}
+
+/// What a REPLCONF leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReplconfOutcome {
+    /// Reply this status.
+    Reply(String),
+    /// Reply this error.
+    Error(String),
+    /// Tell the session, if there is one; no reply.
+    Ack { offset: u64, fsynced: Option<u64> },
+    /// The nodes below have changed; no reply.
+    Below,
+    /// On a replica, from its master: call `ReplicaLink::getack`; no reply.
+    GetAck,
+    /// No reply.
+    Silent,
+}
+
+impl Announced {
+    /// A REPLCONF with these arguments. `own` is this node's run id, told only to those who tell theirs.
+    pub fn replconf(&mut self, args: &[&[u8]], own: ReplId) -> ReplconfOutcome {
+        let mut reply = "OK".to_string();
+        for option in replconf_options(args) {
+            match option {
+                Err(error) => return ReplconfOutcome::Error(error),
+                Ok(Replconf::Ack { offset, fsynced }) => return ReplconfOutcome::Ack { offset, fsynced },
+                Ok(Replconf::BadAck) => return ReplconfOutcome::Silent,
+                Ok(Replconf::GetAck) => return ReplconfOutcome::GetAck,
+                Ok(Replconf::Below(ids)) => {
+                    self.below = ids;
+                    return ReplconfOutcome::Below;
+                }
+                Ok(Replconf::ListeningPort(port)) => self.port = port,
+                Ok(Replconf::IpAddress(ip)) => self.ip = (!ip.is_empty()).then_some(ip),
+                Ok(Replconf::CapaEof) => self.capa.eof = true,
+                Ok(Replconf::CapaPsync2) => self.capa.psync2 = true,
+                Ok(Replconf::CapaOther) => {}
+                Ok(Replconf::Version(version)) => self.version = Some(version),
+                Ok(Replconf::RdbOnly(only)) => self.rdb_only = only,
+                Ok(Replconf::RdbFilter { functions }) => {
+                    self.filter = Filter { exclude_data: true, exclude_functions: !functions };
+                }
+                Ok(Replconf::RunId(id)) => {
+                    self.run_id = Some(id);
+                    reply = format!("OK {own}");
+                }
+            }
+        }
+        ReplconfOutcome::Reply(reply)
+    }
+
+    /// The RDB version to write for it (rule 31): 10, which every server from 7.0 on reads, unless it says otherwise.
+    pub fn rdb_version(&self) -> u32 {
+        match self.version {
+            Some(Version { major: 0..=6, .. }) => 9,
+            Some(Version { major: 7, minor: 0..=1, .. }) | None => 10,
+            Some(_) => 11,
+        }
+    }
+
+    /// How logs name it: the address it announced or comes from, and its port.
+    pub fn name(&self, peer_ip: &str) -> String {
+        let ip = self.ip.as_deref().unwrap_or(peer_ip);
+        match self.port {
+            0 => format!("{ip}:<unknown-replica-port>"),
+            port if ip.contains(':') => format!("[{ip}]:{port}"),
+            port => format!("{ip}:{port}"),
+        }
+    }
+}
+
+/// One replica, from its SYNC or PSYNC on.
+#[derive(Debug)]
+pub struct Session {
+    announced: Announced,
+    peer_ip: String,
+    /// It came with the old SYNC: it never acknowledges.
+    pre_psync: bool,
+    state: State,
+    /// The next byte of the stream to send.
+    cursor: u64,
+    acked: u64,
+    fsynced: Option<u64>,
+    acked_at: Millis,
+    /// The output has been above the soft limit since then.
+    over_soft_since: Option<Millis>,
+}
+
+/// ```text
+/// WaitSnapshotStart → WaitSnapshotEnd → SendBulk → Online         a snapshot of known length
+///                     WaitSnapshotEnd ───────────→ Online         one that is sent as it is made
+///                                                  Online         a partial resync
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    WaitSnapshotStart {
+        since: Millis,
+    },
+    WaitSnapshotEnd {
+        target: Target,
+        /// When the replica last took bytes of the payload.
+        progress_at: Millis,
+    },
+    SendBulk,
+    Online {
+        /// The stream starts with its first ACK (rule 25).
+        awaiting_ack: bool,
+    },
+}
+
+/// Where a snapshot goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Stored first, so that its length is known and later replicas can have it too.
+    Stored,
+    /// To the sockets of the replicas that wait, as it is made.
+    Sockets,
+}
+
+/// `client-output-buffer-limit replica`; zeros mean no limit.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OutputLimit {
+    pub hard_bytes: u64,
+    pub soft_bytes: u64,
+    pub soft_seconds: u64,
+}
+
+impl Session {
+    /// A replica that waits for a full sync.
+    pub fn waiting(announced: Announced, peer_ip: String, pre_psync: bool, now: Millis) -> Session {
+        Session::new(announced, peer_ip, pre_psync, State::WaitSnapshotStart { since: now }, 0, now)
+    }
+
+    /// A replica that goes on at `from`.
+    pub fn continuing(announced: Announced, peer_ip: String, from: u64, now: Millis) -> Session {
+        Session::new(announced, peer_ip, false, State::Online { awaiting_ack: false }, from, now)
+    }
+
+    fn new(announced: Announced, ip: String, pre_psync: bool, state: State, cursor: u64, now: Millis) -> Session {
+        Session {
+            announced,
+            peer_ip: ip,
+            pre_psync,
+            state,
+            cursor,
+            acked: 0,
+            fsynced: None,
+            acked_at: now,
+            over_soft_since: None,
+        }
+    }
+
+    /// A snapshot for it has begun at this position. Returns the reply to its PSYNC, nothing for the old SYNC.
+    pub fn snapshot_started(&mut self, position: Position, target: Target, now: Millis) -> Vec<u8> {
+        self.cursor = position.offset;
+        self.state = State::WaitSnapshotEnd { target, progress_at: now };
+        if self.pre_psync { Vec::new() } else { full_resync_reply(position) }
+    }
+
+    /// The stored snapshot is ready; send `transfer::counted_header` and the payload.
+    pub fn snapshot_stored(&mut self) {
+        self.state = State::SendBulk;
+    }
+
+    /// Bytes of the payload went out.
+    pub fn payload_progress(&mut self, now: Millis) {
+        if let State::WaitSnapshotEnd { progress_at, .. } = &mut self.state {
+            *progress_at = now;
+        }
+    }
+
+    /// The payload is sent, with its mark if it has one. Says whether the replica stays: one that wanted only the
+    /// snapshot is disconnected. The report is for the log.
+    pub fn payload_sent(&mut self, now: Millis) -> (bool, Report) {
+        let name = self.name();
+        if self.announced.rdb_only {
+            let text = format!("RDB transfer completed, rdb only replica ({name}) should be disconnected asap");
+            return (false, Report::notice(text));
+        }
+        // A replica that came with the old SYNC was given a length, and never acknowledges.
+        let awaiting_ack = matches!(self.state, State::WaitSnapshotEnd { .. }) && !self.pre_psync;
+        self.state = State::Online { awaiting_ack };
+        self.acked_at = now;
+        let text = if awaiting_ack {
+            format!(
+                "Streamed RDB transfer with replica {name} succeeded (socket). Waiting for REPLCONF ACK from replica \
+                 to enable streaming"
+            )
+        } else {
+            format!("Synchronization with replica {name} succeeded")
+        };
+        (true, Report::notice(text))
+    }
+
+    /// An ACK came. Offsets never go back, and an ACK beyond what was sent is not believed. Says whether the stream
+    /// starts now.
+    pub fn acked(&mut self, offset: u64, fsynced: Option<u64>, now: Millis) -> bool {
+        self.acked = self.acked.max(offset.min(self.cursor));
+        self.fsynced = self.fsynced.max(fsynced.map(|fsynced| fsynced.min(self.acked)));
+        self.acked_at = now;
+        match &mut self.state {
+            State::Online { awaiting_ack } => std::mem::take(awaiting_ack),
+            _ => false,
+        }
+    }
+
+    /// A bare newline came: the replica is there.
+    pub fn newline(&mut self, now: Millis) {
+        self.acked_at = now;
+    }
+
+    /// The stream that can be sent now; `None` when it must wait or wants none. After writing call `sent`. Bytes that
+    /// have left the memory (`Trimmed`) the driver reads elsewhere, or it cuts the replica off.
+    pub fn to_send<'a>(&self, log: &'a ReplLog, bytes_max: usize) -> Option<Result<Slices<'a>, ReadError>> {
+        let flows = self.state == State::Online { awaiting_ack: false };
+        (flows && self.cursor < log.end_offset()).then(|| log.read(self.cursor, bytes_max))
+    }
+
+    /// So many bytes of the stream were written to its socket.
+    pub fn sent(&mut self, bytes: u64) {
+        self.cursor += bytes;
+    }
+
+    /// The offset from which on it needs the log; `None` if it needs none (yet).
+    pub fn needs_from(&self) -> Option<u64> {
+        let waits = matches!(self.state, State::WaitSnapshotStart { .. });
+        (!waits && !self.announced.rdb_only).then_some(self.cursor)
+    }
+
+    /// Bytes of the stream that wait for it.
+    pub fn pending_bytes(&self, end: u64) -> u64 {
+        self.needs_from().map_or(0, |from| end - from)
+    }
+
+    /// Whether so much waits for it that it is to be cut off. A limit below the backlog's size means that size.
+    pub fn over_limit(&mut self, pending: u64, limit: OutputLimit, backlog_size: u64, now: Millis) -> bool {
+        let hard = limit.hard_bytes != 0 && pending >= limit.hard_bytes.max(backlog_size);
+        if limit.soft_bytes == 0 || pending < limit.soft_bytes {
+            self.over_soft_since = None;
+            return hard;
+        }
+        let since = *self.over_soft_since.get_or_insert(now);
+        hard || whole_seconds(since, now) > limit.soft_seconds
+    }
+
+    /// Why it is given up after `timeout` without a sign, if it is. A replica that waits for a stored snapshot holds
+    /// nobody up and may wait.
+    pub fn timed_out(&self, timeout: Millis, now: Millis) -> Option<Report> {
+        let (last, phase) = match self.state {
+            State::Online { .. } if !self.pre_psync => (self.acked_at, "streaming sync"),
+            State::WaitSnapshotEnd { target: Target::Sockets, progress_at } => (progress_at, "full sync"),
+            _ => return None,
+        };
+        let text = || format!("Disconnecting timedout replica ({phase}): {}", self.name());
+        (now.saturating_sub(last) > timeout).then(|| Report::warning(text()))
+    }
+
+    /// Wants a newline each second, so that it does not give up (rule 23).
+    pub fn wants_newline(&self) -> bool {
+        matches!(self.state, State::WaitSnapshotStart { .. } | State::WaitSnapshotEnd { target: Target::Stored, .. })
+    }
+
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// INFO's word for the state.
+    pub fn state_name(&self) -> &'static str {
+        match self.state {
+            State::WaitSnapshotStart { .. } | State::WaitSnapshotEnd { .. } => "wait_bgsave",
+            State::SendBulk => "send_bulk",
+            State::Online { .. } => "online",
+        }
+    }
+
+    pub fn is_online(&self) -> bool {
+        matches!(self.state, State::Online { .. })
+    }
+
+    /// Online in the sense of `min-replicas-to-write` (rule 34).
+    pub fn is_good(&self, lag_seconds_max: u64, now: Millis) -> bool {
+        self.is_online() && whole_seconds(self.acked_at, now) <= lag_seconds_max
+    }
+
+    /// INFO's `lag`: 0 until it is online.
+    pub fn lag_seconds(&self, now: Millis) -> u64 {
+        if self.is_online() { whole_seconds(self.acked_at, now) } else { 0 }
+    }
+
+    pub fn ack_offset(&self) -> u64 {
+        self.acked
+    }
+
+    pub fn fsynced_offset(&self) -> Option<u64> {
+        self.fsynced
+    }
+
+    /// What has been handed to its socket.
+    pub fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    pub fn announced(&self) -> &Announced {
+        &self.announced
+    }
+
+    pub fn announced_mut(&mut self) -> &mut Announced {
+        &mut self.announced
+    }
+
+    /// The address to show: announced, or where it comes from.
+    pub fn ip(&self) -> &str {
+        self.announced.ip.as_deref().unwrap_or(&self.peer_ip)
+    }
+
+    pub fn name(&self) -> String {
+        self.announced.name(&self.peer_ip)
+    }
+
+    /// Can it be served by a snapshot that was begun for a replica with these needs? (rule 26)
+    pub fn can_share(&self, capa: Capa, filter: Filter, rdb_version: u32) -> bool {
+        self.announced.capa.includes(capa)
+            && self.announced.filter == filter
+            && self.announced.rdb_version() >= rdb_version
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u8) -> ReplId {
+        ReplId::from_random(&[n; 20])
+    }
+
+    fn replconf(announced: &mut Announced, line: &str) -> ReplconfOutcome {
+        announced.replconf(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>(), id(9))
+    }
+
+    fn ok() -> ReplconfOutcome {
+        ReplconfOutcome::Reply("OK".to_string())
+    }
+
+    #[test]
+    fn what_a_replica_says_of_itself() {
+        let mut said = Announced::default();
+        assert_eq!(said.name("10.1.1.1"), "10.1.1.1:<unknown-replica-port>");
+        assert_eq!(replconf(&mut said, "listening-port 7000"), ok());
+        assert_eq!(replconf(&mut said, "ip-address a.example"), ok());
+        assert_eq!(replconf(&mut said, "capa eof capa psync2 capa other"), ok());
+        assert_eq!(said.name("10.1.1.1"), "a.example:7000");
+        assert!(said.capa.eof && said.capa.psync2);
+        assert_eq!(replconf(&mut said, "rdb-filter-only functions"), ok());
+        assert_eq!(said.filter, Filter { exclude_data: true, exclude_functions: false });
+        assert_eq!(
+            replconf(&mut said, &format!("rivulet-runid {}", id(4))),
+            ReplconfOutcome::Reply(format!("OK {}", id(9)))
+        );
+        assert_eq!(replconf(&mut said, "ack 7"), ReplconfOutcome::Ack { offset: 7, fsynced: None });
+        assert_eq!(
+            replconf(&mut said, "capa eof nonsense 1"),
+            ReplconfOutcome::Error("ERR Unrecognized REPLCONF option: nonsense".to_string())
+        );
+        for (version, expected) in [("6.2.1", 9), ("7.0.15", 10), ("7.2.0", 11), ("9.1.2", 11)] {
+            replconf(&mut said, &format!("version {version}"));
+            assert_eq!(said.rdb_version(), expected, "{version}");
+        }
+        assert_eq!(Announced::default().rdb_version(), 10);
+    }
+
+    #[test]
+    fn a_stored_snapshot_leads_to_the_stream() {
+        let mut log = ReplLog::new(0);
+        log.create();
+        log.append(b"before");
+        let mut session = Session::waiting(Announced::default(), "h".to_string(), false, 0);
+        assert_eq!((session.needs_from(), session.wants_newline()), (None, true));
+        let position = Position { id: id(1), offset: log.end_offset() };
+        assert_eq!(session.snapshot_started(position, Target::Stored, 5), full_resync_reply(position));
+        log.append(b"after");
+        assert_eq!((session.state_name(), session.needs_from()), ("wait_bgsave", Some(6)));
+        assert!(session.to_send(&log, 100).is_none());
+        session.snapshot_stored();
+        assert_eq!(session.state_name(), "send_bulk");
+        assert!(session.payload_sent(9).0);
+        let sent: Vec<u8> = session.to_send(&log, 100).unwrap().unwrap().flatten().copied().collect();
+        assert_eq!(sent, b"after");
+        session.sent(5);
+        assert!(session.to_send(&log, 100).is_none());
+        assert_eq!(session.pending_bytes(log.end_offset()), 0);
+    }
+
+    #[test]
+    fn a_streamed_snapshot_waits_for_the_first_ack() {
+        let mut log = ReplLog::new(0);
+        log.create();
+        let mut session = Session::waiting(Announced::default(), "h".to_string(), false, 0);
+        session.snapshot_started(Position { id: id(1), offset: 0 }, Target::Sockets, 0);
+        log.append(b"after");
+        session.payload_sent(10);
+        assert_eq!(session.state_name(), "online");
+        assert!(session.to_send(&log, 100).is_none());
+        assert!(session.acked(0, None, 20));
+        assert!(session.to_send(&log, 100).is_some());
+        assert!(!session.acked(0, None, 20));
+    }
+
+    #[test]
+    fn acks_only_grow_and_never_pass_what_was_sent() {
+        let mut session = Session::continuing(Announced::default(), "h".to_string(), 100, 0);
+        session.sent(50);
+        for (offset, expected) in [(120, 120), (110, 120), (151, 150), (150, 150)] {
+            session.acked(offset, Some(offset), 1);
+            assert_eq!(session.ack_offset(), expected);
+        }
+        assert_eq!(session.fsynced_offset(), Some(150));
+    }
+
+    #[test]
+    fn time_outs() {
+        let timed_out = |session: &Session, now| session.timed_out(60_000, now).is_some();
+        let mut session = Session::waiting(Announced::default(), "h".to_string(), false, 0);
+        assert!(!timed_out(&session, 1_000_000));
+        session.snapshot_started(Position { id: id(1), offset: 0 }, Target::Sockets, 0);
+        assert!(!timed_out(&session, 60_000) && timed_out(&session, 60_001));
+        session.payload_progress(10);
+        assert!(!timed_out(&session, 60_010));
+        session.payload_sent(100);
+        assert!(!timed_out(&session, 60_100));
+        session.newline(500);
+        assert_eq!(
+            session.timed_out(60_000, 60_501).unwrap().text,
+            "Disconnecting timedout replica (streaming sync): h:<unknown-replica-port>"
+        );
+        assert!(session.is_good(10, 11_499) && !session.is_good(10, 11_500));
+        assert_eq!(session.lag_seconds(3_499), 2);
+    }
+
+    #[test]
+    fn the_output_limit_is_never_below_the_backlog() {
+        let mut session = Session::continuing(Announced::default(), "h".to_string(), 0, 0);
+        let limit = OutputLimit { hard_bytes: 100, soft_bytes: 50, soft_seconds: 2 };
+        assert!(!session.over_limit(100, limit, 1000, 0));
+        assert!(session.over_limit(1000, limit, 1000, 0));
+        assert!(!session.over_limit(60, limit, 1000, 2_999));
+        assert!(session.over_limit(60, limit, 1000, 3_000));
+        assert!(!session.over_limit(49, limit, 1000, 3_001));
+        assert!(!session.over_limit(60, limit, 1000, 9_000));
+        assert!(!session.over_limit(u64::MAX, OutputLimit::default(), 1000, 9_000));
+    }
+}
