@@ -1,1 +1,26 @@
 //! The RDB file format: reading every version, writing the one that every peer loads.
+//!
+//! The formats are drawn in `docs/rdb.md`. The tour, in reading order: [`format`] has the bytes' names and the codes of lengths and numbers,
+//! [`write`] encodes entries into a buffer, [`save`] makes a whole file of them, [`read`] pulls events out of one, [`dump`] is the payload of
+//! DUMP and RESTORE, [`check`] is what `rivulet-check-rdb` prints. This crate opens no file, reads no clock and decides nothing about expiry.
+
+pub mod check;
+pub mod crc64;
+pub mod dump;
+mod error;
+pub mod format;
+mod input;
+pub mod lzf;
+pub mod read;
+pub mod save;
+mod skip;
+mod value;
+pub mod write;
+mod ziplist;
+mod zipmap;
+
+pub use dump::{DumpError, dump, restore};
+pub use error::{Doing, Error, Problem};
+pub use read::{Event, Options, Reader, Unsupported};
+pub use save::Saver;
+pub use write::{Aux, Meta, Replication, Version, Writer};

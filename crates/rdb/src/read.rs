@@ -1,0 +1,354 @@
+//! A pull reader of RDB files: give it a `Read`, take one event after the other.
+//!
+//! It reads versions 1 to 12 of Redis and version 80 of Valkey. A file that is cut or damaged gives an [`Error`] with the place and the key, never
+//! a panic, a hang or a reservation on the word of a length. It decides nothing: what has expired, which database numbers exist and which
+//! auxiliary fields matter is the caller's business.
+
+use std::io::Read;
+
+use rivulet_keyspace::value::{Limits, Value};
+
+use crate::error::{Doing, Error, Problem};
+use crate::format::{self, REDIS_VERSION_MAX, VALKEY_VERSION, module_opcodes, opcodes};
+use crate::input::Input;
+use crate::skip;
+use crate::value::{self, Scratch};
+
+/// How to read.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where values change from packed to chunked.
+    pub limits: Limits,
+    /// Compute the checksum and compare it with the file's.
+    pub verify_checksum: bool,
+    pub unsupported: Unsupported,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { limits: Limits::default(), verify_checksum: true, unsupported: Unsupported::Fail }
+    }
+}
+
+/// What to do with a value that this server doesn't have, such as a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsupported {
+    /// End with [`Problem::Unsupported`].
+    Fail,
+    /// Pass over it and report [`Event::Skipped`].
+    Skip,
+}
+
+/// A key with its value and what was said of it.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub key: Vec<u8>,
+    pub value: Value,
+    /// When it expires, in Unix milliseconds.
+    pub deadline_ms: Option<u64>,
+    /// Seconds since it was last used (LRU).
+    pub idle_s: Option<u64>,
+    /// How often it is used (LFU).
+    pub freq: Option<u8>,
+    /// The type byte that the value had in the file.
+    pub value_type: u8,
+}
+
+/// What a file says next.
+#[derive(Debug, Clone)]
+pub enum Event {
+    Aux(Vec<u8>, Vec<u8>),
+    /// The entries that follow belong to this database.
+    SelectDb(u64),
+    /// How many entries this database has, and how many of them expire. A hint, not to be trusted.
+    ResizeDb {
+        keys: u64,
+        expires: u64,
+    },
+    /// The same hint for one slot of a cluster.
+    SlotInfo {
+        slot: u64,
+        keys: u64,
+        expires: u64,
+    },
+    /// Valkey 9 was importing these slots; has no meaning here.
+    SlotImport,
+    Entry(Entry),
+    /// A key whose value has no elements, which old bugs left behind: Redis passes over it, too.
+    EmptyKey(Vec<u8>),
+    /// A key whose value this server doesn't have; only with [`Unsupported::Skip`].
+    Skipped {
+        key: Vec<u8>,
+        value_type: u8,
+        deadline_ms: Option<u64>,
+    },
+    /// The code of a function library.
+    Function(Vec<u8>),
+    /// Auxiliary data of a module, passed over.
+    ModuleAux {
+        module: String,
+        when: u64,
+    },
+    Eof(Checksum),
+}
+
+/// What the end of a file says of its integrity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checksum {
+    /// It is there and right.
+    Ok,
+    /// The file says that none was computed.
+    Off,
+    /// Versions before 5 have none.
+    None,
+    /// It is there, but comparing was not asked for.
+    Unchecked,
+}
+
+enum State {
+    Header,
+    Body,
+    Done(Checksum),
+    Failed(Box<Error>),
+}
+
+/// Reads a file. After the end or an error, [`next`](Reader::next) repeats that.
+pub struct Reader<R> {
+    input: Input<R>,
+    options: Options,
+    state: State,
+    version: u32,
+    doing: Doing,
+    key: Option<Vec<u8>>,
+    value_type: Option<u8>,
+    scratch: Scratch,
+    empty_keys: u64,
+}
+
+/// What was said of the next entry before its type.
+#[derive(Default)]
+struct Attributes {
+    deadline_ms: Option<u64>,
+    idle_s: Option<u64>,
+    freq: Option<u8>,
+}
+
+impl<R: Read> Reader<R> {
+    pub fn new(source: R, options: Options) -> Reader<R> {
+        Reader {
+            input: Input::new(source, options.verify_checksum),
+            options,
+            state: State::Header,
+            version: 0,
+            doing: Doing::Start,
+            key: None,
+            value_type: None,
+            scratch: Scratch::default(),
+            empty_keys: 0,
+        }
+    }
+
+    /// The file's version; 0 before the first event.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// How many bytes of the file have been taken.
+    pub fn offset(&self) -> u64 {
+        self.input.offset()
+    }
+
+    /// How many keys without elements were passed over.
+    pub fn empty_keys(&self) -> u64 {
+        self.empty_keys
+    }
+
+    /// The source, and the bytes that were read from it ahead of the last event. After [`Event::Eof`] these are what follows the file.
+    pub fn into_rest(self) -> (R, Vec<u8>) {
+        self.input.into_rest()
+    }
+
+    /// The next event.
+    #[expect(clippy::should_implement_trait, reason = "an iterator would have to end, and could not tell how")]
+    pub fn next(&mut self) -> Result<Event, Error> {
+        match &self.state {
+            State::Done(checksum) => return Ok(Event::Eof(*checksum)),
+            State::Failed(error) => return Err((**error).clone()),
+            State::Header | State::Body => {}
+        }
+        match self.advance() {
+            Ok(event) => {
+                if let Event::Eof(checksum) = event {
+                    self.state = State::Done(checksum);
+                }
+                Ok(event)
+            }
+            Err(problem) => {
+                let error = Error {
+                    offset: self.input.offset(),
+                    doing: self.doing,
+                    key: self.key.take(),
+                    value_type: self.value_type,
+                    problem,
+                };
+                self.state = State::Failed(Box::new(error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    fn advance(&mut self) -> Result<Event, Problem> {
+        if let State::Header = self.state {
+            self.header()?;
+            self.state = State::Body;
+        }
+        let mut attributes = Attributes::default();
+        loop {
+            self.doing = Doing::ReadType;
+            let byte = self.input.byte()?;
+            match byte {
+                opcodes::EXPIRE_MS => {
+                    self.doing = Doing::ReadExpire;
+                    attributes.deadline_ms = deadline(i64::from_le_bytes(self.input.array()?));
+                }
+                opcodes::EXPIRE_S => {
+                    self.doing = Doing::ReadExpire;
+                    let seconds = i32::from_le_bytes(self.input.array()?);
+                    attributes.deadline_ms = u64::try_from(seconds).ok().map(|s| s * 1000);
+                }
+                opcodes::IDLE => attributes.idle_s = Some(self.input.len()?),
+                opcodes::FREQ => attributes.freq = Some(self.input.byte()?),
+                byte if byte >= opcodes::SLOT_IMPORT => return self.opcode(byte),
+                byte if format::is_value_type(byte) => return self.entry(byte, attributes),
+                byte => return Err(Problem::UnknownType(byte)),
+            }
+        }
+    }
+
+    fn header(&mut self) -> Result<(), Problem> {
+        let magic: [u8; 9] = self.input.array()?;
+        let number = |digits: &[u8]| std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+        let known;
+        (self.version, known) = if let Some(digits) = magic.strip_prefix(b"VALKEY") {
+            (number(digits), VALKEY_VERSION..=VALKEY_VERSION)
+        } else if let Some(digits) = magic.strip_prefix(b"REDIS") {
+            (number(digits), 1..=REDIS_VERSION_MAX)
+        } else {
+            return Err(Problem::Signature);
+        };
+        if known.contains(&self.version) { Ok(()) } else { Err(Problem::Version(self.version)) }
+    }
+
+    fn is_valkey(&self) -> bool {
+        self.version >= VALKEY_VERSION
+    }
+
+    fn opcode(&mut self, byte: u8) -> Result<Event, Problem> {
+        let input = &mut self.input;
+        let mut string = |doing: Doing| {
+            self.doing = doing;
+            let mut bytes = Vec::new();
+            input.string(&mut bytes)?;
+            Ok(bytes)
+        };
+        Ok(match byte {
+            opcodes::AUX => Event::Aux(string(Doing::ReadAux)?, string(Doing::ReadAux)?),
+            opcodes::SELECT_DB => {
+                self.doing = Doing::ReadLen;
+                Event::SelectDb(self.input.len()?)
+            }
+            opcodes::RESIZE_DB => {
+                self.doing = Doing::ReadLen;
+                Event::ResizeDb { keys: self.input.len()?, expires: self.input.len()? }
+            }
+            opcodes::SLOT_INFO => {
+                self.doing = Doing::ReadLen;
+                Event::SlotInfo { slot: self.input.len()?, keys: self.input.len()?, expires: self.input.len()? }
+            }
+            opcodes::SLOT_IMPORT if self.version >= VALKEY_VERSION => {
+                self.doing = Doing::ReadLen;
+                self.input.skip_string()?;
+                for _ in 0..self.input.len()? {
+                    self.input.len()?;
+                    self.input.len()?;
+                }
+                Event::SlotImport
+            }
+            opcodes::FUNCTION_2 => Event::Function(string(Doing::ReadFunctions)?),
+            opcodes::FUNCTION_PRE_GA => {
+                let name = string(Doing::ReadFunctions)?;
+                let engine = string(Doing::ReadFunctions)?;
+                if self.input.len()? != 0 {
+                    self.input.skip_string()?; // the description, which the later form doesn't have
+                }
+                let mut code = Vec::new();
+                self.input.string(&mut code)?;
+                Event::Function([b"#!".as_slice(), &engine, b" name=", &name, b"\n", &code].concat())
+            }
+            opcodes::MODULE_AUX => {
+                self.doing = Doing::ReadModuleAux;
+                let id = self.input.len()?;
+                if self.input.len()? != module_opcodes::UINT {
+                    return Err(Problem::Corrupt("bad when_opcode"));
+                }
+                let when = self.input.len()?;
+                skip::module_items(&mut self.input)?;
+                Event::ModuleAux { module: skip::module_name(id), when }
+            }
+            opcodes::EOF => Event::Eof(self.checksum()?),
+            byte => return Err(Problem::UnknownType(byte)),
+        })
+    }
+
+    fn entry(&mut self, value_type: u8, attributes: Attributes) -> Result<Event, Problem> {
+        self.doing = Doing::ReadKey;
+        self.value_type = Some(value_type);
+        let mut key = Vec::new();
+        self.input.string(&mut key)?;
+        self.doing = Doing::ReadValue;
+        let loaded = value::load(value_type, &mut self.input, &mut self.scratch, &self.options.limits);
+        self.scratch.trim();
+        let Attributes { deadline_ms, idle_s, freq } = attributes;
+        let event = match loaded {
+            Ok(value) => Event::Entry(Entry { key, value, deadline_ms, idle_s, freq, value_type }),
+            Err(Problem::EmptyValue) => {
+                self.empty_keys += 1;
+                Event::EmptyKey(key)
+            }
+            Err(Problem::Unsupported(byte)) if self.options.unsupported == Unsupported::Skip => {
+                let valkey = self.is_valkey();
+                if let Err(problem) = skip::skip(byte, valkey, &mut self.input) {
+                    self.key = Some(key);
+                    return Err(problem);
+                }
+                Event::Skipped { key, value_type, deadline_ms }
+            }
+            Err(problem) => {
+                self.key = Some(key);
+                return Err(problem);
+            }
+        };
+        self.value_type = None;
+        Ok(event)
+    }
+
+    fn checksum(&mut self) -> Result<Checksum, Problem> {
+        if self.version < 5 {
+            return Ok(Checksum::None);
+        }
+        self.doing = Doing::CheckSum;
+        let expected = self.input.checksum();
+        let found = u64::from_le_bytes(self.input.array()?);
+        match expected {
+            _ if found == 0 => Ok(Checksum::Off),
+            None => Ok(Checksum::Unchecked),
+            Some(expected) if expected == found => Ok(Checksum::Ok),
+            Some(expected) => Err(Problem::Checksum { expected, found }),
+        }
+    }
+}
+
+/// -1 means that there is none; other negative times are long past.
+fn deadline(ms: i64) -> Option<u64> {
+    (ms != -1).then(|| ms.try_into().unwrap_or(0))
+}

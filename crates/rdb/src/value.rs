@@ -1,0 +1,278 @@
+//! Values out of their encodings: every one that any version of Redis or Valkey wrote for strings, lists, sets, sorted sets and hashes.
+//!
+//! Nothing is reserved on the word of a count: collections grow as their elements arrive, and a value is handed out whole or not at all.
+
+use std::io::Read;
+
+use rivulet_keyspace::value::elem::parse_int;
+use rivulet_keyspace::value::{Elem, Hash, IntSet, Limits, List, ListPack, Set, StrBuf, Value, ZSet};
+
+use crate::error::Problem;
+use crate::format::{containers, parse_double, types};
+use crate::input::Input;
+use crate::{ziplist, zipmap};
+
+/// Scratch space for strings that are looked at and not kept.
+#[derive(Default)]
+pub struct Scratch {
+    one: Vec<u8>,
+    two: Vec<u8>,
+}
+
+/// What a scratch buffer may keep between values.
+const SCRATCH_MAX: usize = 1 << 20;
+
+impl Scratch {
+    pub fn trim(&mut self) {
+        for buffer in [&mut self.one, &mut self.two] {
+            if buffer.capacity() > SCRATCH_MAX {
+                *buffer = Vec::new();
+            }
+        }
+    }
+}
+
+/// Reads a value of the type. [`Problem::EmptyValue`] leaves the input at the value's end.
+pub fn load<R: Read>(
+    value_type: u8,
+    input: &mut Input<R>,
+    scratch: &mut Scratch,
+    limits: &Limits,
+) -> Result<Value, Problem> {
+    match value_type {
+        types::STRING => string(input),
+        types::LIST => list(input, scratch, limits),
+        types::SET => set(input, scratch, limits),
+        types::ZSET => zset(input, scratch, limits, text_score),
+        types::ZSET_2 => zset(input, scratch, limits, |input| Ok(f64::from_le_bytes(input.array()?))),
+        types::HASH => hash(input, scratch, limits),
+        types::LIST_QUICKLIST => quicklist(input, scratch, false),
+        types::LIST_QUICKLIST_2 => quicklist(input, scratch, true),
+        types::HASH_ZIPMAP
+        | types::LIST_ZIPLIST
+        | types::SET_INTSET
+        | types::ZSET_ZIPLIST
+        | types::HASH_ZIPLIST
+        | types::HASH_LISTPACK
+        | types::ZSET_LISTPACK
+        | types::SET_LISTPACK => {
+            input.string(&mut scratch.one)?;
+            packed(value_type, &scratch.one, limits)
+        }
+        byte => Err(Problem::Unsupported(byte)),
+    }
+}
+
+fn string<R: Read>(input: &mut Input<R>) -> Result<Value, Problem> {
+    let mut bytes = Vec::new();
+    let int = input.string_or_int(&mut bytes)?;
+    // A long string has grown as it came, and stays as it is from here on.
+    if bytes.capacity() - bytes.len() > bytes.len() / 8 + 8 {
+        bytes.shrink_to_fit();
+    }
+    Ok(Value::Str(match int {
+        Some(n) => StrBuf::Int(n),
+        None => parse_int(&bytes).map_or(StrBuf::Bytes(bytes), StrBuf::Int),
+    }))
+}
+
+fn count<R: Read>(input: &mut Input<R>) -> Result<u64, Problem> {
+    match input.len()? {
+        0 => Err(Problem::EmptyValue),
+        count => Ok(count),
+    }
+}
+
+fn list<R: Read>(input: &mut Input<R>, scratch: &mut Scratch, limits: &Limits) -> Result<Value, Problem> {
+    let mut list = List::new();
+    for _ in 0..count(input)? {
+        input.string(&mut scratch.one)?;
+        list.push_back(&scratch.one, limits);
+    }
+    Ok(Value::List(list))
+}
+
+fn set<R: Read>(input: &mut Input<R>, scratch: &mut Scratch, limits: &Limits) -> Result<Value, Problem> {
+    let mut set = Set::new();
+    for _ in 0..count(input)? {
+        input.string(&mut scratch.one)?;
+        if !set.add(&scratch.one, limits) {
+            return Err(Problem::Corrupt("Duplicate set members detected"));
+        }
+    }
+    Ok(Value::Set(set))
+}
+
+fn text_score<R: Read>(input: &mut Input<R>) -> Result<f64, Problem> {
+    match input.byte()? {
+        255 => Ok(f64::NEG_INFINITY),
+        254 => Ok(f64::INFINITY),
+        253 => Ok(f64::NAN),
+        len => {
+            let mut text = Vec::new();
+            input.bytes(u64::from(len), &mut text)?;
+            parse_double(&text).ok_or(Problem::Corrupt("a score that is not a number"))
+        }
+    }
+}
+
+fn zset<R: Read>(
+    input: &mut Input<R>,
+    scratch: &mut Scratch,
+    limits: &Limits,
+    score: fn(&mut Input<R>) -> Result<f64, Problem>,
+) -> Result<Value, Problem> {
+    let mut zset = ZSet::new();
+    for _ in 0..count(input)? {
+        input.string(&mut scratch.one)?;
+        let score = score(input)?;
+        if score.is_nan() {
+            return Err(Problem::Corrupt("Zset with NAN score detected"));
+        }
+        if zset.insert(&scratch.one, score, limits).is_some() {
+            return Err(Problem::Corrupt("Duplicate zset fields detected"));
+        }
+    }
+    Ok(Value::ZSet(zset))
+}
+
+fn hash<R: Read>(input: &mut Input<R>, scratch: &mut Scratch, limits: &Limits) -> Result<Value, Problem> {
+    let mut hash = Hash::new();
+    for _ in 0..count(input)? {
+        input.string(&mut scratch.one)?;
+        input.string(&mut scratch.two)?;
+        if !hash.set(&scratch.one, &scratch.two, limits) {
+            return Err(Problem::Corrupt("Duplicate hash fields detected"));
+        }
+    }
+    Ok(Value::Hash(hash))
+}
+
+/// A list in nodes. The first form has ziplists, the second says of each node whether it is a listpack or one plain element.
+fn quicklist<R: Read>(input: &mut Input<R>, scratch: &mut Scratch, second: bool) -> Result<Value, Problem> {
+    let mut nodes = Vec::new();
+    for _ in 0..count(input)? {
+        let container = if second { input.len()? } else { containers::PACKED };
+        if container != containers::PACKED && container != containers::PLAIN {
+            return Err(Problem::Corrupt("Quicklist integrity check failed."));
+        }
+        let bytes = &mut scratch.one;
+        input.string(bytes)?;
+        if bytes.is_empty() {
+            return Err(Problem::Corrupt("an empty quicklist node"));
+        }
+        let node = if container == containers::PLAIN {
+            let mut node = ListPack::new();
+            node.push_back(bytes);
+            node
+        } else if second {
+            listpack(bytes)?
+        } else {
+            let mut node = ListPack::new();
+            ziplist::decode(bytes, |elem| {
+                push(&mut node, elem);
+                Some(())
+            })
+            .ok_or(Problem::Corrupt("Ziplist integrity check failed."))?;
+            node
+        };
+        if !node.is_empty() {
+            nodes.push(node);
+        }
+    }
+    if nodes.is_empty() {
+        return Err(Problem::EmptyValue);
+    }
+    Ok(Value::List(List::from_listpacks(nodes)))
+}
+
+fn push(pack: &mut ListPack, elem: Elem<'_>) {
+    elem.with(|bytes| pack.push_back(bytes));
+}
+
+fn listpack(bytes: &[u8]) -> Result<ListPack, Problem> {
+    ListPack::from_bytes(bytes).map_err(|_| Problem::Corrupt("Listpack integrity check failed."))
+}
+
+/// A value that is one string: a listpack, intset, ziplist or zipmap.
+fn packed(value_type: u8, bytes: &[u8], limits: &Limits) -> Result<Value, Problem> {
+    match value_type {
+        types::HASH_LISTPACK => {
+            let broken = Problem::Corrupt("Hash listpack integrity check failed.");
+            pairs(listpack_of(bytes, &broken)?, &broken, |pack| Hash::from_listpack(pack, limits).ok().map(Value::Hash))
+        }
+        types::ZSET_LISTPACK => {
+            let broken = Problem::Corrupt("Zset listpack integrity check failed.");
+            pairs(listpack_of(bytes, &broken)?, &broken, |pack| ZSet::from_listpack(pack, limits).ok().map(Value::ZSet))
+        }
+        types::SET_LISTPACK => {
+            let pack = listpack_of(bytes, &Problem::Corrupt("Set listpack integrity check failed."))?;
+            let mut set = Set::new();
+            for elem in pack.iter() {
+                if !elem.with(|member| set.add(member, limits)) {
+                    return Err(Problem::Corrupt("Duplicate set members detected"));
+                }
+            }
+            if pack.is_empty() { Err(Problem::EmptyValue) } else { Ok(Value::Set(set)) }
+        }
+        types::SET_INTSET => match IntSet::from_bytes(bytes) {
+            Ok(ints) if !ints.is_empty() => Ok(Value::Set(Set::from_intset(ints, limits))),
+            _ => Err(Problem::Corrupt("Intset integrity check failed.")),
+        },
+        types::HASH_ZIPLIST => {
+            let broken = Problem::Corrupt("Hash ziplist integrity check failed.");
+            pairs(ziplist_of(bytes, &broken)?, &broken, |pack| Hash::from_listpack(pack, limits).ok().map(Value::Hash))
+        }
+        types::ZSET_ZIPLIST => {
+            let broken = Problem::Corrupt("Zset ziplist integrity check failed.");
+            pairs(ziplist_of(bytes, &broken)?, &broken, |pack| ZSet::from_listpack(pack, limits).ok().map(Value::ZSet))
+        }
+        types::HASH_ZIPMAP => {
+            let mut hash = Hash::new();
+            let mut duplicate = false;
+            zipmap::decode(bytes, |field, value| {
+                duplicate = !hash.set(field, value, limits);
+                (!duplicate).then_some(())
+            })
+            .ok_or(Problem::Corrupt(if duplicate {
+                "Hash zipmap with dup elements"
+            } else {
+                "Zipmap integrity check failed."
+            }))?;
+            Ok(Value::Hash(hash))
+        }
+        _ => {
+            let mut list = List::new();
+            let mut empty = true;
+            ziplist::decode(bytes, |elem| {
+                empty = false;
+                elem.with(|bytes| list.push_back(bytes, limits));
+                Some(())
+            })
+            .ok_or(Problem::Corrupt("List ziplist integrity check failed."))?;
+            if empty { Err(Problem::EmptyValue) } else { Ok(Value::List(list)) }
+        }
+    }
+}
+
+fn listpack_of(bytes: &[u8], broken: &Problem) -> Result<ListPack, Problem> {
+    ListPack::from_bytes(bytes).map_err(|_| broken.clone())
+}
+
+fn ziplist_of(bytes: &[u8], broken: &Problem) -> Result<ListPack, Problem> {
+    let mut pack = ListPack::new();
+    ziplist::decode(bytes, |elem| {
+        push(&mut pack, elem);
+        Some(())
+    })
+    .ok_or_else(|| broken.clone())?;
+    Ok(pack)
+}
+
+/// Makes a value of a listpack of pairs; `make` refuses what is no pair or there twice.
+fn pairs(pack: ListPack, broken: &Problem, make: impl FnOnce(ListPack) -> Option<Value>) -> Result<Value, Problem> {
+    if pack.is_empty() {
+        return Err(Problem::EmptyValue);
+    }
+    make(pack).ok_or_else(|| broken.clone())
+}

@@ -1,0 +1,146 @@
+//! Files of real servers: read, and written again to the same bytes.
+
+use rivulet_keyspace::value::{Set, ValueRef};
+use rivulet_rdb::{Event, Meta, Options, Problem, Reader, Unsupported, Version, Writer};
+
+use super::model::{Plain, contents, hash, list, set, zset};
+use super::{events, fixture};
+
+const FUTURE_MS: u64 = 4_102_444_800_000;
+
+fn string(text: &str) -> Plain {
+    Plain::Str(text.as_bytes().to_vec())
+}
+
+#[test]
+fn redis_7_0() {
+    for name in ["redis-7.0.rdb", "redis-7.0-plain.rdb"] {
+        let events = events(&fixture(name), Options::default()).unwrap();
+        let contents = contents(&events);
+        let get = |key: &str| contents[&(0, key.as_bytes().to_vec())].0.clone();
+        assert_eq!(get("str:plain"), string("hello"));
+        assert_eq!(get("str:empty"), string(""));
+        assert_eq!(get("str:007"), string("007"));
+        assert_eq!(get("str:binary"), Plain::Str(b"\x00\x01\xff\r\n".to_vec()));
+        assert_eq!(get("str:lzf"), string(&"abcabcabd".repeat(40)));
+        for n in ["0", "-1", "127", "-129", "32768", "-2147483649", "9223372036854775807", "-9223372036854775808"] {
+            assert_eq!(get(&format!("int:{n}")), string(n));
+        }
+        assert_eq!(get("list:one"), list(&["x"]));
+        let Plain::List(items) = get("list:many") else { panic!() };
+        assert_eq!(items.len(), 400);
+        assert_eq!((&items[0][..], &items[399][..]), (&b"item-1"[..], &b"200"[..]));
+        assert_eq!(get("list:big"), list(&["1", "2", "3"].map(|s| s.repeat(6000)).each_ref().map(|s| s.as_str())));
+        assert_eq!(get("set:ints"), set(&["-5", "1", "2", "3"]));
+        assert_eq!(get("set:ints64"), set(&["10000000000", "2"]));
+        assert_eq!(get("set:one"), set(&["member"]));
+        assert_eq!(get("hash:small"), hash(&[("f1", "v1"), ("f2", "2"), ("f3", "")]));
+        assert_eq!(
+            get("zset:small"),
+            zset(&[("c", f64::NEG_INFINITY), ("a", 1.0), ("b", 2.5), ("e", 1e100), ("d", f64::INFINITY)])
+        );
+        for n in [128, 129] {
+            let Plain::ZSet(members) = get(&format!("zset:{n}")) else { panic!() };
+            assert_eq!(members.len(), n);
+            assert_eq!(members[n - 1], (format!("m{n}").into_bytes(), n as f64 + 0.5));
+        }
+        for n in [512, 513] {
+            let Plain::Hash(fields) = get(&format!("hash:{n}")) else { panic!() };
+            assert_eq!(fields.len(), n);
+            assert_eq!(fields[format!("f{n}").as_bytes()], format!("v{n}").into_bytes());
+            let Plain::Set(members) = get(&format!("set:{n}")) else { panic!() };
+            assert_eq!(members.len(), n);
+        }
+        assert_eq!(contents[&(0, b"exp:future".to_vec())], (string("y"), Some(FUTURE_MS)));
+        assert_eq!(contents[&(3, b"db3".to_vec())], (string("yes"), None));
+        assert!(
+            events.iter().any(|event| matches!(event, Event::Function(code) if code.starts_with(b"#!lua name=lib")))
+        );
+    }
+}
+
+#[test]
+fn redis_8_and_valkey_9() {
+    for name in ["redis-8.0.rdb", "valkey-9.1.rdb"] {
+        let contents = contents(&events(&fixture(name), Options::default()).unwrap());
+        let get = |key: &str| contents[&(0, key.as_bytes().to_vec())].0.clone();
+        assert_eq!(get("str"), string("hello"));
+        assert_eq!(get("int"), string("-129"));
+        assert_eq!(get("list"), list(&["a", "b", "3"]));
+        assert_eq!(get("list:plain"), list(&[&"p".repeat(20000), "tail"]));
+        assert_eq!(get("set:packed"), set(&["10", "a", "b"]));
+        assert_eq!(get("set:ints"), set(&["1", "2"]));
+        assert_eq!(get("hash"), hash(&[("f", "v")]));
+        assert_eq!(get("zset"), zset(&[("a", 1.5)]));
+        assert_eq!(contents[&(0, b"exp".to_vec())].1, Some(FUTURE_MS));
+        assert_eq!(contents[&(3, b"db3".to_vec())].0, string("yes"));
+    }
+}
+
+#[test]
+fn what_cannot_be_loaded_is_named() {
+    for (name, types) in [
+        ("redis-7.0-unsupported.rdb", &[19][..]),
+        ("redis-8.0-unsupported.rdb", &[21, 24, 25]),
+        ("valkey-9.1-unsupported.rdb", &[21, 22]),
+    ] {
+        let file = fixture(name);
+        let error = events(&file, Options::default()).unwrap_err();
+        let Problem::Unsupported(byte) = error.problem else { panic!("{error}") };
+        assert!(types.contains(&byte));
+        let key = String::from_utf8(error.key.clone().unwrap()).unwrap();
+        let noun = if byte == 21 || byte == 19 { "a stream" } else { "a hash whose fields expire" };
+        let expected = format!("key '{key}' holds {noun} (type {byte}), which this server can't load");
+        assert!(error.to_string().starts_with(&expected), "{error}");
+
+        let options = Options { unsupported: Unsupported::Skip, ..Options::default() };
+        let events = events(&file, options).unwrap();
+        for event in &events {
+            if let Event::Skipped { value_type, .. } = event {
+                assert!(types.contains(value_type));
+            }
+        }
+    }
+}
+
+/// Each entry of a file of Redis 7.0, written again, gives the same bytes, but for the order of hash tables.
+#[test]
+fn written_again_to_the_same_bytes() {
+    for (name, compress) in [("redis-7.0-plain.rdb", false), ("redis-7.0.rdb", true)] {
+        let file = fixture(name);
+        let mut reader = Reader::new(&file[..], Options::default());
+        let mut writer = Writer::new(Version::DEFAULT, compress);
+        let mut compared = 0;
+        loop {
+            let from = reader.offset() as usize;
+            let event = reader.next().unwrap();
+            let original = &file[from..reader.offset() as usize];
+            let mut ours = Vec::new();
+            match event {
+                Event::Entry(entry) => {
+                    let value = entry.value.as_ref();
+                    let meta = Meta { deadline_ms: entry.deadline_ms, idle_s: entry.idle_s, freq: entry.freq };
+                    writer.entry(&mut ours, &entry.key, &value, &meta);
+                    let ordered = match value {
+                        ValueRef::Str(_) | ValueRef::List(_) | ValueRef::ZSet(_) => true,
+                        ValueRef::Set(set) => matches!(set, Set::Ints(_)),
+                        ValueRef::Hash(hash) => hash.packed().is_some(),
+                    };
+                    assert_eq!(writer.value_type(&value), entry.value_type, "{}", entry.key.escape_ascii());
+                    if !ordered {
+                        assert_eq!(ours.len(), original.len(), "{}", entry.key.escape_ascii());
+                        continue;
+                    }
+                    compared += 1;
+                }
+                Event::SelectDb(db) => writer.select_db(&mut ours, db),
+                Event::ResizeDb { keys, expires } => writer.resize_db(&mut ours, keys, expires),
+                Event::Function(code) => writer.function(&mut ours, &code),
+                Event::Eof(_) => break,
+                _ => continue,
+            }
+            assert!(ours == original, "at {from}: {} is not {}", ours.escape_ascii(), original.escape_ascii());
+        }
+        assert!(compared > 30);
+    }
+}
