@@ -87,6 +87,7 @@ fn list<R: Read>(input: &mut Input<R>, scratch: &mut Scratch, limits: &Limits) -
     let mut list = List::new();
     for _ in 0..count(input)? {
         input.string(&mut scratch.one)?;
+        room(&ListPack::new(), scratch.one.len()).ok_or(TOO_LONG)?;
         list.push_back(&scratch.one, limits);
     }
     Ok(Value::List(list))
@@ -163,17 +164,14 @@ fn quicklist<R: Read>(input: &mut Input<R>, scratch: &mut Scratch, second: bool)
         }
         let node = if container == containers::PLAIN {
             let mut node = ListPack::new();
-            node.push_back(bytes);
+            push(&mut node, Elem::Bytes(bytes)).ok_or(TOO_LONG)?;
             node
         } else if second {
             listpack(bytes)?
         } else {
             let mut node = ListPack::new();
-            ziplist::decode(bytes, |elem| {
-                push(&mut node, elem);
-                Some(())
-            })
-            .ok_or(Problem::Corrupt("Ziplist integrity check failed."))?;
+            ziplist::decode(bytes, |elem| push(&mut node, elem))
+                .ok_or(Problem::Corrupt("Ziplist integrity check failed."))?;
             node
         };
         if !node.is_empty() {
@@ -186,8 +184,21 @@ fn quicklist<R: Read>(input: &mut Input<R>, scratch: &mut Scratch, second: bool)
     Ok(Value::List(List::from_listpacks(nodes)))
 }
 
-fn push(pack: &mut ListPack, elem: Elem<'_>) {
-    elem.with(|bytes| pack.push_back(bytes));
+/// A listpack's length is 32 bits, while a string in a file may be any.
+const TOO_LONG: Problem = Problem::Corrupt("a listpack of 4 GiB or more");
+
+/// Appends an element, if there is room.
+fn push(pack: &mut ListPack, elem: Elem<'_>) -> Option<()> {
+    elem.with(|bytes| {
+        room(pack, bytes.len())?;
+        pack.push_back(bytes);
+        Some(())
+    })
+}
+
+/// Is there room for an element with as many bytes, and what stands around it?
+fn room(pack: &ListPack, bytes: usize) -> Option<()> {
+    (pack.bytes_len() + bytes + 16 <= u32::MAX as usize).then_some(())
 }
 
 fn listpack(bytes: &[u8]) -> Result<ListPack, Problem> {
@@ -261,11 +272,7 @@ fn listpack_of(bytes: &[u8], broken: &Problem) -> Result<ListPack, Problem> {
 
 fn ziplist_of(bytes: &[u8], broken: &Problem) -> Result<ListPack, Problem> {
     let mut pack = ListPack::new();
-    ziplist::decode(bytes, |elem| {
-        push(&mut pack, elem);
-        Some(())
-    })
-    .ok_or_else(|| broken.clone())?;
+    ziplist::decode(bytes, |elem| push(&mut pack, elem)).ok_or_else(|| broken.clone())?;
     Ok(pack)
 }
 
