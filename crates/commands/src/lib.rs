@@ -1,1 +1,17 @@
 //! The command table and the commands that touch only data.
+//!
+//! [`spec`] says what a command is; each family has a file with its rows, its handlers and their tests; [`table`] joins the rows. A handler gets
+//! a [`Ctx`] and leaves [`Effects`]; the server propagates, publishes and wakes. This crate knows no connection and no replica.
+
+pub mod ctx;
+pub mod effects;
+pub mod fail;
+pub mod parse;
+pub mod settings;
+pub mod spec;
+
+pub use ctx::{Call, Ctx, Data};
+pub use effects::{Effects, Propagation};
+pub use fail::Fail;
+pub use settings::Settings;
+pub use spec::Command;

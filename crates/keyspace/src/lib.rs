@@ -2,4 +2,17 @@
 //!
 //! The tour is in `docs/keyspace.md`. This crate knows no protocol, no file format, no clock and no socket.
 
+pub mod db;
+pub mod entry;
+pub mod hash;
+pub mod keyspace;
+pub mod size_class;
+mod table;
 pub mod value;
+
+pub use db::{Db, Deadline, Removed, Sink, StringSet, Trash};
+pub use entry::{Collection, CollectionMut, EntryMut, EntryRef, Ref, Type, View};
+pub use hash::{Key, KeyHasher};
+pub use keyspace::Keyspace;
+pub use table::SlotMut;
+pub use value::{Elem, Hash, Limits, List, Set, Value, ZSet};

@@ -251,3 +251,87 @@ impl<'a> Iterator for Iter<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn limits(entries: usize, value: usize) -> Limits {
+        Limits { hash_max_listpack_entries: entries, hash_max_listpack_value: value, ..Limits::default() }
+    }
+
+    #[test]
+    fn it_changes_form_where_redis_does() {
+        let limits = limits(3, 5);
+        let mut hash = Hash::new();
+        for i in 0..3 {
+            assert!(hash.set(&[b'a' + i], b"12345", &limits));
+        }
+        assert!(!hash.set(b"a", b"54321", &limits));
+        assert_eq!(hash.encoding(), "listpack");
+        hash.set(b"d", b"", &limits);
+        assert_eq!(hash.encoding(), "hashtable");
+        (0..3).for_each(|i| assert!(hash.remove(&[b'a' + i])));
+        assert_eq!(hash.encoding(), "hashtable");
+        for (field, value) in [("f", "123456"), ("123456", "v")] {
+            let mut hash = Hash::new();
+            hash.set(b"a", b"1", &limits);
+            hash.set(field.as_bytes(), value.as_bytes(), &limits);
+            assert_eq!((hash.encoding(), hash.len()), ("hashtable", 2));
+        }
+    }
+
+    #[test]
+    fn only_pairs_with_different_fields_are_taken() {
+        let limits = limits(2, 64);
+        let pack = |items: &[&str]| -> ListPack { items.iter().collect() };
+        assert_eq!(Hash::from_listpack(pack(&["a"]), &limits).err(), Some(BadHash));
+        assert_eq!(Hash::from_listpack(pack(&["a", "1", "a", "2"]), &limits).err(), Some(BadHash));
+        let hash = Hash::from_listpack(pack(&["a", "1", "1", "a"]), &limits).expect("pairs");
+        assert_eq!((hash.len(), hash.encoding()), (2, "listpack"));
+        let hash = Hash::from_listpack(pack(&["a", "1", "1", "a", "c", "a"]), &limits).expect("pairs");
+        assert_eq!((hash.len(), hash.encoding()), (3, "hashtable"));
+        assert_eq!(hash.get(b"1"), Some(Elem::Bytes(b"a")));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn edits_equal_a_map_s(
+            ops in prop::collection::vec((0u8..4, 0u16..30, prop_oneof!["[a-z]{0,12}", "-?[0-9]{1,8}"]), 1..150), entries in 1usize..40
+        ) {
+            let limits = limits(entries, 9);
+            let (mut hash, mut model) = (Hash::new(), BTreeMap::<Vec<u8>, Vec<u8>>::new());
+            let mut kept = Vec::new();
+            for (i, (op, field, value)) in ops.into_iter().enumerate() {
+                let field = if field % 2 == 0 { field.to_string() } else { format!("f{field}") }.into_bytes();
+                if op == 0 {
+                    assert_eq!(hash.remove(&field), model.remove(&field).is_some());
+                } else {
+                    let value = value.into_bytes();
+                    assert_eq!(hash.set(&field, &value, &limits), model.insert(field.clone(), value).is_none());
+                }
+                assert_eq!(hash.get(&field).map(|v| v.to_vec()), model.get(&field).cloned());
+                assert_eq!(hash.contains(&field), model.contains_key(&field));
+                if i % 16 == 0 {
+                    kept.push((hash.clone(), model.clone()));
+                }
+            }
+            kept.push((hash, model));
+            for (hash, model) in kept {
+                assert_eq!((hash.len(), hash.is_empty()), (model.len(), model.is_empty()));
+                let mut pairs: Vec<_> = hash.iter().map(|(f, v)| (f.to_vec(), v.to_vec())).collect();
+                let ranked: Vec<_> = (0..hash.len()).filter_map(|i| hash.nth(i)).map(|(f, v)| (f.to_vec(), v.to_vec())).collect();
+                assert_eq!(pairs, ranked);
+                assert!(hash.nth(hash.len()).is_none());
+                pairs.sort();
+                assert!(pairs.into_iter().eq(model));
+            }
+        }
+    }
+}

@@ -577,3 +577,184 @@ impl<'a> Iterator for Nodes<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fastrand::Rng;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn limits(size: i64) -> Limits {
+        Limits { list_max_listpack_size: size, ..Limits::default() }
+    }
+
+    fn check(list: &List, model: &[Vec<u8>]) {
+        assert_eq!(list.len(), model.len());
+        assert_eq!(list.is_empty(), model.is_empty());
+        assert!(list.iter().map(|e| e.to_vec()).eq(model.iter().cloned()), "{list:?}");
+        let packs: Vec<_> = list.nodes().map(|bytes| ListPack::from_bytes(bytes).expect("valid")).collect();
+        assert!(packs.iter().flat_map(|p| p.iter()).map(|e| e.to_vec()).eq(model.iter().cloned()));
+        if let List::Chunked(tree) = list {
+            tree.check(|chunk, _, _| assert!(model.is_empty() || !chunk.0.is_empty()));
+        }
+    }
+
+    fn value(rng: &mut Rng) -> Vec<u8> {
+        match rng.u8(..100) {
+            0 => vec![b'B'; 5000],
+            1..20 => vec![b'l'; rng.usize(100..1500)],
+            20..60 => rng.i64(-3..3).to_string().into_bytes(),
+            60..70 => rng.i64(..).to_string().into_bytes(),
+            _ => vec![b's'; rng.usize(..30)],
+        }
+    }
+
+    fn run(seed: u64, size: i64, steps: usize) {
+        let mut rng = Rng::with_seed(seed);
+        let limits = limits(size);
+        let (mut list, mut model) = (List::new(), Vec::<Vec<u8>>::new());
+        let mut kept: Option<(List, Vec<Vec<u8>>)> = None;
+        // Grows for a while, then shrinks.
+        for step in 0..steps {
+            let growing = step < steps * 2 / 3;
+            let len = model.len();
+            let index = rng.usize(..=len);
+            match rng.u8(..if growing { 8 } else { 16 }) {
+                0..3 => {
+                    let v = value(&mut rng);
+                    list.push_back(&v, &limits);
+                    model.push(v);
+                }
+                3 => {
+                    let v = value(&mut rng);
+                    list.push_front(&v, &limits);
+                    model.insert(0, v);
+                }
+                4..6 => {
+                    let v = value(&mut rng);
+                    list.insert(index, &v, &limits);
+                    model.insert(index, v);
+                }
+                6 => {
+                    let v = value(&mut rng);
+                    assert_eq!(list.set(index, &v, &limits), index < len);
+                    if index < len {
+                        model[index] = v;
+                    }
+                }
+                7 => {
+                    let wanted = value(&mut rng);
+                    let count = rng.i64(-3..3);
+                    let mut left = if count == 0 { usize::MAX } else { count.unsigned_abs() as usize };
+                    let before = model.len();
+                    let mut keep = |v: &Vec<u8>| {
+                        let hit = left > 0 && *v == wanted;
+                        left -= usize::from(hit);
+                        !hit
+                    };
+                    if count >= 0 {
+                        model.retain(&mut keep);
+                    } else {
+                        model.reverse();
+                        model.retain(&mut keep);
+                        model.reverse();
+                    }
+                    assert_eq!(list.retain_remove(&wanted, count), before - model.len());
+                }
+                8..11 => assert_eq!(list.pop_front(), (!model.is_empty()).then(|| model.remove(0))),
+                11..14 => assert_eq!(list.pop_back(), model.pop()),
+                _ => {
+                    let count = rng.usize(..20);
+                    list.remove_range(index, count);
+                    model.drain(index..len.min(index + count));
+                }
+            }
+            if step % 37 == 0 {
+                if let Some((list, model)) = kept.replace((list.clone(), model.clone())) {
+                    check(&list, &model);
+                }
+                check(&list, &model);
+                let index = rng.usize(..=model.len());
+                assert_eq!(list.get(index).map(|e| e.to_vec()), model.get(index).cloned());
+                assert!(list.iter_from(index).map(|e| e.to_vec()).eq(model[index..].iter().cloned()));
+                if index < model.len() {
+                    assert!(list.iter_rev_from(index).map(|e| e.to_vec()).eq(model[..=index].iter().rev().cloned()));
+                }
+            }
+        }
+        check(&list, &model);
+        let packs: Vec<_> = list.nodes().map(|bytes| ListPack::from_bytes(bytes).expect("valid")).collect();
+        check(&List::from_listpacks(packs), &model);
+        list.remove_range(0, usize::MAX);
+        check(&list, &[]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(8))]
+
+        #[test]
+        fn edits_equal_a_vector_s(seed: u64, size in prop::sample::select(vec![-5, -2, -1, 1, 3, 128])) {
+            run(seed, size, 700);
+        }
+    }
+
+    #[test]
+    fn a_deep_tree_equals_a_vector() {
+        run(1, 2, 5000);
+    }
+
+    #[test]
+    fn chunks_are_no_larger_than_asked() {
+        for (size, count, bytes) in [(-2, usize::MAX, 4096), (1, 1, 4096), (5, 5, 4096), (0, 1, 4096)] {
+            let mut list = List::new();
+            for i in 0..2000 {
+                list.insert(list.len() / 2, format!("element {i}").as_bytes(), &limits(size));
+                list.push_back(b"tail", &limits(size));
+            }
+            for pack in list.nodes().map(|bytes| ListPack::from_bytes(bytes).expect("valid")) {
+                assert!(pack.len() <= count && pack.bytes_len() <= bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_element_has_its_own_chunk() {
+        let mut list = List::new();
+        for i in 0..10 {
+            list.push_back(i.to_string().as_bytes(), &limits(-2));
+        }
+        list.insert(5, &vec![b'x'; 100_000], &limits(-2));
+        assert_eq!(list.nodes().map(<[u8]>::len).filter(|&n| n > 4096).count(), 1);
+        assert_eq!(list.nodes().count(), 3);
+        list.push_back(b"end", &limits(-2));
+        assert_eq!(list.len(), 12);
+    }
+
+    #[test]
+    fn a_change_of_the_limit_reaches_what_is_edited() {
+        let mut list = List::new();
+        for i in 0..1000 {
+            list.push_back(i.to_string().as_bytes(), &limits(-2));
+        }
+        for i in 0..1000 {
+            list.set(i, i.to_string().as_bytes(), &limits(2));
+        }
+        let model: Vec<_> = (0..1000).map(|i| i.to_string().into_bytes()).collect();
+        check(&list, &model);
+        assert!(list.nodes().all(|bytes| ListPack::from_bytes(bytes).expect("valid").len() <= 2));
+    }
+
+    #[test]
+    fn words_give_the_list_back() {
+        for len in [1, 3000] {
+            let mut list = List::new();
+            (0..len).for_each(|i| list.push_back(i.to_string().as_bytes(), &limits(-2)));
+            let clone = list.clone();
+            let (form, word) = list.into_word();
+            // SAFETY: the word was just given, and is taken back once.
+            let list = unsafe { List::from_word(form, word) };
+            assert!(list.iter().eq(clone.iter()) && list.len() == len);
+        }
+    }
+}

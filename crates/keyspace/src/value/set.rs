@@ -257,3 +257,76 @@ impl<'a> Iterator for Iter<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn limits(ints: usize, entries: usize) -> Limits {
+        Limits {
+            set_max_intset_entries: ints,
+            set_max_listpack_entries: entries,
+            set_max_listpack_value: 30,
+            ..Limits::default()
+        }
+    }
+
+    #[test]
+    fn it_changes_form_where_redis_does() {
+        let limits = limits(3, 5);
+        let mut set = Set::new();
+        ["1", "2", "3"].iter().for_each(|m| assert!(set.add(m.as_bytes(), &limits)));
+        assert_eq!(set.encoding(), "intset");
+        assert!(!set.add(b"3", &limits) && set.add(b"4", &limits));
+        assert_eq!(set.encoding(), "hashtable");
+        assert!(set.packed().is_some() && set.len() == 4);
+        assert!(set.add(b"x", &limits));
+        assert!(set.packed().is_some() && !set.add(b"x", &limits));
+        assert!(set.add(b"y", &limits));
+        assert!(set.packed().is_none() && set.len() == 6 && set.contains(b"4"));
+
+        let mut set = Set::new();
+        set.add(b"01", &limits);
+        assert!(set.intset().is_none() && set.packed().is_some());
+        set.add(&[b'z'; 31], &limits);
+        assert!(set.packed().is_none() && set.contains(b"01"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn edits_equal_a_tree_s(
+            ops in prop::collection::vec((0u8..4, 0i16..40), 1..150), ints in 0usize..30, entries in 0usize..30, strings in 0u8..3
+        ) {
+            let limits = limits(ints, entries);
+            let (mut set, mut model) = (Set::new(), BTreeSet::<Vec<u8>>::new());
+            let mut kept = Vec::new();
+            for (i, (op, n)) in ops.into_iter().enumerate() {
+                let member = if n % 16 < i16::from(strings) { format!("m{n}") } else { n.to_string() }.into_bytes();
+                if op == 0 {
+                    assert_eq!(set.remove(&member), model.remove(&member));
+                } else {
+                    assert_eq!(set.add(&member, &limits), model.insert(member.clone()));
+                }
+                assert_eq!(set.contains(&member), model.contains(&member));
+                if i % 16 == 0 {
+                    kept.push((set.clone(), model.clone()));
+                }
+            }
+            kept.push((set, model));
+            for (set, model) in kept {
+                assert_eq!((set.len(), set.is_empty()), (model.len(), model.is_empty()));
+                let mut members: Vec<_> = set.iter().map(|m| m.to_vec()).collect();
+                assert!(members.iter().cloned().eq((0..set.len()).filter_map(|i| set.nth(i)).map(|m| m.to_vec())));
+                assert!(set.nth(set.len()).is_none());
+                members.sort();
+                assert!(members.into_iter().eq(model));
+            }
+        }
+    }
+}

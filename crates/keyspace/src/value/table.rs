@@ -239,3 +239,106 @@ impl<'a, const PIECES: usize> Iterator for Iter<'a, PIECES> {
 }
 
 impl<const PIECES: usize> ExactSizeIterator for Iter<'_, PIECES> {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashMap, HashSet};
+
+    use fastrand::Rng;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Model = HashMap<Vec<u8>, Vec<u8>>;
+
+    fn check(table: &Table<2>, model: &Model) {
+        assert_eq!(table.len(), model.len());
+        let items: Model = table.iter().map(|[k, v]| (k.to_vec(), v.to_vec())).collect();
+        assert_eq!(table.iter().count(), model.len());
+        assert!(items == *model);
+        table.0.check(|leaf, low, high| {
+            assert!(!leaf.is_over(()));
+            for i in 0..leaf.len() {
+                let (place, tag) = place(leaf.0.first_piece(i));
+                assert!(place >= *low && high.is_none_or(|high| place < *high));
+                assert_eq!(leaf.0.extra(i), tag.to_le_bytes());
+            }
+        });
+    }
+
+    fn bytes(rng: &mut Rng) -> Vec<u8> {
+        let len = match rng.u8(..50) {
+            0 => rng.usize(1020..1030),
+            1 => 5000,
+            2..6 => rng.usize(60..70),
+            _ => rng.usize(..20),
+        };
+        vec![rng.alphanumeric() as u8; len]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        #[test]
+        fn edits_equal_a_hash_map_s(seed: u64, keys in prop::sample::select(vec![10u32, 200, 3000])) {
+            let mut rng = Rng::with_seed(seed);
+            let (mut table, mut model) = (Table::<2>::new(), Model::new());
+            let mut kept: Option<(Table<2>, Model)> = None;
+            for step in 0..4000 {
+                let mut key = format!("key:{}", rng.u32(..keys)).into_bytes();
+                if key.ends_with(b"77") {
+                    key.resize(2000, b'k');
+                }
+                let remove = if step < 2500 { 4 } else { 12 };
+                if rng.u8(..16) < remove {
+                    assert_eq!(table.remove(&key), model.remove(&key).is_some());
+                } else {
+                    let value = bytes(&mut rng);
+                    assert_eq!(table.set([&key, &value]), model.insert(key.clone(), value).is_none());
+                }
+                assert_eq!(table.get(&key).map(|[_, v]| v), model.get(&key).map(|v| &v[..]));
+                assert_eq!(table.contains(&key), model.contains_key(&key));
+                if step % 401 == 0 {
+                    if let Some((table, model)) = kept.replace((table.clone(), model.clone())) {
+                        check(&table, &model);
+                    }
+                    check(&table, &model);
+                }
+            }
+            let ranked: HashSet<_> = (0..table.len()).map(|i| table.nth(i).expect("in range")[0].to_vec()).collect();
+            assert!(ranked.len() == model.len() && table.nth(model.len()).is_none());
+            for key in model.keys() {
+                assert!(table.remove(key));
+            }
+            check(&table, &Model::new());
+        }
+
+        #[test]
+        fn a_scan_misses_nothing_that_stays(seed: u64, count in 1usize..300) {
+            let mut rng = Rng::with_seed(seed);
+            let mut table = Table::<1>::new();
+            let stays: HashSet<Vec<u8>> = (0..500).map(|i| format!("stays:{i}").into_bytes()).collect();
+            stays.iter().for_each(|key| { table.set([key]); });
+            let (mut seen, mut cursor, mut come, mut gone) = (HashSet::new(), 0, 0, 0);
+            let growing = rng.bool();
+            (0..3000).for_each(|i| { table.set([format!("x:{i}").as_bytes()]); });
+            loop {
+                cursor = table.scan(cursor, count, |[key]| { seen.insert(key.to_vec()); });
+                if cursor == 0 {
+                    break;
+                }
+                assert!(cursor < 1 << 48);
+                for _ in 0..200 {
+                    if growing {
+                        table.set([format!("y:{come}").as_bytes()]);
+                        come += 1;
+                    } else {
+                        table.remove(format!("x:{gone}").as_bytes());
+                        gone += 1;
+                    }
+                }
+            }
+            assert!(stays.is_subset(&seen));
+        }
+    }
+}

@@ -824,3 +824,220 @@ impl<'a> Iterator for RevIter<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashMap, HashSet};
+
+    use fastrand::Rng;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Model = HashMap<Vec<u8>, f64>;
+
+    fn limits(entries: usize) -> Limits {
+        Limits { zset_max_listpack_entries: entries, ..Limits::default() }
+    }
+
+    fn ordered(model: &Model) -> Vec<(Vec<u8>, f64)> {
+        let mut items: Vec<_> = model.iter().map(|(m, s)| (m.clone(), *s)).collect();
+        items.sort_by(|a, b| order(a.1, &a.0, b.1, &b.0));
+        items
+    }
+
+    fn check(zset: &ZSet, model: &Model) {
+        let items = ordered(model);
+        assert_eq!((zset.len(), zset.is_empty()), (items.len(), items.is_empty()));
+        assert!(zset.iter().map(|(m, s)| (m.to_vec(), s)).eq(items.iter().cloned()));
+        if let Some(last) = items.len().checked_sub(1) {
+            assert!(zset.iter_rev_from(last).map(|(m, s)| (m.to_vec(), s)).eq(items.iter().rev().cloned()));
+        }
+        if let ZSet::Tree(tree) = zset {
+            tree.0.items.check(|leaf, low, high| {
+                assert!(!leaf.is_over(()));
+                for i in 0..leaf.len() {
+                    let (score, member) = (leaf.score(i), leaf.0.first_piece(i));
+                    assert_ne!(order(score, member, low.score, &low.member), Ordering::Less);
+                    assert!(high.is_none_or(|h| order(score, member, h.score, &h.member) == Ordering::Less));
+                }
+            });
+            tree.0.index.check(|leaf, low, high| {
+                for i in 0..leaf.0.len() {
+                    let hash = leaf.hash(i);
+                    assert!(hash >= *low && high.is_none_or(|h| hash < *h));
+                    assert!(i == 0 || leaf.hash(i - 1) <= hash);
+                }
+            });
+            assert_eq!(tree.0.index.len(), tree.0.items.len());
+        }
+    }
+
+    fn score(rng: &mut Rng) -> f64 {
+        match rng.u8(..20) {
+            0 => f64::INFINITY,
+            1 => f64::NEG_INFINITY,
+            2 => -0.0,
+            3..6 => 0.0,
+            6..12 => f64::from(rng.i8(..)),
+            12..14 => 0.1 + f64::from(rng.u8(..)),
+            _ => (rng.f64() - 0.5) * 1e6,
+        }
+    }
+
+    fn run(seed: u64, entries: usize, members: u32, steps: usize) {
+        let mut rng = Rng::with_seed(seed);
+        let limits = limits(entries);
+        let (mut zset, mut model) = (ZSet::new(), Model::new());
+        let mut kept: Option<(ZSet, Model)> = None;
+        for step in 0..steps {
+            let mut member = format!("m{}", rng.u32(..members)).into_bytes();
+            if members > 100 && member.ends_with(b"33") {
+                member.splice(..0, vec![b'L'; 1100]);
+            }
+            match rng.u8(..if step < steps * 2 / 3 { 12 } else { 24 }) {
+                0..10 => {
+                    let score = score(&mut rng);
+                    assert_eq!(zset.insert(&member, score, &limits), model.insert(member.clone(), score));
+                }
+                10..20 => assert_eq!(zset.remove(&member), model.remove(&member)),
+                20 => {
+                    let first = ordered(&model).into_iter().next();
+                    assert_eq!(zset.pop_front(), first);
+                    first.map(|(m, _)| model.remove(&m));
+                }
+                21 => {
+                    let last = ordered(&model).pop();
+                    assert_eq!(zset.pop_back(), last);
+                    last.map(|(m, _)| model.remove(&m));
+                }
+                _ => {
+                    let (start, count) = (rng.usize(..=model.len()), rng.usize(..15));
+                    zset.remove_range(start, count);
+                    for (m, _) in ordered(&model).into_iter().skip(start).take(count) {
+                        model.remove(&m);
+                    }
+                }
+            }
+            assert_eq!(zset.score(&member), model.get(&member).copied());
+            if step % 97 == 0 {
+                if let Some((zset, model)) = kept.replace((zset.clone(), model.clone())) {
+                    check(&zset, &model);
+                }
+                check(&zset, &model);
+                let items = ordered(&model);
+                let rank = items.iter().position(|i| i.0 == member);
+                assert_eq!(zset.rank(&member), rank);
+                if let Some(rank) = rank {
+                    assert_eq!(zset.nth(rank).map(|(m, s)| (m.to_vec(), s)), items.get(rank).cloned());
+                    assert!(
+                        zset.iter_from(rank).map(|(m, _)| m.to_vec()).eq(items[rank..].iter().map(|i| i.0.clone()))
+                    );
+                }
+                assert!(zset.nth(items.len()).is_none());
+                let bound = score(&mut rng);
+                assert_eq!(zset.lower_bound(bound, false), items.iter().filter(|i| i.1 < bound).count());
+                assert_eq!(zset.lower_bound(bound, true), items.iter().filter(|i| i.1 <= bound).count());
+            }
+        }
+        check(&zset, &model);
+        let mut seen = Model::new();
+        let mut cursor = 0;
+        loop {
+            cursor = zset.scan(cursor, 7, |m, s| assert!(seen.insert(m.to_vec(), s).is_none()));
+            if cursor == 0 {
+                break;
+            }
+        }
+        assert!(seen == model);
+        zset.remove_range(0, usize::MAX);
+        check(&zset, &Model::new());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        #[test]
+        fn edits_equal_a_sorted_map_s(seed: u64, entries in prop::sample::select(vec![0usize, 10, 1000]), members in prop::sample::select(vec![15u32, 150])) {
+            run(seed, entries, members, 600);
+        }
+
+        #[test]
+        fn lexical_bounds_count(seed: u64, entries in prop::sample::select(vec![0usize, 1000])) {
+            let mut rng = Rng::with_seed(seed);
+            let mut zset = ZSet::new();
+            let mut model = Model::new();
+            for _ in 0..900 {
+                let mut member = format!("{:03}", rng.u16(..400)).into_bytes();
+                member.truncate(rng.usize(..4));
+                zset.insert(&member, 5.0, &limits(entries));
+                model.insert(member, 5.0);
+            }
+            check(&zset, &model);
+            for bound in ["", "1", "10", "199", "1999", "4"] {
+                let bound = bound.as_bytes();
+                assert_eq!(zset.lower_bound_lex(bound, false), model.keys().filter(|m| m.as_slice() < bound).count());
+                assert_eq!(zset.lower_bound_lex(bound, true), model.keys().filter(|m| m.as_slice() <= bound).count());
+            }
+        }
+
+        #[test]
+        fn a_scan_misses_nothing_that_stays(seed: u64, count in 1usize..100, spread in prop::sample::select(vec![1u32, 50, 100_000])) {
+            let mut rng = Rng::with_seed(seed);
+            let mut zset = ZSet::new();
+            for i in 0..2000u32 {
+                zset.insert(i.to_string().as_bytes(), f64::from(i % spread), &limits(10));
+            }
+            let (mut seen, mut cursor, mut gone) = (HashSet::new(), 0, 1000u32);
+            loop {
+                cursor = zset.scan(cursor, count, |m, _| { seen.insert(m.to_vec()); });
+                if cursor == 0 {
+                    break;
+                }
+                // Scores move, members go and others come.
+                for _ in 0..20 {
+                    zset.insert(rng.u32(..1000).to_string().as_bytes(), f64::from(rng.u32(..spread)), &limits(10));
+                    zset.remove(gone.to_string().as_bytes());
+                    gone += 1;
+                    zset.insert(format!("n{gone}").as_bytes(), 7.0, &limits(10));
+                }
+            }
+            assert!((0..1000).all(|i| seen.contains(i.to_string().as_bytes())));
+        }
+    }
+
+    #[test]
+    fn a_deep_tree_equals_a_sorted_map() {
+        run(3, 128, 20_000, 30_000);
+    }
+
+    #[test]
+    fn it_changes_form_where_redis_does() {
+        let limits = Limits { zset_max_listpack_entries: 2, zset_max_listpack_value: 3, ..Limits::default() };
+        let mut zset = ZSet::new();
+        zset.insert(b"abc", 1.0, &limits);
+        zset.insert(b"b", 2.0, &limits);
+        assert_eq!(zset.encoding(), "listpack");
+        assert_eq!(zset.insert(b"b", 3.0, &limits), Some(2.0));
+        assert_eq!(zset.encoding(), "listpack");
+        zset.insert(b"c", f64::INFINITY, &limits);
+        assert_eq!(zset.encoding(), "skiplist");
+        assert_eq!(zset.pop_back(), Some((b"c".to_vec(), f64::INFINITY)));
+        let mut zset = ZSet::new();
+        zset.insert(b"abcd", 1.0, &limits);
+        assert_eq!(zset.encoding(), "skiplist");
+    }
+
+    #[test]
+    fn listpacks_are_checked() {
+        let limits = limits(3);
+        let pack = |items: &[&str]| -> ListPack { items.iter().collect() };
+        for bad in [&["a"][..], &["a", "1", "a", "2"], &["a", "x"], &["a", "nan"], &["a", ""]] {
+            assert_eq!(ZSet::from_listpack(pack(bad), &limits).err(), Some(BadZSet), "{bad:?}");
+        }
+        let zset = ZSet::from_listpack(pack(&["b", "2.5", "a", "1"]), &limits).expect("pairs");
+        assert_eq!((zset.rank(b"a"), zset.rank(b"b"), zset.encoding()), (Some(0), Some(1), "listpack"));
+        let zset = ZSet::from_listpack(pack(&["a", "-inf", "b", "0", "c", "1", "d", "inf"]), &limits).expect("pairs");
+        assert_eq!((zset.score(b"d"), zset.encoding()), (Some(f64::INFINITY), "skiplist"));
+    }
+}

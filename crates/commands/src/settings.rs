@@ -1,0 +1,46 @@
+//! The directives that commands on data look at. The server keeps them in step with its configuration.
+
+use rivulet_keyspace::Limits;
+
+/// How the 24 clock bits of an entry are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockUse {
+    /// Seconds of the last access.
+    Lru,
+    /// Minutes of the last decay, and a logarithmic counter of accesses.
+    Lfu { log_factor: u32, decay_minutes: u32 },
+}
+
+/// Directives that commands look at.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub limits: Limits,
+    /// `proto-max-bulk-len`, bytes.
+    pub bulk_len_max: u64,
+    pub lazyfree_lazy_expire: bool,
+    pub lazyfree_lazy_server_del: bool,
+    pub lazyfree_lazy_user_del: bool,
+    pub clock: ClockUse,
+    /// Classes of `notify-keyspace-events`; 0 is none.
+    pub notify: u32,
+    /// `maxmemory-policy` evicts by access: integers are not shared then.
+    pub policy_uses_clock: bool,
+    /// `sanitize-dump-payload`.
+    pub sanitize_dump: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            limits: Limits::default(),
+            bulk_len_max: 512 << 20,
+            lazyfree_lazy_expire: false,
+            lazyfree_lazy_server_del: false,
+            lazyfree_lazy_user_del: false,
+            clock: ClockUse::Lru,
+            notify: 0,
+            policy_uses_clock: false,
+            sanitize_dump: false,
+        }
+    }
+}

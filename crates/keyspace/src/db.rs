@@ -1,0 +1,440 @@
+//! A database: a table of entries with what expiry and snapshots need.
+//!
+//! Every function that changes an entry captures its bucket for a running snapshot first; there is no other way to a mutable entry.
+
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::rc::Rc;
+
+use crate::entry::{Entry, EntryRef};
+use crate::hash::{Key, KeyHasher};
+use crate::table::{NEVER, SlotMut, Table};
+use crate::value::Value;
+
+/// Receives the entries of a snapshot, each once, in the state in which it was when the snapshot began.
+pub trait Sink {
+    /// `db` is the number that the entry's database had when the snapshot began.
+    fn capture(&mut self, db: usize, entry: EntryRef<'_>);
+}
+
+/// What a database must know while a snapshot runs over it.
+struct Capturing {
+    sink: Rc<RefCell<dyn Sink>>,
+    db: usize,
+    epoch: u32,
+    /// Entries before this position have been handed over.
+    walked_to: u64,
+}
+
+/// What a removal leaves to be freed, here or on another thread.
+pub struct Trash(#[expect(dead_code, reason = "held only to be dropped")] TrashKind);
+
+#[expect(dead_code, reason = "held only to be dropped")]
+enum TrashKind {
+    Table(Table),
+    Value(Value),
+}
+
+impl From<Value> for Trash {
+    fn from(value: Value) -> Trash {
+        Trash(TrashKind::Value(value))
+    }
+}
+
+/// A removed key's value.
+pub struct Removed {
+    pub value: Value,
+    pub deadline: Option<u64>,
+}
+
+/// What a plain SET did.
+pub struct StringSet {
+    /// Whether the key was there.
+    pub existed: bool,
+    /// What the key held, when that was more than a small string.
+    pub old: Option<Value>,
+}
+
+/// What SET does with the deadline.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Deadline {
+    Keep,
+    Set(Option<u64>),
+}
+
+/// Deadlines are indexed in ticks of this many milliseconds, rounded down.
+const TICK_SHIFT: u32 = 5;
+
+/// One of the numbered databases.
+pub struct Db {
+    table: Table,
+    hasher: KeyHasher,
+    capturing: Option<Capturing>,
+    expires: usize,
+    /// Where ticks count from; the first deadline decides.
+    tick_base: Option<u64>,
+    /// (tick, first position) of each segment's earliest deadline, and some outdated ones.
+    due: BinaryHeap<Reverse<(u32, u64)>>,
+}
+
+impl Db {
+    pub(crate) fn new(hasher: KeyHasher) -> Db {
+        Db { table: Table::new(), hasher, capturing: None, expires: 0, tick_base: None, due: BinaryHeap::new() }
+    }
+
+    /// Keys, including those that expired but are still there.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Keys with a deadline.
+    pub fn expires_len(&self) -> usize {
+        self.expires
+    }
+
+    #[inline]
+    pub fn key<'a>(&self, bytes: &'a [u8]) -> Key<'a> {
+        Key { bytes, hash: self.hasher.hash(bytes) }
+    }
+
+    #[inline]
+    pub fn prefetch_bucket(&self, hash: u64) {
+        self.table.prefetch_bucket(hash);
+    }
+
+    #[inline]
+    pub fn prefetch_entry(&self, hash: u64) {
+        self.table.prefetch_entry(hash);
+    }
+
+    #[inline]
+    pub fn find(&self, key: Key<'_>) -> Option<EntryRef<'_>> {
+        self.table.find(key).map(|found| self.table.get(found))
+    }
+
+    /// The entry for change. Its deadline is changed by [`Db::set_deadline`] only.
+    #[inline]
+    pub fn find_mut(&mut self, key: Key<'_>) -> Option<SlotMut<'_>> {
+        let found = self.table.find(key)?;
+        self.capture(key.hash);
+        Some(self.table.get_mut(found))
+    }
+
+    /// Adds a key that is not there.
+    pub fn insert(&mut self, key: Key<'_>, value: Value, deadline: Option<u64>, clock: u32) {
+        self.insert_entry(key, Entry::new(key.bytes, value, deadline, clock), deadline);
+    }
+
+    fn insert_entry(&mut self, key: Key<'_>, entry: Entry, deadline: Option<u64>) {
+        debug_assert!(self.table.find(key).is_none());
+        let grows = self.table.will_grow(key.hash);
+        if grows {
+            self.capture_segment(key.hash);
+        } else {
+            self.capture(key.hash);
+        }
+        self.table.insert(key.hash, entry, &self.hasher);
+        if grows {
+            self.requeue_due(key.hash);
+        }
+        if let Some(ms) = deadline {
+            self.expires += 1;
+            self.note_due(key.hash, ms);
+        }
+    }
+
+    /// Sets a string whether the key is there or not.
+    #[inline]
+    pub fn set_string(&mut self, key: Key<'_>, bytes: &[u8], deadline: Deadline, clock: u32) -> StringSet {
+        let Some(found) = self.table.find(key) else {
+            let deadline = if let Deadline::Set(d) = deadline { d } else { None };
+            self.insert_entry(key, Entry::new_string(key.bytes, bytes, deadline, clock), deadline);
+            return StringSet { existed: false, old: None };
+        };
+        self.capture(key.hash);
+        let before = self.table.get(found).deadline();
+        let after = match deadline {
+            Deadline::Keep => before,
+            Deadline::Set(d) => d,
+        };
+        let mut slot = self.table.get_mut(found);
+        slot.as_ref().set_clock(clock);
+        let old = slot.entry().set_string_and_deadline(bytes, after);
+        drop(slot);
+        self.deadline_changed(key.hash, before, after);
+        StringSet { existed: true, old }
+    }
+
+    /// Takes a key out.
+    pub fn remove(&mut self, key: Key<'_>) -> Option<Removed> {
+        let found = self.table.find(key)?;
+        self.capture(key.hash);
+        let entry = self.table.remove(found);
+        let deadline = entry.deadline();
+        let removed = Removed { value: entry.into_value(), deadline };
+        if deadline.is_some() {
+            self.expires -= 1;
+        }
+        if self.table.can_shrink(key.hash) {
+            let (here, buddy) = self.table.buddies(key.hash);
+            self.capture_segment(here);
+            if let Some(buddy) = buddy {
+                self.capture_segment(buddy);
+            }
+            self.table.shrink(key.hash, &self.hasher);
+            self.requeue_due(key.hash);
+        }
+        Some(removed)
+    }
+
+    /// Sets or removes the deadline (Unix ms); answers whether the key is there.
+    pub fn set_deadline(&mut self, key: Key<'_>, deadline: Option<u64>) -> bool {
+        let Some(found) = self.table.find(key) else { return false };
+        self.capture(key.hash);
+        let before = self.table.get(found).deadline();
+        self.table.get_mut(found).entry().set_deadline(deadline);
+        self.deadline_changed(key.hash, before, deadline);
+        true
+    }
+
+    fn deadline_changed(&mut self, hash: u64, before: Option<u64>, after: Option<u64>) {
+        self.expires = self.expires + usize::from(after.is_some()) - usize::from(before.is_some());
+        if let Some(ms) = after
+            && before != after
+        {
+            self.note_due(hash, ms);
+        }
+    }
+
+    // ---- expiry ----
+
+    fn tick_of(&self, base: u64, ms: u64) -> u32 {
+        u32::try_from(ms.saturating_sub(base) >> TICK_SHIFT).map_or(NEVER - 1, |t| t.min(NEVER - 1))
+    }
+
+    fn note_due(&mut self, hash: u64, ms: u64) {
+        // A day before the first deadline: earlier ones round up to the base, and so are found at once.
+        let base = *self.tick_base.get_or_insert(ms.saturating_sub(86_400_000));
+        let tick = self.tick_of(base, ms);
+        if let Some(position) = self.table.note_due(hash, tick) {
+            self.due.push(Reverse((tick, position)));
+        }
+    }
+
+    /// Queues the segments around `hash` again after their borders changed.
+    fn requeue_due(&mut self, hash: u64) {
+        if self.tick_base.is_none() {
+            return;
+        }
+        let (here, buddy) = self.table.buddies(hash);
+        for position in [Some(here), buddy].into_iter().flatten() {
+            let tick = self.table.segment_due(position);
+            if tick != NEVER {
+                self.due.push(Reverse((tick, self.table.segment_range(position).0)));
+            }
+        }
+    }
+
+    /// Up to `limit` keys whose deadline is before `now_ms`. They stay until they are removed, and are found again if they are not.
+    pub fn expired_keys(&mut self, now_ms: u64, limit: usize) -> Vec<Vec<u8>> {
+        let mut keys = Vec::new();
+        let Some(base) = self.tick_base else { return keys };
+        let now_tick = self.tick_of(base, now_ms);
+        let mut looked_at = Vec::new();
+        while let Some(&Reverse((tick, position))) = self.due.peek() {
+            if tick > now_tick || keys.len() >= limit {
+                break;
+            }
+            self.due.pop();
+            if self.table.segment_range(position).0 != position || self.table.segment_due(position) != tick {
+                continue;
+            }
+            for bucket in self.table.due_buckets(position, now_tick) {
+                if keys.len() >= limit {
+                    break;
+                }
+                let mut earliest = NEVER;
+                self.table.visit_bucket(bucket, |entry| {
+                    if let Some(ms) = entry.deadline() {
+                        earliest = earliest.min(self.tick_of(base, ms));
+                        if now_ms > ms {
+                            keys.push(entry.key().to_vec());
+                        }
+                    }
+                });
+                self.table.set_bucket_due(bucket, earliest);
+            }
+            // What is still due here is within the present tick, or was just handed out: not looked at again in this call.
+            looked_at.push(position);
+        }
+        for position in looked_at {
+            let next = self.table.segment_due(position);
+            if next != NEVER {
+                self.due.push(Reverse((next, position)));
+            }
+        }
+        keys
+    }
+
+    // ---- by position ----
+
+    /// Visits at least `count` entries if there are so many, and answers the cursor to go on with; 0 is the end. A key that is there from the
+    /// first call to the last is visited at least once, however the table changes.
+    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(EntryRef<'_>)) -> u64 {
+        let mut position = cursor << SCAN_SHIFT;
+        let mut seen = 0;
+        let mut buckets = 0;
+        loop {
+            position = self.table.visit_bucket(position, |entry| {
+                seen += 1;
+                visit(entry);
+            });
+            buckets += 1;
+            if position == 0 || seen >= count || buckets >= count.saturating_mul(10) {
+                return position >> SCAN_SHIFT;
+            }
+        }
+    }
+
+    /// An entry chosen at random, each with nearly the same chance. `random` gives random words.
+    pub fn random_entry(&self, mut random: impl FnMut() -> u64) -> Option<EntryRef<'_>> {
+        if self.is_empty() {
+            return None;
+        }
+        for _ in 0..10_000 {
+            if let Some(entry) = self.table.probe(random(), random() as usize) {
+                return Some(entry);
+            }
+        }
+        // Nearly empty segments: take the first entry after a random position.
+        let mut position = random();
+        loop {
+            let mut first = None;
+            position = self.table.visit_bucket(position, |entry| first = first.or(Some(entry.address())));
+            if let Some(address) = first {
+                // SAFETY: the address is that of an entry of this table, which the result borrows.
+                return Some(EntryRef::new(unsafe { Entry::from_address(address) }));
+            }
+        }
+    }
+
+    /// All entries, in no particular order.
+    pub fn for_each(&self, f: impl FnMut(EntryRef<'_>)) {
+        self.table.for_each(f);
+    }
+
+    /// Bytes of the table itself, without the entries.
+    pub fn overhead_bytes(&self) -> usize {
+        self.table.overhead_bytes() + self.due.capacity() * size_of::<Reverse<(u32, u64)>>()
+    }
+
+    /// Slots of the table.
+    pub fn slots(&self) -> usize {
+        self.table.slots()
+    }
+
+    // ---- snapshots ----
+
+    /// Hands the bucket of `hash` to the running snapshot, if that has not had it.
+    #[inline]
+    fn capture(&mut self, hash: u64) {
+        if self.capturing.is_some() {
+            self.capture_bucket(hash);
+        }
+    }
+
+    #[cold]
+    fn capture_bucket(&mut self, position: u64) {
+        let Some(c) = &self.capturing else { return };
+        if position >= c.walked_to && self.table.mark_captured(position, c.epoch) {
+            let mut sink = c.sink.borrow_mut();
+            self.table.visit_bucket(position, |entry| sink.capture(c.db, entry));
+        }
+    }
+
+    /// Hands over all of a segment whose borders are about to change.
+    fn capture_segment(&mut self, position: u64) {
+        let Some(c) = &self.capturing else { return };
+        let (start, end) = self.table.segment_range(position);
+        let epoch = c.epoch;
+        let mut at = start.max(c.walked_to);
+        if end != 0 && at >= end {
+            return;
+        }
+        loop {
+            self.capture_bucket(at);
+            at = self.table.next_position(at);
+            if at == 0 || at == end {
+                break;
+            }
+        }
+        self.table.mark_segment_captured(position, epoch);
+    }
+
+    pub(crate) fn begin_capture(&mut self, sink: Rc<RefCell<dyn Sink>>, db: usize, epoch: u32) {
+        self.capturing = Some(Capturing { sink, db, epoch, walked_to: 0 });
+    }
+
+    pub(crate) fn end_capture(&mut self) {
+        self.capturing = None;
+    }
+
+    pub(crate) fn is_capturing(&self) -> bool {
+        self.capturing.is_some()
+    }
+
+    /// Hands over about `budget` entries; answers how many there were. The capture ends with the last.
+    pub(crate) fn walk(&mut self, budget: usize) -> usize {
+        const GROUP: usize = 4;
+        let mut seen = 0;
+        while seen < budget {
+            let Some(c) = &mut self.capturing else { return seen };
+            let mut group = [0; GROUP];
+            let mut filled = 0;
+            let mut position = c.walked_to;
+            for place in &mut group {
+                *place = position;
+                filled += 1;
+                self.table.prefetch_home(position);
+                position = self.table.next_position(position);
+                if position == 0 {
+                    break;
+                }
+            }
+            {
+                let mut sink = c.sink.borrow_mut();
+                for &bucket in &group[..filled] {
+                    if self.table.mark_captured(bucket, c.epoch) {
+                        self.table.visit_bucket(bucket, |entry| {
+                            seen += 1;
+                            sink.capture(c.db, entry);
+                        });
+                    }
+                    seen += 1;
+                }
+            }
+            c.walked_to = position;
+            if position == 0 {
+                self.capturing = None;
+            }
+        }
+        seen
+    }
+
+    /// Empties the database; what it held is to be dropped wherever that is cheap.
+    pub(crate) fn take_all(&mut self) -> Db {
+        std::mem::replace(self, Db::new(self.hasher))
+    }
+
+    pub(crate) fn into_trash(self) -> Trash {
+        Trash(TrashKind::Table(self.table))
+    }
+}
+
+/// A cursor has 52 bits, so that it survives clients that keep it as a double.
+const SCAN_SHIFT: u32 = 12;

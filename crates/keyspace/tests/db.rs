@@ -1,0 +1,261 @@
+//! A database against a plain map, and snapshots against a copy made with the world stopped.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use fastrand::Rng;
+use rivulet_keyspace::value::{StrBuf, Value};
+use rivulet_keyspace::{Deadline, EntryRef, Hash, KeyHasher, Keyspace, Limits, List, Set, Sink, View, ZSet};
+
+/// (database, key) -> (what the value holds, deadline).
+type Content = BTreeMap<(usize, Vec<u8>), (String, Option<u64>)>;
+
+fn describe(entry: EntryRef<'_>) -> String {
+    match entry.value() {
+        View::Str(v) => format!("{v:?}"),
+        View::List(v) => format!("list {:?}", v.iter_from(0).collect::<Vec<_>>()),
+        View::Set(v) => {
+            let mut all: Vec<_> = v.iter().map(|e| e.to_vec()).collect();
+            all.sort();
+            format!("set {all:?}")
+        }
+        View::ZSet(v) => format!("zset {:?}", v.iter_from(0).map(|(m, s)| (m.to_vec(), s)).collect::<Vec<_>>()),
+        View::Hash(v) => {
+            let mut all: Vec<_> = v.iter().map(|(f, v)| (f.to_vec(), v.to_vec())).collect();
+            all.sort();
+            format!("hash {all:?}")
+        }
+    }
+}
+
+fn content(keyspace: &Keyspace) -> Content {
+    let mut all = Content::new();
+    for db in 0..keyspace.databases() {
+        keyspace.db(db).for_each(|e| {
+            all.insert((db, e.key().to_vec()), (describe(e), e.deadline()));
+        });
+    }
+    all
+}
+
+#[derive(Default)]
+struct Collected(Content);
+
+impl Sink for Collected {
+    fn capture(&mut self, db: usize, entry: EntryRef<'_>) {
+        let twice = self.0.insert((db, entry.key().to_vec()), (describe(entry), entry.deadline()));
+        assert!(twice.is_none(), "an entry was captured twice: {:?}", entry.key());
+    }
+}
+
+fn seeds(count: u64) -> Vec<u64> {
+    match std::env::var("RIVULET_SEED") {
+        Ok(seed) => vec![seed.parse().expect("a number")],
+        Err(_) => (0..count).collect(),
+    }
+}
+
+/// One random change of any kind.
+fn change(ks: &mut Keyspace, rng: &mut Rng, keys: u32) {
+    let limits = Limits {
+        hash_max_listpack_entries: 4,
+        set_max_listpack_entries: 4,
+        zset_max_listpack_entries: 4,
+        list_max_listpack_size: 4,
+        ..Limits::default()
+    };
+    let db = rng.usize(..ks.databases());
+    let name = format!("key:{}", rng.u32(..keys)).into_bytes();
+    let key = ks.key(&name);
+    let text = "x".repeat(rng.usize(..300));
+    let deadline = rng.bool().then(|| rng.u64(1000..100_000));
+    match rng.u32(..100) {
+        0..30 => {
+            let deadline = if rng.bool() { Deadline::Keep } else { Deadline::Set(deadline) };
+            ks.db_mut(db).set_string(key, text.as_bytes(), deadline, 1);
+        }
+        30..45 => {
+            ks.db_mut(db).remove(key);
+        }
+        45..50 => {
+            ks.db_mut(db).set_deadline(key, deadline);
+        }
+        50..95 => {
+            if ks.db(db).find(key).is_none() {
+                let value = match rng.u32(..5) {
+                    0 => Value::List(List::new()),
+                    1 => Value::Set(Set::new()),
+                    2 => Value::ZSet(ZSet::new()),
+                    3 => Value::Hash(Hash::new()),
+                    _ => Value::Str(StrBuf::Int(rng.i64(..))),
+                };
+                ks.db_mut(db).insert(key, value, deadline, 0);
+            }
+            for _ in 0..rng.u32(1..30) {
+                let member = format!("m{}", rng.u32(..40)).into_bytes();
+                let slot = || "just inserted";
+                let kind = ks.db(db).find(key).expect(slot()).value_type();
+                let mut entry = ks.db_mut(db).find_mut(key).expect(slot());
+                match kind {
+                    rivulet_keyspace::Type::String => {
+                        entry.entry().edit_string(|s| s.extend_from_slice(&member));
+                    }
+                    rivulet_keyspace::Type::List => {
+                        let mut list = entry.collection::<List>().expect(slot());
+                        if rng.bool() { list.push_back(&member, &limits) } else { drop(list.pop_front()) }
+                    }
+                    rivulet_keyspace::Type::Set => {
+                        entry.collection::<Set>().expect(slot()).add(&member, &limits);
+                    }
+                    rivulet_keyspace::Type::ZSet => {
+                        entry.collection::<ZSet>().expect(slot()).insert(&member, rng.f64(), &limits);
+                    }
+                    rivulet_keyspace::Type::Hash => {
+                        entry.collection::<Hash>().expect(slot()).set(&member, &member, &limits);
+                    }
+                }
+            }
+        }
+        95..97 => {
+            let other = rng.usize(..ks.databases());
+            ks.swap(db, other);
+        }
+        97 if rng.u32(..20) == 0 => drop(ks.flush(db)),
+        _ => {
+            // RENAME, with COPY's clone.
+            let to = format!("key:{}", rng.u32(..keys)).into_bytes();
+            let to = ks.key(&to);
+            if let Some(value) = ks.db(db).find(key).map(|e| e.clone_value()) {
+                let other = rng.usize(..ks.databases());
+                ks.db_mut(other).remove(to);
+                ks.db_mut(other).insert(to, value, None, 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_under_writes_is_that_of_the_stopped_world() {
+    for seed in seeds(50) {
+        let mut rng = Rng::with_seed(seed);
+        let mut ks = Keyspace::new(3, KeyHasher::new([seed, 1]));
+        let keys = [50, 3000, 20_000][rng.usize(..3)];
+        for _ in 0..rng.u32(..keys * 2) {
+            change(&mut ks, &mut rng, keys);
+        }
+        for _ in 0..2 {
+            let want = content(&ks);
+            let sink = Rc::new(RefCell::new(Collected::default()));
+            ks.begin_snapshot(sink.clone());
+            let pace = rng.usize(1..100);
+            while !ks.walk_snapshot(rng.usize(1..=pace)).1 {
+                for _ in 0..rng.u32(..200) {
+                    change(&mut ks, &mut rng, keys);
+                }
+            }
+            let got = std::mem::take(&mut sink.borrow_mut().0);
+            assert_eq!(got.len(), want.len(), "RIVULET_SEED={seed}");
+            assert!(got == want, "the snapshot differs: RIVULET_SEED={seed}");
+        }
+    }
+}
+
+#[test]
+fn a_database_is_a_map_and_scan_keeps_its_promise() {
+    for seed in seeds(30) {
+        let mut rng = Rng::with_seed(seed);
+        let mut ks = Keyspace::new(1, KeyHasher::new([seed, 2]));
+        let mut model: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
+        let keys = [10, 1000, 30_000][rng.usize(..3)];
+        let mut growing = true;
+        // Keys that stay all the while a scan runs must be seen by it.
+        let mut cursor = 0;
+        let mut must_see: Option<HashMap<Vec<u8>, bool>> = None;
+        for step in 0..keys * 4 {
+            if step % 5000 == 0 {
+                growing = rng.bool();
+            }
+            let name = format!("k{}", rng.u32(..keys)).into_bytes();
+            let key = ks.key(&name);
+            if rng.u32(..10) < if growing { 8 } else { 1 } {
+                let value = format!("value{}", rng.u32(..)).into_bytes();
+                ks.db_mut(0).set_string(key, &value, Deadline::Keep, 0);
+                model.insert(name.clone(), value);
+            } else {
+                assert_eq!(ks.db_mut(0).remove(key).is_some(), model.remove(&name).is_some(), "RIVULET_SEED={seed}");
+                if let Some(seen) = &mut must_see {
+                    seen.remove(&name);
+                }
+            }
+            if rng.u32(..8) == 0 {
+                let seen = must_see.get_or_insert_with(|| model.keys().map(|k| (k.clone(), false)).collect());
+                cursor = ks.db(0).scan(cursor, rng.usize(1..50), |e| {
+                    if let Some(seen) = seen.get_mut(e.key()) {
+                        *seen = true;
+                    }
+                });
+                if cursor == 0 {
+                    let missed: Vec<_> = seen.iter().filter(|(_, seen)| !**seen).collect();
+                    assert!(missed.is_empty(), "missed {missed:?}: RIVULET_SEED={seed}");
+                    must_see = None;
+                }
+            }
+        }
+        assert_eq!(ks.db(0).len(), model.len());
+        for (name, value) in &model {
+            let entry = ks.db(0).find(ks.key(name)).expect("the model has it");
+            assert!(entry.string().expect("a string").eq_bytes(value));
+        }
+        assert_eq!(ks.db(0).random_entry(|| rng.u64(..)).is_some(), !model.is_empty());
+    }
+}
+
+#[test]
+fn every_deadline_is_found_once_it_has_passed() {
+    for seed in seeds(30) {
+        let mut rng = Rng::with_seed(seed);
+        let mut ks = Keyspace::new(1, KeyHasher::new([seed, 3]));
+        let mut deadlines: HashMap<Vec<u8>, u64> = HashMap::new();
+        let start = 1_795_000_000_000u64;
+        for round in 0..30u64 {
+            let now = start + round * 1000;
+            for _ in 0..rng.u32(..2000) {
+                let name = format!("k{}", rng.u32(..5000)).into_bytes();
+                let key = ks.key(&name);
+                match rng.u32(..4) {
+                    0 => {
+                        ks.db_mut(0).remove(key);
+                        deadlines.remove(&name);
+                    }
+                    1 => {
+                        ks.db_mut(0).set_deadline(key, None);
+                        deadlines.remove(&name);
+                    }
+                    _ => {
+                        let at = now + rng.u64(..20_000);
+                        ks.db_mut(0).set_string(key, b"v", Deadline::Set(Some(at)), 0);
+                        deadlines.insert(name, at);
+                    }
+                }
+            }
+            assert_eq!(ks.db(0).expires_len(), deadlines.len(), "RIVULET_SEED={seed}");
+            loop {
+                let keys = ks.db_mut(0).expired_keys(now, 50);
+                if keys.is_empty() {
+                    break;
+                }
+                for name in keys {
+                    let key = ks.key(&name);
+                    // The same key may be handed out twice before it is removed.
+                    if ks.db_mut(0).remove(key).is_some() {
+                        let at = deadlines.remove(&name).expect("it has a deadline");
+                        assert!(at < now, "RIVULET_SEED={seed}");
+                    }
+                }
+            }
+            let late = deadlines.values().filter(|&&at| at < now).count();
+            assert_eq!(late, 0, "expired keys were not found: RIVULET_SEED={seed}");
+        }
+    }
+}
