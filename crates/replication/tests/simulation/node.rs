@@ -1,0 +1,662 @@
+//! A node: what a server does around the replication core, with a digest for data.
+
+use rivulet_replication::Millis;
+use rivulet_replication::apply::Applied;
+use rivulet_replication::history::History;
+use rivulet_replication::log::ReplLog;
+use rivulet_replication::master::{Answer, SnapshotGroup};
+use rivulet_replication::master::{Applicant, LogNeed, Master, MasterAction, MasterConfig, RunningSnapshot, TickFacts};
+use rivulet_replication::messages::PsyncRequest;
+use rivulet_replication::position::{Position, ReplId};
+use rivulet_replication::psync::{NodeFacts, SyncFacts, refusal};
+use rivulet_replication::replica::{Action, LinkConfig, LoadMode, ReplicaLink};
+use rivulet_replication::session::{Announced, ReplconfOutcome, State, Target};
+use rivulet_replication::stream::{PING, StreamEncoder};
+use rivulet_replication::transfer::{counted_header, marked_header};
+use std::collections::BTreeMap;
+
+use crate::network::{ConnId, Side};
+use crate::requests::next_command;
+
+/// All writes in their order, and the database that the stream is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Data {
+    pub writes: u64,
+    pub digest: u64,
+    pub db: u32,
+}
+
+impl Data {
+    fn execute(&mut self, args: &[Vec<u8>]) {
+        match args[0].as_slice() {
+            b"SELECT" => self.db = str::from_utf8(&args[1]).unwrap().parse().unwrap(),
+            b"SET" => {
+                self.writes += 1;
+                for byte in args.iter().flatten().chain(&self.db.to_le_bytes()) {
+                    self.digest = (self.digest ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3).rotate_left(5);
+                }
+            }
+            b"PING" | b"REPLCONF" => {}
+            other => panic!("no such command: {:?}", String::from_utf8_lossy(other)),
+        }
+    }
+
+    fn encode(self, padding: usize) -> Vec<u8> {
+        let mut bytes = [self.writes.to_le_bytes(), self.digest.to_le_bytes()].concat();
+        bytes.extend(self.db.to_le_bytes());
+        bytes.resize(bytes.len() + padding, b'a');
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Data {
+        let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+        Data { writes: number(0), digest: number(8), db: u32::from_le_bytes(bytes[16..20].try_into().unwrap()) }
+    }
+}
+
+/// What survives a restart.
+#[derive(Debug, Clone, Copy)]
+pub struct Saved {
+    pub position: Position,
+    pub data: Data,
+}
+
+#[derive(Debug)]
+pub struct Node {
+    pub index: usize,
+    pub run_id: ReplId,
+    pub history: History,
+    pub log: ReplLog,
+    pub encoder: StreamEncoder,
+    pub master: Master,
+    pub link: Option<ReplicaLink>,
+    pub upstream: Option<ConnId>,
+    pub applied: Applied,
+    pub data: Data,
+    /// The data at each offset of the present history.
+    pub trail: BTreeMap<u64, Data>,
+    pub saved: Option<Saved>,
+    pub rng: fastrand::Rng,
+    inbound: BTreeMap<ConnId, Inbound>,
+    /// Received and not applied, and how much of it was parsed.
+    unapplied: Vec<u8>,
+    parsed: usize,
+    transaction: Option<Vec<Vec<Vec<u8>>>>,
+    snapshot: Option<Snapshot>,
+    stored: Vec<u8>,
+    loading_until: Option<Millis>,
+    pub cuts_in_multi: u64,
+}
+
+#[derive(Debug, Default)]
+struct Inbound {
+    announced: Announced,
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Snapshot {
+    running: RunningSnapshot,
+    payload: Vec<u8>,
+    ready_at: Millis,
+}
+
+/// What a node wants of the world.
+#[derive(Debug)]
+pub enum Effect {
+    Open {
+        port: u16,
+    },
+    Send(ConnId, Side, Vec<u8>),
+    Close(ConnId, Side),
+    /// The link goes on at `from`, where the node has this position and data.
+    Continued {
+        conn: ConnId,
+        from: u64,
+        at: Position,
+        data: Data,
+    },
+    /// A replica may go on at `from`, where this node has or had this data.
+    Granted {
+        conn: ConnId,
+        from: u64,
+        data: Option<Data>,
+    },
+    Acked {
+        conn: ConnId,
+        offset: u64,
+    },
+    Applied(Position, Data),
+    Full,
+    Refused,
+    NewId,
+    LoadFailed,
+    Log(String),
+}
+
+impl Node {
+    pub fn new(index: usize, mut rng: fastrand::Rng, now: Millis) -> Node {
+        let id = random_id(&mut rng);
+        Node {
+            index,
+            run_id: random_id(&mut rng),
+            history: History::new(id),
+            log: ReplLog::new(0),
+            encoder: StreamEncoder::new(),
+            master: Master::new(config(&mut rng), now),
+            link: None,
+            upstream: None,
+            applied: Applied::from(0),
+            data: Data::default(),
+            trail: BTreeMap::new(),
+            saved: None,
+            rng,
+            inbound: BTreeMap::new(),
+            unapplied: Vec::new(),
+            parsed: 0,
+            transaction: None,
+            snapshot: None,
+            stored: Vec::new(),
+            loading_until: None,
+            cuts_in_multi: 0,
+        }
+    }
+
+    pub fn position(&self) -> Position {
+        Position { id: self.history.id(), offset: self.log.end_offset() }
+    }
+
+    /// Tells where the node is now, to be checked.
+    fn at(&self) -> Effect {
+        Effect::Applied(self.position(), self.data)
+    }
+
+    fn begin_trail(&mut self) {
+        self.trail = [(self.log.end_offset(), self.data)].into();
+    }
+
+    /// A client writes: one unit of a few commands. Only a master takes it.
+    pub fn write(&mut self, effects: &mut Vec<Effect>) {
+        if self.link.is_some() {
+            return;
+        }
+        let writes: Vec<(u32, Vec<Vec<u8>>)> = (0..self.rng.usize(1..4))
+            .map(|_| {
+                let value = vec![b'v'; self.rng.usize(0..400)];
+                (self.rng.u32(0..3), vec![b"SET".to_vec(), self.rng.u32(..).to_string().into_bytes(), value])
+            })
+            .collect();
+        let unit: Vec<(u32, &[Vec<u8>])> = writes.iter().map(|(db, args)| (*db, args.as_slice())).collect();
+        let mut bytes = Vec::new();
+        self.encoder.unit(&unit, &mut bytes);
+        self.append_own(&bytes, effects);
+    }
+
+    fn append_own(&mut self, bytes: &[u8], effects: &mut Vec<Effect>) {
+        self.applied = Applied::from(self.log.end_offset());
+        self.ingest(bytes, effects);
+        assert!(self.unapplied.is_empty(), "a unit is whole");
+    }
+
+    /// Executes the stream; what is applied goes to the log.
+    fn ingest(&mut self, bytes: &[u8], effects: &mut Vec<Effect>) {
+        self.applied.received(bytes.len());
+        self.unapplied.extend_from_slice(bytes);
+        let counts = self.log.is_active();
+        while let Some((args, len)) = next_command(&self.unapplied[self.parsed..]) {
+            self.parsed += len;
+            match (args[0].as_slice(), &mut self.transaction) {
+                (b"MULTI", None) => self.transaction = Some(Vec::new()),
+                (b"EXEC", Some(queued)) => {
+                    for args in std::mem::take(queued) {
+                        self.data.execute(&args);
+                    }
+                    self.transaction = None;
+                }
+                (_, Some(queued)) => queued.push(args),
+                (_, None) => self.data.execute(&args),
+            }
+            let forward = self.applied.command(len, self.transaction.is_some());
+            if forward > 0 {
+                self.log.append(&self.unapplied[..forward]);
+                self.unapplied.drain(..forward);
+                self.parsed -= forward;
+                if counts {
+                    self.trail.insert(self.log.end_offset(), self.data);
+                    effects.push(self.at());
+                }
+            }
+        }
+        if counts && self.link.is_some() {
+            assert_eq!(self.applied.applied(), self.log.end_offset(), "the log holds what is applied");
+        }
+    }
+
+    /// The link broke: what is not applied will come again.
+    fn forget_unapplied(&mut self) {
+        self.cuts_in_multi += u64::from(self.transaction.is_some());
+        self.applied.discard();
+        self.unapplied.clear();
+        self.parsed = 0;
+        self.transaction = None;
+    }
+
+    /// Calls the link and does what it says.
+    fn with_link(
+        &mut self,
+        now: Millis,
+        effects: &mut Vec<Effect>,
+        call: impl FnOnce(&mut ReplicaLink, &mut Vec<Action<'static>>),
+    ) {
+        let Some(link) = &mut self.link else { return };
+        let mut actions = Vec::new();
+        call(link, &mut actions);
+        for action in actions {
+            self.act(now, action, effects);
+        }
+    }
+
+    fn act(&mut self, now: Millis, action: Action<'_>, effects: &mut Vec<Effect>) {
+        match action {
+            Action::Connect => {
+                let port = self.link.as_ref().expect("it spoke").config().port;
+                effects.push(Effect::Open { port });
+            }
+            Action::Send(bytes) => effects.extend(self.upstream.map(|conn| Effect::Send(conn, Side::Client, bytes))),
+            Action::Disconnect => {
+                if let Some(conn) = self.upstream.take() {
+                    effects.push(Effect::Close(conn, Side::Client));
+                }
+                let was_in_place = !self.link.as_ref().is_none_or(|link| link.has_whole_data());
+                if was_in_place {
+                    self.empty();
+                }
+                self.loading_until = None;
+                self.stored.clear();
+                self.forget_unapplied();
+            }
+            Action::Continue(position) => {
+                let (at, data) = (self.position(), self.data);
+                let conn = self.upstream.expect("it was answered");
+                effects.push(Effect::Continued { conn, from: position.offset, at, data });
+                if self.history.continue_with(position.id, position.offset) {
+                    self.drop_replicas(now, effects);
+                    effects.push(Effect::NewId);
+                    effects.push(self.at());
+                }
+                self.log.create();
+                self.applied = Applied::from(position.offset);
+            }
+            Action::PayloadBegin { .. } => self.stored.clear(),
+            Action::Store(bytes) => self.stored.extend_from_slice(&bytes),
+            Action::PayloadEnd | Action::Load => self.loading_until = Some(now + self.rng.u64(0..2_000)),
+            Action::ReplaceData => {
+                self.drop_replicas(now, effects);
+                self.log.free();
+                let id = random_id(&mut self.rng);
+                self.history.adopt(id);
+                self.empty();
+            }
+            Action::Adopt(target) => {
+                let target = target.expect("all masters here know PSYNC");
+                self.data = Data::decode(&self.stored);
+                self.history.adopt(target.id);
+                self.log.reset_to(target.offset);
+                self.applied = Applied::from(target.offset);
+                self.begin_trail();
+                effects.extend([Effect::Full, self.at()]);
+            }
+            Action::Apply(bytes) => {
+                self.ingest(&bytes, effects);
+                let applied = self.applied.applied();
+                self.link.as_mut().expect("it spoke").applied(applied);
+            }
+            Action::FailoverAnswered(_) => panic!("nobody asked for it"),
+            Action::Log(report) => effects.push(Effect::Log(report.text)),
+        }
+    }
+
+    fn empty(&mut self) {
+        self.data = Data::default();
+        self.trail.clear();
+    }
+
+    fn drop_replicas(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        self.snapshot = None;
+        let keys: Vec<ConnId> = self.master.sessions().map(|(key, _)| key).collect();
+        for key in keys {
+            self.drop_replica(key, now, effects);
+        }
+    }
+
+    fn drop_replica(&mut self, key: ConnId, now: Millis, effects: &mut Vec<Effect>) {
+        self.inbound.remove(&key);
+        self.master.detach(key, now);
+        self.log.hold(self.master.log_hold());
+        effects.push(Effect::Close(key, Side::Server));
+    }
+
+    pub fn follow(&mut self, port: u16, now: Millis, effects: &mut Vec<Effect>) {
+        if self.link.is_some() {
+            return self.with_link(now, effects, |link, out| link.retarget(now, "sim", port, out));
+        }
+        self.link = Some(ReplicaLink::new(self.link_config(port), Some(self.position()), true, now));
+        self.applied = Applied::from(self.log.end_offset());
+    }
+
+    fn link_config(&mut self, port: u16) -> LinkConfig {
+        let load = [LoadMode::AfterTransfer, LoadMode::InPlace, LoadMode::Beside][self.rng.usize(0..3)];
+        LinkConfig {
+            host: "sim".to_string(),
+            port,
+            timeout: 5_000,
+            user: None,
+            password: self.rng.bool().then(|| b"secret".to_vec()),
+            listening_port: self.index as u16,
+            announce_ip: None,
+            run_id: self.run_id,
+            version: None,
+            load,
+            early_bytes_max: 1 << 20,
+        }
+    }
+
+    pub fn promote(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        let mut actions = Vec::new();
+        let Some(link) = self.link.take() else { return };
+        let whole = link.has_whole_data();
+        link.stop(now, &mut actions);
+        for action in actions {
+            self.act(now, action, effects);
+        }
+        if !whole {
+            self.empty();
+        }
+        self.drop_replicas(now, effects);
+        let id = random_id(&mut self.rng);
+        self.history.promote(id, self.log.end_offset());
+        self.encoder.force_select();
+        self.master.promoted(now);
+        if self.log.is_active() {
+            effects.push(self.at());
+        }
+    }
+
+    /// The process ends and starts again, as master or replica as before, with what it saved.
+    pub fn restart(&mut self, saved: Option<Saved>, now: Millis, effects: &mut Vec<Effect>) {
+        let inbound: Vec<ConnId> = self.inbound.keys().copied().collect();
+        effects.extend(inbound.into_iter().map(|conn| Effect::Close(conn, Side::Server)));
+        effects.extend(self.upstream.map(|conn| Effect::Close(conn, Side::Client)));
+        let port = self.link.as_ref().map(|link| link.config().port);
+        *self = Node { saved, ..Node::new(self.index, self.rng.fork(), now) };
+        if let Some(Saved { position, data }) = saved {
+            self.data = data;
+            self.log.reset_to(position.offset);
+            self.history = match port {
+                Some(_) => History::new(position.id),
+                None => History::recovered(position.id, position.offset, self.history.id()),
+            };
+            self.begin_trail();
+            effects.push(self.at());
+        }
+        if let Some(port) = port {
+            let cached = saved.map(|saved| saved.position);
+            self.link = Some(ReplicaLink::new(self.link_config(port), cached, saved.is_some(), now));
+            self.applied = Applied::from(self.log.end_offset());
+        }
+    }
+
+    /// What a restart would find, if the data is that of a history.
+    pub fn state(&self) -> Option<Saved> {
+        let whole = self.link.as_ref().is_none_or(|link| link.has_whole_data());
+        (whole && self.log.is_active()).then(|| Saved { position: self.position(), data: self.data })
+    }
+
+    pub fn connected(&mut self, conn: ConnId, now: Millis, effects: &mut Vec<Effect>) {
+        if self.upstream == Some(conn) {
+            self.with_link(now, effects, |link, out| link.connected(now, out));
+        }
+    }
+
+    pub fn accept(&mut self, conn: ConnId) {
+        self.inbound.insert(conn, Inbound::default());
+    }
+
+    pub fn closed(&mut self, conn: ConnId, side: Side, now: Millis, effects: &mut Vec<Effect>) {
+        match side {
+            Side::Client if self.upstream == Some(conn) => {
+                self.upstream = None;
+                self.forget_unapplied();
+                self.with_link(now, effects, |link, out| link.disconnected(now, "connection lost", out));
+            }
+            Side::Server if self.inbound.contains_key(&conn) => self.drop_replica(conn, now, effects),
+            _ => {}
+        }
+    }
+
+    pub fn received(&mut self, conn: ConnId, side: Side, bytes: &[u8], now: Millis, effects: &mut Vec<Effect>) {
+        match side {
+            Side::Client if self.upstream == Some(conn) => {
+                let Some(link) = &mut self.link else { return };
+                let mut actions = Vec::new();
+                link.received(now, bytes, &mut actions);
+                for action in actions {
+                    self.act(now, action, effects);
+                }
+            }
+            Side::Client => {}
+            Side::Server => {
+                let Some(inbound) = self.inbound.get_mut(&conn) else { return };
+                inbound.bytes.extend_from_slice(bytes);
+                while let Some(inbound) = self.inbound.get_mut(&conn)
+                    && let Some((args, len)) = next_command(&inbound.bytes)
+                {
+                    inbound.bytes.drain(..len);
+                    self.request(conn, &args, now, effects);
+                }
+            }
+        }
+    }
+
+    fn request(&mut self, conn: ConnId, args: &[Vec<u8>], now: Millis, effects: &mut Vec<Effect>) {
+        let mut reply = |bytes: &[u8]| effects.push(Effect::Send(conn, Side::Server, bytes.to_vec()));
+        let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+        match args.as_slice() {
+            [] => {
+                if let Some(session) = self.master.get_mut(conn) {
+                    session.newline(now);
+                }
+            }
+            [b"PING"] => reply(b"+PONG\r\n"),
+            [b"AUTH", ..] => reply(b"+OK\r\n"),
+            [b"REPLCONF", options @ ..] => {
+                let own = self.run_id;
+                let announced = match self.master.get_mut(conn) {
+                    Some(session) => session.announced_mut(),
+                    None => &mut self.inbound.get_mut(&conn).expect("it speaks").announced,
+                };
+                match announced.replconf(options, own) {
+                    ReplconfOutcome::Reply(text) => reply(format!("+{text}\r\n").as_bytes()),
+                    ReplconfOutcome::Error(text) => reply(format!("-{text}\r\n").as_bytes()),
+                    ReplconfOutcome::Ack { offset, fsynced } => {
+                        effects.push(Effect::Acked { conn, offset });
+                        if let Some(session) = self.master.get_mut(conn) {
+                            session.acked(offset, fsynced, now);
+                        }
+                    }
+                    ReplconfOutcome::Below | ReplconfOutcome::GetAck | ReplconfOutcome::Silent => {}
+                }
+            }
+            [b"PSYNC", rest @ ..] => {
+                let request = PsyncRequest::parse(rest).expect("our replicas write it right");
+                self.psync(conn, &request, now, effects);
+            }
+            other => panic!("unknown request {other:?}"),
+        }
+    }
+
+    fn psync(&mut self, conn: ConnId, request: &PsyncRequest, now: Millis, effects: &mut Vec<Effect>) {
+        let announced = self.inbound[&conn].announced.clone();
+        let link = self.link.as_ref();
+        let facts = NodeFacts {
+            is_replica: link.is_some(),
+            link_up: link.is_some_and(|link| link.is_up()),
+            has_whole_data: link.is_none_or(|link| link.has_whole_data()),
+            failing_over: false,
+        };
+        let sync = SyncFacts { request: Some(request), run_id: announced.run_id, ..SyncFacts::default() };
+        let own_master = link.and_then(|link| link.master_run_id());
+        if let Err(refused) = refusal(&facts, &self.history, self.run_id, own_master, &sync) {
+            effects.push(Effect::Refused);
+            let line = format!("-{}\r\n", refused.reply());
+            return effects.push(Effect::Send(conn, Side::Server, line.into_bytes()));
+        }
+        let applicant = Applicant { key: conn, announced, peer_ip: "sim".to_string(), request: Some(request) };
+        let is_replica = self.link.is_some();
+        let (answer, reports) = self.master.answer(applicant, &self.history, &self.log, is_replica, now);
+        effects.extend(reports.into_iter().map(|report| Effect::Log(report.text)));
+        match answer {
+            Answer::Continue { reply } => {
+                let from = self.master.get(conn).expect("it continues").cursor();
+                effects.push(Effect::Granted { conn, from, data: self.trail.get(&from).copied() });
+                effects.push(Effect::Send(conn, Side::Server, reply));
+            }
+            Answer::Full { log } => {
+                if log == LogNeed::CreateWithNewId {
+                    let id = random_id(&mut self.rng);
+                    self.history.adopt(id);
+                }
+                if log != LogNeed::Nothing {
+                    self.log.create();
+                    self.begin_trail();
+                    effects.push(self.at());
+                }
+                let running = self.snapshot.as_ref().map(|snapshot| &snapshot.running);
+                let (reply, _) = self.master.place(conn, running, &self.history, &self.log, now);
+                effects.extend(reply.map(|reply| Effect::Send(conn, Side::Server, reply)));
+            }
+        }
+        self.log.hold(self.master.log_hold());
+    }
+
+    /// Time passed: heartbeats, time-outs, snapshots, loads, and the stream to the replicas.
+    pub fn tick(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        self.with_link(now, effects, |link, out| link.tick(now, out));
+        let below = self.master.below();
+        self.with_link(now, effects, |link, out| link.set_below(now, below, out));
+        if self.loading_until.is_some_and(|until| until <= now) {
+            self.loading_until = None;
+            let fails = self.rng.u8(0..20) == 0;
+            if fails {
+                effects.push(Effect::LoadFailed);
+            }
+            let result = if fails { Err("bad luck") } else { Ok(()) };
+            self.with_link(now, effects, |link, out| link.loaded(now, result, out));
+        }
+        let facts = TickFacts {
+            is_replica: self.link.is_some(),
+            snapshot_running: self.snapshot.is_some(),
+            log_active: self.log.is_active(),
+            ..TickFacts::default()
+        };
+        let mut due = Vec::new();
+        self.master.tick(now, facts, &mut due);
+        for action in due {
+            match action {
+                MasterAction::AppendPing => self.append_own(PING, effects),
+                MasterAction::SendNewline(key) => effects.push(Effect::Send(key, Side::Server, b"\n".to_vec())),
+                MasterAction::Disconnect(key, _) => self.drop_replica(key, now, effects),
+                MasterAction::FreeLog(_) => {
+                    let id = random_id(&mut self.rng);
+                    self.history.adopt(id);
+                    self.log.free();
+                    self.trail.clear();
+                }
+                MasterAction::StartSnapshot(group) => self.start_snapshot(group, now, effects),
+            }
+        }
+        self.finish_snapshot(now, effects);
+        self.feed(effects);
+    }
+
+    fn start_snapshot(&mut self, group: SnapshotGroup, now: Millis, effects: &mut Vec<Effect>) {
+        let whole = self.link.as_ref().is_none_or(|link| link.has_whole_data());
+        if !whole {
+            return;
+        }
+        let position = self.position();
+        self.encoder.force_select();
+        for key in group.replicas {
+            let session = self.master.get_mut(key).expect("it waits");
+            let reply = session.snapshot_started(position, group.target, now);
+            effects.push(Effect::Send(key, Side::Server, reply));
+        }
+        self.log.hold(self.master.log_hold());
+        let SnapshotGroup { target, capa, filter, rdb_version, .. } = group;
+        let running = RunningSnapshot { position, target, capa, filter, rdb_version };
+        let payload = self.data.encode(self.rng.usize(0..3_000));
+        self.snapshot = Some(Snapshot { running, payload, ready_at: now + self.rng.u64(0..3_000) });
+    }
+
+    fn finish_snapshot(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        let Some(snapshot) = self.snapshot.take_if(|snapshot| snapshot.ready_at <= now) else { return };
+        let target = snapshot.running.target;
+        let mark = [b'a'; 40].map(|byte| if self.rng.bool() { byte } else { b'b' });
+        for (key, session) in self.master.sessions_mut() {
+            if !matches!(session.state(), State::WaitSnapshotEnd { target: of, .. } if of == target) {
+                continue;
+            }
+            let mut send = |bytes: Vec<u8>| effects.push(Effect::Send(key, Side::Server, bytes));
+            match target {
+                Target::Stored => {
+                    session.snapshot_stored();
+                    send(counted_header(snapshot.payload.len() as u64));
+                    send(snapshot.payload.clone());
+                }
+                Target::Sockets => {
+                    // The mark must not occur in the payload, whose padding is made of its first letter.
+                    let mark = if mark == [b'a'; 40] { [b'b'; 40] } else { mark };
+                    send(marked_header(&mark));
+                    send(snapshot.payload.clone());
+                    send(mark.to_vec());
+                }
+            }
+            session.payload_sent(now);
+        }
+    }
+
+    fn feed(&mut self, effects: &mut Vec<Effect>) {
+        for (key, session) in self.master.sessions_mut() {
+            let most = self.rng.usize(1..20_000);
+            match session.to_send(&self.log, most) {
+                None => {}
+                Some(Err(gone)) => panic!("a replica needs bytes that are gone: {gone:?}"),
+                Some(Ok(slices)) => {
+                    let bytes: Vec<u8> = slices.flatten().copied().collect();
+                    session.sent(bytes.len() as u64);
+                    effects.push(Effect::Send(key, Side::Server, bytes));
+                }
+            }
+        }
+        self.log.hold(self.master.log_hold());
+    }
+}
+
+pub fn random_id(rng: &mut fastrand::Rng) -> ReplId {
+    let mut bytes = [0; 20];
+    rng.fill(&mut bytes);
+    ReplId::from_random(&bytes)
+}
+
+fn config(rng: &mut fastrand::Rng) -> MasterConfig {
+    MasterConfig {
+        timeout: 5_000,
+        ping_period: 1_000,
+        backlog_ttl: [0, 3_000, 3_600_000][rng.usize(0..3)],
+        diskless: rng.bool(),
+        diskless_delay: rng.u64(0..2_000),
+        diskless_replicas_max: rng.usize(0..3),
+        good_replicas_min: 0,
+        good_lag_seconds_max: 0,
+    }
+}
