@@ -189,7 +189,13 @@ impl Node {
         let unit: Vec<(u32, &[Vec<u8>])> = writes.iter().map(|(db, args)| (*db, args.as_slice())).collect();
         let mut bytes = Vec::new();
         self.encoder.unit(&unit, &mut bytes);
+        let mut expected = self.data;
+        for (db, args) in &writes {
+            expected.db = *db;
+            expected.execute(args);
+        }
         self.append_own(&bytes, effects);
+        assert_eq!(self.data, expected, "the stream writes to the databases that were meant");
     }
 
     fn append_own(&mut self, bytes: &[u8], effects: &mut Vec<Effect>) {
