@@ -9,6 +9,8 @@ pub mod fail;
 pub mod parse;
 pub mod settings;
 pub mod spec;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use ctx::{Call, Ctx, Data};
 pub use effects::{Effects, Propagation};
