@@ -6,6 +6,8 @@
 pub mod ctx;
 pub mod effects;
 pub mod fail;
+pub mod glob;
+pub mod generic;
 pub mod parse;
 pub mod settings;
 pub mod spec;
