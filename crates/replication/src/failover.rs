@@ -203,6 +203,7 @@ mod tests {
     use crate::master::{Applicant, MasterConfig};
     use crate::messages::{AskedId, PsyncRequest};
     use crate::position::ReplId;
+    use crate::psync::NodeFacts;
     use crate::session::Announced;
 
     fn parse(line: &str) -> Result<Request, &'static str> {
@@ -228,7 +229,7 @@ mod tests {
         let mut master = Master::new(config, 0);
         let history = History::new(ReplId::ZERO);
         let applicant = Applicant { key: 1, announced, peer_ip: "h".to_string(), request: Some(&request) };
-        master.answer(applicant, &history, &log, false, 0);
+        master.answer(applicant, &history, &log, &NodeFacts::default(), 0);
         master
     }
 

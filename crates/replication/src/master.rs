@@ -8,7 +8,7 @@ use crate::history::History;
 use crate::log::ReplLog;
 use crate::messages::{PsyncRequest, continue_reply};
 use crate::position::{Position, ReplId};
-use crate::psync::{Decision, continue_report, decide};
+use crate::psync::{Decision, NodeFacts, Refusal, continue_report, decide};
 use crate::report::Report;
 use crate::session::{Announced, Capa, Filter, Session, State, Target};
 
@@ -22,6 +22,8 @@ pub struct Master {
     newline_at: Millis,
     no_replicas_since: Millis,
     acks_wanted: bool,
+    /// Who was told to try later, and who is below them: they will be back.
+    turned_away: Vec<(Millis, Vec<ReplId>)>,
 }
 
 /// The driver's name for the connection of a replica.
@@ -72,6 +74,9 @@ pub enum Answer {
     Continue { reply: Vec<u8> },
     /// It waits for a snapshot: see `place`.
     Full { log: LogNeed },
+    /// It is no replica: reply this error. The link of this node is down, and until it is up again there is nothing
+    /// here that would be worth a full sync (rule 27).
+    TryLater { error: String },
 }
 
 /// What a full sync needs of the log before it begins.
@@ -134,6 +139,8 @@ pub enum MasterAction {
 }
 
 const NEWLINE_PERIOD: Millis = 1000;
+/// Who was told to try later counts as below for so long: twice the time after which a replica tries again.
+const TURNED_AWAY_FOR: Millis = 2000;
 
 impl Master {
     pub fn new(config: MasterConfig, now: Millis) -> Master {
@@ -145,6 +152,7 @@ impl Master {
             newline_at: now,
             no_replicas_since: now,
             acks_wanted: false,
+            turned_away: Vec::new(),
         }
     }
 
@@ -155,13 +163,14 @@ impl Master {
         applicant: Applicant<'_>,
         history: &History,
         log: &ReplLog,
-        is_replica: bool,
+        node: &NodeFacts,
         now: Millis,
     ) -> (Answer, Vec<Report>) {
         let Applicant { key, announced, peer_ip, request } = applicant;
         let name = announced.name(&peer_ip);
         let mut reports = vec![Report::notice(format!("Replica {name} asks for synchronization"))];
-        if let Some(request) = request {
+        let link_down = node.is_replica && !node.link_up;
+        if let Some(request) = request.filter(|_| !link_down || node.has_whole_data) {
             match decide(history, log.window(), log.end_offset(), request) {
                 Decision::Continue { from, bytes } => {
                     self.counters.partial_ok += 1;
@@ -171,16 +180,20 @@ impl Master {
                     return (Answer::Continue { reply }, reports);
                 }
                 Decision::Full(reason) => {
-                    self.counters.partial_err += u64::from(reason.counts_as_failed_partial());
+                    self.counters.partial_err += u64::from(reason.counts_as_failed_partial() && !link_down);
                     reports.extend(reason.reports(&name));
                 }
             }
+        }
+        if link_down {
+            self.turned_away.push((now, announced.run_id.into_iter().chain(announced.below).collect()));
+            return (Answer::TryLater { error: Refusal::NoMasterLink.reply() }, reports);
         }
         self.counters.full += 1;
         self.sessions.push((key, Session::waiting(announced, peer_ip, request.is_none(), now)));
         let log = match log.is_active() {
             true => LogNeed::Nothing,
-            false if is_replica => LogNeed::Create,
+            false if node.is_replica => LogNeed::Create,
             false => LogNeed::CreateWithNewId,
         };
         (Answer::Full { log }, reports)
@@ -326,11 +339,13 @@ impl Master {
         self.sessions.iter().filter_map(|(_, session)| session.needs_from()).min()
     }
 
-    /// The run ids of all nodes below this one, for `ReplicaLink::set_below`, in order.
-    pub fn below(&self) -> Vec<ReplId> {
+    /// The run ids of all nodes below this one or about to be, for `ReplicaLink::set_below`, in order.
+    pub fn below(&mut self, now: Millis) -> Vec<ReplId> {
+        self.turned_away.retain(|(at, _)| now < at + TURNED_AWAY_FOR);
+        let turned_away = self.turned_away.iter().flat_map(|(_, ids)| ids);
         let sessions = self.sessions.iter().map(|(_, session)| session.announced());
         let mut ids: Vec<ReplId> =
-            sessions.flat_map(|announced| announced.run_id.iter().chain(&announced.below)).copied().collect();
+            sessions.flat_map(|said| said.run_id.iter().chain(&said.below)).chain(turned_away).copied().collect();
         ids.sort_unstable();
         ids.dedup();
         ids
@@ -460,7 +475,7 @@ mod tests {
             self.keys += 1;
             let (history, log) = (&self.history, &self.log);
             let applicant = Applicant { key: self.keys, announced, peer_ip: "h".to_string(), request };
-            let (answer, _) = self.master.answer(applicant, history, log, false, now);
+            let (answer, _) = self.master.answer(applicant, history, log, &NodeFacts::default(), now);
             (self.keys, answer)
         }
 
@@ -489,6 +504,27 @@ mod tests {
         assert_eq!(node.master.counters(), SyncCounters { full: 3, partial_ok: 1, partial_err: 1 });
         node.log.free();
         assert_eq!(node.sync(capable(), Some(&any()), 0).1, Answer::Full { log: LogNeed::CreateWithNewId });
+    }
+
+    #[test]
+    fn a_replica_whose_link_is_down_continues_others_and_copies_none() {
+        let mut node = Node::new(config());
+        node.log.append(b"0123456789");
+        let down = NodeFacts { is_replica: true, has_whole_data: true, ..NodeFacts::default() };
+        let mut ask = |asked, node_facts: &NodeFacts| {
+            let request = PsyncRequest { id: AskedId::Id(id(1)), asked, failover: false };
+            let applicant = Applicant {
+                key: asked as u64,
+                announced: capable(),
+                peer_ip: "h".to_string(),
+                request: Some(&request),
+            };
+            node.master.answer(applicant, &node.history, &node.log, node_facts, 0).0
+        };
+        assert!(matches!(ask(11, &down), Answer::Continue { .. }));
+        assert!(matches!(ask(12, &down), Answer::TryLater { error } if error.starts_with("NOMASTERLINK")));
+        assert!(matches!(ask(12, &NodeFacts { link_up: true, ..down }), Answer::Full { .. }));
+        assert_eq!(node.master.counters(), SyncCounters { full: 1, partial_ok: 1, partial_err: 1 });
     }
 
     #[test]

@@ -114,11 +114,12 @@ pub fn continue_report(replica: &str, from: u64, bytes: u64) -> Report {
     ))
 }
 
-/// What this node is, as far as it matters for whom it can serve.
+/// What this node is, as far as it matters for whom it can serve: see [`refusal`] and `Master::answer`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NodeFacts {
     pub is_replica: bool,
-    /// A replica: its own link is up.
+    /// A replica: its own link is up. While it is down, nobody gets a full sync from here that may turn out a partial one
+    /// when it is up again.
     pub link_up: bool,
     /// A replica: its data is whole, from an earlier sync or from disk, though the link may be down.
     pub has_whole_data: bool,
@@ -168,8 +169,8 @@ impl Refusal {
     }
 }
 
-/// Whether SYNC or PSYNC is refused before anything is decided. `Ok(true)` asks this replica to become the master
-/// first (`PSYNC … FAILOVER`), and then to be asked again as one. `own_master` is the run id of the node that this
+/// Whether SYNC or PSYNC is refused before anything is decided. `Ok(true)` asks this replica to become a master first
+/// (`PSYNC … FAILOVER`) and then to go on to `Master::answer`. `own_master` is the run id of the node that this
 /// one replicates from, and `own` its own: neither may become its replica (rule 28).
 pub fn refusal(
     node: &NodeFacts,
@@ -190,8 +191,6 @@ pub fn refusal(
     }
     let refused = if node.failing_over && !promote {
         Refusal::FailingOver
-    } else if !promote && node.is_replica && !node.link_up && !node.has_whole_data {
-        Refusal::NoMasterLink
     } else if !promote && sync.run_id.is_some() && (sync.run_id == Some(own) || sync.run_id == own_master) {
         Refusal::Loop
     } else if sync.pending_output {
@@ -323,9 +322,6 @@ mod tests {
         let down = NodeFacts { is_replica: true, ..master };
         let check = |node: &NodeFacts, sync: &SyncFacts<'_>| refusal(node, &history, id(7), Some(id(8)), sync);
         assert_eq!(check(&master, &plain), Ok(false));
-        assert_eq!(check(&down, &plain), Err(Refusal::NoMasterLink));
-        assert_eq!(check(&NodeFacts { has_whole_data: true, ..down }, &plain), Ok(false));
-        assert_eq!(check(&NodeFacts { link_up: true, ..down }, &plain), Ok(false));
         assert_eq!(check(&NodeFacts { failing_over: true, ..master }, &plain), Err(Refusal::FailingOver));
         for (run_id, expected) in [(id(7), Err(Refusal::Loop)), (id(8), Err(Refusal::Loop)), (id(6), Ok(false))] {
             assert_eq!(check(&master, &SyncFacts { run_id: Some(run_id), ..plain }), expected);

@@ -58,7 +58,8 @@ pub enum LoadMode {
     AfterTransfer,
     /// `on-empty-db`: it is loaded while it comes.
     InPlace,
-    /// `swapdb`: it is loaded beside the data, which it replaces when it is whole.
+    /// `swapdb`: it is loaded beside the data, which it replaces when it is whole. A driver that refuses to be emptied by
+    /// a master without data (rule 30) uses this, and reports such a load as failed.
     Beside,
 }
 
@@ -126,9 +127,12 @@ pub enum Action<'a> {
     /// The stream goes on here. Tell the history (`continue_with`; if the id changed, drop the own replicas) and create
     /// the log if it is not active.
     Continue(Position),
-    /// A snapshot comes, of this length if it is known. Prepare to store it, or to load it as it comes.
+    /// A snapshot comes, of this length if it is known, with which the data will stand at `target`. Prepare to store
+    /// it, or to load it as it comes, as `load` says.
     PayloadBegin {
         len: Option<u64>,
+        target: Option<Position>,
+        load: LoadMode,
     },
     Store(Cow<'a, [u8]>),
     PayloadEnd,
@@ -142,7 +146,8 @@ pub enum Action<'a> {
     /// Bytes of the stream: parse, execute, count in `Applied`, append what became applied to the log, and tell the
     /// link with `applied`.
     Apply(Cow<'a, [u8]>),
-    /// Close the connection, and throw away what was received and not applied.
+    /// Close the connection if it is open, throw away what was received and not applied, and give up a load that is
+    /// under way: what it has put in place already is emptied.
     Disconnect,
     /// The target of a FAILOVER took over, or did not.
     FailoverAnswered(bool),
@@ -328,7 +333,7 @@ impl ReplicaLink {
         self.abort(now, out);
     }
 
-    /// The stream is applied up to `offset`.
+    /// The stream is applied up to `offset`. To be told before anything else happens to the link.
     pub fn applied(&mut self, offset: u64) {
         if let State::Streaming { position: Some(position), .. } = &mut self.state {
             position.offset = offset;
@@ -394,7 +399,7 @@ impl ReplicaLink {
         self.below = below;
         if self.loops() {
             self.refuse_loop(now, out);
-        } else if let State::Streaming { .. } = self.state {
+        } else if !matches!(self.state, State::Waiting { .. } | State::Connecting { .. }) {
             self.tell_below(out);
         }
     }
@@ -585,6 +590,7 @@ impl ReplicaLink {
             Some(Expected::RunId) => {
                 // Only a Rivulet names itself; to others the option is unknown.
                 self.peer = line.strip_prefix(b"+OK ").and_then(ReplId::parse);
+                self.tell_below(out);
                 if self.loops() {
                     return self.refuse_loop(now, out);
                 }
@@ -659,7 +665,7 @@ impl ReplicaLink {
                     log(out, Report::warning(format!("Master replication ID changed to {}", position.id)));
                 }
                 out.push(Action::Continue(position));
-                self.stream(now, Some(position), out);
+                self.stream(now, Some(position));
                 let text = "MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.";
                 log(out, Report::notice(text));
             }
@@ -724,7 +730,7 @@ impl ReplicaLink {
                     }
                 };
                 log(out, Report::notice(text));
-                out.push(Action::PayloadBegin { len: announced });
+                out.push(Action::PayloadBegin { len: announced, target, load });
                 if load != LoadMode::AfterTransfer {
                     self.begin_load(load, out);
                 }
@@ -763,7 +769,7 @@ impl ReplicaLink {
         self.has_whole_data = true;
         out.push(Action::Adopt(target));
         log(out, Report::notice("MASTER <-> REPLICA sync: Finished with success"));
-        self.stream(now, target, out);
+        self.stream(now, target);
         match early {
             None => self.lose_stream(now, true, out),
             Some(early) => {
@@ -781,12 +787,11 @@ impl ReplicaLink {
     fn stream(&mut self, now: Millis, position: Option<Position>, out: Actions<'_, '_>) {
         self.cached = None;
         self.down_since = None;
-        self.state = State::Streaming { position, ack_at: now + ACK_PERIOD, deadline: now + self.config.timeout };
-        self.tell_below(out);
+        self.state = State::Streaming { position, ack_at: now, deadline: now + self.config.timeout };
     }
 
     fn tell_below(&mut self, out: Actions<'_, '_>) {
-        if self.peer.is_some() && !self.below.is_empty() {
+        if self.peer.is_some() {
             let ids: Vec<&str> = self.below.iter().map(ReplId::as_str).collect();
             out.push(Action::Send(command(&["REPLCONF", "rivulet-below", &ids.join(",")])));
         }
@@ -817,3 +822,6 @@ impl ReplicaLink {
 fn log(out: Actions<'_, '_>, report: Report) {
     out.push(Action::Log(report));
 }
+
+#[cfg(test)]
+mod tests;

@@ -518,14 +518,17 @@ impl Node {
             return effects.push(Effect::Send(conn, Side::Server, line.into_bytes()));
         }
         let applicant = Applicant { key: conn, announced, peer_ip: "sim".to_string(), request: Some(request) };
-        let is_replica = self.link.is_some();
-        let (answer, reports) = self.master.answer(applicant, &self.history, &self.log, is_replica, now);
+        let (answer, reports) = self.master.answer(applicant, &self.history, &self.log, &facts, now);
         effects.extend(reports.into_iter().map(|report| Effect::Log(report.text)));
         match answer {
             Answer::Continue { reply } => {
                 let from = self.master.get(conn).expect("it continues").cursor();
                 effects.push(Effect::Granted { conn, from, data: self.trail.get(&from).copied() });
                 effects.push(Effect::Send(conn, Side::Server, reply));
+            }
+            Answer::TryLater { error } => {
+                effects.push(Effect::Refused);
+                effects.push(Effect::Send(conn, Side::Server, format!("-{error}\r\n").into_bytes()));
             }
             Answer::Full { log } => {
                 if log == LogNeed::CreateWithNewId {
@@ -548,7 +551,7 @@ impl Node {
     /// Time passed: heartbeats, time-outs, snapshots, loads, and the stream to the replicas.
     pub fn tick(&mut self, now: Millis, effects: &mut Vec<Effect>) {
         self.with_link(now, effects, |link, out| link.tick(now, out));
-        let below = self.master.below();
+        let below = self.master.below(now);
         self.with_link(now, effects, |link, out| link.set_below(now, below, out));
         if self.loading_until.is_some_and(|until| until <= now) {
             self.loading_until = None;

@@ -1,0 +1,382 @@
+//! The link's transcript with masters of all kinds.
+
+use super::*;
+use crate::report::Level;
+
+fn id(n: u8) -> ReplId {
+    ReplId::from_random(&[n; 20])
+}
+
+fn config() -> LinkConfig {
+    LinkConfig {
+        host: "h".to_string(),
+        port: 6379,
+        timeout: 60_000,
+        user: None,
+        password: None,
+        listening_port: 7000,
+        announce_ip: None,
+        run_id: id(0xf),
+        version: None,
+        load: LoadMode::AfterTransfer,
+        early_bytes_max: 10,
+    }
+}
+
+/// A link and everything that it said.
+struct Story {
+    link: ReplicaLink,
+    now: Millis,
+    said: Vec<String>,
+}
+
+impl Story {
+    fn new(config: LinkConfig, cached: Option<Position>) -> Story {
+        Story { link: ReplicaLink::new(config, cached, cached.is_some(), 0), now: 0, said: Vec::new() }
+    }
+
+    fn tell<'b>(&mut self, tell: impl FnOnce(&mut ReplicaLink, Millis, Actions<'_, 'b>)) -> &mut Story {
+        let mut out = Vec::new();
+        tell(&mut self.link, self.now, &mut out);
+        self.said.extend(out.into_iter().map(|action| match action {
+            Action::Log(report) => format!("{} {}", if report.level == Level::Notice { '*' } else { '#' }, report.text),
+            Action::Send(bytes) => format!("send {}", words(&bytes)),
+            Action::Store(bytes) => format!("store {}", words(&bytes)),
+            Action::Apply(bytes) => format!("apply {}", words(&bytes)),
+            other => format!("{other:?}"),
+        }));
+        self
+    }
+
+    fn pass(&mut self, time: Millis) -> &mut Story {
+        self.now += time;
+        self.tell(|link, now, out| link.tick(now, out))
+    }
+
+    fn hear(&mut self, text: &str) -> &mut Story {
+        self.tell(|link, now, out| link.received(now, text.as_bytes(), out))
+    }
+
+    fn connect(&mut self) -> &mut Story {
+        self.pass(0).tell(|link, now, out| link.connected(now, out))
+    }
+
+    /// Up to the PSYNC.
+    fn greet(&mut self) -> &mut Story {
+        self.connect().hear("+PONG\r\n").hear("+OK\r\n+OK\r\n").hear("-ERR Unrecognized REPLCONF option\r\n")
+    }
+
+    /// What was said since the last time.
+    fn said(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.said)
+    }
+
+    fn assert_said(&mut self, text: &str) {
+        let said = self.said();
+        assert!(said.iter().any(|line| line.contains(text)), "{text:?} is not in {said:#?}");
+    }
+}
+
+/// Bytes with the framing of arrays left out.
+fn words(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let words = text.split("\r\n").filter(|word| !word.starts_with(['*', '$']));
+    words.collect::<Vec<_>>().join(" ").trim_end_matches(' ').to_string()
+}
+
+fn full_resync() -> String {
+    format!("+FULLRESYNC {} 100\r\n", id(1))
+}
+
+#[test]
+fn a_first_sync_as_redis_logs_it() {
+    let mut story = Story::new(LinkConfig { announce_ip: Some("1.2.3.4".to_string()), ..config() }, None);
+    story.connect();
+    assert_eq!(
+        story.said(),
+        [
+            "* Connecting to MASTER h:6379",
+            "Connect",
+            "* MASTER <-> REPLICA sync started",
+            "* Non blocking connect for SYNC fired the event.",
+            "send PING",
+        ]
+    );
+    assert_eq!(story.link.role_state(), "handshake");
+    story.hear("+PONG\r\n");
+    let introduction = format!(
+        "send REPLCONF listening-port 7000 REPLCONF ip-address 1.2.3.4 REPLCONF capa eof capa psync2 \
+         REPLCONF rivulet-runid {}",
+        id(0xf)
+    );
+    assert_eq!(story.said(), ["* Master replied to PING, replication can continue...", introduction.as_str()]);
+    story.hear("+OK\r\n-ERR no addresses\r\n+OK\r\n-ERR Unrecognized REPLCONF option: rivulet-runid\r\n");
+    assert_eq!(
+        story.said(),
+        [
+            "* (Non critical) Master does not understand REPLCONF ip-address: -ERR no addresses",
+            "* Partial resynchronization not possible (no cached master)",
+            "send PSYNC ? -1",
+        ]
+    );
+    story.hear("\n\n").hear(&full_resync()).hear("\n$5\r\nab").hear("cdeXY");
+    let target = Position { id: id(1), offset: 100 };
+    assert_eq!(
+        story.said(),
+        [
+            format!("* Full resync from master: {target}"),
+            "* MASTER <-> REPLICA sync: receiving 5 bytes from master to disk".to_string(),
+            format!("{:?}", Action::PayloadBegin { len: Some(5), target: Some(target), load: LoadMode::AfterTransfer }),
+            "store ab".to_string(),
+            "store cde".to_string(),
+            "PayloadEnd".to_string(),
+            "* MASTER <-> REPLICA sync: Flushing old data".to_string(),
+            "ReplaceData".to_string(),
+            "* MASTER <-> REPLICA sync: Loading DB in memory".to_string(),
+            "Load".to_string(),
+        ]
+    );
+    assert!(!story.link.has_whole_data() && story.link.is_loading());
+    story.pass(0).pass(999).pass(1);
+    assert_eq!(story.said(), ["send \n", "send \n"]);
+    assert!(story.link.wants_read());
+    story.hear("12345678");
+    assert!(!story.link.wants_read());
+    story.tell(|link, now, out| link.loaded(now, Ok(()), out));
+    assert_eq!(
+        story.said(),
+        [
+            format!("{:?}", Action::Adopt(Some(target))),
+            "* MASTER <-> REPLICA sync: Finished with success".to_string(),
+            "send REPLCONF ACK 100".to_string(),
+            "apply XY12345678".to_string(),
+        ]
+    );
+    assert!(story.link.is_up() && story.link.has_whole_data());
+}
+
+#[test]
+fn progress_can_be_seen() {
+    let mut story = Story::new(config(), None);
+    story.greet().hear(&full_resync());
+    assert_eq!((story.link.role_state(), story.link.is_syncing()), ("sync", true));
+    story.hear("$10\r\nabc");
+    story.now += 2_500;
+    let progress = story.link.sync_progress(story.now).unwrap();
+    assert_eq!(progress, SyncProgress { total_bytes: Some(10), read_bytes: 3, last_io_seconds: 2 });
+    assert_eq!(story.link.last_io_seconds(story.now), None);
+}
+
+#[test]
+fn a_lost_stream_goes_on_where_it_was() {
+    let mut story = Story::new(config(), Some(Position { id: id(1), offset: 9 }));
+    story.greet();
+    story.assert_said(&format!("send PSYNC {} 10", id(1)));
+    story.hear(&format!("+CONTINUE {}\r\nab", id(2)));
+    let said = story.said();
+    assert_eq!(
+        said,
+        [
+            "* Successful partial resynchronization with master.".to_string(),
+            format!("# Master replication ID changed to {}", id(2)),
+            format!("{:?}", Action::Continue(Position { id: id(2), offset: 9 })),
+            "* MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.".to_string(),
+            "apply ab".to_string(),
+        ]
+    );
+    story.link.applied(11);
+    story.pass(0).pass(1_000);
+    assert_eq!(story.said(), ["send REPLCONF ACK 11", "send REPLCONF ACK 11"]);
+    story.tell(|link, now, out| link.getack(now, out));
+    assert_eq!(story.said(), ["send REPLCONF ACK 11"]);
+    story.tell(|link, now, out| link.disconnected(now, "reset", out));
+    assert_eq!(
+        story.said(),
+        [
+            "Disconnect",
+            "# Connection with master lost.",
+            "* Caching the disconnected master state.",
+            "* Reconnecting to MASTER h:6379",
+            "Connect",
+            "* MASTER <-> REPLICA sync started",
+        ]
+    );
+    story.now += 3_000;
+    assert_eq!(story.link.down_since_seconds(story.now), Some(3));
+    story.greet();
+    story.assert_said(&format!("send PSYNC {} 12", id(2)));
+}
+
+#[test]
+fn a_stream_that_makes_no_sense_is_not_resumed() {
+    let mut story = Story::new(config(), Some(Position { id: id(1), offset: 9 }));
+    story.greet().hear("+CONTINUE\r\n");
+    story.now += 1_000;
+    story.tell(|link, now, out| link.protocol_error(now, "no command", out)).said();
+    story.greet();
+    story.assert_said("send PSYNC ? -1");
+}
+
+#[test]
+fn a_silent_master_times_out_in_every_state() {
+    type Step = fn(&mut Story);
+    let steps: [(Step, &str); 4] = [
+        (|_| {}, "# Timeout connecting to the MASTER..."),
+        (|story| _ = story.greet(), "# Timeout connecting to the MASTER..."),
+        (
+            |story| _ = story.greet().hear(&full_resync()),
+            "# Timeout receiving bulk data from MASTER... If the problem persists try to set the 'repl-timeout' \
+             parameter in redis.conf to a larger value.",
+        ),
+        (
+            |story| _ = story.greet().hear(&format!("+CONTINUE {}\r\n", id(1))),
+            "# MASTER timeout: no data nor PING received...",
+        ),
+    ];
+    for (step, line) in steps {
+        let mut story = Story::new(config(), Some(Position { id: id(1), offset: 9 }));
+        story.pass(0);
+        step(&mut story);
+        story.pass(60_000).said();
+        story.pass(1);
+        let said = story.said();
+        assert_eq!(said[0], line);
+        assert_eq!(said[1], "Disconnect");
+        assert_eq!(story.link.role_state(), "connecting", "it tries again at once");
+    }
+}
+
+#[test]
+fn a_master_that_says_no() {
+    let refusals = [
+        (0, "-ERR what?\r\n", "# Error reply to PING from master: '-ERR what?'"),
+        (1, "-WRONGPASS no\r\n", "# Unable to AUTH to MASTER: -WRONGPASS no"),
+        (
+            2,
+            "-NOMASTERLINK no\r\n",
+            "* Master is currently unable to PSYNC but should be in the future: -NOMASTERLINK no",
+        ),
+        (2, "-LOADING no\r\n", "* Master is currently unable to PSYNC but should be in the future: -LOADING no"),
+        (2, "+FULLRESYNC x\r\n", "# Master replied with wrong PSYNC syntax: '+FULLRESYNC x'"),
+        (2, "+CONTINUE\r\n", "# The master goes on where nothing was: '+CONTINUE'"),
+        (
+            2,
+            "-LOOP no\r\n",
+            "# The master h:6379 replicates from this node, directly or through others: a loop is refused",
+        ),
+    ];
+    for (step, reply, line) in refusals {
+        let mut story = Story::new(LinkConfig { password: Some(b"pw".to_vec()), ..config() }, None);
+        story.connect();
+        if step > 0 {
+            story.hear("-NOAUTH Authentication required.\r\n").assert_said("send AUTH pw REPLCONF");
+        }
+        if step > 1 {
+            story.hear("+OK\r\n+OK\r\n+OK\r\n+OK\r\n").said();
+        }
+        story.said();
+        story.hear(reply);
+        assert_eq!(story.said(), [line, "Disconnect"], "{reply:?}");
+        story.pass(999);
+        assert_eq!((story.said().len(), story.link.role_state()), (0, "connect"));
+        story.pass(1).assert_said("Connect");
+    }
+}
+
+#[test]
+fn a_user_is_named() {
+    let config = LinkConfig { user: Some(b"u".to_vec()), password: Some(b"p\n".to_vec()), ..config() };
+    Story::new(config, None).connect().hear("+PONG\r\n").assert_said("send AUTH u p\n REPLCONF");
+}
+
+#[test]
+fn a_master_without_psync_gets_sync() {
+    let mut story = Story::new(config(), Some(Position { id: id(1), offset: 9 }));
+    story.greet().said();
+    story.hear("-ERR unknown command 'PSYNC'\r\n");
+    assert_eq!(
+        story.said(),
+        [
+            "* Master does not support PSYNC or is in error state (reply: -ERR unknown command 'PSYNC')",
+            "* Retrying with SYNC...",
+            "send SYNC",
+        ]
+    );
+    story.hear("$1\r\nx").tell(|link, now, out| link.loaded(now, Ok(()), out));
+    story.assert_said("Adopt(None)");
+    story.pass(5_000);
+    assert_eq!(story.said(), [""; 0], "it knows no ACK");
+    story.tell(|link, now, out| link.disconnected(now, "gone", out));
+    assert_eq!(story.link.position(), None);
+}
+
+#[test]
+fn a_failed_load_keeps_the_old_data_only_beside() {
+    let cached = Some(Position { id: id(1), offset: 9 });
+    for (load, kept) in [(LoadMode::AfterTransfer, None), (LoadMode::InPlace, None), (LoadMode::Beside, cached)] {
+        let mut story = Story::new(LinkConfig { load, ..config() }, cached);
+        story.greet().hear(&full_resync()).hear("$3\r\nabc").said();
+        story.now += 1_000;
+        story.tell(|link, now, out| link.loaded(now, Err("bad"), out));
+        let from = if load == LoadMode::AfterTransfer { "disk" } else { "socket" };
+        story.assert_said(&format!("# Failed trying to load the MASTER synchronization DB from {from}: bad"));
+        assert_eq!((story.link.position(), story.link.has_whole_data()), (kept, kept.is_some()), "{load:?}");
+        assert_eq!(story.link.role_state(), "connecting");
+    }
+}
+
+#[test]
+fn data_is_replaced_when_the_mode_says_so() {
+    let order = |load| {
+        let mut story = Story::new(LinkConfig { load, ..config() }, None);
+        story.greet().hear(&full_resync()).hear("$3\r\nabc");
+        story.tell(|link, now, out| link.loaded(now, Ok(()), out));
+        let wanted = ["ReplaceData", "store", "PayloadEnd", "Adopt", "Load"];
+        let said = story.said();
+        let found = said.iter().filter_map(|line| wanted.iter().find(|word| line.starts_with(**word)));
+        found.copied().collect::<Vec<_>>()
+    };
+    assert_eq!(order(LoadMode::AfterTransfer), ["store", "PayloadEnd", "ReplaceData", "Load", "Adopt"]);
+    assert_eq!(order(LoadMode::InPlace), ["ReplaceData", "store", "PayloadEnd", "Adopt"]);
+    assert_eq!(order(LoadMode::Beside), ["store", "PayloadEnd", "ReplaceData", "Adopt"]);
+}
+
+#[test]
+fn a_connection_that_ends_while_loading_costs_a_partial_resync() {
+    let mut story = Story::new(config(), None);
+    story.greet().hear(&full_resync()).hear("$3\r\nabcmore").said();
+    story.now += 1_000;
+    story.tell(|link, now, out| link.disconnected(now, "gone", out));
+    assert_eq!(story.said(), [""; 0]);
+    story.pass(1_000);
+    assert_eq!(story.said(), [""; 0], "nobody is there to hear a newline");
+    story.tell(|link, now, out| link.loaded(now, Ok(()), out));
+    let said = story.said();
+    assert!(said.iter().all(|line| !line.starts_with("apply") && !line.starts_with("send")), "{said:#?}");
+    assert_eq!(story.link.position(), Some(Position { id: id(1), offset: 100 }));
+    story.greet().assert_said(&format!("send PSYNC {} 101", id(1)));
+}
+
+#[test]
+fn another_master_and_none() {
+    let mut story = Story::new(config(), Some(Position { id: id(1), offset: 9 }));
+    story.greet().hear("+CONTINUE\r\n").said();
+    story.tell(|link, now, out| link.retarget(now, "other", 1, out));
+    story.assert_said("* Connecting to MASTER other:1");
+    story.greet().assert_said(&format!("send PSYNC {} 10", id(1)));
+    let (link, mut out) = (story.link, Vec::new());
+    link.stop(story.now, &mut out);
+    assert_eq!(out[0], Action::Disconnect);
+    assert_eq!(out[1], Action::Log(Report::notice("Discarding previously cached master state.")));
+}
+
+#[test]
+fn a_failover_is_asked_for_once() {
+    for (reply, accepted) in [("+CONTINUE\r\n", true), ("-ERR no\r\n", false), ("-NOMASTERLINK no\r\n", false)] {
+        let mut story = Story::new(config(), Some(Position { id: id(1), offset: 9 }));
+        story.link.request_failover();
+        story.greet().assert_said(&format!("send PSYNC {} 10 FAILOVER", id(1)));
+        story.hear(reply).assert_said(&format!("FailoverAnswered({accepted})"));
+        assert_eq!(story.link.is_up(), accepted);
+    }
+}
