@@ -166,3 +166,46 @@ fn distinct<'a>(elems: impl Iterator<Item = Elem<'a>> + Clone) -> bool {
     texts.sort_unstable();
     texts.windows(2).all(|pair| pair[0] != pair[1])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_go_from_thread_to_thread_and_forms_are_one_word() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Value>();
+        assert_eq!(size_of::<(Blob, ListPack, IntSet)>(), 24);
+        assert_eq!(List::KINDS + Set::KINDS + ZSet::KINDS + Hash::KINDS, 9);
+    }
+
+    /// Through its word and back; a second look at the word, as an entry takes one, must see the same.
+    fn through<T: Word>(value: T, look: impl Fn(&T)) {
+        let (form, word) = value.into_word();
+        assert!(form < T::KINDS);
+        // SAFETY: this copy is only looked at, and never dropped.
+        let peek = std::mem::ManuallyDrop::new(unsafe { T::from_word(form, word) });
+        look(&peek);
+        // SAFETY: the one copy that is dropped.
+        look(&unsafe { T::from_word(form, word) });
+    }
+
+    #[test]
+    fn words_give_values_back() {
+        let limits = Limits { set_max_intset_entries: 10, ..Limits::default() };
+        for len in [1, 12, 150, 600] {
+            let texts: Vec<Vec<u8>> = (0..len).map(|i: u32| i.to_string().into_bytes()).collect();
+            let (mut hash, mut set, mut zset) = (Hash::new(), Set::new(), ZSet::new());
+            for (i, text) in texts.iter().enumerate() {
+                hash.set(text, text, &limits);
+                set.add(text, &limits);
+                zset.insert(text, i as f64, &limits);
+            }
+            let clones = (hash.clone(), set.clone(), zset.clone());
+            through(hash, |v| assert!(texts.iter().all(|t| v.get(t).is_some_and(|e| e.eq_bytes(t)))));
+            through(set, |v| assert!(texts.iter().all(|t| v.contains(t))));
+            through(zset, |v| assert!(texts.iter().enumerate().all(|(i, t)| v.rank(t) == Some(i))));
+            assert_eq!((clones.0.len(), clones.1.len(), clones.2.len()), (texts.len(), texts.len(), texts.len()));
+        }
+    }
+}

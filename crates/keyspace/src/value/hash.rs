@@ -38,7 +38,7 @@ impl Hash {
     /// Takes a listpack of pairs, as RDB has them.
     pub fn from_listpack(pack: ListPack, limits: &Limits) -> Result<Self, BadHash> {
         let len = pack.len();
-        if len % 2 != 0 || !distinct(pack.iter().step_by(2)) {
+        if !len.is_multiple_of(2) || !distinct(pack.iter().step_by(2)) {
             return Err(BadHash);
         }
         let mut hash = Hash::Packed(pack);

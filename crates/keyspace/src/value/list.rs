@@ -159,7 +159,7 @@ impl List {
     pub fn is_empty(&self) -> bool {
         match self {
             List::Packed(pack) => pack.is_empty(),
-            List::Chunked(tree) => tree.len() == 0,
+            List::Chunked(tree) => tree.is_empty(),
         }
     }
 

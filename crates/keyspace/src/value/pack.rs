@@ -1,8 +1,8 @@
 //! The leaf of hashes, sets and sorted sets: many small records in one allocation, with an index.
 //!
 //! ```text
-//! head | record record ...  -> free <-  ... entry 1, entry 0
-//! record: piece ...         entry: offset of the record u16, then EXTRA bytes
+//! head | entry 0, entry 1 ...  -> free <-  ... record record
+//! entry: distance of the record's start from the end u16, then EXTRA bytes         record: piece ...
 //! piece: varint of 2 * length, bytes    or, for large ones    varint of 2 * length + 1, u32 number of a blob
 //! ```
 //!
@@ -186,17 +186,14 @@ impl<const EXTRA: usize, const PIECES: usize> Pack<EXTRA, PIECES> {
         self.bytes_used() + other.bytes_used() <= JOINED_BYTES_MAX
     }
 
-    /// All entries, the last one first.
     #[inline]
     fn entries(&self) -> &[u8] {
-        let bytes = &self.0.slice;
-        &bytes[bytes.len() - Self::ENTRY * self.len()..]
+        &self.0.slice[..Self::ENTRY * self.len()]
     }
 
     #[inline]
     fn entry(&self, i: usize) -> &[u8] {
-        let bytes = &self.0.slice;
-        &bytes[bytes.len() - Self::ENTRY * (i + 1)..][..Self::ENTRY]
+        &self.0.slice[Self::ENTRY * i..][..Self::ENTRY]
     }
 
     /// The extra bytes of entry `i`.
@@ -205,6 +202,7 @@ impl<const EXTRA: usize, const PIECES: usize> Pack<EXTRA, PIECES> {
         self.entry(i)[Self::OFFSET..].try_into().expect("an entry has this many extra bytes")
     }
 
+    /// How far from the end record `i` starts.
     #[inline]
     fn offset(&self, i: usize) -> usize {
         if PIECES == 0 {
@@ -214,10 +212,17 @@ impl<const EXTRA: usize, const PIECES: usize> Pack<EXTRA, PIECES> {
         usize::from(u16::from_le_bytes([entry[0], entry[1]]))
     }
 
+    /// The bytes from the start of record `i` on.
+    #[inline]
+    fn record(&self, i: usize) -> &[u8] {
+        let bytes = &self.0.slice;
+        &bytes[bytes.len() - self.offset(i)..]
+    }
+
     /// The pieces of record `i`.
     #[inline]
     pub fn pieces(&self, i: usize) -> [&[u8]; PIECES] {
-        let mut record = &self.0.slice[self.offset(i)..];
+        let mut record = self.record(i);
         std::array::from_fn(|_| {
             let (piece, rest) = read_piece(record);
             record = rest;
@@ -228,7 +233,7 @@ impl<const EXTRA: usize, const PIECES: usize> Pack<EXTRA, PIECES> {
     /// The first piece of record `i`.
     #[inline]
     pub fn first_piece(&self, i: usize) -> &[u8] {
-        self.resolve(read_piece(&self.0.slice[self.offset(i)..]).0)
+        self.resolve(read_piece(self.record(i)).0)
     }
 
     #[inline]
@@ -245,7 +250,7 @@ impl<const EXTRA: usize, const PIECES: usize> Pack<EXTRA, PIECES> {
     }
 
     fn record_size(&self, i: usize) -> usize {
-        let start = &self.0.slice[self.offset(i)..];
+        let start = self.record(i);
         let mut rest = start;
         for _ in 0..PIECES {
             rest = read_piece(rest).1;
@@ -259,23 +264,29 @@ impl<const EXTRA: usize, const PIECES: usize> Pack<EXTRA, PIECES> {
         const { assert!(EXTRA == 2) };
         const LANES: usize = 16;
         let wanted = u32::from(tag) << 16;
-        let count = self.len();
-        // Entries lie last first: search from the end of the bytes.
-        let entries = self.entries();
-        let mut rest = &entries[..entries.len() - 4 * from];
-        let lane = |c: &[u8]| (u32::from_le_bytes([c[0], c[1], c[2], c[3]]) & 0xFFFF_0000) == wanted;
-        while let Some((before, block)) = rest.split_last_chunk::<{ 4 * LANES }>() {
+        let is_it = |c: &[u8]| (u32::from_le_bytes([c[0], c[1], c[2], c[3]]) & 0xFFFF_0000) == wanted;
+        let mut rest = &self.entries()[4 * from..];
+        let mut skipped = from;
+        while let Some((block, after)) = rest.split_first_chunk::<{ 4 * LANES }>() {
+            // Without an early exit the compiler compares many at once.
             let mut any = false;
             for c in block.chunks_exact(4) {
-                any |= lane(c);
+                any |= is_it(c);
             }
             if any {
                 break;
             }
-            rest = before;
+            rest = after;
+            skipped += LANES;
         }
-        let found = rest.chunks_exact(4).rposition(lane)?;
-        Some(count - 1 - found)
+        rest.chunks_exact(4).position(is_it).map(|i| skipped + i)
+    }
+
+    /// Reads a byte of each cache line of the index, all at once, so that a search in it need not wait for one after the other.
+    #[inline]
+    pub fn warm(&self) {
+        const LINE: usize = 64;
+        std::hint::black_box(self.entries().iter().step_by(LINE).fold(0, |all, byte| all ^ byte));
     }
 
     /// The first entry that `before` rejects, of an index in which it accepts all before some place.
@@ -303,9 +314,9 @@ impl<const EXTRA: usize, const PIECES: usize> Pack<EXTRA, PIECES> {
             let used = self.0.header.header.used as usize;
             let index = self.entries();
             let mut bytes = Vec::with_capacity(fitting);
-            bytes.extend_from_slice(&self.0.slice[..used]);
-            bytes.resize(fitting - index.len(), 0);
             bytes.extend_from_slice(index);
+            bytes.resize(fitting - used, 0);
+            bytes.extend_from_slice(&self.0.slice[capacity - used..]);
             self.0 = ThinArc::from_header_and_slice(self.0.header.header.clone(), &bytes);
         }
         self.0.with_arc_mut(|arc| {
@@ -370,12 +381,13 @@ impl<const EXTRA: usize, const PIECES: usize> Pack<EXTRA, PIECES> {
 
     fn insert_record(&mut self, i: usize, extra: [u8; EXTRA], size: usize, write: impl FnOnce(&mut [u8])) {
         let (count, used) = (self.len(), self.0.header.header.used as usize);
-        let offset = u16::try_from(used).expect("a leaf is split long before it has 64 KiB");
+        let offset = u16::try_from(used + size).expect("a leaf is split long before it has 64 KiB");
         self.edit(size + Self::ENTRY, |bytes| {
-            write(&mut bytes[used..used + size]);
-            let end = bytes.len();
-            bytes.copy_within(end - Self::ENTRY * count..end - Self::ENTRY * i, end - Self::ENTRY * (count + 1));
-            let entry = &mut bytes[end - Self::ENTRY * (i + 1)..][..Self::ENTRY];
+            let end = bytes.len() - used;
+            write(&mut bytes[end - size..end]);
+            let at = Self::ENTRY * i;
+            bytes.copy_within(at..Self::ENTRY * count, at + Self::ENTRY);
+            let entry = &mut bytes[at..][..Self::ENTRY];
             entry[..Self::OFFSET].copy_from_slice(&offset.to_le_bytes()[..Self::OFFSET]);
             entry[Self::OFFSET..].copy_from_slice(&extra);
         });
@@ -391,10 +403,11 @@ impl<const EXTRA: usize, const PIECES: usize> Pack<EXTRA, PIECES> {
         let (offset, size) = (self.offset(i), self.record_size(i));
         let large = self.large_pieces(i);
         self.edit(0, |bytes| {
-            bytes.copy_within(offset + size..used, offset);
             let end = bytes.len();
-            bytes.copy_within(end - Self::ENTRY * count..end - Self::ENTRY * (i + 1), end - Self::ENTRY * (count - 1));
-            Self::shift(&mut bytes[end - Self::ENTRY * (count - 1)..], offset, -(size as isize));
+            bytes.copy_within(end - used..end - offset, end - used + size);
+            let at = Self::ENTRY * i;
+            bytes.copy_within(at + Self::ENTRY..Self::ENTRY * count, at);
+            Self::shift(&mut bytes[..Self::ENTRY * (count - 1)], offset, -(size as isize));
         });
         self.head(|head| {
             head.count -= 1;
@@ -404,7 +417,7 @@ impl<const EXTRA: usize, const PIECES: usize> Pack<EXTRA, PIECES> {
     }
 
     fn large_pieces(&self, i: usize) -> [Option<u32>; PIECES] {
-        let mut record = &self.0.slice[self.offset(i)..];
+        let mut record = self.record(i);
         std::array::from_fn(|_| {
             let (piece, rest) = read_piece(record);
             record = rest;
@@ -415,7 +428,7 @@ impl<const EXTRA: usize, const PIECES: usize> Pack<EXTRA, PIECES> {
         })
     }
 
-    /// Moves the offsets of the records behind `offset`.
+    /// Changes the offsets of the records that lie before the one at `offset`.
     fn shift(entries: &mut [u8], offset: usize, by: isize) {
         if PIECES == 0 {
             return;
@@ -430,19 +443,18 @@ impl<const EXTRA: usize, const PIECES: usize> Pack<EXTRA, PIECES> {
     /// Changes the extra bytes of entry `i`.
     pub fn set_extra(&mut self, i: usize, extra: [u8; EXTRA]) {
         self.edit(0, |bytes| {
-            let end = bytes.len();
-            bytes[end - Self::ENTRY * (i + 1) + Self::OFFSET..][..EXTRA].copy_from_slice(&extra);
+            bytes[Self::ENTRY * i + Self::OFFSET..][..EXTRA].copy_from_slice(&extra);
         });
     }
 
     /// Puts another last piece in record `i`; in place when the sizes are the same.
     pub fn set_last_piece(&mut self, i: usize, value: &[u8]) {
         let (count, used, start) = (self.len(), self.0.header.header.used as usize, self.offset(i));
-        let mut rest = &self.0.slice[start..];
+        let mut rest = self.record(i);
         for _ in 1..PIECES {
             rest = read_piece(rest).1;
         }
-        let at = self.0.slice.len() - rest.len();
+        let before = start - rest.len();
         let (old, after) = read_piece(rest);
         let old_size = rest.len() - after.len();
         let large = match old {
@@ -456,12 +468,15 @@ impl<const EXTRA: usize, const PIECES: usize> Pack<EXTRA, PIECES> {
         let piece = self.store(value);
         let size = piece.size();
         self.edit(size.saturating_sub(old_size), |bytes| {
+            let end = bytes.len();
+            // The end of the record stays; its start and all records before move.
+            let place = end - start + before + old_size - size;
             if size != old_size {
-                bytes.copy_within(at + old_size..used, at + size);
-                let end = bytes.len();
-                Self::shift(&mut bytes[end - Self::ENTRY * count..], start, size as isize - old_size as isize);
+                let moved = end - used..end - start + before;
+                bytes.copy_within(moved.clone(), moved.start + old_size - size);
+                Self::shift(&mut bytes[..Self::ENTRY * count], start - 1, size as isize - old_size as isize);
             }
-            piece.write(&mut bytes[at..]);
+            piece.write(&mut bytes[place..]);
         });
         self.head(|head| head.used = head.used - old_size as u32 + size as u32);
     }
@@ -477,17 +492,35 @@ impl<const EXTRA: usize, const PIECES: usize> Pack<EXTRA, PIECES> {
 
     /// A new leaf of some of the records, in the order given.
     pub fn select(&self, records: impl Iterator<Item = usize> + Clone) -> Self {
-        let size: usize = records.clone().map(|i| self.record_size(i) + Self::ENTRY).sum();
-        let mut chosen =
-            Pack(ThinArc::from_header_and_slice(Head::default(), &vec![0; size_class(OVERHEAD + size) - OVERHEAD]));
-        records.for_each(|i| chosen.push_from(self, i));
-        chosen
+        let (mut count, mut used) = (0, 0);
+        for i in records.clone() {
+            (count, used) = (count + 1, used + self.record_size(i));
+        }
+        let capacity = size_class(OVERHEAD + used + Self::ENTRY * count) - OVERHEAD;
+        let mut bytes = vec![0; capacity];
+        if self.0.header.header.blobs.is_some() {
+            let mut chosen = Pack(ThinArc::from_header_and_slice(Head::default(), &bytes));
+            records.for_each(|i| chosen.push_from(self, i));
+            return chosen;
+        }
+        let mut start = capacity;
+        for (to, i) in records.enumerate() {
+            let size = self.record_size(i);
+            start -= size;
+            bytes[start..start + size].copy_from_slice(&self.record(i)[..size]);
+            let entry = &mut bytes[Self::ENTRY * to..][..Self::ENTRY];
+            entry.copy_from_slice(self.entry(i));
+            let offset = ((capacity - start) as u16).to_le_bytes();
+            entry[..Self::OFFSET].copy_from_slice(&offset[..Self::OFFSET]);
+        }
+        let head = Head { count: count as u32, used: used as u32, blobs: None };
+        Pack(ThinArc::from_header_and_slice(head, &bytes))
     }
 
     /// Appends record `i` of another leaf; large pieces are shared with it.
     pub fn push_from(&mut self, other: &Self, i: usize) {
         let size = other.record_size(i);
-        let record = &other.0.slice[other.offset(i)..][..size];
+        let record = &other.record(i)[..size];
         let count = self.len();
         if other.0.header.header.blobs.is_none() {
             return self.insert_record(count, other.extra(i), size, |out| out.copy_from_slice(record));

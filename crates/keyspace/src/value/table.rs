@@ -107,7 +107,7 @@ impl<const PIECES: usize> Table<PIECES> {
 
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.0.is_empty()
     }
 
     pub fn heap_bytes(&self) -> usize {

@@ -31,6 +31,9 @@ pub trait Leaf: Word + Clone {
     fn key_min() -> Self::Key;
     /// Items in the leaf.
     fn len(&self) -> usize;
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
     /// Size of the allocations.
     fn heap_bytes(&self) -> usize;
     /// Whether it should be split.
@@ -122,6 +125,7 @@ struct Node<L: Leaf> {
 }
 
 #[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "a leaf is one pointer too, so the variants are of one size")]
 enum Children<L: Leaf> {
     Nodes(SmallVec<[Arc<Node<L>>; FAN_OUT]>),
     Leaves(SmallVec<[L; FAN_OUT]>),
@@ -141,6 +145,11 @@ impl<L: Leaf> Tree<L> {
             Root::Leaf(leaf) => leaf.len(),
             Root::Node(node) => node.len,
         }
+    }
+
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Sizes of all allocations.
@@ -234,7 +243,7 @@ impl<L: Leaf> Tree<L> {
 
     fn push_leaf(&mut self, key: L::Key, leaf: L, front: bool) {
         if let Root::Leaf(only) = &self.0 {
-            if only.len() == 0 {
+            if only.is_empty() {
                 self.0 = Root::Leaf(leaf);
                 return;
             }
@@ -477,7 +486,7 @@ impl<L: Leaf> Node<L> {
 
     fn join_leaf(&mut self, i: usize, limit: L::Limit) {
         let Children::Leaves(leaves) = &mut self.children else { return };
-        if leaves[i].len() == 0 {
+        if leaves[i].is_empty() {
             self.heap_bytes -= leaves[i].heap_bytes();
             self.remove(i);
             return;

@@ -5,6 +5,7 @@
 //! found in the tree.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use smallvec::SmallVec;
@@ -42,7 +43,7 @@ impl ZSet {
     /// Takes a listpack of pairs, as RDB has them. Pairs that are out of order are put in order.
     pub fn from_listpack(pack: ListPack, limits: &Limits) -> Result<Self, BadZSet> {
         let len = pack.len();
-        if len % 2 != 0 || !distinct(pack.iter().step_by(2)) {
+        if !len.is_multiple_of(2) || !distinct(pack.iter().step_by(2)) {
             return Err(BadZSet);
         }
         let mut pairs = Vec::with_capacity(len / 2);
@@ -422,7 +423,7 @@ impl ScoreTree {
     fn locate(&self, member: &[u8]) -> Option<Found> {
         let hash = hash_of(member);
         let scores = self.0.index.find(&mut to_hash(hash));
-        let first = scores.0.partition_point(|i| scores.hash(i) < hash);
+        let first = scores.first_of(hash);
         (first..scores.0.len()).take_while(|&i| scores.hash(i) == hash).find_map(|i| {
             let score = scores.score(i);
             let (leaf, rank) = self.0.items.find_with_rank(&mut to_item(score, member));
@@ -468,7 +469,7 @@ impl ScoreTree {
     fn insert_new(&mut self, member: &[u8], hash: u64, score: f64) {
         self.insert_item(member, score);
         self.0.index.edit(to_hash(hash), (), |scores, _| {
-            let i = scores.0.partition_point(|i| scores.hash(i) <= hash);
+            let i = scores.first_of(hash);
             scores.0.insert(i, scores_entry(hash, score), []);
         });
     }
@@ -520,7 +521,7 @@ impl ScoreTree {
         let mut scores = leaves.leaf();
         let mut i = scores.0.partition_point(|i| scores.hash(i) < cursor);
         let mut found: Vec<(f64, usize)> = Vec::new();
-        let (mut taken, mut last, mut work, mut seen) = (0, None, 0, std::collections::HashSet::new());
+        let (mut taken, mut last, mut work, mut seen) = (0, None, 0, BTreeSet::new());
         loop {
             if i == scores.0.len() {
                 match leaves.move_next() {
@@ -569,6 +570,7 @@ impl Items {
 
     /// The number of an item, or the one that it would get.
     fn search(&self, score: f64, member: &[u8]) -> Result<usize, usize> {
+        self.0.warm();
         let i = self.0.partition_point(|i| {
             let here = self.score(i);
             here < score || (here == score && self.0.first_piece(i) < member)
@@ -670,8 +672,29 @@ impl Scores {
         f64::from_le_bytes(*self.0.extra(i).last_chunk().expect("there are fourteen bytes"))
     }
 
+    /// The number of the first entry that is not below `hash`. As hashes are spread evenly, it is close to where a straight line says.
+    fn first_of(&self, hash: u64) -> usize {
+        let len = self.0.len();
+        if len < 8 {
+            return self.0.partition_point(|i| self.hash(i) < hash);
+        }
+        let (low, high) = (self.hash(0), self.hash(len - 1));
+        if hash <= low {
+            return 0;
+        }
+        let part = (hash - low) as f64 / (high - low).max(1) as f64;
+        let mut i = ((part * (len - 1) as f64) as usize).min(len);
+        while i > 0 && self.hash(i - 1) >= hash {
+            i -= 1;
+        }
+        while i < len && self.hash(i) < hash {
+            i += 1;
+        }
+        i
+    }
+
     fn find(&self, hash: u64, score: f64) -> Option<usize> {
-        let first = self.0.partition_point(|i| self.hash(i) < hash);
+        let first = self.first_of(hash);
         (first..self.0.len()).take_while(|&i| self.hash(i) == hash).find(|&i| self.score(i) == score)
     }
 }
