@@ -784,7 +784,7 @@ impl ReplicaLink {
         }
     }
 
-    fn stream(&mut self, now: Millis, position: Option<Position>, out: Actions<'_, '_>) {
+    fn stream(&mut self, now: Millis, position: Option<Position>) {
         self.cached = None;
         self.down_since = None;
         self.state = State::Streaming { position, ack_at: now, deadline: now + self.config.timeout };
