@@ -27,7 +27,7 @@ pub mod transfer;
 /// A point in time in milliseconds, on whatever clock the driver keeps; only differences are used.
 pub type Millis = u64;
 
-/// The most the server waits for anything is counted from here in whole seconds, as Redis does.
+/// The time since then in whole seconds, as INFO shows it.
 pub(crate) fn whole_seconds(since: Millis, now: Millis) -> u64 {
     now.saturating_sub(since) / 1000
 }
