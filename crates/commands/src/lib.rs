@@ -8,6 +8,7 @@ pub mod effects;
 pub mod fail;
 pub mod glob;
 pub mod generic;
+pub mod long_double;
 pub mod parse;
 pub mod settings;
 pub mod spec;
