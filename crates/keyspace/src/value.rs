@@ -13,6 +13,7 @@ pub mod listpack;
 mod pack;
 mod raw;
 mod score;
+mod score_tree;
 pub mod set;
 mod table;
 pub mod tree;
