@@ -153,6 +153,10 @@ pub fn set_hash_seed(seed: u128) {
 
 #[inline]
 fn hash_bytes(bytes: &[u8]) -> u64 {
+    // Nobody can find items that collide, so tests make some.
+    if cfg!(test) && bytes.starts_with(b"collides") {
+        return 0x7123_4567_89AB_CDEF;
+    }
     HASH.get_or_init(SipHasher13::new).hash(bytes)
 }
 

@@ -288,6 +288,8 @@ mod tests {
                 let mut key = format!("key:{}", rng.u32(..keys)).into_bytes();
                 if key.ends_with(b"77") {
                     key.resize(2000, b'k');
+                } else if key.ends_with(b"5") && key.len() < 7 {
+                    key.splice(..0, *b"collides");
                 }
                 let remove = if step < 2500 { 4 } else { 12 };
                 if rng.u8(..16) < remove {

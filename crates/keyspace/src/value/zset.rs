@@ -434,6 +434,8 @@ mod tests {
             let mut member = format!("m{}", rng.u32(..members)).into_bytes();
             if members > 100 && member.ends_with(b"33") {
                 member.splice(..0, vec![b'L'; 1100]);
+            } else if member.ends_with(b"4") && member.len() < 4 {
+                member.splice(..0, *b"collides");
             }
             match rng.u8(..if step < steps * 2 / 3 { 12 } else { 24 }) {
                 0..10 => {
