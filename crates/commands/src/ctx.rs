@@ -194,7 +194,10 @@ impl<'a> Data<'a> {
     }
 
     /// The collection of type `T` for change, made empty when the key is not there. The caller puts something into it.
-    pub fn write_or_create<T: Collection + Default + Into<Value>>(&mut self, key: Key<'_>) -> Result<CollectionMut<'_, T>, Fail> {
+    pub fn write_or_create<T: Collection + Default + Into<Value>>(
+        &mut self,
+        key: Key<'_>,
+    ) -> Result<CollectionMut<'_, T>, Fail> {
         self.expire_if_due(key);
         if self.get(key).is_none() {
             self.add(key, T::default().into(), None);

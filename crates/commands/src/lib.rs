@@ -3,17 +3,23 @@
 //! [`spec`] says what a command is; each family has a file with its rows, its handlers and their tests; [`table`] joins the rows. A handler gets
 //! a [`Ctx`] and leaves [`Effects`]; the server propagates, publishes and wakes. This crate knows no connection and no replica.
 
+pub mod connection;
 pub mod ctx;
 pub mod effects;
 pub mod fail;
-pub mod glob;
 pub mod generic;
+pub mod glob;
 pub mod long_double;
+pub(crate) mod keys;
 pub mod parse;
+pub mod pubsub;
+pub mod server;
 pub mod settings;
 pub mod spec;
+pub mod string;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod transactions;
 
 pub use ctx::{Call, Ctx, Data};
 pub use effects::{Effects, Propagation};

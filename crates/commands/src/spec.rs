@@ -264,6 +264,7 @@ pub enum Node {
     Sunsubscribe,
     Swapdb,
     Sync,
+    Time,
     Unsubscribe,
     Unwatch,
     Wait,

@@ -182,6 +182,11 @@ impl Decoder {
         self.start = 0;
     }
 
+    /// Decoding will begin anew, at the start of the buffer: commands that were decoded are to be decoded again.
+    pub fn rewind(&mut self) {
+        *self = Decoder::default();
+    }
+
     /// Reads `*<count>`; answers whether it is there.
     fn count(&mut self, buffer: &[u8], limits: Limits) -> Result<bool, ProtocolError> {
         let Some((line, next)) = self.line(buffer) else {

@@ -1,0 +1,319 @@
+//! The server itself: configuration, persistence, replication, statistics. The server runs nearly all of them.
+
+use crate::ctx::Ctx;
+use crate::fail::Fail;
+use crate::spec::flag::*;
+use crate::spec::{Begin, Command, Find, Group, Handler, KeySpec, Node, acl, key};
+
+pub const COMMANDS: &[Command] = &[
+    Command::new(
+        "bgrewriteaof",
+        1,
+        ADMIN | NOSCRIPT | NO_ASYNC_LOADING,
+        Group::Server,
+        Handler::Node(Node::Bgrewriteaof),
+    )
+    .since("1.0.0")
+    .complexity("O(1)")
+    .summary("Rewrite the append-only file in the background"),
+    Command::new("bgsave", -1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING, Group::Server, Handler::Node(Node::Bgsave))
+        .since("1.0.0")
+        .complexity("O(1)")
+        .summary("Save to disk in the background"),
+    Command::new("command", -1, LOADING | STALE, Group::Server, Handler::Node(Node::Command))
+        .since("2.8.13")
+        .complexity("O(N)")
+        .summary("All commands")
+        .acl(acl::CONNECTION)
+        .tips(&["nondeterministic_output_order"])
+        .subcommands(&[
+            Command::new("count", 2, LOADING | STALE, Group::Server, Handler::Node(Node::Command))
+                .since("2.8.13")
+                .complexity("O(1)")
+                .summary("How many commands there are")
+                .acl(acl::CONNECTION),
+            Command::new("docs", -2, LOADING | STALE, Group::Server, Handler::Node(Node::Command))
+                .since("7.0.0")
+                .complexity("O(N)")
+                .summary("What commands are for")
+                .acl(acl::CONNECTION)
+                .tips(&["nondeterministic_output_order"]),
+            Command::new("getkeys", -4, LOADING | STALE, Group::Server, Handler::Node(Node::Command))
+                .since("2.8.13")
+                .complexity("O(N)")
+                .summary("The keys of a command line")
+                .acl(acl::CONNECTION),
+            Command::new("getkeysandflags", -4, LOADING | STALE, Group::Server, Handler::Node(Node::Command))
+                .since("7.0.0")
+                .complexity("O(N)")
+                .summary("The keys of a command line, and what is done to them")
+                .acl(acl::CONNECTION),
+            Command::new("help", 2, LOADING | STALE, Group::Server, Handler::Node(Node::Command))
+                .since("5.0.0")
+                .complexity("O(1)")
+                .summary("The subcommands")
+                .acl(acl::CONNECTION),
+            Command::new("info", -2, LOADING | STALE, Group::Server, Handler::Node(Node::Command))
+                .since("2.8.13")
+                .complexity("O(N)")
+                .summary("Facts about commands")
+                .acl(acl::CONNECTION)
+                .tips(&["nondeterministic_output_order"]),
+            Command::new("list", -2, LOADING | STALE, Group::Server, Handler::Node(Node::Command))
+                .since("7.0.0")
+                .complexity("O(N)")
+                .summary("Names of commands")
+                .acl(acl::CONNECTION)
+                .tips(&["nondeterministic_output_order"]),
+        ]),
+    Command::new("config", -2, NONE, Group::Server, Handler::Container)
+        .since("2.0.0")
+        .summary("Look at and change the configuration")
+        .subcommands(&[
+            Command::new("get", -3, ADMIN | NOSCRIPT | LOADING | STALE, Group::Server, Handler::Node(Node::Config))
+                .since("2.0.0")
+                .complexity("O(N)")
+                .summary("Values of directives"),
+            Command::new("help", 2, LOADING | STALE, Group::Server, Handler::Node(Node::Config))
+                .since("5.0.0")
+                .complexity("O(1)")
+                .summary("The subcommands"),
+            Command::new(
+                "resetstat",
+                2,
+                ADMIN | NOSCRIPT | LOADING | STALE,
+                Group::Server,
+                Handler::Node(Node::Config),
+            )
+            .since("2.0.0")
+            .complexity("O(1)")
+            .summary("Set the statistics to zero"),
+            Command::new("rewrite", 2, ADMIN | NOSCRIPT | LOADING | STALE, Group::Server, Handler::Node(Node::Config))
+                .since("2.8.0")
+                .complexity("O(1)")
+                .summary("Write the configuration back to its file"),
+            Command::new("set", -4, ADMIN | NOSCRIPT | LOADING | STALE, Group::Server, Handler::Node(Node::Config))
+                .since("2.0.0")
+                .complexity("O(N)")
+                .summary("Set directives")
+                .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+        ]),
+    Command::new("dbsize", 1, READONLY | FAST, Group::Server, Handler::Data(dbsize))
+        .since("1.0.0")
+        .complexity("O(1)")
+        .summary("How many keys the database has")
+        .acl(acl::KEYSPACE)
+        .tips(&["request_policy:all_shards", "response_policy:agg_sum"]),
+    Command::new("debug", -2, ADMIN | NOSCRIPT | LOADING | STALE, Group::Server, Handler::Node(Node::Debug))
+        .since("1.0.0")
+        .summary("Tools for tests and diagnosis"),
+    Command::new("failover", -1, ADMIN | NOSCRIPT | STALE, Group::Server, Handler::Node(Node::Failover))
+        .since("6.2.0")
+        .complexity("O(1)")
+        .summary("Hand the role of master to a replica"),
+    Command::new("flushall", -1, WRITE, Group::Server, Handler::Node(Node::Flushall))
+        .since("1.0.0")
+        .complexity("O(N)")
+        .summary("Remove all keys of all databases")
+        .acl(acl::KEYSPACE | acl::DANGEROUS)
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
+    Command::new("flushdb", -1, WRITE, Group::Server, Handler::Node(Node::Flushdb))
+        .since("1.0.0")
+        .complexity("O(N)")
+        .summary("Remove all keys of the database")
+        .acl(acl::KEYSPACE | acl::DANGEROUS)
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
+    Command::new("info", -1, LOADING | STALE, Group::Server, Handler::Node(Node::Info))
+        .since("1.0.0")
+        .complexity("O(1)")
+        .summary("Facts and figures about the server")
+        .acl(acl::DANGEROUS)
+        .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
+    Command::new("lastsave", 1, LOADING | STALE | FAST, Group::Server, Handler::Node(Node::Lastsave))
+        .since("1.0.0")
+        .complexity("O(1)")
+        .summary("When the data was last saved")
+        .acl(acl::ADMIN | acl::DANGEROUS)
+        .tips(&["nondeterministic_output"]),
+    Command::new("latency", -2, NONE, Group::Server, Handler::Container)
+        .since("2.8.13")
+        .summary("Look at slow events")
+        .subcommands(&[
+            Command::new("doctor", 2, ADMIN | NOSCRIPT | LOADING | STALE, Group::Server, Handler::Node(Node::Latency))
+                .since("2.8.13")
+                .complexity("O(1)")
+                .summary("An account of slow events in words")
+                .tips(&["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"]),
+            Command::new("graph", 3, ADMIN | NOSCRIPT | LOADING | STALE, Group::Server, Handler::Node(Node::Latency))
+                .since("2.8.13")
+                .complexity("O(1)")
+                .summary("A graph of slow events")
+                .tips(&["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"]),
+            Command::new("help", 2, LOADING | STALE, Group::Server, Handler::Node(Node::Latency))
+                .since("2.8.13")
+                .complexity("O(1)")
+                .summary("The subcommands"),
+            Command::new(
+                "histogram",
+                -2,
+                ADMIN | NOSCRIPT | LOADING | STALE,
+                Group::Server,
+                Handler::Node(Node::Latency),
+            )
+            .since("7.0.0")
+            .complexity("O(N)")
+            .summary("Durations of commands")
+            .tips(&["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"]),
+            Command::new("history", 3, ADMIN | NOSCRIPT | LOADING | STALE, Group::Server, Handler::Node(Node::Latency))
+                .since("2.8.13")
+                .complexity("O(1)")
+                .summary("Slow events of one kind")
+                .tips(&["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"]),
+            Command::new("latest", 2, ADMIN | NOSCRIPT | LOADING | STALE, Group::Server, Handler::Node(Node::Latency))
+                .since("2.8.13")
+                .complexity("O(1)")
+                .summary("The last slow event of each kind")
+                .tips(&["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"]),
+            Command::new("reset", -2, ADMIN | NOSCRIPT | LOADING | STALE, Group::Server, Handler::Node(Node::Latency))
+                .since("2.8.13")
+                .complexity("O(1)")
+                .summary("Forget slow events")
+                .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+        ]),
+    Command::new("memory", -2, NONE, Group::Server, Handler::Container)
+        .since("4.0.0")
+        .summary("Look at the use of memory")
+        .subcommands(&[
+            Command::new("doctor", 2, NONE, Group::Server, Handler::Node(Node::Memory))
+                .since("4.0.0")
+                .complexity("O(1)")
+                .summary("An account of the use of memory in words")
+                .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
+            Command::new("help", 2, LOADING | STALE, Group::Server, Handler::Node(Node::Memory))
+                .since("4.0.0")
+                .complexity("O(1)")
+                .summary("The subcommands"),
+            Command::new("malloc-stats", 2, NONE, Group::Server, Handler::Node(Node::Memory))
+                .since("4.0.0")
+                .summary("The allocator's statistics")
+                .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
+            Command::new("purge", 2, NONE, Group::Server, Handler::Node(Node::Memory))
+                .since("4.0.0")
+                .summary("Give unused memory back to the system")
+                .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
+            Command::new("stats", 2, NONE, Group::Server, Handler::Node(Node::Memory))
+                .since("4.0.0")
+                .complexity("O(1)")
+                .summary("Figures about the use of memory")
+                .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
+            Command::new("usage", -3, READONLY, Group::Server, Handler::Node(Node::Memory))
+                .since("4.0.0")
+                .complexity("O(N)")
+                .summary("Bytes that a key takes")
+                .keys(&[KeySpec::new(key::RO, Begin::Index(2), Find::Range { last: 0, step: 1, limit: 0 })]),
+        ]),
+    Command::new("monitor", 1, ADMIN | NOSCRIPT | LOADING | STALE, Group::Server, Handler::Node(Node::Monitor))
+        .since("1.0.0")
+        .summary("See every command as it runs"),
+    Command::new(
+        "psync",
+        -3,
+        ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI,
+        Group::Server,
+        Handler::Node(Node::Psync),
+    )
+    .since("2.8.0")
+    .summary("Become a replica, from an offset on"),
+    Command::new(
+        "replconf",
+        -1,
+        ADMIN | NOSCRIPT | LOADING | STALE | ALLOW_BUSY,
+        Group::Server,
+        Handler::Node(Node::Replconf),
+    )
+    .since("3.0.0")
+    .complexity("O(1)")
+    .summary("What the two ends of a replication link tell each other"),
+    Command::new(
+        "replicaof",
+        3,
+        ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING,
+        Group::Server,
+        Handler::Node(Node::Replicaof),
+    )
+    .since("5.0.0")
+    .complexity("O(1)")
+    .summary("Follow a master, or none"),
+    Command::new("role", 1, NOSCRIPT | LOADING | STALE | FAST, Group::Server, Handler::Node(Node::Role))
+        .since("2.8.12")
+        .complexity("O(1)")
+        .summary("The role in replication")
+        .acl(acl::ADMIN | acl::DANGEROUS),
+    Command::new("save", 1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI, Group::Server, Handler::Node(Node::Save))
+        .since("1.0.0")
+        .complexity("O(N)")
+        .summary("Save to disk and wait for it"),
+    Command::new(
+        "shutdown",
+        -1,
+        ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY,
+        Group::Server,
+        Handler::Node(Node::Shutdown),
+    )
+    .since("1.0.0")
+    .complexity("O(N)")
+    .summary("End the server, saving if asked"),
+    Command::new(
+        "slaveof",
+        3,
+        ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING,
+        Group::Server,
+        Handler::Node(Node::Replicaof),
+    )
+    .since("1.0.0")
+    .complexity("O(1)")
+    .summary("Follow a master, or none (old name)"),
+    Command::new("slowlog", -2, NONE, Group::Server, Handler::Container)
+        .since("2.2.12")
+        .summary("Look at slow commands")
+        .subcommands(&[
+            Command::new("get", -2, ADMIN | LOADING | STALE, Group::Server, Handler::Node(Node::Slowlog))
+                .since("2.2.12")
+                .complexity("O(N)")
+                .summary("The latest slow commands")
+                .tips(&["request_policy:all_nodes", "nondeterministic_output"]),
+            Command::new("help", 2, LOADING | STALE, Group::Server, Handler::Node(Node::Slowlog))
+                .since("6.2.0")
+                .complexity("O(1)")
+                .summary("The subcommands"),
+            Command::new("len", 2, ADMIN | LOADING | STALE, Group::Server, Handler::Node(Node::Slowlog))
+                .since("2.2.12")
+                .complexity("O(1)")
+                .summary("How many slow commands are kept")
+                .tips(&["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"]),
+            Command::new("reset", 2, ADMIN | LOADING | STALE, Group::Server, Handler::Node(Node::Slowlog))
+                .since("2.2.12")
+                .complexity("O(N)")
+                .summary("Forget slow commands")
+                .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+        ]),
+    Command::new("swapdb", 3, WRITE | FAST, Group::Server, Handler::Node(Node::Swapdb))
+        .since("4.0.0")
+        .complexity("O(N)")
+        .summary("Exchange two databases")
+        .acl(acl::KEYSPACE | acl::DANGEROUS),
+    Command::new("sync", 1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI, Group::Server, Handler::Node(Node::Sync))
+        .since("1.0.0")
+        .summary("Become a replica, from a snapshot on"),
+    Command::new("time", 1, LOADING | STALE | FAST, Group::Server, Handler::Node(Node::Time))
+        .since("2.6.0")
+        .complexity("O(1)")
+        .summary("The time of the server")
+        .tips(&["nondeterministic_output"]),
+];
+
+fn dbsize(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
+    let len = ctx.db.db().len();
+    ctx.reply.int(len as i64);
+    Ok(())
+}
