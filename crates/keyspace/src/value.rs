@@ -197,8 +197,15 @@ mod tests {
 
     #[test]
     fn words_give_values_back() {
-        let limits = Limits { set_max_intset_entries: 10, ..Limits::default() };
-        for len in [1, 12, 150, 600] {
+        let limits = Limits {
+            hash_max_listpack_entries: 20,
+            set_max_intset_entries: 10,
+            set_max_listpack_entries: 20,
+            zset_max_listpack_entries: 20,
+            ..Limits::default()
+        };
+        // One of each form, and a tree of many leaves where that doesn't take minutes.
+        for len in [1, 12, 30, if cfg!(miri) { 30 } else { 1000 }] {
             let texts: Vec<Vec<u8>> = (0..len).map(|i: u32| i.to_string().into_bytes()).collect();
             let (mut hash, mut set, mut zset) = (Hash::new(), Set::new(), ZSet::new());
             for (i, text) in texts.iter().enumerate() {
