@@ -1,0 +1,106 @@
+//! The configuration: its directives, how they are read from the command line and from files, changed at run time, and written back.
+//!
+//! One table, [`DIRECTIVES`], says what each directive is; [`Config`] holds the values. Reading ([`load`]), CONFIG GET and SET, CONFIG REWRITE
+//! and the documentation all go by the table. Nothing here acts on a value: the server applies what [`Config::set`] says has changed, and runs
+//! in `dir`.
+
+mod check;
+pub mod directive;
+mod table;
+mod values;
+
+use std::path::Path;
+
+use rivulet_commands::settings::{ClockUse, Settings};
+use rivulet_keyspace::Limits;
+
+pub use directive::Directive;
+pub use table::{Config, DIRECTIVES};
+pub use values::{
+    AppendFsync, BytesOrPercent, DisklessLoad, MaxmemoryPolicy, OomScoreAdj, PropagationError, ShutdownOn,
+};
+
+/// The pid file of a server in the background that isn't told one.
+pub const PIDFILE_DEFAULT: &str = "/var/run/redis.pid";
+
+impl Config {
+    /// What commands on data look at.
+    pub fn settings(&self) -> Settings {
+        let policy = self.maxmemory_policy;
+        Settings {
+            limits: Limits {
+                list_max_listpack_size: self.list_max_listpack_size,
+                hash_max_listpack_entries: size(self.hash_max_listpack_entries),
+                hash_max_listpack_value: size(self.hash_max_listpack_value),
+                set_max_intset_entries: size(self.set_max_intset_entries),
+                zset_max_listpack_entries: size(self.zset_max_listpack_entries),
+                zset_max_listpack_value: size(self.zset_max_listpack_value),
+                ..Limits::default()
+            },
+            bulk_len_max: self.proto_max_bulk_len,
+            lazyfree_lazy_expire: self.lazyfree_lazy_expire,
+            lazyfree_lazy_server_del: self.lazyfree_lazy_server_del,
+            lazyfree_lazy_user_del: self.lazyfree_lazy_user_del,
+            clock: match policy.is_lfu() {
+                true => ClockUse::Lfu { log_factor: self.lfu_log_factor, decay_minutes: self.lfu_decay_time },
+                false => ClockUse::Lru,
+            },
+            notify: self.notify_keyspace_events,
+            policy_uses_clock: self.maxmemory != 0 && (policy.is_lru() || policy.is_lfu()),
+            sanitize_dump: self.sanitize_dump_payload != "no",
+        }
+    }
+
+    /// Brings what follows from other values up to date.
+    fn derive(&mut self) {
+        self.bind_is_default = self.bind == table::BIND_DEFAULT;
+        self.hz = self.hz.clamp(1, 500);
+    }
+}
+
+fn size(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+/// Where the process runs; `/` if that is gone.
+fn current_dir() -> String {
+    std::env::current_dir().map_or_else(|_| "/".into(), |dir| dir.to_string_lossy().into_owned())
+}
+
+/// The directory that `to` means in `from`, if a process can go there.
+fn change_dir(from: &str, to: &str) -> Result<String, String> {
+    let reason = |e: std::io::Error| os_reason(&e);
+    if to.is_empty() {
+        return Err(os_reason(&std::io::Error::from_raw_os_error(2)));
+    }
+    let path = Path::new(from).join(to);
+    // To look at the directory's own `.` needs the same right as to go there.
+    std::fs::metadata(path.join(".")).map_err(reason)?;
+    let path = std::fs::canonicalize(&path).map_err(reason)?;
+    path.into_os_string().into_string().map_err(|_| "argument must be UTF-8".to_string())
+}
+
+/// The system's words for an error, without its number.
+fn os_reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_string()
+}
+
+/// A title for the list of processes: `{name}` stands for a value, `{{` for a brace. Nothing if a name is unknown or a brace open.
+pub fn expand_proc_title(template: &str, value: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let mut title = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        title.push_str(before);
+        if let Some(after) = after.strip_prefix('{') {
+            title.push('{');
+            rest = after;
+            continue;
+        }
+        let (name, after) = after.split_once('}')?;
+        title.push_str(&value(name)?);
+        rest = after;
+    }
+    title.push_str(rest);
+    Some(title.trim_matches(' ').to_string())
+}

@@ -1,0 +1,257 @@
+//! The table of all directives: one row is one directive, and adding one is adding its row.
+//!
+//! A row gives the name and its old name, the field of [`Config`] with type and default, what values it takes, flags, and a sentence for the
+//! documentation. The struct, its defaults and [`DIRECTIVES`] come from the rows. Names and defaults are those of Redis 7.0.15.
+
+use std::path::PathBuf;
+
+use super::directive::{DENY_LOADING, HIDDEN, IMMUTABLE, MULTI_ARG, NO_MEANING, PROTECTED, SENSITIVE};
+use super::directive::{Directive, Kind::*};
+use super::values::*;
+use super::{check, current_dir};
+use crate::log::Level;
+
+const INT_MAX: i128 = i32::MAX as i128;
+const INT_MIN: i128 = i32::MIN as i128;
+const UINT_MAX: i128 = u32::MAX as i128;
+const LONG_MAX: i128 = i64::MAX as i128;
+const ULONG_MAX: i128 = u64::MAX as i128;
+
+const YES_NO_LOCAL: &[&str] = &["no", "yes", "local"];
+const FACILITIES: &[&str] = &["user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"];
+
+/// Where a server listens that isn't told: on all addresses, of which IPv6 may be missing.
+pub(super) const BIND_DEFAULT: [&str; 2] = ["*", "-::*"];
+
+macro_rules! directives {
+    ($($name:literal $(| $alias:literal)? => $field:ident: $type:ty = $default:expr, $kind:expr, $flags:expr, $doc:literal;)*) => {
+        /// The configuration: the value of each directive, under its name with underscores.
+        #[derive(Clone, PartialEq)]
+        pub struct Config {
+            $(#[doc = $doc] pub $field: $type,)*
+            /// `bind` says what it says by default.
+            pub bind_is_default: bool,
+            /// The file that was read, as an absolute path; CONFIG REWRITE writes it.
+            pub file: Option<PathBuf>,
+        }
+
+        impl Default for Config {
+            fn default() -> Self {
+                Config { $($field: $default,)* bind_is_default: true, file: None }
+            }
+        }
+
+        /// All directives that CONFIG GET and CONFIG SET know.
+        pub static DIRECTIVES: &[Directive] = &[$(Directive {
+            name: $name,
+            aliases: &[$($alias)?],
+            kind: $kind,
+            flags: $flags,
+            doc: $doc,
+            field: |c| &c.$field,
+            field_mut: |c| &mut c.$field,
+        },)*];
+    };
+}
+
+directives! {
+    // Network.
+    "port" => port: u16 = 6379, Integer(0, 65535), 0, "TCP port; 0 listens on none.";
+    "bind" => bind: Vec<String> = BIND_DEFAULT.map(String::from).to_vec(), Bind, MULTI_ARG, "Addresses to listen on; one with a leading `-` may be missing, `*` is all of IPv4, `::*` all of IPv6.";
+    "bind-source-addr" => bind_source_addr: String = String::new(), OptionalText(check::any), 0, "Address that connections to a master leave from.";
+    "unixsocket" => unixsocket: String = String::new(), OptionalText(check::any), IMMUTABLE, "Path of a Unix socket to listen on.";
+    "unixsocketperm" => unixsocketperm: u32 = 0, Octal(0o777), IMMUTABLE, "Permissions of the Unix socket, octal; 0 leaves them to the umask.";
+    "tcp-backlog" => tcp_backlog: u32 = 511, Integer(0, INT_MAX), IMMUTABLE, "Connections that may wait to be accepted.";
+    "tcp-keepalive" => tcp_keepalive: u64 = 300, Integer(0, INT_MAX), 0, "Seconds between probes of silent connections; 0 sends none.";
+    "timeout" => timeout: u64 = 0, Integer(0, INT_MAX), 0, "Seconds after which an idle client is closed; 0 is never.";
+    "maxclients" => maxclients: u64 = 10000, Integer(1, UINT_MAX), 0, "Clients that may be connected at once.";
+    "protected-mode" => protected_mode: bool = true, Bool, 0, "Without a password, serve local clients only.";
+    "socket-mark-id" => socket_mark_id: u32 = 0, Integer(0, UINT_MAX), IMMUTABLE | NO_MEANING, "Mark for the listening sockets' packets.";
+    "client-output-buffer-limit" => client_output_buffer_limit: [(u64, u64, u64); 3] = OUTPUT_LIMITS_DEFAULT, BufferLimits, MULTI_ARG, "Per class (normal, replica, pubsub): hard limit, soft limit and the seconds that the soft one may be passed; 0 is no limit.";
+    "client-query-buffer-limit" => client_query_buffer_limit: u64 = 1 << 30, Memory(1 << 20, LONG_MAX), 0, "Bytes that a client may send without completing a command.";
+    "proto-max-bulk-len" => proto_max_bulk_len: u64 = 512 << 20, Memory(1 << 20, LONG_MAX), 0, "Length of the longest argument, and of the longest string.";
+    "io-threads" => io_threads: u64 = 1, Integer(1, 128), IMMUTABLE | NO_MEANING, "Threads that serve sockets.";
+    "io-threads-do-reads" => io_threads_do_reads: bool = false, Bool, IMMUTABLE | NO_MEANING, "The threads that serve sockets read, too.";
+
+    // General.
+    "daemonize" => daemonize: bool = false, Bool, IMMUTABLE, "Run in the background.";
+    "supervised" => supervised: String = "no".into(), Word(&["upstart", "systemd", "auto", "no"]), IMMUTABLE | NO_MEANING, "Who supervises the process.";
+    "pidfile" => pidfile: String = String::new(), OptionalText(check::any), IMMUTABLE, "File that holds the process id; in the background it is /var/run/redis.pid if not set.";
+    "loglevel" => loglevel: Level = Level::Notice, Choice, 0, "Least level of lines that are logged.";
+    "logfile" => logfile: String = String::new(), Text(check::any), IMMUTABLE, "The log's file; empty is standard output.";
+    "syslog-enabled" => syslog_enabled: bool = false, Bool, IMMUTABLE | NO_MEANING, "Log to the system's log.";
+    "syslog-ident" => syslog_ident: String = "redis".into(), Text(check::any), IMMUTABLE | NO_MEANING, "Name in the system's log.";
+    "syslog-facility" => syslog_facility: String = "local0".into(), Word(FACILITIES), IMMUTABLE | NO_MEANING, "Facility in the system's log.";
+    "databases" => databases: u64 = 16, Integer(1, INT_MAX), IMMUTABLE, "Number of databases.";
+    "always-show-logo" => always_show_logo: bool = false, Bool, IMMUTABLE, "Write the banner also when the log is not a terminal.";
+    "set-proc-title" => set_proc_title: bool = true, Bool, IMMUTABLE, "Show the server's addresses in the list of processes.";
+    "proc-title-template" => proc_title_template: String = "{title} {listen-addr} {server-mode}".into(), Text(check::proc_title), 0, "What the list of processes shows.";
+    "hz" => hz: u64 = 10, Integer(0, INT_MAX), 0, "Runs of the periodic tasks per second, from 1 to 500.";
+    "dynamic-hz" => dynamic_hz: bool = true, Bool, 0, "With many clients, run the periodic tasks more often.";
+    "enable-protected-configs" => enable_protected_configs: String = "no".into(), Word(YES_NO_LOCAL), IMMUTABLE, "Who may change protected directives with CONFIG SET.";
+    "enable-debug-command" => enable_debug_command: String = "no".into(), Word(YES_NO_LOCAL), IMMUTABLE, "Who may use DEBUG.";
+    "enable-module-command" => enable_module_command: String = "no".into(), Word(YES_NO_LOCAL), IMMUTABLE, "Who may use MODULE.";
+    "crash-log-enabled" => crash_log_enabled: bool = true, Bool, 0, "Log a report when the process crashes.";
+    "crash-memcheck-enabled" => crash_memcheck_enabled: bool = true, Bool, NO_MEANING, "Check the memory in a crash.";
+    "use-exit-on-panic" => use_exit_on_panic: bool = false, Bool, HIDDEN, "End with an exit status instead of a signal when something is wrong inside.";
+    "disable-thp" => disable_thp: bool = true, Bool, IMMUTABLE | NO_MEANING, "Keep the process from using transparent huge pages.";
+    "ignore-warnings" => ignore_warnings: String = String::new(), Text(check::any), NO_MEANING, "Warnings about the system that don't stop the start.";
+    "oom-score-adj" => oom_score_adj: OomScoreAdj = OomScoreAdj::No, Choice, 0, "Tell the kernel which process to kill first when memory runs out.";
+    "oom-score-adj-values" => oom_score_adj_values: [i32; 3] = [0, 200, 800], OomValues, MULTI_ARG, "The scores for master, replica and background work.";
+    "server_cpulist" => server_cpulist: String = String::new(), OptionalText(check::any), IMMUTABLE | NO_MEANING, "Processors for the main thread.";
+    "bio_cpulist" => bio_cpulist: String = String::new(), OptionalText(check::any), IMMUTABLE | NO_MEANING, "Processors for the helper threads.";
+    "aof_rewrite_cpulist" => aof_rewrite_cpulist: String = String::new(), OptionalText(check::any), IMMUTABLE | NO_MEANING, "Processors for the rewrite of the append-only file.";
+    "bgsave_cpulist" => bgsave_cpulist: String = String::new(), OptionalText(check::any), IMMUTABLE | NO_MEANING, "Processors for snapshots.";
+    "watchdog-period" => watchdog_period: u64 = 0, Integer(0, INT_MAX), HIDDEN, "Milliseconds that one command may take before the log says where it is; 0 is off.";
+
+    // Security.
+    "requirepass" => requirepass: Vec<u8> = Vec::new(), OptionalText(check::any), SENSITIVE, "Password of the default user; empty is none.";
+    "aclfile" => aclfile: String = String::new(), Text(check::any), IMMUTABLE, "File of the users.";
+    "acl-pubsub-default" => acl_pubsub_default: String = "resetchannels".into(), Word(&["allchannels", "resetchannels"]), 0, "Channels that a new user may use.";
+    "acllog-max-len" => acllog_max_len: u64 = 128, Integer(0, LONG_MAX), 0, "Entries of ACL LOG.";
+
+    // Snapshots.
+    "save" => save: Vec<(u64, u64)> = SAVE_DEFAULT.to_vec(), Save, MULTI_ARG, "Save a snapshot after so many seconds if there were so many changes; several pairs; `\"\"` is never.";
+    "dir" => dir: String = current_dir(), Dir, PROTECTED | DENY_LOADING, "Directory of all files; the process runs in it.";
+    "dbfilename" => dbfilename: String = "dump.rdb".into(), Text(check::db_file_name), PROTECTED, "Name of the snapshot.";
+    "rdbcompression" => rdbcompression: bool = true, Bool, 0, "Compress strings in snapshots.";
+    "rdbchecksum" => rdbchecksum: bool = true, Bool, IMMUTABLE, "Snapshots end with a checksum, and it is checked.";
+    "rdb-del-sync-files" => rdb_del_sync_files: bool = false, Bool, 0, "Without other persistence, remove the files of full syncs.";
+    "rdb-save-incremental-fsync" => rdb_save_incremental_fsync: bool = true, Bool, NO_MEANING, "Sync a snapshot to disk while it is written.";
+    "stop-writes-on-bgsave-error" => stop_writes_on_bgsave_error: bool = true, Bool, 0, "Refuse writes after a snapshot failed.";
+    "sanitize-dump-payload" => sanitize_dump_payload: String = "no".into(), Word(&["no", "yes", "clients"]), 0, "Check every byte of values that are loaded or restored.";
+    "rdb-key-save-delay" => rdb_key_save_delay: i64 = 0, Integer(INT_MIN, INT_MAX), HIDDEN, "For tests: microseconds to wait per key that is saved; negative is keys per microsecond.";
+    "key-load-delay" => key_load_delay: i64 = 0, Integer(INT_MIN, INT_MAX), HIDDEN, "For tests: microseconds to wait per key that is loaded; negative is keys per microsecond.";
+    "loading-process-events-interval-bytes" => loading_process_events_interval_bytes: u64 = 2 << 20, Integer(1024, INT_MAX), HIDDEN, "Bytes that are loaded between two looks at the clients.";
+
+    // Replication.
+    "replicaof" | "slaveof" => replicaof: Option<(String, u16)> = None, ReplicaOf, IMMUTABLE | MULTI_ARG, "Host and port of the master; `no one` is none.";
+    "masteruser" => masteruser: Vec<u8> = Vec::new(), OptionalText(check::any), SENSITIVE, "User to log in to the master as.";
+    "masterauth" => masterauth: Vec<u8> = Vec::new(), OptionalText(check::any), SENSITIVE, "Password for the master.";
+    "replica-announce-ip" | "slave-announce-ip" => replica_announce_ip: String = String::new(), OptionalText(check::any), 0, "Address that the master is told.";
+    "replica-announce-port" | "slave-announce-port" => replica_announce_port: u16 = 0, Integer(0, 65535), 0, "Port that the master is told; 0 is the one listened on.";
+    "replica-announced" => replica_announced: bool = true, Bool, 0, "Sentinel shows this replica to clients.";
+    "replica-priority" | "slave-priority" => replica_priority: u64 = 100, Integer(0, INT_MAX), 0, "Lower is promoted sooner; 0 is never.";
+    "replica-serve-stale-data" | "slave-serve-stale-data" => replica_serve_stale_data: bool = true, Bool, 0, "Serve reads while the link to the master is down or syncs.";
+    "replica-read-only" | "slave-read-only" => replica_read_only: bool = true, Bool, 0, "A replica refuses writes.";
+    "replica-ignore-maxmemory" | "slave-ignore-maxmemory" => replica_ignore_maxmemory: bool = true, Bool, 0, "A replica leaves eviction to its master.";
+    "replica-ignore-disk-write-errors" => replica_ignore_disk_write_errors: bool = false, Bool, 0, "A replica goes on when it can't write to disk.";
+    "replica-lazy-flush" | "slave-lazy-flush" => replica_lazy_flush: bool = false, Bool, 0, "Free the old data in the background when a full sync replaces it.";
+    "repl-diskless-sync" => repl_diskless_sync: bool = true, Bool, 0, "Send snapshots to replicas without a file.";
+    "repl-diskless-sync-delay" => repl_diskless_sync_delay: u64 = 5, Integer(0, INT_MAX), 0, "Seconds to wait for more replicas before a snapshot starts.";
+    "repl-diskless-sync-max-replicas" => repl_diskless_sync_max_replicas: u64 = 0, Integer(0, INT_MAX), 0, "Replicas for which the wait ends early; 0 is no number.";
+    "repl-diskless-load" => repl_diskless_load: DisklessLoad = DisklessLoad::Disabled, Choice, DENY_LOADING, "Load what the master sends while it arrives.";
+    "repl-ping-replica-period" | "repl-ping-slave-period" => repl_ping_replica_period: u64 = 10, Integer(1, INT_MAX), 0, "Seconds between the master's pings.";
+    "repl-timeout" => repl_timeout: u64 = 60, Integer(1, INT_MAX), 0, "Seconds of silence after which a link is dropped; take 5 to 10 times the ping period.";
+    "repl-disable-tcp-nodelay" => repl_disable_tcp_nodelay: bool = false, Bool, 0, "Let the kernel gather small packets for replicas.";
+    "repl-backlog-size" => repl_backlog_size: u64 = 1 << 20, Memory(1, LONG_MAX), 0, "Bytes of the stream that are kept for replicas that come back.";
+    "repl-backlog-ttl" => repl_backlog_ttl: u64 = 3600, Integer(0, LONG_MAX), 0, "Seconds without replicas after which the backlog is freed; 0 is never.";
+    "min-replicas-to-write" | "min-slaves-to-write" => min_replicas_to_write: u64 = 0, Integer(0, INT_MAX), 0, "Good replicas that a write needs; 0 is off.";
+    "min-replicas-max-lag" | "min-slaves-max-lag" => min_replicas_max_lag: u64 = 10, Integer(0, INT_MAX), 0, "Seconds since its last acknowledgement for which a replica is good; 0 turns the check off.";
+    "propagation-error-behavior" => propagation_error_behavior: PropagationError = PropagationError::Ignore, Choice, 0, "What to do when a command from the master or a log fails.";
+    "shutdown-timeout" => shutdown_timeout: u64 = 10, Integer(0, INT_MAX), 0, "Seconds that a shutdown waits for replicas.";
+    "shutdown-on-sigint" => shutdown_on_sigint: ShutdownOn = ShutdownOn::default(), Flags, MULTI_ARG, "How SIGINT shuts down: default, save, nosave, now, force.";
+    "shutdown-on-sigterm" => shutdown_on_sigterm: ShutdownOn = ShutdownOn::default(), Flags, MULTI_ARG, "How SIGTERM shuts down: default, save, nosave, now, force.";
+
+    // Memory.
+    "maxmemory" => maxmemory: u64 = 0, Memory(0, ULONG_MAX), 0, "Bytes of memory to use at most; 0 is no limit.";
+    "maxmemory-policy" => maxmemory_policy: MaxmemoryPolicy = MaxmemoryPolicy::NoEviction, Choice, 0, "What is evicted when the limit is reached.";
+    "maxmemory-samples" => maxmemory_samples: u64 = 5, Integer(1, INT_MAX), 0, "Keys that are compared to find one to evict.";
+    "maxmemory-eviction-tenacity" => maxmemory_eviction_tenacity: u64 = 10, Integer(0, 100), 0, "How long a command may wait for evictions, from 0 to 100.";
+    "maxmemory-clients" => maxmemory_clients: BytesOrPercent = BytesOrPercent::Bytes(0), MemoryOrPercent(LONG_MAX), 0, "Memory of all clients together, in bytes or as a part of maxmemory; 0 is no limit.";
+    "lfu-log-factor" => lfu_log_factor: u32 = 10, Integer(0, INT_MAX), 0, "How slowly the counter of accesses grows.";
+    "lfu-decay-time" => lfu_decay_time: u32 = 1, Integer(0, INT_MAX), 0, "Minutes after which the counter of accesses falls by one.";
+    "lazyfree-lazy-eviction" => lazyfree_lazy_eviction: bool = false, Bool, 0, "Free evicted values in the background.";
+    "lazyfree-lazy-expire" => lazyfree_lazy_expire: bool = false, Bool, 0, "Free expired values in the background.";
+    "lazyfree-lazy-server-del" => lazyfree_lazy_server_del: bool = false, Bool, 0, "Free values that are overwritten in the background.";
+    "lazyfree-lazy-user-del" => lazyfree_lazy_user_del: bool = false, Bool, 0, "DEL frees in the background, as UNLINK does.";
+    "lazyfree-lazy-user-flush" => lazyfree_lazy_user_flush: bool = false, Bool, 0, "FLUSHALL and the like free in the background unless told otherwise.";
+    "active-expire-effort" => active_expire_effort: u64 = 1, Integer(1, 10), 0, "How much is done to find expired keys, from 1 to 10.";
+    "activerehashing" => activerehashing: bool = true, Bool, NO_MEANING, "Resize tables while idle; here no table is ever resized as a whole.";
+    "jemalloc-bg-thread" => jemalloc_bg_thread: bool = true, Bool, NO_MEANING, "The allocator returns memory in a thread of its own.";
+    "activedefrag" => activedefrag: bool = false, BoolIf(check::no_defrag), 0, "Move values to leave fewer holes in memory; here it can't be turned on.";
+    "active-defrag-cycle-min" => active_defrag_cycle_min: u64 = 1, Integer(1, 99), NO_MEANING, "Least part of a processor for defragmentation.";
+    "active-defrag-cycle-max" => active_defrag_cycle_max: u64 = 25, Integer(1, 99), NO_MEANING, "Most part of a processor for defragmentation.";
+    "active-defrag-threshold-lower" => active_defrag_threshold_lower: u64 = 10, Integer(0, 1000), NO_MEANING, "Fragmentation at which defragmentation starts.";
+    "active-defrag-threshold-upper" => active_defrag_threshold_upper: u64 = 100, Integer(0, 1000), NO_MEANING, "Fragmentation at which defragmentation does its most.";
+    "active-defrag-ignore-bytes" => active_defrag_ignore_bytes: u64 = 100 << 20, Memory(1, LONG_MAX), NO_MEANING, "Wasted bytes below which nothing is defragmented.";
+    "active-defrag-max-scan-fields" => active_defrag_max_scan_fields: u64 = 1000, Integer(1, LONG_MAX), NO_MEANING, "Elements of the largest value that is defragmented at once.";
+
+    // Encodings of values.
+    "list-max-listpack-size" | "list-max-ziplist-size" => list_max_listpack_size: i64 = -2, Integer(INT_MIN, INT_MAX), 0, "Elements of a list's chunk, or -1 to -5 for 4 to 64 KiB.";
+    "list-compress-depth" => list_compress_depth: u64 = 0, Integer(0, INT_MAX), NO_MEANING, "Chunks at each end of a list that are not compressed.";
+    "hash-max-listpack-entries" | "hash-max-ziplist-entries" => hash_max_listpack_entries: u64 = 512, Integer(0, LONG_MAX), 0, "Fields up to which a hash is packed.";
+    "hash-max-listpack-value" | "hash-max-ziplist-value" => hash_max_listpack_value: u64 = 64, Memory(0, LONG_MAX), 0, "Bytes of an element up to which a hash is packed.";
+    "set-max-intset-entries" => set_max_intset_entries: u64 = 512, Integer(0, LONG_MAX), 0, "Members up to which a set of integers is packed.";
+    "zset-max-listpack-entries" | "zset-max-ziplist-entries" => zset_max_listpack_entries: u64 = 128, Integer(0, LONG_MAX), 0, "Members up to which a sorted set is packed.";
+    "zset-max-listpack-value" | "zset-max-ziplist-value" => zset_max_listpack_value: u64 = 64, Memory(0, LONG_MAX), 0, "Bytes of a member up to which a sorted set is packed.";
+    "stream-node-max-bytes" => stream_node_max_bytes: u64 = 4096, Memory(0, LONG_MAX), 0, "Bytes of a stream's node; 0 is no limit.";
+    "stream-node-max-entries" => stream_node_max_entries: u64 = 100, Integer(0, LONG_MAX), 0, "Entries of a stream's node; 0 is no limit.";
+    "hll-sparse-max-bytes" => hll_sparse_max_bytes: u64 = 3000, Memory(0, LONG_MAX), 0, "Bytes up to which a HyperLogLog is sparse.";
+
+    // Watching.
+    "slowlog-log-slower-than" => slowlog_log_slower_than: i64 = 10000, Integer(-1, LONG_MAX), 0, "Microseconds from which a command is in the slow log; -1 is off.";
+    "slowlog-max-len" => slowlog_max_len: u64 = 128, Integer(0, LONG_MAX), 0, "Entries of the slow log.";
+    "latency-monitor-threshold" => latency_monitor_threshold: u64 = 0, Integer(0, LONG_MAX), 0, "Milliseconds from which an event is in LATENCY; 0 is off.";
+    "latency-tracking" => latency_tracking: bool = true, Bool, 0, "Keep a histogram of each command's time.";
+    "latency-tracking-info-percentiles" => latency_tracking_info_percentiles: Vec<f64> = vec![50.0, 99.0, 99.9], Percentiles, MULTI_ARG, "Percentiles that INFO latencystats shows.";
+    "notify-keyspace-events" => notify_keyspace_events: u32 = 0, Events, 0, "Classes of events that are published.";
+    "tracking-table-max-keys" => tracking_table_max_keys: u64 = 1000000, Integer(0, LONG_MAX), 0, "Keys that are remembered for clients that cache; 0 is no limit.";
+    "busy-reply-threshold" | "lua-time-limit" => busy_reply_threshold: u64 = 5000, Integer(0, LONG_MAX), 0, "Milliseconds after which a script lets other clients be answered with BUSY.";
+
+    // The append-only file.
+    "appendonly" => appendonly: bool = false, BoolIf(check::no_append_only_file), DENY_LOADING, "Log every write to disk; not in this release, so it can't be turned on.";
+    "appendfilename" => appendfilename: String = "appendonly.aof".into(), Text(check::append_file_name), IMMUTABLE | NO_MEANING, "First part of the names of the append-only file's parts.";
+    "appenddirname" => appenddirname: String = "appendonlydir".into(), Text(check::append_dir_name), IMMUTABLE | NO_MEANING, "Directory of the append-only file.";
+    "appendfsync" => appendfsync: AppendFsync = AppendFsync::EverySec, Choice, NO_MEANING, "When the append-only file is synced to disk.";
+    "no-appendfsync-on-rewrite" => no_appendfsync_on_rewrite: bool = false, Bool, NO_MEANING, "Don't sync to disk during a rewrite.";
+    "auto-aof-rewrite-percentage" => auto_aof_rewrite_percentage: u64 = 100, Integer(0, INT_MAX), NO_MEANING, "Growth at which the append-only file is rewritten; 0 is never.";
+    "auto-aof-rewrite-min-size" => auto_aof_rewrite_min_size: u64 = 64 << 20, Memory(0, LONG_MAX), NO_MEANING, "Bytes below which it is not rewritten.";
+    "aof-load-truncated" => aof_load_truncated: bool = true, Bool, NO_MEANING, "Load an append-only file whose end is cut.";
+    "aof-use-rdb-preamble" => aof_use_rdb_preamble: bool = true, Bool, NO_MEANING, "A rewrite writes a snapshot.";
+    "aof-timestamp-enabled" => aof_timestamp_enabled: bool = false, Bool, NO_MEANING, "Note the time in the append-only file.";
+    "aof-rewrite-incremental-fsync" => aof_rewrite_incremental_fsync: bool = true, Bool, NO_MEANING, "Sync a rewrite to disk while it is written.";
+    "aof-disable-auto-gc" => aof_disable_auto_gc: bool = false, Bool, NO_MEANING, "Keep old parts of the append-only file.";
+
+    // Cluster.
+    "cluster-enabled" => cluster_enabled: bool = false, Bool, IMMUTABLE | NO_MEANING, "Be a node of a cluster.";
+    "cluster-config-file" => cluster_config_file: String = "nodes.conf".into(), Text(check::any), IMMUTABLE | NO_MEANING, "File of the cluster's state.";
+    "cluster-node-timeout" => cluster_node_timeout: u64 = 15000, Integer(0, LONG_MAX), NO_MEANING, "Milliseconds after which a node is thought to have failed.";
+    "cluster-port" => cluster_port: u16 = 0, Integer(0, 65535), IMMUTABLE | NO_MEANING, "Port of the cluster's bus; 0 is the port and 10000.";
+    "cluster-replica-no-failover" | "cluster-slave-no-failover" => cluster_replica_no_failover: bool = false, Bool, NO_MEANING, "Never promote this replica by itself.";
+    "cluster-replica-validity-factor" | "cluster-slave-validity-factor" => cluster_replica_validity_factor: u64 = 10, Integer(0, INT_MAX), NO_MEANING, "How old a replica's data may be for a promotion.";
+    "cluster-migration-barrier" => cluster_migration_barrier: u64 = 1, Integer(0, INT_MAX), NO_MEANING, "Replicas that a master keeps when one moves away.";
+    "cluster-allow-replica-migration" => cluster_allow_replica_migration: bool = true, Bool, NO_MEANING, "Replicas may move to a master without any.";
+    "cluster-require-full-coverage" => cluster_require_full_coverage: bool = true, Bool, NO_MEANING, "Answer only if all slots are covered.";
+    "cluster-allow-reads-when-down" => cluster_allow_reads_when_down: bool = false, Bool, NO_MEANING, "Answer reads when the cluster is down.";
+    "cluster-allow-pubsubshard-when-down" => cluster_allow_pubsubshard_when_down: bool = true, Bool, NO_MEANING, "Serve shard channels when the cluster is down.";
+    "cluster-link-sendbuf-limit" => cluster_link_sendbuf_limit: u64 = 0, Memory(0, ULONG_MAX), NO_MEANING, "Bytes that may wait for one node; 0 is no limit.";
+    "cluster-announce-ip" => cluster_announce_ip: String = String::new(), OptionalText(check::any), NO_MEANING, "Address that other nodes are told.";
+    "cluster-announce-hostname" => cluster_announce_hostname: String = String::new(), OptionalText(check::host_name), NO_MEANING, "Host name that clients are told.";
+    "cluster-announce-port" => cluster_announce_port: u16 = 0, Integer(0, 65535), NO_MEANING, "Port that other nodes are told.";
+    "cluster-announce-tls-port" => cluster_announce_tls_port: u16 = 0, Integer(0, 65535), NO_MEANING, "TLS port that other nodes are told.";
+    "cluster-announce-bus-port" => cluster_announce_bus_port: u16 = 0, Integer(0, 65535), NO_MEANING, "Port of the bus that other nodes are told.";
+    "cluster-preferred-endpoint-type" => cluster_preferred_endpoint_type: String = "ip".into(), Word(&["ip", "hostname", "unknown-endpoint"]), NO_MEANING, "How clients are told of a node.";
+
+    // TLS.
+    "tls-port" => tls_port: u16 = 0, Integer(0, 65535), NO_MEANING, "Port for TLS; 0 listens on none.";
+    "tls-cert-file" => tls_cert_file: String = String::new(), OptionalText(check::any), NO_MEANING, "The server's certificate.";
+    "tls-key-file" => tls_key_file: String = String::new(), OptionalText(check::any), NO_MEANING, "The certificate's key.";
+    "tls-key-file-pass" => tls_key_file_pass: String = String::new(), OptionalText(check::any), NO_MEANING | SENSITIVE, "Password of the key.";
+    "tls-client-cert-file" => tls_client_cert_file: String = String::new(), OptionalText(check::any), NO_MEANING, "Certificate for connections to other servers.";
+    "tls-client-key-file" => tls_client_key_file: String = String::new(), OptionalText(check::any), NO_MEANING, "That certificate's key.";
+    "tls-client-key-file-pass" => tls_client_key_file_pass: String = String::new(), OptionalText(check::any), NO_MEANING | SENSITIVE, "Password of that key.";
+    "tls-dh-params-file" => tls_dh_params_file: String = String::new(), OptionalText(check::any), NO_MEANING, "Diffie-Hellman parameters.";
+    "tls-ca-cert-file" => tls_ca_cert_file: String = String::new(), OptionalText(check::any), NO_MEANING, "Certificates of the authorities that are trusted.";
+    "tls-ca-cert-dir" => tls_ca_cert_dir: String = String::new(), OptionalText(check::any), NO_MEANING, "Directory of such certificates.";
+    "tls-auth-clients" => tls_auth_clients: String = "yes".into(), Word(&["no", "yes", "optional"]), NO_MEANING, "Whether clients need a certificate.";
+    "tls-replication" => tls_replication: bool = false, Bool, NO_MEANING, "Reach the master over TLS.";
+    "tls-cluster" => tls_cluster: bool = false, Bool, NO_MEANING, "The cluster's bus runs over TLS.";
+    "tls-protocols" => tls_protocols: String = String::new(), OptionalText(check::any), NO_MEANING, "Versions of TLS.";
+    "tls-ciphers" => tls_ciphers: String = String::new(), OptionalText(check::any), NO_MEANING, "Ciphers up to TLS 1.2.";
+    "tls-ciphersuites" => tls_ciphersuites: String = String::new(), OptionalText(check::any), NO_MEANING, "Ciphers of TLS 1.3.";
+    "tls-prefer-server-ciphers" => tls_prefer_server_ciphers: bool = false, Bool, NO_MEANING, "The server's order of ciphers counts.";
+    "tls-session-caching" => tls_session_caching: bool = true, Bool, NO_MEANING, "Keep sessions for clients that return.";
+    "tls-session-cache-size" => tls_session_cache_size: u64 = 20480, Integer(0, INT_MAX), NO_MEANING, "Sessions that are kept.";
+    "tls-session-cache-timeout" => tls_session_cache_timeout: u64 = 300, Integer(0, INT_MAX), NO_MEANING, "Seconds for which they are kept.";
+}
