@@ -5,7 +5,8 @@
 use rivulet_keyspace::{EntryRef, Key, SlotMut};
 
 use crate::ctx::{Ctx, Data, lru_clock};
-use crate::fail::Fail;
+use crate::effects::class;
+use crate::fail::{DB_OUT_OF_RANGE, Fail};
 use crate::settings::ClockUse;
 
 /// Keys whose memory is asked for together.
@@ -79,7 +80,7 @@ pub(crate) fn peek<'d>(data: &'d mut Data<'_>, key: Key<'_>) -> Option<EntryRef<
     data.expire_if_due(key);
     if data.get(key).is_none() {
         data.effects.misses += 1;
-        data.notify(crate::effects::class::KEY_MISS, "keymiss", key.bytes);
+        data.notify(class::KEY_MISS, "keymiss", key.bytes);
         return None;
     }
     data.effects.hits += 1;
@@ -88,9 +89,23 @@ pub(crate) fn peek<'d>(data: &'d mut Data<'_>, key: Key<'_>) -> Option<EntryRef<
 
 /// The number of a database that exists, from argument `i`.
 pub(crate) fn db_index(ctx: &Ctx<'_>, i: usize) -> Result<usize, Fail> {
-    let number = ctx.int(i)?;
-    if i32::try_from(number).is_err() {
-        return Err(crate::fail::NOT_INTEGER);
+    const NO_C_INT: Fail = Fail::new("ERR value is out of range, value must between -2147483648 and 2147483647");
+    let number = i32::try_from(ctx.int(i)?).map_err(|_| NO_C_INT)?;
+    usize::try_from(number).ok().filter(|&n| n < ctx.db.keyspace.databases()).ok_or(DB_OUT_OF_RANGE)
+}
+
+/// Whether a time given by a client has passed, so that a key with it is deleted at once. A replica leaves that to its master.
+pub(crate) fn has_passed(data: &Data<'_>, unix_ms: i64) -> bool {
+    unix_ms <= data.now_ms() as i64 && !data.call.is_replica && !data.call.from_master
+}
+
+/// Deletes a key because its new deadline has passed; the replicas get the deletion instead of the command.
+pub(crate) fn delete_instead(ctx: &mut Ctx<'_>, key: Key<'_>, lazy: bool) -> bool {
+    let deleted = ctx.db.delete(key, lazy);
+    if deleted {
+        ctx.propagate(&[if lazy { b"UNLINK" } else { b"DEL" }, key.bytes]);
+        ctx.db.changed(key.bytes, class::GENERIC, "del");
+        ctx.db.dirty(1);
     }
-    usize::try_from(number).ok().filter(|&n| n < ctx.db.keyspace.databases()).ok_or(crate::fail::DB_OUT_OF_RANGE)
+    deleted
 }

@@ -103,7 +103,7 @@ impl LongDouble {
         if exponent >= 0 {
             let mut whole = BigUint::from_u128(u128::from(mantissa));
             whole.shift_left(exponent as usize);
-            return format!("{sign}{}", whole.to_decimal());
+            return format!("{sign}{}", whole.into_decimal());
         }
         const DECIMALS: u32 = 17;
         let shift = exponent.unsigned_abs();
@@ -360,7 +360,7 @@ impl BigUint {
         (quotient, self.0.is_empty())
     }
 
-    fn to_decimal(mut self) -> String {
+    fn into_decimal(mut self) -> String {
         let mut groups = Vec::new();
         while !self.0.is_empty() {
             let mut rest = 0;
@@ -409,7 +409,7 @@ mod tests {
             ("inf", "1", "inf"),
             ("-3.7603878675052e+06", "-4.63160511572046827e+21", "-4631605115720472030464"),
             ("205323399377228011.8828125", "197.969", "205323399377228209.84375"),
-            ("952.8709677", "3339554232.538047457463107", "3339555185.40901515749283135"),
+            ("952.8709677", "3339554232.538047457463108003139495849609375", "3339555185.40901515749283135"),
             ("6866.481899908524078712801497", "625.54573", "7492.02762990852407832"),
             (
                 "-0x58264fe04f233a6d.41202be887e5754cp111",

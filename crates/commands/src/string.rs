@@ -408,17 +408,8 @@ fn getdel(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     get(ctx)?;
     let key = ctx.key(1);
     let lazy = ctx.db.settings.lazyfree_lazy_user_del;
-    if ctx.db.delete(key, lazy) {
-        deleted(ctx, key, lazy);
-    }
+    keys::delete_instead(ctx, key, lazy);
     Ok(())
-}
-
-/// What follows from a deletion that another command stands for.
-fn deleted(ctx: &mut Ctx<'_>, key: Key<'_>, lazy: bool) {
-    ctx.propagate(&[if lazy { b"UNLINK" } else { b"DEL" }, key.bytes]);
-    ctx.db.changed(key.bytes, class::GENERIC, "del");
-    ctx.db.dirty(1);
 }
 
 fn getex(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
@@ -436,10 +427,8 @@ fn getex(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     if let Some((kind, text)) = options.expiry {
         let until = deadline_of(kind, text, now_ms, "getex")?;
         let lazy = ctx.db.settings.lazyfree_lazy_expire;
-        let decides = !ctx.db.call.is_replica && !ctx.db.call.from_master;
-        if matches!(kind, Expiry::Exat | Expiry::Pxat) && until <= now_ms && decides {
-            ctx.db.delete(key, lazy);
-            deleted(ctx, key, lazy);
+        if matches!(kind, Expiry::Exat | Expiry::Pxat) && keys::has_passed(&ctx.db, until as i64) {
+            keys::delete_instead(ctx, key, lazy);
             return Ok(());
         }
         ctx.db.db_mut().set_deadline(key, Some(until));

@@ -158,7 +158,56 @@ pub(super) fn randomkey(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+    use crate::testing::Bench;
+
+    fn scanned(b: &mut Bench, options: &str) -> HashSet<String> {
+        let mut found = HashSet::new();
+        let mut cursor = "0".to_string();
+        loop {
+            let reply = b.run(&format!("SCAN {cursor} {options}"));
+            let lines: Vec<&str> = reply.split("\r\n").collect();
+            cursor = lines[2].to_string();
+            found.extend(lines[4..].iter().skip(1).step_by(2).map(|k| k.to_string()));
+            if cursor == "0" {
+                return found;
+            }
+        }
+    }
+
+    #[test]
+    fn a_scan_finds_all_keys() {
+        let mut b = Bench::new(&[crate::generic::COMMANDS, crate::string::COMMANDS]);
+        for i in 0..1000 {
+            b.run(&format!("SET key:{i} v"));
+        }
+        assert_eq!(scanned(&mut b, "").len(), 1000);
+        assert_eq!(scanned(&mut b, "MATCH key:1?? COUNT 100").len(), 100);
+        assert_eq!(scanned(&mut b, "TYPE String").len(), 1000);
+        assert!(scanned(&mut b, "TYPE zset").is_empty());
+        assert_eq!(b.run("SCAN 0 COUNT 0"), "-ERR syntax error\r\n");
+        assert_eq!(b.run("SCAN x"), "-ERR invalid cursor\r\n");
+        assert!(b.run("KEYS key:99?").starts_with("*10\r\n"));
+        assert!(b.run("RANDOMKEY").contains("key:"));
+    }
+
+    #[test]
+    fn keys_that_have_expired_are_met() {
+        let mut b = Bench::new(&[crate::generic::COMMANDS, crate::string::COMMANDS]);
+        b.run("SET k v PX 10");
+        b.advance_ms(11);
+        assert_eq!(b.run("KEYS *"), "*0\r\n");
+        b.call.is_replica = true;
+        assert_eq!(b.run("SCAN 0"), "*2\r\n$1\r\n0\r\n*0\r\n");
+        assert_eq!(b.run("RANDOMKEY"), "$1\r\nk\r\n");
+        b.call.is_replica = false;
+        assert_eq!(b.run("SCAN 0"), "*2\r\n$1\r\n0\r\n*0\r\n");
+        assert_eq!(b.effects().propagated, ["DEL k"]);
+        assert!(b.raw_effects().no_multi);
+        assert_eq!(b.run("RANDOMKEY"), "$-1\r\n");
+    }
 
     #[test]
     fn cursors_are_those_of_strtoul() {

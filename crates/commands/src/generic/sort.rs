@@ -1,0 +1,411 @@
+//! SORT and SORT_RO: the elements of a list, set or sorted set in an order, perhaps by values of other keys.
+//!
+//! Texts are compared byte by byte, as Redis does in the C locale.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use rivulet_keyspace::{Elem, Hash, List, View};
+use rivulet_resp::Args;
+
+use crate::ctx::{Ctx, Data};
+use crate::effects::class;
+use crate::fail::{Fail, SYNTAX, WRONG_TYPE};
+use crate::keys::with_read;
+use crate::parse;
+
+/// What is asked for.
+struct Order<'a> {
+    descending: bool,
+    alpha: bool,
+    by: Option<&'a [u8]>,
+    /// BY a pattern without `*`: the elements stay as they are.
+    natural: bool,
+    limit: (i64, i64),
+    gets: Vec<&'a [u8]>,
+    store: Option<&'a [u8]>,
+}
+
+impl<'a> Order<'a> {
+    fn parse(args: Args<'a>, may_store: bool) -> Result<Order<'a>, Fail> {
+        let mut order = Order {
+            descending: false,
+            alpha: false,
+            by: None,
+            natural: false,
+            limit: (0, -1),
+            gets: Vec::new(),
+            store: None,
+        };
+        let mut i = 2;
+        while i < args.len() {
+            let left = args.len() - i - 1;
+            if args.is(i, "asc") {
+                order.descending = false;
+            } else if args.is(i, "desc") {
+                order.descending = true;
+            } else if args.is(i, "alpha") {
+                order.alpha = true;
+            } else if args.is(i, "limit") && left >= 2 {
+                order.limit = (parse::int(args.at(i + 1))?, parse::int(args.at(i + 2))?);
+                i += 2;
+            } else if left >= 1 && may_store && args.is(i, "store") {
+                order.store = Some(args.at(i + 1));
+                i += 1;
+            } else if left >= 1 && args.is(i, "by") {
+                order.by = Some(args.at(i + 1));
+                order.natural |= !args.at(i + 1).contains(&b'*');
+                i += 1;
+            } else if left >= 1 && args.is(i, "get") {
+                order.gets.push(args.at(i + 1));
+                i += 1;
+            } else {
+                return Err(SYNTAX);
+            }
+            i += 1;
+        }
+        Ok(order)
+    }
+
+    /// Which of `len` elements are answered.
+    fn range(&self, len: usize) -> Range<usize> {
+        let clamp = |n: i64| usize::try_from(n).unwrap_or(0).min(len);
+        let start = clamp(self.limit.0);
+        let end = if self.limit.1 < 0 { len } else { start.saturating_add(clamp(self.limit.1)).min(len) };
+        start..end
+    }
+}
+
+/// The elements with what they are compared by, all texts in one buffer.
+#[derive(Default)]
+struct Elements {
+    texts: Vec<u8>,
+    items: Vec<Item>,
+}
+
+struct Item {
+    text: Range<usize>,
+    score: f64,
+    /// What ALPHA with BY compares.
+    weight: Option<Range<usize>>,
+}
+
+impl Elements {
+    fn load(data: &mut Data<'_>, key: rivulet_keyspace::Key<'_>) -> Result<(Elements, bool), Fail> {
+        let mut elements = Elements::default();
+        let is_set = with_read(data, key, |entry| {
+            match entry.map(|e| e.value()) {
+                None => {}
+                Some(View::List(list)) => list.iter().for_each(|e| elements.push(e)),
+                Some(View::ZSet(zset)) => zset.iter().for_each(|(e, _)| elements.push(e)),
+                Some(View::Set(set)) => {
+                    set.iter().for_each(|e| elements.push(e));
+                    return Ok(true);
+                }
+                Some(View::Str(_) | View::Hash(_)) => return Err(WRONG_TYPE),
+            }
+            Ok(false)
+        })?;
+        Ok((elements, is_set))
+    }
+
+    fn push(&mut self, element: Elem<'_>) {
+        let text = self.append(element);
+        self.items.push(Item { text, score: 0.0, weight: None });
+    }
+
+    fn append(&mut self, element: Elem<'_>) -> Range<usize> {
+        let start = self.texts.len();
+        element.append_to(&mut self.texts);
+        start..self.texts.len()
+    }
+
+    fn text(&self, i: usize) -> &[u8] {
+        &self.texts[self.items[i].text.clone()]
+    }
+
+    /// Finds what each element is compared by.
+    fn weigh(&mut self, data: &mut Data<'_>, by: Option<&[u8]>, alpha: bool) -> Result<(), Fail> {
+        const NO_DOUBLE: Fail = Fail::new("ERR One or more scores can't be converted into double");
+        let mut key = Vec::new();
+        let mut all_numbers = true;
+        for i in 0..self.items.len() {
+            let Some(pattern) = by else {
+                if !alpha {
+                    let score = score(self.text(i));
+                    all_numbers &= score.is_some();
+                    self.items[i].score = score.unwrap_or(0.0);
+                }
+                continue;
+            };
+            let element = self.items[i].text.clone();
+            let texts = &mut self.texts;
+            let found = with_pattern(data, pattern, element, texts, &mut key, |value, texts| {
+                let value = value?;
+                if alpha {
+                    let start = texts.len();
+                    value.append_to(texts);
+                    return Some((Some(0.0), Some(start..texts.len())));
+                }
+                Some((value.with(score), None))
+            });
+            if let Some((score, weight)) = found {
+                all_numbers &= score.is_some();
+                self.items[i].score = score.unwrap_or(0.0);
+                self.items[i].weight = weight;
+            }
+        }
+        if all_numbers { Ok(()) } else { Err(NO_DOUBLE) }
+    }
+
+    fn sort(&mut self, by: bool, alpha: bool, descending: bool) {
+        let texts = &self.texts;
+        let text = |item: &Item| &texts[item.text.clone()];
+        let weight = |item: &Item| item.weight.clone().map(|w| &texts[w]);
+        let compare = |a: &Item, b: &Item| match (alpha, by) {
+            (false, _) => a.score.partial_cmp(&b.score).unwrap_or(Ordering::Equal).then_with(|| text(a).cmp(text(b))),
+            (true, true) => weight(a).cmp(&weight(b)),
+            (true, false) => text(a).cmp(text(b)),
+        };
+        self.items.sort_by(|a, b| if descending { compare(b, a) } else { compare(a, b) });
+    }
+}
+
+/// A score as `strtod` reads it, all of the text.
+fn score(text: &[u8]) -> Option<f64> {
+    if let Ok(n) = parse::int(text) {
+        return Some(n as f64);
+    }
+    if text.is_empty() {
+        return Some(0.0);
+    }
+    let text = &text[text.iter().take_while(|c| c.is_ascii_whitespace() || **c == 0x0b).count()..];
+    let value = rivulet_resp::double::parse(text).filter(|v| !v.is_nan())?;
+    // An infinity that is not spelt out is an overflow.
+    let overflowed = value.is_infinite() && text.iter().any(u8::is_ascii_digit);
+    (!overflowed).then_some(value)
+}
+
+/// Calls `f` with the value that a BY or GET pattern names for an element, and with the buffer of texts, in which the element is. `#` is the
+/// element; otherwise `*` stands for it in a key's name, and `->` comes before the field of a hash.
+fn with_pattern<R>(
+    data: &mut Data<'_>,
+    pattern: &[u8],
+    element: Range<usize>,
+    texts: &mut Vec<u8>,
+    key: &mut Vec<u8>,
+    f: impl FnOnce(Option<Elem<'_>>, &mut Vec<u8>) -> R,
+) -> R {
+    if pattern == b"#" {
+        let element = texts[element].to_vec();
+        return f(Some(Elem::Bytes(&element)), texts);
+    }
+    let Some(star) = pattern.iter().position(|&c| c == b'*') else { return f(None, texts) };
+    let rest = &pattern[star + 1..];
+    let arrow = rest.windows(2).position(|w| w == b"->").filter(|at| at + 2 < rest.len());
+    let (rest, field) = match arrow {
+        Some(at) => (&rest[..at], Some(&rest[at + 2..])),
+        None => (rest, None),
+    };
+    key.clear();
+    key.extend_from_slice(&pattern[..star]);
+    key.extend_from_slice(&texts[element]);
+    key.extend_from_slice(rest);
+    let key = data.key(key);
+    with_read(data, key, |entry| match (entry, field) {
+        (None, _) => f(None, texts),
+        (Some(entry), None) => f(entry.string(), texts),
+        (Some(entry), Some(field)) => match entry.collection::<Hash>() {
+            Some(hash) => f(hash.get(field), texts),
+            None => f(None, texts),
+        },
+    })
+}
+
+pub(super) fn sort(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
+    run(ctx, true)
+}
+
+pub(super) fn sort_ro(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
+    run(ctx, false)
+}
+
+fn run(ctx: &mut Ctx<'_>, may_store: bool) -> Result<(), Fail> {
+    let mut order = Order::parse(ctx.args, may_store)?;
+    let key = ctx.key(1);
+    let (mut elements, is_set) = Elements::load(&mut ctx.db, key)?;
+    if order.natural && is_set && order.store.is_some() {
+        // A set has no order of its own; what is stored must not depend on one.
+        (order.natural, order.alpha, order.by) = (false, true, None);
+    }
+    if !order.natural {
+        elements.weigh(&mut ctx.db, order.by, order.alpha)?;
+        elements.sort(order.by.is_some(), order.alpha, order.descending);
+    } else if order.descending && !is_set {
+        elements.items.reverse();
+    }
+    let range = order.range(elements.items.len());
+    match order.store {
+        None => reply(ctx, &order, elements, range),
+        Some(to) => store(ctx, &order, elements, range, to),
+    }
+    Ok(())
+}
+
+/// Calls `f` with each value of the result: the elements, or what GET names for them.
+fn for_each_result<'a>(
+    ctx: &mut Ctx<'a>,
+    gets: &[&[u8]],
+    mut elements: Elements,
+    range: Range<usize>,
+    mut f: impl FnMut(&mut rivulet_resp::Reply<'a>, Option<Elem<'_>>),
+) {
+    let mut key = Vec::new();
+    for i in range {
+        if gets.is_empty() {
+            f(&mut ctx.reply, Some(Elem::Bytes(elements.text(i))));
+        }
+        for pattern in gets {
+            let element = elements.items[i].text.clone();
+            let reply = &mut ctx.reply;
+            with_pattern(&mut ctx.db, pattern, element, &mut elements.texts, &mut key, |value, _| f(reply, value));
+        }
+    }
+}
+
+fn reply(ctx: &mut Ctx<'_>, order: &Order<'_>, elements: Elements, range: Range<usize>) {
+    ctx.reply.array(range.len() * order.gets.len().max(1));
+    for_each_result(ctx, &order.gets, elements, range, |reply, value| match value {
+        None => reply.null(),
+        Some(Elem::Int(n)) => reply.bulk_int(n),
+        Some(Elem::Bytes(text)) => reply.bulk(text),
+    });
+}
+
+fn store(ctx: &mut Ctx<'_>, order: &Order<'_>, elements: Elements, range: Range<usize>, to: &[u8]) {
+    let count = range.len() * order.gets.len().max(1);
+    let limits = &ctx.db.settings.limits;
+    let mut list = List::new();
+    for_each_result(ctx, &order.gets, elements, range, |_, value| {
+        value.unwrap_or(Elem::Bytes(b"")).with(|text| list.push_back(text, limits));
+    });
+    let key = ctx.db.key(to);
+    if count > 0 {
+        ctx.db.put(key, list.into(), None);
+        ctx.db.changed(to, class::LIST, "sortstore");
+        ctx.db.dirty(count as u64);
+    } else if ctx.db.delete(key, ctx.db.settings.lazyfree_lazy_server_del) {
+        ctx.db.changed(to, class::GENERIC, "del");
+        ctx.db.dirty(1);
+    }
+    ctx.reply.int(count as i64);
+}
+
+/// The key, and the last key that STORE names.
+pub(super) fn keys(args: Args<'_>) -> Result<Vec<usize>, Fail> {
+    let mut store = None;
+    let mut i = 2;
+    while i < args.len() {
+        if args.is(i, "limit") {
+            i += 2;
+        } else if args.is(i, "get") || args.is(i, "by") {
+            i += 1;
+        } else if args.is(i, "store") && i + 1 < args.len() {
+            store = Some(i + 1);
+        }
+        i += 1;
+    }
+    Ok([1].into_iter().chain(store).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use rivulet_keyspace::{Set, Value};
+    use rivulet_resp::OwnedArgs;
+
+    use super::*;
+    use crate::generic;
+    use crate::string;
+    use crate::testing::Bench;
+
+    fn bench() -> Bench {
+        let mut b = Bench::new(&[generic::COMMANDS, string::COMMANDS]);
+        let mut list = List::new();
+        for text in ["3", "1", "2", "10"] {
+            list.push_back(text.as_bytes(), &b.settings.limits);
+        }
+        add(&mut b, "l", list.into());
+        let mut set = Set::new();
+        ["b", "a", "c"].iter().for_each(|m| _ = set.add(m.as_bytes(), &b.settings.limits));
+        add(&mut b, "s", set.into());
+        let mut hash = Hash::new();
+        hash.set(b"f", b"in a hash", &b.settings.limits);
+        add(&mut b, "h2", hash.into());
+        b.run("MSET w1 9 w2 8 w3 7 w10 6 v1 one v2 two");
+        b
+    }
+
+    fn add(b: &mut Bench, key: &str, value: Value) {
+        let key = b.keyspace.key(key.as_bytes());
+        b.keyspace.db_mut(0).insert(key, value, None, 0);
+    }
+
+    fn words(reply: &str) -> String {
+        reply.split("\r\n").skip(1).filter(|w| !w.starts_with('$') || *w == "$-1").collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn orders() {
+        let mut b = bench();
+        for (line, want) in [
+            ("SORT l", "1 2 3 10 "),
+            ("SORT l DESC", "10 3 2 1 "),
+            ("SORT l ALPHA", "1 10 2 3 "),
+            ("SORT l LIMIT 1 2", "2 3 "),
+            ("SORT l LIMIT -5 2", "1 2 "),
+            ("SORT l LIMIT 9 2", ""),
+            ("SORT l LIMIT 1 -1", "2 3 10 "),
+            ("SORT l BY w*", "10 3 2 1 "),
+            ("SORT l BY nosort", "3 1 2 10 "),
+            ("SORT l BY nosort DESC LIMIT 1 2", "2 1 "),
+            ("SORT l BY v* ALPHA DESC", "2 1 3 10 "),
+            ("SORT l GET # GET v*", "1 one 2 two 3 $-1 10 $-1 "),
+            ("SORT l GET h*->f LIMIT 1 1", "in a hash "),
+            ("SORT l GET fixed LIMIT 0 1", "$-1 "),
+            ("SORT s ALPHA", "a b c "),
+            ("SORT_RO l DESC LIMIT 0 1", "10 "),
+            ("SORT none", ""),
+        ] {
+            assert_eq!(words(&b.run(line)), want, "{line}");
+        }
+        assert_eq!(b.run("SORT s"), "-ERR One or more scores can't be converted into double\r\n");
+        assert_eq!(b.run("SORT w1"), format!("-{}\r\n", String::from_utf8_lossy(&WRONG_TYPE.0)));
+        assert_eq!(b.run("SORT_RO l STORE x"), "-ERR syntax error\r\n");
+        assert_eq!(b.run("SORT l LIMIT 1"), "-ERR syntax error\r\n");
+    }
+
+    #[test]
+    fn a_result_can_be_stored() {
+        let mut b = bench();
+        assert_eq!(b.run("SORT l GET v* STORE to"), ":4\r\n");
+        assert_eq!(b.effects().propagated, ["SORT l GET v* STORE to"]);
+        assert_eq!((b.effects().dirty, b.effects().ready), (4, vec!["to".to_string()]));
+        assert_eq!(words(&b.run("SORT to BY nosort")), "one two   ");
+        assert_eq!(b.run("SORT s BY nosort STORE to"), ":3\r\n");
+        assert_eq!(words(&b.run("SORT to BY nosort")), "a b c ");
+        assert_eq!(b.run("SORT none STORE to"), ":0\r\n");
+        assert_eq!(b.effects().events, ["del to"]);
+        assert_eq!(b.run("EXISTS to"), ":0\r\n");
+    }
+
+    #[test]
+    fn keys_are_found_behind_options() {
+        let found = |line: &str| {
+            let words: Vec<&str> = line.split(' ').collect();
+            keys(OwnedArgs::from_slices(&words).as_args()).expect("always some")
+        };
+        assert_eq!(found("SORT k BY store GET store"), [1]);
+        assert_eq!(found("SORT k STORE a LIMIT 0 1 STORE b"), [1, 8]);
+        assert_eq!(found("SORT k STORE"), [1]);
+    }
+}
