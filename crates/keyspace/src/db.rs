@@ -323,6 +323,28 @@ impl Db {
         }
     }
 
+    /// The mean time to live of keys that have a deadline, estimated from some of them, in ms.
+    pub fn average_ttl_ms(&self, now_ms: u64) -> u64 {
+        const KEYS: usize = 32;
+        if self.expires == 0 {
+            return 0;
+        }
+        let (mut sum, mut count, mut looked_at) = (0, 0, 0);
+        let mut position = 0;
+        loop {
+            position = self.table.visit_bucket(position, |entry| {
+                looked_at += 1;
+                if let Some(ms) = entry.deadline() {
+                    sum += ms.saturating_sub(now_ms);
+                    count += 1;
+                }
+            });
+            if position == 0 || count >= KEYS || looked_at >= 100 * KEYS {
+                return sum.checked_div(count as u64).unwrap_or(0);
+            }
+        }
+    }
+
     /// All entries, in no particular order.
     pub fn for_each(&self, f: impl FnMut(EntryRef<'_>)) {
         self.table.for_each(f);

@@ -19,6 +19,7 @@ const COPY_MAX: usize = (1 << 8) + (1 << 3);
 const EXPANSION_MAX: u64 = (COPY_MAX as u64).div_ceil(3);
 
 /// Compresses; keeps its table of positions between calls.
+#[derive(Clone)]
 pub struct Compressor {
     /// Positions by hash, counted from `base` of the call that wrote them. What is not above `base` is left from an earlier call.
     table: Box<[u32]>,

@@ -84,6 +84,7 @@ pub struct Meta {
 }
 
 /// Appends to buffers. It keeps only its settings and scratch space, so that one writer serves many buffers.
+#[derive(Clone)]
 pub struct Writer {
     version: Version,
     compress: bool,

@@ -57,6 +57,11 @@ impl<'a> Args<'a> {
         self.get(i).is_some_and(|a| a.eq_ignore_ascii_case(word.as_bytes()))
     }
 
+    /// The command's bytes, when they are an array of bulk strings in canonical form.
+    pub fn wire(&self) -> Option<&'a [u8]> {
+        self.canonical.then_some(self.bytes)
+    }
+
     /// Appends the command as an array of bulk strings.
     pub fn append_to(&self, out: &mut Vec<u8>) {
         if self.canonical {

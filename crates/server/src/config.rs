@@ -1,20 +1,26 @@
 //! The configuration: its directives, how they are read from the command line and from files, changed at run time, and written back.
 //!
-//! One table, [`DIRECTIVES`], says what each directive is; [`Config`] holds the values. Reading ([`load`]), CONFIG GET and SET, CONFIG REWRITE
+//! One table, [`DIRECTIVES`], says what each directive is; [`Config`] holds the values. Reading ([`Config::from_args`]), CONFIG GET and SET, CONFIG REWRITE
 //! and the documentation all go by the table. Nothing here acts on a value: the server applies what [`Config::set`] says has changed, and runs
 //! in `dir`.
 
-mod check;
 pub mod directive;
 mod table;
 mod values;
+mod check;
+mod load;
+mod change;
+mod rewrite;
 
 use std::path::Path;
 
 use rivulet_commands::settings::{ClockUse, Settings};
 use rivulet_keyspace::Limits;
 
+pub use change::{Change, SetBy, SetError, allows, is_sensitive};
 pub use directive::Directive;
+pub use load::{ConfigError, Line, Start, Startup, USAGE};
+pub use rewrite::{RewriteError, RewriteWith};
 pub use table::{Config, DIRECTIVES};
 pub use values::{
     AppendFsync, BytesOrPercent, DisklessLoad, MaxmemoryPolicy, OomScoreAdj, PropagationError, ShutdownOn,

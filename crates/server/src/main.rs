@@ -1,1 +1,47 @@
-fn main() {}
+//! `rivulet-server`: takes Redis's arguments and configuration files as they are.
+
+mod blocking;
+mod client_command;
+mod clients;
+mod clock;
+mod command_command;
+mod config;
+mod config_command;
+mod connection;
+mod cron;
+mod data_commands;
+mod debug;
+mod digest;
+mod dispatch;
+mod event_loop;
+mod evict;
+mod execute;
+mod info;
+mod latency;
+mod loading;
+mod log;
+mod memory;
+mod memory_command;
+mod messages;
+mod migrate;
+mod node;
+mod payload;
+mod persistence;
+mod pubsub;
+mod quickstart;
+mod reaper;
+mod replication;
+mod shutdown;
+mod signals;
+mod slowlog;
+mod snapshot;
+mod start;
+mod stats;
+mod transactions;
+
+/// The level of Redis whose behaviour this server has, as INFO announces it.
+pub const REDIS_VERSION: &str = "7.0.15";
+
+fn main() {
+    std::process::exit(start::main());
+}

@@ -35,6 +35,11 @@ impl ZSet {
         ZSet::Packed(ListPack::new())
     }
 
+    /// An empty sorted set in its large form, for one that will not stay small.
+    pub fn new_large() -> Self {
+        ZSet::Tree(ScoreTree::default())
+    }
+
     /// Takes a listpack of pairs, as RDB has them. Pairs that are out of order are put in order.
     pub fn from_listpack(pack: ListPack, limits: &Limits) -> Result<Self, BadZSet> {
         let len = pack.len();

@@ -1,0 +1,200 @@
+//! The command table: the rows of all families, found by name.
+
+use std::sync::LazyLock;
+
+use rivulet_resp::Args;
+
+use crate::fail::Fail;
+use crate::spec::{Begin, Command, Find, Handler, KeySpec, flag, key};
+
+/// The families, in the order of the documentation.
+const FAMILIES: &[&[Command]] = &[
+    crate::string::COMMANDS,
+    crate::connection::COMMANDS,
+    crate::transactions::COMMANDS,
+    crate::pubsub::COMMANDS,
+    crate::server::COMMANDS,
+];
+
+/// All commands, without subcommands.
+pub fn commands() -> impl Iterator<Item = &'static Command> {
+    FAMILIES.iter().flat_map(|family| family.iter())
+}
+
+const PLACES: usize = 1024;
+
+/// Open addressing over the names; at most a quarter full.
+static BY_NAME: LazyLock<Box<[Option<&'static Command>; PLACES]>> = LazyLock::new(|| {
+    let mut places = Box::new([None; PLACES]);
+    for command in commands() {
+        let mut at = place(command.name.as_bytes());
+        while places[at].is_some() {
+            at = (at + 1) % PLACES;
+        }
+        places[at] = Some(command);
+    }
+    places
+});
+
+fn place(name: &[u8]) -> usize {
+    let hash = name.iter().fold(0u32, |h, c| h.wrapping_mul(31).wrapping_add(u32::from(c | 0x20)));
+    (hash.wrapping_mul(0x9e37_79b1) >> 22) as usize
+}
+
+/// The command of that name, in any case of letters.
+#[inline]
+pub fn find(name: &[u8]) -> Option<&'static Command> {
+    let places = &*BY_NAME;
+    let mut at = place(name);
+    while let Some(command) = places[at] {
+        if command.name.as_bytes().eq_ignore_ascii_case(name) {
+            return Some(command);
+        }
+        at = (at + 1) % PLACES;
+    }
+    None
+}
+
+/// The command or subcommand (`config|get`) of that name.
+pub fn find_full(name: &[u8]) -> Option<&'static Command> {
+    let mut parts = name.splitn(2, |&c| c == b'|');
+    let command = find(parts.next()?)?;
+    match parts.next() {
+        None => Some(command),
+        Some(sub) => command.subcommands.iter().find(|s| s.name.as_bytes().eq_ignore_ascii_case(sub)),
+    }
+}
+
+/// `container|subcommand`, or just the name.
+pub fn full_name(command: &'static Command) -> String {
+    let container = commands().find(|c| c.subcommands.iter().any(|s| std::ptr::eq(s, command)));
+    container.map_or_else(|| command.name.to_string(), |c| format!("{}|{}", c.name, command.name))
+}
+
+/// Where a command's keys are among its arguments, with the flags of the rule that found each.
+pub fn keys_of(command: &Command, args: Args<'_>) -> Result<Vec<(usize, u32)>, Fail> {
+    if let Some(find) = command.get_keys {
+        let flags = command.keys.first().map_or(0, |s| s.flags);
+        return Ok(find(args)?.into_iter().map(|at| (at, flags)).collect());
+    }
+    let mut found = Vec::new();
+    for spec in command.keys {
+        if spec.flags & key::NOT_KEY == 0 {
+            keys_by(spec, args, &mut found)?;
+        }
+    }
+    Ok(found)
+}
+
+const INVALID: Fail = Fail::new("ERR Invalid arguments specified for command");
+
+fn keys_by(spec: &KeySpec, args: Args<'_>, found: &mut Vec<(usize, u32)>) -> Result<(), Fail> {
+    let count = args.len() as i32;
+    let first = match spec.begin {
+        Begin::Index(at) => at,
+        Begin::Keyword(word, from) => {
+            let from_end = from < 0;
+            let start = if from_end { count + from } else { from };
+            let mut places: Box<dyn Iterator<Item = i32>> = if from_end { Box::new((1..=start).rev()) } else { Box::new(start..count) };
+            match places.find(|&i| args.is(i as usize, word)) {
+                Some(at) => at + 1,
+                None => return Ok(()),
+            }
+        }
+        Begin::Unknown => return Ok(()),
+    };
+    let (first, last, step) = match spec.find {
+        Find::Range { last, step, limit } => {
+            let last = match last {
+                0.. => first + last,
+                -1 if limit > 1 => first + (count - first) / limit - 1,
+                _ => count + last,
+            };
+            (first, last, step)
+        }
+        Find::Count { at, first: offset, step } => {
+            let keys = args.get((first + at) as usize).and_then(|n| crate::parse::int(n).ok()).ok_or(INVALID)?;
+            if keys < 0 || keys > i64::from(count) {
+                return Err(INVALID);
+            }
+            let first = first + offset;
+            (first, first + (keys as i32 - 1) * step, step)
+        }
+        Find::Unknown => return Ok(()),
+    };
+    if last >= count || first < 1 {
+        return if first < count && last < count { Ok(()) } else { Err(INVALID) };
+    }
+    let mut at = first;
+    while at <= last {
+        found.push((at as usize, spec.flags));
+        at += step.max(1);
+    }
+    Ok(())
+}
+
+/// (first, last, step) of COMMAND INFO's old form, from the first rule that is a range by index.
+pub fn legacy_range(command: &Command) -> (i32, i32, i32) {
+    for spec in command.keys {
+        if let (Begin::Index(first), Find::Range { last, step, .. }) = (spec.begin, spec.find) {
+            return (first, if last >= 0 { first + last } else { last }, step);
+        }
+    }
+    (0, 0, 0)
+}
+
+/// Whether COMMAND INFO shows `movablekeys`: the old form does not find all keys.
+pub fn has_movable_keys(command: &Command) -> bool {
+    command.get_keys.is_some()
+        || command.keys.iter().any(|s| {
+            s.flags & (key::INCOMPLETE | key::NOT_KEY) == key::INCOMPLETE
+                || !matches!((s.begin, s.find), (Begin::Index(_), Find::Range { .. }))
+        })
+}
+
+/// Whether the server runs the command (it needs more than data).
+pub fn is_node_command(command: &Command) -> bool {
+    !matches!(command.handler, Handler::Data(_))
+}
+
+/// Whether a command may change data.
+pub fn may_write(command: &Command) -> bool {
+    command.is(flag::WRITE) || command.is(flag::MAY_REPLICATE)
+}
+
+#[cfg(test)]
+mod tests {
+    use rivulet_resp::OwnedArgs;
+
+    use super::*;
+
+    #[test]
+    fn every_command_is_found_by_its_name() {
+        for command in commands() {
+            assert!(find(command.name.to_uppercase().as_bytes()).is_some_and(|c| std::ptr::eq(c, command)), "{}", command.name);
+            for sub in command.subcommands {
+                assert!(find_full(full_name(sub).as_bytes()).is_some_and(|c| std::ptr::eq(c, sub)), "{}", full_name(sub));
+            }
+        }
+        assert!(find(b"nonsense").is_none() && find(b"").is_none());
+    }
+
+    #[test]
+    fn keys_follow_from_the_rules() {
+        for (line, want) in [
+            ("GET a", vec![1]),
+            ("MSET a 1 b 2", vec![1, 3]),
+            ("DEL a b c", vec![1, 2, 3]),
+            ("ZUNIONSTORE to 2 a b WEIGHTS 1 2", vec![1, 3, 4]),
+            ("BLPOP a b 0", vec![1, 2]),
+            ("LMPOP 2 a b LEFT", vec![2, 3]),
+            ("PING", vec![]),
+        ] {
+            let words: Vec<&str> = line.split(' ').collect();
+            let args = OwnedArgs::from_slices(&words);
+            let command = find(words[0].as_bytes()).expect("a command");
+            let found: Vec<usize> = keys_of(command, args.as_args()).expect("valid").into_iter().map(|(at, _)| at).collect();
+            assert_eq!(found, want, "{line}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Clients that wait: for keys, for acknowledgements of replicas, for the end of a pause.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use rivulet_commands::Command;
+use rivulet_commands::effects::OnTimeout;
+use rivulet_resp::Args;
+
+use crate::clients::{Blocked, BlockedOn, ClientId};
+use crate::node::Node;
+
+/// (database, key).
+type DbKey = (usize, Box<[u8]>);
+
+/// Who waits for what.
+#[derive(Default)]
+pub struct Blocking {
+    /// In the order in which they came.
+    by_key: HashMap<DbKey, VecDeque<ClientId>>,
+    /// Keys that came to hold a value since the last look.
+    pub ready: Vec<DbKey>,
+    deadlines: BTreeSet<(u64, ClientId)>,
+    /// Clients in WAIT.
+    pub acks: Vec<ClientId>,
+    /// Clients stopped by CLIENT PAUSE.
+    pub paused: VecDeque<ClientId>,
+    blocked: usize,
+}
+
+impl Blocking {
+    /// Whether nobody waits for keys.
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
+    /// Clients that wait, but for those that are only paused.
+    pub fn len(&self) -> usize {
+        self.blocked
+    }
+
+    /// Keys of these databases that somebody waits for.
+    pub fn waited_for_in(&self, dbs: &[usize]) -> Vec<DbKey> {
+        self.by_key.keys().filter(|(db, _)| dbs.contains(db)).cloned().collect()
+    }
+
+    /// Keys that somebody waits for and that are there, after the data was replaced.
+    pub fn ready_after_load(&self, keyspace: &rivulet_keyspace::Keyspace) -> Vec<DbKey> {
+        let there = |(db, key): &&DbKey| {
+            let db = keyspace.db(*db);
+            db.find(db.key(key)).is_some()
+        };
+        self.by_key.keys().filter(there).cloned().collect()
+    }
+
+    /// Unix ms.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+}
+
+impl Node {
+    /// Makes a client wait; its further input stays where it is.
+    pub fn block(&mut self, id: ClientId, reason: BlockedOn, deadline_ms: Option<u64>) {
+        let since_us = self.now_us;
+        match &reason {
+            BlockedOn::Keys { db, keys, .. } => {
+                for key in keys {
+                    let waiting = self.blocking.by_key.entry((*db, key.clone())).or_default();
+                    if !waiting.contains(&id) {
+                        waiting.push_back(id);
+                    }
+                }
+            }
+            BlockedOn::Acks { .. } => self.blocking.acks.push(id),
+            BlockedOn::Pause { .. } => self.blocking.paused.push_back(id),
+            BlockedOn::Shutdown => {}
+        }
+        if !matches!(reason, BlockedOn::Pause { .. }) {
+            self.blocking.blocked += 1;
+        }
+        if let Some(deadline) = deadline_ms {
+            self.blocking.deadlines.insert((deadline, id));
+        }
+        self.clients.at(id).blocked = Some(Box::new(Blocked { reason, deadline_ms, since_us }));
+    }
+
+    /// Takes a client that no longer waits out of all lists; it goes on with its input.
+    pub fn forget_blocked(&mut self, id: ClientId, blocked: Box<Blocked>) {
+        if let Some(deadline) = blocked.deadline_ms {
+            self.blocking.deadlines.remove(&(deadline, id));
+        }
+        match &blocked.reason {
+            BlockedOn::Keys { db, keys, .. } => {
+                for key in keys {
+                    let db_key = (*db, key.clone());
+                    if let Some(waiting) = self.blocking.by_key.get_mut(&db_key) {
+                        waiting.retain(|&c| c != id);
+                        if waiting.is_empty() {
+                            self.blocking.by_key.remove(&db_key);
+                        }
+                    }
+                }
+            }
+            BlockedOn::Acks { .. } => self.blocking.acks.retain(|&c| c != id),
+            BlockedOn::Pause { .. } => self.blocking.paused.retain(|&c| c != id),
+            BlockedOn::Shutdown => {}
+        }
+        if !matches!(blocked.reason, BlockedOn::Pause { .. }) {
+            self.blocking.blocked -= 1;
+        }
+        if self.clients.get(id).is_some_and(|c| !c.input.is_empty()) {
+            self.clients.to_process.push_back(id);
+        }
+    }
+
+    /// Ends a wait without a reply (the client goes away).
+    pub fn unblock_silently(&mut self, id: ClientId) {
+        if let Some(blocked) = self.clients.get_mut(id).and_then(|c| c.blocked.take()) {
+            self.forget_blocked(id, blocked);
+        }
+    }
+
+    /// Ends a wait with an error.
+    pub fn unblock_with_error(&mut self, id: ClientId, text: &[u8]) {
+        self.unblock_silently(id);
+        if self.clients.get(id).is_some() {
+            self.error_reply(id, text);
+        }
+    }
+
+    /// Ends a wait as its time-out does.
+    pub fn unblock_as_timed_out(&mut self, id: ClientId) {
+        let Some(blocked) = self.clients.get_mut(id).and_then(|c| c.blocked.take()) else { return };
+        match &blocked.reason {
+            BlockedOn::Keys { on_timeout: OnTimeout::NullArray, .. } => self.reply(id).null_array(),
+            BlockedOn::Keys { on_timeout: OnTimeout::Null, .. } => self.reply(id).null(),
+            BlockedOn::Acks { offset, .. } => {
+                let count = self.replicas_with_ack(*offset);
+                self.reply(id).int(count as i64);
+            }
+            BlockedOn::Pause { .. } | BlockedOn::Shutdown => {}
+        }
+        self.clients.queue_write(id);
+        self.forget_blocked(id, blocked);
+    }
+
+    pub fn time_out_blocked(&mut self) {
+        while let Some(&(deadline, id)) = self.blocking.deadlines.first()
+            && deadline <= self.now_ms()
+        {
+            self.blocking.deadlines.pop_first();
+            self.unblock_as_timed_out(id);
+        }
+    }
+
+    /// Serves those who wait for keys that got a value, first come first served, until nothing is ready any more.
+    pub fn serve_ready_keys(&mut self) {
+        while !self.blocking.ready.is_empty() {
+            for (db, key) in std::mem::take(&mut self.blocking.ready) {
+                let db_key = (db, key);
+                let Some(waiting) = self.blocking.by_key.get(&db_key) else { continue };
+                for id in waiting.clone() {
+                    let there = {
+                        let db = self.keyspace.db(db);
+                        db.find(db.key(&db_key.1)).is_some()
+                    };
+                    if !there {
+                        break;
+                    }
+                    self.retry_blocked(id);
+                }
+            }
+        }
+    }
+
+    /// Clients in WAIT whose offset enough replicas have acknowledged.
+    pub fn serve_acks(&mut self) {
+        for id in self.blocking.acks.clone() {
+            let Some(Blocked { reason: BlockedOn::Acks { replicas, offset }, .. }) = self.clients.get(id).and_then(|c| c.blocked.as_deref())
+            else {
+                continue;
+            };
+            let (wanted, count) = (*replicas, self.replicas_with_ack(*offset));
+            if count >= wanted {
+                self.unblock_silently(id);
+                self.reply(id).int(count as i64);
+                self.clients.queue_write(id);
+            }
+        }
+    }
+
+    // ---- CLIENT PAUSE ----
+
+    /// Whether the pause stops this command.
+    pub fn must_pause(&mut self, id: ClientId, command: &'static Command) -> bool {
+        let Some(pause) = self.pause else { return false };
+        if self.now_ms() >= pause.until_ms {
+            return false;
+        }
+        let Some(client) = self.clients.get(id) else { return false };
+        if client.is_master() || self.depth > 0 {
+            return false;
+        }
+        use rivulet_commands::spec::{Handler, Node as Run};
+        // A queued command waits with its EXEC.
+        let runs_now = client.multi.is_none() || matches!(command.handler, Handler::Node(Run::Exec));
+        if !runs_now {
+            return false;
+        }
+        if matches!(command.handler, Handler::Node(Run::Client | Run::Failover | Run::Replconf | Run::Psync | Run::Sync | Run::Shutdown)) {
+            return false;
+        }
+        if !pause.writes_only {
+            return true;
+        }
+        let queued_writes = matches!(command.handler, Handler::Node(Run::Exec)) && client.multi.as_ref().is_some_and(|m| m.writes);
+        rivulet_commands::table::may_write(command) || queued_writes
+    }
+
+    pub fn block_for_pause(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) {
+        self.block(id, BlockedOn::Pause { command, args: args.to_owned() }, None);
+    }
+
+    /// Lets paused clients go on if the pause is over.
+    pub fn end_pause_if_due(&mut self) {
+        if self.pause.is_some_and(|p| self.now_ms() >= p.until_ms) {
+            self.end_pause();
+        }
+    }
+
+    pub fn end_pause(&mut self) {
+        self.pause = None;
+        for id in std::mem::take(&mut self.blocking.paused) {
+            let Some(client) = self.clients.get_mut(id) else { continue };
+            let Some(blocked) = client.blocked.take() else { continue };
+            let BlockedOn::Pause { args, .. } = &blocked.reason else {
+                client.blocked = Some(blocked);
+                continue;
+            };
+            let args = args.clone();
+            self.forget_blocked(id, blocked);
+            self.execute_owned(id, &args);
+        }
+    }
+}

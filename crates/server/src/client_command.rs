@@ -1,0 +1,337 @@
+//! CLIENT.
+
+use rivulet_commands::Command;
+use rivulet_commands::fail::{Fail, NOT_INTEGER, SYNTAX};
+use rivulet_commands::table;
+use rivulet_resp::Args;
+
+use crate::clients::{BlockedOn, Client, ClientId, Kind, ReplyMode};
+use crate::connection::check_client_name;
+use crate::node::{Node, Pause};
+
+/// CLIENT LIST's line about a client, in the form of Redis 7.0.
+pub fn line(node: &Node, client: &Client) -> String {
+    let now_ms = node.now_ms();
+    let fd = client.stream.as_ref().map_or(-1, |s| std::os::fd::AsRawFd::as_raw_fd(&std::os::fd::AsFd::as_fd(s)));
+    let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
+    let multi = client.multi.as_ref().map_or(-1, |m| m.queued.len() as i64);
+    let events = format!("{}{}", if client.watching_read { "r" } else { "" }, if client.watching_write { "w" } else { "" });
+    let command = client.last_command.map_or_else(|| "NULL".to_string(), table::full_name);
+    format!(
+        "id={} addr={} laddr={} fd={fd} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={multi} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll=0 omem={} tot-mem={} events={events} cmd={command} user={} redir=-1 resp={}",
+        client.id,
+        client.address,
+        client.local_address,
+        String::from_utf8_lossy(&client.name),
+        seconds(client.created_ms),
+        seconds(client.last_active_ms),
+        flags(client),
+        client.db,
+        client.channels.len(),
+        client.patterns.len(),
+        client.shard_channels.len(),
+        client.input.len(),
+        client.input.capacity() - client.input.len(),
+        client.args_memory,
+        client.multi.as_ref().map_or(0, |m| m.memory_bytes),
+        client.output.bytes.capacity(),
+        client.output.bytes.capacity(),
+        client.output.pending(),
+        0,
+        client.memory_bytes(),
+        client.user,
+        if client.resp3 { 3 } else { 2 },
+    )
+}
+
+fn flags(client: &Client) -> String {
+    let mut flags = String::new();
+    let mut add = |on: bool, letter: char| {
+        if on {
+            flags.push(letter);
+        }
+    };
+    add(client.is_replica() && !client.monitor, 'S');
+    add(client.monitor, 'O');
+    add(client.is_master(), 'M');
+    add(client.subscriptions() > 0, 'P');
+    add(client.multi.is_some(), 'x');
+    add(client.blocked.is_some(), 'b');
+    add(client.watch_broken, 'd');
+    add(client.close_after_reply, 'c');
+    add(client.closing, 'A');
+    add(client.is_unix, 'U');
+    add(client.no_evict, 'e');
+    if flags.is_empty() {
+        flags.push('N');
+    }
+    flags
+}
+
+/// Which clients CLIENT KILL means.
+#[derive(Default)]
+struct Filter {
+    id: Option<ClientId>,
+    address: Option<String>,
+    local_address: Option<String>,
+    kind: Option<Kind>,
+    user: Option<String>,
+    skip_me: bool,
+}
+
+impl Filter {
+    fn fits(&self, client: &Client, me: ClientId) -> bool {
+        self.id.is_none_or(|id| client.id == id)
+            && self.address.as_ref().is_none_or(|a| client.address == *a)
+            && self.local_address.as_ref().is_none_or(|a| client.local_address == *a)
+            && self.kind.is_none_or(|k| client.kind == k)
+            && self.user.as_ref().is_none_or(|u| *client.user == **u)
+            && !(self.skip_me && client.id == me)
+    }
+}
+
+fn kind_of(word: &[u8]) -> Option<Kind> {
+    match word.to_ascii_lowercase().as_slice() {
+        b"normal" => Some(Kind::Normal),
+        b"replica" | b"slave" => Some(Kind::Replica),
+        b"pubsub" => Some(Kind::Pubsub),
+        b"master" => Some(Kind::Master),
+        _ => None,
+    }
+}
+
+fn unknown_kind(word: &[u8]) -> Fail {
+    Fail::text(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(word)))
+}
+
+impl Node {
+    pub fn client_command(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
+        match command.name {
+            "id" => self.reply(id).int(id as i64),
+            "info" => {
+                let line = self.client_line(id) + "\n";
+                self.reply(id).verbatim("txt", line.as_bytes());
+            }
+            "list" => self.client_list(id, args)?,
+            "kill" => self.client_kill(id, args)?,
+            "setname" => {
+                check_client_name(args.at(2))?;
+                self.clients.at(id).name = args.at(2).to_vec();
+                self.reply(id).ok();
+            }
+            "getname" => {
+                let name = self.clients.at(id).name.clone();
+                if name.is_empty() { self.reply(id).null() } else { self.reply(id).bulk(&name) }
+            }
+            "reply" => {
+                let mode = match args.at(2).to_ascii_lowercase().as_slice() {
+                    b"on" => ReplyMode::On,
+                    b"off" => ReplyMode::Off,
+                    b"skip" => ReplyMode::SkipNext,
+                    _ => return Err(SYNTAX),
+                };
+                let client = self.clients.at(id);
+                // Skipping is of no meaning while nothing is sent at all.
+                if !(mode == ReplyMode::SkipNext && client.reply == ReplyMode::Off) {
+                    client.reply = mode;
+                }
+                if mode == ReplyMode::On {
+                    self.reply(id).ok();
+                }
+            }
+            "no-evict" => {
+                self.clients.at(id).no_evict = match args.at(2).to_ascii_lowercase().as_slice() {
+                    b"on" => true,
+                    b"off" => false,
+                    _ => return Err(SYNTAX),
+                };
+                self.reply(id).ok();
+            }
+            "pause" => self.client_pause(id, args)?,
+            "unpause" => {
+                self.end_pause();
+                self.reply(id).ok();
+            }
+            "unblock" => self.client_unblock(id, args)?,
+            "getredir" => self.reply(id).int(-1),
+            "caching" => return Err(Fail::new("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled")),
+            "tracking" => {
+                if !args.is(2, "off") {
+                    return Err(Fail::new("ERR client-side caching is not supported yet"));
+                }
+                self.reply(id).ok();
+            }
+            "trackinginfo" => {
+                let mut reply = self.reply(id);
+                reply.map(3);
+                reply.bulk(b"flags");
+                reply.set(1);
+                reply.bulk(b"off");
+                reply.bulk(b"redirect");
+                reply.int(-1);
+                reply.bulk(b"prefixes");
+                reply.array(0);
+            }
+            _ => self.help(
+                id,
+                "CLIENT",
+                &[
+                    "GETNAME",
+                    "    The name of this connection.",
+                    "ID",
+                    "    The id of this connection.",
+                    "INFO",
+                    "    A line about this connection.",
+                    "KILL <ip:port>",
+                    "    Close that connection.",
+                    "KILL <option> <value> [<option> <value> [...]]",
+                    "    Close connections that fit: ADDR <ip:port>, LADDR <ip:port>, TYPE (NORMAL|MASTER|REPLICA|PUBSUB), USER <name>, ID <id>, SKIPME (YES|NO).",
+                    "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <id> ...]",
+                    "    A line about each connection.",
+                    "NO-EVICT (ON|OFF)",
+                    "    Keep this connection when memory for clients is short.",
+                    "PAUSE <timeout> [WRITE|ALL]",
+                    "    Stop commands (those that write, or all) for so many milliseconds.",
+                    "REPLY (ON|OFF|SKIP)",
+                    "    Which replies to send.",
+                    "SETNAME <name>",
+                    "    Name this connection.",
+                    "UNBLOCK <id> [TIMEOUT|ERROR]",
+                    "    End the wait of a blocked connection.",
+                    "UNPAUSE",
+                    "    End the pause.",
+                ],
+            ),
+        }
+        Ok(())
+    }
+
+    fn client_list(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+        let mut text = String::new();
+        let mut add = |node: &Node, client: &Client| {
+            text += &line(node, client);
+            text.push('\n');
+        };
+        if args.len() == 4 && args.is(2, "type") {
+            let kind = kind_of(args.at(3)).ok_or_else(|| unknown_kind(args.at(3)))?;
+            self.clients.iter().filter(|c| c.kind == kind).for_each(|c| add(self, c));
+        } else if args.len() > 3 && args.is(2, "id") {
+            for arg in args.iter().skip(3) {
+                let wanted = rivulet_commands::parse::int(arg).map_err(|_| Fail::new("ERR Invalid client ID"))?;
+                if let Some(client) = self.clients.get(wanted as ClientId) {
+                    add(self, client);
+                }
+            }
+        } else if args.len() != 2 {
+            return Err(SYNTAX);
+        } else {
+            for id in self.clients.ids() {
+                if let Some(client) = self.clients.get(id) {
+                    add(self, client);
+                }
+            }
+        }
+        self.reply(id).verbatim("txt", text.as_bytes());
+        Ok(())
+    }
+
+    fn client_kill(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+        let mut filter = Filter { skip_me: true, ..Filter::default() };
+        let old_form = args.len() == 3;
+        if old_form {
+            filter.address = Some(String::from_utf8_lossy(args.at(2)).into_owned());
+            filter.skip_me = false;
+        } else {
+            if args.len() % 2 != 0 {
+                return Err(SYNTAX);
+            }
+            for i in (2..args.len()).step_by(2) {
+                let value = args.at(i + 1);
+                let text = String::from_utf8_lossy(value).into_owned();
+                match args.at(i).to_ascii_lowercase().as_slice() {
+                    b"id" => {
+                        let n = rivulet_commands::parse::int(value).ok().filter(|&n| n > 0);
+                        filter.id = Some(n.ok_or(Fail::new("ERR client-id should be greater than 0"))? as ClientId);
+                    }
+                    b"type" => filter.kind = Some(kind_of(value).ok_or_else(|| unknown_kind(value))?),
+                    b"addr" => filter.address = Some(text),
+                    b"laddr" => filter.local_address = Some(text),
+                    b"user" if text == "default" => filter.user = Some(text),
+                    b"user" => return Err(Fail::text(format!("ERR No such user '{text}'"))),
+                    b"skipme" => {
+                        filter.skip_me = match value.to_ascii_lowercase().as_slice() {
+                            b"yes" => true,
+                            b"no" => false,
+                            _ => return Err(SYNTAX),
+                        }
+                    }
+                    _ => return Err(SYNTAX),
+                }
+            }
+        }
+        let killed: Vec<(ClientId, Kind)> = self.clients.iter().filter(|c| filter.fits(c, id) && !c.closing).map(|c| (c.id, c.kind)).collect();
+        for &(victim, kind) in &killed {
+            if kind == Kind::Master {
+                self.reconnect_master();
+            } else if victim == id {
+                self.clients.at(id).close_after_reply = true;
+            } else {
+                self.free_client(victim);
+            }
+        }
+        match (old_form, killed.is_empty()) {
+            (true, true) => Err(Fail::new("ERR No such client")),
+            (true, false) => {
+                self.reply(id).ok();
+                Ok(())
+            }
+            (false, _) => {
+                self.reply(id).int(killed.len() as i64);
+                Ok(())
+            }
+        }
+    }
+
+    fn client_pause(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+        let writes_only = match args.get(3).map(<[u8]>::to_ascii_lowercase).as_deref() {
+            None => false,
+            Some(b"write") => true,
+            Some(b"all") => false,
+            Some(_) => return Err(Fail::new("ERR CLIENT PAUSE mode must be WRITE or ALL")),
+        };
+        let ms = rivulet_commands::parse::int(args.at(2)).map_err(|_| Fail::new("ERR timeout is not an integer or out of range"))?;
+        if ms < 0 {
+            return Err(Fail::new("ERR timeout is negative"));
+        }
+        let until_ms = self.now_ms().saturating_add(ms as u64);
+        // A pause that goes on is made longer and stricter, never less.
+        let before = self.pause.filter(|p| p.until_ms > self.now_ms());
+        self.pause = Some(Pause {
+            until_ms: before.map_or(until_ms, |p| p.until_ms.max(until_ms)),
+            writes_only: writes_only && before.is_none_or(|p| p.writes_only),
+        });
+        self.reply(id).ok();
+        Ok(())
+    }
+
+    fn client_unblock(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+        let with_error = match args.get(3).map(<[u8]>::to_ascii_lowercase).as_deref() {
+            None | Some(b"timeout") => false,
+            Some(b"error") => true,
+            Some(_) => return Err(Fail::new("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
+        };
+        let wanted = rivulet_commands::parse::int(args.at(2)).map_err(|_| NOT_INTEGER)? as ClientId;
+        let can = self
+            .clients
+            .get(wanted)
+            .and_then(|c| c.blocked.as_deref())
+            .is_some_and(|b| matches!(b.reason, BlockedOn::Keys { .. } | BlockedOn::Acks { .. }));
+        if can && with_error {
+            self.unblock_with_error(wanted, b"UNBLOCKED client unblocked via CLIENT UNBLOCK");
+        } else if can {
+            self.unblock_as_timed_out(wanted);
+        }
+        self.reply(id).int(i64::from(can));
+        Ok(())
+    }
+}

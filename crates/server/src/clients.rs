@@ -1,0 +1,320 @@
+//! Connections: what the server knows of each, and where they are kept.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rivulet_commands::Command;
+use rivulet_commands::effects::OnTimeout;
+use rivulet_net::Stream;
+use rivulet_replication::session::Announced;
+use rivulet_resp::{Decoder, OwnedArgs};
+
+use crate::payload::PayloadCursor;
+
+/// Names a client for as long as the server runs.
+pub type ClientId = u64;
+
+/// What kind of peer a connection is, for limits and CLIENT KILL TYPE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Normal,
+    Pubsub,
+    Replica,
+    Master,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Normal => "normal",
+            Kind::Pubsub => "pubsub",
+            Kind::Replica => "replica",
+            Kind::Master => "master",
+        }
+    }
+}
+
+/// Which replies a client wants (CLIENT REPLY).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyMode {
+    On,
+    Off,
+    /// Not this one, nor that of CLIENT REPLY SKIP itself.
+    SkipNext,
+    Skip,
+}
+
+/// A transaction that is being queued.
+#[derive(Default)]
+pub struct Multi {
+    pub queued: Vec<(&'static Command, OwnedArgs)>,
+    /// A command was refused while it was queued: EXEC fails.
+    pub broken: bool,
+    pub memory_bytes: usize,
+    /// One of the queued commands writes.
+    pub writes: bool,
+    pub denies_oom: bool,
+}
+
+/// A command that waits.
+pub struct Blocked {
+    pub reason: BlockedOn,
+    /// Unix ms.
+    pub deadline_ms: Option<u64>,
+    /// When it began to wait, in Unix us: for the statistics.
+    pub since_us: u64,
+}
+
+pub enum BlockedOn {
+    /// On keys of a database; the command runs again when one is ready.
+    Keys { db: usize, keys: Vec<Box<[u8]>>, command: &'static Command, args: OwnedArgs, on_timeout: OnTimeout },
+    /// WAIT: until so many replicas have acknowledged the offset.
+    Acks { replicas: usize, offset: u64 },
+    /// Until the pause of clients ends; the command then runs.
+    Pause { command: &'static Command, args: OwnedArgs },
+    /// SHUTDOWN: until replicas have caught up.
+    Shutdown,
+}
+
+/// Where a connection's replies wait to be sent.
+#[derive(Default)]
+pub struct Output {
+    pub bytes: Vec<u8>,
+    /// So many of them are sent.
+    pub sent: usize,
+}
+
+impl Output {
+    pub fn pending(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+}
+
+/// A connection.
+pub struct Client {
+    pub id: ClientId,
+    /// Absent for the pseudo client that executes the master's stream.
+    pub stream: Option<Stream>,
+    pub address: String,
+    pub local_address: String,
+    pub is_unix: bool,
+    pub kind: Kind,
+    pub input: Vec<u8>,
+    pub decoder: Decoder,
+    pub output: Output,
+    /// Registered in `Clients::to_write`.
+    pub write_queued: bool,
+    /// Whether the poll tells of readiness to write, and to read.
+    pub watching_write: bool,
+    pub watching_read: bool,
+    pub db: usize,
+    pub resp3: bool,
+    pub name: Vec<u8>,
+    pub user: Arc<str>,
+    pub authenticated: bool,
+    pub reply: ReplyMode,
+    pub no_evict: bool,
+    pub monitor: bool,
+    pub multi: Option<Multi>,
+    /// WATCHed keys, and whether one was touched.
+    pub watched: Vec<(usize, Box<[u8]>)>,
+    pub watch_broken: bool,
+    pub channels: Vec<Arc<[u8]>>,
+    pub patterns: Vec<Arc<[u8]>>,
+    pub shard_channels: Vec<Arc<[u8]>>,
+    pub blocked: Option<Box<Blocked>>,
+    /// What it said with REPLCONF. Its session, once it is a replica, is with `replication::master`.
+    pub announced: Box<Announced>,
+    /// What it still gets of a snapshot.
+    pub payload: Option<PayloadCursor>,
+    /// Offset of the log after its last write, for WAIT.
+    pub written_offset: u64,
+    pub close_after_reply: bool,
+    /// To be freed at the next safe moment.
+    pub closing: bool,
+    pub created_ms: u64,
+    pub last_active_ms: u64,
+    pub last_command: Option<&'static Command>,
+    /// Since when the output has been over its soft limit, Unix ms.
+    pub over_soft_since_ms: Option<u64>,
+    /// Most input bytes that were buffered lately.
+    pub input_peak: usize,
+    pub args_memory: usize,
+    /// Commands that arrived while it was blocked wait in `input`.
+    pub has_more_input: bool,
+    /// The library's name and version (CLIENT SETINFO of later clients).
+    pub lib: (Vec<u8>, Vec<u8>),
+}
+
+impl Client {
+    pub fn new(id: ClientId, stream: Option<Stream>, now_ms: u64) -> Client {
+        Client {
+            id,
+            stream,
+            address: String::new(),
+            local_address: String::new(),
+            is_unix: false,
+            kind: Kind::Normal,
+            input: Vec::new(),
+            decoder: Decoder::default(),
+            output: Output::default(),
+            write_queued: false,
+            watching_write: false,
+            watching_read: false,
+            db: 0,
+            resp3: false,
+            name: Vec::new(),
+            user: Arc::from("default"),
+            authenticated: false,
+            reply: ReplyMode::On,
+            no_evict: false,
+            monitor: false,
+            multi: None,
+            watched: Vec::new(),
+            watch_broken: false,
+            channels: Vec::new(),
+            patterns: Vec::new(),
+            shard_channels: Vec::new(),
+            blocked: None,
+            announced: Box::default(),
+            payload: None,
+            written_offset: 0,
+            close_after_reply: false,
+            closing: false,
+            created_ms: now_ms,
+            last_active_ms: now_ms,
+            last_command: None,
+            over_soft_since_ms: None,
+            input_peak: 0,
+            args_memory: 0,
+            has_more_input: false,
+            lib: Default::default(),
+        }
+    }
+
+    /// Channels and patterns that it is subscribed to.
+    pub fn subscriptions(&self) -> usize {
+        self.channels.len() + self.patterns.len() + self.shard_channels.len()
+    }
+
+    pub fn is_master(&self) -> bool {
+        self.kind == Kind::Master
+    }
+
+    pub fn is_replica(&self) -> bool {
+        self.kind == Kind::Replica
+    }
+
+    /// Bytes of its buffers.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Client>()
+            + self.input.capacity()
+            + self.output.bytes.capacity()
+            + self.args_memory
+            + self.multi.as_ref().map_or(0, |m| m.memory_bytes)
+            + self.name.capacity()
+            + self.watched.iter().map(|(_, key)| key.len() + 32).sum::<usize>()
+            + self.subscriptions() * 64
+    }
+}
+
+/// All clients. An id is never used twice.
+#[derive(Default)]
+pub struct Clients {
+    slots: Vec<Option<Box<Client>>>,
+    free: Vec<u32>,
+    /// Where the client with an id is.
+    index: std::collections::HashMap<ClientId, u32>,
+    next_id: ClientId,
+    len: usize,
+    /// Clients with output to send before the loop sleeps.
+    pub to_write: Vec<ClientId>,
+    pub to_close: Vec<ClientId>,
+    /// Clients whose buffered input must be looked at again.
+    pub to_process: VecDeque<ClientId>,
+}
+
+impl Clients {
+    pub fn add(&mut self, stream: Option<Stream>, now_ms: u64) -> &mut Client {
+        self.next_id += 1;
+        let id = self.next_id;
+        let slot = self.free.pop().unwrap_or(self.slots.len() as u32);
+        if slot as usize == self.slots.len() {
+            self.slots.push(None);
+        }
+        self.index.insert(id, slot);
+        self.len += 1;
+        self.slots[slot as usize].insert(Box::new(Client::new(id, stream, now_ms)))
+    }
+
+    pub fn remove(&mut self, id: ClientId) -> Option<Box<Client>> {
+        let slot = self.index.remove(&id)?;
+        self.free.push(slot);
+        self.len -= 1;
+        self.slots[slot as usize].take()
+    }
+
+    #[inline]
+    pub fn get(&self, id: ClientId) -> Option<&Client> {
+        self.slots[*self.index.get(&id)? as usize].as_deref()
+    }
+
+    #[inline]
+    pub fn get_mut(&mut self, id: ClientId) -> Option<&mut Client> {
+        self.slots[*self.index.get(&id)? as usize].as_deref_mut()
+    }
+
+    /// A client that is known to be there.
+    #[inline]
+    pub fn at(&mut self, id: ClientId) -> &mut Client {
+        self.get_mut(id).expect("the client was not removed")
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Client> {
+        self.slots.iter().flatten().map(|c| &**c)
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Client> {
+        self.slots.iter_mut().flatten().map(|c| &mut **c)
+    }
+
+    pub fn ids(&self) -> Vec<ClientId> {
+        let mut ids: Vec<_> = self.index.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// The id that the next client gets.
+    pub fn next_id(&self) -> ClientId {
+        self.next_id + 1
+    }
+
+    /// Notes that a client has output.
+    #[inline]
+    pub fn queue_write(&mut self, id: ClientId) {
+        if let Some(client) = self.get_mut(id)
+            && !client.write_queued
+        {
+            client.write_queued = true;
+            self.to_write.push(id);
+        }
+    }
+
+    /// The client is to be freed before the loop sleeps.
+    pub fn close_soon(&mut self, id: ClientId) {
+        if let Some(client) = self.get_mut(id)
+            && !client.closing
+        {
+            client.closing = true;
+            self.to_close.push(id);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The clock: this module is the only part of the server that reads it.
+
+#![allow(clippy::disallowed_methods, reason = "the edge reads the clock")]
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Microseconds of Unix time.
+pub fn unix_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64)
+}
+
+/// Milliseconds of Unix time.
+pub fn unix_ms() -> u64 {
+    unix_us() / 1000
+}
+
+static START: OnceLock<Instant> = OnceLock::new();
+
+/// Nanoseconds since the first call: never goes back.
+pub fn monotonic_ns() -> u64 {
+    START.get_or_init(Instant::now).elapsed().as_nanos() as u64
+}
+
+/// Milliseconds since the first call of [`monotonic_ns`].
+pub fn monotonic_ms() -> u64 {
+    monotonic_ns() / 1_000_000
+}
+
+/// Sleeps; only helper threads and DEBUG SLEEP do.
+pub fn sleep(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// A moment in the local time zone, for the log.
+pub struct LocalTime {
+    year: i64,
+    month: usize,
+    day: u32,
+    second_of_day: u32,
+    ms: u32,
+}
+
+/// Seconds that local time is ahead of UTC. Asked once: the time zone of a server does not change while it runs.
+fn offset_seconds() -> i64 {
+    static OFFSET: OnceLock<i64> = OnceLock::new();
+    *OFFSET.get_or_init(|| local_offset(unix_ms() as i64 / 1000))
+}
+
+/// The local offset at `now` by the `TZ` file that the system uses; UTC when there is none.
+fn local_offset(now: i64) -> i64 {
+    let path = match std::env::var("TZ") {
+        Ok(zone) if !zone.is_empty() => {
+            let zone = zone.trim_start_matches(':').to_string();
+            if zone.starts_with('/') { zone } else { format!("/usr/share/zoneinfo/{zone}") }
+        }
+        _ => "/etc/localtime".to_string(),
+    };
+    std::fs::read(path).ok().and_then(|bytes| tzif_offset(&bytes, now)).unwrap_or(0)
+}
+
+/// The offset in force at `now` by a version 2 TZif file (RFC 8536); its footer rule is not read.
+fn tzif_offset(bytes: &[u8], now: i64) -> Option<i64> {
+    let counts = |at: usize| -> Option<[usize; 6]> {
+        let mut out = [0; 6];
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = u32::from_be_bytes(bytes.get(at + 20 + i * 4..at + 24 + i * 4)?.try_into().ok()?) as usize;
+        }
+        Some(out)
+    };
+    if bytes.get(..4)? != b"TZif" || *bytes.get(4)? < b'2' {
+        return None;
+    }
+    let [isut, isstd, leap, times, types, chars] = counts(0)?;
+    let second = 44 + times * 5 + types * 6 + chars + leap * 8 + isstd + isut;
+    let [_, _, _, times, _, _] = counts(second)?;
+    let data = second + 44;
+    let mut kind = 0;
+    for i in 0..times {
+        let at = i64::from_be_bytes(bytes.get(data + i * 8..data + i * 8 + 8)?.try_into().ok()?);
+        if at <= now {
+            kind = *bytes.get(data + times * 8 + i)? as usize;
+        }
+    }
+    let at = data + times * 9 + kind * 6;
+    Some(i64::from(i32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?)))
+}
+
+impl LocalTime {
+    pub fn now() -> LocalTime {
+        LocalTime::at(unix_ms(), offset_seconds())
+    }
+
+    fn at(unix_ms: u64, offset: i64) -> LocalTime {
+        let seconds = (unix_ms / 1000) as i64 + offset;
+        let (days, second_of_day) = (seconds.div_euclid(86400), seconds.rem_euclid(86400) as u32);
+        // Civil date from days, counting years from March so that the leap day is the last.
+        let shifted = days + 719_468;
+        let era = shifted.div_euclid(146_097);
+        let day_of_era = shifted.rem_euclid(146_097);
+        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let from_march = (5 * day_of_year + 2) / 153;
+        let day = (day_of_year - (153 * from_march + 2) / 5 + 1) as u32;
+        let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        LocalTime { year, month: month as usize, day, second_of_day, ms: (unix_ms % 1000) as u32 }
+    }
+
+    /// `22 Nov 2026 14:05:56.123`.
+    pub fn log_format(&self) -> String {
+        const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let (h, m, s) = (self.second_of_day / 3600, self.second_of_day / 60 % 60, self.second_of_day % 60);
+        format!("{:02} {} {} {h:02}:{m:02}:{s:02}.{:03}", self.day, MONTHS[self.month - 1], self.year, self.ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (ms, text) in [
+            (0, "01 Jan 1970 00:00:00.000"),
+            (951_782_400_123, "29 Feb 2000 00:00:00.123"),
+            (1_795_356_356_999, "22 Nov 2026 14:05:56.999"),
+        ] {
+            assert_eq!(LocalTime::at(ms, 0).log_format(), text);
+        }
+        assert_eq!(LocalTime::at(0, -3600).log_format(), "31 Dec 1969 23:00:00.000");
+    }
+}

@@ -1,0 +1,202 @@
+//! Periodic tasks, and what is done before each sleep: expiry, time-outs, limits, samples.
+
+use rivulet_commands::spec::flag;
+use rivulet_commands::{Command, table};
+use rivulet_resp::Args;
+
+use crate::clients::{ClientId, Kind};
+use crate::log;
+use crate::node::Node;
+use crate::persistence::LoadWhy;
+
+/// Expired keys deleted between two looks at the sockets.
+const EXPIRED_KEYS_MAX: usize = 64;
+/// The core of replication wants to be told the time this often.
+const REPLICATION_TICK_MS: u64 = 100;
+
+impl Node {
+    /// Runs `hz` times a second.
+    pub fn cron(&mut self) {
+        let now_ms = self.now_ms();
+        let period = (1000 / self.config.hz.clamp(1, 500)).min(REPLICATION_TICK_MS);
+        self.next_cron_ms = now_ms + period;
+        self.cron_runs += 1;
+        if self.debug.pause_cron {
+            return;
+        }
+        self.end_pause_if_due();
+        self.follow_tick();
+        self.replication_tick();
+        self.failover_tick();
+        self.save_if_due();
+        self.shutdown_tick();
+        self.time_out_clients();
+        self.expire_own_keys();
+        let stats = &mut self.stats;
+        stats.ops_rate.sample(stats.commands, now_ms);
+        stats.input_rate.sample(stats.net_input_bytes, now_ms);
+        stats.output_rate.sample(stats.net_output_bytes, now_ms);
+        stats.repl_input_rate.sample(stats.repl_input_bytes, now_ms);
+        stats.repl_output_rate.sample(stats.repl_output_bytes, now_ms);
+        // Keeps the peak, and evicts while nobody writes.
+        crate::memory::used();
+        if self.config.maxmemory > 0 && !self.is_loading() {
+            self.evict_to_limit();
+        }
+    }
+
+    fn failover_tick(&mut self) {
+        let now = self.now_ms();
+        let r = &mut self.replication;
+        let end = r.log.end_offset();
+        if let Some(action) = r.failover.tick(now, &r.master, end) {
+            self.failover_action(action);
+        }
+    }
+
+    // ---- expiry ----
+
+    /// Deletes keys whose time has come (a master decides that; a replica waits to be told).
+    pub fn expire_due_keys(&mut self) {
+        if self.is_replica() || !self.debug.active_expire || self.is_loading() {
+            return;
+        }
+        if self.pause.is_some_and(|p| self.now_ms() < p.until_ms) || !self.replication.failover.is_idle() {
+            return;
+        }
+        let now_ms = self.now_ms();
+        for index in 0..self.keyspace.databases() {
+            if self.keyspace.db(index).expires_len() == 0 {
+                continue;
+            }
+            let keys = self.keyspace.db_mut(index).expired_keys(now_ms, EXPIRED_KEYS_MAX);
+            for key in keys {
+                self.with_data(index, |data| {
+                    let key = data.key(&key);
+                    data.expire_if_due(key);
+                });
+                self.after_unit();
+            }
+        }
+    }
+
+    /// A client of this writable replica gave keys a deadline: this server must expire them itself (rule 36).
+    pub fn note_own_expiring(&mut self, db: usize, command: &'static Command, args: Args<'_>) {
+        let Ok(keys) = table::keys_of(command, args) else { return };
+        for (at, _) in keys {
+            let key = args.at(at);
+            let db_ref = self.keyspace.db(db);
+            let has_deadline = db_ref.find(db_ref.key(key)).is_some_and(|e| e.deadline().is_some());
+            let own = (db, Box::from(key));
+            if has_deadline {
+                self.own_expiring.insert(own);
+            } else {
+                self.own_expiring.remove(&own);
+            }
+        }
+    }
+
+    fn expire_own_keys(&mut self) {
+        if self.own_expiring.is_empty() || !self.is_replica() {
+            return;
+        }
+        let now_ms = self.now_ms();
+        let keys: Vec<_> = self.own_expiring.iter().cloned().collect();
+        for (index, key) in keys {
+            let db = self.keyspace.db(index);
+            let deadline = db.find(db.key(&key)).and_then(|e| e.deadline());
+            if deadline.is_none_or(|ms| now_ms > ms) {
+                if deadline.is_some() {
+                    let db = self.keyspace.db_mut(index);
+                    let key = db.key(&key);
+                    drop(db.remove(key));
+                    self.stats.expired += 1;
+                }
+                self.own_expiring.remove(&(index, key));
+            }
+        }
+    }
+
+    // ---- clients ----
+
+    fn time_out_clients(&mut self) {
+        let now_ms = self.now_ms();
+        let timeout = self.config.timeout;
+        let mut idle = Vec::new();
+        for client in self.clients.iter_mut() {
+            if timeout > 0
+                && client.kind == Kind::Normal
+                && client.blocked.is_none()
+                && now_ms.saturating_sub(client.last_active_ms) / 1000 > timeout
+            {
+                idle.push(client.id);
+            }
+            // A connection that is quiet keeps no large buffers.
+            if now_ms.saturating_sub(client.last_active_ms) > 2000 && client.input.is_empty() && client.input.capacity() > 1024 {
+                client.input = Vec::new();
+                client.input_peak = 0;
+            }
+        }
+        for id in idle {
+            log::verbose!("Closing idle client");
+            self.clients.close_soon(id);
+        }
+    }
+
+    /// Closes clients for which too much output waits (`client-output-buffer-limit`).
+    pub fn check_output_limits(&mut self) {
+        let now_ms = self.now_ms();
+        let limits = self.config.client_output_buffer_limit;
+        let mut over = Vec::new();
+        for i in 0..self.clients.to_write.len() {
+            let id = self.clients.to_write[i];
+            let Some(client) = self.clients.get_mut(id) else { continue };
+            let (hard, soft, seconds) = match client.kind {
+                Kind::Normal => limits[0],
+                Kind::Pubsub => limits[2],
+                Kind::Replica | Kind::Master => continue,
+            };
+            let pending = client.output.pending() as u64;
+            let over_soft = soft > 0 && pending > soft;
+            let since = if over_soft { Some(*client.over_soft_since_ms.get_or_insert(now_ms)) } else { None };
+            client.over_soft_since_ms = since;
+            let too_long = since.is_some_and(|since| now_ms.saturating_sub(since) / 1000 > seconds);
+            if hard > 0 && pending > hard || too_long {
+                over.push(id);
+            }
+        }
+        for id in over {
+            log::warning!("Client {} scheduled to be closed ASAP for overcoming of output buffer limits.", self.client_line(id));
+            self.stats.obuf_limit_disconnections += 1;
+            self.clients.close_soon(id);
+        }
+    }
+
+    /// CLIENT LIST's line about a client.
+    pub fn client_line(&self, id: ClientId) -> String {
+        self.clients.get(id).map_or_else(String::new, |c| crate::client_command::line(self, c))
+    }
+
+    // ---- signals ----
+
+    pub fn handle_signals(&mut self) {
+        let Some(signal) = self.signals.take() else { return };
+        let name = if signal == signal_hook::consts::SIGINT { "SIGINT" } else { "SIGTERM" };
+        log::warning!("Received {name} scheduling shutdown...");
+        let options = if signal == signal_hook::consts::SIGINT { &self.config.shutdown_on_sigint } else { &self.config.shutdown_on_sigterm };
+        let request = crate::shutdown::Request::from_directive(options);
+        if self.persistence.load.as_ref().is_some_and(|l| l.why == LoadWhy::Startup) {
+            self.exit = Some(0);
+            return;
+        }
+        if let Err(text) = self.shut_down(request, None) {
+            log::warning!("{text}");
+            self.signals.forget_interrupts();
+        }
+    }
+}
+
+/// Whether a command only reads, for pauses and limits.
+pub fn only_reads(command: &Command) -> bool {
+    command.is(flag::READONLY)
+}

@@ -1,0 +1,112 @@
+//! Commands on whole databases, and on what is on disk: FLUSHALL, FLUSHDB, SWAPDB, SAVE, BGSAVE.
+
+use rivulet_commands::fail::{Fail, SYNTAX};
+use rivulet_resp::Args;
+
+use crate::clients::ClientId;
+use crate::node::Node;
+use crate::persistence::Purpose;
+
+impl Node {
+    fn flush_is_lazy(&self, args: Args<'_>) -> Result<bool, Fail> {
+        match args.len() {
+            1 => Ok(self.config.lazyfree_lazy_user_flush),
+            2 if args.is(1, "sync") => Ok(false),
+            2 if args.is(1, "async") => Ok(true),
+            _ => Err(SYNTAX),
+        }
+    }
+
+    pub fn flushall(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+        let lazy = self.flush_is_lazy(args)?;
+        let keys = self.keyspace.len() as u64;
+        self.empty_all(lazy);
+        self.effects.dirty += keys.max(1);
+        self.own_expiring.clear();
+        self.save_emptied();
+        self.reply(id).ok();
+        Ok(())
+    }
+
+    /// A save that runs is of what is gone: it ends, and the file is made to say that nothing is there.
+    fn save_emptied(&mut self) {
+        if matches!(self.persistence.running, Some(crate::persistence::Running { purpose: Purpose::Save, .. })) && self.replication.running.is_none() {
+            self.cancel_snapshot();
+        }
+        if !self.config.save.is_empty() {
+            // The failure is logged, and the save points try again.
+            let _ = self.save_now();
+        }
+    }
+
+    pub fn flushdb(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+        let lazy = self.flush_is_lazy(args)?;
+        let db = self.clients.at(id).db;
+        let keys = self.keyspace.db(db).len() as u64;
+        self.break_watches_of_db(db, None);
+        let trash = self.keyspace.flush(db);
+        if lazy {
+            self.free_later(trash);
+        }
+        self.effects.dirty += keys.max(1);
+        self.reply(id).ok();
+        Ok(())
+    }
+
+    pub fn swapdb(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+        let index = |i: usize, text: &'static str| {
+            rivulet_commands::parse::int(args.at(i)).map_err(|_| Fail::new(text)).and_then(|n| {
+                usize::try_from(n).ok().filter(|&n| n < self.keyspace.databases()).ok_or(rivulet_commands::fail::DB_OUT_OF_RANGE)
+            })
+        };
+        let a = index(1, "ERR invalid first DB index")?;
+        let b = index(2, "ERR invalid second DB index")?;
+        if a != b {
+            self.break_watches_of_db(a, Some(b));
+            self.break_watches_of_db(b, Some(a));
+            self.keyspace.swap(a, b);
+            let ready = self.blocking.waited_for_in(&[a, b]);
+            self.blocking.ready.extend(ready);
+        }
+        self.effects.dirty += 1;
+        self.reply(id).ok();
+        Ok(())
+    }
+
+    pub fn save(&mut self, id: ClientId) -> Result<(), Fail> {
+        if self.persistence.is_saving() {
+            return Err(Fail::new("ERR Background save already in progress"));
+        }
+        match self.save_now() {
+            Ok(()) => {
+                self.reply(id).ok();
+                Ok(())
+            }
+            Err(_) => Err(Fail::new("ERR")),
+        }
+    }
+
+    pub fn bgsave(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+        let schedule = match args.len() {
+            1 => false,
+            2 if args.is(1, "schedule") => true,
+            _ => return Err(SYNTAX),
+        };
+        if self.persistence.is_saving() {
+            return Err(Fail::new("ERR Background save already in progress"));
+        }
+        if self.persistence.running.is_some() {
+            if !schedule {
+                return Err(Fail::new(
+                    "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.",
+                ));
+            }
+            self.persistence.scheduled = true;
+            self.reply(id).simple("Background saving scheduled");
+            return Ok(());
+        }
+        self.begin_save(Purpose::Save)?;
+        self.reply(id).simple("Background saving started");
+        Ok(())
+    }
+}

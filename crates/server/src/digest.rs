@@ -1,0 +1,87 @@
+//! DEBUG DIGEST: a SHA-1 digest of data that does not depend on order or encoding, and equals that of Redis 7.0
+//! (`computeDatasetDigest` and `xorObjectDigest` in debug.c).
+
+use rivulet_keyspace::{EntryRef, Keyspace, Type, View};
+use rivulet_resp::double::format_g17;
+use sha1::{Digest as _, Sha1};
+
+pub type Digest = [u8; 20];
+
+/// Adds bytes in a way that order does not matter to.
+fn xor(digest: &mut Digest, bytes: &[u8]) {
+    let hash: Digest = Sha1::digest(bytes).into();
+    digest.iter_mut().zip(hash).for_each(|(d, h)| *d ^= h);
+}
+
+/// Adds bytes in a way that order matters to.
+fn mix(digest: &mut Digest, bytes: &[u8]) {
+    xor(digest, bytes);
+    *digest = Sha1::digest(*digest).into();
+}
+
+fn type_number(kind: Type) -> u32 {
+    match kind {
+        Type::String => 0,
+        Type::List => 1,
+        Type::Set => 2,
+        Type::ZSet => 3,
+        Type::Hash => 4,
+    }
+}
+
+/// Adds an entry's value and whether it has a deadline.
+fn add_value(digest: &mut Digest, entry: EntryRef<'_>) {
+    mix(digest, &type_number(entry.value_type()).to_be_bytes());
+    match entry.value() {
+        View::Str(v) => v.with(|b| mix(digest, b)),
+        View::List(v) => v.iter_from(0).for_each(|e| e.with(|b| mix(digest, b))),
+        View::Set(v) => v.iter().for_each(|e| e.with(|b| xor(digest, b))),
+        View::ZSet(v) => {
+            for (member, score) in v.iter_from(0) {
+                let mut item = Digest::default();
+                member.with(|b| mix(&mut item, b));
+                mix(&mut item, format_g17(score).as_bytes());
+                xor(digest, &item);
+            }
+        }
+        View::Hash(v) => {
+            for (field, value) in v.iter() {
+                let mut item = Digest::default();
+                field.with(|b| mix(&mut item, b));
+                value.with(|b| mix(&mut item, b));
+                xor(digest, &item);
+            }
+        }
+    }
+    if entry.deadline().is_some() {
+        xor(digest, b"!!expire!!");
+    }
+}
+
+/// The digest of one value; zeros when there is none.
+pub fn of_value(entry: Option<EntryRef<'_>>) -> Digest {
+    let mut digest = Digest::default();
+    if let Some(entry) = entry {
+        add_value(&mut digest, entry);
+    }
+    digest
+}
+
+/// The digest of everything; zeros when there is nothing.
+pub fn of_keyspace(keyspace: &Keyspace) -> Digest {
+    let mut all = Digest::default();
+    for (i, db) in keyspace.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
+        mix(&mut all, &(i as u32).to_be_bytes());
+        db.for_each(|entry| {
+            let mut digest = Digest::default();
+            mix(&mut digest, entry.key());
+            add_value(&mut digest, entry);
+            xor(&mut all, &digest);
+        });
+    }
+    all
+}
+
+pub fn hex(digest: &Digest) -> String {
+    digest.iter().map(|b| format!("{b:02x}")).collect()
+}

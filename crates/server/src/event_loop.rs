@@ -1,0 +1,297 @@
+//! The loop of the executor thread: wait, read, execute, write, and the periodic tasks between.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use rivulet_net::{Interest, Poll, Ready, Stream};
+
+use crate::clients::ClientId;
+use crate::node::{Node, TOKEN_LISTENER_LAST, TOKEN_MASTER, TOKEN_WAKER};
+use crate::{clock, log};
+
+/// Bytes that one read asks for.
+const READ_BYTES: usize = 64 * 1024;
+/// Connections accepted at one time, so that those that are open get their turn.
+const ACCEPTS_MAX: usize = 1000;
+/// Bytes written to one connection before others get their turn.
+const WRITE_BYTES_MAX: usize = 1 << 20;
+
+impl Node {
+    /// Runs until the server is to end; answers its exit status.
+    pub fn run(&mut self) -> i32 {
+        let mut ready = Vec::new();
+        loop {
+            self.before_sleep();
+            if let Some(status) = self.exit {
+                return status;
+            }
+            let timeout = self.sleep_time();
+            if let Err(error) = self.poll.wait(Some(timeout), &mut ready) {
+                log::warning!("Waiting for sockets failed: {error}");
+                return 1;
+            }
+            self.now_us = clock::unix_us();
+            for event in &ready {
+                self.dispatch(*event);
+            }
+            self.process_waiting_input();
+            self.run_helpers();
+            if self.now_ms() >= self.next_cron_ms {
+                self.cron();
+            }
+        }
+    }
+
+    /// How long nothing has to be done.
+    fn sleep_time(&self) -> Duration {
+        if self.has_background_work() || !self.clients.to_process.is_empty() {
+            return Duration::ZERO;
+        }
+        let mut until = self.next_cron_ms;
+        if let Some(deadline) = self.blocking.next_deadline_ms() {
+            until = until.min(deadline);
+        }
+        // A deadline of the same millisecond has not passed yet: do not spin on it.
+        Duration::from_millis(until.saturating_sub(self.now_ms()).max(1))
+    }
+
+    fn dispatch(&mut self, event: Ready) {
+        match event.token {
+            TOKEN_WAKER => {
+                self.waker.clear();
+                self.handle_signals();
+            }
+            TOKEN_MASTER => self.master_link_ready(event),
+            token if token > TOKEN_LISTENER_LAST - 64 => self.accept((TOKEN_LISTENER_LAST - token) as usize),
+            id => {
+                if event.read {
+                    self.read_client(id);
+                }
+                if event.write && self.clients.get(id).is_some_and(|c| c.watching_write) {
+                    self.write_client(id);
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self, listener: usize) {
+        for _ in 0..ACCEPTS_MAX {
+            let Some(socket) = self.listeners.get(listener) else { return };
+            match socket.accept() {
+                Ok(Some(stream)) => self.add_connection(stream),
+                Ok(None) => return,
+                Err(e) => {
+                    log::warning!("Accepting client connection: {e}");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn add_connection(&mut self, mut stream: Stream) {
+        if self.clients.len() >= self.config.maxclients as usize {
+            // The connection is closed whether or not the error arrives.
+            let _ = stream.write(b"-ERR max number of clients reached\r\n");
+            self.stats.rejected_connections += 1;
+            return;
+        }
+        let peer = stream.peer_address();
+        if let Some(address) = peer
+            && self.config.protected_mode
+            && self.config.requirepass.is_empty()
+            && self.config.bind_is_default
+            && !address.ip().to_canonical().is_loopback()
+        {
+            // As above.
+            let _ = stream.write(PROTECTED_MODE_TEXT);
+            self.stats.rejected_connections += 1;
+            return;
+        }
+        // Options that a socket refuses do not make it useless.
+        let _ = stream.set_nodelay(true);
+        if self.config.tcp_keepalive > 0 {
+            let _ = stream.set_keepalive(Duration::from_secs(self.config.tcp_keepalive));
+        }
+        let now_ms = self.now_ms();
+        let local = stream.local_address();
+        let needs_auth = !self.config.requirepass.is_empty();
+        let client = self.clients.add(None, now_ms);
+        let id = client.id;
+        client.authenticated = !needs_auth;
+        match peer {
+            Some(address) => {
+                client.address = address.to_string();
+                client.local_address = local.map_or_else(String::new, |a| a.to_string());
+            }
+            None => {
+                client.is_unix = true;
+                client.address = format!("{}:0", self.config.unixsocket);
+                client.local_address = client.address.clone();
+            }
+        }
+        client.watching_read = true;
+        if let Err(e) = self.poll.add(stream.as_fd(), id, Interest::READ) {
+            log::warning!("Error registering fd event for the new client: {e}");
+            self.clients.remove(id);
+            return;
+        }
+        self.clients.at(id).stream = Some(stream);
+        self.stats.connections += 1;
+    }
+
+    fn read_client(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if client.closing {
+            return;
+        }
+        let mut buffer = std::mem::take(&mut client.input);
+        if buffer.is_empty() && buffer.capacity() < READ_BYTES {
+            buffer = std::mem::take(&mut self.spare_input);
+        }
+        let want = client.decoder.wanted(buffer.len()).clamp(READ_BYTES, 1 << 20);
+        let Some(stream) = &mut client.stream else { return };
+        match stream.read_into(&mut buffer, want) {
+            Ok(None) => client.input = buffer,
+            Ok(Some(read)) => {
+                self.stats.net_input_bytes += read as u64;
+                self.stats.reads += 1;
+                client.last_active_ms = self.now_us / 1000;
+                if client.is_replica() {
+                    self.stats.repl_input_bytes += read as u64;
+                }
+                let limit = self.config.client_query_buffer_limit;
+                if buffer.len() as u64 > limit {
+                    log::warning!(
+                        "Closing client that reached max query buffer length: {} (qbuf initial bytes: {:?})",
+                        self.client_line(id),
+                        String::from_utf8_lossy(&buffer[..buffer.len().min(64)])
+                    );
+                    self.clients.close_soon(id);
+                    return;
+                }
+                self.process_input(id, buffer);
+            }
+            Err(e) => {
+                if e.kind() == io::ErrorKind::UnexpectedEof {
+                    log::verbose!("Client closed connection {}", self.client_line(id));
+                } else {
+                    log::verbose!("Reading from client: {}", crate::node::os_error(&e));
+                }
+                self.clients.close_soon(id);
+            }
+        }
+    }
+
+    /// Clients that may go on with what they had sent before they were stopped.
+    fn process_waiting_input(&mut self) {
+        for _ in 0..self.clients.to_process.len() {
+            let Some(id) = self.clients.to_process.pop_front() else { return };
+            let Some(client) = self.clients.get_mut(id) else { continue };
+            client.has_more_input = false;
+            let buffer = std::mem::take(&mut client.input);
+            self.process_input(id, buffer);
+        }
+    }
+
+    /// Sends what the socket takes, and asks to be told when it takes more.
+    pub fn write_client(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.write_queued = false;
+        if client.closing {
+            return;
+        }
+        let mut written = 0;
+        while client.output.pending() > 0 && written < WRITE_BYTES_MAX {
+            let Some(stream) = &mut client.stream else {
+                client.output.bytes.clear();
+                client.output.sent = 0;
+                return;
+            };
+            match stream.write(&client.output.bytes[client.output.sent..]) {
+                Ok(0) => break,
+                Ok(n) => {
+                    client.output.sent += n;
+                    written += n;
+                }
+                Err(e) => {
+                    log::verbose!("Error writing to client: {}", crate::node::os_error(&e));
+                    self.clients.close_soon(id);
+                    return;
+                }
+            }
+        }
+        self.stats.net_output_bytes += written as u64;
+        self.stats.writes += 1;
+        let done = client.output.pending() == 0;
+        if done {
+            client.output.sent = 0;
+            client.output.bytes.clear();
+            if client.output.bytes.capacity() > READ_BYTES {
+                client.output.bytes = Vec::new();
+            }
+            if client.close_after_reply {
+                self.clients.close_soon(id);
+                return;
+            }
+        }
+        let replica_wants = self.write_replica(id);
+        self.watch_write(id, !done || replica_wants);
+    }
+
+    /// Asks, or asks no longer, to be told when the client's socket takes more.
+    pub fn watch_write(&mut self, id: ClientId, on: bool) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if client.watching_write == on || client.closing {
+            return;
+        }
+        client.watching_write = on;
+        let interest = Interest { read: client.watching_read, write: on };
+        let Some(stream) = &client.stream else { return };
+        if let Err(e) = self.poll.change(stream.as_fd(), id, interest) {
+            log::warning!("Watching a client failed: {e}");
+            self.clients.close_soon(id);
+        }
+    }
+
+    /// What must be done before the loop waits: replies are sent last, after everything that may write some.
+    fn before_sleep(&mut self) {
+        self.expire_due_keys();
+        self.after_unit();
+        self.time_out_blocked();
+        self.replication_before_sleep();
+        self.check_output_limits();
+        while !self.clients.to_write.is_empty() {
+            for id in std::mem::take(&mut self.clients.to_write) {
+                self.write_client(id);
+            }
+        }
+        self.close_clients();
+    }
+
+    fn close_clients(&mut self) {
+        while let Some(id) = self.clients.to_close.pop() {
+            self.free_client(id);
+        }
+    }
+
+    /// Closes a connection and forgets everything about it.
+    pub fn free_client(&mut self, id: ClientId) {
+        if self.clients.get(id).is_none() {
+            return;
+        }
+        self.unsubscribe_all(id);
+        self.unwatch_all(id);
+        self.unblock_silently(id);
+        self.monitors.retain(|&m| m != id);
+        self.replica_gone(id);
+        if let Some(client) = self.clients.remove(id)
+            && let Some(stream) = &client.stream
+        {
+            // Closing the socket takes it out in any case.
+            let _ = self.poll.remove(stream.as_fd());
+        }
+    }
+}
+
+const PROTECTED_MODE_TEXT: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. Set a password with requirepass, bind addresses with bind, or turn protected-mode off, to accept connections from elsewhere.\r\n";

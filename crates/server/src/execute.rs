@@ -1,0 +1,580 @@
+//! From bytes of a client to an executed command: decoding, the checks that may refuse it, the call, and what follows from its effects.
+//!
+//! The order of the checks is that of Redis 7.0 (`processCommand` in server.c), as clients see it in which error they get.
+
+use rivulet_commands::ctx::{Call, Ctx, Data};
+use rivulet_commands::fail::{Fail, WRONG_TYPE};
+use rivulet_commands::spec::{Begin, Handler, flag};
+use rivulet_commands::{Command, Propagation, table};
+use rivulet_resp::decode::Limits;
+use rivulet_resp::{Args, Batch, OwnedArgs, Reply};
+
+use crate::clients::{BlockedOn, Client, ClientId, Kind, ReplyMode};
+use crate::node::Node;
+use crate::{clock, log};
+
+/// Commands whose memory is asked for together.
+pub const BATCH_COMMANDS: usize = 16;
+
+/// The commands of a batch, and of each the place and the hash of its first key.
+pub struct LookedUp {
+    pub commands: [Option<&'static Command>; BATCH_COMMANDS],
+    pub hints: [Option<(usize, u64)>; BATCH_COMMANDS],
+}
+
+impl Node {
+    /// Runs what is complete in the client's input.
+    pub fn process_input(&mut self, id: ClientId, mut buffer: Vec<u8>) {
+        let mut batch = std::mem::take(&mut self.batch);
+        let mut done = 0;
+        loop {
+            let Some(client) = self.clients.get_mut(id) else { break };
+            if client.closing || client.close_after_reply || client.blocked.is_some() {
+                break;
+            }
+            batch.clear();
+            let limits = Limits { bulk_len_max: self.settings.bulk_len_max, authenticated: client.authenticated };
+            let decoded = client.decoder.decode(&buffer[done..], &mut batch, BATCH_COMMANDS, limits);
+            if let Err(error) = decoded
+                && batch.is_empty()
+            {
+                self.protocol_error(id, &error.to_string());
+                buffer.clear();
+                done = 0;
+                break;
+            }
+            if batch.is_empty() {
+                break;
+            }
+            done += self.run_batch(id, &batch, &buffer[done..]);
+        }
+        self.batch = batch;
+        buffer.drain(..done);
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.has_more_input = !buffer.is_empty() && client.blocked.is_some();
+        client.input_peak = client.input_peak.max(buffer.len());
+        if buffer.is_empty() {
+            self.spare_input = buffer;
+        } else {
+            client.input = buffer;
+        }
+    }
+
+    fn protocol_error(&mut self, id: ClientId, text: &str) {
+        let client = self.clients.at(id);
+        log::verbose!("Protocol error ({text}) from client: id={} addr={}", client.id, client.address);
+        client.close_after_reply = true;
+        self.error_reply(id, format!("ERR Protocol error: {text}").as_bytes());
+    }
+
+    /// Runs the commands of a batch in order; answers how many bytes of `buffer` are done with.
+    fn run_batch(&mut self, id: ClientId, batch: &Batch, buffer: &[u8]) -> usize {
+        let looked_up = self.look_up(id, batch, buffer);
+        self.now_us = clock::unix_us();
+        for i in 0..batch.len() {
+            self.execute(id, looked_up.commands[i], batch.args(i, buffer), looked_up.hints[i]);
+            let Some(client) = self.clients.get_mut(id) else { return batch.wire_end(i) };
+            let stops = client.blocked.is_some() || client.closing || client.close_after_reply;
+            // What a pause or a full sync of this connection leaves is decoded again later.
+            if stops && i + 1 < batch.len() {
+                client.decoder.rewind();
+                return batch.wire_end(i);
+            }
+        }
+        let Some(client) = self.clients.get_mut(id) else { return buffer.len() };
+        let done = client.decoder.consumed();
+        client.decoder.rebase();
+        done
+    }
+
+    /// Finds the commands of a batch, and asks the memory for the entries of their first keys.
+    pub fn look_up(&mut self, id: ClientId, batch: &Batch, buffer: &[u8]) -> LookedUp {
+        let mut commands = [None; BATCH_COMMANDS];
+        let mut hints = [None; BATCH_COMMANDS];
+        let db_index = self.clients.at(id).db;
+        let db = self.keyspace.db(db_index);
+        for i in 0..batch.len() {
+            let args = batch.args(i, buffer);
+            commands[i] = table::find(args.at(0));
+            if let Some(Command { keys: [spec, ..], .. }) = commands[i]
+                && let Begin::Index(at) = spec.begin
+                && let Some(key) = args.get(at as usize)
+            {
+                let hash = db.key(key).hash;
+                db.prefetch_bucket(hash);
+                hints[i] = Some((at as usize, hash));
+            }
+        }
+        if batch.len() > 1 {
+            for (_, hash) in hints[..batch.len()].iter().flatten() {
+                db.prefetch_entry(*hash);
+            }
+        }
+        LookedUp { commands, hints }
+    }
+
+    /// Checks a command and runs it, queues it, or refuses it.
+    pub fn execute(&mut self, id: ClientId, found: Option<&'static Command>, args: Args<'_>, hint: Option<(usize, u64)>) {
+        self.stats.commands += 1;
+        let now_ms = self.now_us / 1000;
+        let client = self.clients.at(id);
+        client.last_active_ms = now_ms;
+        let mark = client.output.bytes.len();
+        match client.reply {
+            ReplyMode::SkipNext => client.reply = ReplyMode::Skip,
+            ReplyMode::Skip => client.reply = ReplyMode::On,
+            _ => {}
+        }
+        let command = match self.resolve(found, args) {
+            Ok(command) => command,
+            Err(fail) => return self.refuse(id, None, fail, mark),
+        };
+        // The commonest case, with none of what the slow checks look for.
+        if let Err(fail) = self.check(id, command, args) {
+            return self.refuse(id, Some(command), fail, mark);
+        }
+        let client = self.clients.at(id);
+        if client.kind != Kind::Replica && self.must_pause(id, command) {
+            self.block_for_pause(id, command, args);
+            return;
+        }
+        let client = self.clients.at(id);
+        if client.multi.is_some() && !runs_inside_multi(command) {
+            self.queue_in_multi(id, command, args);
+            return self.finish_reply(id, mark);
+        }
+        self.call(id, command, args, hint);
+        self.finish_reply(id, mark);
+        if self.depth == 0 {
+            self.after_unit();
+        }
+    }
+
+    fn resolve(&self, found: Option<&'static Command>, args: Args<'_>) -> Result<&'static Command, Fail> {
+        let Some(command) = found else {
+            return Err(unknown_command(args));
+        };
+        if command.subcommands.is_empty() || (args.len() == 1 && !matches!(command.handler, Handler::Container)) {
+            return if command.arity_fits(args.len()) { Ok(command) } else { Err(Fail::arity(command.name)) };
+        }
+        if args.len() == 1 {
+            return Err(Fail::arity(command.name));
+        }
+        let word = args.at(1);
+        let Some(sub) = command.subcommands.iter().find(|s| s.name.as_bytes().eq_ignore_ascii_case(word)) else {
+            let mut text = b"ERR unknown subcommand '".to_vec();
+            text.extend(&word[..word.len().min(128)]);
+            text.extend(format!("'. Try {} HELP.", command.name.to_uppercase()).bytes());
+            return Err(Fail::bytes(text));
+        };
+        if sub.arity_fits(args.len()) { Ok(sub) } else { Err(Fail::arity(&table::full_name(sub))) }
+    }
+
+    /// The checks between arity and the call.
+    #[inline]
+    fn check(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
+        let client = self.clients.at(id);
+        let is_master = client.is_master();
+        if !client.authenticated && !command.is(flag::NO_AUTH) {
+            return Err(Fail::new("NOAUTH Authentication required."));
+        }
+        if command.is(flag::PROTECTED) {
+            self.check_protected(id, command)?;
+        }
+        let client = self.clients.at(id);
+        let in_multi = client.multi.is_some();
+        let (is_replica_link, pubsub_only) = (client.is_replica(), !client.resp3 && client.subscriptions() > 0);
+        if is_master {
+            return Ok(());
+        }
+        let exec = matches!(command.handler, Handler::Node(rivulet_commands::spec::Node::Exec));
+        let multi_flags = client.multi.as_ref().filter(|_| exec).map_or((false, false), |m| (m.writes, m.denies_oom));
+        let writes = command.is(flag::WRITE) || multi_flags.0;
+        let denies_oom = command.is(flag::DENYOOM) || multi_flags.1;
+        if self.config.maxmemory > 0 {
+            let out_of_memory = !self.evict_to_limit();
+            if out_of_memory && denies_oom {
+                return Err(Fail::new("OOM command not allowed when used memory > 'maxmemory'."));
+            }
+        }
+        if writes || matches!(command.handler, Handler::Node(rivulet_commands::spec::Node::Ping)) {
+            self.check_disk(command, writes)?;
+        }
+        if writes {
+            if !self.is_replica() && self.too_few_good_replicas() {
+                return Err(Fail::new("NOREPLICAS Not enough good replicas to write."));
+            }
+            if self.is_replica() && self.config.replica_read_only {
+                return Err(Fail::new("READONLY You can't write against a read only replica."));
+            }
+        }
+        if pubsub_only && !allowed_while_subscribed(command) {
+            return Err(Fail::text(format!(
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+                table::full_name(command)
+            )));
+        }
+        if self.replication.is_stale() && !self.config.replica_serve_stale_data && !command.is(flag::STALE) {
+            return Err(Fail::new("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."));
+        }
+        if self.is_loading() && !command.is(flag::LOADING) {
+            return Err(Fail::new("LOADING Redis is loading the dataset in memory"));
+        }
+        if self.is_async_loading() && command.is(flag::NO_ASYNC_LOADING) {
+            return Err(Fail::new("LOADING Redis is loading the dataset in memory"));
+        }
+        if in_multi && command.is(flag::NO_MULTI) {
+            return Err(Fail::new("ERR Command not allowed inside a transaction"));
+        }
+        if is_replica_link && (writes || command.is(flag::READONLY) || command.is(flag::MAY_REPLICATE)) {
+            return Err(Fail::new("ERR Replica can't interact with the keyspace"));
+        }
+        let _ = args;
+        Ok(())
+    }
+
+    /// DEBUG and its like may be off, or for local clients only.
+    fn check_protected(&mut self, id: ClientId, command: &'static Command) -> Result<(), Fail> {
+        if self.clients.at(id).is_master() || crate::config::allows(&self.config.enable_debug_command, self.is_local(id)) {
+            return Ok(());
+        }
+        Err(Fail::text(format!(
+            "ERR {} command not allowed. If the enable-{}-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
+            command.name.to_uppercase(),
+            command.name
+        )))
+    }
+
+    /// Whether a client is on this machine.
+    pub fn is_local(&self, id: ClientId) -> bool {
+        self.clients.get(id).is_some_and(|c| c.is_unix || c.address.starts_with("127.0.0.1:") || c.address.starts_with("[::1]:"))
+    }
+
+    /// Refuses a command: the reply, the counters, and the transaction that it would have been part of.
+    fn refuse(&mut self, id: ClientId, command: Option<&'static Command>, fail: Fail, mark: usize) {
+        if let Some(command) = command {
+            self.stats.of(command, || table::full_name(command)).rejected += 1;
+        }
+        let client = self.clients.at(id);
+        if let Some(multi) = &mut client.multi {
+            if command.is_some_and(|c| matches!(c.handler, Handler::Node(rivulet_commands::spec::Node::Exec))) {
+                // A refused EXEC ends the transaction, and says why.
+                self.discard_multi(id);
+                let mut text = b"EXECABORT Transaction discarded because of: ".to_vec();
+                text.extend(strip_err(&fail.0));
+                self.error_reply(id, &text);
+                return self.finish_reply(id, mark);
+            }
+            multi.broken = true;
+        }
+        self.error_reply(id, &fail.0);
+        self.finish_reply(id, mark);
+    }
+
+    /// Writes an error reply and counts it.
+    pub fn error_reply(&mut self, id: ClientId, text: &[u8]) {
+        self.stats.error(text);
+        self.reply(id).error(text);
+        self.clients.queue_write(id);
+        self.note_error_to_peer(id, text);
+    }
+
+    /// A reply was written after `mark`: it is sent, or thrown away as the client asked.
+    #[inline]
+    fn finish_reply(&mut self, id: ClientId, mark: usize) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if client.reply != ReplyMode::On {
+            client.output.bytes.truncate(mark.max(client.output.sent));
+        }
+        match client.kind {
+            Kind::Master => client.output.bytes.clear(),
+            _ if client.output.bytes.len() > mark && !client.write_queued => {
+                client.write_queued = true;
+                self.clients.to_write.push(id);
+            }
+            _ => {}
+        }
+    }
+
+    /// Facts about an execution for the client.
+    pub fn call_facts(&self, client: &Client) -> Call {
+        Call {
+            now_ms: self.now_us / 1000,
+            from_master: client.is_master(),
+            is_replica: self.is_replica(),
+            deny_blocking: self.depth > 0 || client.is_master(),
+            note_touched: !self.watched.is_empty(),
+            note_ready: !self.blocking.is_empty(),
+        }
+    }
+
+    /// Runs a command, counts it, and gathers what it has to propagate.
+    pub fn call(&mut self, id: ClientId, command: &'static Command, args: Args<'_>, hint: Option<(usize, u64)>) {
+        let started_us = self.now_us;
+        if !self.monitors.is_empty() && !command.is(flag::SKIP_MONITOR) && !command.is(flag::ADMIN) {
+            self.feed_monitors(id, args);
+        }
+        let db = self.clients.at(id).db;
+        let errors_before = self.stats.error_replies;
+        let result = match command.handler {
+            Handler::Data(run) => self.call_data(id, run, args, hint),
+            Handler::Node(which) => self.run_node(id, which, command, args),
+            Handler::Container => Err(Fail::arity(command.name)),
+        };
+        if let Err(fail) = &result {
+            self.error_reply(id, &fail.0);
+        }
+        self.finish_call(id, db, command, args);
+        let ended_us = clock::unix_us();
+        self.now_us = ended_us.max(started_us);
+        let failed = self.stats.error_replies > errors_before;
+        self.count_call(id, command, args, ended_us.saturating_sub(started_us), failed);
+    }
+
+    #[inline]
+    fn call_data(
+        &mut self,
+        id: ClientId,
+        run: fn(&mut Ctx<'_>) -> Result<(), Fail>,
+        args: Args<'_>,
+        hint: Option<(usize, u64)>,
+    ) -> Result<(), Fail> {
+        let client = self.clients.at(id);
+        let mut out = std::mem::take(&mut client.output.bytes);
+        let mark = out.len();
+        let (index, resp3) = (client.db, client.resp3);
+        let call = match self.clients.get(id) {
+            Some(client) => self.call_facts(client),
+            None => return Ok(()),
+        };
+        let mut ctx = Ctx {
+            args,
+            reply: Reply::new(&mut out, resp3),
+            db: Data {
+                keyspace: &mut self.keyspace,
+                index,
+                effects: &mut self.effects,
+                call,
+                settings: &self.settings,
+                rng: &mut self.rng,
+            },
+            first_key: hint,
+        };
+        let result = run(&mut ctx);
+        if result.is_err() {
+            out.truncate(mark);
+        }
+        self.clients.at(id).output.bytes = out;
+        result
+    }
+
+    /// Runs `f` on the data, as an execution of nobody: the effects are applied as after a command.
+    pub fn with_data<R>(&mut self, index: usize, f: impl FnOnce(&mut Data<'_>) -> R) -> R {
+        let call = Call {
+            now_ms: self.now_us / 1000,
+            from_master: false,
+            is_replica: self.is_replica(),
+            deny_blocking: true,
+            note_touched: !self.watched.is_empty(),
+            note_ready: !self.blocking.is_empty(),
+        };
+        let result = f(&mut Data {
+            keyspace: &mut self.keyspace,
+            index,
+            effects: &mut self.effects,
+            call,
+            settings: &self.settings,
+            rng: &mut self.rng,
+        });
+        self.apply_effects();
+        result
+    }
+
+    /// Deals with the effects of a command.
+    #[inline]
+    fn finish_call(&mut self, id: ClientId, db: usize, command: &'static Command, args: Args<'_>) {
+        let effects = &mut self.effects;
+        if let Some(block) = effects.block.take() {
+            let waits = BlockedOn::Keys { db, keys: block.keys, command, args: args.to_owned(), on_timeout: block.on_timeout };
+            self.block(id, waits, block.deadline_ms);
+        }
+        let effects = &mut self.effects;
+        let dirty = std::mem::take(&mut effects.dirty);
+        let propagation = std::mem::take(&mut effects.propagation);
+        let no_multi = std::mem::take(&mut effects.no_multi);
+        if !effects.before.is_empty() {
+            self.unit_no_multi |= no_multi;
+            let before = std::mem::take(&mut self.effects.before);
+            self.persistence.dirty += before.len() as u64;
+            self.unit.extend(before);
+        }
+        if dirty > 0 {
+            self.persistence.dirty += dirty;
+            if self.wants_stream() {
+                match propagation {
+                    Propagation::Nothing => {}
+                    Propagation::AsIs if self.depth == 0 && self.unit.is_empty() => self.propagate_now(db, args),
+                    Propagation::AsIs => self.unit.push((db, args.to_owned())),
+                    Propagation::Instead(commands) => self.unit.extend(commands.into_iter().map(|c| (db, c))),
+                }
+            }
+            let offset = self.replication.offset();
+            let from_master = match self.clients.get_mut(id) {
+                Some(client) => {
+                    client.written_offset = offset;
+                    client.is_master()
+                }
+                None => false,
+            };
+            if self.is_replica() && !from_master {
+                self.note_own_expiring(db, command, args);
+            }
+        }
+        self.apply_effects();
+    }
+
+    /// Counters, watchers, events, waiting clients and freed values.
+    #[inline]
+    pub fn apply_effects(&mut self) {
+        let effects = &mut self.effects;
+        self.stats.hits += std::mem::take(&mut effects.hits);
+        self.stats.misses += std::mem::take(&mut effects.misses);
+        if effects.expired > 0 {
+            self.stats.expired += std::mem::take(&mut effects.expired);
+        }
+        if !effects.before.is_empty() {
+            let before = std::mem::take(&mut effects.before);
+            self.persistence.dirty += before.len() as u64;
+            self.unit.extend(before);
+        }
+        if !self.effects.trash.is_empty() {
+            let trash = std::mem::take(&mut self.effects.trash);
+            self.free_later(trash);
+        }
+        if !self.effects.touched.is_empty() {
+            let touched = std::mem::take(&mut self.effects.touched);
+            self.break_watches(touched);
+        }
+        if !self.effects.ready.is_empty() {
+            let ready = std::mem::take(&mut self.effects.ready);
+            self.blocking.ready.extend(ready);
+        }
+        if !self.effects.events.is_empty() {
+            let events = std::mem::take(&mut self.effects.events);
+            self.publish_events(events);
+        }
+    }
+
+    /// A unit of execution has ended: its writes go to the stream, and those who waited for its keys get their turn.
+    #[inline]
+    pub fn after_unit(&mut self) {
+        if !self.unit.is_empty() {
+            self.propagate_unit();
+        }
+        if !self.blocking.ready.is_empty() {
+            self.serve_ready_keys();
+        }
+    }
+
+    fn count_call(&mut self, id: ClientId, command: &'static Command, args: Args<'_>, us: u64, failed: bool) {
+        let tracking = self.config.latency_tracking;
+        let stats = self.stats.of(command, || table::full_name(command));
+        stats.calls += 1;
+        stats.usec += us;
+        stats.failed += u64::from(failed);
+        if tracking {
+            stats.histogram.get_or_insert_default().record(us * 1000);
+        }
+        if let Some(client) = self.clients.get_mut(id) {
+            client.last_command = Some(command);
+        }
+        let slow = self.config.slowlog_log_slower_than;
+        if slow >= 0 && us >= slow as u64 && !command.is(flag::SKIP_SLOWLOG) {
+            self.note_slow(id, args, us);
+        }
+        let threshold = self.config.latency_monitor_threshold;
+        if threshold > 0 && us / 1000 >= threshold {
+            let event = if command.is(flag::FAST) { "fast-command" } else { "command" };
+            self.latency.add(event, us / 1000, self.now_us / 1_000_000);
+        }
+    }
+
+    /// Runs a blocked client's command again; answers whether the client still waits.
+    pub fn retry_blocked(&mut self, id: ClientId) -> bool {
+        let Some(client) = self.clients.get_mut(id) else { return false };
+        let Some(blocked) = client.blocked.take() else { return false };
+        let BlockedOn::Keys { db, command, args, .. } = &blocked.reason else {
+            client.blocked = Some(blocked);
+            return true;
+        };
+        let (db, command) = (*db, *command);
+        let mark = client.output.bytes.len();
+        let selected = std::mem::replace(&mut client.db, db);
+        let Handler::Data(run) = command.handler else { return false };
+        let started_us = self.now_us;
+        let result = self.call_data(id, run, args.as_args(), None);
+        let client = self.clients.at(id);
+        client.db = selected;
+        if self.effects.block.take().is_some() || result == Err(WRONG_TYPE) {
+            client.blocked = Some(blocked);
+            self.apply_effects();
+            return true;
+        }
+        let args = args.clone();
+        let waited_us = self.now_us.saturating_sub(blocked.since_us);
+        self.forget_blocked(id, blocked);
+        if let Err(fail) = &result {
+            self.error_reply(id, &fail.0);
+        }
+        self.finish_call(id, db, command, args.as_args());
+        self.now_us = clock::unix_us().max(started_us);
+        self.count_call(id, command, args.as_args(), waited_us, result.is_err());
+        self.finish_reply(id, mark);
+        if !self.unit.is_empty() {
+            self.propagate_unit();
+        }
+        false
+    }
+
+    /// Runs a command for a client that is no connection's turn (queued by MULTI, or after a pause).
+    pub fn execute_owned(&mut self, id: ClientId, args: &OwnedArgs) {
+        let args = args.as_args();
+        self.execute(id, table::find(args.at(0)), args, None);
+    }
+}
+
+/// Commands that MULTI does not queue.
+fn runs_inside_multi(command: &Command) -> bool {
+    use rivulet_commands::spec::Node::*;
+    matches!(command.handler, Handler::Node(Exec | Discard | Multi | Watch | Quit | Reset))
+}
+
+fn allowed_while_subscribed(command: &Command) -> bool {
+    use rivulet_commands::spec::Node::*;
+    matches!(
+        command.handler,
+        Handler::Node(Ping | Subscribe | Ssubscribe | Psubscribe | Unsubscribe | Sunsubscribe | Punsubscribe | Quit | Reset)
+    )
+}
+
+fn strip_err(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"ERR ").unwrap_or(text)
+}
+
+fn unknown_command(args: Args<'_>) -> Fail {
+    let mut text = b"ERR unknown command '".to_vec();
+    let name = args.at(0);
+    text.extend(&name[..name.len().min(128)]);
+    text.extend(b"', with args beginning with: ");
+    let mut shown = Vec::new();
+    for arg in args.iter().skip(1) {
+        if shown.len() >= 128 {
+            break;
+        }
+        shown.push(b'\'');
+        shown.extend(&arg[..arg.len().min(128 - shown.len().min(128))]);
+        shown.extend(b"' ");
+    }
+    text.extend(shown);
+    Fail::bytes(text)
+}

@@ -1,0 +1,194 @@
+//! The allocator, and how much memory is in use.
+//!
+//! The allocator is jemalloc with size classes 8 bytes apart, so its default alignment is 8: whoever needs more must say so, which the stock
+//! wrapper does not do. What is in use is the sum of what each thread has allocated less what it has freed, counters that the
+//! allocator keeps anyway.
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::ffi::{c_char, c_void};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use tikv_jemalloc_sys as je;
+
+/// Bytes of a page, as Linux counts resident memory on the machines that this runs on.
+pub const PAGE_BYTES: usize = 4096;
+
+struct Jemalloc;
+
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
+
+/// The alignment that every allocation has.
+const QUANTUM: usize = 8;
+
+fn flags(layout: Layout) -> i32 {
+    if layout.align() <= QUANTUM { 0 } else { layout.align().trailing_zeros() as i32 }
+}
+
+// SAFETY: each function hands its layout to jemalloc's call for it; the flags carry every alignment above the quantum.
+unsafe impl GlobalAlloc for Jemalloc {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's layout has a size.
+        unsafe { je::mallocx(layout.size(), flags(layout)).cast() }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's layout has a size.
+        unsafe { je::mallocx(layout.size(), flags(layout) | je::MALLOCX_ZERO).cast() }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the pointer was allocated here with this layout.
+        unsafe { je::sdallocx(pointer.cast(), layout.size(), flags(layout)) }
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: as for `dealloc`; the new size is not 0.
+        unsafe { je::rallocx(pointer.cast(), new_size, flags(layout)).cast() }
+    }
+}
+
+/// Reads one of the allocator's values.
+fn read<T: Copy + Default>(name: &'static [u8]) -> Option<T> {
+    let mut value = T::default();
+    let mut len = size_of::<T>();
+    // SAFETY: the name ends with a NUL, and the value has the length that is passed.
+    let failed = unsafe {
+        je::mallctl(name.as_ptr().cast::<c_char>(), (&raw mut value).cast::<c_void>(), &mut len, std::ptr::null_mut(), 0)
+    };
+    (failed == 0 && len == size_of::<T>()).then_some(value)
+}
+
+/// Where a thread's counters lie.
+struct Counters {
+    allocated: *const u64,
+    freed: *const u64,
+}
+
+// SAFETY: the counters are only read, and only while their thread is registered.
+unsafe impl Send for Counters {}
+
+static THREADS: Mutex<Vec<Counters>> = Mutex::new(Vec::new());
+/// Balance of the threads that have ended.
+static ENDED: AtomicI64 = AtomicI64::new(0);
+
+/// Counts the present thread's memory as long as this lives. Every long-lived thread holds one.
+pub struct Counted(*const u64);
+
+impl Counted {
+    pub fn register() -> Counted {
+        let allocated = read::<usize>(b"thread.allocatedp\0").unwrap_or(0) as *const u64;
+        let freed = read::<usize>(b"thread.deallocatedp\0").unwrap_or(0) as *const u64;
+        if !allocated.is_null() && !freed.is_null() {
+            THREADS.lock().unwrap_or_else(|e| e.into_inner()).push(Counters { allocated, freed });
+        }
+        Counted(allocated)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut threads = THREADS.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(i) = threads.iter().position(|c| c.allocated == self.0) {
+            ENDED.fetch_add(balance(&threads.swap_remove(i)), Ordering::Relaxed);
+        }
+    }
+}
+
+fn balance(counters: &Counters) -> i64 {
+    // SAFETY: the thread is registered, so its counters are there. A torn read can't happen: they are aligned words.
+    unsafe { counters.allocated.read_volatile().wrapping_sub(counters.freed.read_volatile()) as i64 }
+}
+
+/// Bytes allocated and not freed.
+pub fn used() -> usize {
+    let threads = THREADS.lock().unwrap_or_else(|e| e.into_inner());
+    let total = threads.iter().map(balance).sum::<i64>() + ENDED.load(Ordering::Relaxed);
+    let used = usize::try_from(total).unwrap_or(0);
+    PEAK.fetch_max(used, Ordering::Relaxed);
+    used
+}
+
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+/// The most that [`used`] has answered.
+pub fn peak() -> usize {
+    PEAK.load(Ordering::Relaxed)
+}
+
+/// Makes [`peak`] start again from what is in use now.
+pub fn reset_peak() {
+    PEAK.store(0, Ordering::Relaxed);
+    used();
+}
+
+/// What the allocator says of itself, in bytes.
+#[derive(Default, Clone, Copy)]
+pub struct AllocatorStats {
+    pub allocated: usize,
+    pub active: usize,
+    pub resident: usize,
+}
+
+pub fn allocator_stats() -> AllocatorStats {
+    let mut epoch = 1u64;
+    let mut len = size_of::<u64>();
+    // SAFETY: the name ends with a NUL, and the epoch is 8 bytes long.
+    unsafe {
+        je::mallctl(c"epoch".as_ptr(), (&raw mut epoch).cast(), &mut len, (&raw mut epoch).cast(), size_of::<u64>());
+    }
+    AllocatorStats {
+        allocated: read(b"stats.allocated\0").unwrap_or(0),
+        active: read(b"stats.active\0").unwrap_or(0),
+        resident: read(b"stats.resident\0").unwrap_or(0),
+    }
+}
+
+/// Gives unused pages back to the system (MEMORY PURGE).
+pub fn purge() {
+    // 4096 is the allocator's number for "all arenas".
+    // SAFETY: a name that ends with a NUL and no values.
+    unsafe {
+        je::mallctl(c"arena.4096.purge".as_ptr(), std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut(), 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alignment_above_the_quantum_is_kept() {
+        #[repr(align(64))]
+        struct Line(#[expect(dead_code, reason = "only its place matters")] [u8; 64]);
+        for _ in 0..100 {
+            let (line, wide) = (Box::new(Line([0; 64])), Box::new(1u128));
+            assert_eq!((&raw const *line as usize) % 64, 0);
+            assert_eq!((&raw const *wide as usize) % 16, 0);
+        }
+    }
+
+    #[test]
+    fn what_a_thread_allocates_is_counted_and_its_end_too() {
+        let counted = Counted::register();
+        let before = used();
+        let block = vec![1u8; 1 << 20];
+        assert!(used() >= before + (1 << 20));
+        drop(block);
+        let kept = std::thread::spawn(|| {
+            let _counted = Counted::register();
+            vec![2u8; 1 << 20]
+        })
+        .join()
+        .expect("the thread ends well");
+        assert!(used() >= before + (1 << 20));
+        drop(kept);
+        assert!(used() < before + (1 << 19));
+        drop(counted);
+    }
+}

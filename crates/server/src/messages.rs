@@ -1,0 +1,249 @@
+//! Publish and subscribe: the commands, and the messages that go out.
+
+use std::sync::Arc;
+
+use rivulet_commands::Command;
+use rivulet_commands::effects::{Event, class};
+use rivulet_commands::fail::Fail;
+use rivulet_commands::glob;
+use rivulet_resp::Args;
+
+use crate::clients::{ClientId, Kind};
+use crate::node::Node;
+use crate::pubsub::ChannelKind;
+
+impl Node {
+    pub fn subscribe(&mut self, id: ClientId, kind: ChannelKind, args: Args<'_>) -> Result<(), Fail> {
+        if self.depth > 0 && !self.clients.at(id).resp3 {
+            // In a transaction the replies would be confused with those of EXEC, as in Redis they are refused.
+            return Err(Fail::text(format!("ERR {} isn't allowed for a DENY BLOCKING client", kind.subscribe_word().to_uppercase())));
+        }
+        for name in args.iter().skip(1) {
+            let client = self.clients.at(id);
+            let mine = match kind {
+                ChannelKind::Plain => &mut client.channels,
+                ChannelKind::Pattern => &mut client.patterns,
+                ChannelKind::Shard => &mut client.shard_channels,
+            };
+            if !mine.iter().any(|c| **c == *name) {
+                let name: Arc<[u8]> = name.into();
+                mine.push(name.clone());
+                self.pubsub.subscribe(kind, &name, id);
+            }
+            let client = self.clients.at(id);
+            if client.kind == Kind::Normal {
+                client.kind = Kind::Pubsub;
+            }
+            self.tell_subscription(id, kind.subscribe_word(), kind, Some(name));
+        }
+        Ok(())
+    }
+
+    pub fn unsubscribe(&mut self, id: ClientId, kind: ChannelKind, args: Args<'_>) -> Result<(), Fail> {
+        let names: Vec<Arc<[u8]>> = if args.len() > 1 {
+            args.iter().skip(1).map(Arc::from).collect()
+        } else {
+            let client = self.clients.at(id);
+            match kind {
+                ChannelKind::Plain => client.channels.clone(),
+                ChannelKind::Pattern => client.patterns.clone(),
+                ChannelKind::Shard => client.shard_channels.clone(),
+            }
+        };
+        if names.is_empty() {
+            self.tell_subscription(id, kind.unsubscribe_word(), kind, None);
+        }
+        for name in names {
+            self.leave_channel(id, kind, &name);
+            self.tell_subscription(id, kind.unsubscribe_word(), kind, Some(&name));
+        }
+        let client = self.clients.at(id);
+        if client.subscriptions() == 0 && client.kind == Kind::Pubsub {
+            client.kind = Kind::Normal;
+        }
+        Ok(())
+    }
+
+    fn leave_channel(&mut self, id: ClientId, kind: ChannelKind, name: &[u8]) {
+        let client = self.clients.at(id);
+        let mine = match kind {
+            ChannelKind::Plain => &mut client.channels,
+            ChannelKind::Pattern => &mut client.patterns,
+            ChannelKind::Shard => &mut client.shard_channels,
+        };
+        if let Some(at) = mine.iter().position(|c| **c == *name) {
+            mine.remove(at);
+            self.pubsub.unsubscribe(kind, name, id);
+        }
+    }
+
+    fn tell_subscription(&mut self, id: ClientId, word: &str, kind: ChannelKind, name: Option<&[u8]>) {
+        let client = self.clients.at(id);
+        let count = match kind {
+            ChannelKind::Shard => client.shard_channels.len(),
+            _ => client.channels.len() + client.patterns.len(),
+        };
+        let mut reply = self.reply(id);
+        reply.push(3);
+        reply.bulk(word.as_bytes());
+        match name {
+            Some(name) => reply.bulk(name),
+            None => reply.null(),
+        }
+        reply.int(count as i64);
+    }
+
+    /// The client listens to nothing any more, without being told.
+    pub fn unsubscribe_all(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let all = [
+            (ChannelKind::Plain, std::mem::take(&mut client.channels)),
+            (ChannelKind::Pattern, std::mem::take(&mut client.patterns)),
+            (ChannelKind::Shard, std::mem::take(&mut client.shard_channels)),
+        ];
+        for (kind, names) in all {
+            for name in names {
+                self.pubsub.unsubscribe(kind, &name, id);
+            }
+        }
+    }
+
+    /// PUBLISH and SPUBLISH: also for those who listen at replicas.
+    pub fn publish(&mut self, id: ClientId, kind: ChannelKind, args: Args<'_>) -> Result<(), Fail> {
+        let (channel, message) = (args.at(1), args.at(2));
+        let count = self.deliver(kind, channel, message);
+        if self.wants_stream() {
+            let db = self.clients.at(id).db;
+            if self.depth == 0 && self.unit.is_empty() {
+                self.propagate_now(db, args);
+            } else {
+                self.unit.push((db, args.to_owned()));
+            }
+        }
+        self.reply(id).int(count as i64);
+        Ok(())
+    }
+
+    /// Sends a message to all who listen here; answers how many.
+    pub fn deliver(&mut self, kind: ChannelKind, channel: &[u8], message: &[u8]) -> usize {
+        let mut count = 0;
+        let word: &[u8] = if kind == ChannelKind::Shard { b"smessage" } else { b"message" };
+        for listener in self.pubsub.listeners(kind, channel).to_vec() {
+            if self.clients.get(listener).is_none_or(|c| c.closing) {
+                continue;
+            }
+            let mut reply = self.reply(listener);
+            reply.push(3);
+            reply.bulk(word);
+            reply.bulk(channel);
+            reply.bulk(message);
+            self.clients.queue_write(listener);
+            count += 1;
+        }
+        if kind == ChannelKind::Shard || self.pubsub.pattern_count() == 0 {
+            return count;
+        }
+        let matching: Vec<(Arc<[u8]>, ClientId)> = self
+            .pubsub
+            .patterns()
+            .filter(|(pattern, _)| glob::matches(pattern, channel))
+            .flat_map(|(pattern, listeners)| listeners.iter().map(|&l| (pattern.clone(), l)))
+            .collect();
+        for (pattern, listener) in matching {
+            if self.clients.get(listener).is_none_or(|c| c.closing) {
+                continue;
+            }
+            let mut reply = self.reply(listener);
+            reply.push(4);
+            reply.bulk(b"pmessage");
+            reply.bulk(&pattern);
+            reply.bulk(channel);
+            reply.bulk(message);
+            self.clients.queue_write(listener);
+            count += 1;
+        }
+        count
+    }
+
+    /// Publishes keyspace events.
+    pub fn publish_events(&mut self, events: Vec<Event>) {
+        if self.pubsub.is_empty() {
+            return;
+        }
+        let classes = self.settings.notify;
+        for Event { db, name, key, .. } in events {
+            if classes & class::KEYSPACE != 0 {
+                let mut channel = format!("__keyspace@{db}__:").into_bytes();
+                channel.extend_from_slice(&key);
+                self.deliver(ChannelKind::Plain, &channel, name.as_bytes());
+            }
+            if classes & class::KEYEVENT != 0 {
+                self.deliver(ChannelKind::Plain, format!("__keyevent@{db}__:{name}").as_bytes(), &key);
+            }
+        }
+    }
+
+    pub fn pubsub_command(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
+        let pattern = args.get(2).map(<[u8]>::to_vec);
+        match command.name {
+            name @ ("channels" | "shardchannels") => {
+                if args.len() > 3 {
+                    return Err(Fail::arity(&format!("pubsub|{name}")));
+                }
+                let kind = if name == "channels" { ChannelKind::Plain } else { ChannelKind::Shard };
+                let names: Vec<Arc<[u8]>> = self
+                    .pubsub
+                    .names(kind)
+                    .into_iter()
+                    .filter(|n| pattern.as_ref().is_none_or(|p| glob::matches(p, n)))
+                    .cloned()
+                    .collect();
+                let mut reply = self.reply(id);
+                reply.array(names.len());
+                names.iter().for_each(|n| reply.bulk(n));
+            }
+            name @ ("numsub" | "shardnumsub") => {
+                let kind = if name == "numsub" { ChannelKind::Plain } else { ChannelKind::Shard };
+                let counts: Vec<(&[u8], usize)> =
+                    args.iter().skip(2).map(|channel| (channel, self.pubsub.listeners(kind, channel).len())).collect();
+                let mut reply = self.reply(id);
+                reply.array(counts.len() * 2);
+                for (channel, count) in counts {
+                    reply.bulk(channel);
+                    reply.int(count as i64);
+                }
+            }
+            "numpat" => {
+                let count = self.pubsub.pattern_count();
+                self.reply(id).int(count as i64);
+            }
+            _ => self.help(
+                id,
+                "PUBSUB",
+                &[
+                    "CHANNELS [<pattern>]",
+                    "    Channels that somebody listens to, all or those that match <pattern>.",
+                    "NUMPAT",
+                    "    How many patterns are listened to.",
+                    "NUMSUB [<channel> ...]",
+                    "    How many listen to each channel.",
+                    "SHARDCHANNELS [<pattern>]",
+                    "    Shard channels that somebody listens to.",
+                    "SHARDNUMSUB [<shardchannel> ...]",
+                    "    How many listen to each shard channel.",
+                ],
+            ),
+        }
+        Ok(())
+    }
+
+    /// The reply of a HELP subcommand.
+    pub fn help(&mut self, id: ClientId, container: &str, lines: &[&str]) {
+        let mut reply = self.reply(id);
+        reply.array(lines.len() + 3);
+        reply.simple(&format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+        lines.iter().for_each(|line| reply.simple(line));
+        reply.simple("HELP");
+        reply.simple("    Print this help.");
+    }
+}

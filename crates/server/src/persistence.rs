@@ -1,0 +1,546 @@
+//! Snapshots on disk: SAVE, BGSAVE, save points, and the load at start-up.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use rivulet_commands::fail::Fail;
+use rivulet_commands::settings::ClockUse;
+use rivulet_keyspace::{Key, Keyspace, Limits};
+use rivulet_rdb::read::{Options, Unsupported};
+use rivulet_rdb::save::Saver;
+use rivulet_rdb::write::{Aux, Meta, Replication as AuxReplication, Version, Writer};
+
+use crate::loading::{Loaded, Loader, Source};
+use crate::log;
+use crate::node::{Node, os_error};
+use crate::snapshot::{AccessInfo, Destination, Head, Snapshot, sync_directory, temporary_path};
+
+/// The state of persistence.
+pub struct Persistence {
+    /// Changes since the last successful save.
+    pub dirty: u64,
+    dirty_at_start: u64,
+    pub last_save_ms: u64,
+    pub last_try_ms: u64,
+    pub last_status_ok: bool,
+    pub last_seconds: i64,
+    pub saves: u64,
+    pub running: Option<Running>,
+    /// BGSAVE SCHEDULE: as soon as no other snapshot runs.
+    pub scheduled: bool,
+    pub load: Option<Load>,
+    pub last_load_expired: u64,
+    pub last_load_keys: u64,
+    /// us per key, shared with the helper threads.
+    pub save_delay: Arc<AtomicI64>,
+    pub load_delay: Arc<AtomicI64>,
+}
+
+/// A snapshot that runs, and why.
+pub struct Running {
+    pub snapshot: Snapshot,
+    pub purpose: Purpose,
+}
+
+/// What a snapshot is for.
+pub enum Purpose {
+    /// A file that the user wants (BGSAVE, save points), and with it the replicas that were told to wait for it.
+    Save,
+    /// A file for replicas.
+    ReplicasStored,
+    /// Straight to the sockets of replicas.
+    ReplicasSockets,
+}
+
+/// A load that goes on.
+pub struct Load {
+    pub loader: Loader,
+    pub why: LoadWhy,
+    /// Loaded beside the data, which it replaces when it is whole.
+    pub beside: Option<Keyspace>,
+    db: usize,
+    /// Position in the file's aux fields: (repl-id, repl-offset, repl-stream-db).
+    pub identity: Identity,
+}
+
+#[derive(Default, Clone)]
+pub struct Identity {
+    pub id: Option<String>,
+    pub offset: Option<u64>,
+    pub stream_db: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadWhy {
+    Startup,
+    FullSync,
+}
+
+/// The walker works so long between two looks at the sockets.
+const WALK_SLICE_US: u64 = 300;
+/// Batches inserted between two looks at the sockets.
+const LOAD_BATCHES: usize = 8;
+/// After a failed save, the next one by save points waits so long.
+const RETRY_SECONDS: u64 = 5;
+
+impl Persistence {
+    pub fn new(now_ms: u64) -> Persistence {
+        Persistence {
+            dirty: 0,
+            dirty_at_start: 0,
+            last_save_ms: now_ms,
+            last_try_ms: 0,
+            last_status_ok: true,
+            last_seconds: -1,
+            saves: 0,
+            running: None,
+            scheduled: false,
+            load: None,
+            last_load_expired: 0,
+            last_load_keys: 0,
+            save_delay: Arc::new(AtomicI64::new(0)),
+            load_delay: Arc::new(AtomicI64::new(0)),
+        }
+    }
+
+    /// Whether a save for the user runs.
+    pub fn is_saving(&self) -> bool {
+        matches!(self.running, Some(Running { purpose: Purpose::Save | Purpose::ReplicasStored, .. }))
+    }
+}
+
+impl Node {
+    pub fn is_loading(&self) -> bool {
+        self.persistence.load.as_ref().is_some_and(|l| l.beside.is_none())
+    }
+
+    /// Loading beside data that is still served.
+    pub fn is_async_loading(&self) -> bool {
+        self.persistence.load.as_ref().is_some_and(|l| l.beside.is_some())
+    }
+
+    pub fn rdb_path(&self) -> PathBuf {
+        PathBuf::from(&self.config.dbfilename)
+    }
+
+    pub fn load_options(&self) -> Options {
+        Options {
+            limits: self.settings.limits.clone(),
+            verify_checksum: self.config.rdbchecksum && !self.debug.skip_checksum,
+            unsupported: Unsupported::Fail,
+        }
+    }
+
+    fn access_info(&self) -> AccessInfo {
+        if !self.settings.policy_uses_clock {
+            return AccessInfo::None;
+        }
+        match self.settings.clock {
+            ClockUse::Lru => AccessInfo::Idle { clock_s: rivulet_commands::ctx::lru_clock(self.now_ms()) },
+            ClockUse::Lfu { .. } => AccessInfo::Freq,
+        }
+    }
+
+    /// Header and aux fields of a snapshot of the present state.
+    pub fn snapshot_head(&self, version: u32, compress: bool, exclude_data: bool) -> Head {
+        let mut writer = Writer::new(Version::new(version).unwrap_or(Version::DEFAULT), compress);
+        let mut bytes = Vec::new();
+        let id = self.replication.history.id().to_string();
+        let aux = self.aux(&id);
+        writer.header(&mut bytes, &aux);
+        Head {
+            writer,
+            bytes,
+            access: self.access_info(),
+            exclude_data,
+            checksum: self.config.rdbchecksum,
+            key_delay: self.persistence.save_delay.clone(),
+        }
+    }
+
+    fn aux<'a>(&self, id: &'a str) -> Aux<'a> {
+        let replication = self.replication.saved_position().map(|(offset, db)| AuxReplication { stream_db: db, id, offset });
+        Aux {
+            redis_version: crate::REDIS_VERSION,
+            ctime_s: self.now_ms() / 1000,
+            used_memory: crate::memory::used() as u64,
+            replication,
+            aof_base: false,
+        }
+    }
+
+    // ---- saving ----
+
+    /// Saves with everything else standing still.
+    pub fn save_now(&mut self) -> Result<(), String> {
+        let path = self.rdb_path();
+        let temporary = temporary_path(&path);
+        let saved = self.write_file(&temporary).and_then(|()| {
+            std::fs::rename(&temporary, &path)?;
+            sync_directory(&path)
+        });
+        match saved {
+            Ok(()) => {
+                log::notice!("DB saved on disk");
+                self.persistence.dirty = 0;
+                self.persistence.last_save_ms = self.now_ms();
+                self.persistence.last_status_ok = true;
+                self.persistence.saves += 1;
+                Ok(())
+            }
+            Err(e) => {
+                log::warning!("Error moving temp DB file {} on the final destination {}: {}", temporary.display(), path.display(), os_error(&e));
+                // The error is told; a temporary file that stays is overwritten by the next.
+                let _ = std::fs::remove_file(&temporary);
+                self.persistence.last_status_ok = false;
+                Err(os_error(&e))
+            }
+        }
+    }
+
+    fn write_file(&self, path: &std::path::Path) -> std::io::Result<()> {
+        let id = self.replication.history.id().to_string();
+        let writer = Writer::new(Version::DEFAULT, self.config.rdbcompression);
+        let file = BufWriter::with_capacity(1 << 20, File::create(path)?);
+        let mut saver = Saver::new(file, writer, self.config.rdbchecksum, &self.aux(&id));
+        let access = self.access_info();
+        for (i, db) in self.keyspace.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
+            saver.database(i as u64, db.len() as u64, db.expires_len() as u64)?;
+            let mut result = Ok(());
+            db.for_each(|entry| {
+                if result.is_ok() {
+                    let meta = match access {
+                        AccessInfo::None => Meta { deadline_ms: entry.deadline(), ..Meta::default() },
+                        AccessInfo::Idle { clock_s } => Meta {
+                            deadline_ms: entry.deadline(),
+                            idle_s: Some(u64::from(clock_s.wrapping_sub(entry.clock()) & 0xff_ffff)),
+                            freq: None,
+                        },
+                        AccessInfo::Freq => {
+                            Meta { deadline_ms: entry.deadline(), idle_s: None, freq: Some((entry.clock() & 0xff) as u8) }
+                        }
+                    };
+                    result = saver.entry(entry.key(), &entry.value().as_ref(), &meta);
+                }
+            });
+            result?;
+        }
+        let mut file = saver.finish()?;
+        file.flush()?;
+        file.get_ref().sync_all()
+    }
+
+    /// Begins a save in the background.
+    pub fn begin_save(&mut self, purpose: Purpose) -> Result<(), Fail> {
+        self.begin_file_snapshot(purpose, 10)
+    }
+
+    pub fn begin_file_snapshot(&mut self, purpose: Purpose, rdb_version: u32) -> Result<(), Fail> {
+        self.persistence.last_try_ms = self.now_ms();
+        let head = self.snapshot_head(rdb_version, false, false);
+        let path = self.rdb_path();
+        let now_ms = self.now_ms();
+        let begun = Snapshot::begin(&mut self.keyspace, head, Destination::File(path), self.waker.clone(), now_ms);
+        match begun {
+            Ok(snapshot) => {
+                log::notice!("Background saving started by pid {}", std::process::id());
+                self.persistence.dirty_at_start = self.persistence.dirty;
+                self.persistence.running = Some(Running { snapshot, purpose });
+                self.stats.snapshots += 1;
+                Ok(())
+            }
+            Err(e) => {
+                log::warning!("Can't save in background: {}", os_error(&e));
+                self.persistence.last_status_ok = false;
+                Err(Fail::text(format!("ERR Can't save in background: {}", os_error(&e))))
+            }
+        }
+    }
+
+    /// Whether something is to be done without waiting for a socket.
+    pub fn has_background_work(&self) -> bool {
+        self.persistence.running.as_ref().is_some_and(|r| r.snapshot.can_walk())
+    }
+
+    /// Gives the helpers' work its turn: the walker, the blocks of a payload, the loader's batches.
+    pub fn run_helpers(&mut self) {
+        if let Some(running) = &mut self.persistence.running {
+            let trash = running.snapshot.walk(&mut self.keyspace, WALK_SLICE_US);
+            if running.snapshot.payload.as_mut().is_some_and(|p| p.take_blocks()) {
+                self.send_payload();
+            }
+            self.free_later(trash);
+            self.check_snapshot_end();
+        }
+        if self.persistence.load.is_some() {
+            self.insert_loaded();
+        }
+    }
+
+    fn check_snapshot_end(&mut self) {
+        let Some(running) = &mut self.persistence.running else { return };
+        let Some(result) = running.snapshot.poll_end() else { return };
+        if matches!(running.purpose, Purpose::ReplicasSockets) {
+            // The payload is complete; the snapshot ends when it is sent.
+            self.socket_snapshot_made(result);
+            return;
+        }
+        let Some(running) = self.persistence.running.take() else { return };
+        let seconds = (self.now_ms().saturating_sub(running.snapshot.started_ms) / 1000) as i64;
+        self.persistence.last_seconds = seconds;
+        let ok = result.is_ok();
+        match result {
+            Ok(_) => {
+                log::notice!("Background saving terminated with success");
+                self.persistence.dirty -= self.persistence.dirty_at_start.min(self.persistence.dirty);
+                self.persistence.last_save_ms = self.now_ms();
+                self.persistence.last_status_ok = true;
+                self.persistence.saves += 1;
+            }
+            Err(e) => {
+                log::warning!("Background saving error: {}", os_error(&e));
+                self.persistence.last_status_ok = false;
+            }
+        }
+        // A snapshot whose serializer failed may not have been walked to its end.
+        let trash = running.snapshot.cancel(&mut self.keyspace);
+        self.free_later(trash);
+        self.stored_snapshot_ended(ok);
+        if std::mem::take(&mut self.persistence.scheduled) {
+            // The failure is logged, and the save points try again.
+            let _ = self.begin_save(Purpose::Save);
+        }
+    }
+
+    /// Ends the running snapshot without a result.
+    pub fn cancel_snapshot(&mut self) {
+        if let Some(running) = self.persistence.running.take() {
+            let trash = running.snapshot.cancel(&mut self.keyspace);
+            self.free_later(trash);
+        }
+    }
+
+    /// Save points, and a save that was scheduled.
+    pub fn save_if_due(&mut self) {
+        if self.persistence.running.is_some() || self.is_loading() {
+            return;
+        }
+        if std::mem::take(&mut self.persistence.scheduled) {
+            // As above.
+            let _ = self.begin_save(Purpose::Save);
+            return;
+        }
+        let now_ms = self.now_ms();
+        let p = &self.persistence;
+        let rested = p.last_status_ok || now_ms.saturating_sub(p.last_try_ms) / 1000 > RETRY_SECONDS;
+        let due = self.config.save.iter().find(|(seconds, changes)| {
+            p.dirty >= *changes && now_ms.saturating_sub(p.last_save_ms) / 1000 > *seconds
+        });
+        if let Some((seconds, changes)) = due
+            && rested
+        {
+            log::notice!("{changes} changes in {seconds} seconds. Saving...");
+            // As above.
+            let _ = self.begin_save(Purpose::Save);
+        }
+    }
+
+    /// Refuses writes while saves fail (`stop-writes-on-bgsave-error`).
+    pub fn check_disk(&self, command: &rivulet_commands::Command, writes: bool) -> Result<(), Fail> {
+        let p = &self.persistence;
+        if p.last_status_ok || self.config.save.is_empty() || !self.config.stop_writes_on_bgsave_error {
+            return Ok(());
+        }
+        if self.is_replica() && self.config.replica_ignore_disk_write_errors {
+            return Ok(());
+        }
+        let _ = (command, writes);
+        Err(Fail::new(
+            "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.",
+        ))
+    }
+
+    // ---- loading ----
+
+    /// Begins to load the file at start-up, if there is one.
+    pub fn load_at_startup(&mut self) -> Result<(), String> {
+        let path = self.rdb_path();
+        if !path.exists() {
+            return Ok(());
+        }
+        self.begin_load(Source::File(path), LoadWhy::Startup, false)
+    }
+
+    pub fn begin_load(&mut self, source: Source, why: LoadWhy, beside: bool) -> Result<(), String> {
+        let beside = beside.then(|| Keyspace::new(self.keyspace.databases(), self.keyspace.hasher()));
+        let loader = Loader::start(
+            source,
+            self.load_options(),
+            self.keyspace.hasher(),
+            self.persistence.load_delay.clone(),
+            self.waker.clone(),
+            self.now_ms(),
+        )
+        .map_err(|e| os_error(&e))?;
+        self.persistence.load = Some(Load { loader, why, beside, db: 0, identity: Identity::default() });
+        Ok(())
+    }
+
+    /// Inserts what the loader has decoded.
+    fn insert_loaded(&mut self) {
+        for _ in 0..LOAD_BATCHES {
+            let Some(load) = &mut self.persistence.load else { return };
+            let Some(loaded) = load.loader.poll() else { break };
+            match loaded {
+                Loaded::Database { db } => load.db = db as usize,
+                Loaded::Entries(entries) => {
+                    if let Err(text) = self.insert_entries(entries) {
+                        self.load_ended(Err(text));
+                        return;
+                    }
+                }
+                Loaded::Aux(name, value) => self.note_aux(&name, &value),
+                Loaded::Note(text) => log::warning!("{text}"),
+                Loaded::End(result) => {
+                    if let Ok(summary) = &result {
+                        let skipped = if summary.empty_keys > 0 {
+                            format!(", keys expired: {}, empty keys skipped: {}", load.loader.keys_expired, summary.empty_keys)
+                        } else {
+                            format!(", keys expired: {}", load.loader.keys_expired)
+                        };
+                        log::notice!("Done loading RDB, keys loaded: {}{skipped}.", load.loader.keys_loaded);
+                    }
+                    self.load_ended(result.map(|_| ()));
+                    return;
+                }
+            }
+        }
+        // The queue is bounded: whatever is left is taken in the next turn, without waiting for a socket.
+        if self.persistence.load.as_mut().is_some_and(|l| l.loader.has_ready()) {
+            self.waker.wake();
+        }
+        self.read_master_again();
+    }
+
+    fn insert_entries(&mut self, entries: Vec<(u64, rivulet_rdb::read::Entry)>) -> Result<(), String> {
+        let now_ms = self.now_ms();
+        let drop_expired = !self.is_replica();
+        let clock_use = self.settings.clock;
+        let Some(load) = &mut self.persistence.load else { return Ok(()) };
+        let keyspace = load.beside.as_mut().unwrap_or(&mut self.keyspace);
+        if load.db >= keyspace.databases() {
+            return Err(format!("the file has a database {}, and this server only {}", load.db, keyspace.databases()));
+        }
+        let db = keyspace.db_mut(load.db);
+        for (hash, _) in &entries {
+            db.prefetch_bucket(*hash);
+        }
+        for (hash, entry) in entries {
+            load.loader.keys_loaded += 1;
+            if drop_expired && entry.deadline_ms.is_some_and(|at| at < now_ms) {
+                load.loader.keys_expired += 1;
+                continue;
+            }
+            let key = Key { bytes: &entry.key, hash };
+            if db.find(key).is_some() {
+                return Err(format!("the key '{}' is there twice", String::from_utf8_lossy(&entry.key)));
+            }
+            let clock = match (clock_use, entry.idle_s, entry.freq) {
+                (ClockUse::Lru, Some(idle), _) => rivulet_commands::ctx::lru_clock(now_ms.saturating_sub(idle * 1000)),
+                (ClockUse::Lfu { .. }, _, Some(freq)) => (((now_ms / 60_000) & 0xffff) as u32) << 8 | u32::from(freq),
+                (ClockUse::Lru, ..) => rivulet_commands::ctx::lru_clock(now_ms),
+                (ClockUse::Lfu { .. }, ..) => (((now_ms / 60_000) & 0xffff) as u32) << 8 | 5,
+            };
+            db.insert(key, entry.value, entry.deadline_ms, clock);
+        }
+        Ok(())
+    }
+
+    fn note_aux(&mut self, name: &[u8], value: &[u8]) {
+        let Some(load) = &mut self.persistence.load else { return };
+        let text = String::from_utf8_lossy(value).into_owned();
+        match name {
+            b"repl-id" => load.identity.id = Some(text),
+            b"repl-offset" => load.identity.offset = text.parse().ok(),
+            b"repl-stream-db" => load.identity.stream_db = text.parse().ok(),
+            b"redis-ver" => log::notice!("Loading RDB produced by version {text}"),
+            b"ctime" => {
+                let age = self.now_us / 1_000_000;
+                log::notice!("RDB age {} seconds", age.saturating_sub(text.parse().unwrap_or(age)));
+            }
+            b"used-mem" => {
+                log::notice!("RDB memory usage when created {:.2} Mb", text.parse::<f64>().unwrap_or(0.0) / 1024.0 / 1024.0);
+            }
+            _ => {}
+        }
+    }
+
+    /// A load has ended, well or not.
+    fn load_ended(&mut self, result: Result<(), String>) {
+        let Some(load) = self.persistence.load.take() else { return };
+        self.persistence.last_load_keys = load.loader.keys_loaded;
+        self.persistence.last_load_expired = load.loader.keys_expired;
+        match load.why {
+            LoadWhy::FullSync => self.full_sync_loaded(load, result),
+            LoadWhy::Startup => match result {
+                Ok(()) => {
+                    let seconds = (self.now_ms().saturating_sub(load.loader.started_ms)) as f64 / 1000.0;
+                    log::notice!("DB loaded from disk: {seconds:.3} seconds");
+                    self.persistence.dirty = 0;
+                    self.restore_identity(&load.identity);
+                    self.ready();
+                }
+                Err(text) => {
+                    log::warning!("{text}");
+                    log::warning!("Terminating server after rdb file reading failure.");
+                    log::warning!("Fatal error loading the DB, check server logs. Exiting.");
+                    self.exit = Some(1);
+                }
+            },
+        }
+    }
+
+    /// Loads a file with everything else standing still (DEBUG RELOAD).
+    pub fn load_now(&mut self, path: PathBuf, keep_existing: bool) -> Result<(), String> {
+        let file = File::open(&path).map_err(|e| os_error(&e))?;
+        let mut reader = rivulet_rdb::read::Reader::new(file, self.load_options());
+        let mut db = 0;
+        loop {
+            use rivulet_rdb::read::Event;
+            match reader.next().map_err(|e| e.to_string())? {
+                Event::SelectDb(n) => db = n as usize,
+                Event::Entry(entry) => {
+                    if db >= self.keyspace.databases() {
+                        return Err(format!("the file has a database {db}"));
+                    }
+                    let clock = rivulet_commands::ctx::lru_clock(self.now_ms());
+                    let target = self.keyspace.db_mut(db);
+                    let key = target.key(&entry.key);
+                    if target.find(key).is_some() {
+                        if !keep_existing {
+                            return Err(format!("the key '{}' is there twice", String::from_utf8_lossy(&entry.key)));
+                        }
+                        target.remove(key);
+                    }
+                    target.insert(key, entry.value, entry.deadline_ms, clock);
+                }
+                Event::Eof(_) => return Ok(()),
+                _ => {}
+            }
+        }
+    }
+
+    /// The limits that decide about encodings, for loads.
+    pub fn limits(&self) -> &Limits {
+        &self.settings.limits
+    }
+
+    /// Takes over `rdb-key-save-delay` and `key-load-delay`.
+    pub fn apply_delays(&self) {
+        self.persistence.save_delay.store(self.config.rdb_key_save_delay, Ordering::Relaxed);
+        self.persistence.load_delay.store(self.config.key_load_delay, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,2 @@
+//! `quickstart`.
+pub fn main(_: &[std::ffi::OsString]) -> i32 { 0 }

@@ -1,0 +1,453 @@
+//! Replication as the server drives it: the core's state, and what commands and the loop need of it.
+//!
+//! The rules are in the crate `rivulet_replication`; here is what it must not know: sockets, the keyspace, files. [`serve`] is the master's end,
+//! [`follow`] the replica's.
+
+mod follow;
+mod serve;
+
+use rivulet_commands::fail::Fail;
+use rivulet_net::Stream;
+use rivulet_replication::apply::Applied;
+use rivulet_replication::failover::Failover;
+use rivulet_replication::history::History;
+use rivulet_replication::log::ReplLog;
+use rivulet_replication::master::{Master, MasterConfig, RunningSnapshot, promoted_report};
+use rivulet_replication::position::{Position, ReplId};
+use rivulet_replication::replica::{LinkConfig, LoadMode, ReplicaLink};
+use rivulet_replication::report::{Level, Report};
+use rivulet_replication::stream::StreamEncoder;
+use rivulet_resp::{Args, Decoder};
+
+use crate::clients::ClientId;
+use crate::config::{Config, DisklessLoad};
+use crate::log;
+use crate::node::Node;
+use crate::persistence::Identity;
+
+/// The node's part in replication.
+pub struct Replication {
+    pub history: History,
+    pub log: ReplLog,
+    pub encoder: StreamEncoder,
+    pub master: Master,
+    pub failover: Failover,
+    pub run_id: ReplId,
+    /// The link to the master, when this is a replica.
+    pub link: Option<Link>,
+    /// The snapshot that replicas wait for or are being sent.
+    pub running: Option<RunningSnapshot>,
+    /// Where the stream goes before it is appended.
+    scratch: Vec<u8>,
+    /// Bytes of snapshots were sent to replicas.
+    pub seen_partial_bytes: u64,
+}
+
+/// The replica's end of the link, with what the driver holds for it.
+pub struct Link {
+    pub state: ReplicaLink,
+    pub stream: Option<Stream>,
+    /// The pseudo client that executes the stream.
+    pub client: ClientId,
+    pub applied: Applied,
+    pub decoder: Decoder,
+    /// Bytes of the stream that are not executed yet, and before them those of an open transaction.
+    pub input: Vec<u8>,
+    /// So many of them are executed.
+    pub executed: usize,
+    /// So many of them are executed and not applied: a transaction is open.
+    pub output: Vec<u8>,
+    pub watching_write: bool,
+    pub reading: bool,
+    /// `master_host` and `master_port`.
+    pub host: String,
+    pub port: u16,
+}
+
+impl Replication {
+    pub fn new(config: &Config, run_id: &str, rng: &mut fastrand::Rng) -> Replication {
+        Replication {
+            history: History::new(random_id(rng)),
+            log: ReplLog::new(config.repl_backlog_size),
+            encoder: StreamEncoder::new(),
+            master: Master::new(master_config(config), 0),
+            failover: Failover::default(),
+            run_id: ReplId::parse(run_id.as_bytes()).unwrap_or(ReplId::ZERO),
+            link: None,
+            running: None,
+            scratch: Vec::new(),
+            seen_partial_bytes: 0,
+        }
+    }
+
+    pub fn is_replica(&self) -> bool {
+        self.link.is_some()
+    }
+
+    /// `master_repl_offset`.
+    pub fn offset(&self) -> u64 {
+        self.log.end_offset()
+    }
+
+    /// This replica's data may be older than its master's: the link is down.
+    pub fn is_stale(&self) -> bool {
+        self.link.as_ref().is_some_and(|l| !l.state.is_up())
+    }
+
+    /// What a snapshot says of the position: the offset, and the database that the stream has selected.
+    pub fn saved_position(&self) -> Option<(i64, i64)> {
+        let db = match &self.link {
+            // A replica's stream is the master's, whose selected database its pseudo client has.
+            Some(_) => self.encoder.db().map_or(-1, i64::from),
+            None if self.log.is_active() => self.encoder.db().map_or(0, i64::from),
+            None => return None,
+        };
+        Some((self.log.end_offset() as i64, db))
+    }
+}
+
+pub fn random_id(rng: &mut fastrand::Rng) -> ReplId {
+    ReplId::from_random(&std::array::from_fn(|_| rng.u8(..)))
+}
+
+/// What the core needs to know of the configuration, for the master's end.
+pub fn master_config(config: &Config) -> MasterConfig {
+    MasterConfig {
+        timeout: config.repl_timeout * 1000,
+        ping_period: config.repl_ping_replica_period * 1000,
+        backlog_ttl: config.repl_backlog_ttl * 1000,
+        diskless: config.repl_diskless_sync,
+        diskless_delay: config.repl_diskless_sync_delay * 1000,
+        diskless_replicas_max: config.repl_diskless_sync_max_replicas as usize,
+        good_replicas_min: config.min_replicas_to_write as usize,
+        good_lag_seconds_max: config.min_replicas_max_lag,
+    }
+}
+
+/// Writes what the core reports.
+pub fn log_report(report: &Report) {
+    match report.level {
+        Level::Notice => log::notice!("{}", report.text),
+        Level::Warning => log::warning!("{}", report.text),
+    }
+}
+
+impl Node {
+    /// Whether writes go to the stream here. A replica never adds to the stream that it receives.
+    #[inline]
+    pub fn wants_stream(&self) -> bool {
+        self.replication.link.is_none() && self.replication.log.is_active()
+    }
+
+    /// Appends one command of its own unit to the stream.
+    pub fn propagate_now(&mut self, db: usize, args: Args<'_>) {
+        let r = &mut self.replication;
+        r.scratch.clear();
+        match args.wire() {
+            Some(bytes) => r.encoder.encoded(db as u32, bytes, &mut r.scratch),
+            None => {
+                let mut bytes = Vec::new();
+                args.append_to(&mut bytes);
+                r.encoder.encoded(db as u32, &bytes, &mut r.scratch);
+            }
+        }
+        r.log.append(&r.scratch);
+    }
+
+    /// Appends the writes of a unit to the stream, in MULTI when there are several.
+    pub fn propagate_unit(&mut self) {
+        let unit = std::mem::take(&mut self.unit);
+        let no_multi = std::mem::take(&mut self.unit_no_multi);
+        if !self.wants_stream() {
+            return;
+        }
+        let words: Vec<(u32, Vec<&[u8]>)> = unit.iter().map(|(db, args)| (*db as u32, args.as_args().iter().collect())).collect();
+        let writes: Vec<(u32, &[&[u8]])> = words.iter().map(|(db, args)| (*db, args.as_slice())).collect();
+        let r = &mut self.replication;
+        r.scratch.clear();
+        if no_multi {
+            r.encoder.sequence(&writes, &mut r.scratch);
+        } else {
+            r.encoder.unit(&writes, &mut r.scratch);
+        }
+        r.log.append(&r.scratch);
+    }
+
+    /// Whether a master must refuse writes for want of good replicas.
+    pub fn too_few_good_replicas(&self) -> bool {
+        self.config.min_replicas_to_write > 0 && !self.replication.master.may_write(self.now_ms())
+    }
+
+    /// Tells both ends what the configuration says now.
+    pub fn apply_replication_config(&mut self) {
+        *self.replication.master.config_mut() = master_config(&self.config);
+        let config = self.link_config(String::new(), 0);
+        if let Some(link) = &mut self.replication.link {
+            let (host, port) = (link.host.clone(), link.port);
+            *link.state.config_mut() = LinkConfig { host, port, ..config };
+        }
+        self.replication.log.resize(self.config.repl_backlog_size);
+    }
+
+    fn link_config(&self, host: String, port: u16) -> LinkConfig {
+        let some = |bytes: &Vec<u8>| (!bytes.is_empty()).then(|| bytes.clone());
+        LinkConfig {
+            host,
+            port,
+            timeout: self.config.repl_timeout * 1000,
+            user: some(&self.config.masteruser),
+            password: some(&self.config.masterauth),
+            listening_port: if self.config.replica_announce_port != 0 { self.config.replica_announce_port } else { self.config.port },
+            announce_ip: (!self.config.replica_announce_ip.is_empty()).then(|| self.config.replica_announce_ip.clone()),
+            run_id: self.replication.run_id,
+            version: Some(crate::REDIS_VERSION.to_string()),
+            load: match self.config.repl_diskless_load {
+                DisklessLoad::Disabled => LoadMode::AfterTransfer,
+                DisklessLoad::OnEmptyDb if self.keyspace.is_empty() => LoadMode::InPlace,
+                DisklessLoad::OnEmptyDb => LoadMode::AfterTransfer,
+                DisklessLoad::Swapdb => LoadMode::Beside,
+            },
+            early_bytes_max: 64 << 20,
+        }
+    }
+
+    // ---- roles ----
+
+    /// REPLICAOF, from a client, the configuration or a failover.
+    pub fn follow(&mut self, host: &str, port: u16) {
+        let was_master = self.replication.link.is_none();
+        self.config.replicaof = Some((host.to_string(), port));
+        let now = self.now_ms();
+        let mut actions = Vec::new();
+        match &mut self.replication.link {
+            Some(link) => {
+                (link.host, link.port) = (host.to_string(), port);
+                link.state.retarget(now, host, port, &mut actions);
+            }
+            None => {
+                // A master that is demoted resumes from its own position (rule 10).
+                let cached = self.replication.log.is_active().then(|| Position { id: self.replication.history.id(), offset: self.replication.offset() });
+                if cached.is_some() {
+                    log::notice!(
+                        "Before turning into a replica, using my own master parameters to synthesize a cached master: I may be able to synchronize with the new master with just a partial transfer."
+                    );
+                }
+                self.attach_link(host, port, cached);
+            }
+        }
+        if was_master {
+            self.role_changed();
+        }
+        self.follow_actions(actions);
+    }
+
+    /// Makes the link; it connects with the next tick.
+    pub fn attach_link(&mut self, host: &str, port: u16, cached: Option<Position>) {
+        let now = self.now_ms();
+        let config = self.link_config(host.to_string(), port);
+        let state = ReplicaLink::new(config, cached, true, now);
+        let client = self.clients.add(None, now);
+        client.kind = crate::clients::Kind::Master;
+        client.authenticated = true;
+        client.address = format!("{host}:{port}");
+        client.db = self.replication.encoder.db().unwrap_or(0) as usize;
+        let client = client.id;
+        self.replication.link = Some(Link {
+            state,
+            stream: None,
+            client,
+            applied: Applied::from(self.replication.offset()),
+            decoder: Decoder::default(),
+            input: Vec::new(),
+            executed: 0,
+            output: Vec::new(),
+            watching_write: false,
+            reading: true,
+            host: host.to_string(),
+            port,
+        });
+        log::set_role(b'S');
+    }
+
+    /// Clients whose wait makes no sense in the new role are told.
+    fn role_changed(&mut self) {
+        for id in self.clients.ids() {
+            let waits = self.clients.get(id).is_some_and(|c| {
+                matches!(
+                    c.blocked.as_deref().map(|b| &b.reason),
+                    Some(crate::clients::BlockedOn::Keys { .. } | crate::clients::BlockedOn::Acks { .. })
+                )
+            });
+            if waits {
+                self.unblock_with_error(id, b"UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)");
+                self.clients.at(id).close_after_reply = false;
+            }
+        }
+    }
+
+    /// REPLICAOF NO ONE (rule 5).
+    pub fn promote(&mut self) {
+        let Some(link) = self.replication.link.take() else { return };
+        let now = self.now_ms();
+        self.config.replicaof = None;
+        log::set_role(b'M');
+        let id = random_id(&mut self.rng);
+        let db = self.clients.get(link.client).map_or(0, |c| c.db);
+        let _ = db;
+        let offset = link.state.position().map_or(self.replication.offset(), |p| p.offset);
+        let offset = offset.max(self.replication.offset()).min(self.replication.offset());
+        self.replication.history.promote(id, offset);
+        log_report(&promoted_report(&self.replication.history));
+        if let Some(load) = self.persistence.load.take_if(|l| l.why == crate::persistence::LoadWhy::FullSync) {
+            // Half a snapshot is no data.
+            if load.beside.is_none() {
+                self.empty_all(self.config.replica_lazy_flush);
+            }
+        }
+        if let Some(stream) = &link.stream {
+            // Closing the socket takes it out of the poll in any case.
+            let _ = rivulet_net::Poll::remove(&mut self.poll, std::os::fd::AsFd::as_fd(stream));
+        }
+        let client = link.client;
+        let mut actions = Vec::new();
+        link.state.stop(now, &mut actions);
+        self.free_client(client);
+        for action in actions {
+            if let rivulet_replication::replica::Action::Log(report) = action {
+                log_report(&report);
+            }
+        }
+        self.replication.master.promoted(now);
+        self.replication.log.create();
+        self.replication.encoder.force_select();
+        self.drop_replicas();
+        self.own_expiring.clear();
+    }
+
+    /// What a loaded snapshot says of the position is taken over at start-up (rule 40).
+    pub fn restore_identity(&mut self, identity: &Identity) {
+        let (Some(id), Some(offset)) = (identity.id.as_deref().and_then(|id| ReplId::parse(id.as_bytes())), identity.offset) else { return };
+        let r = &mut self.replication;
+        match self.config.replicaof.clone() {
+            Some(_) => {
+                r.history = History::new(id);
+                r.log.reset_to(offset);
+                if let Some(db) = identity.stream_db {
+                    r.encoder.resume_in(db);
+                }
+            }
+            None => {
+                r.history = History::recovered(id, offset, random_id(&mut self.rng));
+                r.log.reset_to(offset);
+                r.encoder.force_select();
+            }
+        }
+    }
+
+    /// The position that a restarted replica resumes from.
+    pub fn restored_position(&self) -> Option<Position> {
+        let r = &self.replication;
+        r.log.is_active().then(|| Position { id: r.history.id(), offset: r.offset() })
+    }
+
+    // ---- commands ----
+
+    pub fn replicaof(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+        if !self.replication.failover.is_idle() {
+            return Err(Fail::new("ERR REPLICAOF not allowed while failing over."));
+        }
+        if args.is(1, "no") && args.is(2, "one") {
+            if self.is_replica() {
+                let line = self.client_line(id);
+                self.promote();
+                log::notice!("MASTER MODE enabled (user request from '{line}')");
+            }
+            self.reply(id).ok();
+            return Ok(());
+        }
+        if self.clients.at(id).is_replica() {
+            return Err(Fail::new("ERR Command is not valid when client is a replica."));
+        }
+        let port = rivulet_commands::parse::int(args.at(2))?;
+        let Some(port) = u16::try_from(port).ok() else {
+            return Err(Fail::new("ERR Invalid master port"));
+        };
+        let host = String::from_utf8_lossy(args.at(1)).into_owned();
+        if let Some(link) = &self.replication.link
+            && link.host.eq_ignore_ascii_case(&host)
+            && link.port == port
+        {
+            log::notice!("REPLICAOF would result into synchronization with the master we are already connected with. No operation performed.");
+            self.reply(id).simple("OK Already connected to specified master");
+            return Ok(());
+        }
+        let line = self.client_line(id);
+        self.follow(&host, port);
+        log::notice!("REPLICAOF {host}:{port} enabled (user request from '{line}')");
+        self.reply(id).ok();
+        Ok(())
+    }
+
+    pub fn role(&mut self, id: ClientId) -> Result<(), Fail> {
+        let r = &self.replication;
+        if let Some(link) = &r.link {
+            let (host, port, state) = (link.host.clone(), link.port, link.state.role_state());
+            let offset = if link.state.is_up() { r.log.end_offset() as i64 } else { -1 };
+            let mut reply = self.reply(id);
+            reply.array(5);
+            reply.bulk(b"slave");
+            reply.bulk(host.as_bytes());
+            reply.int(i64::from(port));
+            reply.bulk(state.as_bytes());
+            reply.int(offset);
+            return Ok(());
+        }
+        let replicas: Vec<(String, u16, u64)> = r
+            .master
+            .sessions()
+            .filter(|(_, s)| s.is_online())
+            .map(|(_, s)| (s.ip().to_string(), s.announced().port, s.ack_offset()))
+            .collect();
+        let offset = r.offset();
+        let mut reply = self.reply(id);
+        reply.array(3);
+        reply.bulk(b"master");
+        reply.int(offset as i64);
+        reply.array(replicas.len());
+        for (ip, port, acked) in replicas {
+            reply.array(3);
+            reply.bulk(ip.as_bytes());
+            reply.bulk(port.to_string().as_bytes());
+            reply.bulk(acked.to_string().as_bytes());
+        }
+        Ok(())
+    }
+
+    pub fn wait(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+        if self.is_replica() {
+            return Err(Fail::new("ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."));
+        }
+        let wanted = rivulet_commands::parse::int(args.at(1))?;
+        if wanted < 0 {
+            return Err(Fail::new("ERR value is out of range, must be positive"));
+        }
+        let timeout = rivulet_commands::parse::int(args.at(2)).map_err(|_| Fail::new("ERR timeout is not an integer or out of range"))?;
+        if timeout < 0 {
+            return Err(Fail::new("ERR timeout is negative"));
+        }
+        let offset = self.clients.at(id).written_offset;
+        let count = self.replicas_with_ack(offset);
+        if count as i64 >= wanted || self.depth > 0 {
+            self.reply(id).int(count as i64);
+            return Ok(());
+        }
+        let deadline = (timeout > 0).then(|| self.now_ms() + timeout as u64);
+        self.block(id, crate::clients::BlockedOn::Acks { replicas: wanted as usize, offset }, deadline);
+        self.replication.master.want_acks();
+        Ok(())
+    }
+
+    pub fn replicas_with_ack(&self, offset: u64) -> usize {
+        self.replication.master.count_acked(offset)
+    }
+}

@@ -1,0 +1,450 @@
+//! The replica's end: does what the link's actions say, and executes the stream.
+
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+
+use rivulet_commands::fail::Fail;
+use rivulet_net::{Interest, Poll, Ready};
+use rivulet_replication::apply::Applied;
+use rivulet_replication::failover::{FailoverAction, Request};
+use rivulet_replication::replica::{Action, LoadMode};
+use rivulet_resp::Args;
+use rivulet_resp::decode::Limits;
+
+use super::{log_report, random_id};
+use crate::execute::BATCH_COMMANDS;
+use crate::log;
+use crate::loading::Source;
+use crate::clients::ClientId;
+use crate::node::{Node, Pause, TOKEN_MASTER, os_error, resolve};
+use crate::persistence::{Load, LoadWhy};
+
+/// Bytes read from the master at one time.
+const READ_BYTES: usize = 256 * 1024;
+
+impl Node {
+    /// Time passed at the replica's end.
+    pub fn follow_tick(&mut self) {
+        let now = self.now_ms();
+        let mut actions = Vec::new();
+        if let Some(link) = &mut self.replication.link {
+            link.state.tick(now, &mut actions);
+        }
+        self.follow_actions(actions);
+    }
+
+    /// The master's socket is ready.
+    pub fn master_link_ready(&mut self, event: Ready) {
+        let now = self.now_ms();
+        let Some(link) = &mut self.replication.link else { return };
+        if link.state.role_state() == "connecting" {
+            if !event.write {
+                return;
+            }
+            let mut actions = Vec::new();
+            match link.stream.as_ref().map_or(Ok(()), |s| s.take_error()) {
+                Ok(()) => link.state.connected(now, &mut actions),
+                Err(e) => link.state.disconnected(now, &os_error(&e), &mut actions),
+            }
+            self.watch_master(true, false);
+            self.follow_actions(actions);
+            return;
+        }
+        if event.write && link.watching_write {
+            self.send_to_master(Vec::new());
+        }
+        if event.read {
+            self.read_master();
+        }
+    }
+
+    fn read_master(&mut self) {
+        let now = self.now_ms();
+        let mut buffer = std::mem::take(&mut self.spare_input);
+        buffer.clear();
+        let Some(link) = &mut self.replication.link else { return };
+        let Some(stream) = &mut link.stream else { return };
+        match stream.read_into(&mut buffer, READ_BYTES) {
+            Ok(None) => {}
+            Ok(Some(n)) => {
+                self.stats.net_input_bytes += n as u64;
+                self.stats.repl_input_bytes += n as u64;
+                let mut actions = Vec::new();
+                link.state.received(now, &buffer, &mut actions);
+                self.follow_actions(actions);
+            }
+            Err(e) => {
+                let mut actions = Vec::new();
+                link.state.disconnected(now, &os_error(&e), &mut actions);
+                let closed = link.stream.take();
+                if let Some(stream) = &closed {
+                    // Closing the socket takes it out of the poll in any case.
+                    let _ = self.poll.remove(stream.as_fd());
+                }
+                self.follow_actions(actions);
+            }
+        }
+        buffer.clear();
+        self.spare_input = buffer;
+        self.read_master_again();
+    }
+
+    /// Reads the master's socket only while what arrives has somewhere to go.
+    pub fn read_master_again(&mut self) {
+        let loader_wants = self.persistence.load.as_ref().is_none_or(|l| l.loader.wants_bytes());
+        let Some(link) = &self.replication.link else { return };
+        let read = link.state.wants_read() && loader_wants;
+        let write = link.watching_write;
+        self.watch_master(read, write);
+    }
+
+    /// Does what the link says.
+    pub fn follow_actions(&mut self, actions: Vec<Action<'_>>) {
+        for action in actions {
+            match action {
+                Action::Connect => self.connect_to_master(),
+                Action::Send(bytes) => self.send_to_master(bytes),
+                Action::Continue(position) => {
+                    let r = &mut self.replication;
+                    if r.history.continue_with(position.id, position.offset) {
+                        self.drop_replicas();
+                    }
+                    self.replication.log.create();
+                    self.stream_from(position.offset);
+                }
+                Action::PayloadBegin { len, load, .. } => self.payload_begins(len, load),
+                Action::Store(bytes) => {
+                    if let Some(load) = &mut self.persistence.load {
+                        load.loader.push(bytes.into_owned());
+                    }
+                }
+                Action::PayloadEnd => {}
+                Action::ReplaceData => self.replace_data(),
+                Action::Load => {
+                    if let Some(load) = &mut self.persistence.load {
+                        load.loader.end_of_bytes();
+                    }
+                }
+                Action::Adopt(position) => {
+                    let r = &mut self.replication;
+                    match position {
+                        Some(position) => {
+                            r.history.adopt(position.id);
+                            r.log.reset_to(position.offset);
+                            self.stream_from(position.offset);
+                        }
+                        None => {
+                            r.log.create();
+                            let offset = r.offset();
+                            self.stream_from(offset);
+                        }
+                    }
+                }
+                Action::Apply(bytes) => self.apply_stream(&bytes),
+                Action::Disconnect => self.disconnect_master(),
+                Action::FailoverAnswered(accepted) => {
+                    if let Some(action) = self.replication.failover.answered(accepted) {
+                        self.failover_action(action);
+                    }
+                }
+                Action::Log(report) => log_report(&report),
+            }
+        }
+    }
+
+    fn connect_to_master(&mut self) {
+        let now = self.now_ms();
+        let Some(link) = &mut self.replication.link else { return };
+        let source = self.config.bind_source_addr.parse().ok();
+        let address = resolve(&link.host).map(|ip| SocketAddr::new(ip, link.port));
+        let stream = match address {
+            Some(address) => rivulet_net::connect(address, source).map_err(|e| os_error(&e)),
+            None => Err("Name or service not known".to_string()),
+        };
+        let registered = stream.and_then(|stream| {
+            self.poll.add(stream.as_fd(), TOKEN_MASTER, Interest::BOTH).map_err(|e| os_error(&e))?;
+            Ok(stream)
+        });
+        match registered {
+            Ok(stream) => {
+                // A socket that refuses the option still works.
+                let _ = stream.set_nodelay(true);
+                (link.reading, link.watching_write) = (true, true);
+                link.output.clear();
+                link.stream = Some(stream);
+            }
+            Err(text) => {
+                log::warning!("Unable to connect to MASTER: {text}");
+                let mut actions = Vec::new();
+                link.state.disconnected(now, &text, &mut actions);
+                self.follow_actions(actions);
+            }
+        }
+    }
+
+    fn disconnect_master(&mut self) {
+        let Some(link) = &mut self.replication.link else { return };
+        if let Some(stream) = link.stream.take() {
+            // As above.
+            let _ = self.poll.remove(stream.as_fd());
+        }
+        link.output.clear();
+        link.watching_write = false;
+        link.input.clear();
+        link.executed = 0;
+        link.decoder.rewind();
+        link.applied.discard();
+        let client = link.client;
+        if let Some(client) = self.clients.get_mut(client) {
+            client.multi = None;
+        }
+        // A load from this link that is not whole is given up; what it has put into the data goes too.
+        if let Some(load) = self.persistence.load.take_if(|l| l.why == LoadWhy::FullSync)
+            && load.beside.is_none()
+            && !self.replication.link.as_ref().is_some_and(|l| l.state.is_loading())
+        {
+            self.empty_all(self.config.replica_lazy_flush);
+        }
+    }
+
+    /// Sends bytes to the master, after those that its socket has not taken yet.
+    fn send_to_master(&mut self, bytes: Vec<u8>) {
+        let Some(link) = &mut self.replication.link else { return };
+        link.output.extend_from_slice(&bytes);
+        let Some(stream) = &mut link.stream else { return };
+        // A link that is broken is found out by its next read.
+        let taken = stream.write(&link.output).unwrap_or(0);
+        link.output.drain(..taken);
+        self.stats.net_output_bytes += taken as u64;
+        let (read, write) = (link.reading, !link.output.is_empty());
+        self.watch_master(read, write);
+    }
+
+    /// REPLCONF GETACK stood in the stream.
+    pub fn answer_getack(&mut self) {
+        let now = self.now_ms();
+        let mut actions = Vec::new();
+        if let Some(link) = &mut self.replication.link {
+            link.state.getack(now, &mut actions);
+        }
+        self.follow_actions(actions);
+    }
+
+    // ---- full sync ----
+
+    fn payload_begins(&mut self, len: Option<u64>, mode: LoadMode) {
+        let source = match mode {
+            LoadMode::AfterTransfer => Source::Stored { path: self.rdb_path(), remove: self.config.rdb_del_sync_files && self.config.save.is_empty() },
+            LoadMode::InPlace | LoadMode::Beside => Source::Stream,
+        };
+        if let Err(text) = self.begin_load(source, LoadWhy::FullSync, mode == LoadMode::Beside) {
+            let now = self.now_ms();
+            let mut actions = Vec::new();
+            if let Some(link) = &mut self.replication.link {
+                link.state.loaded(now, Err(&text), &mut actions);
+            }
+            self.follow_actions(actions);
+            return;
+        }
+        if let Some(load) = &mut self.persistence.load {
+            load.loader.total = len.unwrap_or(0);
+        }
+    }
+
+    /// The old data goes (rule 7).
+    fn replace_data(&mut self) {
+        self.drop_replicas();
+        let id = random_id(&mut self.rng);
+        self.replication.history.adopt(id);
+        self.replication.log.free();
+        self.own_expiring.clear();
+        if !self.is_async_loading() {
+            self.empty_all(self.config.replica_lazy_flush);
+        }
+    }
+
+    /// All databases are emptied, without an event and without the stream.
+    pub fn empty_all(&mut self, lazy: bool) {
+        for db in 0..self.keyspace.databases() {
+            self.break_watches_of_db(db, None);
+            let trash = self.keyspace.flush(db);
+            if lazy || trash.is_some() {
+                self.free_later(trash);
+            }
+        }
+    }
+
+    /// The loader of a full sync has ended.
+    pub fn full_sync_loaded(&mut self, load: Load, result: Result<(), String>) {
+        let now = self.now_ms();
+        let ok = result.is_ok();
+        if !ok && load.beside.is_none() {
+            self.empty_all(self.config.replica_lazy_flush);
+        }
+        if ok && let Some(beside) = load.beside {
+            for db in 0..self.keyspace.databases() {
+                self.break_watches_of_db(db, None);
+            }
+            let trash = self.keyspace.replace(beside);
+            self.free_later(trash);
+        }
+        let db = load.identity.stream_db;
+        let mut actions = Vec::new();
+        if let Some(link) = &mut self.replication.link {
+            link.state.loaded(now, result.as_ref().map(|()| ()).map_err(String::as_str), &mut actions);
+        }
+        if let (true, Some(db)) = (ok, db) {
+            self.replication.encoder.resume_in(db);
+            if let Some(client) = self.replication.link.as_ref().map(|l| l.client) {
+                self.clients.at(client).db = db as usize;
+            }
+        }
+        self.persistence.dirty = 0;
+        self.follow_actions(actions);
+        self.read_master_again();
+        if ok {
+            for waiting in self.blocking.ready_after_load(&self.keyspace) {
+                self.blocking.ready.push(waiting);
+            }
+        }
+    }
+
+    // ---- the stream ----
+
+    fn stream_from(&mut self, offset: u64) {
+        let db = self.replication.encoder.db().unwrap_or(0) as usize;
+        let Some(link) = &mut self.replication.link else { return };
+        link.applied = Applied::from(offset);
+        link.input.clear();
+        link.executed = 0;
+        link.decoder.rewind();
+        let client = link.client;
+        if let Some(client) = self.clients.get_mut(client) {
+            client.multi = None;
+            client.db = db;
+        }
+    }
+
+    /// Executes what is whole of the stream, and passes it on to the own log exactly as it came.
+    fn apply_stream(&mut self, bytes: &[u8]) {
+        let Some(link) = &mut self.replication.link else { return };
+        link.applied.received(bytes.len());
+        let id = link.client;
+        let mut input = std::mem::take(&mut link.input);
+        input.extend_from_slice(bytes);
+        let mut decoder = std::mem::take(&mut link.decoder);
+        // Bytes before `executed` belong to a transaction that is open: executed, but not yet applied.
+        let mut executed = link.executed;
+        let mut applied = 0;
+        let mut batch = std::mem::take(&mut self.batch);
+        let limits = Limits { bulk_len_max: u64::MAX, authenticated: true };
+        let mut failed = None;
+        'all: loop {
+            batch.clear();
+            let decoded = decoder.decode(&input[executed..], &mut batch, BATCH_COMMANDS, limits);
+            if let Err(e) = decoded
+                && batch.is_empty()
+            {
+                failed = Some(e.to_string());
+                break;
+            }
+            if batch.is_empty() {
+                break;
+            }
+            let base = executed;
+            let looked_up = self.look_up(id, &batch, &input[base..]);
+            for i in 0..batch.len() {
+                let end = base + batch.wire_end(i);
+                self.execute(id, looked_up.commands[i], batch.args(i, &input[base..]), looked_up.hints[i]);
+                let Some(client) = self.clients.get(id) else { break 'all };
+                let (in_multi, db) = (client.multi.is_some(), client.db);
+                let Some(link) = &mut self.replication.link else { break 'all };
+                let count = link.applied.command(end - executed, in_multi);
+                executed = end;
+                if count > 0 {
+                    self.replication.log.append(&input[applied..applied + count]);
+                    self.replication.encoder.resume_in(db as u32);
+                    applied += count;
+                    if let Some(link) = &mut self.replication.link {
+                        link.state.applied(link.applied.applied());
+                    }
+                }
+            }
+            // The decoder stands before a command that is not whole: its place is counted from the present base.
+            decoder.rebase();
+        }
+        self.batch = batch;
+        input.drain(..applied);
+        let Some(link) = &mut self.replication.link else { return };
+        if link.client != id {
+            return;
+        }
+        link.input = input;
+        link.executed = executed - applied;
+        link.decoder = decoder;
+        if let Some(text) = failed {
+            let now = self.now_ms();
+            let mut actions = Vec::new();
+            if let Some(link) = &mut self.replication.link {
+                link.state.protocol_error(now, &text, &mut actions);
+            }
+            self.follow_actions(actions);
+        }
+    }
+
+    /// The link is cut and made again (CLIENT KILL).
+    pub fn reconnect_master(&mut self) {
+        let now = self.now_ms();
+        let mut actions = Vec::new();
+        if let Some(link) = &mut self.replication.link {
+            link.state.reconnect(now, &mut actions);
+        }
+        self.follow_actions(actions);
+    }
+
+    // ---- failover ----
+
+    /// FAILOVER (rule 38).
+    pub fn failover(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+        let words: Vec<&[u8]> = args.iter().skip(1).collect();
+        let request = Request::parse(&words).map_err(|text| Fail::text(text.to_string()))?;
+        if request == Request::Abort {
+            match self.replication.failover.abort("Failover manually aborted") {
+                Some(action) => self.failover_action(action),
+                None => return Err(Fail::new("ERR No failover in progress.")),
+            }
+            self.reply(id).ok();
+            return Ok(());
+        }
+        let now = self.now_ms();
+        let is_replica = self.is_replica();
+        let r = &mut self.replication;
+        let report = r.failover.start(request, is_replica, &r.master, now).map_err(Fail::text)?;
+        log_report(&report);
+        self.pause = Some(Pause { until_ms: u64::MAX, writes_only: true });
+        // The target's acknowledgement is wanted now, not within a second.
+        self.replication.log.append(rivulet_replication::stream::GETACK);
+        self.reply(id).ok();
+        Ok(())
+    }
+
+    pub fn failover_action(&mut self, action: FailoverAction) {
+        match action {
+            FailoverAction::HandOver(address, report) => {
+                log_report(&report);
+                self.follow(&address.host, address.port);
+                if let Some(link) = &mut self.replication.link {
+                    link.state.request_failover();
+                }
+            }
+            FailoverAction::Abort { was_handing_over, report } => {
+                log_report(&report);
+                if was_handing_over {
+                    self.promote();
+                }
+                self.end_pause();
+            }
+        }
+    }
+}
+

@@ -1,0 +1,585 @@
+//! The master's end: who asks to be a replica, what each is sent, and the snapshots that they need.
+
+use std::io::IoSlice;
+use std::os::fd::AsFd;
+
+use rivulet_commands::fail::Fail;
+use rivulet_net::{Interest, Poll};
+use rivulet_replication::master::{Answer, Applicant, LogNeed, MasterAction, RunningSnapshot, SnapshotGroup, TickFacts, backlog_created_report};
+use rivulet_replication::messages::PsyncRequest;
+use rivulet_replication::position::Position;
+use rivulet_replication::psync::{NodeFacts, SyncFacts, refusal};
+use rivulet_replication::session::{OutputLimit, ReplconfOutcome, State, Target};
+use rivulet_replication::stream;
+use rivulet_replication::transfer::{counted_header, marked_header};
+use rivulet_resp::Args;
+
+use super::{log_report, random_id};
+use crate::clients::{ClientId, Kind};
+use crate::log;
+use crate::node::{Node, os_error};
+use crate::payload::{Next, PayloadCursor};
+use crate::persistence::{Purpose, Running};
+use crate::snapshot::{Destination, Snapshot};
+
+/// Bytes of the stream written to one replica before others get their turn.
+const STREAM_BYTES_MAX: usize = 4 << 20;
+/// Slices given to one write.
+const SLICES_MAX: usize = 64;
+/// Bytes of a payload written to one replica before others get their turn.
+const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+
+impl Node {
+    // ---- commands ----
+
+    pub fn replconf(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+        let words: Vec<&[u8]> = args.iter().skip(1).collect();
+        let own = self.replication.run_id;
+        let from_master = self.clients.at(id).is_master();
+        let outcome = match self.replication.master.get_mut(id) {
+            Some(session) => session.announced_mut().replconf(&words, own),
+            None => self.clients.at(id).announced.replconf(&words, own),
+        };
+        match outcome {
+            ReplconfOutcome::Reply(text) => self.reply(id).simple(&text),
+            ReplconfOutcome::Error(text) => return Err(Fail::text(text)),
+            ReplconfOutcome::Ack { offset, fsynced } => self.acked(id, offset, fsynced),
+            ReplconfOutcome::Below => self.tell_below(),
+            ReplconfOutcome::GetAck if from_master => self.answer_getack(),
+            ReplconfOutcome::GetAck | ReplconfOutcome::Silent => {}
+        }
+        Ok(())
+    }
+
+    fn acked(&mut self, id: ClientId, offset: u64, fsynced: Option<u64>) {
+        let now = self.now_ms();
+        let Some(session) = self.replication.master.get_mut(id) else { return };
+        if session.acked(offset, fsynced, now) {
+            log::notice!("Synchronization with replica {} succeeded", session.name());
+        }
+        if !self.blocking.acks.is_empty() {
+            self.serve_acks();
+        }
+        self.shutdown_progress();
+        self.clients.queue_write(id);
+    }
+
+    /// SYNC and PSYNC.
+    pub fn sync(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+        if self.clients.at(id).is_replica() {
+            return Ok(());
+        }
+        let words: Vec<&[u8]> = args.iter().skip(1).collect();
+        let is_psync = args.is(0, "psync");
+        let request = if is_psync {
+            Some(PsyncRequest::parse(&words).map_err(|text| Fail::text(text.to_string()))?)
+        } else {
+            None
+        };
+        let client = self.clients.at(id);
+        let announced = (*client.announced).clone();
+        let facts = SyncFacts {
+            request: request.as_ref(),
+            capa_eof: announced.capa.eof,
+            filtered: announced.filter.is_set(),
+            pending_output: client.output.pending() > 0,
+            run_id: announced.run_id,
+        };
+        let r = &self.replication;
+        let mut node = NodeFacts {
+            is_replica: r.link.is_some(),
+            link_up: r.link.as_ref().is_some_and(|l| l.state.is_up()),
+            has_whole_data: r.link.as_ref().is_some_and(|l| l.state.has_whole_data() && r.log.is_active()),
+            failing_over: !r.failover.is_idle(),
+        };
+        let own_master = r.link.as_ref().and_then(|l| l.state.master_run_id());
+        match refusal(&node, &r.history, r.run_id, own_master, &facts) {
+            Err(refused) => return Err(Fail::text(refused.reply())),
+            Ok(true) => {
+                node.is_replica = false;
+                log::warning!("Failover request received for replid {}.", r.history.id());
+                self.promote();
+                log::notice!("MASTER MODE enabled (failover request from '{}')", self.client_line(id));
+            }
+            Ok(false) => {}
+        }
+        let client = self.clients.at(id);
+        client.kind = Kind::Replica;
+        client.reply = crate::clients::ReplyMode::On;
+        let peer_ip = peer_ip(&client.address);
+        if self.config.repl_disable_tcp_nodelay
+            && let Some(stream) = &self.clients.at(id).stream
+        {
+            // A socket that refuses the option still works.
+            let _ = stream.set_nodelay(false);
+        }
+        let now = self.now_ms();
+        let r = &mut self.replication;
+        let applicant = Applicant { key: id, announced, peer_ip, request: request.as_ref() };
+        let (answer, reports) = r.master.answer(applicant, &r.history, &r.log, &node, now);
+        reports.iter().for_each(log_report);
+        match answer {
+            Answer::Continue { reply } => self.reply(id).raw(&reply),
+            Answer::TryLater { error } => {
+                self.clients.at(id).kind = Kind::Normal;
+                return Err(Fail::text(error));
+            }
+            Answer::Full { log: need } => {
+                match need {
+                    LogNeed::Nothing => {}
+                    LogNeed::Create => self.replication.log.create(),
+                    LogNeed::CreateWithNewId => {
+                        let new = random_id(&mut self.rng);
+                        let r = &mut self.replication;
+                        r.history.adopt(new);
+                        r.log.create();
+                        log_report(&backlog_created_report(&r.history));
+                    }
+                }
+                let r = &mut self.replication;
+                let (reply, report) = r.master.place(id, r.running.as_ref(), &r.history, &r.log, now);
+                report.iter().for_each(log_report);
+                if let Some(reply) = reply {
+                    self.reply(id).raw(&reply);
+                }
+                self.replication_tick();
+            }
+        }
+        self.update_hold();
+        self.tell_below();
+        Ok(())
+    }
+
+    fn update_hold(&mut self) {
+        let r = &mut self.replication;
+        r.log.hold(r.master.log_hold());
+    }
+
+    /// The nodes below have changed: the master above is told.
+    fn tell_below(&mut self) {
+        let now = self.now_ms();
+        let below = self.replication.master.below(now);
+        let mut actions = Vec::new();
+        if let Some(link) = &mut self.replication.link {
+            link.state.set_below(now, below, &mut actions);
+        }
+        self.follow_actions(actions);
+    }
+
+    // ---- sending ----
+
+    /// Sends a replica what it can have now. Answers whether it wants more than its socket took.
+    pub fn write_replica(&mut self, id: ClientId) -> bool {
+        let Some(client) = self.clients.get_mut(id) else { return false };
+        if !client.is_replica() || client.closing || client.output.pending() > 0 {
+            return false;
+        }
+        if client.payload.is_some() && self.write_payload(id) {
+            return true;
+        }
+        let Some(client) = self.clients.get_mut(id) else { return false };
+        if client.payload.is_some() || client.closing {
+            return false;
+        }
+        let Some(stream) = &mut client.stream else { return false };
+        let r = &mut self.replication;
+        let mut written = 0;
+        loop {
+            let Some(session) = r.master.get_mut(id) else { return false };
+            let slices = match session.to_send(&r.log, STREAM_BYTES_MAX) {
+                None => return false,
+                Some(Ok(slices)) => slices,
+                Some(Err(_)) => {
+                    log::warning!("Replica {} needs bytes that have left the backlog: disconnecting it.", session.name());
+                    self.clients.close_soon(id);
+                    return false;
+                }
+            };
+            let io: smallvec::SmallVec<[IoSlice<'_>; SLICES_MAX]> = slices.take(SLICES_MAX).map(IoSlice::new).collect();
+            match stream.write_vectored(&io) {
+                Ok(0) => return true,
+                Ok(n) => {
+                    session.sent(n as u64);
+                    written += n;
+                    self.stats.net_output_bytes += n as u64;
+                    self.stats.repl_output_bytes += n as u64;
+                    if written >= STREAM_BYTES_MAX {
+                        return true;
+                    }
+                }
+                Err(e) => {
+                    log::verbose!("Error writing to replica: {}", os_error(&e));
+                    self.clients.close_soon(id);
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Sends a replica of its snapshot what its socket takes. Answers whether it wants more than that.
+    fn write_payload(&mut self, id: ClientId) -> bool {
+        let now = self.now_ms();
+        let payload = self.persistence.running.as_ref().and_then(|r| r.snapshot.payload.as_ref());
+        let Some(client) = self.clients.get_mut(id) else { return false };
+        let (Some(stream), Some(cursor)) = (&mut client.stream, &mut client.payload) else { return false };
+        let mut written = 0;
+        while written < PAYLOAD_BYTES_MAX {
+            let wrote = match cursor.next(payload) {
+                Ok(Next::Bytes(bytes)) => stream.write(bytes),
+                Ok(Next::Read(bytes)) => stream.write(&bytes),
+                Ok(Next::Wait) => {
+                    return false;
+                }
+                Ok(Next::End) => {
+                    client.payload = None;
+                    self.payload_sent(id);
+                    return false;
+                }
+                Err(e) => Err(e),
+            };
+            match wrote {
+                Ok(0) => return true,
+                Ok(n) => {
+                    cursor.sent(n, payload);
+                    written += n;
+                    self.stats.net_output_bytes += n as u64;
+                    self.stats.repl_output_bytes += n as u64;
+                    if let Some(session) = self.replication.master.get_mut(id) {
+                        session.payload_progress(now);
+                    }
+                }
+                Err(e) => {
+                    log::warning!("Write error sending DB to replica: {}", os_error(&e));
+                    self.clients.close_soon(id);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn payload_sent(&mut self, id: ClientId) {
+        let now = self.now_ms();
+        let Some(session) = self.replication.master.get_mut(id) else { return };
+        let (stays, report) = session.payload_sent(now);
+        log_report(&report);
+        if !stays {
+            self.clients.close_soon(id);
+        }
+        self.end_socket_snapshot_if_sent();
+    }
+
+    /// Blocks of a payload have come: all who are being sent it get their turn.
+    pub fn send_payload(&mut self) {
+        let ids: Vec<ClientId> = self.replication.master.sessions().map(|(id, _)| id).collect();
+        for id in ids {
+            if self.clients.get(id).is_some_and(|c| c.payload.is_some() && !c.watching_write) {
+                self.write_client(id);
+            }
+        }
+        self.drop_sent_blocks();
+    }
+
+    fn drop_sent_blocks(&mut self) {
+        let lowest = self.clients.iter().filter_map(|c| c.payload.as_ref()?.needs_block()).min();
+        if let (Some(lowest), Some(running)) = (lowest, &mut self.persistence.running)
+            && let Some(payload) = &mut running.snapshot.payload
+        {
+            payload.drop_before(lowest);
+        }
+    }
+
+    // ---- snapshots for replicas ----
+
+    /// A snapshot for the replicas of a group begins.
+    fn start_replica_snapshot(&mut self, group: SnapshotGroup) {
+        let now = self.now_ms();
+        let r = &self.replication;
+        let position = Position { id: r.history.id(), offset: r.offset() };
+        let started = match group.target {
+            Target::Sockets => self.start_socket_snapshot(&group),
+            Target::Stored => {
+                log::notice!("Starting BGSAVE for SYNC with target: disk");
+                self.begin_file_snapshot(Purpose::ReplicasStored, group.rdb_version).map_err(|_| "BGSAVE for replication failed".to_string())
+            }
+        };
+        if let Err(text) = started {
+            log::warning!("{text}");
+            for id in group.replicas {
+                self.reply(id).error(b"ERR BGSAVE failed, replication can't continue");
+                self.clients.at(id).close_after_reply = true;
+                self.clients.queue_write(id);
+            }
+            return;
+        }
+        let r = &mut self.replication;
+        if r.link.is_none() {
+            r.encoder.force_select();
+        }
+        r.running = Some(RunningSnapshot {
+            position,
+            target: group.target,
+            capa: group.capa,
+            filter: group.filter,
+            rdb_version: group.rdb_version,
+        });
+        let mark = self.persistence.running.as_ref().and_then(|r| r.snapshot.payload.as_ref()).map(|p| p.mark);
+        for id in group.replicas {
+            let Some(session) = self.replication.master.get_mut(id) else { continue };
+            let reply = session.snapshot_started(position, group.target, now);
+            self.reply(id).raw(&reply);
+            if let Some(mark) = &mark {
+                self.clients.at(id).payload = Some(PayloadCursor::made(marked_header(mark)));
+            }
+            self.clients.queue_write(id);
+        }
+        self.update_hold();
+    }
+
+    fn start_socket_snapshot(&mut self, group: &SnapshotGroup) -> Result<(), String> {
+        log::notice!("Starting BGSAVE for SYNC with target: replicas sockets");
+        let mark: [u8; 40] = random_id(&mut self.rng).as_str().as_bytes().try_into().map_err(|_| "no mark".to_string())?;
+        let head = self.snapshot_head(group.rdb_version, false, group.filter.exclude_data);
+        let now = self.now_ms();
+        let snapshot = Snapshot::begin(&mut self.keyspace, head, Destination::Sockets { mark }, self.waker.clone(), now)
+            .map_err(|e| format!("Can't start a snapshot for replicas: {}", os_error(&e)))?;
+        self.persistence.running = Some(Running { snapshot, purpose: Purpose::ReplicasSockets });
+        self.stats.snapshots += 1;
+        log::notice!("Background RDB transfer started by pid {}", std::process::id());
+        Ok(())
+    }
+
+    /// The serializer of a snapshot for sockets has ended.
+    pub fn socket_snapshot_made(&mut self, result: std::io::Result<u64>) {
+        if let Err(e) = result {
+            log::warning!("Background transfer error: {}", os_error(&e));
+            self.drop_receivers();
+            self.end_socket_snapshot();
+            return;
+        }
+        if let Some(running) = &mut self.persistence.running
+            && let Some(payload) = &mut running.snapshot.payload
+        {
+            payload.take_blocks();
+        }
+        let receivers = self.clients.iter().filter(|c| c.payload.is_some()).count();
+        log::notice!("Diskless rdb transfer, done reading from pipe, {receivers} replicas still up.");
+        self.send_payload();
+        self.end_socket_snapshot_if_sent();
+    }
+
+    fn end_socket_snapshot_if_sent(&mut self) {
+        let Some(Running { purpose: Purpose::ReplicasSockets, snapshot }) = &self.persistence.running else { return };
+        let sending = self.clients.iter().any(|c| c.payload.as_ref().is_some_and(|p| p.needs_block().is_some()) && !c.closing);
+        if sending {
+            return;
+        }
+        if snapshot.payload.as_ref().is_some_and(|p| p.is_complete()) {
+            log::notice!("Background RDB transfer terminated with success");
+        } else {
+            log::warning!("Diskless rdb transfer, last replica dropped, killing fork child.");
+        }
+        self.end_socket_snapshot();
+    }
+
+    fn end_socket_snapshot(&mut self) {
+        self.cancel_snapshot();
+        self.replication.running = None;
+        self.replication_tick();
+    }
+
+    fn drop_receivers(&mut self) {
+        let ids: Vec<ClientId> = self.clients.iter().filter(|c| c.payload.is_some()).map(|c| c.id).collect();
+        for id in ids {
+            self.clients.close_soon(id);
+        }
+    }
+
+    /// A snapshot in a file has ended: those who waited for it are sent it.
+    pub fn stored_snapshot_ended(&mut self, ok: bool) {
+        if self.replication.running.take().is_none() {
+            return;
+        }
+        let path = self.rdb_path();
+        let ids: Vec<ClientId> = self
+            .replication
+            .master
+            .sessions()
+            .filter(|(_, s)| matches!(s.state(), State::WaitSnapshotEnd { target: Target::Stored, .. }))
+            .map(|(id, _)| id)
+            .collect();
+        for id in ids {
+            let opened = std::fs::File::open(&path).and_then(|f| Ok((f.metadata()?.len(), f)));
+            match opened {
+                Ok((len, file)) if ok => {
+                    if let Some(session) = self.replication.master.get_mut(id) {
+                        session.snapshot_stored();
+                    }
+                    self.clients.at(id).payload = Some(PayloadCursor::stored(counted_header(len), file, len));
+                    self.clients.queue_write(id);
+                }
+                _ => {
+                    log::warning!("SYNC failed. BGSAVE child returned an error");
+                    self.clients.close_soon(id);
+                }
+            }
+        }
+        self.replication_tick();
+    }
+
+    // ---- time ----
+
+    /// What is due at the master's end.
+    pub fn replication_tick(&mut self) {
+        let now = self.now_ms();
+        let facts = TickFacts {
+            is_replica: self.is_replica(),
+            writes_paused: self.shutdown.is_some() || !self.replication.failover.is_idle(),
+            snapshot_running: self.persistence.running.is_some(),
+            log_active: self.replication.log.is_active(),
+            log_is_kept: false,
+        };
+        let mut actions = Vec::new();
+        self.replication.master.tick(now, facts, &mut actions);
+        for action in actions {
+            match action {
+                MasterAction::AppendPing => {
+                    self.replication.log.append(stream::PING);
+                }
+                MasterAction::SendNewline(id) => {
+                    if let Some(client) = self.clients.get_mut(id) {
+                        client.output.bytes.push(b'\n');
+                        self.clients.queue_write(id);
+                    }
+                }
+                MasterAction::Disconnect(id, report) => {
+                    log_report(&report);
+                    self.clients.close_soon(id);
+                }
+                MasterAction::FreeLog(report) => {
+                    let id = random_id(&mut self.rng);
+                    self.replication.history.adopt(id);
+                    self.replication.log.free();
+                    log_report(&report);
+                }
+                MasterAction::StartSnapshot(group) => self.start_replica_snapshot(group),
+            }
+        }
+    }
+
+    /// What the replicas are owed before the loop sleeps.
+    pub fn replication_before_sleep(&mut self) {
+        if self.replication.master.is_empty() {
+            return;
+        }
+        if self.replication.link.is_none() && self.replication.failover.is_idle() && self.replication.master.take_getack() {
+            self.replication.log.append(stream::GETACK);
+        }
+        let ids: smallvec::SmallVec<[ClientId; 8]> = self.replication.master.sessions().map(|(id, _)| id).collect();
+        for id in ids {
+            if self.clients.get(id).is_some_and(|c| !c.watching_write && !c.closing && c.payload.is_none()) {
+                let more = self.write_replica(id);
+                self.watch_write(id, more);
+            }
+        }
+        if self.persistence.running.as_ref().is_some_and(|r| r.snapshot.payload.is_some()) {
+            self.drop_sent_blocks();
+        }
+        self.update_hold();
+        self.check_replica_limits();
+    }
+
+    /// Cuts off replicas for which too much waits.
+    fn check_replica_limits(&mut self) {
+        let (hard, soft, seconds) = self.config.client_output_buffer_limit[1];
+        let limit = OutputLimit { hard_bytes: hard, soft_bytes: soft, soft_seconds: seconds };
+        let now = self.now_ms();
+        let r = &mut self.replication;
+        let (end, size) = (r.log.end_offset(), r.log.size());
+        let mut over = Vec::new();
+        for (id, session) in r.master.sessions_mut() {
+            let pending = session.pending_bytes(end);
+            if session.over_limit(pending, limit, size, now) {
+                over.push(id);
+            }
+        }
+        for id in over {
+            if self.clients.get(id).is_some_and(|c| !c.closing) {
+                log::warning!("Client {} scheduled to be closed ASAP for overcoming of output buffer limits.", self.client_line(id));
+                self.stats.obuf_limit_disconnections += 1;
+                self.clients.close_soon(id);
+            }
+        }
+    }
+
+    // ---- ends ----
+
+    /// A connection goes away that may be a replica's.
+    pub fn replica_gone(&mut self, id: ClientId) {
+        let now = self.now_ms();
+        let Some(report) = self.replication.master.detach(id, now) else { return };
+        log_report(&report);
+        if let Some(client) = self.clients.get_mut(id) {
+            client.payload = None;
+        }
+        self.update_hold();
+        self.tell_below();
+        self.end_socket_snapshot_if_sent();
+        // A file that only replicas wanted is of no use when the last of them is gone.
+        if let Some(Running { purpose: Purpose::ReplicasStored, .. }) = &self.persistence.running
+            && self.config.save.is_empty()
+            && !self.replication.master.sessions().any(|(_, s)| matches!(s.state(), State::WaitSnapshotEnd { .. }))
+        {
+            log::notice!("No replica waits for the snapshot any more: cancelling it.");
+            self.cancel_snapshot();
+            self.replication.running = None;
+        }
+        self.shutdown_progress();
+    }
+
+    /// All replicas are disconnected, so that they ask again.
+    pub fn drop_replicas(&mut self) {
+        let ids: Vec<ClientId> = self.replication.master.sessions().map(|(id, _)| id).collect();
+        for id in ids {
+            self.free_client(id);
+        }
+    }
+
+    /// An error goes to a peer that should never cause one.
+    pub fn note_error_to_peer(&mut self, id: ClientId, text: &[u8]) {
+        let Some(client) = self.clients.get(id) else { return };
+        let (from, to) = match client.kind {
+            Kind::Master => ("replica", "master"),
+            Kind::Replica => ("master", "replica"),
+            _ => return,
+        };
+        let command = client.last_command.map_or("<unknown>", |c| c.name);
+        let text = String::from_utf8_lossy(text).into_owned();
+        log::warning!("== CRITICAL == This {from} is sending an error to its {to}: '{text}' after processing the command '{command}'");
+        self.stats.unexpected_errors += 1;
+        if client.is_replica() {
+            log::warning!("Replica generated a reply to command '{command}', disconnecting it: {}", self.client_line(id));
+            self.clients.close_soon(id);
+        }
+    }
+
+    /// Registers or removes interest in the master's socket.
+    pub fn watch_master(&mut self, read: bool, write: bool) {
+        let Some(link) = &mut self.replication.link else { return };
+        if link.reading == read && link.watching_write == write {
+            return;
+        }
+        (link.reading, link.watching_write) = (read, write);
+        if let Some(stream) = &link.stream
+            && let Err(e) = self.poll.change(stream.as_fd(), crate::node::TOKEN_MASTER, Interest { read, write })
+        {
+            log::warning!("Watching the master's link failed: {e}");
+        }
+    }
+}
+
+/// The address without its port.
+fn peer_ip(address: &str) -> String {
+    let ip = address.rsplit_once(':').map_or(address, |(ip, _)| ip);
+    ip.trim_start_matches('[').trim_end_matches(']').to_string()
+}

@@ -1,0 +1,166 @@
+//! Ending the server: SHUTDOWN and signals, the wait for replicas (rule 39), the save at the end.
+
+use rivulet_commands::fail::{Fail, SYNTAX};
+use rivulet_resp::Args;
+
+use crate::clients::{BlockedOn, ClientId};
+use crate::config::ShutdownOn;
+use crate::log;
+use crate::node::{Node, Pause};
+use crate::replication::log_report;
+
+/// How to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    pub save: bool,
+    pub nosave: bool,
+    /// Do not wait for replicas.
+    pub now: bool,
+    /// End though the save fails.
+    pub force: bool,
+}
+
+impl Request {
+    /// From `shutdown-on-sigterm` or `shutdown-on-sigint`.
+    pub fn from_directive(on: &ShutdownOn) -> Request {
+        Request { save: on.save, nosave: on.nosave, now: on.now, force: on.force }
+    }
+}
+
+/// A shutdown that waits for replicas.
+pub struct Shutdown {
+    request: Request,
+    pub deadline_ms: u64,
+}
+
+impl Node {
+    pub fn shutdown_command(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+        let mut request = Request::default();
+        let mut abort = false;
+        for word in args.iter().skip(1) {
+            match word.to_ascii_lowercase().as_slice() {
+                b"save" if !request.nosave => request.save = true,
+                b"nosave" if !request.save => request.nosave = true,
+                b"now" => request.now = true,
+                b"force" => request.force = true,
+                b"abort" => abort = true,
+                _ => return Err(SYNTAX),
+            }
+        }
+        if abort {
+            if request != Request::default() {
+                return Err(SYNTAX);
+            }
+            if self.shutdown.is_none() {
+                return Err(Fail::new("ERR No shutdown in progress."));
+            }
+            self.abort_shutdown();
+            self.reply(id).ok();
+            return Ok(());
+        }
+        if self.depth > 0 && !request.now && self.replication.master.len() > 0 && self.has_lagging_replicas() {
+            return Err(Fail::new("ERR SHUTDOWN without NOW or ABORT isn't allowed for DENY BLOCKING client"));
+        }
+        if self.is_loading() {
+            // What is half loaded must not replace the file.
+            request.nosave = true;
+            request.save = false;
+        }
+        log::warning!("User requested shutdown...");
+        self.shut_down(request, Some(id)).map_err(Fail::text)
+    }
+
+    /// Ends the server now, or begins to wait for replicas. `client` is blocked meanwhile.
+    pub fn shut_down(&mut self, request: Request, client: Option<ClientId>) -> Result<(), String> {
+        if self.shutdown.is_none() && !request.now && self.config.shutdown_timeout > 0 && !self.is_replica() && self.has_lagging_replicas() {
+            let seconds = self.config.shutdown_timeout;
+            log::notice!("Waiting for replicas before shutting down.");
+            let deadline_ms = self.now_ms() + seconds * 1000;
+            self.shutdown = Some(Shutdown { request, deadline_ms });
+            self.pause = Some(Pause { until_ms: u64::MAX, writes_only: true });
+            self.replication.log.append(rivulet_replication::stream::GETACK);
+        }
+        if self.shutdown.is_some() {
+            if let Some(id) = client {
+                self.block(id, BlockedOn::Shutdown, None);
+            }
+            return Ok(());
+        }
+        self.finish_shutdown(request)
+    }
+
+    fn has_lagging_replicas(&self) -> bool {
+        let end = self.replication.offset();
+        self.replication.master.sessions().any(|(_, s)| s.is_online() && s.ack_offset() != end)
+    }
+
+    pub fn abort_shutdown(&mut self) {
+        if self.shutdown.take().is_some() {
+            log::warning!("Shutdown manually aborted.");
+            self.end_of_shutdown_wait(b"ERR Errors trying to SHUTDOWN. Check logs.");
+        }
+    }
+
+    fn end_of_shutdown_wait(&mut self, text: &[u8]) {
+        self.end_pause();
+        for id in self.clients.ids() {
+            let waits =
+                self.clients.get(id).and_then(|c| c.blocked.as_deref()).is_some_and(|b| matches!(b.reason, BlockedOn::Shutdown));
+            if waits {
+                self.unblock_with_error(id, text);
+            }
+        }
+        self.signals.forget_interrupts();
+    }
+
+    /// A replica has acknowledged, or is gone.
+    pub fn shutdown_progress(&mut self) {
+        if self.shutdown.is_some() && !self.has_lagging_replicas() {
+            self.end_waiting();
+        }
+    }
+
+    pub fn shutdown_tick(&mut self) {
+        if self.shutdown.as_ref().is_some_and(|s| self.now_ms() >= s.deadline_ms) {
+            self.end_waiting();
+        }
+    }
+
+    fn end_waiting(&mut self) {
+        let Some(shutdown) = self.shutdown.take() else { return };
+        let end = self.replication.offset();
+        let all = self.replication.master.len();
+        let lagging = self.replication.master.lagging(end, self.now_ms());
+        lagging.iter().for_each(log_report);
+        log::notice!("{} of {all} replicas are in sync when shutting down.", all - lagging.len());
+        if let Err(text) = self.finish_shutdown(shutdown.request) {
+            log::warning!("{text}");
+            self.end_of_shutdown_wait(b"ERR Errors trying to SHUTDOWN. Check logs.");
+        }
+    }
+
+    fn finish_shutdown(&mut self, request: Request) -> Result<(), String> {
+        self.cancel_snapshot();
+        let wants_save = request.save || (!request.nosave && !self.config.save.is_empty());
+        if wants_save {
+            log::notice!("Saving the final RDB snapshot before exiting.");
+            if self.save_now().is_err() {
+                log::warning!("Error trying to save the DB, can't exit.");
+                if !request.force {
+                    return Err("ERR Errors trying to SHUTDOWN. Check logs.".into());
+                }
+                log::warning!("Exiting anyway because of FORCE.");
+            }
+        }
+        if !self.config.pidfile.is_empty() {
+            // Nobody is helped by an error at this point.
+            let _ = std::fs::remove_file(&self.config.pidfile);
+        }
+        // What waits to be sent gets a last chance: replicas should have all of the stream.
+        self.replication_before_sleep();
+        self.listeners.clear();
+        log::warning!("Redis is now ready to exit, bye bye...");
+        self.exit = Some(0);
+        Ok(())
+    }
+}

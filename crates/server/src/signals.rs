@@ -1,0 +1,48 @@
+//! Signals: SIGTERM and SIGINT ask for a shutdown; the loop is woken to see it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rivulet_net::Waker;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+/// Which signal came last; 0 for none.
+pub struct Signals {
+    last: Arc<AtomicUsize>,
+    ints: Arc<AtomicUsize>,
+}
+
+impl Signals {
+    /// Installs the handlers; each wakes the loop.
+    pub fn install(waker: &Waker) -> std::io::Result<Signals> {
+        let last = Arc::new(AtomicUsize::new(0));
+        let ints = Arc::new(AtomicUsize::new(0));
+        for signal in [SIGTERM, SIGINT] {
+            let (last, ints, waker) = (last.clone(), ints.clone(), waker.clone());
+            let note = move || {
+                // A second SIGINT ends the process at once, whatever it is doing.
+                if signal == SIGINT && ints.fetch_add(1, Ordering::Relaxed) >= 1 {
+                    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).ok();
+                }
+                last.store(signal as usize, Ordering::Relaxed);
+                waker.wake();
+            };
+            // SAFETY: the handler stores to atomics, writes to an eventfd, and may end the process: all are async-signal-safe.
+            unsafe { signal_hook::low_level::register(signal, note) }?;
+        }
+        Ok(Signals { last, ints })
+    }
+
+    /// The signal that came since the last call.
+    pub fn take(&self) -> Option<i32> {
+        match self.last.swap(0, Ordering::Relaxed) {
+            0 => None,
+            signal => Some(signal as i32),
+        }
+    }
+
+    /// A shutdown was given up: the next SIGINT counts as the first again.
+    pub fn forget_interrupts(&self) {
+        self.ints.store(0, Ordering::Relaxed);
+    }
+}

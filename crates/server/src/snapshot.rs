@@ -1,0 +1,423 @@
+//! A snapshot that runs: captured on the executor, made into a file or a payload on the serializer's thread.
+//!
+//! The executor encodes what is small at the moment of its capture and passes the bytes on; of what is big it passes a clone of the root. The
+//! serializer encodes the big values, computes the checksum, and writes the file or hands blocks back for the replicas' sockets. The walker waits
+//! while too many bytes are under way, so that memory stays bounded by [`UNDER_WAY_BYTES_MAX`] and by what is overwritten meanwhile.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rivulet_keyspace::{EntryRef, Keyspace, Sink, Value, View};
+use rivulet_net::Waker;
+use rivulet_rdb::crc64::Digest;
+use rivulet_rdb::write::{Meta, Writer};
+
+use crate::clock;
+use crate::memory::Counted;
+use crate::payload::Payload;
+
+/// The walker waits while more bytes than this are captured and not yet written or sent.
+const UNDER_WAY_BYTES_MAX: usize = 8 << 20;
+/// Captured bytes are passed on in pieces of about this size.
+const PIECE_BYTES: usize = 128 << 10;
+/// A string longer than this is passed on by reference.
+const COPIED_LEN_MAX: usize = 16 << 10;
+/// The walker hands over so many entries before it looks at the clock again.
+const WALK_STEP: usize = 256;
+
+/// How LRU or LFU bits become part of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessInfo {
+    None,
+    Idle { clock_s: u32 },
+    Freq,
+}
+
+/// What goes from the executor to the serializer.
+enum Piece {
+    /// Encoded bytes, with the keys in them.
+    Bytes(Vec<u8>, u64),
+    /// A big value.
+    Value { key: Box<[u8]>, value: Value, meta: Meta },
+    End,
+}
+
+/// Gathers captured entries.
+struct Capture {
+    writer: Writer,
+    buffer: Vec<u8>,
+    keys: u64,
+    /// Pass pieces on after so many keys.
+    keys_max: u64,
+    db: Option<usize>,
+    access: AccessInfo,
+    to: Sender<Piece>,
+    under_way: Arc<AtomicUsize>,
+    keys_done: u64,
+    /// Databases and functions are left out (`rdb-filter-only`).
+    exclude_data: bool,
+}
+
+impl Capture {
+    fn pass_on(&mut self) {
+        if !self.buffer.is_empty() {
+            let bytes = std::mem::replace(&mut self.buffer, Vec::with_capacity(PIECE_BYTES + (PIECE_BYTES >> 3)));
+            self.under_way.fetch_add(bytes.len(), Ordering::Relaxed);
+            // A serializer that failed has ended; its result tells why.
+            let _ = self.to.send(Piece::Bytes(bytes, std::mem::take(&mut self.keys)));
+        }
+    }
+
+    fn meta(&self, entry: EntryRef<'_>) -> Meta {
+        let (mut idle_s, mut freq) = (None, None);
+        match self.access {
+            AccessInfo::None => {}
+            AccessInfo::Idle { clock_s } => idle_s = Some(u64::from(clock_s.wrapping_sub(entry.clock()) & 0xff_ffff)),
+            AccessInfo::Freq => freq = Some((entry.clock() & 0xff) as u8),
+        }
+        Meta { deadline_ms: entry.deadline(), idle_s, freq }
+    }
+}
+
+impl Sink for Capture {
+    fn capture(&mut self, db: usize, entry: EntryRef<'_>) {
+        if self.exclude_data {
+            return;
+        }
+        if self.db != Some(db) {
+            self.db = Some(db);
+            self.writer.select_db(&mut self.buffer, db as u64);
+        }
+        self.keys_done += 1;
+        let meta = self.meta(entry);
+        let view = entry.value();
+        if is_big(&view) {
+            self.pass_on();
+            let value = entry.clone_value();
+            self.under_way.fetch_add(COPIED_LEN_MAX, Ordering::Relaxed);
+            // As in `pass_on`.
+            let _ = self.to.send(Piece::Value { key: entry.key().into(), value, meta });
+            return;
+        }
+        self.writer.entry(&mut self.buffer, entry.key(), &view.as_ref(), &meta);
+        self.keys += 1;
+        if self.buffer.len() >= PIECE_BYTES || self.keys >= self.keys_max {
+            self.pass_on();
+        }
+    }
+}
+
+/// Whether a value is encoded by the serializer.
+fn is_big(view: &View<'_>) -> bool {
+    match view {
+        View::Str(v) => matches!(v, rivulet_keyspace::Elem::Bytes(b) if b.len() > COPIED_LEN_MAX),
+        View::List(v) => v.free_effort() > 1,
+        View::Set(v) => v.free_effort() > 1,
+        View::ZSet(v) => v.free_effort() > 1,
+        View::Hash(v) => v.free_effort() > 1,
+    }
+}
+
+/// What a snapshot begins with.
+pub struct Head {
+    pub writer: Writer,
+    /// Header and aux fields.
+    pub bytes: Vec<u8>,
+    pub access: AccessInfo,
+    pub exclude_data: bool,
+    pub checksum: bool,
+    /// us per key (negative: keys per us), for tests (`rdb-key-save-delay`).
+    pub key_delay: Arc<AtomicI64>,
+}
+
+/// Where it goes.
+pub enum Destination {
+    /// A file at this path, written beside it and renamed.
+    File(PathBuf),
+    /// Blocks for the sockets of replicas.
+    Sockets { mark: [u8; 40] },
+}
+
+/// A snapshot that runs.
+pub struct Snapshot {
+    capture: Rc<RefCell<Capture>>,
+    under_way: Arc<AtomicUsize>,
+    cancelled: Arc<AtomicBool>,
+    thread: Option<JoinHandle<io::Result<u64>>>,
+    walking: bool,
+    pub payload: Option<Payload>,
+    pub started_ms: u64,
+    pub keys_total: u64,
+    /// Bytes that the serializer has written.
+    pub written: Arc<AtomicU64>,
+}
+
+impl Snapshot {
+    /// Begins a snapshot of the present state of `keyspace`.
+    pub fn begin(keyspace: &mut Keyspace, mut head: Head, destination: Destination, waker: Waker, now_ms: u64) -> io::Result<Snapshot> {
+        let (to, from) = mpsc::channel();
+        let under_way = Arc::new(AtomicUsize::new(0));
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let written = Arc::new(AtomicU64::new(0));
+        let mut head_bytes = std::mem::take(&mut head.bytes);
+        let mut keys_total = 0;
+        if !head.exclude_data {
+            for (i, db) in keyspace.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
+                head.writer.select_db(&mut head_bytes, i as u64);
+                head.writer.resize_db(&mut head_bytes, db.len() as u64, db.expires_len() as u64);
+                keys_total += db.len() as u64;
+            }
+        }
+        let (destination, payload) = match destination {
+            Destination::File(path) => {
+                let temporary = temporary_path(&path);
+                let file = File::create(&temporary)?;
+                (Output::File { file: BufWriter::with_capacity(1 << 20, file), temporary, path, unsynced: 0 }, None)
+            }
+            Destination::Sockets { mark } => {
+                let (blocks_to, blocks_from) = mpsc::channel();
+                let waiting = Arc::new(AtomicUsize::new(0));
+                let complete = Arc::new(AtomicBool::new(false));
+                let output = Output::Blocks { to: blocks_to, waiting: waiting.clone(), complete: complete.clone(), waker: waker.clone() };
+                (output, Some(Payload::new(blocks_from, waiting, complete, mark)))
+            }
+        };
+        let delay = head.key_delay.load(Ordering::Relaxed);
+        let capture = Capture {
+            writer: head.writer.clone(),
+            buffer: head_bytes,
+            keys: 0,
+            keys_max: if delay == 0 { u64::MAX } else { (1000 / delay.max(1)).clamp(1, 100) as u64 },
+            db: None,
+            access: head.access,
+            to,
+            under_way: under_way.clone(),
+            keys_done: 0,
+            exclude_data: head.exclude_data,
+        };
+        let serializer = Serializer {
+            from,
+            writer: head.writer,
+            digest: head.checksum.then(Digest::new),
+            output: destination,
+            under_way: under_way.clone(),
+            cancelled: cancelled.clone(),
+            written: written.clone(),
+            key_delay: head.key_delay,
+            waker,
+        };
+        let thread = std::thread::Builder::new().name("serializer".into()).spawn(move || serializer.run())?;
+        let capture = Rc::new(RefCell::new(capture));
+        keyspace.begin_snapshot(capture.clone());
+        Ok(Snapshot {
+            capture,
+            under_way,
+            cancelled,
+            thread: Some(thread),
+            walking: true,
+            payload,
+            started_ms: now_ms,
+            keys_total,
+            written,
+        })
+    }
+
+    /// Whether the walker has something to do now.
+    pub fn can_walk(&self) -> bool {
+        self.walking && self.bytes_under_way() < UNDER_WAY_BYTES_MAX
+    }
+
+    /// Bytes captured and not yet written or sent.
+    pub fn bytes_under_way(&self) -> usize {
+        self.under_way.load(Ordering::Relaxed) + self.payload.as_ref().map_or(0, |p| p.waiting_bytes.load(Ordering::Relaxed))
+    }
+
+    pub fn keys_done(&self) -> u64 {
+        self.capture.borrow().keys_done
+    }
+
+    /// Walks for about `slice_us` microseconds.
+    pub fn walk(&mut self, keyspace: &mut Keyspace, slice_us: u64) -> Vec<rivulet_keyspace::Trash> {
+        let until = clock::monotonic_ns() + slice_us * 1000;
+        let mut trash = Vec::new();
+        while self.can_walk() {
+            let (freed, done) = keyspace.walk_snapshot(WALK_STEP);
+            trash.extend(freed);
+            if done {
+                self.walking = false;
+                let mut capture = self.capture.borrow_mut();
+                capture.pass_on();
+                // As in `pass_on`.
+                let _ = capture.to.send(Piece::End);
+            }
+            if clock::monotonic_ns() >= until {
+                break;
+            }
+        }
+        trash
+    }
+
+    /// The result, when the serializer has ended: bytes written.
+    pub fn poll_end(&mut self) -> Option<io::Result<u64>> {
+        if !self.thread.as_ref().is_some_and(JoinHandle::is_finished) {
+            return None;
+        }
+        let result = self.thread.take()?.join();
+        Some(result.unwrap_or_else(|_| Err(io::Error::other("the serializer panicked"))))
+    }
+
+    /// Ends a snapshot that nobody wants any more. The file it wrote is removed.
+    pub fn cancel(mut self, keyspace: &mut Keyspace) -> Vec<rivulet_keyspace::Trash> {
+        self.cancelled.store(true, Ordering::Relaxed);
+        let trash = if self.walking { keyspace.abort_snapshot() } else { Vec::new() };
+        // Its channel ends with the capture, and so does the thread.
+        drop(self.capture);
+        drop(self.thread.take());
+        trash
+    }
+}
+
+/// Where a file is written before it takes its name.
+pub fn temporary_path(path: &Path) -> PathBuf {
+    path.with_file_name(format!("temp-{}.rdb", std::process::id()))
+}
+
+enum Output {
+    File { file: BufWriter<File>, temporary: PathBuf, path: PathBuf, unsynced: usize },
+    Blocks { to: Sender<Arc<[u8]>>, waiting: Arc<AtomicUsize>, complete: Arc<AtomicBool>, waker: Waker },
+}
+
+/// Dirty pages are written back after so many bytes, so that the fsync at the end is short.
+const SYNC_BYTES: usize = 32 << 20;
+
+struct Serializer {
+    from: Receiver<Piece>,
+    writer: Writer,
+    digest: Option<Digest>,
+    output: Output,
+    under_way: Arc<AtomicUsize>,
+    cancelled: Arc<AtomicBool>,
+    written: Arc<AtomicU64>,
+    key_delay: Arc<AtomicI64>,
+    waker: Waker,
+}
+
+impl Serializer {
+    fn run(mut self) -> io::Result<u64> {
+        let _counted = Counted::register();
+        let result = self.serialize();
+        if let (Err(_), Output::File { temporary, .. }) = (&result, &self.output) {
+            // The error is what is told; a file that can't be removed is overwritten by the next.
+            let _ = std::fs::remove_file(temporary);
+        }
+        let waker = self.waker.clone();
+        drop(self);
+        waker.wake();
+        result
+    }
+
+    fn serialize(&mut self) -> io::Result<u64> {
+        loop {
+            if self.cancelled.load(Ordering::Relaxed) {
+                return Err(io::Error::new(io::ErrorKind::Interrupted, "cancelled"));
+            }
+            match self.from.recv() {
+                Ok(Piece::Bytes(bytes, keys)) => {
+                    self.under_way.fetch_sub(bytes.len(), Ordering::Relaxed);
+                    self.delay(keys);
+                    self.put(bytes)?;
+                }
+                Ok(Piece::Value { key, value, meta }) => {
+                    self.under_way.fetch_sub(COPIED_LEN_MAX, Ordering::Relaxed);
+                    self.delay(1);
+                    let writer = self.writer.clone();
+                    let mut out = Vec::with_capacity(PIECE_BYTES);
+                    writer.clone().entry_in_pieces(&mut out, &key, &value.as_ref(), &meta, &mut |full: &mut Vec<u8>| {
+                        self.put(std::mem::take(full))
+                    })?;
+                    self.put(out)?;
+                }
+                Ok(Piece::End) => break,
+                Err(_) => return Err(io::Error::new(io::ErrorKind::Interrupted, "cancelled")),
+            }
+        }
+        let mut end = Vec::new();
+        self.writer.eof(&mut end);
+        if let Some(digest) = &mut self.digest {
+            digest.update(&end);
+        }
+        let checksum = self.digest.as_ref().map_or(0, Digest::value);
+        end.extend_from_slice(&checksum.to_le_bytes());
+        self.digest = None;
+        self.put(end)?;
+        self.finish()?;
+        Ok(self.written.load(Ordering::Relaxed))
+    }
+
+    fn put(&mut self, bytes: Vec<u8>) -> io::Result<()> {
+        if let Some(digest) = &mut self.digest {
+            digest.update(&bytes);
+        }
+        self.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        match &mut self.output {
+            Output::File { file, unsynced, .. } => {
+                file.write_all(&bytes)?;
+                *unsynced += bytes.len();
+                if *unsynced >= SYNC_BYTES {
+                    *unsynced = 0;
+                    file.flush()?;
+                    file.get_ref().sync_data()?;
+                }
+            }
+            Output::Blocks { to, waiting, waker, .. } => {
+                waiting.fetch_add(bytes.len(), Ordering::Relaxed);
+                to.send(bytes.into()).map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "nobody wants the snapshot"))?;
+                waker.wake();
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        match &mut self.output {
+            Output::File { file, temporary, path, .. } => {
+                file.flush()?;
+                file.get_ref().sync_all()?;
+                std::fs::rename(&*temporary, &*path)?;
+                sync_directory(path)
+            }
+            Output::Blocks { complete, .. } => {
+                complete.store(true, Ordering::Release);
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits as `rdb-key-save-delay` asks for so many keys.
+    fn delay(&self, keys: u64) {
+        let mut left_us = match self.key_delay.load(Ordering::Relaxed) {
+            0 => return,
+            us if us > 0 => us as u64 * keys,
+            parts => keys / parts.unsigned_abs(),
+        };
+        while left_us > 0 && !self.cancelled.load(Ordering::Relaxed) {
+            let now = left_us.min(10_000);
+            clock::sleep(Duration::from_micros(now));
+            left_us -= now;
+        }
+    }
+}
+
+/// Makes the new name of a file durable.
+pub fn sync_directory(path: &Path) -> io::Result<()> {
+    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory)?.sync_all()
+}

@@ -1,0 +1,126 @@
+//! From the command line to a running server.
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use rivulet_keyspace::Keyspace;
+
+use crate::config::{Config, Start, Startup, USAGE};
+use crate::node::Node;
+use crate::{REDIS_VERSION, log, memory};
+
+/// Runs what the command line asks for; answers the exit status.
+pub fn main() -> i32 {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    if args.get(1).is_some_and(|a| a == "quickstart") {
+        return crate::quickstart::main(&args[2..]);
+    }
+    match Config::from_args(args) {
+        Ok(Start::Version) => {
+            println!("Redis server v={REDIS_VERSION} sha=00000000:0 malloc=jemalloc-5.3.1 bits=64 build=rivulet-{}", env!("CARGO_PKG_VERSION"));
+            0
+        }
+        Ok(Start::Help) => {
+            eprint!("{USAGE}");
+            1
+        }
+        Ok(Start::Server(startup)) => {
+            let counted = memory::Counted::register();
+            let status = serve(*startup);
+            drop(counted);
+            status
+        }
+        Ok(_) => {
+            eprintln!("rivulet-server: this mode is not supported yet");
+            1
+        }
+        Err(error) => {
+            // The text stands alone on standard error, where tools look for it.
+            let _ = writeln!(std::io::stderr(), "{error}");
+            1
+        }
+    }
+}
+
+fn serve(startup: Startup) -> i32 {
+    let Startup { config, warnings, .. } = startup;
+    log::set_level(config.loglevel);
+    if let Err(e) = log::set_file(&config.logfile) {
+        eprintln!("Can't open the log file: {}", crate::node::os_error(&e));
+        return 1;
+    }
+    let file = config.file.clone();
+    if let Err(e) = std::env::set_current_dir(&config.dir) {
+        eprintln!("Can't chdir to '{}': {}", config.dir, crate::node::os_error(&e));
+        return 1;
+    }
+    log::warning!("oO0OoO0OoO0Oo Rivulet is starting oO0OoO0OoO0Oo");
+    log::warning!("Redis version={REDIS_VERSION}, bits=64, rivulet={}, pid={}, just started", env!("CARGO_PKG_VERSION"), std::process::id());
+    match &file {
+        Some(_) => log::warning!("Configuration loaded"),
+        None => log::warning!("Warning: no config file specified, using the default config. In order to specify a config file use rivulet-server /path/to/redis.conf"),
+    }
+    warnings.iter().for_each(|w| log::warning!("{w}"));
+    let mut node = match Node::new(config) {
+        Ok(node) => node,
+        Err(e) => {
+            log::warning!("Can't start: {e}");
+            return 1;
+        }
+    };
+    if let Err(text) = node.listen() {
+        log::warning!("{text}");
+        return 1;
+    }
+    banner(&node);
+    log::notice!("Server initialized");
+    if !node.config.pidfile.is_empty() {
+        // A path that can't be written is no reason not to serve.
+        let _ = std::fs::write(&node.config.pidfile, format!("{}\n", std::process::id()));
+    }
+    node.apply_delays();
+    node.warn_about_timeout();
+    node.startup_memory = memory::used();
+    if node.config.replicaof.is_some() {
+        log::set_role(b'S');
+    }
+    match node.load_at_startup() {
+        Ok(()) if node.persistence.load.is_none() => node.ready(),
+        Ok(()) => {}
+        Err(text) => {
+            log::warning!("Fatal error loading the DB: {text}. Exiting.");
+            return 1;
+        }
+    }
+    let status = node.run();
+    // Freeing a large keyspace value by value would only delay the end.
+    std::mem::forget(std::mem::replace(&mut node.keyspace, Keyspace::new(1, rivulet_keyspace::KeyHasher::new([0, 0]))));
+    status
+}
+
+fn banner(node: &Node) {
+    let port = node.config.port;
+    let text = format!(
+        "\n      ~~~  ~~  ~~~~\n   ~~~~  ~~~  ~~       Rivulet {} (Redis {REDIS_VERSION}) 64 bit\n ~~  ~~~~  ~~~ ~~~     Running in standalone mode\n   ~~  ~~ ~~~~  ~      Port: {port}\n     ~~~ ~~~  ~~       PID: {}\n\n",
+        env!("CARGO_PKG_VERSION"),
+        std::process::id()
+    );
+    if node.config.always_show_logo || node.config.logfile.is_empty() {
+        log::raw(text.as_bytes());
+    } else {
+        log::notice!("Running mode=standalone, port={port}.");
+    }
+}
+
+impl Node {
+    /// The data is there: the server is open, and a replica goes to its master.
+    pub fn ready(&mut self) {
+        if let Some((host, port)) = self.config.replicaof.clone()
+            && self.replication.link.is_none()
+        {
+            let cached = self.restored_position();
+            self.attach_link(&host, port, cached);
+        }
+        log::notice!("Ready to accept connections");
+    }
+}

@@ -1,0 +1,175 @@
+//! Counters: what INFO's stats, commandstats, errorstats and latencystats show.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rivulet_commands::Command;
+
+/// What one command has cost.
+#[derive(Default, Clone)]
+pub struct CommandStats {
+    pub calls: u64,
+    pub usec: u64,
+    pub rejected: u64,
+    pub failed: u64,
+    /// Durations, when `latency-tracking` is on.
+    pub histogram: Option<Box<Histogram>>,
+}
+
+/// Durations by powers of two of nanoseconds, each divided in 16: within 7 % of the truth.
+#[derive(Clone)]
+pub struct Histogram {
+    counts: Vec<u64>,
+    total: u64,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Histogram { counts: vec![0; 64 * 16], total: 0 }
+    }
+}
+
+impl Histogram {
+    fn bucket(ns: u64) -> usize {
+        let ns = ns.max(1024);
+        let top = 63 - ns.leading_zeros() as usize;
+        top * 16 + ((ns >> (top - 4)) & 15) as usize
+    }
+
+    fn highest(bucket: usize) -> u64 {
+        let (top, part) = (bucket / 16, bucket as u64 % 16);
+        (1 << top) + ((part + 1) << (top - 4)) - 1
+    }
+
+    pub fn record(&mut self, ns: u64) {
+        self.counts[Self::bucket(ns)] += 1;
+        self.total += 1;
+    }
+
+    /// The duration in us below which `percent` of the calls lie.
+    pub fn percentile_us(&self, percent: f64) -> f64 {
+        let wanted = ((percent / 100.0 * self.total as f64).ceil() as u64).max(1);
+        let mut seen = 0;
+        for (i, count) in self.counts.iter().enumerate() {
+            seen += count;
+            if seen >= wanted {
+                return Self::highest(i) as f64 / 1000.0;
+            }
+        }
+        0.0
+    }
+
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// (upper bound in us, calls at or below it) at each power of two that has calls.
+    pub fn cumulative_us(&self) -> Vec<(u64, u64)> {
+        let mut out = Vec::new();
+        let mut seen = 0;
+        for top in 10..64 {
+            let here: u64 = self.counts[top * 16..top * 16 + 16].iter().sum();
+            seen += here;
+            if here > 0 {
+                out.push(((1u64 << (top + 1)) / 1000, seen));
+            }
+        }
+        out
+    }
+}
+
+/// A rate over the last 16 samples.
+#[derive(Default)]
+pub struct Rate {
+    samples: [u64; 16],
+    at: usize,
+    last_value: u64,
+    last_ms: u64,
+}
+
+impl Rate {
+    /// To be called every 100 ms or so with the counter's value.
+    pub fn sample(&mut self, value: u64, now_ms: u64) {
+        let elapsed = now_ms.saturating_sub(self.last_ms);
+        if elapsed == 0 {
+            return;
+        }
+        self.samples[self.at] = value.saturating_sub(self.last_value) * 1000 / elapsed;
+        self.at = (self.at + 1) % self.samples.len();
+        (self.last_value, self.last_ms) = (value, now_ms);
+    }
+
+    pub fn per_second(&self) -> u64 {
+        self.samples.iter().sum::<u64>() / self.samples.len() as u64
+    }
+}
+
+/// Counters of a server.
+#[derive(Default)]
+pub struct Stats {
+    pub connections: u64,
+    pub rejected_connections: u64,
+    pub commands: u64,
+    pub net_input_bytes: u64,
+    pub net_output_bytes: u64,
+    pub repl_input_bytes: u64,
+    pub repl_output_bytes: u64,
+    pub hits: u64,
+    pub misses: u64,
+    pub expired: u64,
+    pub evicted: u64,
+    pub evicted_clients: u64,
+    pub sync_full: u64,
+    pub sync_partial_ok: u64,
+    pub sync_partial_err: u64,
+    pub error_replies: u64,
+    pub dump_payload_sanitizations: u64,
+    pub reads: u64,
+    pub writes: u64,
+    pub unexpected_errors: u64,
+    pub obuf_limit_disconnections: u64,
+    pub snapshots: u64,
+    pub ops_rate: Rate,
+    pub input_rate: Rate,
+    pub output_rate: Rate,
+    pub repl_input_rate: Rate,
+    pub repl_output_rate: Rate,
+    /// By full name (`client|id`).
+    pub commands_by_name: HashMap<*const Command, (String, CommandStats)>,
+    pub errors: BTreeMap<String, u64>,
+}
+
+impl Stats {
+    pub fn of(&mut self, command: &'static Command, full_name: impl FnOnce() -> String) -> &mut CommandStats {
+        &mut self.commands_by_name.entry(command).or_insert_with(|| (full_name(), CommandStats::default())).1
+    }
+
+    /// Counts an error reply by its code.
+    pub fn error(&mut self, text: &[u8]) {
+        self.error_replies += 1;
+        let code = text.split(|&c| c == b' ').next().unwrap_or(text);
+        let code = if code.len() < text.len() { code } else { b"ERR" };
+        *self.errors.entry(String::from_utf8_lossy(code).into_owned()).or_default() += 1;
+    }
+
+    /// CONFIG RESETSTAT.
+    pub fn reset(&mut self) {
+        *self = Stats::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_close() {
+        let mut h = Histogram::default();
+        for us in 1..=1000u64 {
+            h.record(us * 1000);
+        }
+        for (percent, us) in [(50.0, 500.0), (99.0, 990.0), (100.0, 1000.0)] {
+            let got = h.percentile_us(percent);
+            assert!((got / us - 1.0f64).abs() < 0.08, "{percent}: {got}");
+        }
+    }
+}
