@@ -3,6 +3,8 @@
 //! [`spec`] says what a command is; each family has a file with its rows, its handlers and their tests; [`table`] joins the rows. A handler gets
 //! a [`Ctx`] and leaves [`Effects`]; the server propagates, publishes and wakes. This crate knows no connection and no replica.
 
+pub(crate) mod collections;
+pub mod bitmap;
 pub mod connection;
 pub mod ctx;
 pub mod effects;
@@ -13,13 +15,18 @@ pub mod long_double;
 pub(crate) mod keys;
 pub mod parse;
 pub mod pubsub;
+pub(crate) mod sample;
+pub(crate) mod scan_page;
 pub mod server;
 pub mod settings;
 pub mod spec;
 pub mod string;
+pub mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod transactions;
+pub(crate) mod waiting;
+pub mod zset;
 
 pub use ctx::{Call, Ctx, Data};
 pub use effects::{Effects, Propagation};

@@ -1,0 +1,62 @@
+//! Taking from the first of several keys, or waiting for one: arguments, and what a command does when there is nothing to take.
+//!
+//! The server keeps the clients that wait, and runs the command again when one of its keys is ready.
+
+use std::ops::Range;
+
+use crate::ctx::Ctx;
+use crate::effects::{Block, OnTimeout};
+use crate::fail::{Fail, SYNTAX};
+
+/// The last argument of the blocking commands, in seconds: the Unix ms at which the wait ends, or none when it never does.
+pub(crate) fn deadline(ctx: &Ctx<'_>, i: usize) -> Result<Option<u64>, Fail> {
+    const NOT_FLOAT: Fail = Fail::new("ERR timeout is not a float or out of range");
+    const NEGATIVE: Fail = Fail::new("ERR timeout is negative");
+    let seconds = rivulet_resp::double::parse(ctx.args.at(i)).filter(|s| !s.is_nan()).ok_or(NOT_FLOAT)?;
+    let ms = (seconds * 1000.0).ceil();
+    // Redis lets what an i64 can't hold become negative.
+    if ms < 0.0 || ms >= i64::MAX as f64 {
+        return Err(NEGATIVE);
+    }
+    Ok((ms > 0.0).then(|| ctx.db.now_ms().saturating_add(ms as u64)))
+}
+
+/// Waits for one of the keys, or answers at once what the client would get at the deadline if it can't wait.
+pub(crate) fn wait<'k>(ctx: &mut Ctx<'_>, keys: impl Iterator<Item = &'k [u8]>, deadline_ms: Option<u64>) {
+    if ctx.db.call.deny_blocking {
+        ctx.reply.null_array();
+    } else {
+        let keys = keys.map(Into::into).collect();
+        ctx.db.effects.block = Some(Block { keys, deadline_ms, on_timeout: OnTimeout::NullArray });
+    }
+}
+
+/// The arguments of LMPOP, ZMPOP and their blocking forms, from the number of keys on.
+pub(crate) struct MultiPop {
+    /// Where the keys stand.
+    pub keys: Range<usize>,
+    pub count: usize,
+}
+
+impl MultiPop {
+    /// `ends` are the words for the two ends, and what they mean.
+    pub fn parse<E: Copy>(ctx: &Ctx<'_>, at: usize, ends: [(&str, E); 2]) -> Result<(MultiPop, E), Fail> {
+        let positive = |i: usize| ctx.int(i).ok().and_then(|n| usize::try_from(n).ok()).filter(|&n| n > 0);
+        let key_count = positive(at).ok_or(Fail::new("ERR numkeys should be greater than 0"))?;
+        let end_at = key_count.checked_add(at + 1).filter(|&i| i < ctx.args.len()).ok_or(SYNTAX)?;
+        let end = ends.iter().find(|(word, _)| ctx.args.is(end_at, word)).ok_or(SYNTAX)?.1;
+        let count = match ctx.args.len() - end_at - 1 {
+            0 => 1,
+            // The first count is looked at before what may stand behind it.
+            2.. if ctx.args.is(end_at + 1, "count") => {
+                let count = positive(end_at + 2).ok_or(Fail::new("ERR count should be greater than 0"))?;
+                if ctx.args.len() > end_at + 3 {
+                    return Err(SYNTAX);
+                }
+                count
+            }
+            _ => return Err(SYNTAX),
+        };
+        Ok((MultiPop { keys: at + 1..end_at, count }, end))
+    }
+}
