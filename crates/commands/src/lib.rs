@@ -11,6 +11,7 @@ pub mod effects;
 pub mod fail;
 pub mod generic;
 pub mod glob;
+pub mod hash;
 pub mod long_double;
 pub(crate) mod keys;
 pub mod parse;

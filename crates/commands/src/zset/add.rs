@@ -45,8 +45,7 @@ impl Options {
         if self.if_absent && self.if_present {
             return Err(Fail::new("ERR XX and NX options at the same time are not compatible"));
         }
-        if (self.if_greater && self.if_absent) || (self.if_less && self.if_absent) || (self.if_greater && self.if_less)
-        {
+        if [self.if_greater, self.if_less, self.if_absent].into_iter().filter(|&option| option).count() > 1 {
             return Err(Fail::new("ERR GT, LT, and/or NX options at the same time are not compatible"));
         }
         if self.increment && pairs > 1 {

@@ -75,7 +75,7 @@ impl<'a> Query<'a> {
             return Err(Fail::text(format!("ERR at least 1 input key is needed for '{name}' command")));
         }
         let args = ctx.args;
-        let key_count = usize::try_from(key_count).ok().filter(|&n| n <= args.len() - at - 1).ok_or(SYNTAX)?;
+        let key_count = usize::try_from(key_count).ok().filter(|&n| n < args.len() - at).ok_or(SYNTAX)?;
         let first_option = at + 1 + key_count;
         let keys: Vec<Key<'a>> = (at + 1..first_option).map(|i| ctx.key(i)).collect();
         for &key in &keys {
