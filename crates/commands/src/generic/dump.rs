@@ -75,9 +75,11 @@ impl Options {
 pub(super) fn restore(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     let options = Options::parse(ctx)?;
     let key = ctx.key(1);
-    ctx.db.expire_if_due(key);
-    if !options.replace && ctx.db.get(key).is_some() {
-        return Err(Fail::new("BUSYKEY Target key name already exists."));
+    if !options.replace {
+        ctx.db.expire_if_due(key);
+        if ctx.db.get(key).is_some() {
+            return Err(Fail::new("BUSYKEY Target key name already exists."));
+        }
     }
     let ttl = ctx.int(2)?;
     if ttl < 0 {

@@ -171,11 +171,12 @@ impl Elements {
     }
 }
 
-/// A score as `strtod` reads it, all of the text.
+/// A score as `strtod` reads it, all of the text up to a byte 0.
 fn score(text: &[u8]) -> Option<f64> {
     if let Ok(n) = parse::int(text) {
         return Some(n as f64);
     }
+    let text = text.split(|&c| c == 0).next().unwrap_or_default();
     if text.is_empty() {
         return Some(0.0);
     }
