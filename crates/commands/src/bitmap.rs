@@ -429,7 +429,8 @@ fn parse_operations(data: &Data<'_>, args: Args<'_>) -> Result<Vec<FieldOperatio
             continue;
         }
         let (is_get, is_set) = (args.is(i, "get") && left >= 2, args.is(i, "set") && left >= 3);
-        if !is_get && !is_set && !(args.is(i, "incrby") && left >= 3) {
+        let is_add = args.is(i, "incrby") && left >= 3;
+        if !(is_get || is_set || is_add) {
             return Err(SYNTAX);
         }
         let int = IntType::parse(args.at(i + 1))?;
