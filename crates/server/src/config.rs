@@ -1,16 +1,18 @@
 //! The configuration: its directives, how they are read from the command line and from files, changed at run time, and written back.
 //!
-//! One table, [`DIRECTIVES`], says what each directive is; [`Config`] holds the values. Reading ([`Config::from_args`]), CONFIG GET and SET, CONFIG REWRITE
-//! and the documentation all go by the table. Nothing here acts on a value: the server applies what [`Config::set`] says has changed, and runs
-//! in `dir`.
+//! One table, [`DIRECTIVES`], says what each directive is; [`Config`] holds the values. Reading ([`Config::from_args`]), CONFIG GET and SET,
+//! CONFIG REWRITE and the documentation all go by the table. Nothing here acts on a value: the server applies what [`Config::set`] says has
+//! changed, and runs in `dir`.
 
-pub mod directive;
-mod table;
-mod values;
-mod check;
-mod load;
 mod change;
+mod check;
+pub mod directive;
+mod load;
 mod rewrite;
+mod table;
+#[cfg(test)]
+mod tests;
+mod values;
 
 use std::path::Path;
 

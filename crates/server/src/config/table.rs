@@ -199,6 +199,8 @@ directives! {
     "tracking-table-max-keys" => tracking_table_max_keys: u64 = 1000000, Integer(0, LONG_MAX), 0, "Keys that are remembered for clients that cache; 0 is no limit.";
     "busy-reply-threshold" | "lua-time-limit" => busy_reply_threshold: u64 = 5000, Integer(0, LONG_MAX), 0, "Milliseconds after which a script lets other clients be answered with BUSY.";
 
+    "lua-enable-deprecated-api" => lua_enable_deprecated_api: bool = false, Bool, IMMUTABLE | HIDDEN | NO_MEANING, "Scripts see functions that Redis removed.";
+
     // The append-only file.
     "appendonly" => appendonly: bool = false, BoolIf(check::no_append_only_file), DENY_LOADING, "Log every write to disk; not in this release, so it can't be turned on.";
     "appendfilename" => appendfilename: String = "appendonly.aof".into(), Text(check::append_file_name), IMMUTABLE | NO_MEANING, "First part of the names of the append-only file's parts.";

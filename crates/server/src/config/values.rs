@@ -309,7 +309,7 @@ impl Field for BytesOrPercent {
         let word = single(words)?;
         let Kind::MemoryOrPercent(max) = kind else { return Err("argument must be a memory or percent value".into()) };
         if let Some(bytes) = memory(word) {
-            let bytes = within(bytes.into(), -100, *max)?;
+            let bytes = within(bytes.into(), 0, *max)?;
             *self = BytesOrPercent::Bytes(bytes as u64);
             return Ok(());
         }
