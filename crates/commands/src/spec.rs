@@ -27,6 +27,7 @@ pub mod flag {
     pub const NO_MULTI: u32 = 1 << 16;
     pub const ALLOW_BUSY: u32 = 1 << 17;
     pub const NO_MANDATORY_KEYS: u32 = 1 << 18;
+    /// May be refused by `enable-debug-command`; COMMAND INFO does not show it.
     pub const PROTECTED: u32 = 1 << 19;
     pub const SENTINEL: u32 = 1 << 20;
     pub const ONLY_SENTINEL: u32 = 1 << 21;
@@ -51,7 +52,6 @@ pub mod flag {
         (SENTINEL, "sentinel"),
         (ONLY_SENTINEL, "only_sentinel"),
         (NO_MANDATORY_KEYS, "no_mandatory_keys"),
-        (PROTECTED, "protected"),
         (NO_ASYNC_LOADING, "no_async_loading"),
         (NO_MULTI, "no_multi"),
         (ALLOW_BUSY, "allow_busy"),

@@ -10,6 +10,10 @@ use crate::spec::{Begin, Command, Find, Handler, KeySpec, flag, key};
 /// The families, in the order of the documentation.
 const FAMILIES: &[&[Command]] = &[
     crate::string::COMMANDS,
+    crate::bitmap::COMMANDS,
+    crate::hash::COMMANDS,
+    crate::zset::COMMANDS,
+    crate::generic::COMMANDS,
     crate::connection::COMMANDS,
     crate::transactions::COMMANDS,
     crate::pubsub::COMMANDS,

@@ -113,6 +113,8 @@ pub struct Client {
     pub user: Arc<str>,
     pub authenticated: bool,
     pub reply: ReplyMode,
+    /// Pushes were written since the last reply: they go out though replies are off.
+    pub pushed: bool,
     pub no_evict: bool,
     pub monitor: bool,
     pub multi: Option<Multi>,
@@ -167,6 +169,7 @@ impl Client {
             user: Arc::from("default"),
             authenticated: false,
             reply: ReplyMode::On,
+            pushed: false,
             no_evict: false,
             monitor: false,
             multi: None,

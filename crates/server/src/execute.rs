@@ -283,7 +283,7 @@ impl Node {
     #[inline]
     fn finish_reply(&mut self, id: ClientId, mark: usize) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        if client.reply != ReplyMode::On {
+        if client.reply != ReplyMode::On && !std::mem::take(&mut client.pushed) {
             client.output.bytes.truncate(mark.max(client.output.sent));
         }
         match client.kind {

@@ -83,6 +83,8 @@ impl Node {
             ChannelKind::Shard => client.shard_channels.len(),
             _ => client.channels.len() + client.patterns.len(),
         };
+        let client = self.clients.at(id);
+        client.pushed = client.resp3;
         let mut reply = self.reply(id);
         reply.push(3);
         reply.bulk(word.as_bytes());
