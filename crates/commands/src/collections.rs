@@ -1,10 +1,11 @@
-//! A collection at a key, looked up once.
+//! A collection at a key: looked up once, and what follows when it lost elements or was made by a command.
 //!
 //! What [`crate::keys`] is for entries: the rules of expiry are those of [`Data`].
 
 use rivulet_keyspace::{Collection, Key, Value};
 
-use crate::ctx::Data;
+use crate::ctx::{Ctx, Data};
+use crate::effects::class;
 use crate::fail::{Fail, WRONG_TYPE};
 use crate::keys;
 
@@ -54,4 +55,30 @@ pub(crate) fn write_or_create<T: Collection + Default + Into<Value>, R>(
             Ok(result)
         }
     }
+}
+
+/// What follows when elements were removed; the key goes with the last of them.
+pub(crate) fn removed(ctx: &mut Ctx<'_>, key: Key<'_>, count: usize, emptied: bool, class: u32, event: &'static str) {
+    if count == 0 {
+        return;
+    }
+    ctx.db.dirty(count as u64);
+    ctx.db.changed(key.bytes, class, event);
+    if emptied {
+        ctx.db.delete(key, false);
+        ctx.db.notify(class::GENERIC, "del", key.bytes);
+    }
+}
+
+/// Puts a result at a key and answers how many elements it has; an empty result removes the key.
+pub(crate) fn store(ctx: &mut Ctx<'_>, key: Key<'_>, result: Value, len: usize, class: u32, event: &'static str) {
+    if len > 0 {
+        ctx.db.put(key, result, None);
+        ctx.db.changed(key.bytes, class, event);
+        ctx.db.dirty(1);
+    } else if ctx.db.delete(key, ctx.db.settings.lazyfree_lazy_server_del) {
+        ctx.db.changed(key.bytes, class::GENERIC, "del");
+        ctx.db.dirty(1);
+    }
+    ctx.reply.int(len as i64);
 }

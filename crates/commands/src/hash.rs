@@ -191,14 +191,7 @@ fn hdel(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
         }
         (removed, false)
     })?;
-    if removed > 0 {
-        ctx.db.changed(key.bytes, class::HASH, "hdel");
-        if emptied {
-            ctx.db.delete(key, false);
-            ctx.db.notify(class::GENERIC, "del", key.bytes);
-        }
-        ctx.db.dirty(removed);
-    }
+    collections::removed(ctx, key, removed, emptied, class::HASH, "hdel");
     ctx.reply.int(removed as i64);
     Ok(())
 }

@@ -19,6 +19,7 @@ pub mod pubsub;
 pub(crate) mod sample;
 pub(crate) mod scan_page;
 pub mod server;
+pub mod set;
 pub mod settings;
 pub mod spec;
 pub mod string;

@@ -19,6 +19,21 @@ pub fn float(text: &[u8]) -> Result<f64, Fail> {
     Ok(value)
 }
 
+/// LIMIT of SINTERCARD and ZINTERCARD; 0 is no limit.
+pub fn limit(text: &[u8]) -> Result<usize, Fail> {
+    match int(text).map(usize::try_from) {
+        Ok(Ok(0)) => Ok(usize::MAX),
+        Ok(Ok(limit)) => Ok(limit),
+        _ => Err(Fail::new("ERR LIMIT can't be negative")),
+    }
+}
+
+/// The count of the commands that pop.
+pub fn count(text: &[u8]) -> Result<usize, Fail> {
+    const NEGATIVE: Fail = Fail::new("ERR value is out of range, must be positive");
+    int(text).ok().and_then(|n| usize::try_from(n).ok()).ok_or(NEGATIVE)
+}
+
 /// Whether digits became 0 or an infinity.
 fn is_out_of_range(text: &[u8], value: f64) -> bool {
     if value.is_infinite() {

@@ -12,6 +12,7 @@ mod range;
 use rivulet_keyspace::Key;
 use rivulet_keyspace::value::ZSet;
 
+use crate::collections;
 use crate::ctx::Ctx;
 use crate::effects::class;
 use crate::spec::{Begin, Command, Find, Group, Handler, KeySpec, acl, flag::*, key};
@@ -259,31 +260,13 @@ const KEY_ACCESS_DELETE_BUT_LAST: &[KeySpec] =
 const KEY_ACCESS_DELETE_COUNTED_AT_2: &[KeySpec] =
     &[KeySpec::new(key::RW | key::ACCESS | key::DELETE, Begin::Index(2), Find::Count { at: 0, first: 1, step: 1 })];
 
-/// What follows when members were removed; the key goes with the last of them.
-fn removed(ctx: &mut Ctx<'_>, key: Key<'_>, count: u64, emptied: bool, event: &'static str) {
-    if count == 0 {
-        return;
-    }
-    ctx.db.dirty(count);
-    ctx.db.changed(key.bytes, class::ZSET, event);
-    if emptied {
-        ctx.db.delete(key, false);
-        ctx.db.notify(class::GENERIC, "del", key.bytes);
-    }
+fn removed(ctx: &mut Ctx<'_>, key: Key<'_>, count: usize, emptied: bool, event: &'static str) {
+    collections::removed(ctx, key, count, emptied, class::ZSET, event);
 }
 
-/// Puts a result at a key and answers how many members it has; an empty result removes the key.
 fn store(ctx: &mut Ctx<'_>, key: Key<'_>, result: ZSet, event: &'static str) {
     let len = result.len();
-    if len > 0 {
-        ctx.db.put(key, result.into(), None);
-        ctx.db.changed(key.bytes, class::ZSET, event);
-        ctx.db.dirty(1);
-    } else if ctx.db.delete(key, ctx.db.settings.lazyfree_lazy_server_del) {
-        ctx.db.changed(key.bytes, class::GENERIC, "del");
-        ctx.db.dirty(1);
-    }
-    ctx.reply.int(len as i64);
+    collections::store(ctx, key, result.into(), len, class::ZSET, event);
 }
 
 #[cfg(test)]

@@ -168,7 +168,7 @@ pub(super) fn zrem(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
         let Some(zset) = zset else { return (0, false) };
         let mut removed = 0;
         for member in ctx.args.iter().skip(2) {
-            removed += u64::from(zset.remove(member).is_some());
+            removed += usize::from(zset.remove(member).is_some());
             if zset.is_empty() {
                 break;
             }

@@ -106,7 +106,7 @@ impl<'a> Query<'a> {
                 query.with_scores = true;
                 i += 1;
             } else if output == Output::Card && left >= 2 && args.is(i, "limit") {
-                query.limit = parse_limit(args.at(i + 1))?;
+                query.limit = crate::parse::limit(args.at(i + 1))?;
                 i += 2;
             } else {
                 return Err(SYNTAX);
@@ -118,16 +118,6 @@ impl<'a> Query<'a> {
     fn sources<'d>(&self, data: &'d Data<'_>) -> Vec<Source<'d>> {
         let weights = self.weights.iter().copied().chain(std::iter::repeat(1.0));
         self.keys.iter().zip(weights).map(|(&key, weight)| Source { input: Input::of(data, key), weight }).collect()
-    }
-}
-
-/// LIMIT of ZINTERCARD and SINTERCARD; 0 is no limit.
-pub(crate) fn parse_limit(text: &[u8]) -> Result<usize, Fail> {
-    const NEGATIVE: Fail = Fail::new("ERR LIMIT can't be negative");
-    match crate::parse::int(text).map(usize::try_from) {
-        Ok(Ok(0)) => Ok(usize::MAX),
-        Ok(Ok(limit)) => Ok(limit),
-        _ => Err(NEGATIVE),
     }
 }
 

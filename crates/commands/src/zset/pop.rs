@@ -62,7 +62,7 @@ fn pop(ctx: &mut Ctx<'_>, key: Key<'_>, end: End, count: usize, shape: Shape) ->
         Some((count, count == len))
     })?;
     let Some((count, emptied)) = popped else { return Ok(None) };
-    super::removed(ctx, key, count as u64, emptied, end.event());
+    super::removed(ctx, key, count, emptied, end.event());
     Ok(Some(count))
 }
 
@@ -98,8 +98,7 @@ fn pop_one_key(ctx: &mut Ctx<'_>, end: End) -> Result<(), Fail> {
     let (count, shape) = match ctx.args.len() {
         2 => (1, Shape::Flat),
         3 => {
-            const NEGATIVE: Fail = Fail::new("ERR value is out of range, must be positive");
-            let count = ctx.int(2).ok().and_then(|n| usize::try_from(n).ok()).ok_or(NEGATIVE)?;
+            let count = crate::parse::count(ctx.args.at(2))?;
             (count, if ctx.reply.is_resp3() { Shape::Pairs } else { Shape::Flat })
         }
         _ => return Err(SYNTAX),

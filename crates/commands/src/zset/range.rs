@@ -216,7 +216,7 @@ fn remove(ctx: &mut Ctx<'_>, by: By, event: &'static str) -> Result<(), Fail> {
         zset.remove_range(ranks.start, removed);
         emptied = zset.is_empty();
     }
-    super::removed(ctx, key, removed as u64, emptied, event);
+    super::removed(ctx, key, removed, emptied, event);
     ctx.reply.int(removed as i64);
     Ok(())
 }
