@@ -12,6 +12,7 @@ pub mod fail;
 pub mod generic;
 pub mod glob;
 pub mod hash;
+pub mod list;
 pub mod long_double;
 pub(crate) mod keys;
 pub mod parse;

@@ -227,25 +227,35 @@ impl List {
     }
 
     pub fn pop_front(&mut self) -> Option<Vec<u8>> {
-        fn pop(pack: &mut ListPack) -> Option<Vec<u8>> {
+        self.pop_front_with(|elem| elem.to_vec())
+    }
+
+    pub fn pop_back(&mut self) -> Option<Vec<u8>> {
+        self.pop_back_with(|elem| elem.to_vec())
+    }
+
+    /// Takes the first element out after `f` has seen it.
+    pub fn pop_front_with<R>(&mut self, f: impl FnOnce(Elem<'_>) -> R) -> Option<R> {
+        let pop = |pack: &mut ListPack| {
             let at = pack.first()?;
-            let value = pack.at(at).to_vec();
+            let result = f(pack.at(at));
             pack.remove(at);
-            Some(value)
-        }
+            Some(result)
+        };
         match self {
             List::Packed(pack) => pop(pack),
             List::Chunked(tree) => tree.edit(First, Full::ANY, |chunk, _| pop(chunk.edit())),
         }
     }
 
-    pub fn pop_back(&mut self) -> Option<Vec<u8>> {
-        fn pop(pack: &mut ListPack) -> Option<Vec<u8>> {
+    /// Takes the last element out after `f` has seen it.
+    pub fn pop_back_with<R>(&mut self, f: impl FnOnce(Elem<'_>) -> R) -> Option<R> {
+        let pop = |pack: &mut ListPack| {
             let at = pack.last()?;
-            let value = pack.at(at).to_vec();
+            let result = f(pack.at(at));
             pack.remove(at);
-            Some(value)
-        }
+            Some(result)
+        };
         match self {
             List::Packed(pack) => pop(pack),
             List::Chunked(tree) => tree.edit(Last, Full::ANY, |chunk, _| pop(chunk.edit())),
