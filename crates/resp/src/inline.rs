@@ -6,7 +6,9 @@ pub fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut words = Vec::new();
     let mut rest = line;
     loop {
-        rest = rest.trim_ascii_start();
+        while let [b' ' | b'\n' | b'\r' | b'\t' | 0x0b | 0x0c, after @ ..] = rest {
+            rest = after;
+        }
         // A NUL ends the line, as in C.
         if rest.first().is_none_or(|&c| c == 0) {
             return Some(words);
@@ -126,6 +128,7 @@ mod tests {
         assert_eq!(words(r#""open"#), None);
         assert_eq!(words("'open"), None);
         assert_eq!(words(""), Some(vec![]));
+        assert_eq!(words("a\x0b\x0cb\x0b"), Some(vec!["a".into(), "b".into()]), "all of C's white space");
     }
 
     #[test]

@@ -100,7 +100,6 @@ impl Node {
         if let Some(address) = peer
             && self.config.protected_mode
             && self.config.requirepass.is_empty()
-            && self.config.bind_is_default
             && !address.ip().to_canonical().is_loopback()
         {
             // As above.

@@ -95,7 +95,7 @@ impl Node {
         let db = self.keyspace.db(db_index);
         for i in 0..batch.len() {
             let args = batch.args(i, buffer);
-            commands[i] = table::find(args.at(0));
+            commands[i] = self.find_command(args.at(0));
             if let Some(Command { keys: [spec, ..], .. }) = commands[i]
                 && let Begin::Index(at) = spec.begin
                 && let Some(key) = args.get(at as usize)
@@ -539,7 +539,8 @@ impl Node {
     /// Runs a command for a client that is no connection's turn (queued by MULTI, or after a pause).
     pub fn execute_owned(&mut self, id: ClientId, args: &OwnedArgs) {
         let args = args.as_args();
-        self.execute(id, table::find(args.at(0)), args, None);
+        let command = self.find_command(args.at(0));
+        self.execute(id, command, args, None);
     }
 }
 

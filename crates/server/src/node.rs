@@ -35,6 +35,8 @@ pub struct Node {
     pub blocking: Blocking,
     /// Who watches a key: (database, key).
     pub watched: HashMap<(usize, Box<[u8]>), Vec<ClientId>>,
+    /// `rename-command`: new names, and old ones that are gone.
+    pub renames: HashMap<Vec<u8>, Option<&'static Command>>,
     pub monitors: Vec<ClientId>,
     pub stats: Stats,
     pub slowlog: Slowlog,
@@ -112,6 +114,7 @@ impl Node {
             pubsub: PubSub::default(),
             blocking: Blocking::default(),
             watched: HashMap::new(),
+            renames: HashMap::new(),
             monitors: Vec::new(),
             stats: Stats::default(),
             slowlog: Slowlog::default(),
@@ -165,9 +168,15 @@ impl Node {
         }
     }
 
-    /// The full name of a command, `container|subcommand`.
-    pub fn full_name(command: &'static Command) -> String {
-        rivulet_commands::table::full_name(command)
+    /// The command that clients know by this name.
+    #[inline]
+    pub fn find_command(&self, name: &[u8]) -> Option<&'static Command> {
+        if !self.renames.is_empty()
+            && let Some(renamed) = self.renames.get(&name.to_ascii_lowercase())
+        {
+            return *renamed;
+        }
+        rivulet_commands::table::find(name)
     }
 
     // ---- listening ----

@@ -1,11 +1,13 @@
 //! From the command line to a running server.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::Write;
 
+use rivulet_commands::{Command, table};
 use rivulet_keyspace::Keyspace;
 
-use crate::config::{Config, Start, Startup, USAGE};
+use crate::config::{Config, ConfigError, Line, PIDFILE_DEFAULT, Start, Startup, USAGE};
 use crate::node::Node;
 use crate::{REDIS_VERSION, log, memory};
 
@@ -43,15 +45,34 @@ pub fn main() -> i32 {
 }
 
 fn serve(startup: Startup) -> i32 {
-    let Startup { config, warnings, .. } = startup;
-    log::set_level(config.loglevel);
-    if let Err(e) = log::set_file(&config.logfile) {
-        eprintln!("Can't open the log file: {}", crate::node::os_error(&e));
+    let Startup { mut config, warnings, users, renames, .. } = startup;
+    let renames = match rename_commands(&renames) {
+        Ok(renames) => renames,
+        Err(error) => {
+            eprintln!("{error}");
+            return 1;
+        }
+    };
+    if let Some(line) = users.iter().find(|l| l.words.get(1).is_none_or(|name| name != b"default") || l.words.len() > 2) {
+        eprintln!("{}", ConfigError::at(line, "users other than the default one are not supported yet: use requirepass"));
         return 1;
     }
+    if config.daemonize {
+        // There is no fork here: a service manager puts a server into the background.
+        log::warning!("daemonize is not supported: the server stays in the foreground. Use a service manager, or `&`.");
+        if config.pidfile.is_empty() {
+            config.pidfile = PIDFILE_DEFAULT.into();
+        }
+    }
+    log::set_level(config.loglevel);
     let file = config.file.clone();
     if let Err(e) = std::env::set_current_dir(&config.dir) {
         eprintln!("Can't chdir to '{}': {}", config.dir, crate::node::os_error(&e));
+        return 1;
+    }
+    // After the change of directory, which a relative path is relative to.
+    if let Err(e) = log::set_file(&config.logfile) {
+        eprintln!("Can't open the log file: {}", crate::node::os_error(&e));
         return 1;
     }
     log::warning!("oO0OoO0OoO0Oo Rivulet is starting oO0OoO0OoO0Oo");
@@ -68,6 +89,7 @@ fn serve(startup: Startup) -> i32 {
             return 1;
         }
     };
+    node.renames = renames;
     if let Err(text) = node.listen() {
         log::warning!("{text}");
         return 1;
@@ -96,6 +118,29 @@ fn serve(startup: Startup) -> i32 {
     // Freeing a large keyspace value by value would only delay the end.
     std::mem::forget(std::mem::replace(&mut node.keyspace, Keyspace::new(1, rivulet_keyspace::KeyHasher::new([0, 0]))));
     status
+}
+
+/// What `rename-command` lines say: the new name of each command, and nothing for an old one.
+fn rename_commands(lines: &[Line]) -> Result<HashMap<Vec<u8>, Option<&'static Command>>, ConfigError> {
+    let mut renames = HashMap::new();
+    for line in lines {
+        let [_, old, new] = line.words.as_slice() else {
+            return Err(ConfigError::at(line, "wrong number of arguments"));
+        };
+        let (old, new) = (old.to_ascii_lowercase(), new.to_ascii_lowercase());
+        let command = match renames.get(&old) {
+            Some(renamed) => *renamed,
+            None => table::find(&old),
+        };
+        let Some(command) = command else {
+            return Err(ConfigError::at(line, "No such command in rename-command"));
+        };
+        renames.insert(old, None);
+        if !new.is_empty() && renames.insert(new.clone(), Some(command)).is_none() && table::find(&new).is_some() {
+            return Err(ConfigError::at(line, "Target command name already exists"));
+        }
+    }
+    Ok(renames)
 }
 
 fn banner(node: &Node) {
