@@ -11,7 +11,9 @@ use crate::spec::{Begin, Command, Find, Handler, KeySpec, flag, key};
 const FAMILIES: &[&[Command]] = &[
     crate::string::COMMANDS,
     crate::bitmap::COMMANDS,
+    crate::list::COMMANDS,
     crate::hash::COMMANDS,
+    crate::set::COMMANDS,
     crate::zset::COMMANDS,
     crate::generic::COMMANDS,
     crate::connection::COMMANDS,
