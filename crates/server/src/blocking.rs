@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use rivulet_commands::Command;
 use rivulet_commands::effects::OnTimeout;
+use rivulet_commands::spec::Group;
+use rivulet_keyspace::Type;
 use rivulet_resp::Args;
 
 use crate::clients::{Blocked, BlockedOn, ClientId};
@@ -160,16 +162,25 @@ impl Node {
                 let db_key = (db, key);
                 let Some(waiting) = self.blocking.by_key.get(&db_key) else { continue };
                 for id in waiting.clone() {
-                    let there = {
-                        let db = self.keyspace.db(db);
-                        db.find(db.key(&db_key.1)).is_some()
-                    };
-                    if !there {
-                        break;
+                    let db = self.keyspace.db(db);
+                    let Some(found) = db.find(db.key(&db_key.1)).map(|e| e.value_type()) else { break };
+                    if self.waits_for_type(id, found) {
+                        self.retry_blocked(id, &db_key.1);
                     }
-                    self.retry_blocked(id);
                 }
             }
+        }
+    }
+
+    /// Whether the command that a client waits with takes from values of this type.
+    fn waits_for_type(&self, id: ClientId, found: Type) -> bool {
+        let Some(Blocked { reason: BlockedOn::Keys { command, .. }, .. }) = self.clients.get(id).and_then(|c| c.blocked.as_deref()) else {
+            return false;
+        };
+        match command.group {
+            Group::List => found == Type::List,
+            Group::SortedSet => found == Type::ZSet,
+            _ => true,
         }
     }
 

@@ -3,8 +3,8 @@
 //! The order of the checks is that of Redis 7.0 (`processCommand` in server.c), as clients see it in which error they get.
 
 use rivulet_commands::ctx::{Call, Ctx, Data};
-use rivulet_commands::fail::{Fail, WRONG_TYPE};
-use rivulet_commands::spec::{Begin, Handler, flag};
+use rivulet_commands::fail::Fail;
+use rivulet_commands::spec::{Begin, Find, Handler, flag};
 use rivulet_commands::{Command, Propagation, table};
 use rivulet_resp::decode::Limits;
 use rivulet_resp::{Args, Batch, OwnedArgs, Reply};
@@ -499,8 +499,8 @@ impl Node {
         }
     }
 
-    /// Runs a blocked client's command again; answers whether the client still waits.
-    pub fn retry_blocked(&mut self, id: ClientId) -> bool {
+    /// Runs a blocked client's command again for the key that has become ready; answers whether the client still waits.
+    pub fn retry_blocked(&mut self, id: ClientId, ready: &[u8]) -> bool {
         let Some(client) = self.clients.get_mut(id) else { return false };
         let Some(blocked) = client.blocked.take() else { return false };
         let BlockedOn::Keys { db, command, args, .. } = &blocked.reason else {
@@ -508,6 +508,7 @@ impl Node {
             return true;
         };
         let (db, command) = (*db, *command);
+        let args = only_key(command, args, ready);
         let mark = client.output.bytes.len();
         let selected = std::mem::replace(&mut client.db, db);
         let Handler::Data(run) = command.handler else { return false };
@@ -515,12 +516,11 @@ impl Node {
         let result = self.call_data(id, run, args.as_args(), None);
         let client = self.clients.at(id);
         client.db = selected;
-        if self.effects.block.take().is_some() || result == Err(WRONG_TYPE) {
+        if self.effects.block.take().is_some() {
             client.blocked = Some(blocked);
             self.apply_effects();
             return true;
         }
-        let args = args.clone();
         let waited_us = self.now_us.saturating_sub(blocked.since_us);
         self.forget_blocked(id, blocked);
         if let Err(fail) = &result {
@@ -542,6 +542,26 @@ impl Node {
         let command = self.find_command(args.at(0));
         self.execute(id, command, args, None);
     }
+}
+
+/// The command with `key` as the only one of those that it may take from.
+fn only_key(command: &Command, args: &OwnedArgs, key: &[u8]) -> OwnedArgs {
+    let several = |spec: &rivulet_commands::spec::KeySpec| !matches!(spec.find, Find::Range { last: 0, .. });
+    let Some(spec) = command.keys.first().filter(|s| several(s)) else { return args.clone() };
+    let line = args.as_args();
+    let Ok(keys) = table::keys_of(command, line) else { return args.clone() };
+    let Some(&(kept, _)) = keys.iter().find(|(at, _)| line.at(*at) == key) else { return args.clone() };
+    let count_at = match (spec.begin, spec.find) {
+        (Begin::Index(first), Find::Count { at, .. }) => Some((first + at) as usize),
+        _ => None,
+    };
+    let words: Vec<&[u8]> = line
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| *at == kept || !keys.iter().any(|(other, _)| other == at))
+        .map(|(at, word)| if Some(at) == count_at { b"1".as_slice() } else { word })
+        .collect();
+    OwnedArgs::from_slices(&words)
 }
 
 /// Commands that MULTI does not queue.
