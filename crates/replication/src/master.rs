@@ -405,9 +405,10 @@ impl Master {
         &self.config
     }
 
-    /// For CONFIG SET.
-    pub fn config_mut(&mut self) -> &mut MasterConfig {
-        &mut self.config
+    /// CONFIG SET: a shorter ping period counts from now.
+    pub fn set_config(&mut self, config: MasterConfig, now: Millis) {
+        self.ping_at = self.ping_at.min(now + config.ping_period);
+        self.config = config;
     }
 
     fn count(&self, wanted: impl Fn(&Session) -> bool) -> usize {

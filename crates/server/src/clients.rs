@@ -54,6 +54,20 @@ pub struct Multi {
     /// One of the queued commands writes.
     pub writes: bool,
     pub denies_oom: bool,
+    /// One of them may not run while the link to the master is down.
+    pub denies_stale: bool,
+    /// One of them may not run while data is loaded.
+    pub denies_loading: bool,
+    pub denies_async_loading: bool,
+}
+
+/// A key that a client watches.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Watched {
+    pub db: usize,
+    pub key: Box<[u8]>,
+    /// Its deadline had passed when the watch began, and it is still there: when it goes nothing has changed.
+    pub expired: bool,
 }
 
 /// A command that waits.
@@ -119,7 +133,7 @@ pub struct Client {
     pub monitor: bool,
     pub multi: Option<Multi>,
     /// WATCHed keys, and whether one was touched.
-    pub watched: Vec<(usize, Box<[u8]>)>,
+    pub watched: Vec<Watched>,
     pub watch_broken: bool,
     pub channels: Vec<Arc<[u8]>>,
     pub patterns: Vec<Arc<[u8]>>,
@@ -216,7 +230,7 @@ impl Client {
             + self.args_memory
             + self.multi.as_ref().map_or(0, |m| m.memory_bytes)
             + self.name.capacity()
-            + self.watched.iter().map(|(_, key)| key.len() + 32).sum::<usize>()
+            + self.watched.iter().map(|w| w.key.len() + 32).sum::<usize>()
             + self.subscriptions() * 64
     }
 }

@@ -130,7 +130,7 @@ impl Node {
             Err(fail) => return self.refuse(id, None, fail, mark),
         };
         // The commonest case, with none of what the slow checks look for.
-        if let Err(fail) = self.check(id, command, args) {
+        if let Err(fail) = self.check(id, command) {
             return self.refuse(id, Some(command), fail, mark);
         }
         let client = self.clients.at(id);
@@ -172,7 +172,7 @@ impl Node {
 
     /// The checks between arity and the call.
     #[inline]
-    fn check(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
+    fn check(&mut self, id: ClientId, command: &'static Command) -> Result<(), Fail> {
         let client = self.clients.at(id);
         let is_master = client.is_master();
         if !client.authenticated && !command.is(flag::NO_AUTH) {
@@ -188,9 +188,13 @@ impl Node {
             return Ok(());
         }
         let exec = matches!(command.handler, Handler::Node(rivulet_commands::spec::Node::Exec));
-        let multi_flags = client.multi.as_ref().filter(|_| exec).map_or((false, false), |m| (m.writes, m.denies_oom));
-        let writes = command.is(flag::WRITE) || multi_flags.0;
-        let denies_oom = command.is(flag::DENYOOM) || multi_flags.1;
+        // EXEC is what is queued for it.
+        let queued = client.multi.as_ref().filter(|_| exec);
+        let writes = command.is(flag::WRITE) || queued.is_some_and(|m| m.writes);
+        let denies_oom = command.is(flag::DENYOOM) || queued.is_some_and(|m| m.denies_oom);
+        let denies_stale = !command.is(flag::STALE) || queued.is_some_and(|m| m.denies_stale);
+        let denies_loading = !command.is(flag::LOADING) || queued.is_some_and(|m| m.denies_loading);
+        let denies_async_loading = command.is(flag::NO_ASYNC_LOADING) || queued.is_some_and(|m| m.denies_async_loading);
         if self.config.maxmemory > 0 {
             let out_of_memory = !self.evict_to_limit();
             if out_of_memory && denies_oom {
@@ -214,13 +218,13 @@ impl Node {
                 table::full_name(command)
             )));
         }
-        if self.replication.is_stale() && !self.config.replica_serve_stale_data && !command.is(flag::STALE) {
+        if self.replication.is_stale() && !self.config.replica_serve_stale_data && denies_stale {
             return Err(Fail::new("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."));
         }
-        if self.is_loading() && !command.is(flag::LOADING) {
+        if self.is_loading() && denies_loading {
             return Err(Fail::new("LOADING Redis is loading the dataset in memory"));
         }
-        if self.is_async_loading() && command.is(flag::NO_ASYNC_LOADING) {
+        if self.is_async_loading() && denies_async_loading {
             return Err(Fail::new("LOADING Redis is loading the dataset in memory"));
         }
         if in_multi && command.is(flag::NO_MULTI) {
@@ -229,7 +233,6 @@ impl Node {
         if is_replica_link && (writes || command.is(flag::READONLY) || command.is(flag::MAY_REPLICATE)) {
             return Err(Fail::new("ERR Replica can't interact with the keyspace"));
         }
-        let _ = args;
         Ok(())
     }
 

@@ -109,7 +109,7 @@ impl Node {
             keyspace: Keyspace::new(databases, KeyHasher::new([word(2), word(3)])),
             effects: Effects::default(),
             clients: Clients::default(),
-            replication: Replication::new(&config, &run_id, &mut rng),
+            replication: Replication::new(&config, &run_id, &mut rng, now_us / 1000),
             persistence: Persistence::new(now_us / 1000),
             pubsub: PubSub::default(),
             blocking: Blocking::default(),

@@ -65,12 +65,12 @@ pub struct Link {
 }
 
 impl Replication {
-    pub fn new(config: &Config, run_id: &str, rng: &mut fastrand::Rng) -> Replication {
+    pub fn new(config: &Config, run_id: &str, rng: &mut fastrand::Rng, now_ms: u64) -> Replication {
         Replication {
             history: History::new(random_id(rng)),
             log: ReplLog::new(config.repl_backlog_size),
             encoder: StreamEncoder::new(),
-            master: Master::new(master_config(config), 0),
+            master: Master::new(master_config(config), now_ms),
             failover: Failover::default(),
             run_id: ReplId::parse(run_id.as_bytes()).unwrap_or(ReplId::ZERO),
             link: None,
@@ -180,7 +180,8 @@ impl Node {
 
     /// Tells both ends what the configuration says now.
     pub fn apply_replication_config(&mut self) {
-        *self.replication.master.config_mut() = master_config(&self.config);
+        let now = self.now_ms();
+        self.replication.master.set_config(master_config(&self.config), now);
         let config = self.link_config(String::new(), 0);
         if let Some(link) = &mut self.replication.link {
             let (host, port) = (link.host.clone(), link.port);

@@ -2,10 +2,10 @@
 
 use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
-use rivulet_commands::spec::{Handler, flag};
+use rivulet_commands::spec::flag;
 use rivulet_resp::Args;
 
-use crate::clients::{ClientId, Multi};
+use crate::clients::{ClientId, Multi, Watched};
 use crate::node::Node;
 
 impl Node {
@@ -29,6 +29,9 @@ impl Node {
                 multi.memory_bytes += args.memory_bytes();
                 multi.writes |= command.is(flag::WRITE);
                 multi.denies_oom |= command.is(flag::DENYOOM);
+                multi.denies_stale |= !command.is(flag::STALE);
+                multi.denies_loading |= !command.is(flag::LOADING);
+                multi.denies_async_loading |= command.is(flag::NO_ASYNC_LOADING);
                 multi.queued.push((command, args));
             }
         }
@@ -71,10 +74,7 @@ impl Node {
             if self.clients.get(id).is_none_or(|c| c.closing) {
                 break;
             }
-            let mark = self.clients.at(id).output.bytes.len();
             self.call(id, command, args.as_args(), None);
-            // A command that has no reply of its own (a pause, a full sync) leaves its place to nothing.
-            let _ = mark;
         }
         self.depth -= 1;
         Ok(())
@@ -89,15 +89,13 @@ impl Node {
         if !client.watch_broken {
             let db = client.db;
             for key in args.iter().skip(1) {
-                let db_key: (usize, Box<[u8]>) = (db, key.into());
+                let expired = self.is_logically_expired(db, key);
                 let client = self.clients.at(id);
-                if !client.watched.contains(&db_key) {
-                    client.watched.push(db_key.clone());
-                    self.watched.entry(db_key).or_default().push(id);
+                if !client.watched.iter().any(|w| w.db == db && *w.key == *key) {
+                    client.watched.push(Watched { db, key: key.into(), expired });
+                    self.watched.entry((db, key.into())).or_default().push(id);
                 }
             }
-            // A key that has expired already does not count as touched when it is deleted.
-            self.note_expired_when_watched(id);
         }
         self.reply(id).ok();
         Ok(())
@@ -112,7 +110,8 @@ impl Node {
     pub fn unwatch_all(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else { return };
         client.watch_broken = false;
-        for key in std::mem::take(&mut client.watched) {
+        for Watched { db, key, .. } in std::mem::take(&mut client.watched) {
+            let key = (db, key);
             if let Some(watchers) = self.watched.get_mut(&key) {
                 watchers.retain(|&c| c != id);
                 if watchers.is_empty() {
@@ -122,64 +121,71 @@ impl Node {
         }
     }
 
-    /// Keys that were expired when the client began to watch them are deleted now, before it can be blamed for that.
-    fn note_expired_when_watched(&mut self, id: ClientId) {
-        if self.is_replica() {
-            return;
-        }
-        let keys = self.clients.at(id).watched.clone();
-        let others: Vec<_> = keys.iter().filter_map(|k| self.watched.remove(k).map(|w| (k.clone(), w))).collect();
-        for (db, key) in &keys {
-            self.with_data(*db, |data| {
-                let key = data.key(key);
-                data.expire_if_due(key);
-            });
-        }
-        self.watched.extend(others);
+    fn is_logically_expired(&self, db: usize, key: &[u8]) -> bool {
+        let db = self.keyspace.db(db);
+        db.find(db.key(key)).and_then(|e| e.deadline()).is_some_and(|ms| self.now_ms() > ms)
     }
 
-    /// A watched key whose deadline has passed counts as changed.
+    /// A watched key whose deadline has passed since counts as changed.
     fn expire_watched(&mut self, id: ClientId) {
-        let now_ms = self.now_ms();
-        let expired = self.clients.at(id).watched.clone().iter().any(|(db, key)| {
-            let db = self.keyspace.db(*db);
-            db.find(db.key(key)).and_then(|e| e.deadline()).is_some_and(|ms| now_ms > ms)
-        });
-        if expired {
+        let Some(client) = self.clients.get(id) else { return };
+        if client.watched.iter().any(|w| !w.expired && self.is_logically_expired(w.db, &w.key)) {
             self.clients.at(id).watch_broken = true;
         }
     }
 
     /// Keys changed: the transactions that watch them fail.
     pub fn break_watches(&mut self, touched: Vec<(usize, Box<[u8]>)>) {
-        for key in touched {
-            for id in self.watched.get(&key).cloned().unwrap_or_default() {
-                if let Some(client) = self.clients.get_mut(id) {
-                    client.watch_broken = true;
+        for db_key in touched {
+            let (db, key) = (db_key.0, &db_key.1);
+            let gone = {
+                let db = self.keyspace.db(db);
+                db.find(db.key(key)).is_none()
+            };
+            for id in self.watched.get(&db_key).cloned().unwrap_or_default() {
+                let Some(client) = self.clients.get_mut(id) else { continue };
+                match client.watched.iter_mut().find(|w| w.db == db && w.key == *key) {
+                    // It was expired already, and now it is deleted: nothing has changed.
+                    Some(watched) if watched.expired && gone => watched.expired = false,
+                    _ => client.watch_broken = true,
                 }
             }
         }
     }
 
-    /// A database is emptied or exchanged: watchers of the keys in it fail if the key is there, or comes to be there.
+    /// Database `db` is emptied, or exchanged for `other`: watchers of keys fail if those are there, or come to be there, unless what was
+    /// expired stays so.
     pub fn break_watches_of_db(&mut self, db: usize, other: Option<usize>) {
         let there = |node: &Node, db: usize, key: &[u8]| {
             let db = node.keyspace.db(db);
             db.find(db.key(key)).is_some()
         };
-        let touched: Vec<_> = self
-            .watched
-            .keys()
-            .filter(|(watched_db, key)| {
-                *watched_db == db && (there(self, db, key) || other.is_some_and(|o| there(self, o, key)))
-            })
-            .cloned()
-            .collect();
-        self.break_watches(touched);
+        let watched: Vec<(Box<[u8]>, Vec<ClientId>)> =
+            self.watched.iter().filter(|((watched_db, _), _)| *watched_db == db).map(|((_, key), ids)| (key.clone(), ids.clone())).collect();
+        for (key, ids) in watched {
+            let is_there = there(self, db, &key);
+            let comes = other.is_some_and(|o| there(self, o, &key));
+            if !is_there && !comes {
+                continue;
+            }
+            let comes_expired = other.is_some_and(|o| self.is_logically_expired(o, &key));
+            for id in ids {
+                let Some(client) = self.clients.get_mut(id) else { continue };
+                let Some(watched) = client.watched.iter_mut().find(|w| w.db == db && w.key == key) else { continue };
+                if watched.expired {
+                    if !comes {
+                        watched.expired = false;
+                        continue;
+                    }
+                    if comes_expired {
+                        continue;
+                    }
+                } else if !is_there && comes_expired {
+                    watched.expired = true;
+                    continue;
+                }
+                client.watch_broken = true;
+            }
+        }
     }
-}
-
-/// Whether a command is EXEC.
-pub fn is_exec(command: &Command) -> bool {
-    matches!(command.handler, Handler::Node(rivulet_commands::spec::Node::Exec))
 }
