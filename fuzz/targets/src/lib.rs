@@ -1,0 +1,54 @@
+//! What is fuzzed: one function of bytes for each kind of input that comes from the network or from disk.
+//!
+//! A target panics when something is wrong: the code under it did, or a promise was broken that the target checks (the same result however
+//! the bytes are cut, a round trip). [`TARGETS`] lists them with the seeds to start from. libFuzzer drives them from `fuzz/fuzz_targets`, the
+//! [`smoke`] runner drives them on stable Rust. Nothing here does IO.
+
+mod configuration;
+mod dump_payloads;
+mod lzf;
+pub mod mutate;
+mod rdb_files;
+mod replication_lines;
+mod requests;
+pub mod smoke;
+
+// The server's configuration is part of its binary; these are links to its files.
+#[allow(dead_code, unused_imports)]
+#[rustfmt::skip]
+mod config;
+
+/// The one type that the configuration takes from the server's log.
+mod log {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    #[repr(u8)]
+    pub enum Level {
+        Debug,
+        Verbose,
+        Notice,
+        Warning,
+    }
+}
+
+/// Something to fuzz.
+pub struct Target {
+    pub name: &'static str,
+    pub run: fn(&[u8]),
+    /// Inputs to begin with, all of which are fine.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+pub const TARGETS: &[Target] = &[
+    Target { name: "requests", run: requests::run, seeds: requests::seeds },
+    Target { name: "rdb_files", run: rdb_files::run, seeds: rdb_files::seeds },
+    Target { name: "dump_payloads", run: dump_payloads::run, seeds: dump_payloads::seeds },
+    Target { name: "lzf", run: lzf::run, seeds: lzf::seeds },
+    Target { name: "configuration", run: configuration::run, seeds: configuration::seeds },
+    Target { name: "replication_lines", run: replication_lines::run, seeds: replication_lines::seeds },
+];
+
+/// Runs a target by its name, for libFuzzer.
+pub fn run(name: &str, bytes: &[u8]) {
+    let target = TARGETS.iter().find(|t| t.name == name).expect("a target of this name");
+    (target.run)(bytes);
+}

@@ -1,0 +1,66 @@
+//! What all chores use: the place of the project, and running other programs.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The text says what failed.
+pub type Outcome<T = ()> = Result<T, String>;
+
+/// The workspace's folder.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
+}
+
+/// A program that is to run in the workspace's folder.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(root());
+    command
+}
+
+pub fn cargo() -> Command {
+    command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Runs it, shown before.
+pub fn run(command: &mut Command) -> Outcome {
+    let shown = shown(command);
+    println!("> {shown}");
+    let status = command.status().map_err(|e| format!("can't run {shown}: {e}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{shown}: {status}")) }
+}
+
+/// The command as one would type it.
+fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether `cargo NAME` is installed.
+pub fn has_cargo_command(name: &str) -> bool {
+    let status = cargo().args([name, "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|s| s.success())
+}
+
+/// A program of the search path.
+pub fn on_path(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(name)).find(|path| path.is_file())
+}
+
+/// Builds the server as the tests use it; answers where it is.
+pub fn build_server() -> Outcome<PathBuf> {
+    let mut build = cargo();
+    build.args(["build", "--profile", "quick", "-p", "rivulet-server", "--message-format=json-render-diagnostics"]);
+    println!("> cargo build --profile quick -p rivulet-server");
+    let built = build.stderr(Stdio::inherit()).output().map_err(|e| format!("can't run cargo: {e}"))?;
+    if !built.status.success() {
+        return Err("the server can't be built".into());
+    }
+    // One JSON object a line; paths with quotes or backslashes in them are not expected here.
+    String::from_utf8_lossy(&built.stdout)
+        .lines()
+        .filter_map(|line| line.split_once("\"executable\":\"")?.1.split_once('"').map(|(path, _)| PathBuf::from(path)))
+        .find(|path| path.file_name().is_some_and(|name| name == "rivulet-server"))
+        .ok_or_else(|| "cargo does not say where it has put the server".into())
+}

@@ -1,0 +1,52 @@
+//! `cargo xtask`: the project's chores. One word is one chore; each says what it does and ends with a status that scripts can use.
+
+mod chore;
+mod fuzz;
+mod measure;
+mod peers;
+mod test;
+
+use std::process::ExitCode;
+
+use chore::Outcome;
+
+const USAGE: &str = "\
+Usage: cargo xtask <chore>
+
+  test [ARGS]                 install what the tests need, build the server, run all tests;
+                              ARGS go to `cargo test` (a name, -p CRATE, -- --nocapture)
+  peers                       fetch the servers that Rivulet is compared with, and print where they are
+  suite [FILES]               Redis's own test suite against this server (unit/expire, integration/psync2, ...)
+  bench [WHAT] [ARGS]         measurements beside the peers: ops, mem, fullsync, steady, resume
+  fuzz [TARGET] [--seconds N] [--case C] [--smoke]
+                              fuzz with cargo-fuzz if it is installed, else with the runner on stable Rust
+  ci                          everything that must pass before a change is merged (.ci/run)
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (chore, args) = match args.split_first() {
+        Some((chore, args)) => (chore.as_str(), args),
+        None => ("help", &[][..]),
+    };
+    let outcome: Outcome = match chore {
+        "test" => test::run(args),
+        "peers" => peers::run(),
+        "suite" => measure::suite(args),
+        "bench" => measure::bench(args),
+        "fuzz" => fuzz::run(args),
+        "ci" => chore::run(chore::command(chore::root().join(".ci/run")).args(args)),
+        "help" | "-h" | "--help" => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        other => Err(format!("no chore '{other}'\n\n{USAGE}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("xtask: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The servers that Rivulet is compared with: Redis 7 from the system, and newer ones in a folder of their own.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use crate::chore::{self, Outcome};
+
+/// What the tests need of the system: a program and the Debian package that has it.
+const NEEDED: [(&str, &str); 3] =
+    [("redis-server", "redis-server"), ("redis-cli", "redis-tools"), ("redis-sentinel", "redis-sentinel")];
+
+/// The newer peers, by the names that `peers.sh` gives them.
+const NEWER: [&str; 2] = ["redis8-server", "valkey-server"];
+
+/// `cargo xtask peers`.
+pub fn run() -> Outcome {
+    chore::run(chore::command("bash").arg(chore::root().join("xtask/peers.sh")))
+}
+
+/// Installs what the tests need if it is missing and can be installed. Tests whose peer is missing skip themselves.
+pub fn install_needed() {
+    let missing: Vec<&str> = NEEDED.iter().filter(|(p, _)| chore::on_path(p).is_none()).map(|(_, p)| *p).collect();
+    if !missing.is_empty() {
+        println!("Missing for the tests beside real servers: {}", missing.join(", "));
+        if let Err(reason) = install(&missing) {
+            println!("They can't be installed here ({reason}).");
+        }
+    }
+    for (program, package) in NEEDED {
+        match chore::on_path(program) {
+            Some(path) => println!("  {program:<15} {}", path.display()),
+            None => println!("  {program:<15} MISSING: its tests are SKIPPED (package {package})"),
+        }
+    }
+    for name in NEWER {
+        match Some(folder().join("bin").join(name)).filter(|path| path.is_file()) {
+            Some(path) => println!("  {name:<15} {}", path.display()),
+            None => println!("  {name:<15} missing: its tests are skipped (`cargo xtask peers` fetches it)"),
+        }
+    }
+}
+
+/// Where the newer peers are.
+pub fn folder() -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("RIVULET_PEERS").unwrap_or_else(|| {
+        let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
+        cache.unwrap_or_else(std::env::temp_dir).join("rivulet-peers")
+    })
+}
+
+fn install(packages: &[&str]) -> Outcome {
+    if chore::on_path("apt-get").is_none() {
+        return Err("there is no apt-get".into());
+    }
+    if !is_root() {
+        return Err(format!("not root; run: sudo apt-get install {}", packages.join(" ")));
+    }
+    // A service that starts by itself would take port 6379.
+    let apt = |args: &[&str]| {
+        let mut command = chore::command("apt-get");
+        command.args(args).env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+        chore::run(&mut command)
+    };
+    apt(&["-qq", "update"])?;
+    apt(&[&["-qq", "install", "-y", "--no-install-recommends"], packages].concat())
+}
+
+/// Whether this process is root's, as the owner of its entry in /proc says.
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|entry| entry.uid() == 0)
+}
