@@ -30,7 +30,8 @@ impl Node {
     }
 
     pub fn select(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
-        let db = rivulet_commands::parse::int(args.at(1)).map_err(|_| Fail::new("ERR invalid DB index"))?;
+        const NO_C_INT: Fail = Fail::new("ERR value is out of range, value must between -2147483648 and 2147483647");
+        let db = i32::try_from(rivulet_commands::parse::int(args.at(1))?).map_err(|_| NO_C_INT)?;
         let db = usize::try_from(db).ok().filter(|&db| db < self.keyspace.databases()).ok_or(DB_OUT_OF_RANGE)?;
         self.clients.at(id).db = db;
         self.reply(id).ok();

@@ -62,7 +62,7 @@ impl Node {
                 let digests: Vec<String> = args.iter().skip(2).map(|k| digest::hex(&digest::of_value(db.find(db.key(k))))).collect();
                 let mut reply = self.reply(id);
                 reply.array(digests.len());
-                digests.iter().for_each(|d| reply.bulk(d.as_bytes()));
+                digests.iter().for_each(|d| reply.simple(d));
             }
             b"sleep" if count == 3 => {
                 let seconds = rivulet_commands::parse::float(args.at(2))?;

@@ -144,6 +144,9 @@ impl Node {
             return self.finish_reply(id, mark);
         }
         self.call(id, command, args, hint);
+        if self.clients.get(id).is_some_and(|c| c.is_replica() && c.output.bytes.len() > mark) && !asks_for_sync(command) {
+            self.cut_talking_replica(id, command, mark);
+        }
         self.finish_reply(id, mark);
         if self.depth == 0 {
             self.after_unit();
@@ -258,16 +261,15 @@ impl Node {
         if let Some(command) = command {
             self.stats.of(command, || table::full_name(command)).rejected += 1;
         }
-        let client = self.clients.at(id);
-        if let Some(multi) = &mut client.multi {
-            if command.is_some_and(|c| matches!(c.handler, Handler::Node(rivulet_commands::spec::Node::Exec))) {
-                // A refused EXEC ends the transaction, and says why.
-                self.discard_multi(id);
-                let mut text = b"EXECABORT Transaction discarded because of: ".to_vec();
-                text.extend(strip_err(&fail.0));
-                self.error_reply(id, &text);
-                return self.finish_reply(id, mark);
-            }
+        if command.is_some_and(|c| matches!(c.handler, Handler::Node(rivulet_commands::spec::Node::Exec))) {
+            // A refused EXEC ends the transaction, if there is one, and says why.
+            self.discard_multi(id);
+            let mut text = b"EXECABORT Transaction discarded because of: ".to_vec();
+            text.extend(strip_err(&fail.0));
+            self.error_reply(id, &text);
+            return self.finish_reply(id, mark);
+        }
+        if let Some(multi) = &mut self.clients.at(id).multi {
             multi.broken = true;
         }
         self.error_reply(id, &fail.0);
@@ -297,6 +299,13 @@ impl Node {
             }
             _ => {}
         }
+    }
+
+    /// A replica's link carries the stream and nothing else: one that asks for replies is disconnected.
+    fn cut_talking_replica(&mut self, id: ClientId, command: &'static Command, mark: usize) {
+        self.clients.at(id).output.bytes.truncate(mark);
+        log::warning!("Replica generated a reply to command '{}', disconnecting it: {}", table::full_name(command), self.client_line(id));
+        self.clients.close_soon(id);
     }
 
     /// Facts about an execution for the client.
@@ -573,6 +582,11 @@ fn runs_inside_multi(command: &Command) -> bool {
     matches!(command.handler, Handler::Node(Exec | Discard | Multi | Watch | Quit | Reset))
 }
 
+fn asks_for_sync(command: &Command) -> bool {
+    use rivulet_commands::spec::Node::*;
+    matches!(command.handler, Handler::Node(Sync | Psync))
+}
+
 fn allowed_while_subscribed(command: &Command) -> bool {
     use rivulet_commands::spec::Node::*;
     matches!(
@@ -595,8 +609,9 @@ fn unknown_command(args: Args<'_>) -> Fail {
         if shown.len() >= 128 {
             break;
         }
+        let room = 128 - shown.len();
         shown.push(b'\'');
-        shown.extend(&arg[..arg.len().min(128 - shown.len().min(128))]);
+        shown.extend(&arg[..arg.len().min(room)]);
         shown.extend(b"' ");
     }
     text.extend(shown);

@@ -15,26 +15,25 @@ pub struct Payload {
     first: u64,
     /// Bytes that were made and not yet dropped here: the walker waits when there are too many.
     pub waiting_bytes: Arc<AtomicUsize>,
-    /// Set by the serializer with the last block.
-    pub complete: Arc<AtomicBool>,
+    /// Set by the serializer after the last block.
+    complete: Arc<AtomicBool>,
+    /// The last block is here.
+    whole: bool,
     pub mark: [u8; 40],
 }
 
 impl Payload {
     pub fn new(from: Receiver<Arc<[u8]>>, waiting_bytes: Arc<AtomicUsize>, complete: Arc<AtomicBool>, mark: [u8; 40]) -> Payload {
-        Payload { from, blocks: VecDeque::new(), first: 0, waiting_bytes, complete, mark }
+        Payload { from, blocks: VecDeque::new(), first: 0, waiting_bytes, complete, whole: false, mark }
     }
 
     /// Takes what the serializer has made. Answers whether there was something.
     pub fn take_blocks(&mut self) -> bool {
         let before = self.blocks.len();
+        // Asked before the blocks are taken: then none can have come in between.
+        self.whole = self.complete.load(Ordering::Acquire);
         self.blocks.extend(self.from.try_iter());
         self.blocks.len() > before
-    }
-
-    /// Whether the serializer has made all.
-    pub fn is_complete(&self) -> bool {
-        self.complete.load(Ordering::Acquire)
     }
 
     fn block(&self, number: u64) -> Option<&Arc<[u8]>> {
@@ -104,11 +103,9 @@ impl PayloadCursor {
                     return Ok(Next::End);
                 }
                 let Some(payload) = payload else { return Ok(Next::End) };
-                // Whether all is made must be asked before looking for a block: the last one comes first.
-                let complete = payload.is_complete();
                 match payload.block(*block) {
                     Some(bytes) => Ok(Next::Bytes(&bytes[*at..])),
-                    None if complete && *block == payload.end() => {
+                    None if payload.whole && *block == payload.end() => {
                         (*frame, *frame_sent, *ended) = (payload.mark.to_vec(), 0, true);
                         Ok(Next::Bytes(frame))
                     }
