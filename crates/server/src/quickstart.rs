@@ -255,6 +255,7 @@ impl Show {
             check(&self.stop)?;
             let now_ms = clock::monotonic_ms();
             load.tick(&mut self.nodes[0], now_ms);
+            let mut events = Vec::new();
             for node in &mut self.nodes {
                 if let Some(status) = node.just_ended() {
                     let words = node.last_words();
@@ -263,10 +264,15 @@ impl Show {
                     screen.event(&node.place.name, &text)?;
                 }
                 for line in node.new_log_lines() {
-                    if let Some(told) = story::event(&line, &mut node.sync) {
-                        screen.event(&node.place.name, &told)?;
+                    if let Some((ms, told)) = story::event(&line, &mut node.sync) {
+                        events.push((ms, node.place.name.clone(), told));
                     }
                 }
+            }
+            // What happened between two looks comes in its own order, not in that of the nodes.
+            events.sort_by_key(|(ms, ..)| *ms);
+            for (_, name, told) in events {
+                screen.event(&name, &told)?;
             }
             if self.nodes.iter().all(Node::is_gone) {
                 return Err(Stop::Failed("all servers have ended".into()));

@@ -73,8 +73,8 @@ pub fn step(line: &str, sync: &mut Sync) -> Option<String> {
     Some(format!("{}  {told}", line.time))
 }
 
-/// Something that changes where a node stands.
-pub fn event(line: &str, sync: &mut Sync) -> Option<String> {
+/// Something that changes where a node stands, and when it did, in milliseconds of the day.
+pub fn event(line: &str, sync: &mut Sync) -> Option<(u64, String)> {
     let line = Line::parse(line)?;
     sync.note(&line);
     let text = line.text;
@@ -106,7 +106,7 @@ pub fn event(line: &str, sync: &mut Sync) -> Option<String> {
     } else {
         trouble(text)?
     };
-    Some(format!("{}  {told}", line.time.get(..8)?))
+    Some((line.ms, format!("{}  {told}", line.time.get(..8)?)))
 }
 
 /// Why a master says no, without the ids, which are too long to be read here.
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn cuts_and_changes_of_role() {
-        let told = |text| event(&log("15:34:13.736", text), &mut Sync::default());
+        let told = |text| event(&log("15:34:13.736", text), &mut Sync::default()).map(|(_, told)| told);
         for (text, want) in [
             ("Connection with master lost.", "the link to its master is cut"),
             ("Trying a partial resynchronization (request 0c74:73).", "asks to go on at byte 73 (PSYNC)"),
@@ -186,5 +186,8 @@ mod tests {
         }
         assert_eq!(told("Connecting to MASTER 127.0.0.1:6379"), None);
         assert_eq!(event("not a line of a log", &mut Sync::default()), None);
+        let moment =
+            event(&log("00:00:01.002", "Connection with master lost."), &mut Sync::default()).map(|(ms, _)| ms);
+        assert_eq!(moment, Some(1002));
     }
 }
