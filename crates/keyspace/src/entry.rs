@@ -228,7 +228,10 @@ impl Entry {
             Value::Str(StrBuf::Bytes(bytes)) if bytes.len() <= EMBEDDED_LEN_MAX => {
                 Entry::build(key, &Payload::Embedded(&bytes), deadline, clock)
             }
-            Value::Str(StrBuf::Bytes(bytes)) => Entry::build(key, &blob(Blob::from_vec(bytes)), deadline, clock),
+            Value::Str(StrBuf::Raw(bytes)) if bytes.len() <= EMBEDDED_LEN_MAX => {
+                Entry::build(key, &Payload::Embedded(&bytes), deadline, clock | RAW)
+            }
+            Value::Str(StrBuf::Bytes(bytes) | StrBuf::Raw(bytes)) => Entry::build(key, &blob(Blob::from_vec(bytes)), deadline, clock),
             Value::Str(StrBuf::Blob(value)) => Entry::build(key, &blob(value), deadline, clock),
             Value::List(v) => Entry::build(key, &word(v), deadline, clock),
             Value::Set(v) => Entry::build(key, &word(v), deadline, clock),
@@ -284,6 +287,7 @@ impl Entry {
         let kind = self.kind();
         match kind {
             KIND_INT => Value::Str(StrBuf::Int(self.word() as i64)),
+            KIND_EMBEDDED if self.head() & RAW != 0 => Value::Str(StrBuf::Raw(self.embedded().to_vec())),
             KIND_EMBEDDED => Value::Str(StrBuf::Bytes(self.embedded().to_vec())),
             // SAFETY: the word came from a blob that this entry owns; the caller never uses it again.
             KIND_BLOB => Value::Str(StrBuf::Blob(unsafe { Blob::from_word(0, self.word()) })),
@@ -488,6 +492,7 @@ impl<'a> EntryRef<'a> {
             View::Str(Elem::Int(n)) => Value::Str(StrBuf::Int(n)),
             View::Str(Elem::Bytes(b)) => Value::Str(match self.blob() {
                 Some(blob) => StrBuf::Blob(blob),
+                None if self.entry.head() & RAW != 0 => StrBuf::Raw(b.to_vec()),
                 None => StrBuf::Bytes(b.to_vec()),
             }),
             View::List(v) => Value::List(List::clone(&v)),

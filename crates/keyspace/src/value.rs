@@ -43,6 +43,8 @@ pub enum Value {
 pub enum StrBuf {
     Int(i64),
     Bytes(Vec<u8>),
+    /// Bytes that an edit made; they count as `raw` however few they are.
+    Raw(Vec<u8>),
     /// A large string, perhaps still held by others.
     Blob(Blob),
 }
@@ -52,7 +54,7 @@ impl StrBuf {
     pub fn as_elem(&self) -> Elem<'_> {
         match self {
             StrBuf::Int(n) => Elem::Int(*n),
-            StrBuf::Bytes(bytes) => Elem::Bytes(bytes),
+            StrBuf::Bytes(bytes) | StrBuf::Raw(bytes) => Elem::Bytes(bytes),
             StrBuf::Blob(blob) => Elem::Bytes(blob),
         }
     }

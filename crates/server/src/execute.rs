@@ -127,7 +127,7 @@ impl Node {
         }
         let command = match self.resolve(found, args) {
             Ok(command) => command,
-            Err(fail) => return self.refuse(id, None, fail, mark),
+            Err(fail) => return self.refuse(id, found.filter(|c| c.subcommands.is_empty()), fail, mark),
         };
         // The commonest case, with none of what the slow checks look for.
         if let Err(fail) = self.check(id, command) {
