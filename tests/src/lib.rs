@@ -1,0 +1,13 @@
+//! What the stories about whole servers share: processes, a client, random words, and pictures of data.
+//!
+//! Every server runs as its own process with its own directory and port, and ends with the value that started it. Nothing here
+//! knows the server's code: it is seen as a client, a replica or a user sees it.
+
+pub mod client;
+pub mod data;
+pub mod process;
+pub mod random;
+pub mod wait;
+
+pub use client::{Client, Reply};
+pub use process::{Kind, Server};
