@@ -18,7 +18,8 @@ pub struct Master {
     sessions: Vec<(ReplicaKey, Session)>,
     config: MasterConfig,
     counters: SyncCounters,
-    ping_at: Millis,
+    /// When the last PING was due.
+    pinged_at: Millis,
     newline_at: Millis,
     no_replicas_since: Millis,
     acks_wanted: bool,
@@ -148,7 +149,7 @@ impl Master {
             sessions: Vec::new(),
             config,
             counters: SyncCounters::default(),
-            ping_at: now,
+            pinged_at: now,
             newline_at: now,
             no_replicas_since: now,
             acks_wanted: false,
@@ -248,8 +249,8 @@ impl Master {
 
     /// Time passed; what is due goes to `out`. To be called about every 100 ms.
     pub fn tick(&mut self, now: Millis, facts: TickFacts, out: &mut Vec<MasterAction>) {
-        if !self.sessions.is_empty() && now >= self.ping_at && !facts.is_replica && !facts.writes_paused {
-            self.ping_at = now + self.config.ping_period;
+        if !self.sessions.is_empty() && now >= self.pinged_at + self.config.ping_period && !facts.is_replica && !facts.writes_paused {
+            self.pinged_at = now;
             out.push(MasterAction::AppendPing);
         }
         if now >= self.newline_at {
@@ -405,9 +406,8 @@ impl Master {
         &self.config
     }
 
-    /// CONFIG SET: a shorter ping period counts from now.
-    pub fn set_config(&mut self, config: MasterConfig, now: Millis) {
-        self.ping_at = self.ping_at.min(now + config.ping_period);
+    /// CONFIG SET.
+    pub fn set_config(&mut self, config: MasterConfig) {
         self.config = config;
     }
 
@@ -589,7 +589,7 @@ mod tests {
         let mut node = Node::new(config());
         assert!(node.tick(0).is_empty(), "no PING without replicas");
         let (key, _) = node.sync(capable(), Some(&any()), 1_000);
-        assert_eq!(node.tick(1_000), [MasterAction::AppendPing, MasterAction::SendNewline(key)]);
+        assert_eq!(node.tick(1_000), [MasterAction::SendNewline(key)], "the period counts from the start");
         assert!(node.tick(1_500).is_empty());
         let session = node.master.get_mut(key).unwrap();
         session.snapshot_started(Position { id: id(1), offset: 0 }, Target::Sockets, 1_500);

@@ -20,6 +20,8 @@ impl Node {
     pub fn flushall(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
         let lazy = self.flush_is_lazy(args)?;
         let keys = self.keyspace.len() as u64;
+        // Replicas that are being sent what goes now would only empty it again: they start over with what is left.
+        self.restart_socket_snapshot();
         self.empty_all(lazy);
         self.effects.dirty += keys.max(1);
         self.own_expiring.clear();

@@ -32,6 +32,8 @@ pub struct Persistence {
     /// BGSAVE SCHEDULE: as soon as no other snapshot runs.
     pub scheduled: bool,
     pub load: Option<Load>,
+    /// Loaded beside the data and whole: it takes its place with the link's next action.
+    pub loaded_beside: Option<Keyspace>,
     pub last_load_expired: u64,
     pub last_load_keys: u64,
     /// us per key, shared with the helper threads.
@@ -61,6 +63,8 @@ pub struct Load {
     pub why: LoadWhy,
     /// Loaded beside the data, which it replaces when it is whole.
     pub beside: Option<Keyspace>,
+    /// The old data is served meanwhile: it is of the same history as what is loaded beside it.
+    pub serves_old: bool,
     db: usize,
     /// Position in the file's aux fields: (repl-id, repl-offset, repl-stream-db).
     pub identity: Identity,
@@ -77,6 +81,17 @@ pub struct Identity {
 pub enum LoadWhy {
     Startup,
     FullSync,
+}
+
+/// Where loaded data goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// Into the databases, which are empty.
+    No,
+    /// Beside the old data, which is refused meanwhile and comes back if the load fails.
+    HidingOld,
+    /// Beside the old data, which is served meanwhile.
+    ServingOld,
 }
 
 /// The walker works so long between two looks at the sockets.
@@ -99,6 +114,7 @@ impl Persistence {
             running: None,
             scheduled: false,
             load: None,
+            loaded_beside: None,
             last_load_expired: 0,
             last_load_keys: 0,
             save_delay: Arc::new(AtomicI64::new(0)),
@@ -114,12 +130,12 @@ impl Persistence {
 
 impl Node {
     pub fn is_loading(&self) -> bool {
-        self.persistence.load.as_ref().is_some_and(|l| l.beside.is_none())
+        self.persistence.load.as_ref().is_some_and(|l| !l.serves_old)
     }
 
     /// Loading beside data that is still served.
     pub fn is_async_loading(&self) -> bool {
-        self.persistence.load.as_ref().is_some_and(|l| l.beside.is_some())
+        self.persistence.load.as_ref().is_some_and(|l| l.serves_old)
     }
 
     pub fn rdb_path(&self) -> PathBuf {
@@ -371,11 +387,12 @@ impl Node {
         if !path.exists() {
             return Ok(());
         }
-        self.begin_load(Source::File(path), LoadWhy::Startup, false)
+        self.begin_load(Source::File(path), LoadWhy::Startup, Beside::No)
     }
 
-    pub fn begin_load(&mut self, source: Source, why: LoadWhy, beside: bool) -> Result<(), String> {
-        let beside = beside.then(|| Keyspace::new(self.keyspace.databases(), self.keyspace.hasher()));
+    pub fn begin_load(&mut self, source: Source, why: LoadWhy, where_to: Beside) -> Result<(), String> {
+        let serves_old = where_to == Beside::ServingOld;
+        let beside = (where_to != Beside::No).then(|| Keyspace::new(self.keyspace.databases(), self.keyspace.hasher()));
         let loader = Loader::start(
             source,
             self.load_options(),
@@ -385,7 +402,7 @@ impl Node {
             self.now_ms(),
         )
         .map_err(|e| os_error(&e))?;
-        self.persistence.load = Some(Load { loader, why, beside, db: 0, identity: Identity::default() });
+        self.persistence.load = Some(Load { loader, why, beside, serves_old, db: 0, identity: Identity::default() });
         Ok(())
     }
 

@@ -180,8 +180,7 @@ impl Node {
 
     /// Tells both ends what the configuration says now.
     pub fn apply_replication_config(&mut self) {
-        let now = self.now_ms();
-        self.replication.master.set_config(master_config(&self.config), now);
+        self.replication.master.set_config(master_config(&self.config));
         let config = self.link_config(String::new(), 0);
         if let Some(link) = &mut self.replication.link {
             let (host, port) = (link.host.clone(), link.port);

@@ -154,6 +154,10 @@ pub struct Snapshot {
     thread: Option<JoinHandle<io::Result<u64>>>,
     walking: bool,
     pub payload: Option<Payload>,
+    /// The serializer has ended well, and the log was told.
+    pub made: bool,
+    /// Whom it is for, when it goes to sockets.
+    pub receivers: Vec<crate::clients::ClientId>,
     pub started_ms: u64,
     pub keys_total: u64,
     /// Bytes that the serializer has written.
@@ -224,6 +228,8 @@ impl Snapshot {
             thread: Some(thread),
             walking: true,
             payload,
+            made: false,
+            receivers: Vec::new(),
             started_ms: now_ms,
             keys_total,
             written,

@@ -7,6 +7,7 @@ use rivulet_commands::fail::Fail;
 use rivulet_net::{Interest, Poll, Ready};
 use rivulet_replication::apply::Applied;
 use rivulet_replication::failover::{FailoverAction, Request};
+use rivulet_replication::position::Position;
 use rivulet_replication::replica::{Action, LoadMode};
 use rivulet_resp::Args;
 use rivulet_resp::decode::Limits;
@@ -17,7 +18,7 @@ use crate::log;
 use crate::loading::Source;
 use crate::clients::ClientId;
 use crate::node::{Node, Pause, TOKEN_MASTER, os_error, resolve};
-use crate::persistence::{Load, LoadWhy};
+use crate::persistence::{Beside, Load, LoadWhy};
 
 /// Bytes read from the master at one time.
 const READ_BYTES: usize = 256 * 1024;
@@ -112,7 +113,7 @@ impl Node {
                     self.replication.log.create();
                     self.stream_from(position.offset);
                 }
-                Action::PayloadBegin { len, load, .. } => self.payload_begins(len, load),
+                Action::PayloadBegin { len, load, target } => self.payload_begins(len, load, target),
                 Action::Store(bytes) => {
                     if let Some(load) = &mut self.persistence.load {
                         load.loader.push(bytes.into_owned());
@@ -232,12 +233,18 @@ impl Node {
 
     // ---- full sync ----
 
-    fn payload_begins(&mut self, len: Option<u64>, mode: LoadMode) {
+    fn payload_begins(&mut self, len: Option<u64>, mode: LoadMode, target: Option<Position>) {
         let source = match mode {
             LoadMode::AfterTransfer => Source::Stored { path: self.rdb_path(), remove: self.config.rdb_del_sync_files && self.config.save.is_empty() },
             LoadMode::InPlace | LoadMode::Beside => Source::Stream,
         };
-        if let Err(text) = self.begin_load(source, LoadWhy::FullSync, mode == LoadMode::Beside) {
+        let same_history = target.is_some_and(|t| t.id == self.replication.history.id());
+        let beside = match mode {
+            LoadMode::Beside if same_history => Beside::ServingOld,
+            LoadMode::Beside => Beside::HidingOld,
+            LoadMode::AfterTransfer | LoadMode::InPlace => Beside::No,
+        };
+        if let Err(text) = self.begin_load(source, LoadWhy::FullSync, beside) {
             let now = self.now_ms();
             let mut actions = Vec::new();
             if let Some(link) = &mut self.replication.link {
@@ -258,8 +265,15 @@ impl Node {
         self.replication.history.adopt(id);
         self.replication.log.free();
         self.own_expiring.clear();
-        if !self.is_async_loading() {
-            self.empty_all(self.config.replica_lazy_flush);
+        match self.persistence.loaded_beside.take() {
+            Some(beside) => {
+                for db in 0..self.keyspace.databases() {
+                    self.break_watches_of_db(db, None);
+                }
+                let trash = self.keyspace.replace(beside);
+                self.free_later(trash);
+            }
+            None => self.empty_all(self.config.replica_lazy_flush),
         }
     }
 
@@ -281,13 +295,7 @@ impl Node {
         if !ok && load.beside.is_none() {
             self.empty_all(self.config.replica_lazy_flush);
         }
-        if ok && let Some(beside) = load.beside {
-            for db in 0..self.keyspace.databases() {
-                self.break_watches_of_db(db, None);
-            }
-            let trash = self.keyspace.replace(beside);
-            self.free_later(trash);
-        }
+        self.persistence.loaded_beside = load.beside.filter(|_| ok);
         let db = load.identity.stream_db;
         let mut actions = Vec::new();
         if let Some(link) = &mut self.replication.link {

@@ -323,6 +323,9 @@ impl Node {
             filter: group.filter,
             rdb_version: group.rdb_version,
         });
+        if let Some(running) = &mut self.persistence.running {
+            running.snapshot.receivers = group.replicas.clone();
+        }
         let mark = self.persistence.running.as_ref().and_then(|r| r.snapshot.payload.as_ref()).map(|p| p.mark);
         for id in group.replicas {
             let Some(session) = self.replication.master.get_mut(id) else { continue };
@@ -357,12 +360,13 @@ impl Node {
             self.end_socket_snapshot();
             return;
         }
-        if let Some(running) = &mut self.persistence.running
-            && let Some(payload) = &mut running.snapshot.payload
-        {
+        let Some(running) = &mut self.persistence.running else { return };
+        running.snapshot.made = true;
+        if let Some(payload) = &mut running.snapshot.payload {
             payload.take_blocks();
         }
-        let receivers = self.clients.iter().filter(|c| c.payload.is_some()).count();
+        let ids = running.snapshot.receivers.clone();
+        let receivers = ids.iter().filter(|id| self.clients.get(**id).is_some_and(|c| !c.closing)).count();
         log::notice!("Diskless rdb transfer, done reading from pipe, {receivers} replicas still up.");
         self.send_payload();
         self.end_socket_snapshot_if_sent();
@@ -371,10 +375,11 @@ impl Node {
     fn end_socket_snapshot_if_sent(&mut self) {
         let Some(Running { purpose: Purpose::ReplicasSockets, snapshot }) = &self.persistence.running else { return };
         let sending = self.clients.iter().any(|c| c.payload.as_ref().is_some_and(|p| p.needs_block().is_some()) && !c.closing);
-        if sending {
+        let anyone = snapshot.receivers.iter().any(|id| self.clients.get(*id).is_some_and(|c| !c.closing));
+        if sending || anyone && !snapshot.made {
             return;
         }
-        if snapshot.payload.as_ref().is_some_and(|p| p.is_complete()) {
+        if snapshot.made {
             log::notice!("Background RDB transfer terminated with success");
         } else {
             log::warning!("Diskless rdb transfer, last replica dropped, killing fork child.");
@@ -392,6 +397,14 @@ impl Node {
         let ids: Vec<ClientId> = self.clients.iter().filter(|c| c.payload.is_some()).map(|c| c.id).collect();
         for id in ids {
             self.clients.close_soon(id);
+        }
+    }
+
+    /// Ends a snapshot for sockets; its replicas ask again.
+    pub fn restart_socket_snapshot(&mut self) {
+        if matches!(self.persistence.running, Some(Running { purpose: Purpose::ReplicasSockets, .. })) {
+            self.drop_receivers();
+            self.end_socket_snapshot();
         }
     }
 
@@ -439,6 +452,12 @@ impl Node {
             log_active: self.replication.log.is_active(),
             log_is_kept: false,
         };
+        // A replica that has all that is made of its snapshot is not the one that holds it up.
+        for client in self.clients.iter().filter(|c| c.payload.is_some() && !c.watching_write) {
+            if let Some(session) = self.replication.master.get_mut(client.id) {
+                session.payload_progress(now);
+            }
+        }
         let mut actions = Vec::new();
         self.replication.master.tick(now, facts, &mut actions);
         for action in actions {
@@ -454,7 +473,7 @@ impl Node {
                 }
                 MasterAction::Disconnect(id, report) => {
                     log_report(&report);
-                    self.clients.close_soon(id);
+                    self.free_client(id);
                 }
                 MasterAction::FreeLog(report) => {
                     let id = random_id(&mut self.rng);
@@ -557,10 +576,6 @@ impl Node {
         let text = String::from_utf8_lossy(text).into_owned();
         log::warning!("== CRITICAL == This {from} is sending an error to its {to}: '{text}' after processing the command '{command}'");
         self.stats.unexpected_errors += 1;
-        if client.is_replica() {
-            log::warning!("Replica generated a reply to command '{command}', disconnecting it: {}", self.client_line(id));
-            self.clients.close_soon(id);
-        }
     }
 
     /// Registers or removes interest in the master's socket.
