@@ -11,6 +11,7 @@ use rivulet_commands::settings::ClockUse;
 use rivulet_keyspace::{Key, Keyspace, Limits};
 use rivulet_rdb::read::{Options, Unsupported};
 use rivulet_rdb::save::Saver;
+use rivulet_resp::OwnedArgs;
 use rivulet_rdb::write::{Aux, Meta, Replication as AuxReplication, Version, Writer};
 
 use crate::loading::{Loaded, Loader, Source};
@@ -68,6 +69,7 @@ pub struct Load {
     db: usize,
     /// Position in the file's aux fields: (repl-id, repl-offset, repl-stream-db).
     pub identity: Identity,
+    identity_adopted: bool,
 }
 
 #[derive(Default, Clone)]
@@ -402,7 +404,7 @@ impl Node {
             self.now_ms(),
         )
         .map_err(|e| os_error(&e))?;
-        self.persistence.load = Some(Load { loader, why, beside, serves_old, db: 0, identity: Identity::default() });
+        self.persistence.load = Some(Load { loader, why, beside, serves_old, db: 0, identity: Identity::default(), identity_adopted: false });
         Ok(())
     }
 
@@ -412,7 +414,10 @@ impl Node {
             let Some(load) = &mut self.persistence.load else { return };
             let Some(loaded) = load.loader.poll() else { break };
             match loaded {
-                Loaded::Database { db } => load.db = db as usize,
+                Loaded::Database { db } => {
+                    load.db = db as usize;
+                    self.adopt_identity_once();
+                }
                 Loaded::Entries(entries) => {
                     if let Err(text) = self.insert_entries(entries) {
                         self.load_ended(Err(text));
@@ -455,10 +460,12 @@ impl Node {
         for (hash, _) in &entries {
             db.prefetch_bucket(*hash);
         }
+        let mut expired = Vec::new();
         for (hash, entry) in entries {
             load.loader.keys_loaded += 1;
             if drop_expired && entry.deadline_ms.is_some_and(|at| at < now_ms) {
                 load.loader.keys_expired += 1;
+                expired.push(entry.key);
                 continue;
             }
             let key = Key { bytes: &entry.key, hash };
@@ -473,7 +480,23 @@ impl Node {
             };
             db.insert(key, entry.value, entry.deadline_ms, clock);
         }
+        // Replicas that resume from the position of the file still have these.
+        let (why, index) = (load.why, load.db);
+        if why == LoadWhy::Startup && self.wants_stream() {
+            self.unit.extend(expired.iter().map(|key| (index, OwnedArgs::from_slices(&[b"DEL".as_slice(), key]))));
+            self.unit_no_multi = true;
+            self.propagate_unit();
+        }
         Ok(())
+    }
+
+    /// The file says where in which history it stands: what follows belongs to that.
+    fn adopt_identity_once(&mut self) {
+        let Some(load) = &mut self.persistence.load else { return };
+        if load.why == LoadWhy::Startup && !std::mem::replace(&mut load.identity_adopted, true) {
+            let identity = load.identity.clone();
+            self.restore_identity(&identity);
+        }
     }
 
     fn note_aux(&mut self, name: &[u8], value: &[u8]) {
@@ -507,7 +530,9 @@ impl Node {
                     let seconds = (self.now_ms().saturating_sub(load.loader.started_ms)) as f64 / 1000.0;
                     log::notice!("DB loaded from disk: {seconds:.3} seconds");
                     self.persistence.dirty = 0;
-                    self.restore_identity(&load.identity);
+                    if !load.identity_adopted {
+                        self.restore_identity(&load.identity);
+                    }
                     self.ready();
                 }
                 Err(text) => {
