@@ -3,8 +3,8 @@
 //! [`spec`] says what a command is; each family has a file with its rows, its handlers and their tests; [`table`] joins the rows. A handler gets
 //! a [`Ctx`] and leaves [`Effects`]; the server propagates, publishes and wakes. This crate knows no connection and no replica.
 
-pub(crate) mod collections;
 pub mod bitmap;
+pub(crate) mod collections;
 pub mod connection;
 pub mod ctx;
 pub mod effects;
@@ -12,9 +12,9 @@ pub mod fail;
 pub mod generic;
 pub mod glob;
 pub mod hash;
+pub(crate) mod keys;
 pub mod list;
 pub mod long_double;
-pub(crate) mod keys;
 pub mod parse;
 pub mod pubsub;
 pub(crate) mod sample;

@@ -104,9 +104,15 @@ pub const COMMANDS: &[Command] = &[
         .summary("How many keys the database has")
         .acl(acl::KEYSPACE)
         .tips(&["request_policy:all_shards", "response_policy:agg_sum"]),
-    Command::new("debug", -2, ADMIN | NOSCRIPT | LOADING | STALE | PROTECTED, Group::Server, Handler::Node(Node::Debug))
-        .since("1.0.0")
-        .summary("Tools for tests and diagnosis"),
+    Command::new(
+        "debug",
+        -2,
+        ADMIN | NOSCRIPT | LOADING | STALE | PROTECTED,
+        Group::Server,
+        Handler::Node(Node::Debug),
+    )
+    .since("1.0.0")
+    .summary("Tools for tests and diagnosis"),
     Command::new("failover", -1, ADMIN | NOSCRIPT | STALE, Group::Server, Handler::Node(Node::Failover))
         .since("6.2.0")
         .complexity("O(1)")

@@ -101,7 +101,8 @@ fn keys_by(spec: &KeySpec, args: Args<'_>, found: &mut Vec<(usize, u32)>) -> Res
         Begin::Keyword(word, from) => {
             let from_end = from < 0;
             let start = if from_end { count + from } else { from };
-            let mut places: Box<dyn Iterator<Item = i32>> = if from_end { Box::new((1..=start).rev()) } else { Box::new(start..count) };
+            let mut places: Box<dyn Iterator<Item = i32>> =
+                if from_end { Box::new((1..=start).rev()) } else { Box::new(start..count) };
             match places.find(|&i| args.is(i as usize, word)) {
                 Some(at) => at + 1,
                 None => return Ok(()),
@@ -177,9 +178,17 @@ mod tests {
     #[test]
     fn every_command_is_found_by_its_name() {
         for command in commands() {
-            assert!(find(command.name.to_uppercase().as_bytes()).is_some_and(|c| std::ptr::eq(c, command)), "{}", command.name);
+            assert!(
+                find(command.name.to_uppercase().as_bytes()).is_some_and(|c| std::ptr::eq(c, command)),
+                "{}",
+                command.name
+            );
             for sub in command.subcommands {
-                assert!(find_full(full_name(sub).as_bytes()).is_some_and(|c| std::ptr::eq(c, sub)), "{}", full_name(sub));
+                assert!(
+                    find_full(full_name(sub).as_bytes()).is_some_and(|c| std::ptr::eq(c, sub)),
+                    "{}",
+                    full_name(sub)
+                );
             }
         }
         assert!(find(b"nonsense").is_none() && find(b"").is_none());
@@ -199,7 +208,8 @@ mod tests {
             let words: Vec<&str> = line.split(' ').collect();
             let args = OwnedArgs::from_slices(&words);
             let command = find(words[0].as_bytes()).expect("a command");
-            let found: Vec<usize> = keys_of(command, args.as_args()).expect("valid").into_iter().map(|(at, _)| at).collect();
+            let found: Vec<usize> =
+                keys_of(command, args.as_args()).expect("valid").into_iter().map(|(at, _)| at).collect();
             assert_eq!(found, want, "{line}");
         }
     }

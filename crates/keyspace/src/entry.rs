@@ -231,7 +231,9 @@ impl Entry {
             Value::Str(StrBuf::Raw(bytes)) if bytes.len() <= EMBEDDED_LEN_MAX => {
                 Entry::build(key, &Payload::Embedded(&bytes), deadline, clock | RAW)
             }
-            Value::Str(StrBuf::Bytes(bytes) | StrBuf::Raw(bytes)) => Entry::build(key, &blob(Blob::from_vec(bytes)), deadline, clock),
+            Value::Str(StrBuf::Bytes(bytes) | StrBuf::Raw(bytes)) => {
+                Entry::build(key, &blob(Blob::from_vec(bytes)), deadline, clock)
+            }
             Value::Str(StrBuf::Blob(value)) => Entry::build(key, &blob(value), deadline, clock),
             Value::List(v) => Entry::build(key, &word(v), deadline, clock),
             Value::Set(v) => Entry::build(key, &word(v), deadline, clock),

@@ -249,7 +249,11 @@ impl Master {
 
     /// Time passed; what is due goes to `out`. To be called about every 100 ms.
     pub fn tick(&mut self, now: Millis, facts: TickFacts, out: &mut Vec<MasterAction>) {
-        if !self.sessions.is_empty() && now >= self.pinged_at + self.config.ping_period && !facts.is_replica && !facts.writes_paused {
+        if !self.sessions.is_empty()
+            && now >= self.pinged_at + self.config.ping_period
+            && !facts.is_replica
+            && !facts.writes_paused
+        {
             self.pinged_at = now;
             out.push(MasterAction::AppendPing);
         }

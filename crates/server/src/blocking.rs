@@ -174,7 +174,9 @@ impl Node {
 
     /// Whether the command that a client waits with takes from values of this type.
     fn waits_for_type(&self, id: ClientId, found: Type) -> bool {
-        let Some(Blocked { reason: BlockedOn::Keys { command, .. }, .. }) = self.clients.get(id).and_then(|c| c.blocked.as_deref()) else {
+        let Some(Blocked { reason: BlockedOn::Keys { command, .. }, .. }) =
+            self.clients.get(id).and_then(|c| c.blocked.as_deref())
+        else {
             return false;
         };
         match command.group {
@@ -187,7 +189,8 @@ impl Node {
     /// Clients in WAIT whose offset enough replicas have acknowledged.
     pub fn serve_acks(&mut self) {
         for id in self.blocking.acks.clone() {
-            let Some(Blocked { reason: BlockedOn::Acks { replicas, offset }, .. }) = self.clients.get(id).and_then(|c| c.blocked.as_deref())
+            let Some(Blocked { reason: BlockedOn::Acks { replicas, offset }, .. }) =
+                self.clients.get(id).and_then(|c| c.blocked.as_deref())
             else {
                 continue;
             };
@@ -218,13 +221,17 @@ impl Node {
         if !runs_now {
             return false;
         }
-        if matches!(command.handler, Handler::Node(Run::Client | Run::Failover | Run::Replconf | Run::Psync | Run::Sync | Run::Shutdown)) {
+        if matches!(
+            command.handler,
+            Handler::Node(Run::Client | Run::Failover | Run::Replconf | Run::Psync | Run::Sync | Run::Shutdown)
+        ) {
             return false;
         }
         if !pause.writes_only {
             return true;
         }
-        let queued_writes = matches!(command.handler, Handler::Node(Run::Exec)) && client.multi.as_ref().is_some_and(|m| m.writes);
+        let queued_writes =
+            matches!(command.handler, Handler::Node(Run::Exec)) && client.multi.as_ref().is_some_and(|m| m.writes);
         rivulet_commands::table::may_write(command) || queued_writes
     }
 

@@ -15,7 +15,8 @@ pub fn line(node: &Node, client: &Client) -> String {
     let fd = client.stream.as_ref().map_or(-1, |s| std::os::fd::AsRawFd::as_raw_fd(&std::os::fd::AsFd::as_fd(s)));
     let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
     let multi = client.multi.as_ref().map_or(-1, |m| m.queued.len() as i64);
-    let events = format!("{}{}", if client.watching_read { "r" } else { "" }, if client.watching_write { "w" } else { "" });
+    let events =
+        format!("{}{}", if client.watching_read { "r" } else { "" }, if client.watching_write { "w" } else { "" });
     let command = client.last_command.map_or_else(|| "NULL".to_string(), table::full_name);
     format!(
         "id={} addr={} laddr={} fd={fd} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={multi} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll=0 omem={} tot-mem={} events={events} cmd={command} user={} redir=-1 resp={}",
@@ -269,7 +270,8 @@ impl Node {
                 }
             }
         }
-        let killed: Vec<(ClientId, Kind)> = self.clients.iter().filter(|c| filter.fits(c, id) && !c.closing).map(|c| (c.id, c.kind)).collect();
+        let killed: Vec<(ClientId, Kind)> =
+            self.clients.iter().filter(|c| filter.fits(c, id) && !c.closing).map(|c| (c.id, c.kind)).collect();
         for &(victim, kind) in &killed {
             if kind == Kind::Master {
                 self.reconnect_master();
@@ -299,7 +301,8 @@ impl Node {
             Some(b"all") => false,
             Some(_) => return Err(Fail::new("ERR CLIENT PAUSE mode must be WRITE or ALL")),
         };
-        let ms = rivulet_commands::parse::int(args.at(2)).map_err(|_| Fail::new("ERR timeout is not an integer or out of range"))?;
+        let ms = rivulet_commands::parse::int(args.at(2))
+            .map_err(|_| Fail::new("ERR timeout is not an integer or out of range"))?;
         if ms < 0 {
             return Err(Fail::new("ERR timeout is negative"));
         }

@@ -33,8 +33,11 @@ impl Node {
             }
             ("count", _) => self.reply(id).int(table::commands().count() as i64),
             ("docs", count) => {
-                let found: Vec<&'static Command> =
-                    if count == 2 { table::commands().collect() } else { args.iter().skip(2).filter_map(table::find_full).collect() };
+                let found: Vec<&'static Command> = if count == 2 {
+                    table::commands().collect()
+                } else {
+                    args.iter().skip(2).filter_map(table::find_full).collect()
+                };
                 let mut reply = self.reply(id);
                 reply.map(found.len());
                 for c in found {
@@ -78,7 +81,10 @@ impl Node {
                 if args.is(3, "module") {
                     Vec::new()
                 } else if args.is(3, "aclcat") {
-                    let category = acl::NAMES.iter().find(|(_, name)| name.as_bytes().eq_ignore_ascii_case(wanted)).map_or(0, |(bit, _)| *bit);
+                    let category = acl::NAMES
+                        .iter()
+                        .find(|(_, name)| name.as_bytes().eq_ignore_ascii_case(wanted))
+                        .map_or(0, |(bit, _)| *bit);
                     all().filter(|c| c.acl & category != 0).map(table::full_name).collect()
                 } else if args.is(3, "pattern") {
                     all().map(table::full_name).filter(|n| glob::matches_nocase(wanted, n.as_bytes())).collect()
@@ -140,7 +146,8 @@ fn write_info(reply: &mut Reply<'_>, command: &'static Command) {
     reply.array(10);
     reply.bulk(table::full_name(command).as_bytes());
     reply.int(i64::from(command.arity));
-    let mut names: Vec<&str> = flag::NAMES.iter().filter(|(bit, _)| command.flags & bit != 0).map(|(_, name)| *name).collect();
+    let mut names: Vec<&str> =
+        flag::NAMES.iter().filter(|(bit, _)| command.flags & bit != 0).map(|(_, name)| *name).collect();
     if table::has_movable_keys(command) {
         names.push("movablekeys");
     }
@@ -193,8 +200,12 @@ fn write_key_spec(reply: &mut Reply<'_>, spec: &KeySpec) {
     }
     reply.bulk(b"find_keys");
     match spec.find {
-        Find::Range { last, step, limit } => numbers(reply, "range", &[("lastkey", last), ("keystep", step), ("limit", limit)]),
-        Find::Count { at, first, step } => numbers(reply, "keynum", &[("keynumidx", at), ("firstkey", first), ("keystep", step)]),
+        Find::Range { last, step, limit } => {
+            numbers(reply, "range", &[("lastkey", last), ("keystep", step), ("limit", limit)])
+        }
+        Find::Count { at, first, step } => {
+            numbers(reply, "keynum", &[("keynumidx", at), ("firstkey", first), ("keystep", step)])
+        }
         Find::Unknown => numbers(reply, "unknown", &[]),
     }
 }

@@ -26,7 +26,8 @@ impl Node {
                 if args.len() < 4 || args.len() % 2 != 0 {
                     return Err(Fail::arity("config|set"));
                 }
-                let pairs: Vec<(&[u8], &[u8])> = (2..args.len()).step_by(2).map(|i| (args.at(i), args.at(i + 1))).collect();
+                let pairs: Vec<(&[u8], &[u8])> =
+                    (2..args.len()).step_by(2).map(|i| (args.at(i), args.at(i + 1))).collect();
                 self.set_config(id, &pairs)?;
                 self.reply(id).ok();
             }
@@ -79,7 +80,8 @@ impl Node {
         let change = self.config.set(pairs, by).map_err(|e| Fail::text(e.to_string()))?;
         change.warnings.iter().for_each(|w| log::warning!("{w}"));
         let before = change.before().clone();
-        let failed = change.names.iter().find_map(|name| self.apply_directive(name, &before).err().map(|text| (*name, text)));
+        let failed =
+            change.names.iter().find_map(|name| self.apply_directive(name, &before).err().map(|text| (*name, text)));
         if let Some((name, text)) = failed {
             let names = change.names.clone();
             self.config.rollback(change);
@@ -100,7 +102,12 @@ impl Node {
             "port" | "bind" | "unixsocket" | "unixsocketperm" | "tcp-backlog" => {
                 self.config.bind_is_default &= name != "bind";
                 self.listen_again().map_err(|_| {
-                    if name == "bind" { "Failed to bind to specified addresses." } else { "Unable to listen on this port. Check server logs." }.to_string()
+                    if name == "bind" {
+                        "Failed to bind to specified addresses."
+                    } else {
+                        "Unable to listen on this port. Check server logs."
+                    }
+                    .to_string()
                 })
             }
             "dir" => std::env::set_current_dir(&self.config.dir).map_err(|e| crate::node::os_error(&e)),
@@ -110,7 +117,11 @@ impl Node {
             }
             "maxmemory" => {
                 if self.config.maxmemory > 0 && (crate::memory::used() as u64) > self.config.maxmemory {
-                    log::warning!("WARNING: the new maxmemory value set via CONFIG SET ({}) is smaller than the current memory usage ({}). This will result in key eviction and/or the inability to accept new write commands depending on the maxmemory-policy.", self.config.maxmemory, crate::memory::used());
+                    log::warning!(
+                        "WARNING: the new maxmemory value set via CONFIG SET ({}) is smaller than the current memory usage ({}). This will result in key eviction and/or the inability to accept new write commands depending on the maxmemory-policy.",
+                        self.config.maxmemory,
+                        crate::memory::used()
+                    );
                 }
                 self.evict_to_limit();
                 Ok(())
@@ -130,7 +141,11 @@ impl Node {
                 }
                 Ok(())
             }
-            _ if name.starts_with("repl") || name.starts_with("min-") || name.starts_with("master") || name.starts_with("slave") => {
+            _ if name.starts_with("repl")
+                || name.starts_with("min-")
+                || name.starts_with("master")
+                || name.starts_with("slave") =>
+            {
                 self.apply_replication_config();
                 self.warn_about_timeout();
                 Ok(())

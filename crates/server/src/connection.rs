@@ -66,8 +66,8 @@ impl Node {
     pub fn hello(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
         let mut resp3 = self.clients.at(id).resp3;
         if let Some(version) = args.get(1) {
-            let version =
-                rivulet_commands::parse::int(version).map_err(|_| Fail::new("ERR Protocol version is not an integer or out of range"))?;
+            let version = rivulet_commands::parse::int(version)
+                .map_err(|_| Fail::new("ERR Protocol version is not an integer or out of range"))?;
             resp3 = match version {
                 2 => false,
                 3 => true,
@@ -203,7 +203,9 @@ impl Node {
             && args.is(1, "set")
             && i >= 3
             && i % 2 == 1
-            && ["masterauth", "masteruser", "requirepass", "tls-key-file-pass", "tls-client-key-file-pass"].iter().any(|name| args.is(i - 1, name))
+            && ["masterauth", "masteruser", "requirepass", "tls-key-file-pass", "tls-client-key-file-pass"]
+                .iter()
+                .any(|name| args.is(i - 1, name))
     }
 }
 

@@ -132,7 +132,10 @@ impl Node {
                 idle.push(client.id);
             }
             // A connection that is quiet keeps no large buffers.
-            if now_ms.saturating_sub(client.last_active_ms) > 2000 && client.input.is_empty() && client.input.capacity() > 1024 {
+            if now_ms.saturating_sub(client.last_active_ms) > 2000
+                && client.input.is_empty()
+                && client.input.capacity() > 1024
+            {
                 client.input = Vec::new();
                 client.input_peak = 0;
             }
@@ -166,7 +169,10 @@ impl Node {
             }
         }
         for id in over {
-            log::warning!("Client {} scheduled to be closed ASAP for overcoming of output buffer limits.", self.client_line(id));
+            log::warning!(
+                "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
+                self.client_line(id)
+            );
             self.stats.obuf_limit_disconnections += 1;
             self.clients.close_soon(id);
         }
@@ -183,7 +189,11 @@ impl Node {
         let Some(signal) = self.signals.take() else { return };
         let name = if signal == signal_hook::consts::SIGINT { "SIGINT" } else { "SIGTERM" };
         log::warning!("Received {name} scheduling shutdown...");
-        let options = if signal == signal_hook::consts::SIGINT { &self.config.shutdown_on_sigint } else { &self.config.shutdown_on_sigterm };
+        let options = if signal == signal_hook::consts::SIGINT {
+            &self.config.shutdown_on_sigint
+        } else {
+            &self.config.shutdown_on_sigterm
+        };
         let request = crate::shutdown::Request::from_directive(options);
         if self.persistence.load.as_ref().is_some_and(|l| l.why == LoadWhy::Startup) {
             self.exit = Some(0);

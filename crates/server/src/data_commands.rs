@@ -32,7 +32,9 @@ impl Node {
 
     /// A save that runs is of what is gone: it ends, and the file is made to say that nothing is there.
     fn save_emptied(&mut self) {
-        if matches!(self.persistence.running, Some(crate::persistence::Running { purpose: Purpose::Save, .. })) && self.replication.running.is_none() {
+        if matches!(self.persistence.running, Some(crate::persistence::Running { purpose: Purpose::Save, .. }))
+            && self.replication.running.is_none()
+        {
             self.cancel_snapshot();
         }
         if !self.config.save.is_empty() {
@@ -58,7 +60,10 @@ impl Node {
     pub fn swapdb(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
         let index = |i: usize, text: &'static str| {
             rivulet_commands::parse::int(args.at(i)).map_err(|_| Fail::new(text)).and_then(|n| {
-                usize::try_from(n).ok().filter(|&n| n < self.keyspace.databases()).ok_or(rivulet_commands::fail::DB_OUT_OF_RANGE)
+                usize::try_from(n)
+                    .ok()
+                    .filter(|&n| n < self.keyspace.databases())
+                    .ok_or(rivulet_commands::fail::DB_OUT_OF_RANGE)
             })
         };
         let a = index(1, "ERR invalid first DB index")?;

@@ -59,7 +59,8 @@ impl Node {
             }
             b"digest-value" if count >= 2 => {
                 let db = self.keyspace.db(self.clients.at(id).db);
-                let digests: Vec<String> = args.iter().skip(2).map(|k| digest::hex(&digest::of_value(db.find(db.key(k))))).collect();
+                let digests: Vec<String> =
+                    args.iter().skip(2).map(|k| digest::hex(&digest::of_value(db.find(db.key(k))))).collect();
                 let mut reply = self.reply(id);
                 reply.array(digests.len());
                 digests.iter().for_each(|d| reply.simple(d));
@@ -81,7 +82,9 @@ impl Node {
                 self.debug.skip_checksum = int(2)? != 0;
                 self.reply(id).ok();
             }
-            b"quicklist-packed-threshold" | b"set-disable-deny-scripts" | b"aof-flush-sleep" if count == 3 => self.reply(id).ok(),
+            b"quicklist-packed-threshold" | b"set-disable-deny-scripts" | b"aof-flush-sleep" if count == 3 => {
+                self.reply(id).ok()
+            }
             b"replybuffer" if count == 4 => {
                 if args.is(2, "resizing") {
                     self.debug.reply_buffer_resizing = int(3)? != 0;
@@ -113,7 +116,10 @@ impl Node {
             b"protocol" if count == 3 => self.debug_protocol(id, args)?,
             b"htstats" if count == 3 => {
                 let index = int(2)?;
-                let index = usize::try_from(index).ok().filter(|&i| i < self.keyspace.databases()).ok_or(Fail::new("ERR Out of range database"))?;
+                let index = usize::try_from(index)
+                    .ok()
+                    .filter(|&i| i < self.keyspace.databases())
+                    .ok_or(Fail::new("ERR Out of range database"))?;
                 let db = self.keyspace.db(index);
                 let text = format!(
                     "[Dictionary HT]\nHash table 0 stats (main hash table):\n table size: {}\n number of elements: {}\n[Expires HT]\n number of elements: {}\n",
@@ -271,8 +277,10 @@ fn describe(entry: EntryRef<'_>, now_ms: u64) -> String {
     if let Some(list) = entry.collection::<rivulet_keyspace::List>() {
         let nodes = list.nodes().count();
         let average = list.len() as f64 / nodes.max(1) as f64;
-        line += &format!(" ql_nodes:{nodes} ql_avg_node:{average:.2} ql_listpack_max:-2 ql_compressed:0 ql_uncompressed_size:{}", payload.len());
+        line += &format!(
+            " ql_nodes:{nodes} ql_avg_node:{average:.2} ql_listpack_max:-2 ql_compressed:0 ql_uncompressed_size:{}",
+            payload.len()
+        );
     }
     line
 }
-

@@ -11,7 +11,13 @@ use crate::pubsub::ChannelKind;
 
 impl Node {
     /// Runs one of the server's own commands. A failure's text becomes the reply.
-    pub fn run_node(&mut self, id: ClientId, which: Run, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
+    pub fn run_node(
+        &mut self,
+        id: ClientId,
+        which: Run,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<(), Fail> {
         match which {
             Run::Auth => self.auth(id, args),
             Run::Echo => {

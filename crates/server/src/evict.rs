@@ -83,7 +83,9 @@ impl Node {
                     continue;
                 }
                 let score = match policy {
-                    Policy::AllkeysLru | Policy::VolatileLru => u64::from(lru_clock(now_ms).wrapping_sub(entry.clock()) & 0xff_ffff),
+                    Policy::AllkeysLru | Policy::VolatileLru => {
+                        u64::from(lru_clock(now_ms).wrapping_sub(entry.clock()) & 0xff_ffff)
+                    }
                     Policy::AllkeysLfu | Policy::VolatileLfu => {
                         let decay = if let ClockUse::Lfu { decay_minutes, .. } = clock { decay_minutes } else { 1 };
                         u64::from(255 - lfu_decayed(entry.clock(), now_ms, decay))

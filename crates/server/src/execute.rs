@@ -114,7 +114,13 @@ impl Node {
     }
 
     /// Checks a command and runs it, queues it, or refuses it.
-    pub fn execute(&mut self, id: ClientId, found: Option<&'static Command>, args: Args<'_>, hint: Option<(usize, u64)>) {
+    pub fn execute(
+        &mut self,
+        id: ClientId,
+        found: Option<&'static Command>,
+        args: Args<'_>,
+        hint: Option<(usize, u64)>,
+    ) {
         self.stats.commands += 1;
         let now_ms = self.now_us / 1000;
         let client = self.clients.at(id);
@@ -144,7 +150,9 @@ impl Node {
             return self.finish_reply(id, mark);
         }
         self.call(id, command, args, hint);
-        if self.clients.get(id).is_some_and(|c| c.is_replica() && c.output.bytes.len() > mark) && !asks_for_sync(command) {
+        if self.clients.get(id).is_some_and(|c| c.is_replica() && c.output.bytes.len() > mark)
+            && !asks_for_sync(command)
+        {
             self.cut_talking_replica(id, command, mark);
         }
         self.finish_reply(id, mark);
@@ -241,7 +249,9 @@ impl Node {
 
     /// DEBUG and its like may be off, or for local clients only.
     fn check_protected(&mut self, id: ClientId, command: &'static Command) -> Result<(), Fail> {
-        if self.clients.at(id).is_master() || crate::config::allows(&self.config.enable_debug_command, self.is_local(id)) {
+        if self.clients.at(id).is_master()
+            || crate::config::allows(&self.config.enable_debug_command, self.is_local(id))
+        {
             return Ok(());
         }
         Err(Fail::text(format!(
@@ -253,7 +263,9 @@ impl Node {
 
     /// Whether a client is on this machine.
     pub fn is_local(&self, id: ClientId) -> bool {
-        self.clients.get(id).is_some_and(|c| c.is_unix || c.address.starts_with("127.0.0.1:") || c.address.starts_with("[::1]:"))
+        self.clients
+            .get(id)
+            .is_some_and(|c| c.is_unix || c.address.starts_with("127.0.0.1:") || c.address.starts_with("[::1]:"))
     }
 
     /// Refuses a command: the reply, the counters, and the transaction that it would have been part of.
@@ -304,7 +316,11 @@ impl Node {
     /// A replica's link carries the stream and nothing else: one that asks for replies is disconnected.
     fn cut_talking_replica(&mut self, id: ClientId, command: &'static Command, mark: usize) {
         self.clients.at(id).output.bytes.truncate(mark);
-        log::warning!("Replica generated a reply to command '{}', disconnecting it: {}", table::full_name(command), self.client_line(id));
+        log::warning!(
+            "Replica generated a reply to command '{}', disconnecting it: {}",
+            table::full_name(command),
+            self.client_line(id)
+        );
         self.clients.close_soon(id);
     }
 
@@ -407,7 +423,8 @@ impl Node {
     fn finish_call(&mut self, id: ClientId, db: usize, command: &'static Command, args: Args<'_>) {
         let effects = &mut self.effects;
         if let Some(block) = effects.block.take() {
-            let waits = BlockedOn::Keys { db, keys: block.keys, command, args: args.to_owned(), on_timeout: block.on_timeout };
+            let waits =
+                BlockedOn::Keys { db, keys: block.keys, command, args: args.to_owned(), on_timeout: block.on_timeout };
             self.block(id, waits, block.deadline_ms);
         }
         let effects = &mut self.effects;
@@ -591,7 +608,9 @@ fn allowed_while_subscribed(command: &Command) -> bool {
     use rivulet_commands::spec::Node::*;
     matches!(
         command.handler,
-        Handler::Node(Ping | Subscribe | Ssubscribe | Psubscribe | Unsubscribe | Sunsubscribe | Punsubscribe | Quit | Reset)
+        Handler::Node(
+            Ping | Subscribe | Ssubscribe | Psubscribe | Unsubscribe | Sunsubscribe | Punsubscribe | Quit | Reset
+        )
     )
 }
 

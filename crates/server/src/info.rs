@@ -76,7 +76,12 @@ fn server(node: &Node, out: &mut String) {
     field!(
         out,
         "os",
-        format_args!("{} {} {}", system.sysname().to_string_lossy(), system.release().to_string_lossy(), system.machine().to_string_lossy())
+        format_args!(
+            "{} {} {}",
+            system.sysname().to_string_lossy(),
+            system.release().to_string_lossy(),
+            system.machine().to_string_lossy()
+        )
     );
     field!(out, "arch_bits", usize::BITS);
     field!(out, "monotonic_clock", "POSIX clock_gettime");
@@ -125,7 +130,8 @@ fn human(bytes: usize) -> String {
 
 /// Resident pages of this process, in bytes.
 fn resident() -> usize {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok().and_then(|s| s.split(' ').nth(1)?.parse::<usize>().ok());
+    let pages =
+        std::fs::read_to_string("/proc/self/statm").ok().and_then(|s| s.split(' ').nth(1)?.parse::<usize>().ok());
     pages.unwrap_or(0) * memory::PAGE_BYTES
 }
 
@@ -155,7 +161,18 @@ fn memory_section(node: &Node, out: &mut String) {
     let total = total_system_memory();
     field!(out, "total_system_memory", total);
     field!(out, "total_system_memory_human", human(total));
-    for name in ["used_memory_lua", "used_memory_vm_eval", "used_memory_scripts_eval", "number_of_cached_scripts", "number_of_functions", "number_of_libraries", "used_memory_vm_functions", "used_memory_vm_total", "used_memory_functions", "used_memory_scripts"] {
+    for name in [
+        "used_memory_lua",
+        "used_memory_vm_eval",
+        "used_memory_scripts_eval",
+        "number_of_cached_scripts",
+        "number_of_functions",
+        "number_of_libraries",
+        "used_memory_vm_functions",
+        "used_memory_vm_total",
+        "used_memory_functions",
+        "used_memory_scripts",
+    ] {
         field!(out, name, 0);
     }
     field!(out, "maxmemory", node.config.maxmemory);
@@ -198,7 +215,11 @@ fn persistence(node: &Node, out: &mut String) {
     field!(out, "current_cow_size", running.map_or(0, |r| r.snapshot.bytes_under_way()));
     field!(out, "current_cow_size_age", 0);
     let (done, total) = running.map_or((0, 0), |r| (r.snapshot.keys_done(), r.snapshot.keys_total));
-    field!(out, "current_fork_perc", format_args!("{:.2}", if total == 0 { 0.0 } else { done as f64 * 100.0 / total as f64 }));
+    field!(
+        out,
+        "current_fork_perc",
+        format_args!("{:.2}", if total == 0 { 0.0 } else { done as f64 * 100.0 / total as f64 })
+    );
     field!(out, "current_save_keys_processed", done);
     field!(out, "current_save_keys_total", total);
     field!(out, "rdb_changes_since_last_save", p.dirty);
@@ -231,7 +252,11 @@ fn persistence(node: &Node, out: &mut String) {
         field!(out, "loading_total_bytes", total);
         field!(out, "loading_rdb_used_mem", 0);
         field!(out, "loading_loaded_bytes", read);
-        field!(out, "loading_loaded_perc", format_args!("{:.2}", if total == 0 { 0.0 } else { read as f64 * 100.0 / total as f64 }));
+        field!(
+            out,
+            "loading_loaded_perc",
+            format_args!("{:.2}", if total == 0 { 0.0 } else { read as f64 * 100.0 / total as f64 })
+        );
         let elapsed = node.now_ms().saturating_sub(load.loader.started_ms);
         let left = if read == 0 { 1 } else { elapsed * total.saturating_sub(read) / read / 1000 };
         field!(out, "loading_eta_seconds", left);
@@ -274,7 +299,17 @@ fn stats(node: &Node, out: &mut String) {
     field!(out, "total_forks", s.snapshots);
     field!(out, "migrate_cached_sockets", 0);
     field!(out, "slave_expires_tracked_keys", node.own_expiring.len());
-    for name in ["active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits", "active_defrag_key_misses", "total_active_defrag_time", "current_active_defrag_time", "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"] {
+    for name in [
+        "active_defrag_hits",
+        "active_defrag_misses",
+        "active_defrag_key_hits",
+        "active_defrag_key_misses",
+        "total_active_defrag_time",
+        "current_active_defrag_time",
+        "tracking_total_keys",
+        "tracking_total_items",
+        "tracking_total_prefixes",
+    ] {
         field!(out, name, 0);
     }
     field!(out, "unexpected_error_replies", s.unexpected_errors);
@@ -306,7 +341,11 @@ fn replication(node: &Node, out: &mut String) {
             let total = progress.total_bytes;
             field!(out, "master_sync_total_bytes", total.map_or(0, |t| t as i64));
             field!(out, "master_sync_read_bytes", progress.read_bytes);
-            field!(out, "master_sync_left_bytes", total.map_or(-(progress.read_bytes as i64), |t| t as i64 - progress.read_bytes as i64));
+            field!(
+                out,
+                "master_sync_left_bytes",
+                total.map_or(-(progress.read_bytes as i64), |t| t as i64 - progress.read_bytes as i64)
+            );
             let percent = total.filter(|&t| t > 0).map_or(0.0, |t| progress.read_bytes as f64 * 100.0 / t as f64);
             field!(out, "master_sync_perc", format_args!("{percent:.2}"));
             field!(out, "master_sync_last_io_seconds_ago", progress.last_io_seconds);
@@ -360,14 +399,18 @@ fn cpu(_: &Node, out: &mut String) {
 }
 
 fn commandstats(node: &Node, out: &mut String) {
-    let mut rows: Vec<_> = node.stats.commands_by_name.values().filter(|(_, s)| s.calls + s.rejected + s.failed > 0).collect();
+    let mut rows: Vec<_> =
+        node.stats.commands_by_name.values().filter(|(_, s)| s.calls + s.rejected + s.failed > 0).collect();
     rows.sort_by(|a, b| a.0.cmp(&b.0));
     for (name, s) in rows {
         let per_call = if s.calls == 0 { 0.0 } else { s.usec as f64 / s.calls as f64 };
         field!(
             out,
             format_args!("cmdstat_{name}"),
-            format_args!("calls={},usec={},usec_per_call={per_call:.2},rejected_calls={},failed_calls={}", s.calls, s.usec, s.rejected, s.failed)
+            format_args!(
+                "calls={},usec={},usec_per_call={per_call:.2},rejected_calls={},failed_calls={}",
+                s.calls, s.usec, s.rejected, s.failed
+            )
         );
     }
 }
@@ -379,7 +422,8 @@ fn errorstats(node: &Node, out: &mut String) {
 }
 
 fn latencystats(node: &Node, out: &mut String) {
-    let mut rows: Vec<_> = node.stats.commands_by_name.values().filter_map(|(name, s)| Some((name, s.histogram.as_ref()?))).collect();
+    let mut rows: Vec<_> =
+        node.stats.commands_by_name.values().filter_map(|(name, s)| Some((name, s.histogram.as_ref()?))).collect();
     rows.sort_by(|a, b| a.0.cmp(b.0));
     for (name, histogram) in rows.into_iter().filter(|(_, h)| h.total() > 0) {
         let percentiles: Vec<String> = node

@@ -46,8 +46,12 @@ impl Node {
     pub fn latency_command(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
         match command.name {
             "latest" => {
-                let latest: Vec<_> =
-                    self.latency.events.iter().filter_map(|(name, s)| s.samples.back().map(|&(t, ms)| (*name, t, ms, s.max_ms))).collect();
+                let latest: Vec<_> = self
+                    .latency
+                    .events
+                    .iter()
+                    .filter_map(|(name, s)| s.samples.back().map(|&(t, ms)| (*name, t, ms, s.max_ms)))
+                    .collect();
                 let mut reply = self.reply(id);
                 reply.array(latest.len());
                 for (name, at, ms, max) in latest {
@@ -58,7 +62,11 @@ impl Node {
             }
             "history" => {
                 let name = String::from_utf8_lossy(args.at(2)).into_owned();
-                let samples: Vec<_> = self.latency.events.get(name.as_str()).map_or_else(Vec::new, |s| s.samples.iter().copied().collect());
+                let samples: Vec<_> = self
+                    .latency
+                    .events
+                    .get(name.as_str())
+                    .map_or_else(Vec::new, |s| s.samples.iter().copied().collect());
                 let mut reply = self.reply(id);
                 reply.array(samples.len());
                 for (at, ms) in samples {
@@ -116,7 +124,10 @@ impl Node {
     fn latency_histogram(&mut self, id: ClientId, args: Args<'_>) {
         let wanted: Vec<String> = args.iter().skip(2).map(|a| String::from_utf8_lossy(a).to_lowercase()).collect();
         let is_wanted = |name: &str| {
-            wanted.is_empty() || wanted.iter().any(|w| w == name || name.strip_prefix(w.as_str()).is_some_and(|rest| rest.starts_with('|')))
+            wanted.is_empty()
+                || wanted
+                    .iter()
+                    .any(|w| w == name || name.strip_prefix(w.as_str()).is_some_and(|rest| rest.starts_with('|')))
         };
         let mut found: Vec<(String, u64, Vec<(u64, u64)>)> = self
             .stats
@@ -153,7 +164,11 @@ impl Node {
         for (name, series) in &self.latency.events {
             let sum: u64 = series.samples.iter().map(|(_, ms)| ms).sum();
             let mean = sum / series.samples.len().max(1) as u64;
-            text += &format!("- {name}: {} samples, {mean} ms on average, {} ms at most.\n", series.samples.len(), series.max_ms);
+            text += &format!(
+                "- {name}: {} samples, {mean} ms on average, {} ms at most.\n",
+                series.samples.len(),
+                series.max_ms
+            );
         }
         text + "SLOWLOG GET shows the commands; large ones on big values are the usual cause.\n"
     }

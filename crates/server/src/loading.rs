@@ -28,7 +28,9 @@ const QUEUED_BYTES_MAX: usize = 32 << 20;
 /// What the loader tells the executor.
 pub enum Loaded {
     /// The database of what follows has about so many keys.
-    Database { db: u64 },
+    Database {
+        db: u64,
+    },
     Entries(Vec<(u64, Entry)>),
     Aux(Vec<u8>, Vec<u8>),
     /// Something that the log should tell.
@@ -48,7 +50,10 @@ pub enum Source {
     /// Bytes pushed with [`Loader::push`] are decoded as they come.
     Stream,
     /// Bytes pushed are stored in this file; after [`Loader::start_stored`] that is loaded.
-    Stored { path: PathBuf, remove: bool },
+    Stored {
+        path: PathBuf,
+        remove: bool,
+    },
 }
 
 /// A load that goes on.
@@ -69,9 +74,17 @@ pub struct Loader {
 }
 
 impl Loader {
-    pub fn start(source: Source, options: Options, hasher: KeyHasher, key_delay: Arc<AtomicI64>, waker: Waker, now_ms: u64) -> io::Result<Loader> {
+    pub fn start(
+        source: Source,
+        options: Options,
+        hasher: KeyHasher,
+        key_delay: Arc<AtomicI64>,
+        waker: Waker,
+        now_ms: u64,
+    ) -> io::Result<Loader> {
         let (to, from) = mpsc::sync_channel(BATCHES_MAX);
-        let (queued, stop, read) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (queued, stop, read) =
+            (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let total = if let Source::File(path) = &source { std::fs::metadata(path)?.len() } else { 0 };
         let (bytes_to, bytes_from) = mpsc::channel();
         let bytes_to = if matches!(source, Source::File(_)) { None } else { Some(bytes_to) };
@@ -187,7 +200,9 @@ impl Worker {
             Source::Stream => self.load(bytes, options),
             Source::Stored { path, remove } => {
                 let stored = self.store(&mut bytes, &path);
-                let result = stored.and_then(|()| File::open(&path).map_err(|e| e.to_string())).and_then(|file| self.load(file, options));
+                let result = stored
+                    .and_then(|()| File::open(&path).map_err(|e| e.to_string()))
+                    .and_then(|file| self.load(file, options));
                 if remove {
                     // A file that can't be removed is overwritten by the next.
                     let _ = std::fs::remove_file(&path);
@@ -254,7 +269,10 @@ impl Worker {
                 Event::EmptyKey(key) => {
                     summary.empty_keys += 1;
                     if summary.empty_keys <= 10 {
-                        self.tell(Loaded::Note(format!("rdbLoadObject skipping empty key: {}", String::from_utf8_lossy(&key))));
+                        self.tell(Loaded::Note(format!(
+                            "rdbLoadObject skipping empty key: {}",
+                            String::from_utf8_lossy(&key)
+                        )));
                     }
                 }
                 Event::Function(_) => return Err("the file holds functions, which this server can't load yet".into()),
@@ -262,7 +280,9 @@ impl Worker {
                     "skipped key '{}' of type {value_type}, which this server does not know",
                     String::from_utf8_lossy(&key)
                 ))),
-                Event::ModuleAux { module, .. } => self.tell(Loaded::Note(format!("skipped data of the module '{module}'"))),
+                Event::ModuleAux { module, .. } => {
+                    self.tell(Loaded::Note(format!("skipped data of the module '{module}'")))
+                }
                 Event::Eof(_) => return Ok(summary),
                 _ => {}
             }

@@ -71,7 +71,11 @@ pub fn write(level: Level, text: Arguments<'_>) {
 pub fn raw(bytes: &[u8]) {
     let path = FILE.lock().unwrap_or_else(|e| e.into_inner());
     // A log that can't be written has nowhere to complain.
-    let _ = if path.is_empty() { std::io::stdout().lock().write_all(bytes) } else { open(&path).and_then(|mut f| f.write_all(bytes)) };
+    let _ = if path.is_empty() {
+        std::io::stdout().lock().write_all(bytes)
+    } else {
+        open(&path).and_then(|mut f| f.write_all(bytes))
+    };
 }
 
 macro_rules! debug { ($($arg:tt)*) => { $crate::log::write($crate::log::Level::Debug, format_args!($($arg)*)) } }

@@ -59,7 +59,13 @@ fn read<T: Copy + Default>(name: &'static [u8]) -> Option<T> {
     let mut len = size_of::<T>();
     // SAFETY: the name ends with a NUL, and the value has the length that is passed.
     let failed = unsafe {
-        je::mallctl(name.as_ptr().cast::<c_char>(), (&raw mut value).cast::<c_void>(), &mut len, std::ptr::null_mut(), 0)
+        je::mallctl(
+            name.as_ptr().cast::<c_char>(),
+            (&raw mut value).cast::<c_void>(),
+            &mut len,
+            std::ptr::null_mut(),
+            0,
+        )
     };
     (failed == 0 && len == size_of::<T>()).then_some(value)
 }

@@ -36,7 +36,8 @@ impl Node {
             }
             "malloc-stats" => {
                 let stats = memory::allocator_stats();
-                let text = format!("allocated: {}\nactive: {}\nresident: {}\n", stats.allocated, stats.active, stats.resident);
+                let text =
+                    format!("allocated: {}\nactive: {}\nresident: {}\n", stats.allocated, stats.active, stats.resident);
                 self.reply(id).verbatim("txt", text.as_bytes());
             }
             "stats" => self.memory_stats(id),
@@ -115,7 +116,8 @@ impl Node {
             text += "Memory in use was much higher at its peak than it is now: the process may keep pages that it no longer needs.\n";
         }
         if self.client_memory(&[Kind::Normal, Kind::Pubsub]) > 200 << 10 << 10 {
-            text += "Buffers of clients are large: look for slow readers in CLIENT LIST (omem) and for long pipelines.\n";
+            text +=
+                "Buffers of clients are large: look for slow readers in CLIENT LIST (omem) and for long pipelines.\n";
         }
         if text.is_empty() { "Nothing about the use of memory looks wrong.\n".into() } else { text }
     }

@@ -16,7 +16,10 @@ impl Node {
     pub fn subscribe(&mut self, id: ClientId, kind: ChannelKind, args: Args<'_>) -> Result<(), Fail> {
         if self.depth > 0 && !self.clients.at(id).resp3 {
             // In a transaction the replies would be confused with those of EXEC, as in Redis they are refused.
-            return Err(Fail::text(format!("ERR {} isn't allowed for a DENY BLOCKING client", kind.subscribe_word().to_uppercase())));
+            return Err(Fail::text(format!(
+                "ERR {} isn't allowed for a DENY BLOCKING client",
+                kind.subscribe_word().to_uppercase()
+            )));
         }
         for name in args.iter().skip(1) {
             let client = self.clients.at(id);

@@ -78,7 +78,11 @@ impl Node {
                 None => 0,
             };
             let mut payload = Vec::new();
-            dump::dump(&mut Writer::new(Version::DEFAULT, self.config.rdbcompression), entry.value().as_ref(), &mut payload);
+            dump::dump(
+                &mut Writer::new(Version::DEFAULT, self.config.rdbcompression),
+                entry.value().as_ref(),
+                &mut payload,
+            );
             let ttl = ttl.to_string();
             let mut words: Vec<&[u8]> = vec![b"RESTORE", name, ttl.as_bytes(), &payload];
             if o.replace {
@@ -91,7 +95,8 @@ impl Node {
             self.reply(id).simple("NOKEY");
             return Ok(());
         }
-        let target = (String::from_utf8_lossy(args.at(1)).into_owned(), rivulet_commands::parse::int(args.at(2))? as u16);
+        let target =
+            (String::from_utf8_lossy(args.at(1)).into_owned(), rivulet_commands::parse::int(args.at(2))? as u16);
         let answers = exchange(&target, &stream, replies + sent.len(), timeout)
             .map_err(|e| Fail::text(format!("IOERR error or timeout {e} to target instance")))?;
         let mut first_error = None;
@@ -119,7 +124,10 @@ impl Node {
             self.unit.push((index, OwnedArgs::from_slices(&words)));
         }
         match first_error {
-            Some(line) => Err(Fail::text(format!("ERR Target instance replied with error: {}", String::from_utf8_lossy(&line[1..])))),
+            Some(line) => Err(Fail::text(format!(
+                "ERR Target instance replied with error: {}",
+                String::from_utf8_lossy(&line[1..])
+            ))),
             None => {
                 self.reply(id).ok();
                 Ok(())
@@ -129,10 +137,19 @@ impl Node {
 }
 
 /// Sends all, and reads so many one-line replies.
-fn exchange(target: &(String, u16), bytes: &[u8], replies: usize, timeout: Duration) -> Result<Vec<Vec<u8>>, &'static str> {
-    let address = (target.0.as_str(), target.1).to_socket_addrs().ok().and_then(|mut a| a.next()).ok_or("connecting")?;
+fn exchange(
+    target: &(String, u16),
+    bytes: &[u8],
+    replies: usize,
+    timeout: Duration,
+) -> Result<Vec<Vec<u8>>, &'static str> {
+    let address =
+        (target.0.as_str(), target.1).to_socket_addrs().ok().and_then(|mut a| a.next()).ok_or("connecting")?;
     let mut stream = TcpStream::connect_timeout(&address, timeout).map_err(|_| "connecting")?;
-    stream.set_read_timeout(Some(timeout)).and_then(|()| stream.set_write_timeout(Some(timeout))).map_err(|_| "connecting")?;
+    stream
+        .set_read_timeout(Some(timeout))
+        .and_then(|()| stream.set_write_timeout(Some(timeout)))
+        .map_err(|_| "connecting")?;
     stream.write_all(bytes).map_err(|_| "writing")?;
     let (mut lines, mut line, mut buffer) = (Vec::new(), Vec::new(), [0u8; 4096]);
     while lines.len() < replies {

@@ -132,7 +132,12 @@ impl Node {
             pause: None,
             shutdown: None,
             exit: None,
-            debug: DebugSwitches { active_expire: true, pause_cron: false, skip_checksum: false, reply_buffer_resizing: true },
+            debug: DebugSwitches {
+                active_expire: true,
+                pause_cron: false,
+                skip_checksum: false,
+                reply_buffer_resizing: true,
+            },
             reaper: crate::reaper::Reaper::start(),
             own_expiring: BTreeSet::new(),
             batch: Batch::default(),
@@ -208,7 +213,11 @@ impl Node {
                     name => match resolve(name) {
                         Some(address) => address,
                         None if optional => continue,
-                        None => return Err(format!("Could not create server TCP listening socket {name}:{port}: Name or service not known")),
+                        None => {
+                            return Err(format!(
+                                "Could not create server TCP listening socket {name}:{port}: Name or service not known"
+                            ));
+                        }
                     },
                 };
                 match bind_tcp(address, port, self.config.tcp_backlog) {
@@ -217,7 +226,10 @@ impl Node {
                         listeners.push(listener);
                     }
                     Err(e) => {
-                        log::warning!("Warning: Could not create server TCP listening socket {name}:{port}: {}", os_error(&e));
+                        log::warning!(
+                            "Warning: Could not create server TCP listening socket {name}:{port}: {}",
+                            os_error(&e)
+                        );
                         let unsupported = matches!(e.raw_os_error(), Some(92..=99));
                         if !(optional && unsupported || unsupported && name == "::*") {
                             return Err(format!("Failed listening on port {port} (TCP), aborting."));

@@ -23,7 +23,12 @@ pub struct Payload {
 }
 
 impl Payload {
-    pub fn new(from: Receiver<Arc<[u8]>>, waiting_bytes: Arc<AtomicUsize>, complete: Arc<AtomicBool>, mark: [u8; 40]) -> Payload {
+    pub fn new(
+        from: Receiver<Arc<[u8]>>,
+        waiting_bytes: Arc<AtomicUsize>,
+        complete: Arc<AtomicBool>,
+        mark: [u8; 40],
+    ) -> Payload {
         Payload { from, blocks: VecDeque::new(), first: 0, waiting_bytes, complete, whole: false, mark }
     }
 

@@ -11,8 +11,8 @@ use rivulet_commands::settings::ClockUse;
 use rivulet_keyspace::{Key, Keyspace, Limits};
 use rivulet_rdb::read::{Options, Unsupported};
 use rivulet_rdb::save::Saver;
-use rivulet_resp::OwnedArgs;
 use rivulet_rdb::write::{Aux, Meta, Replication as AuxReplication, Version, Writer};
+use rivulet_resp::OwnedArgs;
 
 use crate::loading::{Loaded, Loader, Source};
 use crate::log;
@@ -180,7 +180,8 @@ impl Node {
     }
 
     fn aux<'a>(&self, id: &'a str) -> Aux<'a> {
-        let replication = self.replication.saved_position().map(|(offset, db)| AuxReplication { stream_db: db, id, offset });
+        let replication =
+            self.replication.saved_position().map(|(offset, db)| AuxReplication { stream_db: db, id, offset });
         Aux {
             redis_version: crate::REDIS_VERSION,
             ctime_s: self.now_ms() / 1000,
@@ -210,7 +211,12 @@ impl Node {
                 Ok(())
             }
             Err(e) => {
-                log::warning!("Error moving temp DB file {} on the final destination {}: {}", temporary.display(), path.display(), os_error(&e));
+                log::warning!(
+                    "Error moving temp DB file {} on the final destination {}: {}",
+                    temporary.display(),
+                    path.display(),
+                    os_error(&e)
+                );
                 // The error is told; a temporary file that stays is overwritten by the next.
                 let _ = std::fs::remove_file(&temporary);
                 self.persistence.last_status_ok = false;
@@ -237,9 +243,11 @@ impl Node {
                             idle_s: Some(u64::from(clock_s.wrapping_sub(entry.clock()) & 0xff_ffff)),
                             freq: None,
                         },
-                        AccessInfo::Freq => {
-                            Meta { deadline_ms: entry.deadline(), idle_s: None, freq: Some((entry.clock() & 0xff) as u8) }
-                        }
+                        AccessInfo::Freq => Meta {
+                            deadline_ms: entry.deadline(),
+                            idle_s: None,
+                            freq: Some((entry.clock() & 0xff) as u8),
+                        },
                     };
                     result = saver.entry(entry.key(), &entry.value().as_ref(), &meta);
                 }
@@ -354,9 +362,10 @@ impl Node {
         let now_ms = self.now_ms();
         let p = &self.persistence;
         let rested = p.last_status_ok || now_ms.saturating_sub(p.last_try_ms) / 1000 > RETRY_SECONDS;
-        let due = self.config.save.iter().find(|(seconds, changes)| {
-            p.dirty >= *changes && now_ms.saturating_sub(p.last_save_ms) / 1000 > *seconds
-        });
+        let due =
+            self.config.save.iter().find(|(seconds, changes)| {
+                p.dirty >= *changes && now_ms.saturating_sub(p.last_save_ms) / 1000 > *seconds
+            });
         if let Some((seconds, changes)) = due
             && rested
         {
@@ -404,7 +413,15 @@ impl Node {
             self.now_ms(),
         )
         .map_err(|e| os_error(&e))?;
-        self.persistence.load = Some(Load { loader, why, beside, serves_old, db: 0, identity: Identity::default(), identity_adopted: false });
+        self.persistence.load = Some(Load {
+            loader,
+            why,
+            beside,
+            serves_old,
+            db: 0,
+            identity: Identity::default(),
+            identity_adopted: false,
+        });
         Ok(())
     }
 
@@ -429,7 +446,10 @@ impl Node {
                 Loaded::End(result) => {
                     if let Ok(summary) = &result {
                         let skipped = if summary.empty_keys > 0 {
-                            format!(", keys expired: {}, empty keys skipped: {}", load.loader.keys_expired, summary.empty_keys)
+                            format!(
+                                ", keys expired: {}, empty keys skipped: {}",
+                                load.loader.keys_expired, summary.empty_keys
+                            )
                         } else {
                             format!(", keys expired: {}", load.loader.keys_expired)
                         };
@@ -512,7 +532,10 @@ impl Node {
                 log::notice!("RDB age {} seconds", age.saturating_sub(text.parse().unwrap_or(age)));
             }
             b"used-mem" => {
-                log::notice!("RDB memory usage when created {:.2} Mb", text.parse::<f64>().unwrap_or(0.0) / 1024.0 / 1024.0);
+                log::notice!(
+                    "RDB memory usage when created {:.2} Mb",
+                    text.parse::<f64>().unwrap_or(0.0) / 1024.0 / 1024.0
+                );
             }
             _ => {}
         }

@@ -161,7 +161,8 @@ impl Node {
         if !self.wants_stream() {
             return;
         }
-        let words: Vec<(u32, Vec<&[u8]>)> = unit.iter().map(|(db, args)| (*db as u32, args.as_args().iter().collect())).collect();
+        let words: Vec<(u32, Vec<&[u8]>)> =
+            unit.iter().map(|(db, args)| (*db as u32, args.as_args().iter().collect())).collect();
         let writes: Vec<(u32, &[&[u8]])> = words.iter().map(|(db, args)| (*db, args.as_slice())).collect();
         let r = &mut self.replication;
         r.scratch.clear();
@@ -197,7 +198,11 @@ impl Node {
             timeout: self.config.repl_timeout * 1000,
             user: some(&self.config.masteruser),
             password: some(&self.config.masterauth),
-            listening_port: if self.config.replica_announce_port != 0 { self.config.replica_announce_port } else { self.config.port },
+            listening_port: if self.config.replica_announce_port != 0 {
+                self.config.replica_announce_port
+            } else {
+                self.config.port
+            },
             announce_ip: (!self.config.replica_announce_ip.is_empty()).then(|| self.config.replica_announce_ip.clone()),
             run_id: self.replication.run_id,
             version: Some(crate::REDIS_VERSION.to_string()),
@@ -226,7 +231,11 @@ impl Node {
             }
             None => {
                 // A master that is demoted resumes from its own position (rule 10).
-                let cached = self.replication.log.is_active().then(|| Position { id: self.replication.history.id(), offset: self.replication.offset() });
+                let cached = self
+                    .replication
+                    .log
+                    .is_active()
+                    .then(|| Position { id: self.replication.history.id(), offset: self.replication.offset() });
                 if cached.is_some() {
                     log::notice!(
                         "Before turning into a replica, using my own master parameters to synthesize a cached master: I may be able to synchronize with the new master with just a partial transfer."
@@ -279,7 +288,10 @@ impl Node {
                 )
             });
             if waits {
-                self.unblock_with_error(id, b"UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)");
+                self.unblock_with_error(
+                    id,
+                    b"UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+                );
                 self.clients.at(id).close_after_reply = false;
             }
         }
@@ -326,7 +338,11 @@ impl Node {
 
     /// What a loaded snapshot says of the position is taken over at start-up (rule 40).
     pub fn restore_identity(&mut self, identity: &Identity) {
-        let (Some(id), Some(offset)) = (identity.id.as_deref().and_then(|id| ReplId::parse(id.as_bytes())), identity.offset) else { return };
+        let (Some(id), Some(offset)) =
+            (identity.id.as_deref().and_then(|id| ReplId::parse(id.as_bytes())), identity.offset)
+        else {
+            return;
+        };
         let r = &mut self.replication;
         match self.config.replicaof.clone() {
             Some(_) => {
@@ -377,7 +393,9 @@ impl Node {
             && link.host.eq_ignore_ascii_case(&host)
             && link.port == port
         {
-            log::notice!("REPLICAOF would result into synchronization with the master we are already connected with. No operation performed.");
+            log::notice!(
+                "REPLICAOF would result into synchronization with the master we are already connected with. No operation performed."
+            );
             self.reply(id).simple("OK Already connected to specified master");
             return Ok(());
         }
@@ -425,13 +443,16 @@ impl Node {
 
     pub fn wait(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
         if self.is_replica() {
-            return Err(Fail::new("ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."));
+            return Err(Fail::new(
+                "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated.",
+            ));
         }
         let wanted = rivulet_commands::parse::int(args.at(1))?;
         if wanted < 0 {
             return Err(Fail::new("ERR value is out of range, must be positive"));
         }
-        let timeout = rivulet_commands::parse::int(args.at(2)).map_err(|_| Fail::new("ERR timeout is not an integer or out of range"))?;
+        let timeout = rivulet_commands::parse::int(args.at(2))
+            .map_err(|_| Fail::new("ERR timeout is not an integer or out of range"))?;
         if timeout < 0 {
             return Err(Fail::new("ERR timeout is negative"));
         }

@@ -72,7 +72,12 @@ impl Node {
 
     /// Ends the server now, or begins to wait for replicas. `client` is blocked meanwhile.
     pub fn shut_down(&mut self, request: Request, client: Option<ClientId>) -> Result<(), String> {
-        if self.shutdown.is_none() && !request.now && self.config.shutdown_timeout > 0 && !self.is_replica() && self.has_lagging_replicas() {
+        if self.shutdown.is_none()
+            && !request.now
+            && self.config.shutdown_timeout > 0
+            && !self.is_replica()
+            && self.has_lagging_replicas()
+        {
             let seconds = self.config.shutdown_timeout;
             log::notice!("Waiting for replicas before shutting down.");
             let deadline_ms = self.now_ms() + seconds * 1000;
@@ -104,8 +109,11 @@ impl Node {
     fn end_of_shutdown_wait(&mut self, text: &[u8]) {
         self.end_pause();
         for id in self.clients.ids() {
-            let waits =
-                self.clients.get(id).and_then(|c| c.blocked.as_deref()).is_some_and(|b| matches!(b.reason, BlockedOn::Shutdown));
+            let waits = self
+                .clients
+                .get(id)
+                .and_then(|c| c.blocked.as_deref())
+                .is_some_and(|b| matches!(b.reason, BlockedOn::Shutdown));
             if waits {
                 self.unblock_with_error(id, text);
             }

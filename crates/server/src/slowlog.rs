@@ -38,9 +38,17 @@ impl Node {
         if shown < args.len() {
             kept.push(format!("... ({} more arguments)", args.len() - shown).into_bytes());
         }
-        let (address, name) = self.clients.get(id).map_or_else(Default::default, |c| (c.address.clone(), c.name.clone()));
+        let (address, name) =
+            self.clients.get(id).map_or_else(Default::default, |c| (c.address.clone(), c.name.clone()));
         let log = &mut self.slowlog;
-        log.entries.push_front(Slow { id: log.next_id, unix_s: self.now_us / 1_000_000, us, args: kept, address, name });
+        log.entries.push_front(Slow {
+            id: log.next_id,
+            unix_s: self.now_us / 1_000_000,
+            us,
+            args: kept,
+            address,
+            name,
+        });
         log.next_id += 1;
         log.entries.truncate(max);
     }

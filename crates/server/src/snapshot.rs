@@ -46,7 +46,11 @@ enum Piece {
     /// Encoded bytes, with the keys in them.
     Bytes(Vec<u8>, u64),
     /// A big value.
-    Value { key: Box<[u8]>, value: Value, meta: Meta },
+    Value {
+        key: Box<[u8]>,
+        value: Value,
+        meta: Meta,
+    },
     End,
 }
 
@@ -166,7 +170,13 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Begins a snapshot of the present state of `keyspace`.
-    pub fn begin(keyspace: &mut Keyspace, mut head: Head, destination: Destination, waker: Waker, now_ms: u64) -> io::Result<Snapshot> {
+    pub fn begin(
+        keyspace: &mut Keyspace,
+        mut head: Head,
+        destination: Destination,
+        waker: Waker,
+        now_ms: u64,
+    ) -> io::Result<Snapshot> {
         let (to, from) = mpsc::channel();
         let under_way = Arc::new(AtomicUsize::new(0));
         let cancelled = Arc::new(AtomicBool::new(false));
@@ -190,7 +200,12 @@ impl Snapshot {
                 let (blocks_to, blocks_from) = mpsc::channel();
                 let waiting = Arc::new(AtomicUsize::new(0));
                 let complete = Arc::new(AtomicBool::new(false));
-                let output = Output::Blocks { to: blocks_to, waiting: waiting.clone(), complete: complete.clone(), waker: waker.clone() };
+                let output = Output::Blocks {
+                    to: blocks_to,
+                    waiting: waiting.clone(),
+                    complete: complete.clone(),
+                    waker: waker.clone(),
+                };
                 (output, Some(Payload::new(blocks_from, waiting, complete, mark)))
             }
         };
@@ -243,7 +258,8 @@ impl Snapshot {
 
     /// Bytes captured and not yet written or sent.
     pub fn bytes_under_way(&self) -> usize {
-        self.under_way.load(Ordering::Relaxed) + self.payload.as_ref().map_or(0, |p| p.waiting_bytes.load(Ordering::Relaxed))
+        self.under_way.load(Ordering::Relaxed)
+            + self.payload.as_ref().map_or(0, |p| p.waiting_bytes.load(Ordering::Relaxed))
     }
 
     pub fn keys_done(&self) -> u64 {
@@ -346,9 +362,13 @@ impl Serializer {
                     self.delay(1);
                     let writer = self.writer.clone();
                     let mut out = Vec::with_capacity(PIECE_BYTES);
-                    writer.clone().entry_in_pieces(&mut out, &key, &value.as_ref(), &meta, &mut |full: &mut Vec<u8>| {
-                        self.put(std::mem::take(full))
-                    })?;
+                    writer.clone().entry_in_pieces(
+                        &mut out,
+                        &key,
+                        &value.as_ref(),
+                        &meta,
+                        &mut |full: &mut Vec<u8>| self.put(std::mem::take(full)),
+                    )?;
                     self.put(out)?;
                 }
                 Ok(Piece::End) => break,
@@ -385,7 +405,8 @@ impl Serializer {
             }
             Output::Blocks { to, waiting, waker, .. } => {
                 waiting.fetch_add(bytes.len(), Ordering::Relaxed);
-                to.send(bytes.into()).map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "nobody wants the snapshot"))?;
+                to.send(bytes.into())
+                    .map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "nobody wants the snapshot"))?;
                 waker.wake();
             }
         }

@@ -19,7 +19,10 @@ pub fn main() -> i32 {
     }
     match Config::from_args(args) {
         Ok(Start::Version) => {
-            println!("Redis server v={REDIS_VERSION} sha=00000000:0 malloc=jemalloc-5.3.1 bits=64 build=rivulet-{}", env!("CARGO_PKG_VERSION"));
+            println!(
+                "Redis server v={REDIS_VERSION} sha=00000000:0 malloc=jemalloc-5.3.1 bits=64 build=rivulet-{}",
+                env!("CARGO_PKG_VERSION")
+            );
             0
         }
         Ok(Start::Help) => {
@@ -53,8 +56,12 @@ fn serve(startup: Startup) -> i32 {
             return 1;
         }
     };
-    if let Some(line) = users.iter().find(|l| l.words.get(1).is_none_or(|name| name != b"default") || l.words.len() > 2) {
-        eprintln!("{}", ConfigError::at(line, "users other than the default one are not supported yet: use requirepass"));
+    if let Some(line) = users.iter().find(|l| l.words.get(1).is_none_or(|name| name != b"default") || l.words.len() > 2)
+    {
+        eprintln!(
+            "{}",
+            ConfigError::at(line, "users other than the default one are not supported yet: use requirepass")
+        );
         return 1;
     }
     if config.daemonize {
@@ -76,10 +83,16 @@ fn serve(startup: Startup) -> i32 {
         return 1;
     }
     log::warning!("oO0OoO0OoO0Oo Rivulet is starting oO0OoO0OoO0Oo");
-    log::warning!("Redis version={REDIS_VERSION}, bits=64, rivulet={}, pid={}, just started", env!("CARGO_PKG_VERSION"), std::process::id());
+    log::warning!(
+        "Redis version={REDIS_VERSION}, bits=64, rivulet={}, pid={}, just started",
+        env!("CARGO_PKG_VERSION"),
+        std::process::id()
+    );
     match &file {
         Some(_) => log::warning!("Configuration loaded"),
-        None => log::warning!("Warning: no config file specified, using the default config. In order to specify a config file use rivulet-server /path/to/redis.conf"),
+        None => log::warning!(
+            "Warning: no config file specified, using the default config. In order to specify a config file use rivulet-server /path/to/redis.conf"
+        ),
     }
     warnings.iter().for_each(|w| log::warning!("{w}"));
     let mut node = match Node::new(config) {

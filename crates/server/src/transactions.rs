@@ -160,8 +160,12 @@ impl Node {
             let db = node.keyspace.db(db);
             db.find(db.key(key)).is_some()
         };
-        let watched: Vec<(Box<[u8]>, Vec<ClientId>)> =
-            self.watched.iter().filter(|((watched_db, _), _)| *watched_db == db).map(|((_, key), ids)| (key.clone(), ids.clone())).collect();
+        let watched: Vec<(Box<[u8]>, Vec<ClientId>)> = self
+            .watched
+            .iter()
+            .filter(|((watched_db, _), _)| *watched_db == db)
+            .map(|((_, key), ids)| (key.clone(), ids.clone()))
+            .collect();
         for (key, ids) in watched {
             let is_there = there(self, db, &key);
             let comes = other.is_some_and(|o| there(self, o, &key));

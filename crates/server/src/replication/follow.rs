@@ -13,10 +13,10 @@ use rivulet_resp::Args;
 use rivulet_resp::decode::Limits;
 
 use super::{log_report, random_id};
-use crate::execute::BATCH_COMMANDS;
-use crate::log;
-use crate::loading::Source;
 use crate::clients::ClientId;
+use crate::execute::BATCH_COMMANDS;
+use crate::loading::Source;
+use crate::log;
 use crate::node::{Node, Pause, TOKEN_MASTER, os_error, resolve};
 use crate::persistence::{Beside, Load, LoadWhy};
 
@@ -235,7 +235,10 @@ impl Node {
 
     fn payload_begins(&mut self, len: Option<u64>, mode: LoadMode, target: Option<Position>) {
         let source = match mode {
-            LoadMode::AfterTransfer => Source::Stored { path: self.rdb_path(), remove: self.config.rdb_del_sync_files && self.config.save.is_empty() },
+            LoadMode::AfterTransfer => Source::Stored {
+                path: self.rdb_path(),
+                remove: self.config.rdb_del_sync_files && self.config.save.is_empty(),
+            },
             LoadMode::InPlace | LoadMode::Beside => Source::Stream,
         };
         let same_history = target.is_some_and(|t| t.id == self.replication.history.id());
@@ -455,4 +458,3 @@ impl Node {
         }
     }
 }
-

@@ -5,7 +5,9 @@ use std::os::fd::AsFd;
 
 use rivulet_commands::fail::Fail;
 use rivulet_net::{Interest, Poll};
-use rivulet_replication::master::{Answer, Applicant, LogNeed, MasterAction, RunningSnapshot, SnapshotGroup, TickFacts, backlog_created_report};
+use rivulet_replication::master::{
+    Answer, Applicant, LogNeed, MasterAction, RunningSnapshot, SnapshotGroup, TickFacts, backlog_created_report,
+};
 use rivulet_replication::messages::PsyncRequest;
 use rivulet_replication::position::Position;
 use rivulet_replication::psync::{NodeFacts, SyncFacts, refusal};
@@ -190,7 +192,10 @@ impl Node {
                 None => return false,
                 Some(Ok(slices)) => slices,
                 Some(Err(_)) => {
-                    log::warning!("Replica {} needs bytes that have left the backlog: disconnecting it.", session.name());
+                    log::warning!(
+                        "Replica {} needs bytes that have left the backlog: disconnecting it.",
+                        session.name()
+                    );
                     self.clients.close_soon(id);
                     return false;
                 }
@@ -300,7 +305,8 @@ impl Node {
             Target::Sockets => self.start_socket_snapshot(&group),
             Target::Stored => {
                 log::notice!("Starting BGSAVE for SYNC with target: disk");
-                self.begin_file_snapshot(Purpose::ReplicasStored, group.rdb_version).map_err(|_| "BGSAVE for replication failed".to_string())
+                self.begin_file_snapshot(Purpose::ReplicasStored, group.rdb_version)
+                    .map_err(|_| "BGSAVE for replication failed".to_string())
             }
         };
         if let Err(text) = started {
@@ -341,11 +347,13 @@ impl Node {
 
     fn start_socket_snapshot(&mut self, group: &SnapshotGroup) -> Result<(), String> {
         log::notice!("Starting BGSAVE for SYNC with target: replicas sockets");
-        let mark: [u8; 40] = random_id(&mut self.rng).as_str().as_bytes().try_into().map_err(|_| "no mark".to_string())?;
+        let mark: [u8; 40] =
+            random_id(&mut self.rng).as_str().as_bytes().try_into().map_err(|_| "no mark".to_string())?;
         let head = self.snapshot_head(group.rdb_version, false, group.filter.exclude_data);
         let now = self.now_ms();
-        let snapshot = Snapshot::begin(&mut self.keyspace, head, Destination::Sockets { mark }, self.waker.clone(), now)
-            .map_err(|e| format!("Can't start a snapshot for replicas: {}", os_error(&e)))?;
+        let snapshot =
+            Snapshot::begin(&mut self.keyspace, head, Destination::Sockets { mark }, self.waker.clone(), now)
+                .map_err(|e| format!("Can't start a snapshot for replicas: {}", os_error(&e)))?;
         self.persistence.running = Some(Running { snapshot, purpose: Purpose::ReplicasSockets });
         self.stats.snapshots += 1;
         log::notice!("Background RDB transfer started by pid {}", std::process::id());
@@ -374,7 +382,8 @@ impl Node {
 
     fn end_socket_snapshot_if_sent(&mut self) {
         let Some(Running { purpose: Purpose::ReplicasSockets, snapshot }) = &self.persistence.running else { return };
-        let sending = self.clients.iter().any(|c| c.payload.as_ref().is_some_and(|p| p.needs_block().is_some()) && !c.closing);
+        let sending =
+            self.clients.iter().any(|c| c.payload.as_ref().is_some_and(|p| p.needs_block().is_some()) && !c.closing);
         let anyone = snapshot.receivers.iter().any(|id| self.clients.get(*id).is_some_and(|c| !c.closing));
         if sending || anyone && !snapshot.made {
             return;
@@ -491,7 +500,10 @@ impl Node {
         if self.replication.master.is_empty() {
             return;
         }
-        if self.replication.link.is_none() && self.replication.failover.is_idle() && self.replication.master.take_getack() {
+        if self.replication.link.is_none()
+            && self.replication.failover.is_idle()
+            && self.replication.master.take_getack()
+        {
             self.replication.log.append(stream::GETACK);
         }
         let ids: smallvec::SmallVec<[ClientId; 8]> = self.replication.master.sessions().map(|(id, _)| id).collect();
@@ -524,7 +536,10 @@ impl Node {
         }
         for id in over {
             if self.clients.get(id).is_some_and(|c| !c.closing) {
-                log::warning!("Client {} scheduled to be closed ASAP for overcoming of output buffer limits.", self.client_line(id));
+                log::warning!(
+                    "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
+                    self.client_line(id)
+                );
                 self.stats.obuf_limit_disconnections += 1;
                 self.clients.close_soon(id);
             }
@@ -574,7 +589,9 @@ impl Node {
         };
         let command = client.last_command.map_or("<unknown>", |c| c.name);
         let text = String::from_utf8_lossy(text).into_owned();
-        log::warning!("== CRITICAL == This {from} is sending an error to its {to}: '{text}' after processing the command '{command}'");
+        log::warning!(
+            "== CRITICAL == This {from} is sending an error to its {to}: '{text}' after processing the command '{command}'"
+        );
         self.stats.unexpected_errors += 1;
     }
 
