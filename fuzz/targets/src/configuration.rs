@@ -58,5 +58,6 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let text = Config::default().rewritten(b"", &all);
     let lines: Vec<&[u8]> = text.split(|&b| b == b'\n').filter(|line| !line.starts_with(b"dir ")).collect();
     seeds.push(lines.join(&b'\n'));
+    assert!(seeds.iter().all(|seed| read(seed).is_some()), "a seed is not valid");
     seeds
 }
