@@ -1,5 +1,6 @@
 //! Connections: what the server knows of each, and where they are kept.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use rivulet_net::Stream;
 use rivulet_replication::session::Announced;
 use rivulet_resp::{Decoder, OwnedArgs};
 
+use crate::id_hash::IdMap;
 use crate::payload::PayloadCursor;
 
 /// Names a client for as long as the server runs.
@@ -241,7 +243,9 @@ pub struct Clients {
     slots: Vec<Option<Box<Client>>>,
     free: Vec<u32>,
     /// Where the client with an id is.
-    index: std::collections::HashMap<ClientId, u32>,
+    index: IdMap<ClientId, u32>,
+    /// The client that was looked for last: commands come in runs.
+    last: Cell<(ClientId, u32)>,
     next_id: ClientId,
     len: usize,
     /// Clients with output to send before the loop sleeps.
@@ -266,19 +270,32 @@ impl Clients {
 
     pub fn remove(&mut self, id: ClientId) -> Option<Box<Client>> {
         let slot = self.index.remove(&id)?;
+        self.last.set((0, 0));
         self.free.push(slot);
         self.len -= 1;
         self.slots[slot as usize].take()
     }
 
     #[inline]
+    fn slot_of(&self, id: ClientId) -> Option<u32> {
+        let (last, slot) = self.last.get();
+        if last == id && id != 0 {
+            return Some(slot);
+        }
+        let slot = *self.index.get(&id)?;
+        self.last.set((id, slot));
+        Some(slot)
+    }
+
+    #[inline]
     pub fn get(&self, id: ClientId) -> Option<&Client> {
-        self.slots[*self.index.get(&id)? as usize].as_deref()
+        self.slots[self.slot_of(id)? as usize].as_deref()
     }
 
     #[inline]
     pub fn get_mut(&mut self, id: ClientId) -> Option<&mut Client> {
-        self.slots[*self.index.get(&id)? as usize].as_deref_mut()
+        let slot = self.slot_of(id)?;
+        self.slots[slot as usize].as_deref_mut()
     }
 
     /// A client that is known to be there.

@@ -16,6 +16,7 @@ mod dispatch;
 mod event_loop;
 mod evict;
 mod execute;
+mod id_hash;
 mod info;
 mod latency;
 mod loading;

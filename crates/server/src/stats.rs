@@ -1,8 +1,10 @@
 //! Counters: what INFO's stats, commandstats, errorstats and latencystats show.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use rivulet_commands::Command;
+
+use crate::id_hash::IdMap;
 
 /// What one command has cost.
 #[derive(Default, Clone)]
@@ -134,13 +136,13 @@ pub struct Stats {
     pub repl_input_rate: Rate,
     pub repl_output_rate: Rate,
     /// By full name (`client|id`).
-    pub commands_by_name: HashMap<*const Command, (String, CommandStats)>,
+    pub commands_by_name: IdMap<usize, (String, CommandStats)>,
     pub errors: BTreeMap<String, u64>,
 }
 
 impl Stats {
     pub fn of(&mut self, command: &'static Command, full_name: impl FnOnce() -> String) -> &mut CommandStats {
-        &mut self.commands_by_name.entry(command).or_insert_with(|| (full_name(), CommandStats::default())).1
+        &mut self.commands_by_name.entry(std::ptr::from_ref(command).addr()).or_insert_with(|| (full_name(), CommandStats::default())).1
     }
 
     /// Counts an error reply by its code.
