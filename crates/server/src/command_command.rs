@@ -75,7 +75,7 @@ impl Node {
     fn command_list(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
         let all = || table::commands().flat_map(|c| std::iter::once(c).chain(c.subcommands));
         let names: Vec<String> = match args.len() {
-            2 => table::commands().map(|c| c.name.to_string()).collect(),
+            2 => all().map(table::full_name).collect(),
             5 if args.is(2, "filterby") => {
                 let wanted = args.at(4);
                 if args.is(3, "module") {
@@ -171,7 +171,7 @@ fn write_key_spec(reply: &mut Reply<'_>, spec: &KeySpec) {
     }
     reply.bulk(b"flags");
     write_names(reply, spec.flags, key::NAMES, "");
-    let mut numbers = |reply: &mut Reply<'_>, kind: &str, pairs: &[(&str, i32)]| {
+    let numbers = |reply: &mut Reply<'_>, kind: &str, pairs: &[(&str, i32)]| {
         reply.map(2);
         reply.bulk(b"type");
         reply.bulk(kind.as_bytes());

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use rivulet_commands::fail::Fail;
 use rivulet_commands::settings::ClockUse;
-use rivulet_keyspace::{Key, Keyspace, Limits};
+use rivulet_keyspace::{Key, Keyspace};
 use rivulet_rdb::read::{Options, Unsupported};
 use rivulet_rdb::save::Saver;
 use rivulet_rdb::write::{Aux, Meta, Replication as AuxReplication, Version, Writer};
@@ -266,7 +266,7 @@ impl Node {
 
     pub fn begin_file_snapshot(&mut self, purpose: Purpose, rdb_version: u32) -> Result<(), Fail> {
         self.persistence.last_try_ms = self.now_ms();
-        let head = self.snapshot_head(rdb_version, false, false);
+        let head = self.snapshot_head(rdb_version, self.config.rdbcompression, false);
         let path = self.rdb_path();
         let now_ms = self.now_ms();
         let begun = Snapshot::begin(&mut self.keyspace, head, Destination::File(path), self.waker.clone(), now_ms);
@@ -596,11 +596,6 @@ impl Node {
                 _ => {}
             }
         }
-    }
-
-    /// The limits that decide about encodings, for loads.
-    pub fn limits(&self) -> &Limits {
-        &self.settings.limits
     }
 
     /// Takes over `rdb-key-save-delay` and `key-load-delay`.
