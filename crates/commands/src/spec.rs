@@ -271,6 +271,9 @@ pub enum Node {
     Watch,
 }
 
+/// Finds where a command's keys are among its arguments.
+pub type GetKeys = fn(Args<'_>) -> Result<Vec<usize>, Fail>;
+
 /// A command, or a subcommand.
 pub struct Command {
     /// In lower case.
@@ -287,7 +290,7 @@ pub struct Command {
     pub tips: &'static [&'static str],
     pub keys: &'static [KeySpec],
     /// Finds the keys where the specifications can't.
-    pub get_keys: Option<fn(Args<'_>) -> Result<Vec<usize>, Fail>>,
+    pub get_keys: Option<GetKeys>,
     pub subcommands: &'static [Command],
 }
 

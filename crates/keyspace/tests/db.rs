@@ -94,25 +94,24 @@ fn change(ks: &mut Keyspace, rng: &mut Rng, keys: u32) {
             }
             for _ in 0..rng.u32(1..30) {
                 let member = format!("m{}", rng.u32(..40)).into_bytes();
-                let slot = || "just inserted";
-                let kind = ks.db(db).find(key).expect(slot()).value_type();
-                let mut entry = ks.db_mut(db).find_mut(key).expect(slot());
+                let kind = ks.db(db).find(key).expect("just inserted").value_type();
+                let mut entry = ks.db_mut(db).find_mut(key).expect("just inserted");
                 match kind {
                     rivulet_keyspace::Type::String => {
                         entry.entry().edit_string(|s| s.extend_from_slice(&member));
                     }
                     rivulet_keyspace::Type::List => {
-                        let mut list = entry.collection::<List>().expect(slot());
+                        let mut list = entry.collection::<List>().expect("just inserted");
                         if rng.bool() { list.push_back(&member, &limits) } else { drop(list.pop_front()) }
                     }
                     rivulet_keyspace::Type::Set => {
-                        entry.collection::<Set>().expect(slot()).add(&member, &limits);
+                        entry.collection::<Set>().expect("just inserted").add(&member, &limits);
                     }
                     rivulet_keyspace::Type::ZSet => {
-                        entry.collection::<ZSet>().expect(slot()).insert(&member, rng.f64(), &limits);
+                        entry.collection::<ZSet>().expect("just inserted").insert(&member, rng.f64(), &limits);
                     }
                     rivulet_keyspace::Type::Hash => {
-                        entry.collection::<Hash>().expect(slot()).set(&member, &member, &limits);
+                        entry.collection::<Hash>().expect("just inserted").set(&member, &member, &limits);
                     }
                 }
             }

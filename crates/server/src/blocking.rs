@@ -87,7 +87,7 @@ impl Node {
     }
 
     /// Takes a client that no longer waits out of all lists; it goes on with its input.
-    pub fn forget_blocked(&mut self, id: ClientId, blocked: Box<Blocked>) {
+    pub fn forget_blocked(&mut self, id: ClientId, blocked: &Blocked) {
         if let Some(deadline) = blocked.deadline_ms {
             self.blocking.deadlines.remove(&(deadline, id));
         }
@@ -118,7 +118,7 @@ impl Node {
     /// Ends a wait without a reply (the client goes away).
     pub fn unblock_silently(&mut self, id: ClientId) {
         if let Some(blocked) = self.clients.get_mut(id).and_then(|c| c.blocked.take()) {
-            self.forget_blocked(id, blocked);
+            self.forget_blocked(id, &blocked);
         }
     }
 
@@ -143,7 +143,7 @@ impl Node {
             BlockedOn::Pause { .. } | BlockedOn::Shutdown => {}
         }
         self.clients.queue_write(id);
-        self.forget_blocked(id, blocked);
+        self.forget_blocked(id, &blocked);
     }
 
     pub fn time_out_blocked(&mut self) {
@@ -235,8 +235,8 @@ impl Node {
         rivulet_commands::table::may_write(command) || queued_writes
     }
 
-    pub fn block_for_pause(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) {
-        self.block(id, BlockedOn::Pause { command, args: args.to_owned() }, None);
+    pub fn block_for_pause(&mut self, id: ClientId, args: Args<'_>) {
+        self.block(id, BlockedOn::Pause { args: args.to_owned() }, None);
     }
 
     /// Lets paused clients go on if the pause is over.
@@ -251,12 +251,12 @@ impl Node {
         for id in std::mem::take(&mut self.blocking.paused) {
             let Some(client) = self.clients.get_mut(id) else { continue };
             let Some(blocked) = client.blocked.take() else { continue };
-            let BlockedOn::Pause { args, .. } = &blocked.reason else {
+            let BlockedOn::Pause { args } = &blocked.reason else {
                 client.blocked = Some(blocked);
                 continue;
             };
             let args = args.clone();
-            self.forget_blocked(id, blocked);
+            self.forget_blocked(id, &blocked);
             self.execute_owned(id, &args);
         }
     }

@@ -243,7 +243,7 @@ impl Node {
             filter.address = Some(String::from_utf8_lossy(args.at(2)).into_owned());
             filter.skip_me = false;
         } else {
-            if args.len() % 2 != 0 {
+            if !args.len().is_multiple_of(2) {
                 return Err(SYNTAX);
             }
             for i in (2..args.len()).step_by(2) {

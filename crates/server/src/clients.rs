@@ -25,17 +25,6 @@ pub enum Kind {
     Master,
 }
 
-impl Kind {
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Normal => "normal",
-            Kind::Pubsub => "pubsub",
-            Kind::Replica => "replica",
-            Kind::Master => "master",
-        }
-    }
-}
-
 /// Which replies a client wants (CLIENT REPLY).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplyMode {
@@ -87,7 +76,7 @@ pub enum BlockedOn {
     /// WAIT: until so many replicas have acknowledged the offset.
     Acks { replicas: usize, offset: u64 },
     /// Until the pause of clients ends; the command then runs.
-    Pause { command: &'static Command, args: OwnedArgs },
+    Pause { args: OwnedArgs },
     /// SHUTDOWN: until replicas have caught up.
     Shutdown,
 }
@@ -160,8 +149,6 @@ pub struct Client {
     pub args_memory: usize,
     /// Commands that arrived while it was blocked wait in `input`.
     pub has_more_input: bool,
-    /// The library's name and version (CLIENT SETINFO of later clients).
-    pub lib: (Vec<u8>, Vec<u8>),
 }
 
 impl Client {
@@ -207,7 +194,6 @@ impl Client {
             input_peak: 0,
             args_memory: 0,
             has_more_input: false,
-            lib: Default::default(),
         }
     }
 
@@ -308,10 +294,6 @@ impl Clients {
         self.len
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     pub fn iter(&self) -> impl Iterator<Item = &Client> {
         self.slots.iter().flatten().map(|c| &**c)
     }
@@ -324,11 +306,6 @@ impl Clients {
         let mut ids: Vec<_> = self.index.keys().copied().collect();
         ids.sort_unstable();
         ids
-    }
-
-    /// The id that the next client gets.
-    pub fn next_id(&self) -> ClientId {
-        self.next_id + 1
     }
 
     /// Notes that a client has output.

@@ -19,14 +19,12 @@ use std::path::Path;
 use rivulet_commands::settings::{ClockUse, Settings};
 use rivulet_keyspace::Limits;
 
-pub use change::{Change, SetBy, SetError, allows, is_sensitive};
+pub use change::{SetBy, SetError, allows, is_sensitive};
 pub use directive::Directive;
 pub use load::{ConfigError, Line, Start, Startup, USAGE};
-pub use rewrite::{RewriteError, RewriteWith};
+pub use rewrite::RewriteWith;
 pub use table::{Config, DIRECTIVES};
-pub use values::{
-    AppendFsync, BytesOrPercent, DisklessLoad, MaxmemoryPolicy, OomScoreAdj, PropagationError, ShutdownOn,
-};
+pub use values::{DisklessLoad, MaxmemoryPolicy, ShutdownOn};
 
 /// The pid file of a server in the background that isn't told one.
 pub const PIDFILE_DEFAULT: &str = "/var/run/redis.pid";

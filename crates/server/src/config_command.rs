@@ -23,7 +23,7 @@ impl Node {
                 }
             }
             "set" => {
-                if args.len() < 4 || args.len() % 2 != 0 {
+                if args.len() < 4 || !args.len().is_multiple_of(2) {
                     return Err(Fail::arity("config|set"));
                 }
                 let pairs: Vec<(&[u8], &[u8])> =

@@ -4,6 +4,7 @@ use rivulet_commands::fail::{DB_OUT_OF_RANGE, Fail, SYNTAX};
 use rivulet_resp::{Args, Reply};
 
 use crate::clients::{ClientId, Kind, ReplyMode};
+use crate::config::is_sensitive;
 use crate::node::Node;
 use crate::{REDIS_VERSION, clock};
 
@@ -199,13 +200,7 @@ impl Node {
 
     /// Whether argument `i` is a secret that CONFIG SET is given.
     pub fn is_secret_config(&self, args: Args<'_>, i: usize) -> bool {
-        args.is(0, "config")
-            && args.is(1, "set")
-            && i >= 3
-            && i % 2 == 1
-            && ["masterauth", "masteruser", "requirepass", "tls-key-file-pass", "tls-client-key-file-pass"]
-                .iter()
-                .any(|name| args.is(i - 1, name))
+        args.is(0, "config") && args.is(1, "set") && i >= 3 && i % 2 == 1 && is_sensitive(args.at(i - 1))
     }
 }
 

@@ -1,6 +1,5 @@
 //! Periodic tasks, and what is done before each sleep: expiry, time-outs, limits, samples.
 
-use rivulet_commands::spec::flag;
 use rivulet_commands::{Command, table};
 use rivulet_resp::Args;
 
@@ -204,9 +203,4 @@ impl Node {
             self.signals.forget_interrupts();
         }
     }
-}
-
-/// Whether a command only reads, for pauses and limits.
-pub fn only_reads(command: &Command) -> bool {
-    command.is(flag::READONLY)
 }

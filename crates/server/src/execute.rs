@@ -27,8 +27,7 @@ impl Node {
     pub fn process_input(&mut self, id: ClientId, mut buffer: Vec<u8>) {
         let mut batch = std::mem::take(&mut self.batch);
         let mut done = 0;
-        loop {
-            let Some(client) = self.clients.get_mut(id) else { break };
+        while let Some(client) = self.clients.get_mut(id) {
             if client.closing || client.close_after_reply || client.blocked.is_some() {
                 break;
             }
@@ -141,7 +140,7 @@ impl Node {
         }
         let client = self.clients.at(id);
         if client.kind != Kind::Replica && self.must_pause(id, command) {
-            self.block_for_pause(id, command, args);
+            self.block_for_pause(id, args);
             return;
         }
         let client = self.clients.at(id);
@@ -551,7 +550,7 @@ impl Node {
             return true;
         }
         let waited_us = self.now_us.saturating_sub(blocked.since_us);
-        self.forget_blocked(id, blocked);
+        self.forget_blocked(id, &blocked);
         if let Err(fail) = &result {
             self.error_reply(id, &fail.0);
         }

@@ -258,7 +258,7 @@ fn persistence(node: &Node, out: &mut String) {
             format_args!("{:.2}", if total == 0 { 0.0 } else { read as f64 * 100.0 / total as f64 })
         );
         let elapsed = node.now_ms().saturating_sub(load.loader.started_ms);
-        let left = if read == 0 { 1 } else { elapsed * total.saturating_sub(read) / read / 1000 };
+        let left = (elapsed * total.saturating_sub(read)).checked_div(read).map_or(1, |ms| ms / 1000);
         field!(out, "loading_eta_seconds", left);
     }
 }

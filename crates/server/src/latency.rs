@@ -129,7 +129,7 @@ impl Node {
                     .iter()
                     .any(|w| w == name || name.strip_prefix(w.as_str()).is_some_and(|rest| rest.starts_with('|')))
         };
-        let mut found: Vec<(String, u64, Vec<(u64, u64)>)> = self
+        let mut found: Vec<_> = self
             .stats
             .commands_by_name
             .values()

@@ -78,8 +78,7 @@ pub fn raw(bytes: &[u8]) {
     };
 }
 
-macro_rules! debug { ($($arg:tt)*) => { $crate::log::write($crate::log::Level::Debug, format_args!($($arg)*)) } }
 macro_rules! verbose { ($($arg:tt)*) => { $crate::log::write($crate::log::Level::Verbose, format_args!($($arg)*)) } }
 macro_rules! notice { ($($arg:tt)*) => { $crate::log::write($crate::log::Level::Notice, format_args!($($arg)*)) } }
 macro_rules! warning { ($($arg:tt)*) => { $crate::log::write($crate::log::Level::Warning, format_args!($($arg)*)) } }
-pub(crate) use {debug, notice, verbose, warning};
+pub(crate) use {notice, verbose, warning};

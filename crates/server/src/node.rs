@@ -231,7 +231,8 @@ impl Node {
                             os_error(&e)
                         );
                         let unsupported = matches!(e.raw_os_error(), Some(92..=99));
-                        if !(optional && unsupported || unsupported && name == "::*") {
+                        let expected = unsupported && (optional || name == "::*");
+                        if !expected {
                             return Err(format!("Failed listening on port {port} (TCP), aborting."));
                         }
                     }

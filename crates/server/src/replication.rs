@@ -39,8 +39,6 @@ pub struct Replication {
     pub running: Option<RunningSnapshot>,
     /// Where the stream goes before it is appended.
     scratch: Vec<u8>,
-    /// Bytes of snapshots were sent to replicas.
-    pub seen_partial_bytes: u64,
 }
 
 /// The replica's end of the link, with what the driver holds for it.
@@ -76,7 +74,6 @@ impl Replication {
             link: None,
             running: None,
             scratch: Vec::new(),
-            seen_partial_bytes: 0,
         }
     }
 

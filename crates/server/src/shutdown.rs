@@ -58,7 +58,7 @@ impl Node {
             self.reply(id).ok();
             return Ok(());
         }
-        if self.depth > 0 && !request.now && self.replication.master.len() > 0 && self.has_lagging_replicas() {
+        if self.depth > 0 && !request.now && !self.replication.master.is_empty() && self.has_lagging_replicas() {
             return Err(Fail::new("ERR SHUTDOWN without NOW or ABORT isn't allowed for DENY BLOCKING client"));
         }
         if self.is_loading() {

@@ -164,8 +164,6 @@ pub struct Snapshot {
     pub receivers: Vec<crate::clients::ClientId>,
     pub started_ms: u64,
     pub keys_total: u64,
-    /// Bytes that the serializer has written.
-    pub written: Arc<AtomicU64>,
 }
 
 impl Snapshot {
@@ -247,7 +245,6 @@ impl Snapshot {
             receivers: Vec::new(),
             started_ms: now_ms,
             keys_total,
-            written,
         })
     }
 

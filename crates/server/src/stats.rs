@@ -120,9 +120,6 @@ pub struct Stats {
     pub expired: u64,
     pub evicted: u64,
     pub evicted_clients: u64,
-    pub sync_full: u64,
-    pub sync_partial_ok: u64,
-    pub sync_partial_err: u64,
     pub error_replies: u64,
     pub dump_payload_sanitizations: u64,
     pub reads: u64,
@@ -142,7 +139,11 @@ pub struct Stats {
 
 impl Stats {
     pub fn of(&mut self, command: &'static Command, full_name: impl FnOnce() -> String) -> &mut CommandStats {
-        &mut self.commands_by_name.entry(std::ptr::from_ref(command).addr()).or_insert_with(|| (full_name(), CommandStats::default())).1
+        &mut self
+            .commands_by_name
+            .entry(std::ptr::from_ref(command).addr())
+            .or_insert_with(|| (full_name(), CommandStats::default()))
+            .1
     }
 
     /// Counts an error reply by its code.

@@ -33,10 +33,6 @@ impl Change {
     pub fn before(&self) -> &Config {
         &self.before
     }
-
-    pub fn has(&self, name: &str) -> bool {
-        self.names.contains(&name)
-    }
 }
 
 /// Why nothing was set. The text is the error reply, with its code.
@@ -70,7 +66,7 @@ impl fmt::Display for SetError {
 
 impl std::error::Error for SetError {}
 
-/// Whether the directive's value is a secret, to be kept out of logs.
+/// Whether the directive's value is a secret, to be kept out of the slow log and of MONITOR.
 pub fn is_sensitive(name: &[u8]) -> bool {
     Directive::find(name).is_some_and(|(directive, _)| directive.has(SENSITIVE))
 }

@@ -58,6 +58,8 @@ pub struct Directive {
     pub aliases: &'static [&'static str],
     pub kind: Kind,
     pub flags: u8,
+    /// For people: docs/configuration.md is made from it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test writes and checks the page"))]
     pub doc: &'static str,
     pub(super) field: fn(&Config) -> &dyn Field,
     pub(super) field_mut: fn(&mut Config) -> &mut dyn Field,

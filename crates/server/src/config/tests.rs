@@ -134,7 +134,7 @@ fn config_set_is_all_or_nothing() {
     assert_eq!(config.maxmemory, 10 << 20);
 
     let change = config.set(&[("port", "1"), ("bind", "127.0.0.1")], BY).expect("valid");
-    assert!(change.has("bind") && change.before().bind_is_default && !config.bind_is_default);
+    assert!(change.names.contains(&"bind") && change.before().bind_is_default && !config.bind_is_default);
     assert_eq!(
         SetError::failed("port", "Unable to listen on this port. Check server logs.").to_string(),
         "ERR CONFIG SET failed (possibly related to argument 'port') - Unable to listen on this port. Check server logs."
@@ -331,8 +331,8 @@ fn command_lines_that_work() {
     let kind = |args: &[&str]| match Config::from_args_and(args.iter().map(OsString::from), &b""[..]) {
         Ok(Start::Version) => "version",
         Ok(Start::Help) => "help",
-        Ok(Start::Sentinel(startup)) if startup.config.port == 26379 => "sentinel",
-        Ok(Start::TestMemory(Some(5))) => "memory",
+        Ok(Start::Sentinel) => "sentinel",
+        Ok(Start::TestMemory) => "memory",
         Ok(Start::CheckSystem) => "system",
         Ok(Start::Server(_)) => "server",
         _ => "wrong",

@@ -38,13 +38,6 @@ macro_rules! choices {
         impl Choice for $name {
             const WORDS: &'static [(&'static str, Self)] = &[$(($word, $name::$variant),)*];
         }
-
-        impl $name {
-            /// The word in the configuration.
-            pub fn word(self) -> &'static str {
-                word_of(self)
-            }
-        }
     )*};
 }
 
@@ -81,6 +74,11 @@ choices! {
 }
 
 impl MaxmemoryPolicy {
+    /// The word in the configuration.
+    pub fn word(self) -> &'static str {
+        word_of(self)
+    }
+
     pub fn is_lru(self) -> bool {
         matches!(self, MaxmemoryPolicy::VolatileLru | MaxmemoryPolicy::AllkeysLru)
     }
@@ -292,16 +290,6 @@ fn events_text(classes: u32) -> String {
 pub enum BytesOrPercent {
     Bytes(u64),
     Percent(u8),
-}
-
-impl BytesOrPercent {
-    /// The limit in bytes, of which a percentage is taken from `whole`.
-    pub fn bytes(self, whole: u64) -> u64 {
-        match self {
-            BytesOrPercent::Bytes(bytes) => bytes,
-            BytesOrPercent::Percent(percent) => (u128::from(whole) * u128::from(percent) / 100) as u64,
-        }
-    }
 }
 
 impl Field for BytesOrPercent {

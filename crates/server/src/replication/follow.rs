@@ -302,7 +302,7 @@ impl Node {
         let db = load.identity.stream_db;
         let mut actions = Vec::new();
         if let Some(link) = &mut self.replication.link {
-            link.state.loaded(now, result.as_ref().map(|()| ()).map_err(String::as_str), &mut actions);
+            link.state.loaded(now, result.as_ref().copied().map_err(String::as_str), &mut actions);
         }
         if let (true, Some(db)) = (ok, db) {
             self.replication.encoder.resume_in(db);
