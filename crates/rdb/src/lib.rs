@@ -1,7 +1,7 @@
 //! The RDB file format: reading every version, writing the one that every peer loads.
 //!
-//! The formats are drawn in `docs/rdb.md`. The tour, in reading order: [`format`] has the bytes' names and the codes of lengths and numbers,
-//! [`write`] encodes entries into a buffer, [`save`] makes a whole file of them, [`read`] pulls events out of one, [`dump`] is the payload of
+//! The formats are drawn in `docs/rdb.md`. The tour, in reading order: [`mod@format`] has the bytes' names and the codes of lengths and numbers,
+//! [`mod@write`] encodes entries into a buffer, [`save`] makes a whole file of them, [`read`] pulls events out of one, [`mod@dump`] is the payload of
 //! DUMP and RESTORE, [`check`] is what `rivulet-check-rdb` prints. This crate opens no file, reads no clock and decides nothing about expiry.
 
 pub mod check;

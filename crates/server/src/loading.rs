@@ -49,7 +49,7 @@ pub enum Source {
     File(PathBuf),
     /// Bytes pushed with [`Loader::push`] are decoded as they come.
     Stream,
-    /// Bytes pushed are stored in this file; after [`Loader::start_stored`] that is loaded.
+    /// Bytes pushed are stored in this file; when all have come, that is loaded.
     Stored {
         path: PathBuf,
         remove: bool,

@@ -489,6 +489,10 @@ impl Field for Vec<String> {
             return Err("Too many bind addresses specified.".into());
         }
         let words = if matches!(words, [word] if word.is_empty()) { &[] } else { words };
+        // No address has blanks, and CONFIG REWRITE joins them with spaces.
+        if words.iter().flatten().any(u8::is_ascii_whitespace) {
+            return Err("Failed to bind to specified addresses.".into());
+        }
         let addresses: Result<_, _> = words.iter().map(|w| String::from_utf8(w.clone())).collect();
         *self = addresses.map_err(|_| "argument must be UTF-8")?;
         Ok(())
