@@ -489,8 +489,8 @@ impl Field for Vec<String> {
             return Err("Too many bind addresses specified.".into());
         }
         let words = if matches!(words, [word] if word.is_empty()) { &[] } else { words };
-        // No address has blanks, and CONFIG REWRITE joins them with spaces.
-        if words.iter().flatten().any(u8::is_ascii_whitespace) {
+        // No address has blanks or quotes, and a file could not give them back.
+        if words.iter().flatten().any(|c| !c.is_ascii_graphic() || b"\"'\\".contains(c)) {
             return Err("Failed to bind to specified addresses.".into());
         }
         let addresses: Result<_, _> = words.iter().map(|w| String::from_utf8(w.clone())).collect();
