@@ -284,6 +284,9 @@ impl Node {
             multi.broken = true;
         }
         self.error_reply(id, &fail.0);
+        if let Some(command) = command.filter(|_| self.clients.get(id).is_some_and(Client::is_replica)) {
+            self.cut_talking_replica(id, command, mark);
+        }
         self.finish_reply(id, mark);
     }
 

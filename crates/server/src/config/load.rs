@@ -94,8 +94,7 @@ Usage: rivulet-server [/path/to/rivulet.conf] [options] [-]
        rivulet-server - (reads the configuration from standard input)
        rivulet-server -v or --version
        rivulet-server -h or --help
-       rivulet-server --test-memory <megabytes>
-       rivulet-server --check-system
+       rivulet-server quickstart [--replicas <n>]
 
 Examples:
        rivulet-server (with the defaults)
@@ -104,9 +103,7 @@ Examples:
        rivulet-server --port 7777
        rivulet-server --port 7777 --replicaof 127.0.0.1 8888
        rivulet-server /etc/rivulet.conf --loglevel verbose
-
-Sentinel:
-       rivulet-server /etc/sentinel.conf --sentinel
+       rivulet-server quickstart (a master, a replica and a replica of the replica, shown live)
 ";
 
 /// The port of a sentinel that isn't told one.

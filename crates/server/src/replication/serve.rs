@@ -74,7 +74,12 @@ impl Node {
         let words: Vec<&[u8]> = args.iter().skip(1).collect();
         let is_psync = args.is(0, "psync");
         let request = if is_psync {
-            Some(PsyncRequest::parse(&words).map_err(|text| Fail::text(text.to_string()))?)
+            Some(PsyncRequest::parse(&words).map_err(|text| {
+                let client = self.clients.at(id);
+                let name = client.announced.name(&peer_ip(&client.address));
+                log::notice!("Replica {name} asks for synchronization but with a wrong offset");
+                Fail::text(text.to_string())
+            })?)
         } else {
             None
         };
