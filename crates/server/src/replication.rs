@@ -301,10 +301,7 @@ impl Node {
         self.config.replicaof = None;
         log::set_role(b'M');
         let id = random_id(&mut self.rng);
-        let db = self.clients.get(link.client).map_or(0, |c| c.db);
-        let _ = db;
-        let offset = link.state.position().map_or(self.replication.offset(), |p| p.offset);
-        let offset = offset.max(self.replication.offset()).min(self.replication.offset());
+        let offset = self.replication.offset();
         self.replication.history.promote(id, offset);
         log_report(&promoted_report(&self.replication.history));
         if let Some(load) = self.persistence.load.take_if(|l| l.why == crate::persistence::LoadWhy::FullSync) {
