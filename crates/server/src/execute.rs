@@ -212,7 +212,7 @@ impl Node {
             }
         }
         if writes || matches!(command.handler, Handler::Node(rivulet_commands::spec::Node::Ping)) {
-            self.check_disk(command, writes)?;
+            self.check_disk()?;
         }
         if writes {
             if !self.is_replica() && self.too_few_good_replicas() {

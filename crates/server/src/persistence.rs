@@ -376,7 +376,7 @@ impl Node {
     }
 
     /// Refuses writes while saves fail (`stop-writes-on-bgsave-error`).
-    pub fn check_disk(&self, command: &rivulet_commands::Command, writes: bool) -> Result<(), Fail> {
+    pub fn check_disk(&self) -> Result<(), Fail> {
         let p = &self.persistence;
         if p.last_status_ok || self.config.save.is_empty() || !self.config.stop_writes_on_bgsave_error {
             return Ok(());
@@ -384,7 +384,6 @@ impl Node {
         if self.is_replica() && self.config.replica_ignore_disk_write_errors {
             return Ok(());
         }
-        let _ = (command, writes);
         Err(Fail::new(
             "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.",
         ))
