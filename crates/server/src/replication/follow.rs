@@ -9,8 +9,8 @@ use rivulet_replication::apply::Applied;
 use rivulet_replication::failover::{FailoverAction, Request};
 use rivulet_replication::position::Position;
 use rivulet_replication::replica::{Action, LoadMode};
-use rivulet_resp::Args;
 use rivulet_resp::decode::Limits;
+use rivulet_resp::{Args, OwnedArgs};
 
 use super::{log_report, random_id};
 use crate::clients::ClientId;
@@ -366,7 +366,11 @@ impl Node {
             let looked_up = self.look_up(id, &batch, &input[base..]);
             for i in 0..batch.len() {
                 let end = base + batch.wire_end(i);
-                self.execute(id, looked_up.commands[i], batch.args(i, &input[base..]), looked_up.hints[i]);
+                let (command, args) = (looked_up.commands[i], batch.args(i, &input[base..]));
+                match older_form(args) {
+                    Some(older) if command.is_none() => self.execute_owned(id, &older),
+                    _ => self.execute(id, command, args, looked_up.hints[i]),
+                }
                 let Some(client) = self.clients.get(id) else { break 'all };
                 let (in_multi, db) = (client.multi.is_some(), client.db);
                 let Some(link) = &mut self.replication.link else { break 'all };
@@ -457,4 +461,14 @@ impl Node {
             }
         }
     }
+}
+
+/// What a newer master's command is in the words of Redis 7.0. Redis 8 sends HINCRBYFLOAT as HSETEX with KEEPTTL; where no field has a deadline
+/// that is HSET.
+fn older_form(args: Args<'_>) -> Option<OwnedArgs> {
+    if args.len() < 7 || !args.is(0, "hsetex") || !args.is(2, "keepttl") || !args.is(3, "fields") {
+        return None;
+    }
+    let words = [b"HSET".as_slice(), args.at(1)].into_iter().chain(args.iter().skip(5));
+    Some(OwnedArgs::from_slices(&words.collect::<Vec<_>>()))
 }
