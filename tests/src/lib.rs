@@ -5,9 +5,12 @@
 
 pub mod client;
 pub mod data;
+mod grammar;
 pub mod process;
 pub mod random;
 pub mod wait;
+pub mod words;
 
 pub use client::{Client, Reply};
 pub use process::{Kind, Server};
+pub use words::Words;

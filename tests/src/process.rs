@@ -145,6 +145,11 @@ impl Server {
         Self { kind, port: free_port(), dir: TempDir::new(), args, password, child: None, client: None }
     }
 
+    /// A file with settings, which is read before the arguments.
+    pub fn set_config_file(&mut self, path: &Path) {
+        self.args.insert(0, path.display().to_string());
+    }
+
     /// Starts the process and waits until it serves.
     #[track_caller]
     pub fn launch(&mut self) {

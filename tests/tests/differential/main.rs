@@ -4,16 +4,13 @@
 //! before it ends. A difference is shown with the shortest list of commands that leads to it.
 
 mod compare;
-mod grammar;
-mod words;
 
 use std::collections::BTreeSet;
 
 use compare::Comparer;
 use rivulet_tests::client::shown_command;
 use rivulet_tests::random::{self, Rng};
-use rivulet_tests::{Client, Kind, Reply, Server, data, wait};
-use words::Words;
+use rivulet_tests::{Client, Kind, Reply, Server, Words, data, wait};
 
 type Command = Vec<Vec<u8>>;
 

@@ -3,7 +3,7 @@
 //! A pattern is words between blanks. `[a|b]` is one of these or nothing, `(a|b)` one of these, `…+` once to four times, `{name}` a
 //! random word of that class (`Words::class`). All else stands for itself.
 
-use rivulet_tests::random::Rng;
+use crate::random::Rng;
 
 /// A parsed pattern.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The patterns of all commands, and the random words in them.
 
-use rivulet_tests::random::Rng;
+use crate::random::Rng;
 
 use crate::grammar::{self, Part};
 

@@ -1,0 +1,101 @@
+//! Rivulet as master and as replica of Redis 7.0, Redis 8 and Valkey 9, and of itself.
+
+mod full_sync;
+mod links;
+mod persistence;
+mod roles;
+mod service;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use rivulet_tests::random::Rng;
+use rivulet_tests::{Kind, Server, Words, data, wait};
+
+/// The others that are installed.
+fn peers() -> impl Iterator<Item = Kind> {
+    [Kind::Redis7, Kind::Redis8, Kind::Valkey9].into_iter().filter(|k| k.is_there())
+}
+
+/// Rivulet and the others.
+fn everyone() -> impl Iterator<Item = Kind> {
+    std::iter::once(Kind::Rivulet).chain(peers())
+}
+
+/// Waits until the replica has applied all that the master has, then compares the data.
+#[track_caller]
+fn assert_in_step(master: &mut Server, replica: &mut Server) {
+    wait_in_step(master, replica);
+    assert_equal(master, replica);
+}
+
+#[track_caller]
+fn wait_in_step(master: &mut Server, replica: &mut Server) {
+    replica.wait_for_link();
+    let offset = master.count("master_repl_offset");
+    if !wait::within(wait::PATIENCE, || replica.count("master_repl_offset") >= offset) {
+        let (kind, at) = (replica.kind, replica.count("master_repl_offset"));
+        panic!("{kind:?} is at {at}, its master at {offset}\n{}", replica.log());
+    }
+}
+
+/// Equal by digest where both compute the same one, else key by key.
+#[track_caller]
+fn assert_equal(a: &mut Server, b: &mut Server) {
+    let same_digests = [a.kind, b.kind].iter().all(|k| matches!(k, Kind::Rivulet | Kind::Redis7));
+    if !same_digests || a.must("DEBUG DIGEST") != b.must("DEBUG DIGEST") {
+        data::assert_same_data(a, b, 16);
+        assert!(!same_digests, "the same data have two digests");
+    }
+}
+
+/// Writes of every kind on a master, from a thread, until it is stopped.
+struct Traffic {
+    stop: Arc<AtomicBool>,
+    written: Arc<AtomicU64>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Traffic {
+    fn start(master: &Server, seed: u64) -> Self {
+        let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (stopped, counter) = (stop.clone(), written.clone());
+        let mut client = master.client();
+        let thread = std::thread::spawn(move || {
+            let (mut rng, mut words) = (Rng::with_seed(seed), Words::new(true));
+            while !stopped.load(Ordering::Relaxed) {
+                let batch: Vec<_> =
+                    std::iter::repeat_with(|| words.command(&mut rng)).filter(|c| is_fit(c)).take(50).collect();
+                client.pipeline(&batch);
+                counter.fetch_add(50, Ordering::Relaxed);
+            }
+        });
+        Self { stop, written, thread: Some(thread) }
+    }
+
+    /// Waits until so many more commands were sent.
+    fn goes_on(&self, count: u64) {
+        let target = self.written.load(Ordering::Relaxed) + count;
+        wait::until("the master takes writes", || self.written.load(Ordering::Relaxed) >= target);
+    }
+
+    fn stop(mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().expect("it runs").join().expect("the writer goes well");
+    }
+}
+
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Commands that leave the bulk of the data, and do not wait.
+fn is_fit(command: &[Vec<u8>]) -> bool {
+    let name = command[0].to_ascii_uppercase();
+    !name.starts_with(b"FLUSH")
+        && !name.starts_with(b"B")
+        && !matches!(name.as_slice(), b"SWAPDB" | b"KEYS" | b"SCAN" | b"HELLO")
+}
