@@ -6,6 +6,7 @@ use std::io::Write;
 
 use rivulet_commands::{Command, table};
 use rivulet_keyspace::Keyspace;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::{Config, ConfigError, Line, PIDFILE_DEFAULT, Start, Startup, USAGE};
 use crate::node::Node;
@@ -95,6 +96,7 @@ fn serve(startup: Startup) -> i32 {
         ),
     }
     warnings.iter().for_each(|w| log::warning!("{w}"));
+    raise_file_limit(&mut config);
     let mut node = match Node::new(config) {
         Ok(node) => node,
         Err(e) => {
@@ -131,6 +133,32 @@ fn serve(startup: Startup) -> i32 {
     // Freeing a large keyspace value by value would only delay the end.
     std::mem::forget(std::mem::replace(&mut node.keyspace, Keyspace::new(1, rivulet_keyspace::KeyHasher::new([0, 0]))));
     status
+}
+
+/// Descriptors that are not clients': files, sockets that listen, the poll, standard streams.
+const DESCRIPTORS_RESERVED: u64 = 32;
+
+/// Asks the system for as many descriptors as `maxclients` may need, and lowers that to what it grants.
+fn raise_file_limit(config: &mut Config) {
+    let wanted = config.maxclients + DESCRIPTORS_RESERVED;
+    let limit = getrlimit(Resource::Nofile);
+    let current = limit.current.unwrap_or(u64::MAX);
+    if current >= wanted {
+        return;
+    }
+    let raised = limit.maximum.map_or(wanted, |maximum| wanted.min(maximum));
+    let granted = match setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum }) {
+        Ok(()) => raised,
+        Err(_) => current,
+    };
+    if granted < wanted {
+        let before = config.maxclients;
+        config.maxclients = granted.saturating_sub(DESCRIPTORS_RESERVED).max(1);
+        log::warning!(
+            "The system grants {granted} open files, and maxclients {before} needs {wanted}: maxclients is {} now. Raise the limit (ulimit -n) for more.",
+            config.maxclients
+        );
+    }
 }
 
 /// What `rename-command` lines say: the new name of each command, and nothing for an old one.
