@@ -66,6 +66,8 @@ pub struct Load {
     pub beside: Option<Keyspace>,
     /// The old data is served meanwhile: it is of the same history as what is loaded beside it.
     pub serves_old: bool,
+    /// The databases were emptied for it: until then what comes is only stored, and the old data is served.
+    pub replaces: bool,
     db: usize,
     /// Position in the file's aux fields: (repl-id, repl-offset, repl-stream-db).
     pub identity: Identity,
@@ -132,7 +134,7 @@ impl Persistence {
 
 impl Node {
     pub fn is_loading(&self) -> bool {
-        self.persistence.load.as_ref().is_some_and(|l| !l.serves_old)
+        self.persistence.load.as_ref().is_some_and(|l| !l.serves_old && (l.replaces || l.beside.is_some()))
     }
 
     /// Loading beside data that is still served.
@@ -417,6 +419,7 @@ impl Node {
             why,
             beside,
             serves_old,
+            replaces: why == LoadWhy::Startup,
             db: 0,
             identity: Identity::default(),
             identity_adopted: false,

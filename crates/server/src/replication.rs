@@ -306,7 +306,7 @@ impl Node {
         log_report(&promoted_report(&self.replication.history));
         if let Some(load) = self.persistence.load.take_if(|l| l.why == crate::persistence::LoadWhy::FullSync) {
             // Half a snapshot is no data.
-            if load.beside.is_none() {
+            if load.replaces {
                 self.empty_all(self.config.replica_lazy_flush);
             }
         }

@@ -144,8 +144,11 @@ impl Node {
                 Action::Apply(bytes) => self.apply_stream(&bytes),
                 Action::Disconnect => self.disconnect_master(),
                 Action::FailoverAnswered(accepted) => {
-                    if let Some(action) = self.replication.failover.answered(accepted) {
-                        self.failover_action(action);
+                    match self.replication.failover.answered(accepted) {
+                        Some(action) => self.failover_action(action),
+                        // The target has taken over: writes that waited here are told that this is a replica now.
+                        None if accepted => self.end_pause(),
+                        None => {}
                     }
                 }
                 Action::Log(report) => log_report(&report),
@@ -201,7 +204,7 @@ impl Node {
         }
         // A load from this link that is not whole is given up; what it has put into the data goes too.
         if let Some(load) = self.persistence.load.take_if(|l| l.why == LoadWhy::FullSync)
-            && load.beside.is_none()
+            && load.replaces
             && !self.replication.link.as_ref().is_some_and(|l| l.state.is_loading())
         {
             self.empty_all(self.config.replica_lazy_flush);
@@ -276,7 +279,12 @@ impl Node {
                 let trash = self.keyspace.replace(beside);
                 self.free_later(trash);
             }
-            None => self.empty_all(self.config.replica_lazy_flush),
+            None => {
+                if let Some(load) = &mut self.persistence.load {
+                    load.replaces = true;
+                }
+                self.empty_all(self.config.replica_lazy_flush);
+            }
         }
     }
 
@@ -295,7 +303,7 @@ impl Node {
     pub fn full_sync_loaded(&mut self, load: Load, result: Result<(), String>) {
         let now = self.now_ms();
         let ok = result.is_ok();
-        if !ok && load.beside.is_none() {
+        if !ok && load.replaces {
             self.empty_all(self.config.replica_lazy_flush);
         }
         self.persistence.loaded_beside = load.beside.filter(|_| ok);
