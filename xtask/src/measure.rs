@@ -1,4 +1,4 @@
-//! `cargo xtask suite` and `cargo xtask bench`: programs that the maintainers keep beside the project, when they are there.
+//! `cargo xtask suite` runs the test suite of Redis 7.0 against our server; `cargo xtask bench` measures it beside its peers.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,11 @@ const SUITE_FILES: &str = "unit/type/string,unit/type/list,unit/type/hash,unit/t
 
 /// `suite [FILES]`.
 pub fn suite(files: &[String]) -> Outcome {
-    let program = beside("bin/run_suite.py")?;
+    let Some(program) = std::env::var_os("RIVULET_SUITE_RUNNER") else {
+        return Err("RIVULET_SUITE_RUNNER must name a program that takes --suite redis7 --server PATH --only FILES --out FOLDER and runs the \
+                    Tcl suite of Redis 7.0. By hand: link rivulet-server as src/redis-server in a tree of Redis 7.0 and call ./runtest."
+            .into());
+    };
     let server = chore::build_server()?;
     let files = if files.is_empty() { SUITE_FILES.to_string() } else { files.join(",") };
     let out = server.with_file_name("suite");
@@ -24,7 +28,7 @@ pub fn suite(files: &[String]) -> Outcome {
 
 /// `bench [WHAT] [ARGS]`.
 pub fn bench(args: &[String]) -> Outcome {
-    let program = beside("bench/peerbench.py")?;
+    let program = chore::root().join("bench/peerbench.py");
     chore::run(chore::cargo().args(["build", "--release", "-p", "rivulet-server"]))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
     let ours = chore::root().join(target).join("release/rivulet-server");
@@ -43,17 +47,4 @@ pub fn bench(args: &[String]) -> Outcome {
     }
     let (what, rest) = args.split_first().map_or(("ops", &[][..]), |(what, rest)| (what.as_str(), rest));
     chore::run(chore::command("python3").arg(program).args([what, "--servers", &servers]).args(rest))
-}
-
-/// A program in the folder `shared`, which stands beside the project's.
-fn beside(path: &str) -> Outcome<PathBuf> {
-    let program = chore::root().join("../shared").join(path);
-    if program.is_file() {
-        return Ok(program);
-    }
-    Err(format!(
-        "{} is not there. It is a tool of the maintainers, not part of this repository: bench/README.md and \
-         CONTRIBUTING.md say how to do without it.",
-        program.display()
-    ))
 }
