@@ -53,7 +53,6 @@ pub fn rivulet(program: &str) -> PathBuf {
         let status = Command::new(cargo)
             .args(["build", "--quiet", "--profile", "quick", "-p", "rivulet-server"])
             .current_dir(root)
-            .env("RUSTFLAGS", std::env::var_os("RUSTFLAGS").unwrap_or_default())
             .status();
         assert!(status.is_ok_and(|s| s.success()), "rivulet-server can't be built");
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
