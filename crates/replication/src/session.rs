@@ -230,8 +230,9 @@ impl Session {
             let text = format!("RDB transfer completed, rdb only replica ({name}) should be disconnected asap");
             return (false, Report::notice(text));
         }
-        // A replica that came with the old SYNC was given a length, and never acknowledges.
-        let awaiting_ack = matches!(self.state, State::WaitSnapshotEnd { .. }) && !self.pre_psync;
+        // After a mark nothing may follow until the replica has found it. One that came with the old SYNC and can read
+        // a mark acknowledges, too; others were given a length, and never do.
+        let awaiting_ack = matches!(self.state, State::WaitSnapshotEnd { .. });
         self.state = State::Online { awaiting_ack };
         self.acked_at = now;
         let text = if awaiting_ack {
