@@ -1,7 +1,6 @@
 //! A full sync between every pair, in every mode, while the master is written to.
 
-use rivulet_tests::random;
-use rivulet_tests::{Kind, Server, data};
+use rivulet_tests::{Kind, Server, data, random, wait};
 
 use crate::{Traffic, assert_in_step, peers};
 
@@ -113,4 +112,24 @@ fn one_snapshot_serves_several_replicas() {
     }
     let lines = master.log().matches("Starting BGSAVE for SYNC").count();
     assert_eq!(lines, 1, "one snapshot was enough\n{}", master.log());
+}
+
+/// Until a snapshot is whole, a replica that stores it first has lost nothing: the old data is served, and stays if the master dies.
+#[test]
+fn a_snapshot_that_is_only_being_stored_leaves_the_old_data_alone() {
+    let mut master = Server::start(Kind::Rivulet, &["--rdb-key-save-delay", "1000"]);
+    let mut replica = Server::start(Kind::Rivulet, &["--repl-diskless-load", "disabled"]);
+    data::fill(master.main(), SOME);
+    replica.must("SET before x");
+    replica.must(&format!("REPLICAOF 127.0.0.1 {}", master.port));
+    wait::until("the snapshot is on its way", || {
+        replica.info("master_sync_in_progress") == "1" && replica.count("master_sync_read_bytes") > 0
+    });
+    assert_eq!(replica.must("GET before").bytes(), b"x");
+    assert_eq!(replica.info("loading"), "0");
+    master.kill();
+    wait::until("the link is down", || replica.info("master_sync_in_progress") == "0");
+    assert_eq!(replica.must("DBSIZE").int(), 1);
+    replica.must("REPLICAOF NO ONE");
+    assert_eq!(replica.must("GET before").bytes(), b"x");
 }

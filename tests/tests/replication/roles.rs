@@ -84,6 +84,9 @@ fn failover_hands_the_role_over() {
             assert_in_step(&mut new, &mut old);
             assert_eq!(new.count("sync_full"), 0, "{above:?} to {below:?}");
             assert_eq!(old.info("master_failover_state"), "no-failover");
+            // The pause of writes ended with the failover.
+            old.must("REPLICAOF NO ONE");
+            old.must("SET written-again 1");
         }
     }
 }
