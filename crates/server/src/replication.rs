@@ -19,7 +19,7 @@ use rivulet_replication::report::{Level, Report};
 use rivulet_replication::stream::StreamEncoder;
 use rivulet_resp::{Args, Decoder};
 
-use crate::clients::ClientId;
+use crate::clients::{ClientId, Kind};
 use crate::config::{Config, DisklessLoad};
 use crate::log;
 use crate::node::Node;
@@ -253,7 +253,7 @@ impl Node {
         let config = self.link_config(host.to_string(), port);
         let state = ReplicaLink::new(config, cached, true, now);
         let client = self.clients.add(None, now);
-        client.kind = crate::clients::Kind::Master;
+        client.kind = Kind::Master;
         client.authenticated = true;
         client.address = format!("{host}:{port}");
         client.db = self.replication.encoder.db().unwrap_or(0) as usize;
@@ -366,6 +366,10 @@ impl Node {
         if !self.replication.failover.is_idle() {
             return Err(Fail::new("ERR REPLICAOF not allowed while failing over."));
         }
+        // Both lead to the end of such connections, among them the one that asks.
+        if matches!(self.clients.at(id).kind, Kind::Replica | Kind::Master) {
+            return Err(Fail::new("ERR Command is not valid when client is a replica."));
+        }
         if args.is(1, "no") && args.is(2, "one") {
             if self.is_replica() {
                 let line = self.client_line(id);
@@ -374,9 +378,6 @@ impl Node {
             }
             self.reply(id).ok();
             return Ok(());
-        }
-        if self.clients.at(id).is_replica() {
-            return Err(Fail::new("ERR Command is not valid when client is a replica."));
         }
         let port = rivulet_commands::parse::int(args.at(2))?;
         let Some(port) = u16::try_from(port).ok() else {
