@@ -375,9 +375,9 @@ impl Node {
             for i in 0..batch.len() {
                 let end = base + batch.wire_end(i);
                 let (command, args) = (looked_up.commands[i], batch.args(i, &input[base..]));
-                match older_form(args) {
-                    Some(older) if command.is_none() => self.execute_owned(id, &older),
-                    _ => self.execute(id, command, args, looked_up.hints[i]),
+                match command.is_none().then(|| older_form(args)).flatten() {
+                    Some(older) => self.execute_owned(id, &older),
+                    None => self.execute(id, command, args, looked_up.hints[i]),
                 }
                 let Some(client) = self.clients.get(id) else { break 'all };
                 let (in_multi, db) = (client.multi.is_some(), client.db);
