@@ -58,16 +58,19 @@ impl Node {
     }
 
     pub fn swapdb(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
-        let index = |i: usize, text: &'static str| {
-            rivulet_commands::parse::int(args.at(i)).map_err(|_| Fail::new(text)).and_then(|n| {
-                usize::try_from(n)
-                    .ok()
-                    .filter(|&n| n < self.keyspace.databases())
-                    .ok_or(rivulet_commands::fail::DB_OUT_OF_RANGE)
-            })
+        // Both are read before either is looked for.
+        let number = |i: usize, text: &'static str| {
+            rivulet_commands::parse::int(args.at(i)).ok().and_then(|n| i32::try_from(n).ok()).ok_or(Fail::new(text))
         };
-        let a = index(1, "ERR invalid first DB index")?;
-        let b = index(2, "ERR invalid second DB index")?;
+        let a = number(1, "ERR invalid first DB index")?;
+        let b = number(2, "ERR invalid second DB index")?;
+        let index = |n: i32| {
+            usize::try_from(n)
+                .ok()
+                .filter(|&n| n < self.keyspace.databases())
+                .ok_or(rivulet_commands::fail::DB_OUT_OF_RANGE)
+        };
+        let (a, b) = (index(a)?, index(b)?);
         if a != b {
             self.break_watches_of_db(a, Some(b));
             self.break_watches_of_db(b, Some(a));
