@@ -1,20 +1,22 @@
-//! Which histories a node's data belongs to: its own id, and the one that it shared with others up to a fork.
+//! Which histories a node's data belongs to: its own id, and those that it shared with others up to a fork.
 //!
 //! This is what lets a failover cost a partial resync. It knows nothing about which bytes are still held; that is
 //! [`crate::log`].
 
 use crate::position::ReplId;
 
-/// The ids under which this node's stream is known.
+/// The ids under which this node's stream is known. Redis keeps one former id; here the last few are kept, so that a
+/// replica that was away for several failovers or crashes still finds its own among them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct History {
     id: ReplId,
-    second: Option<SecondId>,
+    /// Oldest first; `asked_max` never falls.
+    ancestors: Vec<Ancestor>,
 }
 
 /// A former id, which this node's stream shares with others up to a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SecondId {
+pub struct Ancestor {
     pub id: ReplId,
     /// The number of the first byte that is not shared any more, which a replica may still ask for
     /// (`second_repl_offset`).
@@ -24,9 +26,9 @@ pub struct SecondId {
 /// What an id that a replica names means to this history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kinship {
-    /// The id is ours, or the second one and the offset lies before the fork.
+    /// The id is ours, or a former one and the offset lies before the fork.
     Shared,
-    /// The second id, but the replica went on after the fork.
+    /// A former id, but the replica went on after the fork.
     PastFork {
         asked_max: u64,
     },
@@ -34,9 +36,18 @@ pub enum Kinship {
 }
 
 impl History {
+    /// So many former ids are kept.
+    pub const ANCESTORS_MAX: usize = 16;
+
     /// A history of one's own, without a past.
     pub fn new(id: ReplId) -> History {
-        History { id, second: None }
+        History { id, ancestors: Vec::new() }
+    }
+
+    /// A history as it was written down. `None` if its ancestors are not in order.
+    pub fn restored(id: ReplId, ancestors: Vec<Ancestor>) -> Option<History> {
+        let in_order = ancestors.is_sorted_by_key(|ancestor| ancestor.asked_max);
+        (in_order && ancestors.len() <= Self::ANCESTORS_MAX).then_some(History { id, ancestors })
     }
 
     /// A former master takes its saved history up again: as a promotion at `offset` (rules 40 and 41).
@@ -50,24 +61,33 @@ impl History {
         self.id
     }
 
-    pub fn second(&self) -> Option<SecondId> {
-        self.second
+    /// The former ids, oldest first.
+    pub fn ancestors(&self) -> &[Ancestor] {
+        &self.ancestors
+    }
+
+    /// The youngest former id.
+    pub fn second(&self) -> Option<Ancestor> {
+        self.ancestors.last().copied()
     }
 
     /// INFO's `master_replid2`: zeros when there is none.
     pub fn second_id(&self) -> ReplId {
-        self.second.map_or(ReplId::ZERO, |second| second.id)
+        self.second().map_or(ReplId::ZERO, |second| second.id)
     }
 
     /// INFO's `second_repl_offset`: -1 when there is none.
     pub fn second_offset(&self) -> i64 {
-        self.second.map_or(-1, |second| second.asked_max as i64)
+        self.second().map_or(-1, |second| second.asked_max as i64)
     }
 
     /// A replica becomes a master at `offset`: what it has so far is shared with the old id, what follows is its own
     /// (rule 5). The driver also drops its replicas, so that they ask again, and forces a SELECT.
     pub fn promote(&mut self, new: ReplId, offset: u64) {
-        self.second = Some(SecondId { id: self.id, asked_max: offset + 1 });
+        if self.ancestors.len() == Self::ANCESTORS_MAX {
+            self.ancestors.remove(0);
+        }
+        self.ancestors.push(Ancestor { id: self.id, asked_max: offset + 1 });
         self.id = new;
     }
 
@@ -89,11 +109,11 @@ impl History {
 
     /// May a replica that names `id` go on with byte number `asked` of it? The fork bound is checked here only.
     pub fn kinship(&self, id: ReplId, asked: i64) -> Kinship {
-        match self.second {
+        match self.ancestors.iter().rev().find(|ancestor| ancestor.id == id) {
             _ if id == self.id => Kinship::Shared,
-            Some(second) if id == second.id && asked <= second.asked_max as i64 => Kinship::Shared,
-            Some(second) if id == second.id => Kinship::PastFork { asked_max: second.asked_max },
-            _ => Kinship::Stranger,
+            Some(ancestor) if asked <= ancestor.asked_max as i64 => Kinship::Shared,
+            Some(ancestor) => Kinship::PastFork { asked_max: ancestor.asked_max },
+            None => Kinship::Stranger,
         }
     }
 }
@@ -131,6 +151,28 @@ mod tests {
         assert!(!history.continue_with(id(1), 9));
         assert_eq!(history.second(), None);
         assert!(history.continue_with(id(2), 9));
-        assert_eq!(history.second(), Some(SecondId { id: id(1), asked_max: 10 }));
+        assert_eq!(history.second(), Some(Ancestor { id: id(1), asked_max: 10 }));
+    }
+
+    #[test]
+    fn several_forks_are_remembered() {
+        let mut history = History::new(id(0));
+        for n in 1..=3u8 {
+            history.promote(id(n), u64::from(n) * 10);
+        }
+        assert_eq!((history.id(), history.second_id(), history.second_offset()), (id(3), id(2), 31));
+        assert_eq!(history.kinship(id(0), 11), Kinship::Shared);
+        assert_eq!(history.kinship(id(0), 12), Kinship::PastFork { asked_max: 11 });
+        assert_eq!(history.kinship(id(1), 21), Kinship::Shared);
+        for n in 4..=20u8 {
+            history.promote(id(n), u64::from(n) * 10);
+        }
+        assert_eq!(history.ancestors().len(), History::ANCESTORS_MAX);
+        assert_eq!(history.kinship(id(3), 1), Kinship::Stranger);
+        assert_eq!(history.kinship(id(4), 1), Kinship::Shared);
+        assert_eq!(History::restored(history.id(), history.ancestors().to_vec()), Some(history.clone()));
+        let mut shuffled = history.ancestors().to_vec();
+        shuffled.reverse();
+        assert_eq!(History::restored(history.id(), shuffled), None);
     }
 }

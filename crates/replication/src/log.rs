@@ -8,12 +8,11 @@
 //!
 //! Blocks have one size, so the block of an offset is found by division. An append copies bytes into the tail and
 //! looks at nobody: replicas are cursors that the driver reads from with [`ReplLog::read`]. The window is
-//! `repl-backlog-size` bytes; it is larger only while an attached replica still needs older bytes, which the driver
-//! says with [`ReplLog::hold`]. Cutting off a replica that holds too much is the driver's decision. Sealed blocks
-//! are immutable and behind `Arc`, so a writer of segment files can take them without a copy.
+//! `repl-backlog-size` bytes. What leaves it may still be on disk, as the driver says with [`ReplLog::set_on_disk`]; then
+//! only bytes that are not written yet are kept longer. Without a disk they are kept as long as an attached replica
+//! needs them, which the driver says with [`ReplLog::hold`]; cutting off one that holds too much is its decision.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 /// Bytes of the stream, addressed by offset.
 #[derive(Debug)]
@@ -22,7 +21,8 @@ pub struct ReplLog {
     end: u64,
     held: Option<Held>,
     hold: Option<u64>,
-    /// A block that left the window and that nobody shares, kept for the next tail.
+    disk: Option<OnDisk>,
+    /// A block that left the window, kept for the next tail.
     spare: Option<Vec<u8>>,
 }
 
@@ -33,7 +33,7 @@ struct Held {
     first: u64,
     /// The offset at which the first block starts.
     base: u64,
-    sealed: VecDeque<Arc<Vec<u8>>>,
+    sealed: VecDeque<Vec<u8>>,
     tail: Vec<u8>,
 }
 
@@ -44,9 +44,20 @@ pub struct Window {
     pub end: u64,
 }
 
+/// What segment files hold of the stream: all bytes from `first` to `written`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnDisk {
+    pub first: u64,
+    pub written: u64,
+    /// Bytes from here on may not leave this node yet: rule 41 wants them in a file first. `None` where that is not asked.
+    pub send_before: Option<u64>,
+}
+
 /// Why nothing can be read at an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadError {
+    /// The bytes have left the memory and are in a segment file.
+    OnDisk,
     /// The bytes have left the window, which now starts at `first` (there is none if the log is not active).
     Trimmed { first: Option<u64> },
     /// The log ends before.
@@ -62,7 +73,7 @@ impl ReplLog {
 
     /// A log that is not active and stands at offset 0.
     pub fn new(size: u64) -> ReplLog {
-        ReplLog { size: size.max(Self::SIZE_MIN), end: 0, held: None, hold: None, spare: None }
+        ReplLog { size: size.max(Self::SIZE_MIN), end: 0, held: None, hold: None, disk: None, spare: None }
     }
 
     /// Starts to keep bytes, from the present offset on. An active log stays as it is.
@@ -76,6 +87,7 @@ impl ReplLog {
     pub fn free(&mut self) {
         self.held = None;
         self.hold = None;
+        self.disk = None;
         self.spare = None;
     }
 
@@ -98,11 +110,17 @@ impl ReplLog {
             held.tail.extend_from_slice(&bytes[..taken]);
             bytes = &bytes[taken..];
             if held.tail.len() == Self::BLOCK_BYTES {
-                held.sealed.push_back(Arc::new(std::mem::take(&mut held.tail)));
+                held.sealed.push_back(std::mem::take(&mut held.tail));
             }
         }
         self.trim();
         self.end
+    }
+
+    /// What is on disk now; `None` when nothing is to be relied on there.
+    pub fn set_on_disk(&mut self, disk: Option<OnDisk>) {
+        self.disk = disk;
+        self.trim();
     }
 
     /// The lowest offset that an attached replica still needs; `None` when there is none. To be told again whenever a
@@ -120,19 +138,21 @@ impl ReplLog {
 
     fn trim(&mut self) {
         let Some(held) = &mut self.held else { return };
-        let wanted = self.end.saturating_sub(self.size).min(self.hold.unwrap_or(u64::MAX));
+        let needed = match self.disk {
+            Some(disk) => disk.written,
+            None => self.hold.unwrap_or(u64::MAX),
+        };
+        let wanted = self.end.saturating_sub(self.size).min(needed);
         held.first = held.first.max(wanted);
         for _ in 0..Self::TRIM_BLOCKS_MAX {
             let next_base = held.base + Self::BLOCK_BYTES as u64;
             if held.first < next_base {
                 break;
             }
-            let Some(block) = held.sealed.pop_front() else { break };
+            let Some(mut block) = held.sealed.pop_front() else { break };
             held.base = next_base;
-            if let Ok(mut bytes) = Arc::try_unwrap(block) {
-                bytes.clear();
-                self.spare = Some(bytes);
-            }
+            block.clear();
+            self.spare = Some(block);
         }
     }
 
@@ -146,14 +166,25 @@ impl ReplLog {
         self.end
     }
 
-    /// The lowest offset that a cursor can stand at.
+    /// The lowest offset that a cursor can stand at in memory.
     pub fn first_offset(&self) -> Option<u64> {
         self.held.as_ref().map(|held| held.first)
     }
 
+    /// The lowest offset that a cursor can stand at, in memory or on disk.
+    pub fn first_served(&self) -> Option<u64> {
+        let first = self.first_offset()?;
+        Some(self.disk.filter(|disk| disk.written >= first).map_or(first, |disk| disk.first.min(first)))
+    }
+
     /// What can be served; `None` when the log is not active.
     pub fn window(&self) -> Option<Window> {
-        self.first_offset().map(|first| Window { first, end: self.end })
+        self.first_served().map(|first| Window { first, end: self.end })
+    }
+
+    /// The offset up to which bytes may be sent.
+    pub fn send_before(&self) -> u64 {
+        self.disk.and_then(|disk| disk.send_before).map_or(self.end, |before| before.min(self.end))
     }
 
     /// INFO's `repl_backlog_first_byte_offset`: the *number* of the first byte held, 0 when not active.
@@ -175,7 +206,7 @@ impl ReplLog {
     pub fn memory_bytes(&self) -> usize {
         let spare = self.spare.as_ref().map_or(0, Vec::capacity);
         self.held.as_ref().map_or(0, |held| {
-            held.sealed.len() * (Self::BLOCK_BYTES + size_of::<Arc<Vec<u8>>>() + size_of::<Vec<u8>>())
+            held.sealed.len() * (Self::BLOCK_BYTES + size_of::<Vec<u8>>())
                 + held.tail.capacity()
         }) + spare
     }
@@ -188,17 +219,11 @@ impl ReplLog {
         }
         match &self.held {
             Some(held) if from >= held.first => Ok(Slices { held, at: from, left: bytes_max }),
-            held => Err(ReadError::Trimmed { first: held.as_ref().map(|held| held.first) }),
+            _ => match self.first_served() {
+                Some(first) if from >= first => Err(ReadError::OnDisk),
+                first => Err(ReadError::Trimmed { first }),
+            },
         }
-    }
-
-    /// The sealed block that covers `offset`, with the offset of its first byte: what a writer of files takes. `None`
-    /// when the offset is in the tail or out of the window.
-    pub fn sealed_block(&self, offset: u64) -> Option<(u64, Arc<Vec<u8>>)> {
-        let held = self.held.as_ref()?;
-        let index = held.block_of(offset.checked_sub(held.base)?);
-        let block = held.sealed.get(index)?;
-        Some((held.base + (index * Self::BLOCK_BYTES) as u64, Arc::clone(block)))
     }
 }
 
@@ -337,15 +362,23 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_block_is_not_reused() {
+    fn what_is_on_disk_leaves_the_memory() {
         let mut log = ReplLog::new(0);
         log.create();
-        grow(&mut log, BLOCK);
-        let (start, block) = log.sealed_block(5).unwrap();
-        assert_eq!(start, 0);
-        assert!(log.sealed_block(BLOCK).is_none());
-        grow(&mut log, 4 * BLOCK);
-        assert!(*block == bytes(0, BLOCK));
+        log.hold(Some(0));
+        let disk = |written, send_before| Some(OnDisk { first: 0, written, send_before });
+        log.set_on_disk(disk(0, Some(0)));
+        grow(&mut log, 10 * BLOCK);
+        assert_eq!((log.first_offset(), log.send_before()), (Some(0), 0), "nothing is written yet");
+        log.set_on_disk(disk(7 * BLOCK, Some(6 * BLOCK)));
+        assert_eq!((log.first_offset(), log.send_before()), (Some(7 * BLOCK), 6 * BLOCK));
+        assert_eq!(log.window(), Some(Window { first: 0, end: 10 * BLOCK }));
+        assert_eq!(log.read(5, 1).err(), Some(ReadError::OnDisk));
+        check_all(&log);
+        log.set_on_disk(disk(10 * BLOCK, None));
+        assert_eq!((log.histlen(), log.send_before()), (ReplLog::SIZE_MIN, log.end_offset()));
+        log.set_on_disk(None);
+        assert_eq!(log.read(5, 1).err(), Some(ReadError::Trimmed { first: log.first_offset() }));
     }
 
     proptest! {

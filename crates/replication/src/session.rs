@@ -263,11 +263,13 @@ impl Session {
         self.acked_at = now;
     }
 
-    /// The stream that can be sent now; `None` when it must wait or wants none. After writing call `sent`. Bytes that
-    /// have left the memory (`Trimmed`) the driver reads elsewhere, or it cuts the replica off.
+    /// The stream that can be sent now; `None` when it must wait or wants none. After writing call `sent`. What is
+    /// `OnDisk` the driver reads there; a replica that needs what is `Trimmed` it cuts off.
     pub fn to_send<'a>(&self, log: &'a ReplLog, bytes_max: usize) -> Option<Result<Slices<'a>, ReadError>> {
         let flows = self.state == State::Online { awaiting_ack: false };
-        (flows && self.cursor < log.end_offset()).then(|| log.read(self.cursor, bytes_max))
+        let before = log.send_before();
+        let bytes = before.saturating_sub(self.cursor).min(bytes_max as u64) as usize;
+        (flows && bytes > 0).then(|| log.read(self.cursor, bytes))
     }
 
     /// So many bytes of the stream were written to its socket.
