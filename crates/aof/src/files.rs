@@ -1,0 +1,478 @@
+//! The segments of the log, and what happens to them.
+//!
+//! [`LogFiles`] is a value that the executor owns. It is told where the stream stands and what is to happen (a rewrite, a promotion, a full sync,
+//! the end), and answers with the [`Change`]s that make it so, in an order in which a crash between any two steps leaves a log that is right
+//! (docs/log.md). Offsets that it is given are ends: the caller has handed all bytes before them to the writer.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+
+use rivulet_replication::history::History;
+
+use crate::identity::{Identity, Place, Role, SegmentLine, State};
+use crate::manifest::{self, BaseFormat, Manifest};
+use crate::op::{Change, FileOp};
+
+/// The log on disk.
+#[derive(Debug)]
+pub struct LogFiles {
+    /// Oldest first; each begins where the one before it ends.
+    segments: VecDeque<Segment>,
+    mode: Mode,
+    history: History,
+    role: Role,
+    /// A segment ends when it has so many bytes.
+    segment_bytes_max: u64,
+}
+
+/// A file that holds a part of the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    pub path: PathBuf,
+    /// The offsets of its bytes.
+    pub start: u64,
+    pub end: u64,
+    /// Bytes of the file, with what is not the stream's.
+    pub file_bytes: u64,
+    /// There is such.
+    pub marked: bool,
+    pub kind: Kind,
+}
+
+/// What a segment is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The manifest names it: it is replayed at a restart.
+    Data,
+    /// It will be data when the first rewrite ends.
+    Pending,
+    /// Older than the base: for replicas only.
+    Backlog,
+}
+
+/// Where bytes go.
+#[derive(Debug)]
+enum Mode {
+    /// Nowhere.
+    Off,
+    /// To files that only serve replicas.
+    Backlog { directory: Directory, open: bool },
+    /// To append-only files.
+    Aof { directory: Directory, filename: String, manifest: Manifest, open: bool },
+}
+
+/// What becomes of the files that a rewrite has replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Old {
+    /// Segments are kept for replicas.
+    Serve,
+    /// They are removed.
+    Go,
+    /// They stay and the manifest names them as history (`aof-disable-auto-gc`).
+    Stay,
+}
+
+/// A directory of segments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    pub path: PathBuf,
+    pub place: Place,
+}
+
+/// Where bytes of the stream lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    pub path: PathBuf,
+    /// The offset of the segment's first byte.
+    pub start: u64,
+    /// The segment's last offset.
+    pub end: u64,
+    pub marked: bool,
+}
+
+/// The name of the identity file of append-only files.
+pub fn identity_name(filename: &str) -> String {
+    format!("{filename}.identity")
+}
+
+/// The name of the identity file of a backlog directory.
+pub const BACKLOG_IDENTITY: &str = "backlog.identity";
+const BACKLOG_SUFFIX: &str = ".backlog";
+
+impl LogFiles {
+    pub fn new(history: History, role: Role, segment_bytes_max: u64) -> LogFiles {
+        LogFiles { segments: VecDeque::new(), mode: Mode::Off, history, role, segment_bytes_max }
+    }
+
+    // ---- what is there ----
+
+    pub fn segments(&self) -> impl Iterator<Item = &Segment> {
+        self.segments.iter()
+    }
+
+    /// Whether appended bytes go to a file now.
+    pub fn is_open(&self) -> bool {
+        matches!(self.mode, Mode::Backlog { open: true, .. } | Mode::Aof { open: true, .. })
+    }
+
+    pub fn is_aof(&self) -> bool {
+        matches!(self.mode, Mode::Aof { .. })
+    }
+
+    /// Append-only is on, but its files do not hold the data yet: the first rewrite has not ended.
+    pub fn is_waiting_for_base(&self) -> bool {
+        match &self.mode {
+            Mode::Aof { open, .. } => !open || self.segments.back().is_some_and(|last| last.kind == Kind::Pending),
+            _ => false,
+        }
+    }
+
+    /// The lowest offset that is on disk.
+    pub fn first_offset(&self) -> Option<u64> {
+        self.segments.front().map(|first| first.start)
+    }
+
+    /// The offset after the last byte given to a file.
+    pub fn end_offset(&self) -> Option<u64> {
+        self.segments.back().map(|last| last.end)
+    }
+
+    /// Bytes in incremental files that a restart would replay.
+    pub fn data_bytes(&self) -> u64 {
+        self.segments.iter().filter(|segment| segment.kind != Kind::Backlog).map(|segment| segment.file_bytes).sum()
+    }
+
+    /// Bytes in files that only serve replicas.
+    pub fn backlog_bytes(&self) -> u64 {
+        self.segments.iter().filter(|segment| segment.kind == Kind::Backlog).map(|segment| segment.file_bytes).sum()
+    }
+
+    pub fn manifest(&self) -> Option<&Manifest> {
+        match &self.mode {
+            Mode::Aof { manifest, .. } => Some(manifest),
+            _ => None,
+        }
+    }
+
+    /// Where the byte after `offset` lies.
+    pub fn locate(&self, offset: u64) -> Option<Location> {
+        let index = self.segments.partition_point(|segment| segment.end <= offset);
+        let segment = self.segments.get(index).filter(|segment| segment.start <= offset)?;
+        Some(Location { path: segment.path.clone(), start: segment.start, end: segment.end, marked: segment.marked })
+    }
+
+    // ---- beginning ----
+
+    /// Takes over append-only files after a restart: `segments` are those of the manifest and the backlog before them, if they are known to be of
+    /// this history. The last one of the manifest is written on, cut to its `file_bytes`.
+    pub fn resume_aof(
+        &mut self,
+        directory: Directory,
+        filename: &str,
+        manifest: Manifest,
+        segments: Vec<Segment>,
+        end: u64,
+    ) -> Change {
+        self.segments = segments.into();
+        let last = manifest.incr.last().map(|file| directory.path.join(&file.name));
+        self.mode = Mode::Aof { directory, filename: filename.to_string(), manifest, open: true };
+        match (last, self.segments.back_mut()) {
+            (Some(path), Some(segment)) if segment.path == path => {
+                let resume = FileOp::Resume { path, len: segment.file_bytes };
+                Change { ops: vec![resume, self.identity_op(State::Open)], must: true }
+            }
+            _ => self.begin_data_segment(end),
+        }
+    }
+
+    /// Begins append-only files where there are none: `base` is a file that holds the present data.
+    pub fn create_aof(&mut self, directory: Directory, filename: &str, base: Vec<u8>, format: BaseFormat, end: u64) -> Change {
+        let mut manifest = Manifest::default();
+        let base_path = directory.path.join(&manifest.next_base(filename, format).name);
+        self.mode = Mode::Aof { directory, filename: filename.to_string(), manifest, open: true };
+        let mut change = self.begin_data_segment(end);
+        change.ops.insert(0, FileOp::Replace { path: base_path, bytes: base });
+        change
+    }
+
+    /// `appendonly` was switched on: bytes are written from the beginning of the first rewrite on. `manifest` is that of earlier files, if any.
+    pub fn enable_aof(&mut self, directory: Directory, filename: &str, manifest: Manifest) -> Change {
+        let change = self.close();
+        self.mode = Mode::Aof { directory, filename: filename.to_string(), manifest, open: false };
+        change
+    }
+
+    /// Bytes go to files that only serve replicas, from `end` on. What is on disk stays if it reaches to there.
+    pub fn begin_backlog(&mut self, directory: Directory, end: u64) -> Change {
+        let mut change = self.close();
+        self.mode = Mode::Backlog { directory, open: true };
+        change.ops.extend(self.forget_unless_at(end));
+        change.ops.extend(self.begin_segment(end, Kind::Backlog));
+        change.must = false;
+        change
+    }
+
+    /// What a backlog directory holds of the node's history before `end` is served again.
+    pub fn restore_backlog(&mut self, segments: Vec<Segment>) {
+        self.segments = segments.into();
+    }
+
+    // ---- going on ----
+
+    /// So many bytes of the stream were given to the writer.
+    pub fn appended(&mut self, stream_bytes: u64) {
+        if let Some(last) = self.segments.back_mut() {
+            last.end += stream_bytes;
+            last.file_bytes += stream_bytes;
+        }
+    }
+
+    /// Bytes that are not the stream's are about to be given to the writer. The change comes before them.
+    pub fn mark(&mut self, bytes: u64) -> Option<Change> {
+        let last = self.segments.back_mut()?;
+        last.file_bytes += bytes;
+        (!std::mem::replace(&mut last.marked, true))
+            .then(|| Change { ops: vec![self.identity_op(State::Open)], must: true })
+    }
+
+    /// The segment is full: another one begins at `end`.
+    pub fn rotate_if_full(&mut self, end: u64) -> Option<Change> {
+        let full = self.segments.back().is_some_and(|last| last.end - last.start >= self.segment_bytes_max);
+        if !full || !self.is_open() {
+            return None;
+        }
+        Some(match self.segments.back()?.kind {
+            Kind::Data => self.begin_data_segment(end),
+            // It takes its name when the rewrite ends, and there is one name only.
+            Kind::Pending => return None,
+            Kind::Backlog => Change { ops: self.begin_segment(end, Kind::Backlog), must: false },
+        })
+    }
+
+    /// The ids changed, or the role: bytes that are given to the writer later belong to this history.
+    pub fn set_history(&mut self, history: &History, role: Role) -> Option<Change> {
+        if self.history == *history && self.role == role {
+            return None;
+        }
+        (self.history, self.role) = (history.clone(), role);
+        // Until the first rewrite ends the files hold something else.
+        (self.is_open() && !self.is_waiting_for_base())
+            .then(|| Change { ops: vec![self.identity_op(State::Open)], must: true })
+    }
+
+    /// A full sync brought other data, which stand at `end`. Append-only files of the old data stay until a rewrite has made new ones.
+    pub fn reset(&mut self, history: &History, role: Role) -> Change {
+        (self.history, self.role) = (history.clone(), role);
+        let mut change = self.close();
+        change.ops.extend(self.forget());
+        change
+    }
+
+    // ---- rewriting ----
+
+    /// A snapshot is made of the data at `end`: what follows goes to a new segment.
+    pub fn begin_rewrite(&mut self, end: u64) -> Change {
+        if !self.is_waiting_for_base() {
+            return self.begin_data_segment(end);
+        }
+        let mut ops = self.drop_pending();
+        ops.extend(self.forget_unless_at(end));
+        let Mode::Aof { directory, filename, open, .. } = &mut self.mode else { return Change::default() };
+        *open = true;
+        let path = directory.path.join(manifest::temp_incr_name(filename));
+        ops.push(FileOp::Begin { path: path.clone() });
+        self.segments.push_back(Segment::empty(path, end, Kind::Pending));
+        Change { ops, must: false }
+    }
+
+    /// The snapshot is in the file `base`, durably. What becomes of the old files is said by `old`. Also says the base's new name.
+    pub fn end_rewrite(&mut self, base: &Path, format: BaseFormat, old: Old) -> (Change, String) {
+        let Mode::Aof { directory, filename, manifest, .. } = &mut self.mode else {
+            return (Change::default(), String::new());
+        };
+        let mut next = manifest.clone();
+        let name = next.next_base(filename, format).name.clone();
+        let mut ops = vec![FileOp::Rename { from: base.to_path_buf(), to: directory.path.join(&name) }];
+        let last = self.segments.back_mut().filter(|last| last.kind == Kind::Pending);
+        if let Some(pending) = last {
+            let path = directory.path.join(&next.next_incr(filename).name);
+            ops.push(FileOp::Rename { from: pending.path.clone(), to: path.clone() });
+            (pending.path, pending.kind) = (path, Kind::Data);
+        }
+        next.retire_incr(1);
+        let retired = if old == Old::Stay { Vec::new() } else { std::mem::take(&mut next.history) };
+        let manifest_op = FileOp::Replace { path: directory.path.join(manifest::file_name(filename)), bytes: next.to_bytes() };
+        let directory = directory.path.clone();
+        *manifest = next;
+        ops.push(FileOp::Sync);
+        ops.push(self.identity_op(State::Open));
+        ops.push(manifest_op);
+        let count = self.segments.len();
+        for segment in self.segments.iter_mut().take(count - 1).filter(|segment| segment.kind == Kind::Data) {
+            segment.kind = Kind::Backlog;
+        }
+        for file in retired {
+            let path = directory.join(&file.name);
+            let segment = self.segments.iter_mut().find(|segment| segment.path == path);
+            ops.push(match segment {
+                Some(segment) if old == Old::Serve => {
+                    segment.path = backlog_path(&path);
+                    FileOp::Rename { from: path, to: segment.path.clone() }
+                }
+                _ => FileOp::Remove { path },
+            });
+        }
+        if old == Old::Go {
+            self.segments.drain(..count - 1);
+        }
+        (Change { ops, must: false }, name)
+    }
+
+    /// The rewrite failed or was given up.
+    pub fn fail_rewrite(&mut self) -> Change {
+        let ops = self.drop_pending();
+        Change { ops, must: false }
+    }
+
+    fn drop_pending(&mut self) -> Vec<FileOp> {
+        if self.segments.back().is_none_or(|last| last.kind != Kind::Pending) {
+            return Vec::new();
+        }
+        let Some(pending) = self.segments.pop_back() else { return Vec::new() };
+        if let Mode::Aof { open, .. } = &mut self.mode {
+            *open = false;
+        }
+        vec![FileOp::Close, FileOp::Remove { path: pending.path }]
+    }
+
+    // ---- ending ----
+
+    /// Bytes go nowhere any more. The files stay.
+    pub fn disable(&mut self) -> Change {
+        let mut change = self.close();
+        change.ops.extend(self.drop_pending());
+        self.mode = Mode::Off;
+        change
+    }
+
+    /// The server ends well, with all bytes given to the writer and none that a replica has and the log has not.
+    pub fn end_clean(&mut self, end: u64) -> Change {
+        if !self.is_open() || self.is_waiting_for_base() {
+            return self.close();
+        }
+        let ops = vec![FileOp::Sync, self.identity_op(State::Clean { offset: end })];
+        Change { ops, must: false }
+    }
+
+    /// Old segments go until no more than `limit` bytes lie before the end, but none that a replica needs.
+    pub fn trim(&mut self, limit: u64, needed_from: Option<u64>) -> Change {
+        let mut ops = Vec::new();
+        let Some(end) = self.end_offset() else { return Change::default() };
+        while self.segments.len() > 1
+            && let Some(first) = self.segments.front()
+            && first.kind == Kind::Backlog
+            && end - first.end >= limit
+            && needed_from.is_none_or(|needed| needed >= first.end)
+        {
+            ops.push(FileOp::Remove { path: first.path.clone() });
+            self.segments.pop_front();
+        }
+        Change { ops, must: false }
+    }
+
+    /// Nothing on disk serves replicas any more, but for what is data.
+    pub fn drop_backlog(&mut self) -> Change {
+        let mut ops = Vec::new();
+        if let Mode::Backlog { open, .. } = &mut self.mode {
+            *open = false;
+            ops.push(FileOp::Close);
+        }
+        self.segments.retain(|segment| segment.kind != Kind::Backlog || {
+            ops.push(FileOp::Remove { path: segment.path.clone() });
+            false
+        });
+        Change { ops, must: false }
+    }
+
+    fn close(&mut self) -> Change {
+        match &mut self.mode {
+            Mode::Backlog { open, .. } | Mode::Aof { open, .. } if *open => {
+                *open = false;
+                Change { ops: vec![FileOp::Sync, FileOp::Close], must: false }
+            }
+            _ => Change::default(),
+        }
+    }
+
+    /// All segments are of no use any more.
+    fn forget(&mut self) -> Vec<FileOp> {
+        let gone = std::mem::take(&mut self.segments);
+        // Data may still be what a restart begins with.
+        gone.into_iter().filter(|s| s.kind != Kind::Data).map(|s| FileOp::Remove { path: s.path }).collect()
+    }
+
+    fn forget_unless_at(&mut self, end: u64) -> Vec<FileOp> {
+        if self.end_offset() == Some(end) { Vec::new() } else { self.forget() }
+    }
+
+    /// A new incremental file that the manifest names.
+    fn begin_data_segment(&mut self, end: u64) -> Change {
+        let mut ops = vec![FileOp::Sync];
+        ops.extend(self.forget_unless_at(end));
+        ops.extend(self.begin_segment(end, Kind::Data));
+        if let Mode::Aof { directory, filename, manifest, .. } = &self.mode {
+            ops.push(FileOp::Replace { path: directory.path.join(manifest::file_name(filename)), bytes: manifest.to_bytes() });
+        }
+        Change { ops, must: true }
+    }
+
+    fn begin_segment(&mut self, start: u64, kind: Kind) -> Vec<FileOp> {
+        let path = match &mut self.mode {
+            Mode::Off => return Vec::new(),
+            Mode::Backlog { directory, open } => {
+                *open = true;
+                directory.path.join(format!("{start}{BACKLOG_SUFFIX}"))
+            }
+            Mode::Aof { directory, filename, manifest, open } => {
+                *open = true;
+                directory.path.join(&manifest.next_incr(filename).name)
+            }
+        };
+        self.segments.push_back(Segment::empty(path.clone(), start, kind));
+        vec![self.identity_op(State::Open), FileOp::Begin { path }]
+    }
+
+    fn identity_op(&self, state: State) -> FileOp {
+        let (directory, name) = match &self.mode {
+            Mode::Off => return FileOp::Sync,
+            Mode::Backlog { directory, .. } => (directory, BACKLOG_IDENTITY.to_string()),
+            Mode::Aof { directory, filename, .. } => (directory, identity_name(filename)),
+        };
+        let lines = self.segments.iter().filter_map(|segment| {
+            let inside = segment.path.parent() == Some(&directory.path) && segment.kind != Kind::Pending;
+            let name = segment.path.file_name()?.to_string_lossy().into_owned();
+            inside.then_some(SegmentLine { name, start: segment.start, marked: segment.marked })
+        });
+        let identity = Identity {
+            history: self.history.clone(),
+            role: self.role,
+            state,
+            place: directory.place,
+            segments: lines.collect(),
+        };
+        FileOp::Replace { path: directory.path.join(name), bytes: identity.to_bytes() }
+    }
+}
+
+impl Segment {
+    fn empty(path: PathBuf, start: u64, kind: Kind) -> Segment {
+        Segment { path, start, end: start, file_bytes: 0, marked: false, kind }
+    }
+}
+
+/// The name of a segment that is data no more.
+pub fn backlog_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(BACKLOG_SUFFIX);
+    name.into()
+}

@@ -1,0 +1,17 @@
+//! The log on disk, as docs/log.md draws it: append-only files, their manifest and identity, and the backlog behind them.
+//!
+//! What files should exist is decided here, without IO; what is done about it is a list of [`op::Change`]s that a thread carries out in order. In
+//! reading order:
+//!
+//! 1. [`mod@manifest`]: which files make up the data; [`annotation`]: lines in them that are not the stream's;
+//! 2. [`identity`]: whose stream it is;
+//! 3. [`op`]: what is done to files;
+//! 4. [`files`]: the segments, and what happens to them;
+//! 5. [`disk`]: carrying it out.
+
+pub mod annotation;
+pub mod disk;
+pub mod files;
+pub mod identity;
+pub mod manifest;
+pub mod op;
