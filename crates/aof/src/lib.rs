@@ -7,7 +7,8 @@
 //! 2. [`identity`]: whose stream it is;
 //! 3. [`op`]: what is done to files;
 //! 4. [`files`]: the segments, and what happens to them;
-//! 5. [`disk`]: carrying it out.
+//! 5. [`disk`]: carrying it out;
+//! 6. [`recover`]: what a restart makes of it.
 
 pub mod annotation;
 pub mod disk;
@@ -15,3 +16,4 @@ pub mod files;
 pub mod identity;
 pub mod manifest;
 pub mod op;
+pub mod recover;
