@@ -3,7 +3,7 @@
 //! What files should exist is decided here, without IO; what is done about it is a list of [`op::Change`]s that a thread carries out in order. In
 //! reading order:
 //!
-//! 1. [`mod@manifest`]: which files make up the data; [`annotation`]: lines in them that are not the stream's;
+//! 1. [`mod@manifest`]: which files make up the data; [`scan`]: what is in one; [`annotation`]: lines that are not the stream's;
 //! 2. [`identity`]: whose stream it is;
 //! 3. [`op`]: what is done to files;
 //! 4. [`files`]: the segments, and what happens to them;
@@ -17,3 +17,4 @@ pub mod identity;
 pub mod manifest;
 pub mod op;
 pub mod recover;
+pub mod scan;

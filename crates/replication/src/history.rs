@@ -87,6 +87,10 @@ impl History {
         if self.ancestors.len() == Self::ANCESTORS_MAX {
             self.ancestors.remove(0);
         }
+        // A log that lost its end may begin anew before an earlier fork.
+        for ancestor in &mut self.ancestors {
+            ancestor.asked_max = ancestor.asked_max.min(offset + 1);
+        }
         self.ancestors.push(Ancestor { id: self.id, asked_max: offset + 1 });
         self.id = new;
     }
@@ -171,6 +175,9 @@ mod tests {
         assert_eq!(history.kinship(id(3), 1), Kinship::Stranger);
         assert_eq!(history.kinship(id(4), 1), Kinship::Shared);
         assert_eq!(History::restored(history.id(), history.ancestors().to_vec()), Some(history.clone()));
+        let mut cut_short = history.clone();
+        cut_short.promote(id(99), 50);
+        assert_eq!(cut_short.kinship(id(6), 52), Kinship::PastFork { asked_max: 51 });
         let mut shuffled = history.ancestors().to_vec();
         shuffled.reverse();
         assert_eq!(History::restored(history.id(), shuffled), None);

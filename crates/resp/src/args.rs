@@ -16,8 +16,9 @@ pub struct Args<'a> {
 }
 
 impl<'a> Args<'a> {
-    /// `bytes` are the command as it arrived; `canonical` says that they are what [`crate::append_command`] would write.
-    pub(crate) fn new(bytes: &'a [u8], spans: &'a [Span], canonical: bool) -> Args<'a> {
+    /// `bytes` are the command as it arrived, `spans` lie within it; `canonical` says that they are what [`crate::append_command`] would write.
+    #[inline]
+    pub fn new(bytes: &'a [u8], spans: &'a [Span], canonical: bool) -> Args<'a> {
         Args { bytes, spans, canonical }
     }
 

@@ -71,9 +71,15 @@ impl<'a> Reply<'a> {
 
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
-        self.number_line(b'$', bytes.len() as i64);
+        self.bulk_len(bytes.len());
         self.out.extend_from_slice(bytes);
         self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// The head of a bulk string whose bytes, and a newline, the caller appends.
+    #[inline]
+    pub fn bulk_len(&mut self, len: usize) {
+        self.number_line(b'$', len as i64);
     }
 
     /// An integer as a bulk string.

@@ -1,0 +1,149 @@
+//! The log reader: a thread that reads pieces of segments for replicas that are behind the memory window.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use rivulet_aof::files::Location;
+use rivulet_aof::scan::{Items, ItemsError, Place};
+use rivulet_net::Waker;
+
+use crate::clients::ClientId;
+use crate::memory::Counted;
+
+/// The executor's end.
+pub struct LogReader {
+    to: Sender<Wanted>,
+    from: Receiver<Piece>,
+}
+
+/// A piece that a replica needs.
+pub struct Wanted {
+    pub client: ClientId,
+    pub offset: u64,
+    pub location: Location,
+}
+
+/// Bytes of the stream.
+pub struct Piece {
+    pub client: ClientId,
+    pub offset: u64,
+    pub bytes: io::Result<Vec<u8>>,
+}
+
+/// Bytes read at one time.
+const PIECE_BYTES: u64 = 256 << 10;
+
+impl LogReader {
+    pub fn start(waker: Waker) -> io::Result<LogReader> {
+        let (to, wanted) = channel::<Wanted>();
+        let (pieces, from) = channel();
+        std::thread::Builder::new().name("log-reader".into()).spawn(move || {
+            let _counted = Counted::register();
+            let mut open = OpenSegments::default();
+            for Wanted { client, offset, location } in wanted {
+                let bytes = open.read(&location, offset);
+                // The executor is gone when the process ends.
+                let _ = pieces.send(Piece { client, offset, bytes });
+                waker.wake();
+            }
+        })?;
+        Ok(LogReader { to, from })
+    }
+
+    pub fn read(&self, wanted: Wanted) {
+        // The thread ends with this end of the channel only.
+        let _ = self.to.send(wanted);
+    }
+
+    /// A piece that has been read.
+    pub fn poll(&self) -> Option<Piece> {
+        self.from.try_recv().ok()
+    }
+}
+
+/// Files that were read last, so that a replica that reads on costs no new look at names. With each goes the last unit of execution that was found
+/// in it.
+#[derive(Default)]
+struct OpenSegments {
+    files: Vec<(PathBuf, File, Place)>,
+}
+
+/// So many files stay open.
+const OPEN_MAX: usize = 8;
+
+impl OpenSegments {
+    fn read(&mut self, location: &Location, offset: u64) -> io::Result<Vec<u8>> {
+        let index = match self.files.iter().position(|(path, ..)| *path == location.path) {
+            Some(index) => index,
+            None => {
+                let file = File::open(&location.path)?;
+                if self.files.len() == OPEN_MAX {
+                    self.files.remove(0);
+                }
+                self.files.push((location.path.clone(), file, Place { file: 0, stream: location.start }));
+                self.files.len() - 1
+            }
+        };
+        let (_, file, unit) = &mut self.files[index];
+        let (position, len) = if location.marked {
+            if unit.stream > offset {
+                *unit = Place { file: 0, stream: location.start };
+            }
+            find_run(file, unit, offset)?
+        } else {
+            (offset - location.start, location.end - offset)
+        };
+        let mut bytes = vec![0; len.min(location.end - offset).min(PIECE_BYTES) as usize];
+        file.read_exact_at(&mut bytes, position)?;
+        Ok(bytes)
+    }
+}
+
+/// In a file that has lines of its own: where the byte after `offset` lies, and how many of the stream's bytes stand together there. The file is
+/// gone through from `unit`, the beginning of a unit of execution at or before `offset`, which is brought forward.
+fn find_run(file: &File, unit: &mut Place, offset: u64) -> io::Result<(u64, u64)> {
+    let mut items = Items::new(At { file, position: unit.file }, *unit);
+    let mut run: Option<(u64, u64)> = None;
+    loop {
+        let before = items.scanner().place();
+        let found = match items.next() {
+            Ok(found) => found.is_some(),
+            // What follows the last whole unit is a crash's remainder, or still being written.
+            Err(ItemsError::Scan(error)) if error.is_cut() => false,
+            Err(ItemsError::Scan(error)) => return Err(io::Error::new(io::ErrorKind::InvalidData, error.to_string())),
+            Err(ItemsError::Io(error)) => return Err(error),
+        };
+        let after = items.scanner().place();
+        let grown = after.stream - before.stream;
+        if items.scanner().unit_end().stream <= offset {
+            *unit = items.scanner().unit_end();
+        }
+        run = match run {
+            Some((position, len)) if grown > 0 => Some((position, len + grown)),
+            None if after.stream > offset => Some((before.file + (offset - before.stream), after.stream - offset)),
+            run => run,
+        };
+        match run {
+            Some((position, len)) if !found || grown == 0 || len >= PIECE_BYTES => return Ok((position, len)),
+            None if !found => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the segment ends too early")),
+            _ => {}
+        }
+    }
+}
+
+/// A file from a position on.
+struct At<'a> {
+    file: &'a File,
+    position: u64,
+}
+
+impl Read for At<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.position)?;
+        self.position += read as u64;
+        Ok(read)
+    }
+}
