@@ -8,13 +8,17 @@
 //! 3. [`op`]: what is done to files;
 //! 4. [`files`]: the segments, and what happens to them;
 //! 5. [`disk`]: carrying it out;
-//! 6. [`recover`]: what a restart makes of it.
+//! 6. [`recover`]: what a restart makes of it;
+//! 7. [`rewrite`]: a value as commands, for a base that is no RDB file;
+//! 8. [`check`]: what `rivulet-check-aof` does.
 
 pub mod annotation;
+pub mod check;
 pub mod disk;
 pub mod files;
 pub mod identity;
 pub mod manifest;
 pub mod op;
 pub mod recover;
+pub mod rewrite;
 pub mod scan;

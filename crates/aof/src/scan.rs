@@ -117,7 +117,7 @@ impl Scanner {
         }
         if self.missing > 0 {
             self.mark(self.at);
-            return Err(self.error(Problem::CutCommand));
+            return Err(self.error(if self.in_multi { Problem::OpenMulti } else { Problem::CutCommand }));
         }
         if self.own_left > 0 {
             return Err(self.error(Problem::CutOwn));
@@ -408,7 +408,7 @@ pub enum Problem {
     Own,
     UnexpectedMulti,
     UnexpectedExec,
-    /// The end, where an argument has to begin.
+    /// The end, where an argument has to begin, and no MULTI is open.
     CutCommand,
     /// The end within a line; the bytes where its newline has to be.
     CutLine([u8; 2]),

@@ -40,8 +40,9 @@ impl Counts {
     }
 }
 
-/// Reads the file that `name` names and prints what it holds; `Ok(true)` if it is sound. The error is one of writing to `out`.
-pub fn check(name: &str, file: impl Read, now_ms: u64, out: &mut impl Write) -> io::Result<bool> {
+/// Reads the file that `name` names and prints what it holds. Answers where it ends, if it is sound: something else may follow there. The error
+/// is one of writing to `out`.
+pub fn check(name: &str, file: impl Read, now_ms: u64, out: &mut impl Write) -> io::Result<Option<u64>> {
     let options = Options { unsupported: Unsupported::Skip, ..Options::default() };
     let mut reader = Reader::new(file, options);
     let mut counts = Counts::default();
@@ -81,11 +82,11 @@ pub fn check(name: &str, file: impl Read, now_ms: u64, out: &mut impl Write) -> 
                 }
                 writeln!(out, "[offset {offset}] \\o/ RDB looks OK! \\o/")?;
                 counts.print(out)?;
-                return Ok(true);
+                return Ok(Some(offset));
             }
             Err(error) => {
                 print_error(&error, &mut counts, out)?;
-                return Ok(false);
+                return Ok(None);
             }
         }
     }

@@ -384,8 +384,9 @@ impl Writer {
     }
 }
 
+/// Appends `bytes`; `room` is called after each [`PIECE`] of them.
 #[inline]
-fn in_pieces<E>(
+pub fn in_pieces<E>(
     out: &mut Vec<u8>,
     bytes: &[u8],
     room: &mut impl FnMut(&mut Vec<u8>) -> Result<(), E>,

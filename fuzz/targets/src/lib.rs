@@ -4,6 +4,7 @@
 //! the bytes are cut, a round trip). [`TARGETS`] lists them with the seeds to start from. libFuzzer drives them from `fuzz/fuzz_targets`, the
 //! [`smoke`] runner drives them on stable Rust. Nothing here does IO.
 
+mod aof_files;
 mod configuration;
 mod dump_payloads;
 mod lzf;
@@ -41,6 +42,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "requests", run: requests::run, seeds: requests::seeds },
     Target { name: "rdb_files", run: rdb_files::run, seeds: rdb_files::seeds },
+    Target { name: "aof_files", run: aof_files::run, seeds: aof_files::seeds },
     Target { name: "dump_payloads", run: dump_payloads::run, seeds: dump_payloads::seeds },
     Target { name: "lzf", run: lzf::run, seeds: lzf::seeds },
     Target { name: "configuration", run: configuration::run, seeds: configuration::seeds },

@@ -30,10 +30,9 @@ fn main() -> ExitCode {
         }
     };
     let mut out = BufWriter::new(io::stdout().lock());
-    match rivulet_rdb::check::check(&name_shown, file, now_ms(), &mut out).and_then(|sound| out.flush().map(|()| sound))
-    {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+    match rivulet_rdb::check::check(&name_shown, file, now_ms(), &mut out).and_then(|end| out.flush().map(|()| end)) {
+        Ok(Some(_)) => ExitCode::SUCCESS,
+        Ok(None) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("Cannot write the report: {error}");
             ExitCode::FAILURE
