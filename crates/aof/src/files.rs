@@ -186,7 +186,14 @@ impl LogFiles {
     }
 
     /// Begins append-only files where there are none: `base` is a file that holds the present data.
-    pub fn create_aof(&mut self, directory: Directory, filename: &str, base: Vec<u8>, format: BaseFormat, end: u64) -> Change {
+    pub fn create_aof(
+        &mut self,
+        directory: Directory,
+        filename: &str,
+        base: Vec<u8>,
+        format: BaseFormat,
+        end: u64,
+    ) -> Change {
         let mut manifest = Manifest::default();
         let base_path = directory.path.join(&manifest.next_base(filename, format).name);
         self.mode = Mode::Aof { directory, filename: filename.to_string(), manifest, open: true };
@@ -235,18 +242,19 @@ impl LogFiles {
             .then(|| Change { ops: vec![self.identity_op(State::Open)], must: true })
     }
 
-    /// The segment is full: another one begins at `end`.
-    pub fn rotate_if_full(&mut self, end: u64) -> Option<Change> {
-        let full = self.segments.back().is_some_and(|last| last.end - last.start >= self.segment_bytes_max);
-        if !full || !self.is_open() {
-            return None;
+    /// The segment that is written has all the bytes that it should have.
+    pub fn is_full(&self) -> bool {
+        // One that is pending takes its name when the rewrite ends, and there is one name only.
+        let full = |last: &Segment| last.end - last.start >= self.segment_bytes_max && last.kind != Kind::Pending;
+        self.is_open() && self.segments.back().is_some_and(full)
+    }
+
+    /// Another segment begins at `end`.
+    pub fn rotate(&mut self, end: u64) -> Change {
+        match self.mode {
+            Mode::Aof { .. } => self.begin_data_segment(end),
+            _ => Change { ops: self.begin_segment(end, Kind::Backlog), must: false },
         }
-        Some(match self.segments.back()?.kind {
-            Kind::Data => self.begin_data_segment(end),
-            // It takes its name when the rewrite ends, and there is one name only.
-            Kind::Pending => return None,
-            Kind::Backlog => Change { ops: self.begin_segment(end, Kind::Backlog), must: false },
-        })
     }
 
     /// The ids changed, or the role: bytes that are given to the writer later belong to this history.
@@ -301,7 +309,8 @@ impl LogFiles {
         }
         next.retire_incr(1);
         let retired = if old == Old::Stay { Vec::new() } else { std::mem::take(&mut next.history) };
-        let manifest_op = FileOp::Replace { path: directory.path.join(manifest::file_name(filename)), bytes: next.to_bytes() };
+        let manifest_op =
+            FileOp::Replace { path: directory.path.join(manifest::file_name(filename)), bytes: next.to_bytes() };
         let directory = directory.path.clone();
         *manifest = next;
         ops.push(FileOp::Sync);
@@ -387,9 +396,11 @@ impl LogFiles {
             *open = false;
             ops.push(FileOp::Close);
         }
-        self.segments.retain(|segment| segment.kind != Kind::Backlog || {
-            ops.push(FileOp::Remove { path: segment.path.clone() });
-            false
+        self.segments.retain(|segment| {
+            segment.kind != Kind::Backlog || {
+                ops.push(FileOp::Remove { path: segment.path.clone() });
+                false
+            }
         });
         Change { ops, must: false }
     }
@@ -421,7 +432,10 @@ impl LogFiles {
         ops.extend(self.forget_unless_at(end));
         ops.extend(self.begin_segment(end, Kind::Data));
         if let Mode::Aof { directory, filename, manifest, .. } = &self.mode {
-            ops.push(FileOp::Replace { path: directory.path.join(manifest::file_name(filename)), bytes: manifest.to_bytes() });
+            ops.push(FileOp::Replace {
+                path: directory.path.join(manifest::file_name(filename)),
+                bytes: manifest.to_bytes(),
+            });
         }
         Change { ops, must: true }
     }

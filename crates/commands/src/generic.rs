@@ -243,6 +243,12 @@ pub const COMMANDS: &[Command] = &[
         .summary("Waits until replicas have what this client wrote")
         .acl(acl::CONNECTION)
         .tips(&["request_policy:all_shards", "response_policy:agg_min"]),
+    Command::new("waitaof", 4, NOSCRIPT, Group::Generic, Handler::Node(Node::Waitaof))
+        .since("7.2.0")
+        .complexity("O(1)")
+        .summary("Waits until what this client wrote is durable")
+        .acl(acl::CONNECTION)
+        .tips(&["request_policy:all_shards", "response_policy:agg_min"]),
 ];
 
 fn del(ctx: &mut Ctx<'_>) -> Result<(), Fail> {

@@ -268,6 +268,7 @@ pub enum Node {
     Unsubscribe,
     Unwatch,
     Wait,
+    Waitaof,
     Watch,
 }
 

@@ -182,6 +182,11 @@ impl ReplLog {
         self.first_served().map(|first| Window { first, end: self.end })
     }
 
+    /// What leaves the memory is on disk.
+    pub fn is_on_disk(&self) -> bool {
+        self.disk.is_some()
+    }
+
     /// The offset up to which bytes may be sent.
     pub fn send_before(&self) -> u64 {
         self.disk.and_then(|disk| disk.send_before).map_or(self.end, |before| before.min(self.end))
@@ -205,10 +210,10 @@ impl ReplLog {
     /// What the log costs in memory: whole blocks.
     pub fn memory_bytes(&self) -> usize {
         let spare = self.spare.as_ref().map_or(0, Vec::capacity);
-        self.held.as_ref().map_or(0, |held| {
-            held.sealed.len() * (Self::BLOCK_BYTES + size_of::<Vec<u8>>())
-                + held.tail.capacity()
-        }) + spare
+        self.held
+            .as_ref()
+            .map_or(0, |held| held.sealed.len() * (Self::BLOCK_BYTES + size_of::<Vec<u8>>()) + held.tail.capacity())
+            + spare
     }
 
     /// The bytes from `from` on, at most `bytes_max` of them, as slices fit for `writev` (use `take` to limit their

@@ -22,6 +22,8 @@ pub struct Master {
     pinged_at: Millis,
     newline_at: Millis,
     no_replicas_since: Millis,
+    /// There were replicas, or may have been before a restart: they may come back.
+    had_replicas: bool,
     acks_wanted: bool,
     /// Who was told to try later, and who is below them: they will be back.
     turned_away: Vec<(Millis, Vec<ReplId>)>,
@@ -152,6 +154,7 @@ impl Master {
             pinged_at: now,
             newline_at: now,
             no_replicas_since: now,
+            had_replicas: false,
             acks_wanted: false,
             turned_away: Vec::new(),
         }
@@ -236,15 +239,25 @@ impl Master {
     pub fn detach(&mut self, key: ReplicaKey, now: Millis) -> Option<Report> {
         let at = self.sessions.iter().position(|(other, _)| *other == key)?;
         let (_, session) = self.sessions.remove(at);
+        self.had_replicas = true;
         if self.sessions.is_empty() {
             self.no_replicas_since = now;
         }
         Some(Report::warning(format!("Connection with replica {} lost.", session.name())))
     }
 
-    /// This node became a master: the life of a log without replicas counts from here (rule 5).
-    pub fn promoted(&mut self, now: Millis) {
+    /// This node became a master or was started again: replicas may come, and the life of a log without them counts from
+    /// here (rule 5).
+    pub fn replicas_may_come(&mut self, now: Millis) {
+        self.had_replicas = true;
         self.no_replicas_since = now;
+    }
+
+    /// Whether there are replicas, or some may come back: their backlog is worth keeping.
+    pub fn expects_replicas(&self, now: Millis) -> bool {
+        let ttl = self.config.backlog_ttl;
+        let recent = ttl == 0 || now.saturating_sub(self.no_replicas_since) <= ttl;
+        !self.sessions.is_empty() || self.had_replicas && recent
     }
 
     /// Time passed; what is due goes to `out`. To be called about every 100 ms.

@@ -73,7 +73,7 @@ impl Node {
                     }
                 }
             }
-            BlockedOn::Acks { .. } => self.blocking.acks.push(id),
+            BlockedOn::Acks { .. } | BlockedOn::Durable { .. } => self.blocking.acks.push(id),
             BlockedOn::Pause { .. } => self.blocking.paused.push_back(id),
             BlockedOn::Shutdown => {}
         }
@@ -103,7 +103,7 @@ impl Node {
                     }
                 }
             }
-            BlockedOn::Acks { .. } => self.blocking.acks.retain(|&c| c != id),
+            BlockedOn::Acks { .. } | BlockedOn::Durable { .. } => self.blocking.acks.retain(|&c| c != id),
             BlockedOn::Pause { .. } => self.blocking.paused.retain(|&c| c != id),
             BlockedOn::Shutdown => {}
         }
@@ -140,6 +140,7 @@ impl Node {
                 let count = self.replicas_with_ack(*offset);
                 self.reply(id).int(count as i64);
             }
+            BlockedOn::Durable { offset, .. } => self.reply_waitaof(id, *offset),
             BlockedOn::Pause { .. } | BlockedOn::Shutdown => {}
         }
         self.clients.queue_write(id);
@@ -186,19 +187,27 @@ impl Node {
         }
     }
 
-    /// Clients in WAIT whose offset enough replicas have acknowledged.
+    /// Clients in WAIT and WAITAOF whose offset is where they want it.
     pub fn serve_acks(&mut self) {
         for id in self.blocking.acks.clone() {
-            let Some(Blocked { reason: BlockedOn::Acks { replicas, offset }, .. }) =
-                self.clients.get(id).and_then(|c| c.blocked.as_deref())
-            else {
-                continue;
-            };
-            let (wanted, count) = (*replicas, self.replicas_with_ack(*offset));
-            if count >= wanted {
-                self.unblock_silently(id);
-                self.reply(id).int(count as i64);
-                self.clients.queue_write(id);
+            match self.clients.get(id).and_then(|c| c.blocked.as_deref()).map(|blocked| &blocked.reason) {
+                Some(&BlockedOn::Acks { replicas, offset }) => {
+                    let count = self.replicas_with_ack(offset);
+                    if count >= replicas {
+                        self.unblock_silently(id);
+                        self.reply(id).int(count as i64);
+                        self.clients.queue_write(id);
+                    }
+                }
+                Some(&BlockedOn::Durable { local, replicas, offset }) => {
+                    let (have_local, have) = self.durable_counts(offset);
+                    if have_local >= i64::from(local) && have as usize >= replicas {
+                        self.unblock_silently(id);
+                        self.reply_waitaof(id, offset);
+                        self.clients.queue_write(id);
+                    }
+                }
+                _ => {}
             }
         }
     }

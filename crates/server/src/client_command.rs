@@ -324,11 +324,9 @@ impl Node {
             Some(_) => return Err(Fail::new("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
         };
         let wanted = rivulet_commands::parse::int(args.at(2)).map_err(|_| NOT_INTEGER)? as ClientId;
-        let can = self
-            .clients
-            .get(wanted)
-            .and_then(|c| c.blocked.as_deref())
-            .is_some_and(|b| matches!(b.reason, BlockedOn::Keys { .. } | BlockedOn::Acks { .. }));
+        let can = self.clients.get(wanted).and_then(|c| c.blocked.as_deref()).is_some_and(|b| {
+            matches!(b.reason, BlockedOn::Keys { .. } | BlockedOn::Acks { .. } | BlockedOn::Durable { .. })
+        });
         if can && with_error {
             self.unblock_with_error(wanted, b"UNBLOCKED client unblocked via CLIENT UNBLOCK");
         } else if can {

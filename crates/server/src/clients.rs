@@ -75,6 +75,8 @@ pub enum BlockedOn {
     Keys { db: usize, keys: Vec<Box<[u8]>>, command: &'static Command, args: OwnedArgs, on_timeout: OnTimeout },
     /// WAIT: until so many replicas have acknowledged the offset.
     Acks { replicas: usize, offset: u64 },
+    /// WAITAOF: until the offset is durable here (`local`) and on so many replicas.
+    Durable { local: bool, replicas: usize, offset: u64 },
     /// Until the pause of clients ends; the command then runs.
     Pause { args: OwnedArgs },
     /// SHUTDOWN: until replicas have caught up.
@@ -93,6 +95,12 @@ impl Output {
     pub fn pending(&self) -> usize {
         self.bytes.len() - self.sent
     }
+}
+
+/// A part of the stream that has left the memory.
+pub struct LogPiece {
+    pub offset: u64,
+    pub bytes: Vec<u8>,
 }
 
 /// A connection.
@@ -134,8 +142,14 @@ pub struct Client {
     pub announced: Box<Announced>,
     /// What it still gets of a snapshot.
     pub payload: Option<PayloadCursor>,
+    /// Bytes of the stream from disk, and whether such are being read.
+    pub piece: Option<Box<LogPiece>>,
+    pub piece_wanted: bool,
     /// Offset of the log after its last write, for WAIT.
     pub written_offset: u64,
+    /// Its replies wait until the log is durable up to this offset.
+    pub held: bool,
+    pub replied_offset: u64,
     pub close_after_reply: bool,
     /// To be freed at the next safe moment.
     pub closing: bool,
@@ -184,6 +198,10 @@ impl Client {
             blocked: None,
             announced: Box::default(),
             payload: None,
+            piece: None,
+            piece_wanted: false,
+            held: false,
+            replied_offset: 0,
             written_offset: 0,
             close_after_reply: false,
             closing: false,

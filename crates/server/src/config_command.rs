@@ -134,6 +134,13 @@ impl Node {
                 self.apply_delays();
                 Ok(())
             }
+            "appendonly" => self.apply_appendonly(),
+            "appendfsync" => {
+                if let Some(writer) = &self.log_on_disk.writer {
+                    writer.set_policy(self.config.appendfsync);
+                }
+                Ok(())
+            }
             "slowlog-max-len" | "save" => Ok(()),
             "latency-tracking" => {
                 if !self.config.latency_tracking && before.latency_tracking {

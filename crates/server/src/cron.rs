@@ -28,6 +28,7 @@ impl Node {
         self.replication_tick();
         self.failover_tick();
         self.save_if_due();
+        self.aof_cron();
         self.shutdown_tick();
         self.time_out_clients();
         self.expire_own_keys();

@@ -33,6 +33,8 @@ impl Node {
                     "    Figures about the tables of a database.",
                     "HTSTATS-KEY <key>",
                     "    Figures about the table of a value.",
+                    "LOADAOF",
+                    "    Load the append-only files anew.",
                     "LOG <message>",
                     "    Write to the log.",
                     "OBJECT <key>",
@@ -82,8 +84,18 @@ impl Node {
                 self.debug.skip_checksum = int(2)? != 0;
                 self.reply(id).ok();
             }
-            b"quicklist-packed-threshold" | b"set-disable-deny-scripts" | b"aof-flush-sleep" if count == 3 => {
-                self.reply(id).ok()
+            b"quicklist-packed-threshold" | b"set-disable-deny-scripts" if count == 3 => self.reply(id).ok(),
+            b"aof-flush-sleep" if count == 3 => {
+                let us = int(2)?.max(0) as u64;
+                if let Some(writer) = &self.log_on_disk.writer {
+                    writer.set_sleep(us);
+                }
+                self.reply(id).ok();
+            }
+            b"loadaof" if count == 2 => {
+                self.load_aof_now()?;
+                log::warning!("Append Only File loaded by DEBUG LOADAOF");
+                self.reply(id).ok();
             }
             b"replybuffer" if count == 4 => {
                 if args.is(2, "resizing") {

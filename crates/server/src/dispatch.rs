@@ -54,6 +54,7 @@ impl Node {
             Run::Replicaof => self.replicaof(id, args),
             Run::Role => self.role(id),
             Run::Wait => self.wait(id, args),
+            Run::Waitaof => self.waitaof(id, args),
             Run::Replconf => self.replconf(id, args),
             Run::Psync | Run::Sync => self.sync(id, args),
             Run::Failover => self.failover(id, args),
@@ -63,7 +64,7 @@ impl Node {
             Run::Swapdb => self.swapdb(id, args),
             Run::Save => self.save(id),
             Run::Bgsave => self.bgsave(id, args),
-            Run::Bgrewriteaof => Err(Fail::new("ERR the append-only file is not supported yet")),
+            Run::Bgrewriteaof => self.bgrewriteaof(id),
             Run::Lastsave => {
                 let seconds = self.persistence.last_save_ms / 1000;
                 self.reply(id).int(seconds as i64);

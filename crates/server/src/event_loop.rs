@@ -197,7 +197,7 @@ impl Node {
     pub fn write_client(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else { return };
         client.write_queued = false;
-        if client.closing {
+        if client.closing || client.held {
             return;
         }
         let mut written = 0;
@@ -258,6 +258,7 @@ impl Node {
         self.expire_due_keys();
         self.after_unit();
         self.time_out_blocked();
+        self.log_before_sleep();
         self.replication_before_sleep();
         self.check_output_limits();
         while !self.clients.to_write.is_empty() {

@@ -398,6 +398,21 @@ impl Node {
         result
     }
 
+    /// Runs a command of an append-only file.
+    pub fn replay_one(&mut self, id: ClientId, command: &'static Command, args: Args<'_>, hint: Option<(usize, u64)>) {
+        let Handler::Data(run) = command.handler else { return };
+        let db = self.clients.at(id).db;
+        // What failed when it was first executed was not written; a reply is for nobody.
+        let _ = self.call_data(id, run, args, hint);
+        self.finish_call(id, db, command, args);
+        if let Some(client) = self.clients.get_mut(id) {
+            client.output.bytes.clear();
+        }
+        if !self.unit.is_empty() {
+            self.unit.clear();
+        }
+    }
+
     /// Runs `f` on the data, as an execution of nobody: the effects are applied as after a command.
     pub fn with_data<R>(&mut self, index: usize, f: impl FnOnce(&mut Data<'_>) -> R) -> R {
         let call = Call {
@@ -441,7 +456,9 @@ impl Node {
         }
         if dirty > 0 {
             self.persistence.dirty += dirty;
-            if self.wants_stream() {
+            if self.is_replica() {
+                self.note_write_on_replica(id, db, command, args, propagation);
+            } else if self.wants_stream() {
                 match propagation {
                     Propagation::Nothing => {}
                     Propagation::AsIs if self.depth == 0 && self.unit.is_empty() => self.propagate_now(db, args),
@@ -450,18 +467,31 @@ impl Node {
                 }
             }
             let offset = self.replication.offset();
-            let from_master = match self.clients.get_mut(id) {
-                Some(client) => {
-                    client.written_offset = offset;
-                    client.is_master()
-                }
-                None => false,
-            };
-            if self.is_replica() && !from_master {
-                self.note_own_expiring(db, command, args);
+            if let Some(client) = self.clients.get_mut(id) {
+                client.written_offset = offset;
             }
         }
         self.apply_effects();
+    }
+
+    /// A write on a replica: unless it is the master's, it is the replica's own affair.
+    fn note_write_on_replica(
+        &mut self,
+        id: ClientId,
+        db: usize,
+        command: &'static Command,
+        args: Args<'_>,
+        propagation: Propagation,
+    ) {
+        if self.clients.get(id).is_none_or(Client::is_master) {
+            return;
+        }
+        self.note_own_expiring(db, command, args);
+        match propagation {
+            Propagation::Nothing => {}
+            Propagation::AsIs => self.note_own_write(db, &[args.to_owned()]),
+            Propagation::Instead(commands) => self.note_own_write(db, &commands),
+        }
     }
 
     /// Counters, watchers, events, waiting clients and freed values.

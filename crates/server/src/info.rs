@@ -193,7 +193,7 @@ fn memory_section(node: &Node, out: &mut String) {
     field!(out, "mem_clients_slaves", node.client_memory(&[Kind::Replica]));
     field!(out, "mem_clients_normal", node.client_memory(&[Kind::Normal, Kind::Pubsub]));
     field!(out, "mem_cluster_links", 0);
-    field!(out, "mem_aof_buffer", 0);
+    field!(out, "mem_aof_buffer", node.log_on_disk.writer.as_ref().map_or(0, |w| w.queued_bytes()));
     field!(out, "mem_allocator", "jemalloc-5.3.1");
     field!(out, "active_defrag_running", 0);
     field!(out, "lazyfree_pending_objects", node.reaper.pending());
@@ -203,6 +203,35 @@ fn memory_section(node: &Node, out: &mut String) {
 fn total_system_memory() -> usize {
     let info = rustix::system::sysinfo();
     info.totalram as usize * info.mem_unit.max(1) as usize
+}
+
+fn append_only(node: &Node, out: &mut String) {
+    let aof = &node.aof;
+    let disk = &node.log_on_disk;
+    let running = node.persistence.running.as_ref().filter(|r| matches!(r.purpose, Purpose::AofRewrite));
+    let seconds = running.map_or(-1, |r| (node.now_ms().saturating_sub(r.snapshot.started_ms) / 1000) as i64);
+    field!(out, "aof_enabled", u8::from(node.config.appendonly));
+    field!(out, "aof_rewrite_in_progress", u8::from(node.is_rewriting()));
+    field!(out, "aof_rewrite_scheduled", u8::from(aof.rewrite_scheduled));
+    field!(out, "aof_last_rewrite_time_sec", aof.last_rewrite_seconds.map_or(-1, |s| s as i64));
+    field!(out, "aof_current_rewrite_time_sec", seconds);
+    field!(out, "aof_last_bgrewrite_status", if aof.last_rewrite_failed { "err" } else { "ok" });
+    field!(out, "aof_rewrites", aof.rewrites);
+    field!(out, "aof_rewrites_consecutive_failures", aof.consecutive_failures);
+    field!(out, "aof_last_write_status", if disk.failure().is_some() { "err" } else { "ok" });
+    field!(out, "aof_last_cow_size", 0);
+}
+
+/// The fields that follow the modules' while append-only is on.
+fn append_only_files(node: &Node, out: &mut String) {
+    let disk = &node.log_on_disk;
+    let Some(writer) = disk.writer.as_ref().filter(|_| node.config.appendonly) else { return };
+    field!(out, "aof_current_size", node.aof_size());
+    field!(out, "aof_base_size", node.aof.rewritten_bytes);
+    field!(out, "aof_pending_rewrite", u8::from(node.aof.rewrite_scheduled));
+    field!(out, "aof_buffer_length", writer.queued_bytes());
+    field!(out, "aof_pending_bio_fsync", u8::from(writer.sync_pending()));
+    field!(out, "aof_delayed_fsync", writer.delayed_syncs());
 }
 
 fn persistence(node: &Node, out: &mut String) {
@@ -233,18 +262,10 @@ fn persistence(node: &Node, out: &mut String) {
     field!(out, "rdb_last_cow_size", 0);
     field!(out, "rdb_last_load_keys_expired", p.last_load_expired);
     field!(out, "rdb_last_load_keys_loaded", p.last_load_keys);
-    field!(out, "aof_enabled", 0);
-    field!(out, "aof_rewrite_in_progress", 0);
-    field!(out, "aof_rewrite_scheduled", 0);
-    field!(out, "aof_last_rewrite_time_sec", -1);
-    field!(out, "aof_current_rewrite_time_sec", -1);
-    field!(out, "aof_last_bgrewrite_status", "ok");
-    field!(out, "aof_rewrites", 0);
-    field!(out, "aof_rewrites_consecutive_failures", 0);
-    field!(out, "aof_last_write_status", "ok");
-    field!(out, "aof_last_cow_size", 0);
+    append_only(node, out);
     field!(out, "module_fork_in_progress", 0);
     field!(out, "module_fork_last_cow_size", 0);
+    append_only_files(node, out);
     if let Some(load) = &p.load {
         let read = load.loader.read.load(std::sync::atomic::Ordering::Relaxed);
         let total = load.loader.total;

@@ -3,6 +3,8 @@
 //! The bytes come from a file or from a master's socket. Decoded entries arrive in batches over a bounded queue, so that neither side runs far
 //! ahead of the other.
 
+mod append_only;
+
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use rivulet_rdb::read::{Entry, Event, Options, Reader};
 
 use crate::clock;
 use crate::memory::Counted;
+pub use append_only::{AppendOnlyFile, AppendOnlyFiles, FileEnd};
 
 /// Entries in one batch.
 const BATCH_ENTRIES: usize = 256;
@@ -33,8 +36,14 @@ pub enum Loaded {
     },
     Entries(Vec<(u64, Entry)>),
     Aux(Vec<u8>, Vec<u8>),
+    /// Whole commands, as bytes of the stream.
+    Commands(Vec<u8>),
+    /// An append-only file begins, or is through.
+    FileBegins,
+    FileEnd(FileEnd),
     /// Something that the log should tell.
     Note(String),
+    Warning(String),
     /// All is loaded, or why not.
     End(Result<Summary, String>),
 }
@@ -47,6 +56,7 @@ pub struct Summary {
 /// Where the bytes come from.
 pub enum Source {
     File(PathBuf),
+    AppendOnly(AppendOnlyFiles),
     /// Bytes pushed with [`Loader::push`] are decoded as they come.
     Stream,
     /// Bytes pushed are stored in this file; when all have come, that is loaded.
@@ -85,9 +95,13 @@ impl Loader {
         let (to, from) = mpsc::sync_channel(BATCHES_MAX);
         let (queued, stop, read) =
             (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let total = if let Source::File(path) = &source { std::fs::metadata(path)?.len() } else { 0 };
+        let total = match &source {
+            Source::File(path) => std::fs::metadata(path)?.len(),
+            Source::AppendOnly(files) => files.total,
+            _ => 0,
+        };
         let (bytes_to, bytes_from) = mpsc::channel();
-        let bytes_to = if matches!(source, Source::File(_)) { None } else { Some(bytes_to) };
+        let bytes_to = if matches!(source, Source::File(_) | Source::AppendOnly(_)) { None } else { Some(bytes_to) };
         let bytes = Bytes { from: bytes_from, present: Vec::new(), at: 0, queued: queued.clone(), stop: stop.clone() };
         let worker = Worker { to, hasher, key_delay, waker, stop: stop.clone(), read: read.clone() };
         std::thread::Builder::new().name("loader".into()).spawn(move || {
@@ -125,6 +139,13 @@ impl Loader {
     /// Whether the socket should be read.
     pub fn wants_bytes(&self) -> bool {
         self.queued.load(Ordering::Relaxed) < QUEUED_BYTES_MAX
+    }
+
+    /// Waits for what the loader has next.
+    pub fn wait(&mut self) -> Loaded {
+        self.waiting
+            .take()
+            .unwrap_or_else(|| self.from.recv().unwrap_or_else(|_| Loaded::End(Err("the loader ended".into()))))
     }
 
     /// What the loader has ready, if anything.
@@ -197,6 +218,7 @@ impl Worker {
     fn run(&self, source: Source, mut bytes: Bytes, options: Options) {
         let result = match source {
             Source::File(path) => File::open(path).map_err(|e| e.to_string()).and_then(|file| self.load(file, options)),
+            Source::AppendOnly(files) => self.load_append_only(files, options),
             Source::Stream => self.load(bytes, options),
             Source::Stored { path, remove } => {
                 let stored = self.store(&mut bytes, &path);
@@ -232,6 +254,11 @@ impl Worker {
     }
 
     fn load(&self, from: impl Read, options: Options) -> Result<Summary, String> {
+        self.load_counted(from, options).map(|(summary, _)| summary)
+    }
+
+    /// Loads a snapshot, after which more may follow; says how long it was.
+    fn load_counted(&self, from: impl Read, options: Options) -> Result<(Summary, u64), String> {
         let mut reader = Reader::new(from, options);
         let mut db = 0;
         let mut batch = Vec::with_capacity(BATCH_ENTRIES);
@@ -283,7 +310,7 @@ impl Worker {
                 Event::ModuleAux { module, .. } => {
                     self.tell(Loaded::Note(format!("skipped data of the module '{module}'")))
                 }
-                Event::Eof(_) => return Ok(summary),
+                Event::Eof(_) => return Ok((summary, reader.offset())),
                 _ => {}
             }
         }

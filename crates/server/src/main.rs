@@ -1,5 +1,6 @@
 //! `rivulet-server`: takes Redis's arguments and configuration files as they are.
 
+mod aof;
 mod blocking;
 mod client_command;
 mod clients;
@@ -21,6 +22,7 @@ mod info;
 mod latency;
 mod loading;
 mod log;
+mod log_on_disk;
 mod memory;
 mod memory_command;
 mod messages;
@@ -31,6 +33,7 @@ mod persistence;
 mod pubsub;
 mod quickstart;
 mod reaper;
+mod replay;
 mod replication;
 mod shutdown;
 mod signals;

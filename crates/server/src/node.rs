@@ -31,6 +31,8 @@ pub struct Node {
     pub listeners: Vec<Listener>,
     pub replication: Replication,
     pub persistence: Persistence,
+    pub log_on_disk: crate::log_on_disk::LogOnDisk,
+    pub aof: crate::aof::Aof,
     pub pubsub: PubSub,
     pub blocking: Blocking,
     /// Who watches a key: (database, key).
@@ -104,12 +106,15 @@ impl Node {
         let now_us = clock::unix_us();
         let run_id = random_hex(&mut rng);
         let databases = config.databases as usize;
+        let replication = Replication::new(&config, &run_id, &mut rng, now_us / 1000);
         Ok(Node {
             settings: config.settings(),
             keyspace: Keyspace::new(databases, KeyHasher::new([word(2), word(3)])),
             effects: Effects::default(),
             clients: Clients::default(),
-            replication: Replication::new(&config, &run_id, &mut rng, now_us / 1000),
+            log_on_disk: crate::log_on_disk::LogOnDisk::new(&config, replication.history.clone()),
+            replication,
+            aof: Default::default(),
             persistence: Persistence::new(now_us / 1000),
             pubsub: PubSub::default(),
             blocking: Blocking::default(),

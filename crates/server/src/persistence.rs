@@ -17,7 +17,7 @@ use rivulet_resp::OwnedArgs;
 use crate::loading::{Loaded, Loader, Source};
 use crate::log;
 use crate::node::{Node, os_error};
-use crate::snapshot::{AccessInfo, Destination, Head, Snapshot, sync_directory, temporary_path};
+use crate::snapshot::{AccessInfo, Destination, Encoder, Form, Head, Snapshot, sync_directory, temporary_path};
 
 /// The state of persistence.
 pub struct Persistence {
@@ -33,6 +33,8 @@ pub struct Persistence {
     /// BGSAVE SCHEDULE: as soon as no other snapshot runs.
     pub scheduled: bool,
     pub load: Option<Load>,
+    /// The pseudo client that replays an append-only file: nothing that it does goes to the stream.
+    pub replayer: Option<crate::clients::ClientId>,
     /// Loaded beside the data and whole: it takes its place with the link's next action.
     pub loaded_beside: Option<Keyspace>,
     pub last_load_expired: u64,
@@ -56,6 +58,8 @@ pub enum Purpose {
     ReplicasStored,
     /// Straight to the sockets of replicas.
     ReplicasSockets,
+    /// The base of append-only files.
+    AofRewrite,
 }
 
 /// A load that goes on.
@@ -72,6 +76,10 @@ pub struct Load {
     /// Position in the file's aux fields: (repl-id, repl-offset, repl-stream-db).
     pub identity: Identity,
     identity_adopted: bool,
+    /// From append-only files, where keys do not expire by themselves and the position is known from elsewhere.
+    from_aof: bool,
+    file_started_ms: u64,
+    files_ended: usize,
 }
 
 #[derive(Default, Clone)]
@@ -85,6 +93,8 @@ pub struct Identity {
 pub enum LoadWhy {
     Startup,
     FullSync,
+    /// DEBUG LOADAOF.
+    Debug,
 }
 
 /// Where loaded data goes.
@@ -118,6 +128,7 @@ impl Persistence {
             running: None,
             scheduled: false,
             load: None,
+            replayer: None,
             loaded_beside: None,
             last_load_expired: 0,
             last_load_keys: 0,
@@ -165,11 +176,17 @@ impl Node {
     }
 
     /// Header and aux fields of a snapshot of the present state.
-    pub fn snapshot_head(&self, version: u32, compress: bool, exclude_data: bool) -> Head {
-        let mut writer = Writer::new(Version::new(version).unwrap_or(Version::DEFAULT), compress);
+    pub fn snapshot_head(&self, form: Form, exclude_data: bool) -> Head {
+        let (mut writer, aof_base) = match form {
+            Form::Rdb { version, compress, aof_base } => {
+                let version = Version::new(version).unwrap_or(Version::DEFAULT);
+                (Encoder::Rdb(Writer::new(version, compress)), aof_base)
+            }
+            Form::Commands => (Encoder::Commands, true),
+        };
         let mut bytes = Vec::new();
         let id = self.replication.history.id().to_string();
-        let aux = self.aux(&id);
+        let aux = Aux { aof_base, ..self.aux(&id) };
         writer.header(&mut bytes, &aux);
         Head {
             writer,
@@ -268,7 +285,8 @@ impl Node {
 
     pub fn begin_file_snapshot(&mut self, purpose: Purpose, rdb_version: u32) -> Result<(), Fail> {
         self.persistence.last_try_ms = self.now_ms();
-        let head = self.snapshot_head(rdb_version, self.config.rdbcompression, false);
+        let form = Form::Rdb { version: rdb_version, compress: self.config.rdbcompression, aof_base: false };
+        let head = self.snapshot_head(form, false);
         let path = self.rdb_path();
         let now_ms = self.now_ms();
         let begun = Snapshot::begin(&mut self.keyspace, head, Destination::File(path), self.waker.clone(), now_ms);
@@ -317,6 +335,13 @@ impl Node {
             return;
         }
         let Some(running) = self.persistence.running.take() else { return };
+        if matches!(running.purpose, Purpose::AofRewrite) {
+            let started_ms = running.snapshot.started_ms;
+            let trash = running.snapshot.cancel(&mut self.keyspace);
+            self.free_later(trash);
+            self.rewrite_snapshot_ended(started_ms, result);
+            return;
+        }
         let seconds = (self.now_ms().saturating_sub(running.snapshot.started_ms) / 1000) as i64;
         self.persistence.last_seconds = seconds;
         let ok = result.is_ok();
@@ -380,11 +405,14 @@ impl Node {
     /// Refuses writes while saves fail (`stop-writes-on-bgsave-error`).
     pub fn check_disk(&self) -> Result<(), Fail> {
         let p = &self.persistence;
-        if p.last_status_ok || self.config.save.is_empty() || !self.config.stop_writes_on_bgsave_error {
+        if p.last_status_ok && self.log_on_disk.writer.is_none() {
             return Ok(());
         }
         if self.is_replica() && self.config.replica_ignore_disk_write_errors {
             return Ok(());
+        }
+        if p.last_status_ok || self.config.save.is_empty() || !self.config.stop_writes_on_bgsave_error {
+            return self.check_aof();
         }
         Err(Fail::new(
             "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.",
@@ -395,6 +423,9 @@ impl Node {
 
     /// Begins to load the file at start-up, if there is one.
     pub fn load_at_startup(&mut self) -> Result<(), String> {
+        if self.config.appendonly {
+            return self.load_append_only();
+        }
         let path = self.rdb_path();
         if !path.exists() {
             return Ok(());
@@ -404,6 +435,7 @@ impl Node {
 
     pub fn begin_load(&mut self, source: Source, why: LoadWhy, where_to: Beside) -> Result<(), String> {
         let serves_old = where_to == Beside::ServingOld;
+        let from_aof = matches!(source, Source::AppendOnly(_));
         let beside = (where_to != Beside::No).then(|| Keyspace::new(self.keyspace.databases(), self.keyspace.hasher()));
         let loader = Loader::start(
             source,
@@ -419,10 +451,13 @@ impl Node {
             why,
             beside,
             serves_old,
-            replaces: why == LoadWhy::Startup,
+            replaces: why != LoadWhy::FullSync,
             db: 0,
             identity: Identity::default(),
             identity_adopted: false,
+            from_aof,
+            file_started_ms: self.now_ms(),
+            files_ended: 0,
         });
         Ok(())
     }
@@ -432,34 +467,9 @@ impl Node {
         for _ in 0..LOAD_BATCHES {
             let Some(load) = &mut self.persistence.load else { return };
             let Some(loaded) = load.loader.poll() else { break };
-            match loaded {
-                Loaded::Database { db } => {
-                    load.db = db as usize;
-                    self.adopt_identity_once();
-                }
-                Loaded::Entries(entries) => {
-                    if let Err(text) = self.insert_entries(entries) {
-                        self.load_ended(Err(text));
-                        return;
-                    }
-                }
-                Loaded::Aux(name, value) => self.note_aux(&name, &value),
-                Loaded::Note(text) => log::warning!("{text}"),
-                Loaded::End(result) => {
-                    if let Ok(summary) = &result {
-                        let skipped = if summary.empty_keys > 0 {
-                            format!(
-                                ", keys expired: {}, empty keys skipped: {}",
-                                load.loader.keys_expired, summary.empty_keys
-                            )
-                        } else {
-                            format!(", keys expired: {}", load.loader.keys_expired)
-                        };
-                        log::notice!("Done loading RDB, keys loaded: {}{skipped}.", load.loader.keys_loaded);
-                    }
-                    self.load_ended(result.map(|_| ()));
-                    return;
-                }
+            if let Some(result) = self.take_loaded(loaded) {
+                self.load_ended(result);
+                return;
             }
         }
         // The queue is bounded: whatever is left is taken in the next turn, without waiting for a socket.
@@ -469,11 +479,74 @@ impl Node {
         self.read_master_again();
     }
 
+    /// Does what the loader says; answers the end of the load, if this is it.
+    fn take_loaded(&mut self, loaded: Loaded) -> Option<Result<(), String>> {
+        let now_ms = self.now_ms();
+        let load = self.persistence.load.as_mut()?;
+        match loaded {
+            Loaded::Database { db } => {
+                load.db = db as usize;
+                self.adopt_identity_once();
+            }
+            Loaded::Entries(entries) => return self.insert_entries(entries).err().map(Err),
+            Loaded::Commands(bytes) => return self.replay(&bytes).err().map(|text| Err(self.replay_failed(&text))),
+            Loaded::FileEnd(file) => {
+                let seconds =
+                    now_ms.saturating_sub(std::mem::replace(&mut load.file_started_ms, now_ms)) as f64 / 1000.0;
+                let kind = if file.is_base { "base" } else { "incr" };
+                log::notice!("DB loaded from {kind} file {}: {seconds:.3} seconds", file.name);
+                self.aof.replayed.extend(file.replayed);
+                load.files_ended += 1;
+            }
+            Loaded::FileBegins => self.replay_file_begins(),
+            Loaded::Aux(name, value) => self.note_aux(&name, &value),
+            Loaded::Note(text) => log::notice!("{text}"),
+            Loaded::Warning(text) => log::warning!("{text}"),
+            Loaded::End(result) => {
+                if let Ok(summary) = &result
+                    && !load.from_aof
+                {
+                    let skipped = if summary.empty_keys > 0 {
+                        format!(
+                            ", keys expired: {}, empty keys skipped: {}",
+                            load.loader.keys_expired, summary.empty_keys
+                        )
+                    } else {
+                        format!(", keys expired: {}", load.loader.keys_expired)
+                    };
+                    log::notice!("Done loading RDB, keys loaded: {}{skipped}.", load.loader.keys_loaded);
+                }
+                return Some(result.map(|_| ()));
+            }
+        }
+        None
+    }
+
+    fn replay_failed(&self, text: &str) -> String {
+        let files = self.persistence.load.as_ref().map_or(0, |load| load.files_ended);
+        format!("{text} reading the append only file {}", self.append_only_name(files))
+    }
+
+    /// Loads to the end, with everything else standing still.
+    pub fn finish_load_now(&mut self) -> Result<(), String> {
+        loop {
+            let Some(load) = &mut self.persistence.load else { return Ok(()) };
+            let loaded = load.loader.wait();
+            if let Some(result) = self.take_loaded(loaded) {
+                self.persistence.load = None;
+                self.replay_ends();
+                self.aof.replayed.clear();
+                return result;
+            }
+        }
+    }
+
     fn insert_entries(&mut self, entries: Vec<(u64, rivulet_rdb::read::Entry)>) -> Result<(), String> {
         let now_ms = self.now_ms();
-        let drop_expired = !self.is_replica();
+        let is_replica = self.is_replica();
         let clock_use = self.settings.clock;
         let Some(load) = &mut self.persistence.load else { return Ok(()) };
+        let drop_expired = !is_replica && !load.from_aof;
         let keyspace = load.beside.as_mut().unwrap_or(&mut self.keyspace);
         if load.db >= keyspace.databases() {
             return Err(format!("the file has a database {}, and this server only {}", load.db, keyspace.databases()));
@@ -515,7 +588,7 @@ impl Node {
     /// The file says where in which history it stands: what follows belongs to that.
     fn adopt_identity_once(&mut self) {
         let Some(load) = &mut self.persistence.load else { return };
-        if load.why == LoadWhy::Startup && !std::mem::replace(&mut load.identity_adopted, true) {
+        if load.why == LoadWhy::Startup && !load.from_aof && !std::mem::replace(&mut load.identity_adopted, true) {
             let identity = load.identity.clone();
             self.restore_identity(&identity);
         }
@@ -528,6 +601,7 @@ impl Node {
             b"repl-id" => load.identity.id = Some(text),
             b"repl-offset" => load.identity.offset = text.parse().ok(),
             b"repl-stream-db" => load.identity.stream_db = text.parse().ok(),
+            _ if load.from_aof => {}
             b"redis-ver" => log::notice!("Loading RDB produced by version {text}"),
             b"ctime" => {
                 let age = self.now_us / 1_000_000;
@@ -550,6 +624,23 @@ impl Node {
         self.persistence.last_load_expired = load.loader.keys_expired;
         match load.why {
             LoadWhy::FullSync => self.full_sync_loaded(load, result),
+            LoadWhy::Debug => {}
+            LoadWhy::Startup if load.from_aof => {
+                let db = self.replay_ends();
+                let seconds = (self.now_ms().saturating_sub(load.loader.started_ms)) as f64 / 1000.0;
+                let loaded = result.and_then(|()| {
+                    log::notice!("DB loaded from append only file: {seconds:.3} seconds");
+                    self.persistence.dirty = 0;
+                    self.append_only_loaded(db)
+                });
+                match loaded {
+                    Ok(()) => self.ready(),
+                    Err(text) => {
+                        log::warning!("{text}");
+                        self.exit = Some(1);
+                    }
+                }
+            }
             LoadWhy::Startup => match result {
                 Ok(()) => {
                     let seconds = (self.now_ms().saturating_sub(load.loader.started_ms)) as f64 / 1000.0;

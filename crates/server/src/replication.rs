@@ -19,7 +19,7 @@ use rivulet_replication::report::{Level, Report};
 use rivulet_replication::stream::StreamEncoder;
 use rivulet_resp::{Args, Decoder};
 
-use crate::clients::{ClientId, Kind};
+use crate::clients::{BlockedOn, ClientId, Kind};
 use crate::config::{Config, DisklessLoad};
 use crate::log;
 use crate::node::Node;
@@ -133,7 +133,7 @@ impl Node {
     /// Whether writes go to the stream here. A replica never adds to the stream that it receives.
     #[inline]
     pub fn wants_stream(&self) -> bool {
-        self.replication.link.is_none() && self.replication.log.is_active()
+        self.replication.link.is_none() && self.replication.log.is_active() && self.persistence.replayer.is_none()
     }
 
     /// Appends one command of its own unit to the stream.
@@ -242,6 +242,7 @@ impl Node {
             }
         }
         if was_master {
+            self.log_history_changed();
             self.role_changed();
         }
         self.follow_actions(actions);
@@ -281,7 +282,7 @@ impl Node {
             let waits = self.clients.get(id).is_some_and(|c| {
                 matches!(
                     c.blocked.as_deref().map(|b| &b.reason),
-                    Some(crate::clients::BlockedOn::Keys { .. } | crate::clients::BlockedOn::Acks { .. })
+                    Some(BlockedOn::Keys { .. } | BlockedOn::Acks { .. } | BlockedOn::Durable { .. })
                 )
             });
             if waits {
@@ -323,9 +324,10 @@ impl Node {
                 log_report(&report);
             }
         }
-        self.replication.master.promoted(now);
+        self.replication.master.replicas_may_come(now);
         self.replication.log.create();
         self.replication.encoder.force_select();
+        self.log_history_changed();
         self.drop_replicas();
         self.own_expiring.clear();
     }
@@ -337,17 +339,21 @@ impl Node {
         else {
             return;
         };
+        let past = self.restore_backlog(id, offset);
+        let now = self.now_ms();
         let r = &mut self.replication;
+        r.master.replicas_may_come(now);
         match self.config.replicaof.clone() {
             Some(_) => {
-                r.history = History::new(id);
+                r.history = past.filter(|past| past.id() == id).unwrap_or_else(|| History::new(id));
                 r.log.reset_to(offset);
                 if let Some(db) = identity.stream_db {
                     r.encoder.resume_in(db);
                 }
             }
             None => {
-                r.history = History::recovered(id, offset, random_id(&mut self.rng));
+                r.history = past.unwrap_or_else(|| History::new(id));
+                r.history.promote(random_id(&mut self.rng), offset);
                 r.log.reset_to(offset);
                 r.encoder.force_select();
             }
@@ -458,7 +464,7 @@ impl Node {
             return Ok(());
         }
         let deadline = (timeout > 0).then(|| self.now_ms() + timeout as u64);
-        self.block(id, crate::clients::BlockedOn::Acks { replicas: wanted as usize, offset }, deadline);
+        self.block(id, BlockedOn::Acks { replicas: wanted as usize, offset }, deadline);
         self.replication.master.want_acks();
         Ok(())
     }

@@ -148,7 +148,16 @@ impl Node {
     }
 
     fn finish_shutdown(&mut self, request: Request) -> Result<(), String> {
+        self.cancel_rewrite();
         self.cancel_snapshot();
+        if self.config.appendonly && self.log_on_disk.files.is_waiting_for_base() {
+            if request.force {
+                log::warning!("Writing initial AOF. Exit anyway.");
+            } else {
+                log::warning!("Writing initial AOF, can't exit");
+                return Err("ERR Errors trying to SHUTDOWN. Check logs.".into());
+            }
+        }
         let wants_save = request.save || (!request.nosave && !self.config.save.is_empty());
         if wants_save {
             log::notice!("Saving the final RDB snapshot before exiting.");
@@ -165,6 +174,11 @@ impl Node {
             let _ = std::fs::remove_file(&self.config.pidfile);
         }
         // What waits to be sent gets a last chance: replicas should have all of the stream.
+        if self.log_on_disk.files.is_aof() {
+            log::notice!("Calling fsync() on the AOF file.");
+        }
+        self.end_log_files();
+        self.log_before_sleep();
         self.replication_before_sleep();
         self.listeners.clear();
         log::warning!("Redis is now ready to exit, bye bye...");

@@ -4,6 +4,8 @@
 //! serializer encodes the big values, computes the checksum, and writes the file or hands blocks back for the replicas' sockets. The walker waits
 //! while too many bytes are under way, so that memory stays bounded by [`UNDER_WAY_BYTES_MAX`] and by what is overwritten meanwhile.
 
+mod form;
+
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -18,7 +20,9 @@ use std::time::Duration;
 use rivulet_keyspace::{EntryRef, Keyspace, Sink, Value, View};
 use rivulet_net::Waker;
 use rivulet_rdb::crc64::Digest;
-use rivulet_rdb::write::{Meta, Writer};
+use rivulet_rdb::write::Meta;
+
+pub use form::{Encoder, Form};
 
 use crate::clock;
 use crate::memory::Counted;
@@ -56,7 +60,7 @@ enum Piece {
 
 /// Gathers captured entries.
 struct Capture {
-    writer: Writer,
+    writer: Encoder,
     buffer: Vec<u8>,
     keys: u64,
     /// Pass pieces on after so many keys.
@@ -132,7 +136,7 @@ fn is_big(view: &View<'_>) -> bool {
 
 /// What a snapshot begins with.
 pub struct Head {
-    pub writer: Writer,
+    pub writer: Encoder,
     /// Header and aux fields.
     pub bytes: Vec<u8>,
     pub access: AccessInfo,
@@ -140,6 +144,16 @@ pub struct Head {
     pub checksum: bool,
     /// us per key (negative: keys per us), for tests (`rdb-key-save-delay`).
     pub key_delay: Arc<AtomicI64>,
+}
+
+impl Head {
+    /// What follows the header where there are no data at all.
+    pub fn end(mut self, out: &mut Vec<u8>) {
+        if self.writer.end(out) {
+            let checksum = if self.checksum { rivulet_rdb::crc64::checksum(out) } else { 0 };
+            out.extend_from_slice(&checksum.to_le_bytes());
+        }
+    }
 }
 
 /// Where it goes.
@@ -183,8 +197,7 @@ impl Snapshot {
         let mut keys_total = 0;
         if !head.exclude_data {
             for (i, db) in keyspace.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
-                head.writer.select_db(&mut head_bytes, i as u64);
-                head.writer.resize_db(&mut head_bytes, db.len() as u64, db.expires_len() as u64);
+                head.writer.database(&mut head_bytes, i as u64, db.len() as u64, db.expires_len() as u64);
                 keys_total += db.len() as u64;
             }
         }
@@ -319,7 +332,7 @@ const SYNC_BYTES: usize = 32 << 20;
 
 struct Serializer {
     from: Receiver<Piece>,
-    writer: Writer,
+    writer: Encoder,
     digest: Option<Digest>,
     output: Output,
     under_way: Arc<AtomicUsize>,
@@ -373,12 +386,13 @@ impl Serializer {
             }
         }
         let mut end = Vec::new();
-        self.writer.eof(&mut end);
-        if let Some(digest) = &mut self.digest {
-            digest.update(&end);
+        if self.writer.end(&mut end) {
+            if let Some(digest) = &mut self.digest {
+                digest.update(&end);
+            }
+            let checksum = self.digest.as_ref().map_or(0, Digest::value);
+            end.extend_from_slice(&checksum.to_le_bytes());
         }
-        let checksum = self.digest.as_ref().map_or(0, Digest::value);
-        end.extend_from_slice(&checksum.to_le_bytes());
         self.digest = None;
         self.put(end)?;
         self.finish()?;

@@ -122,8 +122,13 @@ fn serve(startup: Startup) -> i32 {
         log::set_role(b'S');
     }
     match node.load_at_startup() {
-        Ok(()) if node.persistence.load.is_none() => node.ready(),
+        Ok(()) if node.persistence.load.is_none() && node.exit.is_none() => node.ready(),
         Ok(()) => {}
+        // Tools look for what is wrong with append-only files in the last line.
+        Err(text) if node.config.appendonly => {
+            log::warning!("{text}");
+            return 1;
+        }
         Err(text) => {
             log::warning!("Fatal error loading the DB: {text}. Exiting.");
             return 1;

@@ -382,7 +382,7 @@ impl Node {
         let id = random_id(&mut self.rng);
         self.history.promote(id, self.log.end_offset());
         self.encoder.force_select();
-        self.master.promoted(now);
+        self.master.replicas_may_come(now);
         if self.log.is_active() {
             effects.push(self.at());
         }

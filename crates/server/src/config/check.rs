@@ -11,11 +11,6 @@ pub fn no_defrag() -> Result<(), &'static str> {
     Err("Active defragmentation cannot be enabled: this server does not move values in memory")
 }
 
-/// Nothing may look durable that is not.
-pub fn no_append_only_file() -> Result<(), &'static str> {
-    Err("appendonly is not supported yet: this release persists with snapshots only (see save)")
-}
-
 pub fn db_file_name(name: &str) -> Result<(), &'static str> {
     if is_base_name(name) { Ok(()) } else { Err("dbfilename can't be a path, just a filename") }
 }

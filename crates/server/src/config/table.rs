@@ -145,6 +145,7 @@ directives! {
     "repl-timeout" => repl_timeout: u64 = 60, Integer(1, INT_MAX), 0, "Seconds of silence after which a link is dropped; take 5 to 10 times the ping period.";
     "repl-disable-tcp-nodelay" => repl_disable_tcp_nodelay: bool = false, Bool, 0, "Let the kernel gather small packets for replicas.";
     "repl-backlog-size" => repl_backlog_size: u64 = 1 << 20, Memory(1, LONG_MAX), 0, "Bytes of the stream that are kept for replicas that come back.";
+    "repl-backlog-disk-size" => repl_backlog_disk_size: u64 = 1 << 30, Memory(0, LONG_MAX), 0, "Bytes of the stream that are kept on disk behind the backlog in memory; 0 keeps none.";
     "repl-backlog-ttl" => repl_backlog_ttl: u64 = 3600, Integer(0, LONG_MAX), 0, "Seconds without replicas after which the backlog is freed; 0 is never.";
     "min-replicas-to-write" | "min-slaves-to-write" => min_replicas_to_write: u64 = 0, Integer(0, INT_MAX), 0, "Good replicas that a write needs; 0 is off.";
     "min-replicas-max-lag" | "min-slaves-max-lag" => min_replicas_max_lag: u64 = 10, Integer(0, INT_MAX), 0, "Seconds since its last acknowledgement for which a replica is good; 0 turns the check off.";
@@ -202,18 +203,18 @@ directives! {
     "lua-enable-deprecated-api" => lua_enable_deprecated_api: bool = false, Bool, IMMUTABLE | HIDDEN | NO_MEANING, "Scripts see functions that Redis removed.";
 
     // The append-only file.
-    "appendonly" => appendonly: bool = false, BoolIf(check::no_append_only_file), DENY_LOADING, "Log every write to disk; not in this release, so it can't be turned on.";
-    "appendfilename" => appendfilename: String = "appendonly.aof".into(), Text(check::append_file_name), IMMUTABLE | NO_MEANING, "First part of the names of the append-only file's parts.";
-    "appenddirname" => appenddirname: String = "appendonlydir".into(), Text(check::append_dir_name), IMMUTABLE | NO_MEANING, "Directory of the append-only file.";
-    "appendfsync" => appendfsync: AppendFsync = AppendFsync::EverySec, Choice, NO_MEANING, "When the append-only file is synced to disk.";
-    "no-appendfsync-on-rewrite" => no_appendfsync_on_rewrite: bool = false, Bool, NO_MEANING, "Don't sync to disk during a rewrite.";
-    "auto-aof-rewrite-percentage" => auto_aof_rewrite_percentage: u64 = 100, Integer(0, INT_MAX), NO_MEANING, "Growth at which the append-only file is rewritten; 0 is never.";
-    "auto-aof-rewrite-min-size" => auto_aof_rewrite_min_size: u64 = 64 << 20, Memory(0, LONG_MAX), NO_MEANING, "Bytes below which it is not rewritten.";
-    "aof-load-truncated" => aof_load_truncated: bool = true, Bool, NO_MEANING, "Load an append-only file whose end is cut.";
-    "aof-use-rdb-preamble" => aof_use_rdb_preamble: bool = true, Bool, NO_MEANING, "A rewrite writes a snapshot.";
-    "aof-timestamp-enabled" => aof_timestamp_enabled: bool = false, Bool, NO_MEANING, "Note the time in the append-only file.";
+    "appendonly" => appendonly: bool = false, Bool, DENY_LOADING, "Log every write to disk.";
+    "appendfilename" => appendfilename: String = "appendonly.aof".into(), Text(check::append_file_name), IMMUTABLE, "First part of the names of the append-only file's parts.";
+    "appenddirname" => appenddirname: String = "appendonlydir".into(), Text(check::append_dir_name), IMMUTABLE, "Directory of the append-only file.";
+    "appendfsync" => appendfsync: AppendFsync = AppendFsync::EverySec, Choice, 0, "When the append-only file is synced to disk.";
+    "no-appendfsync-on-rewrite" => no_appendfsync_on_rewrite: bool = false, Bool, 0, "Don't sync to disk during a rewrite.";
+    "auto-aof-rewrite-percentage" => auto_aof_rewrite_percentage: u64 = 100, Integer(0, INT_MAX), 0, "Growth at which the append-only file is rewritten; 0 is never.";
+    "auto-aof-rewrite-min-size" => auto_aof_rewrite_min_size: u64 = 64 << 20, Memory(0, LONG_MAX), 0, "Bytes below which it is not rewritten.";
+    "aof-load-truncated" => aof_load_truncated: bool = true, Bool, 0, "Load an append-only file whose end is cut.";
+    "aof-use-rdb-preamble" => aof_use_rdb_preamble: bool = true, Bool, 0, "A rewrite writes a snapshot.";
+    "aof-timestamp-enabled" => aof_timestamp_enabled: bool = false, Bool, 0, "Note the time in the append-only file.";
     "aof-rewrite-incremental-fsync" => aof_rewrite_incremental_fsync: bool = true, Bool, NO_MEANING, "Sync a rewrite to disk while it is written.";
-    "aof-disable-auto-gc" => aof_disable_auto_gc: bool = false, Bool, NO_MEANING, "Keep old parts of the append-only file.";
+    "aof-disable-auto-gc" => aof_disable_auto_gc: bool = false, Bool, 0, "Keep old parts of the append-only file.";
 
     // Cluster.
     "cluster-enabled" => cluster_enabled: bool = false, Bool, IMMUTABLE | NO_MEANING, "Be a node of a cluster.";

@@ -30,10 +30,19 @@ pub type Token = u64;
 
 enum Job {
     /// Bytes for the current file, and the offset of the stream after them.
-    Append { bytes: Vec<u8>, end: u64 },
-    Change { change: Change, token: Option<Token> },
+    Append {
+        bytes: Vec<u8>,
+        end: u64,
+    },
+    Change {
+        change: Change,
+        token: Option<Token>,
+    },
     /// The stream begins anew at this offset.
-    Rebase { end: u64, generation: u64 },
+    Rebase {
+        end: u64,
+        generation: u64,
+    },
 }
 
 struct Shared {

@@ -108,6 +108,7 @@ impl Node {
                 Action::Continue(position) => {
                     let r = &mut self.replication;
                     if r.history.continue_with(position.id, position.offset) {
+                        self.log_history_changed();
                         self.drop_replicas();
                     }
                     self.replication.log.create();
@@ -140,6 +141,7 @@ impl Node {
                             self.stream_from(offset);
                         }
                     }
+                    self.log_reset();
                 }
                 Action::Apply(bytes) => self.apply_stream(&bytes),
                 Action::Disconnect => self.disconnect_master(),
@@ -270,6 +272,7 @@ impl Node {
         let id = random_id(&mut self.rng);
         self.replication.history.adopt(id);
         self.replication.log.free();
+        self.log_reset();
         self.own_expiring.clear();
         match self.persistence.loaded_beside.take() {
             Some(beside) => {

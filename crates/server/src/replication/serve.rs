@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 
 use rivulet_commands::fail::Fail;
 use rivulet_net::{Interest, Poll};
+use rivulet_replication::log::ReadError;
 use rivulet_replication::master::{
     Answer, Applicant, LogNeed, MasterAction, RunningSnapshot, SnapshotGroup, TickFacts, backlog_created_report,
 };
@@ -22,7 +23,7 @@ use crate::log;
 use crate::node::{Node, os_error};
 use crate::payload::{Next, PayloadCursor};
 use crate::persistence::{Purpose, Running};
-use crate::snapshot::{Destination, Snapshot};
+use crate::snapshot::{Destination, Form, Snapshot};
 
 /// Bytes of the stream written to one replica before others get their turn.
 const STREAM_BYTES_MAX: usize = 4 << 20;
@@ -59,9 +60,7 @@ impl Node {
         if session.acked(offset, fsynced, now) {
             log::notice!("Synchronization with replica {} succeeded", session.name());
         }
-        if !self.blocking.acks.is_empty() {
-            self.serve_acks();
-        }
+        self.serve_acks();
         self.shutdown_progress();
         self.clients.queue_write(id);
     }
@@ -141,6 +140,7 @@ impl Node {
                         r.history.adopt(new);
                         r.log.create();
                         log_report(&backlog_created_report(&r.history));
+                        self.log_history_changed();
                     }
                 }
                 let r = &mut self.replication;
@@ -196,6 +196,7 @@ impl Node {
             let slices = match session.to_send(&r.log, STREAM_BYTES_MAX) {
                 None => return false,
                 Some(Ok(slices)) => slices,
+                Some(Err(ReadError::OnDisk)) => return self.write_piece(id),
                 Some(Err(_)) => {
                     log::warning!(
                         "Replica {} needs bytes that have left the backlog: disconnecting it.",
@@ -222,6 +223,46 @@ impl Node {
                     self.clients.close_soon(id);
                     return false;
                 }
+            }
+        }
+    }
+
+    /// Sends a replica what has left the memory. Answers whether it wants more than its socket took.
+    fn write_piece(&mut self, id: ClientId) -> bool {
+        let Some(client) = self.clients.get_mut(id) else { return false };
+        let r = &mut self.replication;
+        let before = r.log.send_before();
+        let Some(session) = r.master.get_mut(id) else { return false };
+        let cursor = session.cursor();
+        let rest = client.piece.as_deref().and_then(|piece| {
+            let from = usize::try_from(cursor.checked_sub(piece.offset)?).ok()?;
+            piece.bytes.get(from..).filter(|rest| !rest.is_empty())
+        });
+        let Some(rest) = rest else {
+            client.piece = None;
+            if !client.piece_wanted {
+                client.piece_wanted = true;
+                if !self.read_piece(id, cursor) {
+                    log::warning!("The replication backlog at {cursor} is not there: {}", self.client_line(id));
+                    self.clients.close_soon(id);
+                }
+            }
+            return false;
+        };
+        let rest = &rest[..rest.len().min(before.saturating_sub(cursor) as usize)];
+        let Some(stream) = &mut client.stream else { return false };
+        match stream.write(rest) {
+            Ok(n) => {
+                session.sent(n as u64);
+                self.stats.net_output_bytes += n as u64;
+                self.stats.repl_output_bytes += n as u64;
+                // The next piece is asked for when this one is sent.
+                if n == rest.len() { self.write_replica(id) } else { true }
+            }
+            Err(e) => {
+                log::verbose!("Error writing to replica: {}", os_error(&e));
+                self.clients.close_soon(id);
+                false
             }
         }
     }
@@ -354,7 +395,8 @@ impl Node {
         log::notice!("Starting BGSAVE for SYNC with target: replicas sockets");
         let mark: [u8; 40] =
             random_id(&mut self.rng).as_str().as_bytes().try_into().map_err(|_| "no mark".to_string())?;
-        let head = self.snapshot_head(group.rdb_version, false, group.filter.exclude_data);
+        let form = Form::Rdb { version: group.rdb_version, compress: false, aof_base: false };
+        let head = self.snapshot_head(form, group.filter.exclude_data);
         let now = self.now_ms();
         let snapshot =
             Snapshot::begin(&mut self.keyspace, head, Destination::Sockets { mark }, self.waker.clone(), now)
@@ -464,7 +506,7 @@ impl Node {
             writes_paused: self.shutdown.is_some() || !self.replication.failover.is_idle(),
             snapshot_running: self.persistence.running.is_some(),
             log_active: self.replication.log.is_active(),
-            log_is_kept: false,
+            log_is_kept: self.log_on_disk.files.is_aof(),
         };
         // A replica that has all that is made of its snapshot is not the one that holds it up.
         for client in self.clients.iter().filter(|c| c.payload.is_some() && !c.watching_write) {
@@ -493,6 +535,7 @@ impl Node {
                     let id = random_id(&mut self.rng);
                     self.replication.history.adopt(id);
                     self.replication.log.free();
+                    self.log_reset();
                     log_report(&report);
                 }
                 MasterAction::StartSnapshot(group) => self.start_replica_snapshot(group),
@@ -533,8 +576,14 @@ impl Node {
         let r = &mut self.replication;
         let (end, size) = (r.log.end_offset(), r.log.size());
         let mut over = Vec::new();
+        let on_disk = r.log.is_on_disk();
         for (id, session) in r.master.sessions_mut() {
-            let pending = session.pending_bytes(end);
+            let mut pending = session.pending_bytes(end);
+            if on_disk {
+                // What waits on disk costs no memory. During a full sync it is kept whatever its size, so that none ends in another.
+                let kept = if session.is_online() { self.config.repl_backlog_disk_size } else { u64::MAX };
+                pending = pending.saturating_sub(kept);
+            }
             if session.over_limit(pending, limit, size, now) {
                 over.push(id);
             }

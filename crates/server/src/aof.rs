@@ -1,0 +1,702 @@
+//! Append-only persistence as users see it: `appendonly`, BGREWRITEAOF, the automatic rewrite, WAITAOF, and what a start makes of the files.
+//!
+//! The bytes and files are those of the log on disk ([`crate::log_on_disk`]); here is when they begin, when they are rewritten, and what is told.
+
+use std::path::PathBuf;
+
+use rivulet_aof::files::Old;
+use rivulet_aof::manifest::{self, BaseFormat, Manifest};
+use rivulet_aof::op::Change;
+use rivulet_aof::recover::{self, FindError, Found, Replayed};
+use rivulet_commands::fail::Fail;
+use rivulet_replication::position::Position;
+use rivulet_resp::{Args, OwnedArgs};
+
+use crate::clients::{BlockedOn, ClientId};
+use crate::config::AppendFsync;
+use crate::loading::{AppendOnlyFile, AppendOnlyFiles, Source};
+use crate::log_on_disk::TOKEN_REWRITE;
+use crate::node::{Node, os_error};
+use crate::persistence::{Beside, LoadWhy, Purpose, Running};
+use crate::replication::random_id;
+use crate::snapshot::{Destination, Form, Snapshot};
+use crate::{log, memory};
+
+/// The state of append-only persistence.
+#[derive(Default)]
+pub struct Aof {
+    /// A rewrite begins as soon as no other snapshot is made.
+    pub rewrite_scheduled: bool,
+    pub last_rewrite_seconds: Option<u64>,
+    pub last_rewrite_failed: bool,
+    pub rewrites: u64,
+    pub consecutive_failures: u64,
+    /// Bytes of the base and of everything since, when the last rewrite ended.
+    pub rewritten_bytes: u64,
+    pub base_bytes: u64,
+    /// What a start found; kept until the files are loaded.
+    found: Option<Found>,
+    pub replayed: Vec<Replayed>,
+    /// The snapshot is written, and its file takes its name.
+    renaming: Option<Renaming>,
+    /// After repeated failures: no automatic rewrite before then, and how long the next pause is.
+    limited_until_ms: u64,
+    limit_minutes: u64,
+    /// The second that the file was last told of (`aof-timestamp-enabled`).
+    annotated_s: u64,
+}
+
+struct Renaming {
+    started_ms: u64,
+    temporary: PathBuf,
+    base: String,
+    base_bytes: u64,
+    first: bool,
+}
+
+/// After so many failed rewrites in a row the automatic ones are made rarer.
+const FAILURES_MAX: u64 = 3;
+const LIMIT_MINUTES_MAX: u64 = 60;
+
+impl Node {
+    // ---- the start ----
+
+    /// Begins to load the append-only files; without any, begins them.
+    pub fn load_append_only(&mut self) -> Result<(), String> {
+        let (name, filename) = (self.config.appenddirname.clone(), self.config.appendfilename.clone());
+        let mut found = match recover::find(name.as_ref(), &filename) {
+            Ok(found) => found,
+            Err(FindError::Io(path, e)) => {
+                return Err(format!("Can't open or create append-only dir {}: {}", path.display(), os_error(&e)));
+            }
+            Err(FindError::Manifest(error)) => {
+                let mut lines = error.log_lines();
+                let last = lines.pop().unwrap_or_default();
+                lines.iter().for_each(|line| log::warning!("{line}"));
+                return Err(last);
+            }
+        };
+        self.take_over_old_file(&mut found, &filename)?;
+        self.remove_history(&mut found, &filename);
+        let mut files = Vec::new();
+        let mut total = 0;
+        for file in found.manifest.data() {
+            let path = found.directory.path.join(&file.name);
+            let len = std::fs::metadata(&path)
+                .map_err(|e| format!("Unable to obtain the AOF file {} length. stat: {}", file.name, os_error(&e)))?
+                .len();
+            total += len;
+            let is_base = file.kind == manifest::Kind::Base;
+            let old_style = file.name == filename;
+            files.push(AppendOnlyFile { path, name: file.name.clone(), is_base, old_style, len });
+        }
+        self.aof.base_bytes = files.first().filter(|file| file.is_base).map_or(0, |file| file.len);
+        self.aof.rewritten_bytes = self.aof.base_bytes;
+        let nothing = files.is_empty();
+        self.aof.found = Some(found);
+        if nothing {
+            return self.append_only_loaded(None);
+        }
+        let load = AppendOnlyFiles { files, cut_allowed: self.config.aof_load_truncated, total };
+        self.begin_load(Source::AppendOnly(load), LoadWhy::Startup, Beside::No)
+    }
+
+    /// An append-only file of before Redis 7 becomes the base.
+    fn take_over_old_file(&self, found: &mut Found, filename: &str) -> Result<(), String> {
+        let manifest = &found.manifest;
+        let inside = found.directory.path.join(filename);
+        let was_interrupted = manifest.incr.is_empty()
+            && manifest.base.as_ref().is_some_and(|base| base.name == filename)
+            && !inside.exists();
+        let empty = manifest.base.is_none() && manifest.incr.is_empty();
+        if !std::path::Path::new(filename).is_file() || !(empty || was_interrupted) {
+            return Ok(());
+        }
+        let dir = &self.config.appenddirname;
+        found.manifest = Manifest::for_upgrade(filename);
+        let path = found.directory.path.join(manifest::file_name(filename));
+        let moved = rivulet_aof::op::Change {
+            ops: vec![
+                rivulet_aof::op::FileOp::Replace { path, bytes: found.manifest.to_bytes() },
+                rivulet_aof::op::FileOp::Rename { from: filename.into(), to: inside },
+            ],
+            must: false,
+        };
+        moved.carry_out(&mut rivulet_aof::disk::SystemDisk::default()).map_err(|(_, e)| {
+            format!("Error trying to move the old AOF file {filename} into dir {dir}: {}", os_error(&e))
+        })?;
+        log::notice!("Successfully migrated an old-style AOF file ({filename}) into the AOF directory ({dir}).");
+        Ok(())
+    }
+
+    fn remove_history(&self, found: &mut Found, filename: &str) {
+        if self.config.aof_disable_auto_gc || found.manifest.history.is_empty() {
+            return;
+        }
+        for file in std::mem::take(&mut found.manifest.history) {
+            log::notice!("Removing the history file {} in the background", file.name);
+            // A file that stays is not named any more.
+            let _ = std::fs::remove_file(found.directory.path.join(&file.name));
+        }
+        let path = found.directory.path.join(manifest::file_name(filename));
+        let replaced = rivulet_aof::op::FileOp::Replace { path, bytes: found.manifest.to_bytes() };
+        if let Err(e) = replaced.carry_out(&mut rivulet_aof::disk::SystemDisk::default()) {
+            log::warning!("Can't write the AOF manifest: {}", os_error(&e));
+        }
+    }
+
+    /// The files are loaded: the node stands where they end. `db` is the database that the stream was in.
+    pub fn append_only_loaded(&mut self, db: Option<usize>) -> Result<(), String> {
+        let Some(found) = self.aof.found.take() else { return Ok(()) };
+        let replayed = std::mem::take(&mut self.aof.replayed);
+        let as_replica = self.config.replicaof.is_some();
+        let resumed = recover::resume(&found, &replayed, as_replica, random_id(&mut self.rng));
+        let now = self.now_ms();
+        let r = &mut self.replication;
+        let known = resumed.history.is_some();
+        if let Some(history) = resumed.history {
+            r.history = history;
+            r.master.replicas_may_come(now);
+            let position = Position { id: r.history.id(), offset: resumed.offset };
+            log::notice!("The append-only log ends at {position}.");
+        }
+        if known || !as_replica {
+            r.log.reset_to(resumed.offset);
+        }
+        match db {
+            Some(db) if as_replica => r.encoder.resume_in(db as u32),
+            _ => r.encoder.force_select(),
+        }
+        self.start_log_writer(resumed.offset)?;
+        let (role, history) = (self.log_role(), self.replication.history.clone());
+        let filename = self.config.appendfilename.clone();
+        self.log_on_disk.files.set_history(&history, role);
+        let Found { directory, manifest, .. } = found;
+        let dir = directory.path.clone();
+        let had = manifest.incr.last().map(|file| file.name.clone());
+        let change = if manifest.base.is_none() && manifest.incr.is_empty() {
+            let (base, format) = self.empty_base();
+            let change = self.log_on_disk.files.create_aof(directory, &filename, base, format, resumed.offset);
+            let base = self.log_on_disk.files.manifest().and_then(|m| m.base.as_ref()).map(|base| base.name.clone());
+            let base = base.unwrap_or_default();
+            log::notice!("Creating AOF base file {base} on server start");
+            change
+        } else {
+            let files = &mut self.log_on_disk.files;
+            files.resume_aof(directory, &filename, manifest, resumed.segments, resumed.offset)
+        };
+        let last = self.log_on_disk.files.manifest().and_then(|m| m.incr.last()).map(|file| file.name.clone());
+        let last = last.unwrap_or_default();
+        match had {
+            Some(name) if name == last => log::notice!("Opening AOF incr file {last} on server start"),
+            _ => log::notice!("Creating AOF incr file {last} on server start"),
+        }
+        // Nothing may be served before this is on disk; a disk that refuses it ends the start.
+        if let Some(writer) = &self.log_on_disk.writer {
+            writer.change(change, None);
+            writer.wait_until_idle();
+            if let Some(text) = writer.failure() {
+                return Err(format!("Can't open the append-only file {}: {text}", dir.join(last).display()));
+            }
+        }
+        if self.aof.base_bytes == 0 {
+            self.aof.base_bytes = self.base_len();
+            self.aof.rewritten_bytes = self.aof.base_bytes;
+        }
+        Ok(())
+    }
+
+    /// What a base without data holds.
+    fn empty_base(&self) -> (Vec<u8>, BaseFormat) {
+        if !self.config.aof_use_rdb_preamble {
+            return (Vec::new(), BaseFormat::Aof);
+        }
+        let mut head = self.snapshot_head(Form::Rdb { version: 10, compress: false, aof_base: true }, false);
+        let mut bytes = std::mem::take(&mut head.bytes);
+        head.end(&mut bytes);
+        (bytes, BaseFormat::Rdb)
+    }
+
+    fn base_len(&self) -> u64 {
+        let files = &self.log_on_disk.files;
+        let base = files.manifest().and_then(|manifest| manifest.base.as_ref());
+        let path = base.map(|base| PathBuf::from(&self.config.appenddirname).join(&base.name));
+        path.and_then(|path| Some(std::fs::metadata(path).ok()?.len())).unwrap_or(0)
+    }
+
+    // ---- on and off ----
+
+    /// `appendonly` was set.
+    pub fn apply_appendonly(&mut self) -> Result<(), String> {
+        match (self.config.appendonly, self.log_on_disk.files.is_aof()) {
+            (true, false) => self.begin_append_only(),
+            (false, true) => {
+                self.end_append_only();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn begin_append_only(&mut self) -> Result<(), String> {
+        let (dir, filename) = (self.config.appenddirname.clone(), self.config.appendfilename.clone());
+        let found = recover::find(dir.as_ref(), &filename).map_err(|error| match error {
+            FindError::Io(path, e) => {
+                format!("Can't open or create append-only dir {}: {}", path.display(), os_error(&e))
+            }
+            FindError::Manifest(error) => error.log_lines().join(" "),
+        })?;
+        if !self.replication.log.is_active() && !self.is_replica() {
+            // What came before is in no log: a new history begins (rule 8).
+            let id = random_id(&mut self.rng);
+            self.replication.history.adopt(id);
+            self.replication.log.create();
+        }
+        let change = self.log_on_disk.files.enable_aof(found.directory, &filename, found.manifest);
+        if let Some(writer) = &self.log_on_disk.writer {
+            writer.change(change, None);
+        }
+        self.schedule_first_rewrite();
+        Ok(())
+    }
+
+    /// Append-only is on, and no file holds the data yet: a rewrite makes the first.
+    pub fn schedule_first_rewrite(&mut self) {
+        self.aof.rewrite_scheduled = true;
+        match &self.persistence.running {
+            Some(Running { purpose: Purpose::AofRewrite, .. }) => {
+                log::warning!(
+                    "AOF was enabled but there is already an AOF rewriting in background. Stopping background AOF and starting a rewrite now."
+                );
+                self.cancel_rewrite();
+            }
+            Some(_) => {
+                log::warning!(
+                    "AOF was enabled but there is already another background operation. An AOF background was scheduled to start when possible."
+                );
+                return;
+            }
+            None => {}
+        }
+        if self.depth > 0 {
+            log::warning!(
+                "AOF was enabled during a transaction. An AOF background was scheduled to start when possible."
+            );
+            return;
+        }
+        if !self.is_loading() {
+            self.start_rewrite_if_scheduled();
+        }
+    }
+
+    fn end_append_only(&mut self) {
+        self.cancel_rewrite();
+        self.aof.rewrite_scheduled = false;
+        self.hand_over(self.replication.offset());
+        let change = self.log_on_disk.files.disable();
+        if let Some(writer) = &self.log_on_disk.writer {
+            writer.change(change, None);
+        }
+    }
+
+    // ---- rewriting ----
+
+    /// BGREWRITEAOF.
+    pub fn bgrewriteaof(&mut self, id: ClientId) -> Result<(), Fail> {
+        match &self.persistence.running {
+            Some(Running { purpose: Purpose::AofRewrite, .. }) => {
+                return Err(Fail::new("ERR Background append only file rewriting already in progress"));
+            }
+            Some(_) => {
+                self.aof.rewrite_scheduled = true;
+                self.aof.consecutive_failures = 0;
+                self.reply(id).simple("Background append only file rewriting scheduled");
+            }
+            None if self.depth > 0 => {
+                self.aof.rewrite_scheduled = true;
+                self.aof.consecutive_failures = 0;
+                self.reply(id).simple("Background append only file rewriting scheduled");
+            }
+            None => {
+                self.start_rewrite().map_err(|_| {
+                    Fail::new(
+                        "ERR Can't execute an AOF background rewriting. Please check the server logs for more information.",
+                    )
+                })?;
+                self.reply(id).simple("Background append only file rewriting started");
+            }
+        }
+        Ok(())
+    }
+
+    /// A snapshot of the present data begins to be written, and what follows goes to a new file.
+    fn start_rewrite(&mut self) -> Result<(), String> {
+        self.aof.rewrite_scheduled = false;
+        if !self.log_on_disk.files.is_aof() {
+            // As in Redis, the files may be rewritten though append-only is off. There is nothing that follows.
+            self.enable_for_one_rewrite()?;
+        }
+        let end = self.replication.offset();
+        self.hand_over(end);
+        if self.log_on_disk.files.is_waiting_for_base() {
+            self.start_log_writer(end)?;
+        }
+        let change = self.log_on_disk.files.begin_rewrite(end);
+        if let Some(writer) = &self.log_on_disk.writer {
+            writer.change(change, None);
+            writer.hold_sync(self.config.no_appendfsync_on_rewrite);
+        }
+        self.segment_began();
+        let rdb = self.config.aof_use_rdb_preamble;
+        let form = match rdb {
+            true => Form::Rdb { version: 10, compress: self.config.rdbcompression, aof_base: true },
+            false => Form::Commands,
+        };
+        let head = self.snapshot_head(form, false);
+        let path = PathBuf::from(manifest::temp_base_name(std::process::id()));
+        let now_ms = self.now_ms();
+        match Snapshot::begin(&mut self.keyspace, head, Destination::File(path), self.waker.clone(), now_ms) {
+            Ok(snapshot) => {
+                log::notice!("Background append only file rewriting started by pid {}", std::process::id());
+                self.persistence.running = Some(Running { snapshot, purpose: Purpose::AofRewrite });
+                self.stats.snapshots += 1;
+                self.aof.rewrites += 1;
+                Ok(())
+            }
+            Err(e) => {
+                let text = os_error(&e);
+                log::warning!("Can't rewrite append only file in background: {text}");
+                self.rewrite_failed();
+                Err(text)
+            }
+        }
+    }
+
+    fn enable_for_one_rewrite(&mut self) -> Result<(), String> {
+        let (dir, filename) = (self.config.appenddirname.clone(), self.config.appendfilename.clone());
+        let found = recover::find(dir.as_ref(), &filename).map_err(|_| "can't open the append-only dir".to_string())?;
+        let change = self.log_on_disk.files.enable_aof(found.directory, &filename, found.manifest);
+        if let Some(writer) = &self.log_on_disk.writer {
+            writer.change(change, None);
+        }
+        Ok(())
+    }
+
+    pub fn is_rewriting(&self) -> bool {
+        matches!(self.persistence.running, Some(Running { purpose: Purpose::AofRewrite, .. }))
+            || self.aof.renaming.is_some()
+    }
+
+    /// The rewrite is given up.
+    pub fn cancel_rewrite(&mut self) {
+        if matches!(self.persistence.running, Some(Running { purpose: Purpose::AofRewrite, .. })) {
+            log::notice!("Killing running AOF rewrite child: {}", std::process::id());
+            self.cancel_snapshot();
+            self.after_rewrite();
+            self.drop_pending_file();
+        }
+    }
+
+    /// The snapshot for a rewrite has ended: its file becomes the base.
+    pub fn rewrite_snapshot_ended(&mut self, started_ms: u64, result: std::io::Result<u64>) {
+        let base_bytes = match result {
+            Ok(bytes) => bytes,
+            Err(e) => {
+                log::warning!("Error writing append only file on disk: {}", os_error(&e));
+                log::warning!("Background AOF rewrite terminated with error");
+                self.aof.last_rewrite_seconds = Some(self.now_ms().saturating_sub(started_ms) / 1000);
+                self.rewrite_failed();
+                return;
+            }
+        };
+        log::notice!("Background AOF rewrite terminated with success");
+        self.hand_over(self.replication.offset());
+        let format = if self.config.aof_use_rdb_preamble { BaseFormat::Rdb } else { BaseFormat::Aof };
+        let serves = self.config.repl_backlog_disk_size > 0 && self.replication.master.expects_replicas(self.now_ms());
+        let old = match () {
+            () if self.config.aof_disable_auto_gc => Old::Stay,
+            () if serves => Old::Serve,
+            () => Old::Go,
+        };
+        let first = self.log_on_disk.files.is_waiting_for_base();
+        let temporary = PathBuf::from(manifest::temp_base_name(std::process::id()));
+        let (change, base) = self.log_on_disk.files.end_rewrite(&temporary, format, old);
+        self.aof.renaming = Some(Renaming { started_ms, temporary, base, base_bytes, first });
+        match &self.log_on_disk.writer {
+            Some(writer) => writer.change(change, Some(TOKEN_REWRITE)),
+            None => self.rewrite_files_changed(Err("the log writer has not been started".into())),
+        }
+    }
+
+    /// The writer has given the files of a rewrite their names, or could not.
+    pub fn rewrite_files_changed(&mut self, result: Result<(), String>) {
+        let Some(Renaming { started_ms, temporary, base, base_bytes, first }) = self.aof.renaming.take() else {
+            return;
+        };
+        self.aof.last_rewrite_seconds = Some(self.now_ms().saturating_sub(started_ms) / 1000);
+        if let Err(text) = result {
+            log::warning!(
+                "Error trying to rename the temporary AOF base file {} into {base}: {text}",
+                temporary.display()
+            );
+            self.rewrite_failed();
+            // It is not known which files the disk has: they are read again, and a rewrite makes them whole.
+            self.log_on_disk.files.disable();
+            if self.config.appendonly
+                && let Err(text) = self.begin_append_only()
+            {
+                log::warning!("{text}");
+            }
+            return;
+        }
+        log::notice!("Successfully renamed the temporary AOF base file {} into {base}", temporary.display());
+        if first {
+            let incr = self.log_on_disk.files.manifest().and_then(|m| m.incr.last()).map(|file| file.name.clone());
+            log::notice!(
+                "Successfully renamed the temporary AOF incr file {} into {}",
+                manifest::temp_incr_name(&self.config.appendfilename),
+                incr.unwrap_or_default()
+            );
+        }
+        self.aof.base_bytes = base_bytes;
+        self.aof.rewritten_bytes = base_bytes + self.log_on_disk.files.data_bytes();
+        self.aof.last_rewrite_failed = false;
+        self.aof.consecutive_failures = 0;
+        self.after_rewrite();
+        log::notice!("Background AOF rewrite finished successfully");
+        if !self.config.appendonly {
+            self.end_append_only();
+        }
+    }
+
+    fn rewrite_failed(&mut self) {
+        self.aof.last_rewrite_failed = true;
+        self.aof.consecutive_failures += 1;
+        self.after_rewrite();
+        // The snapshot's own thread has removed its file, if it could.
+        let _ = std::fs::remove_file(manifest::temp_base_name(std::process::id()));
+        self.drop_pending_file();
+    }
+
+    fn drop_pending_file(&mut self) {
+        let waiting = self.log_on_disk.files.is_waiting_for_base();
+        let change: Change = self.log_on_disk.files.fail_rewrite();
+        if waiting && !change.ops.is_empty() {
+            let name = manifest::temp_incr_name(&self.config.appendfilename);
+            log::notice!("Removing the temp incr aof file {name} in the background");
+        }
+        if let Some(writer) = &self.log_on_disk.writer {
+            writer.change(change, None);
+        }
+        if waiting && self.config.appendonly {
+            self.aof.rewrite_scheduled = true;
+        }
+    }
+
+    fn after_rewrite(&mut self) {
+        if let Some(writer) = &self.log_on_disk.writer {
+            writer.hold_sync(false);
+        }
+    }
+
+    // ---- time ----
+
+    /// A scheduled rewrite, and one that the growth of the files asks for.
+    pub fn aof_cron(&mut self) {
+        self.trim_backlog();
+        if let Some(text) = self.log_on_disk.failure()
+            && self.config.appendfsync == AppendFsync::Always
+            && self.log_on_disk.files.is_aof()
+            && !self.log_on_disk.files.is_waiting_for_base()
+        {
+            log::warning!("{text}");
+            log::warning!("Can't recover from AOF write error when the AOF fsync policy is 'always'. Exiting...");
+            self.exit = Some(1);
+            return;
+        }
+        if self.persistence.running.is_some() || self.is_loading() || self.aof.renaming.is_some() {
+            return;
+        }
+        if self.aof.rewrite_scheduled {
+            if !self.is_limited() {
+                self.start_rewrite_if_scheduled();
+            }
+            return;
+        }
+        let percentage = self.config.auto_aof_rewrite_percentage;
+        let size = self.aof_size();
+        if percentage == 0 || !self.log_on_disk.files.is_aof() || size <= self.config.auto_aof_rewrite_min_size {
+            return;
+        }
+        let growth = (size * 100 / self.aof.rewritten_bytes.max(1)).saturating_sub(100);
+        if growth >= percentage && !self.is_limited() {
+            log::notice!("Starting automatic rewriting of AOF on {growth}% growth");
+            // A failure is logged and counted.
+            let _ = self.start_rewrite();
+        }
+    }
+
+    fn start_rewrite_if_scheduled(&mut self) {
+        if self.aof.rewrite_scheduled && self.persistence.running.is_none() {
+            // As above.
+            let _ = self.start_rewrite();
+        }
+    }
+
+    /// After several failures the next attempt waits.
+    fn is_limited(&mut self) -> bool {
+        let now = self.now_ms();
+        let aof = &mut self.aof;
+        if aof.consecutive_failures < FAILURES_MAX {
+            (aof.limit_minutes, aof.limited_until_ms) = (0, 0);
+            return false;
+        }
+        if aof.limited_until_ms != 0 {
+            let over = now >= aof.limited_until_ms;
+            if over {
+                aof.limited_until_ms = 0;
+            }
+            return !over;
+        }
+        aof.limit_minutes = (aof.limit_minutes * 2).clamp(1, LIMIT_MINUTES_MAX);
+        aof.limited_until_ms = now + aof.limit_minutes * 60_000;
+        log::warning!(
+            "Background AOF rewrite has repeatedly failed and triggered the limit, will retry in {} minutes",
+            aof.limit_minutes
+        );
+        true
+    }
+
+    /// INFO's `aof_current_size`.
+    pub fn aof_size(&self) -> u64 {
+        self.aof.base_bytes + self.log_on_disk.files.data_bytes()
+    }
+
+    /// The file is told the time before bytes of another second follow (`aof-timestamp-enabled`).
+    pub fn annotate_time(&mut self) {
+        let now_s = self.now_us / 1_000_000;
+        if self.config.aof_timestamp_enabled && self.aof.annotated_s != now_s && self.has_unwritten() {
+            self.aof.annotated_s = now_s;
+            let mut line = Vec::new();
+            rivulet_aof::annotation::Annotation::Timestamp(now_s as i64).append_to(&mut line);
+            self.append_own(&line);
+        }
+    }
+
+    /// The name of the n-th file that is loaded.
+    pub fn append_only_name(&self, n: usize) -> String {
+        let manifest = self.aof.found.as_ref().map(|found| &found.manifest).or(self.log_on_disk.files.manifest());
+        manifest.and_then(|manifest| manifest.data().nth(n)).map_or_else(String::new, |file| file.name.clone())
+    }
+
+    // ---- commands ----
+
+    /// WAITAOF, as in Redis 7.2: until the client's last write is durable here and on so many replicas.
+    pub fn waitaof(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+        let number = |at: usize| rivulet_commands::parse::int(args.at(at));
+        let (local, replicas) = (number(1)?, number(2)?);
+        if !(0..=1).contains(&local) {
+            return Err(Fail::new("ERR value is out of range, must be between 0 and 1"));
+        }
+        if replicas < 0 {
+            return Err(Fail::new("ERR value is out of range, must be positive"));
+        }
+        let timeout = number(3).map_err(|_| Fail::new("ERR timeout is not an integer or out of range"))?;
+        if timeout < 0 {
+            return Err(Fail::new("ERR timeout is negative"));
+        }
+        if self.is_replica() {
+            return Err(Fail::new(
+                "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not propagated.",
+            ));
+        }
+        if local == 1 && !self.log_on_disk.files.is_aof() {
+            return Err(Fail::new("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."));
+        }
+        let offset = self.clients.at(id).written_offset;
+        let (have_local, have) = self.durable_counts(offset);
+        if have_local >= local && have >= replicas || self.depth > 0 {
+            self.reply_waitaof(id, offset);
+            return Ok(());
+        }
+        let deadline = (timeout > 0).then(|| self.now_ms() + timeout as u64);
+        let reason = BlockedOn::Durable { local: local == 1, replicas: replicas as usize, offset };
+        self.block(id, reason, deadline);
+        self.replication.master.want_acks();
+        if let Some(writer) = &self.log_on_disk.writer {
+            writer.watch();
+        }
+        Ok(())
+    }
+
+    /// Whether `offset` is durable here, and on how many replicas.
+    pub fn durable_counts(&self, offset: u64) -> (i64, i64) {
+        let local = self.fsynced_offset().is_some_and(|durable| durable >= offset);
+        (i64::from(local), self.replication.master.count_fsynced(offset) as i64)
+    }
+
+    pub fn reply_waitaof(&mut self, id: ClientId, offset: u64) {
+        let (local, replicas) = self.durable_counts(offset);
+        let mut reply = self.reply(id);
+        reply.array(2);
+        reply.int(local);
+        reply.int(replicas);
+    }
+
+    /// A client's write on a writable replica: it is not the stream's, but a restart should have it.
+    pub fn note_own_write(&mut self, db: usize, args: &[OwnedArgs]) {
+        if !self.log_on_disk.files.is_open() || !self.log_on_disk.files.is_aof() {
+            return;
+        }
+        let mut commands = Vec::new();
+        let select = |db: usize, out: &mut Vec<u8>| {
+            rivulet_replication::stream::encode_command(&["SELECT", &db.to_string()], out);
+        };
+        select(db, &mut commands);
+        args.iter().for_each(|args| args.as_args().append_to(&mut commands));
+        if let Some(db) = self.replication.encoder.db() {
+            select(db as usize, &mut commands);
+        }
+        self.write_own(&commands);
+    }
+
+    /// Why writes are refused for the sake of the append-only file, if they are.
+    pub fn check_aof(&self) -> Result<(), Fail> {
+        if !self.log_on_disk.files.is_aof() || !self.log_on_disk.files.is_open() {
+            return Ok(());
+        }
+        match self.log_on_disk.failure() {
+            Some(text) => Err(Fail::text(format!("MISCONF Errors writing to the AOF file: {text}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// DEBUG LOADAOF: the data are read anew from the files.
+    pub fn load_aof_now(&mut self) -> Result<(), Fail> {
+        let failed = |text: String| {
+            log::warning!("{text}");
+            Fail::new("ERR Error trying to load the AOF files, check server logs.")
+        };
+        self.hand_over(self.replication.offset());
+        if let Some(writer) = &self.log_on_disk.writer {
+            writer.wait_until_idle();
+        }
+        self.empty_all(false);
+        let found = recover::find(self.config.appenddirname.as_ref(), &self.config.appendfilename)
+            .map_err(|_| failed("Can't read the AOF manifest".into()))?;
+        let files = found.manifest.data().filter_map(|file| {
+            let path = found.directory.path.join(&file.name);
+            let len = std::fs::metadata(&path).ok()?.len();
+            let (is_base, old_style) = (file.kind == manifest::Kind::Base, file.name == self.config.appendfilename);
+            Some(AppendOnlyFile { path, name: file.name.clone(), is_base, old_style, len })
+        });
+        let files: Vec<_> = files.collect();
+        let total = files.iter().map(|file| file.len).sum();
+        let load = AppendOnlyFiles { files, cut_allowed: self.config.aof_load_truncated, total };
+        self.begin_load(Source::AppendOnly(load), LoadWhy::Debug, Beside::No).map_err(failed)?;
+        let result = self.finish_load_now();
+        self.persistence.dirty = 0;
+        memory::used();
+        result.map_err(failed)
+    }
+}

@@ -1,0 +1,183 @@
+//! Reading append-only files on the loader's thread: the base as a snapshot, then commands, in blocks that hold whole commands only.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use rivulet_aof::recover::Replayed;
+use rivulet_aof::scan::{ItemKind, Items, ItemsError, Place, Problem};
+use rivulet_rdb::read::Options;
+
+use super::{Loaded, Summary, Worker};
+use crate::node::os_error;
+
+/// The files of a manifest, in order.
+pub struct AppendOnlyFiles {
+    pub files: Vec<AppendOnlyFile>,
+    /// The last one may end in the middle of a command (`aof-load-truncated`): it is cut there.
+    pub cut_allowed: bool,
+    /// Bytes of all.
+    pub total: u64,
+}
+
+/// One of them.
+pub struct AppendOnlyFile {
+    pub path: PathBuf,
+    pub name: String,
+    pub is_base: bool,
+    /// The one file of a server before Redis 7.
+    pub old_style: bool,
+    pub len: u64,
+}
+
+/// What is told when a file is through.
+pub struct FileEnd {
+    pub name: String,
+    pub is_base: bool,
+    /// For an incremental file.
+    pub replayed: Option<Replayed>,
+}
+
+/// Commands are passed on in blocks of about this size.
+const BLOCK_BYTES: usize = 128 << 10;
+
+impl Worker {
+    /// Reads all files. An error is the last line that the log is told.
+    pub fn load_append_only(&self, files: AppendOnlyFiles, options: Options) -> Result<Summary, String> {
+        let count = files.files.len();
+        let mut summary = Summary::default();
+        let mut before = 0;
+        for (i, file) in files.files.iter().enumerate() {
+            let is_last = i + 1 == count;
+            self.tell(Loaded::FileBegins);
+            let (replayed, cut) = self.load_one(file, &options, files.cut_allowed, before, &mut summary)?;
+            before += file.len;
+            if cut && !is_last {
+                return Err("Fatal error: the truncated file is not the last file".into());
+            }
+            let replayed = (!file.is_base).then_some(replayed);
+            self.tell(Loaded::FileEnd(FileEnd { name: file.name.clone(), is_base: file.is_base, replayed }));
+        }
+        Ok(summary)
+    }
+
+    /// Reads one file; says what was in it and whether its end was cut off.
+    fn load_one(
+        &self,
+        file: &AppendOnlyFile,
+        options: &Options,
+        cut_allowed: bool,
+        before: u64,
+        summary: &mut Summary,
+    ) -> Result<(Replayed, bool), String> {
+        let name = &file.name;
+        let mut source = File::open(&file.path)
+            .map_err(|e| format!("Fatal error: can't open the append log file {name} for reading: {}", os_error(&e)))?;
+        let mut start = 0;
+        if begins_with_snapshot(&mut source).map_err(|e| unreadable(name, &e))? {
+            self.tell(Loaded::Note(match file.old_style {
+                true => "Reading RDB preamble from AOF file...".into(),
+                false => "Reading RDB base file on AOF loading...".into(),
+            }));
+            let (more, read) = self.load_counted(&source, options.clone()).map_err(|e| match file.old_style {
+                true => format!("Error reading the RDB preamble of the AOF file {name}, AOF loading aborted: {e}"),
+                false => format!("Error reading the RDB base file {name}, AOF loading aborted: {e}"),
+            })?;
+            summary.empty_keys += more.empty_keys;
+            start = read;
+            source.seek(SeekFrom::Start(start)).map_err(|e| unreadable(name, &e))?;
+            if file.old_style {
+                self.tell(Loaded::Note("Reading the remaining AOF tail...".into()));
+            }
+        }
+        self.read_commands(file, source, start, before, cut_allowed)
+    }
+
+    fn read_commands(
+        &self,
+        file: &AppendOnlyFile,
+        source: File,
+        start: u64,
+        before: u64,
+        cut_allowed: bool,
+    ) -> Result<(Replayed, bool), String> {
+        let name = &file.name;
+        let mut items = Items::new(BufReader::new(source), Place { file: start, stream: 0 });
+        let mut block = Vec::with_capacity(BLOCK_BYTES + (BLOCK_BYTES >> 2));
+        let mut marked = false;
+        let mut keys = 0u64;
+        let outcome = loop {
+            match items.next() {
+                Ok(Some(item)) => match item.kind {
+                    ItemKind::Command { args, own } => {
+                        marked |= own;
+                        args.append_to(&mut block);
+                    }
+                    ItemKind::Annotation { .. } => marked = true,
+                },
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+            keys += 1;
+            let delay = self.key_delay.load(Ordering::Relaxed);
+            if delay != 0 {
+                self.delay(delay, keys);
+            }
+            if block.len() >= BLOCK_BYTES || delay > 0 {
+                self.read.store(before + items.scanner().place().file, Ordering::Relaxed);
+                self.tell(Loaded::Commands(std::mem::replace(&mut block, Vec::with_capacity(BLOCK_BYTES))));
+                if self.stop.load(Ordering::Relaxed) {
+                    return Err("the load was given up".into());
+                }
+            }
+        };
+        self.tell(Loaded::Commands(block));
+        let end = items.scanner().unit_end();
+        let replayed = Replayed { name: name.clone(), stream_bytes: end.stream, file_bytes: end.file, marked };
+        match outcome {
+            Ok(()) => Ok((replayed, false)),
+            Err(ItemsError::Io(error)) => Err(unreadable(name, &error)),
+            Err(ItemsError::Scan(error)) if !error.is_cut() => Err(format!(
+                "Bad file format reading the append only file {name}: make a backup of your AOF file, then use ./rivulet-check-aof --fix <filename.manifest>"
+            )),
+            Err(ItemsError::Scan(error)) => {
+                if matches!(error.problem, Problem::OpenMulti) {
+                    self.tell(Loaded::Warning(format!("Revert incomplete MULTI/EXEC transaction in AOF file {name}")));
+                }
+                if !cut_allowed {
+                    return Err(format!(
+                        "Unexpected end of file reading the append only file {name}. You can: 1) Make a backup of your AOF file, then use ./rivulet-check-aof --fix <filename.manifest>. 2) Alternatively you can set the 'aof-load-truncated' configuration option to yes and restart the server."
+                    ));
+                }
+                self.cut(file, end.file)?;
+                Ok((replayed, true))
+            }
+        }
+    }
+
+    /// Cuts off what is no whole unit of execution.
+    fn cut(&self, file: &AppendOnlyFile, len: u64) -> Result<(), String> {
+        let name = &file.name;
+        self.tell(Loaded::Warning(format!("!!! Warning: short read while loading the AOF file {name}!!!")));
+        self.tell(Loaded::Warning(format!("!!! Truncating the AOF {name} at offset {len} !!!")));
+        let cut = OpenOptions::new().write(true).open(&file.path).and_then(|file| {
+            file.set_len(len)?;
+            file.sync_all()
+        });
+        cut.map_err(|e| format!("Error truncating the AOF file {name}: {}", os_error(&e)))?;
+        self.tell(Loaded::Warning(format!("AOF {name} loaded anyway because aof-load-truncated is enabled")));
+        Ok(())
+    }
+}
+
+fn begins_with_snapshot(file: &mut File) -> io::Result<bool> {
+    let mut magic = Vec::new();
+    (&mut *file).take(5).read_to_end(&mut magic)?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(magic == b"REDIS")
+}
+
+fn unreadable(name: &str, error: &io::Error) -> String {
+    format!("Unrecoverable error reading the append only file {name}: {}", os_error(error))
+}

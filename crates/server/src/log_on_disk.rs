@@ -1,0 +1,512 @@
+//! The log on disk, as the executor drives it: what is given to the writer and when, what of it may be sent, and pieces for replicas that are
+//! behind the memory window. docs/log.md is the design; `rivulet_aof::files` decides which files there are; [`crate::aof`] is append-only
+//! persistence as users see it.
+
+mod reader;
+mod writer;
+
+use rivulet_aof::files::{Directory, LogFiles};
+use rivulet_aof::identity::Role;
+use rivulet_aof::op::Change;
+use rivulet_aof::recover;
+use rivulet_replication::history::History;
+use rivulet_replication::log::OnDisk;
+use rivulet_replication::position::ReplId;
+
+use crate::clients::{ClientId, Kind};
+use crate::config::{AppendFsync, Config};
+use crate::log;
+use crate::node::{Node, Pause, os_error};
+
+use reader::{LogReader, Wanted};
+pub use writer::{LogWriter, Token};
+
+/// The executor's part of the log on disk.
+pub struct LogOnDisk {
+    pub files: LogFiles,
+    /// Started when something is to be written.
+    pub writer: Option<LogWriter>,
+    reader: Option<LogReader>,
+    /// The stream was given to the writer up to here.
+    handed: u64,
+    /// Clients whose replies wait until what they say is durable.
+    held: Vec<ClientId>,
+    /// The lock of the backlog directory, while this server writes there.
+    backlog_lock: Option<BacklogLock>,
+    /// The disk refused the backlog; it is tried again then.
+    backlog_retry_ms: u64,
+    /// Pieces read for replicas so far, in bytes.
+    pub read_bytes: u64,
+}
+
+/// A backlog directory that is this server's.
+struct BacklogLock {
+    directory: Directory,
+    /// The lock is given up with the file.
+    _file: std::fs::File,
+}
+
+/// A segment is a quarter of `repl-backlog-disk-size`, within these.
+const SEGMENT_BYTES_MIN: u64 = 1 << 20;
+const SEGMENT_BYTES_MAX: u64 = 64 << 20;
+/// With so much waiting to be written, a backlog that is only for replicas is given up.
+const BACKLOG_QUEUE_MAX: usize = 64 << 20;
+/// With so much waiting to be written, writes wait.
+const QUEUE_MAX: usize = 256 << 20;
+/// Writes wait so long before the queue is looked at again.
+const CONGESTION_PAUSE_MS: u64 = 50;
+const BACKLOG_RETRY_MS: u64 = 60_000;
+/// A change of backlog files.
+const TOKEN_BACKLOG: Token = 0;
+/// The end of a rewrite of append-only files.
+pub const TOKEN_REWRITE: Token = 1;
+
+impl LogOnDisk {
+    pub fn new(config: &Config, history: History) -> LogOnDisk {
+        let segment = (config.repl_backlog_disk_size / 4).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
+        LogOnDisk {
+            files: LogFiles::new(history, Role::Master, segment),
+            writer: None,
+            reader: None,
+            handed: 0,
+            held: Vec::new(),
+            backlog_lock: None,
+            backlog_retry_ms: 0,
+            read_bytes: 0,
+        }
+    }
+
+    fn change(&self, change: Change, token: Option<Token>) {
+        if let Some(writer) = &self.writer {
+            writer.change(change, token);
+        }
+    }
+
+    /// Why the disk does not take the log, while it does not.
+    pub fn failure(&self) -> Option<String> {
+        self.writer.as_ref()?.failure()
+    }
+
+    /// So much waits to be written that writes must wait.
+    pub fn is_congested(&self) -> bool {
+        self.writer.as_ref().is_some_and(|writer| writer.queued_bytes() > QUEUE_MAX)
+    }
+}
+
+impl Node {
+    pub fn log_role(&self) -> Role {
+        if self.is_replica() { Role::Replica } else { Role::Master }
+    }
+
+    /// The writer, which is started when it is first needed.
+    pub fn start_log_writer(&mut self, end: u64) -> Result<(), String> {
+        let disk = &mut self.log_on_disk;
+        disk.handed = end;
+        match &mut disk.writer {
+            Some(writer) => writer.rebase(end),
+            None => {
+                let writer = LogWriter::start(end, self.waker.clone()).map_err(|e| os_error(&e))?;
+                writer.set_policy(self.config.appendfsync);
+                disk.writer = Some(writer);
+            }
+        }
+        Ok(())
+    }
+
+    // ---- what is written ----
+
+    /// Before the loop sleeps: the stream's new bytes go to the writer, and the log learns what is on disk.
+    pub fn log_before_sleep(&mut self) {
+        self.poll_log_writer();
+        if !self.log_on_disk.files.is_aof() {
+            self.drive_backlog();
+        }
+        self.hand_over_due();
+        if self.log_on_disk.files.is_aof() {
+            self.rotate_segment_if_full();
+        }
+        self.tell_what_is_on_disk();
+        if self.log_on_disk.writer.is_some() {
+            self.hold_replies();
+            // A disk that can't keep up slows down those who write, not the memory of all.
+            if self.log_on_disk.is_congested() && self.pause.is_none() {
+                self.pause = Some(Pause { until_ms: self.now_ms() + CONGESTION_PAUSE_MS, writes_only: true });
+            }
+        }
+    }
+
+    fn poll_log_writer(&mut self) {
+        let Some(writer) = &self.log_on_disk.writer else { return };
+        let results = writer.results();
+        if !self.blocking.acks.is_empty() {
+            self.serve_acks();
+            if let Some(writer) = &self.log_on_disk.writer {
+                writer.watch();
+            }
+        }
+        for (token, result) in results {
+            match token {
+                TOKEN_REWRITE => self.rewrite_files_changed(result),
+                _ => {
+                    if let Err(text) = result {
+                        log::warning!("Can't keep the replication backlog on disk: {text}");
+                        self.give_up_backlog();
+                    }
+                }
+            }
+        }
+        while let Some(piece) = self.log_on_disk.reader.as_ref().and_then(LogReader::poll) {
+            self.piece_read(piece);
+        }
+    }
+
+    /// Hands what is due: with append-only files all, otherwise what is about to leave the memory window.
+    fn hand_over_due(&mut self) {
+        if !self.log_on_disk.files.is_open() {
+            return;
+        }
+        let end = self.replication.offset();
+        let until = if self.log_on_disk.files.is_aof() {
+            self.annotate_time();
+            end
+        } else {
+            let block = rivulet_replication::log::ReplLog::BLOCK_BYTES as u64;
+            end.saturating_sub(self.replication.log.size()).next_multiple_of(block).min(end)
+        };
+        self.hand_over(until);
+    }
+
+    /// Gives the writer the stream up to `until`.
+    pub fn hand_over(&mut self, until: u64) {
+        let disk = &mut self.log_on_disk;
+        let (Some(writer), true) = (&disk.writer, disk.files.is_open()) else { return };
+        let count = until.saturating_sub(disk.handed);
+        if count == 0 {
+            return;
+        }
+        match self.replication.log.read(disk.handed, count as usize) {
+            Ok(slices) => {
+                writer.append(slices, until);
+                disk.files.appended(count);
+                disk.handed = until;
+            }
+            Err(error) => {
+                // The window is held for the writer, so this can't be; if it is, no file may claim to go on without a gap.
+                log::warning!("The log lacks bytes from {} on that should be written: {error:?}", disk.handed);
+                self.restart_log_files();
+            }
+        }
+    }
+
+    /// Bytes that are executed at a restart, but are not the stream's, with the line that says so.
+    pub fn hand_over_own(&mut self, bytes: &[u8]) {
+        self.hand_over(self.replication.offset());
+        self.append_own(bytes);
+    }
+
+    /// Adds bytes that are not the stream's to the file.
+    pub fn append_own(&mut self, bytes: &[u8]) {
+        let disk = &mut self.log_on_disk;
+        let (Some(writer), true) = (&disk.writer, disk.files.is_open()) else { return };
+        if let Some(change) = disk.files.mark(bytes.len() as u64) {
+            writer.change(change, None);
+        }
+        writer.append(std::iter::once(bytes), disk.handed);
+    }
+
+    fn rotate_segment_if_full(&mut self) {
+        let end = self.replication.offset();
+        if self.log_on_disk.files.is_full() && self.log_on_disk.handed == end {
+            let change = self.log_on_disk.files.rotate(end);
+            self.log_on_disk.change(change, None);
+            self.segment_began();
+        }
+    }
+
+    /// A segment that is replayed by itself begins with a SELECT: on a master in the stream, on a replica beside it.
+    pub fn segment_began(&mut self) {
+        if !self.is_replica() {
+            self.replication.encoder.force_select();
+        } else if let Some(db) = self.replication.encoder.db() {
+            let mut select = Vec::new();
+            rivulet_replication::stream::encode_command(&["SELECT", &db.to_string()], &mut select);
+            self.write_own(&select);
+        }
+    }
+
+    /// Writes commands that are not the stream's to the append-only file.
+    pub fn write_own(&mut self, commands: &[u8]) {
+        let mut bytes = Vec::new();
+        rivulet_aof::annotation::Annotation::Own(commands.len() as u64).append_to(&mut bytes);
+        bytes.extend_from_slice(commands);
+        self.hand_over_own(&bytes);
+    }
+
+    fn tell_what_is_on_disk(&mut self) {
+        let disk = &self.log_on_disk;
+        let files = &disk.files;
+        let known = disk.writer.as_ref().and_then(|writer| Some((writer, writer.written()?, writer.fsynced()?)));
+        let on_disk = match (known, files.first_offset()) {
+            (Some((writer, written, fsynced)), Some(first)) if files.is_open() => {
+                // Without a base a restart does not begin with these files: what is in them proves nothing.
+                let gates = files.is_aof() && !files.is_waiting_for_base() && writer.failure().is_none();
+                let durable = if self.config.appendfsync == AppendFsync::Always { fsynced } else { written };
+                Some(OnDisk { first, written, send_before: gates.then_some(durable) })
+            }
+            _ => None,
+        };
+        self.replication.log.set_on_disk(on_disk);
+        if let Some(writer) = &self.log_on_disk.writer
+            && writer.written().is_none_or(|written| written < self.log_on_disk.handed)
+            && (!self.replication.master.is_empty() || !self.log_on_disk.held.is_empty())
+        {
+            writer.watch();
+        }
+    }
+
+    /// The node's ids or its role have changed: what is written from now on belongs to the new history.
+    pub fn log_history_changed(&mut self) {
+        self.hand_over(self.replication.offset());
+        let role = self.log_role();
+        if let Some(change) = self.log_on_disk.files.set_history(&self.replication.history, role) {
+            self.log_on_disk.change(change, None);
+        }
+    }
+
+    /// Other data have taken the place of the old, and the stream is at another place.
+    pub fn log_reset(&mut self) {
+        let role = self.log_role();
+        let change = self.log_on_disk.files.reset(&self.replication.history, role);
+        let end = self.replication.offset();
+        let disk = &mut self.log_on_disk;
+        disk.change(change, None);
+        disk.handed = end;
+        if let Some(writer) = &mut disk.writer {
+            writer.rebase(end);
+        }
+        // It begins with the next run of the periodic tasks: what comes next may be another reset.
+        self.aof.rewrite_scheduled |= disk.files.is_aof();
+    }
+
+    /// There is something that the writer has not been given.
+    pub fn has_unwritten(&self) -> bool {
+        self.replication.offset() > self.log_on_disk.handed
+    }
+
+    fn restart_log_files(&mut self) {
+        self.log_reset();
+    }
+
+    // ---- the backlog without append-only files ----
+
+    /// Begins, goes on with or ends the backlog on disk.
+    fn drive_backlog(&mut self) {
+        let wanted = self.config.repl_backlog_disk_size > 0
+            && self.replication.log.is_active()
+            && self.replication.master.expects_replicas(self.now_ms());
+        let disk = &self.log_on_disk;
+        match (wanted, disk.files.is_open()) {
+            (true, false) if self.now_ms() >= disk.backlog_retry_ms => self.begin_backlog(),
+            (true, true) if disk.writer.as_ref().is_some_and(|w| w.queued_bytes() > BACKLOG_QUEUE_MAX) => {
+                log::warning!(
+                    "The disk is too slow for the replication backlog: replicas are served from memory only."
+                );
+                self.give_up_backlog();
+            }
+            (true, true) if disk.files.is_full() => {
+                let change = self.log_on_disk.files.rotate(self.log_on_disk.handed);
+                self.log_on_disk.change(change, Some(TOKEN_BACKLOG));
+            }
+            (false, true) => {
+                let change = self.log_on_disk.files.drop_backlog();
+                self.log_on_disk.change(change, None);
+            }
+            _ => {}
+        }
+    }
+
+    fn begin_backlog(&mut self) {
+        let Some(first) = self.replication.log.first_offset() else { return };
+        let lock = match self.lock_backlog() {
+            Ok(directory) => directory,
+            Err(text) => {
+                log::warning!("Can't keep the replication backlog on disk: {text}");
+                self.log_on_disk.backlog_retry_ms = self.now_ms() + BACKLOG_RETRY_MS;
+                return;
+            }
+        };
+        // What is on disk and reaches to the memory is gone on with.
+        let from = self.log_on_disk.files.end_offset().filter(|end| *end >= first).unwrap_or(first);
+        if let Err(text) = self.start_log_writer(from) {
+            log::warning!("Can't start the log writer: {text}");
+            self.log_on_disk.backlog_retry_ms = self.now_ms() + BACKLOG_RETRY_MS;
+            return;
+        }
+        let role = self.log_role();
+        let history = self.replication.history.clone();
+        let files = &mut self.log_on_disk.files;
+        files.set_history(&history, role);
+        let change = files.begin_backlog(lock, from);
+        self.log_on_disk.change(change, Some(TOKEN_BACKLOG));
+    }
+
+    /// The directory of the backlog, which no other server may use at the same time.
+    pub fn lock_backlog(&mut self) -> Result<Directory, String> {
+        if let Some(lock) = &self.log_on_disk.backlog_lock {
+            return Ok(lock.directory.clone());
+        }
+        let directory = recover::open_directory(&self.backlog_directory()).map_err(|e| os_error(&e))?;
+        let file = std::fs::File::create(directory.path.join("lock")).map_err(|e| os_error(&e))?;
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+            .map_err(|_| format!("another server uses {}", directory.path.display()))?;
+        self.log_on_disk.backlog_lock = Some(BacklogLock { directory: directory.clone(), _file: file });
+        Ok(directory)
+    }
+
+    /// After a restart without append-only files: what the backlog directory holds of this history is served again. Answers the history with
+    /// all of its ancestors.
+    pub fn restore_backlog(&mut self, id: ReplId, offset: u64) -> Option<History> {
+        if self.config.appendonly || self.config.repl_backlog_disk_size == 0 || !self.backlog_directory().is_dir() {
+            return None;
+        }
+        let directory = self.lock_backlog().ok()?;
+        let (segments, history) = recover::find_backlog(&directory, id, offset);
+        self.log_on_disk.files.restore_backlog(segments);
+        history
+    }
+
+    fn backlog_directory(&self) -> std::path::PathBuf {
+        format!("replbacklog-{}", self.config.port).into()
+    }
+
+    fn give_up_backlog(&mut self) {
+        let change = self.log_on_disk.files.drop_backlog();
+        self.log_on_disk.change(change, None);
+        self.log_on_disk.backlog_retry_ms = self.now_ms() + BACKLOG_RETRY_MS;
+    }
+
+    /// Removes segments that are older than anybody may ask for.
+    pub fn trim_backlog(&mut self) {
+        let needed = self.replication.master.log_hold();
+        let keep = self.replication.master.expects_replicas(self.now_ms());
+        let limit = if keep { self.config.repl_backlog_disk_size } else { 0 };
+        let change = self.log_on_disk.files.trim(limit, needed);
+        if !change.ops.is_empty() {
+            self.log_on_disk.change(change, None);
+        }
+    }
+
+    // ---- pieces for replicas ----
+
+    /// A replica needs what has left the memory: the next piece of it is asked for.
+    pub fn read_piece(&mut self, client: ClientId, offset: u64) -> bool {
+        let Some(location) = self.log_on_disk.files.locate(offset) else { return false };
+        if self.log_on_disk.reader.is_none() {
+            match LogReader::start(self.waker.clone()) {
+                Ok(reader) => self.log_on_disk.reader = Some(reader),
+                Err(e) => {
+                    log::warning!("Can't start the log reader: {}", os_error(&e));
+                    return false;
+                }
+            }
+        }
+        if let Some(reader) = &self.log_on_disk.reader {
+            reader.read(Wanted { client, offset, location });
+        }
+        true
+    }
+
+    fn piece_read(&mut self, piece: reader::Piece) {
+        let Some(client) = self.clients.get_mut(piece.client) else { return };
+        client.piece_wanted = false;
+        match piece.bytes {
+            Ok(bytes) => {
+                self.log_on_disk.read_bytes += bytes.len() as u64;
+                client.piece = Some(Box::new(crate::clients::LogPiece { offset: piece.offset, bytes }));
+                self.write_client(piece.client);
+            }
+            Err(e) => {
+                log::warning!(
+                    "Can't read the backlog at {} for replica {}: {}",
+                    piece.offset,
+                    self.client_line(piece.client),
+                    os_error(&e)
+                );
+                self.clients.close_soon(piece.client);
+            }
+        }
+    }
+
+    // ---- `appendfsync always` ----
+
+    /// Replies wait until what they tell of is durable.
+    fn hold_replies(&mut self) {
+        let durable = self.durable_offset();
+        let end = self.replication.offset();
+        if durable.is_some_and(|durable| durable < end) {
+            for id in std::mem::take(&mut self.clients.to_write) {
+                let Some(client) = self.clients.get_mut(id) else { continue };
+                if matches!(client.kind, Kind::Replica | Kind::Master) {
+                    self.clients.to_write.push(id);
+                    continue;
+                }
+                client.replied_offset = end;
+                client.write_queued = false;
+                if !std::mem::replace(&mut client.held, true) {
+                    self.log_on_disk.held.push(id);
+                }
+            }
+        }
+        let mut held = std::mem::take(&mut self.log_on_disk.held);
+        held.retain(|id| {
+            let Some(client) = self.clients.get_mut(*id) else { return false };
+            if durable.is_some_and(|durable| durable < client.replied_offset) {
+                return true;
+            }
+            client.held = false;
+            self.clients.queue_write(*id);
+            false
+        });
+        self.log_on_disk.held = held;
+        if let Some(writer) = &self.log_on_disk.writer
+            && !self.log_on_disk.held.is_empty()
+        {
+            writer.watch();
+        }
+    }
+
+    /// Up to where the stream is durable, if replies wait for that.
+    fn durable_offset(&self) -> Option<u64> {
+        let disk = &self.log_on_disk;
+        let waits = self.config.appendfsync == AppendFsync::Always
+            && disk.files.is_aof()
+            && disk.files.is_open()
+            && !disk.files.is_waiting_for_base();
+        if !waits {
+            return None;
+        }
+        Some(disk.writer.as_ref()?.fsynced().unwrap_or(0))
+    }
+
+    /// Up to where the stream is durable here, for WAITAOF and for the master; `None` without append-only files.
+    pub fn fsynced_offset(&self) -> Option<u64> {
+        let disk = &self.log_on_disk;
+        if !disk.files.is_aof() {
+            return None;
+        }
+        Some(if disk.files.is_waiting_for_base() { 0 } else { disk.writer.as_ref()?.fsynced().unwrap_or(0) })
+    }
+
+    // ---- the end ----
+
+    /// The server ends well: all that is in memory goes to the files, and they say so.
+    pub fn end_log_files(&mut self) {
+        let end = self.replication.offset();
+        self.hand_over(end);
+        let change = self.log_on_disk.files.end_clean(end);
+        self.log_on_disk.change(change, None);
+        if let Some(writer) = &self.log_on_disk.writer {
+            writer.wait_until_idle();
+        }
+    }
+}
