@@ -656,6 +656,7 @@ mod tests {
             ("*1\r\n$4x", "Expected \\r\\n, got: 7800"),
             ("*1\r\n$4\u{e9}", "Expected \\r\\n, got: ffffffc3ffffffa9"),
             ("*1\r\n", "Reached EOF within a command"),
+            ("*1\r\n$5\r\nMULTI\r\n*1\r\n", "Reached EOF before reading EXEC for MULTI"),
         ] {
             let error = scan([text.as_bytes()]).1.expect_err("cut");
             assert_eq!(error.problem.to_string(), told);
