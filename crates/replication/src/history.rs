@@ -3,7 +3,7 @@
 //! This is what lets a failover cost a partial resync. It knows nothing about which bytes are still held; that is
 //! [`crate::log`].
 
-use crate::position::ReplId;
+use crate::position::{Position, ReplId};
 
 /// The ids under which this node's stream is known. Redis keeps one former id; here the last few are kept, so that a
 /// replica that was away for several failovers or crashes still finds its own among them.
@@ -81,6 +81,13 @@ impl History {
         self.second().map_or(-1, |second| second.asked_max as i64)
     }
 
+    /// The position under which most others know data that end at `offset`: as long as not a byte came since a fork, the
+    /// data are those of the id before it.
+    pub fn position_at(&self, offset: u64) -> Position {
+        let same = self.ancestors.iter().find(|ancestor| ancestor.asked_max == offset + 1);
+        Position { id: same.map_or(self.id, |ancestor| ancestor.id), offset }
+    }
+
     /// A replica becomes a master at `offset`: what it has so far is shared with the old id, what follows is its own
     /// (rule 5). The driver also drops its replicas, so that they ask again, and forces a SELECT.
     pub fn promote(&mut self, new: ReplId, offset: u64) {
@@ -156,6 +163,15 @@ mod tests {
         assert_eq!(history.second(), None);
         assert!(history.continue_with(id(2), 9));
         assert_eq!(history.second(), Some(Ancestor { id: id(1), asked_max: 10 }));
+    }
+
+    #[test]
+    fn a_fork_without_a_byte_is_none() {
+        let mut history = History::new(id(1));
+        history.promote(id(2), 50);
+        history.promote(id(3), 50);
+        assert_eq!(history.position_at(50), Position { id: id(1), offset: 50 });
+        assert_eq!(history.position_at(51), Position { id: id(3), offset: 51 });
     }
 
     #[test]

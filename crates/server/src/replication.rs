@@ -232,7 +232,7 @@ impl Node {
                     .replication
                     .log
                     .is_active()
-                    .then(|| Position { id: self.replication.history.id(), offset: self.replication.offset() });
+                    .then(|| self.replication.history.position_at(self.replication.offset()));
                 if cached.is_some() {
                     log::notice!(
                         "Before turning into a replica, using my own master parameters to synthesize a cached master: I may be able to synchronize with the new master with just a partial transfer."
@@ -363,7 +363,7 @@ impl Node {
     /// The position that a restarted replica resumes from.
     pub fn restored_position(&self) -> Option<Position> {
         let r = &self.replication;
-        r.log.is_active().then(|| Position { id: r.history.id(), offset: r.offset() })
+        r.log.is_active().then(|| r.history.position_at(r.offset()))
     }
 
     // ---- commands ----
