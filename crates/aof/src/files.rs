@@ -23,6 +23,8 @@ pub struct LogFiles {
     role: Role,
     /// A segment ends when it has so many bytes.
     segment_bytes_max: u64,
+    /// While data are rewritten: the first segment that follows the new base.
+    rewrite_from: Option<PathBuf>,
 }
 
 /// A file that holds a part of the stream.
@@ -101,7 +103,7 @@ const BACKLOG_SUFFIX: &str = ".backlog";
 
 impl LogFiles {
     pub fn new(history: History, role: Role, segment_bytes_max: u64) -> LogFiles {
-        LogFiles { segments: VecDeque::new(), mode: Mode::Off, history, role, segment_bytes_max }
+        LogFiles { segments: VecDeque::new(), mode: Mode::Off, history, role, segment_bytes_max, rewrite_from: None }
     }
 
     // ---- what is there ----
@@ -280,6 +282,12 @@ impl LogFiles {
 
     /// A snapshot is made of the data at `end`: what follows goes to a new segment.
     pub fn begin_rewrite(&mut self, end: u64) -> Change {
+        let change = self.begin_rewrite_segment(end);
+        self.rewrite_from = self.segments.back().map(|last| last.path.clone());
+        change
+    }
+
+    fn begin_rewrite_segment(&mut self, end: u64) -> Change {
         if !self.is_waiting_for_base() {
             return self.begin_data_segment(end);
         }
@@ -307,7 +315,10 @@ impl LogFiles {
             ops.push(FileOp::Rename { from: pending.path.clone(), to: path.clone() });
             (pending.path, pending.kind) = (path, Kind::Data);
         }
-        next.retire_incr(1);
+        let from = self.rewrite_from.take();
+        let from = self.segments.iter().position(|segment| Some(&segment.path) == from.as_ref());
+        let from = from.unwrap_or(self.segments.len().saturating_sub(1));
+        next.retire_incr(self.segments.len() - from);
         let retired = if old == Old::Stay { Vec::new() } else { std::mem::take(&mut next.history) };
         let manifest_op =
             FileOp::Replace { path: directory.path.join(manifest::file_name(filename)), bytes: next.to_bytes() };
@@ -316,8 +327,7 @@ impl LogFiles {
         ops.push(FileOp::Sync);
         ops.push(self.identity_op(State::Open));
         ops.push(manifest_op);
-        let count = self.segments.len();
-        for segment in self.segments.iter_mut().take(count - 1).filter(|segment| segment.kind == Kind::Data) {
+        for segment in self.segments.iter_mut().take(from).filter(|segment| segment.kind == Kind::Data) {
             segment.kind = Kind::Backlog;
         }
         for file in retired {
@@ -332,13 +342,14 @@ impl LogFiles {
             });
         }
         if old == Old::Go {
-            self.segments.drain(..count - 1);
+            self.segments.drain(..from);
         }
         (Change { ops, must: false }, name)
     }
 
     /// The rewrite failed or was given up.
     pub fn fail_rewrite(&mut self) -> Change {
+        self.rewrite_from = None;
         let ops = self.drop_pending();
         Change { ops, must: false }
     }

@@ -192,14 +192,14 @@ impl ReplLog {
         self.disk.and_then(|disk| disk.send_before).map_or(self.end, |before| before.min(self.end))
     }
 
-    /// INFO's `repl_backlog_first_byte_offset`: the *number* of the first byte held, 0 when not active.
+    /// INFO's `repl_backlog_first_byte_offset`: the *number* of the first byte that can be served, 0 when not active.
     pub fn first_byte_offset(&self) -> u64 {
-        self.first_offset().map_or(0, |first| first + 1)
+        self.first_served().map_or(0, |first| first + 1)
     }
 
-    /// INFO's `repl_backlog_histlen`.
+    /// INFO's `repl_backlog_histlen`: bytes that can be served, in memory and on disk.
     pub fn histlen(&self) -> u64 {
-        self.first_offset().map_or(0, |first| self.end - first)
+        self.first_served().map_or(0, |first| self.end - first)
     }
 
     /// INFO's `repl_backlog_size`: what was set, or the minimum.
@@ -296,8 +296,8 @@ mod tests {
     fn check_all(log: &ReplLog) {
         let first = log.first_offset().unwrap();
         let read: Vec<u8> = log.read(first, usize::MAX).unwrap().flatten().copied().collect();
-        assert_eq!(read.len() as u64, log.histlen());
-        assert!(read == bytes(first, log.histlen()), "the log's bytes at {first} are not what was written");
+        assert_eq!(read.len() as u64, log.end_offset() - first);
+        assert!(read == bytes(first, log.end_offset() - first), "the log's bytes at {first} are not what was written");
     }
 
     #[test]
@@ -381,7 +381,9 @@ mod tests {
         assert_eq!(log.read(5, 1).err(), Some(ReadError::OnDisk));
         check_all(&log);
         log.set_on_disk(disk(10 * BLOCK, None));
-        assert_eq!((log.histlen(), log.send_before()), (ReplLog::SIZE_MIN, log.end_offset()));
+        let in_memory = log.end_offset() - log.first_offset().unwrap();
+        assert_eq!((in_memory, log.send_before()), (ReplLog::SIZE_MIN, log.end_offset()));
+        assert_eq!((log.histlen(), log.first_byte_offset()), (10 * BLOCK, 1));
         log.set_on_disk(None);
         assert_eq!(log.read(5, 1).err(), Some(ReadError::Trimmed { first: log.first_offset() }));
     }

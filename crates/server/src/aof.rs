@@ -348,13 +348,15 @@ impl Node {
         }
         self.segment_began();
         let rdb = self.config.aof_use_rdb_preamble;
+        let now_ms = self.now_ms();
         let form = match rdb {
             true => Form::Rdb { version: 10, compress: self.config.rdbcompression, aof_base: true },
-            false => Form::Commands,
+            false => {
+                Form::Commands { timestamp_s: self.config.aof_timestamp_enabled.then_some((now_ms / 1000) as i64) }
+            }
         };
         let head = self.snapshot_head(form, false);
         let path = PathBuf::from(manifest::temp_base_name(std::process::id()));
-        let now_ms = self.now_ms();
         match Snapshot::begin(&mut self.keyspace, head, Destination::File(path), self.waker.clone(), now_ms) {
             Ok(snapshot) => {
                 log::notice!("Background append only file rewriting started by pid {}", std::process::id());

@@ -275,6 +275,8 @@ impl Node {
 
     /// Other data have taken the place of the old, and the stream is at another place.
     pub fn log_reset(&mut self) {
+        // What is being written down are the old data.
+        self.cancel_rewrite();
         let role = self.log_role();
         let change = self.log_on_disk.files.reset(&self.replication.history, role);
         let end = self.replication.offset();

@@ -182,9 +182,12 @@ impl Node {
                 let version = Version::new(version).unwrap_or(Version::DEFAULT);
                 (Encoder::Rdb(Writer::new(version, compress)), aof_base)
             }
-            Form::Commands => (Encoder::Commands, true),
+            Form::Commands { .. } => (Encoder::Commands, true),
         };
         let mut bytes = Vec::new();
+        if let Form::Commands { timestamp_s: Some(seconds) } = form {
+            rivulet_aof::annotation::Annotation::Timestamp(seconds).append_to(&mut bytes);
+        }
         let id = self.replication.history.id().to_string();
         let aux = Aux { aof_base, ..self.aux(&id) };
         writer.header(&mut bytes, &aux);

@@ -7,8 +7,15 @@ use rivulet_rdb::write::{Aux, Meta, Writer};
 /// What is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    Rdb { version: u32, compress: bool, aof_base: bool },
-    Commands,
+    Rdb {
+        version: u32,
+        compress: bool,
+        aof_base: bool,
+    },
+    /// With the time at the head, in Unix seconds, if files are told it (`aof-timestamp-enabled`).
+    Commands {
+        timestamp_s: Option<i64>,
+    },
 }
 
 /// What writes it.
