@@ -495,6 +495,25 @@ impl Segment {
     }
 }
 
+/// A rewrite while append-only is off: the snapshot in the file `base` becomes all that there is. Says the base's new name.
+pub fn rewrite_alone(
+    directory: &Path,
+    filename: &str,
+    mut manifest: Manifest,
+    base: &Path,
+    format: BaseFormat,
+) -> (Change, String) {
+    let name = manifest.next_base(filename, format).name.clone();
+    manifest.retire_incr(0);
+    let old = std::mem::take(&mut manifest.history);
+    let mut ops = vec![
+        FileOp::Rename { from: base.to_path_buf(), to: directory.join(&name) },
+        FileOp::Replace { path: directory.join(manifest::file_name(filename)), bytes: manifest.to_bytes() },
+    ];
+    ops.extend(old.into_iter().map(|file| FileOp::Remove { path: directory.join(file.name) }));
+    (Change { ops, must: false }, name)
+}
+
 /// The name of a segment that is data no more.
 pub fn backlog_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

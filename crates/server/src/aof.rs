@@ -2,7 +2,7 @@
 //!
 //! The bytes and files are those of the log on disk ([`crate::log_on_disk`]); here is when they begin, when they are rewritten, and what is told.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rivulet_aof::files::Old;
 use rivulet_aof::manifest::{self, BaseFormat, Manifest};
@@ -52,6 +52,8 @@ struct Renaming {
     base: String,
     base_bytes: u64,
     first: bool,
+    /// Append-only is off: nothing goes on from this base.
+    alone: bool,
 }
 
 /// After so many failed rewrites in a row the automatic ones are made rarer.
@@ -332,21 +334,10 @@ impl Node {
     /// A snapshot of the present data begins to be written, and what follows goes to a new file.
     fn start_rewrite(&mut self) -> Result<(), String> {
         self.aof.rewrite_scheduled = false;
-        if !self.log_on_disk.files.is_aof() {
-            // As in Redis, the files may be rewritten though append-only is off. There is nothing that follows.
-            self.enable_for_one_rewrite()?;
+        // As in Redis, the files may be rewritten though append-only is off.
+        if self.log_on_disk.files.is_aof() {
+            self.begin_rewritten_segment()?;
         }
-        let end = self.replication.offset();
-        self.hand_over(end);
-        if self.log_on_disk.files.is_waiting_for_base() {
-            self.start_log_writer(end)?;
-        }
-        let change = self.log_on_disk.files.begin_rewrite(end);
-        if let Some(writer) = &self.log_on_disk.writer {
-            writer.change(change, None);
-            writer.hold_sync(self.config.no_appendfsync_on_rewrite);
-        }
-        self.segment_began();
         let rdb = self.config.aof_use_rdb_preamble;
         let now_ms = self.now_ms();
         let form = match rdb {
@@ -374,14 +365,31 @@ impl Node {
         }
     }
 
-    fn enable_for_one_rewrite(&mut self) -> Result<(), String> {
-        let (dir, filename) = (self.config.appenddirname.clone(), self.config.appendfilename.clone());
-        let found = recover::find(dir.as_ref(), &filename).map_err(|_| "can't open the append-only dir".to_string())?;
-        let change = self.log_on_disk.files.enable_aof(found.directory, &filename, found.manifest);
+    /// What follows the snapshot that is about to begin goes to a file of its own.
+    fn begin_rewritten_segment(&mut self) -> Result<(), String> {
+        let end = self.replication.offset();
+        self.hand_over(end);
+        if self.log_on_disk.files.is_waiting_for_base() {
+            self.start_log_writer(end)?;
+        }
+        let change = self.log_on_disk.files.begin_rewrite(end);
         if let Some(writer) = &self.log_on_disk.writer {
             writer.change(change, None);
+            writer.hold_sync(self.config.no_appendfsync_on_rewrite);
         }
+        self.segment_began();
         Ok(())
+    }
+
+    /// The files of a rewrite that nothing goes on from.
+    fn rewrite_alone(&mut self, temporary: &Path, format: BaseFormat) -> Result<(Change, String), String> {
+        let filename = self.config.appendfilename.clone();
+        let found = recover::find(self.config.appenddirname.as_ref(), &filename)
+            .map_err(|_| format!("can't use the files in {}", self.config.appenddirname))?;
+        if self.log_on_disk.writer.is_none() {
+            self.start_log_writer(self.replication.offset())?;
+        }
+        Ok(rivulet_aof::files::rewrite_alone(&found.directory.path, &filename, found.manifest, temporary, format))
     }
 
     pub fn is_rewriting(&self) -> bool {
@@ -422,8 +430,20 @@ impl Node {
         };
         let first = self.log_on_disk.files.is_waiting_for_base();
         let temporary = PathBuf::from(manifest::temp_base_name(std::process::id()));
-        let (change, base) = self.log_on_disk.files.end_rewrite(&temporary, format, old);
-        self.aof.renaming = Some(Renaming { started_ms, temporary, base, base_bytes, first });
+        let alone = !self.log_on_disk.files.is_aof();
+        let named = match alone {
+            true => self.rewrite_alone(&temporary, format),
+            false => Ok(self.log_on_disk.files.end_rewrite(&temporary, format, old)),
+        };
+        let (change, base) = match named {
+            Ok(named) => named,
+            Err(text) => {
+                log::warning!("Background AOF rewrite terminated with error: {text}");
+                self.rewrite_failed();
+                return;
+            }
+        };
+        self.aof.renaming = Some(Renaming { started_ms, temporary, base, base_bytes, first, alone });
         match &self.log_on_disk.writer {
             Some(writer) => writer.change(change, Some(TOKEN_REWRITE)),
             None => self.rewrite_files_changed(Err("the log writer has not been started".into())),
@@ -432,9 +452,8 @@ impl Node {
 
     /// The writer has given the files of a rewrite their names, or could not.
     pub fn rewrite_files_changed(&mut self, result: Result<(), String>) {
-        let Some(Renaming { started_ms, temporary, base, base_bytes, first }) = self.aof.renaming.take() else {
-            return;
-        };
+        let Some(renaming) = self.aof.renaming.take() else { return };
+        let Renaming { started_ms, temporary, base, base_bytes, first, alone } = renaming;
         self.aof.last_rewrite_seconds = Some(self.now_ms().saturating_sub(started_ms) / 1000);
         if let Err(text) = result {
             log::warning!(
@@ -442,6 +461,9 @@ impl Node {
                 temporary.display()
             );
             self.rewrite_failed();
+            if alone {
+                return;
+            }
             // It is not known which files the disk has: they are read again, and a rewrite makes them whole.
             self.log_on_disk.files.disable();
             if self.config.appendonly
@@ -466,9 +488,6 @@ impl Node {
         self.aof.consecutive_failures = 0;
         self.after_rewrite();
         log::notice!("Background AOF rewrite finished successfully");
-        if !self.config.appendonly {
-            self.end_append_only();
-        }
     }
 
     fn rewrite_failed(&mut self) {

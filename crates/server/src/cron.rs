@@ -23,6 +23,9 @@ impl Node {
         if self.debug.pause_cron {
             return;
         }
+        if self.signals.is_pending() {
+            self.handle_signals();
+        }
         self.end_pause_if_due();
         self.follow_tick();
         self.replication_tick();
@@ -186,6 +189,9 @@ impl Node {
     // ---- signals ----
 
     pub fn handle_signals(&mut self) {
+        if self.debug.pause_cron {
+            return;
+        }
         let Some(signal) = self.signals.take() else { return };
         let name = if signal == signal_hook::consts::SIGINT { "SIGINT" } else { "SIGTERM" };
         log::warning!("Received {name} scheduling shutdown...");

@@ -352,6 +352,9 @@ impl Node {
             Handler::Container => Err(Fail::arity(command.name)),
         };
         if let Err(fail) = &result {
+            if let Some(client) = self.clients.get_mut(id) {
+                client.last_command = Some(command);
+            }
             self.error_reply(id, &fail.0);
         }
         self.finish_call(id, db, command, args);

@@ -15,9 +15,9 @@ use rivulet_rdb::write::{Aux, Meta, Replication as AuxReplication, Version, Writ
 use rivulet_resp::OwnedArgs;
 
 use crate::loading::{Loaded, Loader, Source};
-use crate::log;
 use crate::node::{Node, os_error};
 use crate::snapshot::{AccessInfo, Destination, Encoder, Form, Head, Snapshot, sync_directory, temporary_path};
+use crate::{clock, log};
 
 /// The state of persistence.
 pub struct Persistence {
@@ -241,7 +241,6 @@ impl Node {
                 );
                 // The error is told; a temporary file that stays is overwritten by the next.
                 let _ = std::fs::remove_file(&temporary);
-                self.persistence.last_status_ok = false;
                 Err(os_error(&e))
             }
         }
@@ -272,6 +271,9 @@ impl Node {
                         },
                     };
                     result = saver.entry(entry.key(), &entry.value().as_ref(), &meta);
+                    if self.config.rdb_key_save_delay > 0 {
+                        clock::sleep(std::time::Duration::from_micros(self.config.rdb_key_save_delay as u64));
+                    }
                 }
             });
             result?;

@@ -51,10 +51,14 @@ impl Node {
             if request != Request::default() {
                 return Err(SYNTAX);
             }
-            if self.shutdown.is_none() {
+            if self.signals.take().is_some() {
+                log::warning!("Shutdown manually aborted.");
+                self.signals.forget_interrupts();
+            } else if self.shutdown.is_some() {
+                self.abort_shutdown();
+            } else {
                 return Err(Fail::new("ERR No shutdown in progress."));
             }
-            self.abort_shutdown();
             self.reply(id).ok();
             return Ok(());
         }
@@ -141,23 +145,32 @@ impl Node {
         let lagging = self.replication.master.lagging(end, self.now_ms());
         lagging.iter().for_each(log_report);
         log::notice!("{} of {all} replicas are in sync when shutting down.", all - lagging.len());
-        if let Err(text) = self.finish_shutdown(shutdown.request) {
-            log::warning!("{text}");
+        if self.finish_shutdown(shutdown.request).is_err() {
             self.end_of_shutdown_wait(b"ERR Errors trying to SHUTDOWN. Check logs.");
         }
     }
 
     fn finish_shutdown(&mut self, request: Request) -> Result<(), String> {
-        self.cancel_rewrite();
-        self.cancel_snapshot();
-        if self.config.appendonly && self.log_on_disk.files.is_waiting_for_base() {
-            if request.force {
-                log::warning!("Writing initial AOF. Exit anyway.");
-            } else {
-                log::warning!("Writing initial AOF, can't exit");
-                return Err("ERR Errors trying to SHUTDOWN. Check logs.".into());
-            }
+        let result = self.try_to_end(request);
+        if result.is_err() {
+            log::warning!("Errors trying to shut down the server. Check the logs for more information.");
         }
+        result
+    }
+
+    fn try_to_end(&mut self, request: Request) -> Result<(), String> {
+        if self.is_rewriting() {
+            if self.log_on_disk.files.is_waiting_for_base() {
+                if !request.force {
+                    log::warning!("Writing initial AOF, can't exit");
+                    return Err("ERR Errors trying to SHUTDOWN. Check logs.".into());
+                }
+                log::warning!("Writing initial AOF. Exit anyway.");
+            }
+            log::warning!("There is a child rewriting the AOF. Killing it!");
+            self.cancel_rewrite();
+        }
+        self.cancel_snapshot();
         let wants_save = request.save || (!request.nosave && !self.config.save.is_empty());
         if wants_save {
             log::notice!("Saving the final RDB snapshot before exiting.");

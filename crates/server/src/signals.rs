@@ -17,17 +17,20 @@ impl Signals {
     pub fn install(waker: &Waker) -> std::io::Result<Signals> {
         let last = Arc::new(AtomicUsize::new(0));
         let ints = Arc::new(AtomicUsize::new(0));
+        // The snapshot that a shutdown is writing has this name.
+        let unfinished = std::ffi::CString::new(format!("temp-{}.rdb", std::process::id()))?;
         for signal in [SIGTERM, SIGINT] {
-            let (last, ints, waker) = (last.clone(), ints.clone(), waker.clone());
+            let (last, ints, waker, unfinished) = (last.clone(), ints.clone(), waker.clone(), unfinished.clone());
             let note = move || {
                 // A second SIGINT ends the process at once, whatever it is doing.
                 if signal == SIGINT && ints.fetch_add(1, Ordering::Relaxed) >= 1 {
+                    rustix::fs::unlink(unfinished.as_c_str()).ok();
                     rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).ok();
                 }
                 last.store(signal as usize, Ordering::Relaxed);
                 waker.wake();
             };
-            // SAFETY: the handler stores to atomics, writes to an eventfd, and may end the process: all are async-signal-safe.
+            // SAFETY: the handler stores to atomics, writes to an eventfd, and may remove a file and end the process: all are async-signal-safe.
             unsafe { signal_hook::low_level::register(signal, note) }?;
         }
         Ok(Signals { last, ints })
@@ -39,6 +42,11 @@ impl Signals {
             0 => None,
             signal => Some(signal as i32),
         }
+    }
+
+    /// Whether one has come that nobody has taken.
+    pub fn is_pending(&self) -> bool {
+        self.last.load(Ordering::Relaxed) != 0
     }
 
     /// A shutdown was given up: the next SIGINT counts as the first again.
