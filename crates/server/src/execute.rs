@@ -10,6 +10,7 @@ use rivulet_resp::decode::Limits;
 use rivulet_resp::{Args, Batch, OwnedArgs, Reply};
 
 use crate::clients::{BlockedOn, Client, ClientId, Kind, ReplyMode};
+use crate::event_loop::READ_BYTES;
 use crate::node::Node;
 use crate::{clock, log};
 
@@ -46,6 +47,8 @@ impl Node {
                 break;
             }
             done += self.run_batch(id, &batch, &buffer[done..]);
+            self.count_client_memory(id);
+            self.evict_clients(Some(id));
         }
         self.batch = batch;
         buffer.drain(..done);
@@ -53,10 +56,14 @@ impl Node {
         client.has_more_input = !buffer.is_empty() && client.blocked.is_some();
         client.input_peak = client.input_peak.max(buffer.len());
         if buffer.is_empty() {
-            self.spare_input = buffer;
+            // Who takes a large one over would have it counted as its own.
+            if buffer.capacity() <= READ_BYTES || !self.limits_client_memory() {
+                self.spare_input = buffer;
+            }
         } else {
             client.input = buffer;
         }
+        self.count_client_memory(id);
     }
 
     fn protocol_error(&mut self, id: ClientId, text: &str) {
