@@ -127,4 +127,5 @@ pub static DOCS: &[Docs] = &[
     Docs::of("type").arguments(&[key("key", 0)]),
     Docs::of("unlink").arguments(&[key("key", 0).multiple()]),
     Docs::of("wait").arguments(&[integer("numreplicas"), integer("timeout")]),
+    Docs::of("waitaof").arguments(&[integer("numlocal"), integer("numreplicas"), integer("timeout")]),
 ];
