@@ -31,7 +31,7 @@ pub fn line(node: &Node, client: &Client) -> String {
         client.channels.len(),
         client.patterns.len(),
         client.shard_channels.len(),
-        client.undecoded_bytes(),
+        client.input_bytes(),
         client.input.capacity() - client.input.len(),
         client.args_memory + client.decoder.arguments_len(),
         client.multi.as_ref().map_or(0, |m| m.memory_bytes),
@@ -108,9 +108,13 @@ fn unknown_kind(word: &[u8]) -> Fail {
 impl Node {
     pub fn client_command(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
         // For the line about the client itself.
-        self.clients.at(id).args_memory = args.iter().map(<[u8]>::len).sum();
+        let client = self.clients.at(id);
+        client.last_command = Some(command);
+        client.executing_bytes = args.wire().map_or(0, <[u8]>::len);
+        client.args_memory = args.iter().map(<[u8]>::len).sum();
         let result = self.client_subcommand(id, command, args);
-        self.clients.at(id).args_memory = 0;
+        let client = self.clients.at(id);
+        (client.executing_bytes, client.args_memory) = (0, 0);
         result
     }
 

@@ -48,6 +48,10 @@ impl Node {
         if self.clients.counted_memory() < limit {
             return;
         }
+        self.close_condemned(executing);
+        if self.clients.counted_memory() < limit {
+            return;
+        }
         for id in self.evictable_clients() {
             log::notice!("Evicting client: {}", self.client_line(id));
             self.stats.evicted_clients += 1;
@@ -62,6 +66,18 @@ impl Node {
             }
         }
         log::warning!("Over client maxmemory after evicting all evictable clients");
+    }
+
+    /// Those that go anyway make room first, so that no other goes for them.
+    fn close_condemned(&mut self, executing: Option<ClientId>) {
+        self.check_output_limits();
+        for id in self.clients.to_close.clone() {
+            if executing == Some(id) {
+                self.clients.count_memory(id);
+            } else {
+                self.free_client(id);
+            }
+        }
     }
 
     /// The largest first.

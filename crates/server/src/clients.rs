@@ -165,7 +165,8 @@ pub struct Client {
     pub over_soft_since_ms: Option<u64>,
     /// Most input bytes that were buffered lately.
     pub input_peak: usize,
-    /// Bytes of the arguments of the command that it executes or waits in.
+    /// Bytes of the command that it executes, as they came, and of its arguments. Only CLIENT, which shows them, sets them.
+    pub executing_bytes: usize,
     pub args_memory: usize,
     /// What `Clients::counted_memory` has in it for this client.
     pub counted_memory: usize,
@@ -218,6 +219,7 @@ impl Client {
             last_command: None,
             over_soft_since_ms: None,
             input_peak: 0,
+            executing_bytes: 0,
             args_memory: 0,
             counted_memory: 0,
             has_more_input: false,
@@ -237,9 +239,9 @@ impl Client {
         self.kind == Kind::Replica
     }
 
-    /// Bytes of input that are not decoded yet.
-    pub fn undecoded_bytes(&self) -> usize {
-        self.input.len().saturating_sub(self.decoder.decoded())
+    /// Bytes of input that are not done with.
+    pub fn input_bytes(&self) -> usize {
+        self.executing_bytes + self.input.len().saturating_sub(self.decoder.decoded())
     }
 
     /// Bytes of its buffers, and of what it asked the server to keep. An argument counts as soon as its length is known.

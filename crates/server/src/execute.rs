@@ -28,7 +28,10 @@ impl Node {
     pub fn process_input(&mut self, id: ClientId, mut buffer: Vec<u8>) {
         let mut batch = std::mem::take(&mut self.batch);
         let mut done = 0;
-        while let Some(client) = self.clients.get_mut(id) {
+        loop {
+            // What the last commands, of whichever client, made too much is cleared away before the next.
+            self.evict_clients(Some(id));
+            let Some(client) = self.clients.get_mut(id) else { break };
             if client.closing || client.close_after_reply || client.blocked.is_some() {
                 break;
             }
@@ -48,7 +51,6 @@ impl Node {
             }
             done += self.run_batch(id, &batch, &buffer[done..]);
             self.count_client_memory(id);
-            self.evict_clients(Some(id));
         }
         self.batch = batch;
         buffer.drain(..done);
