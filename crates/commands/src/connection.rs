@@ -17,6 +17,7 @@ pub const COMMANDS: &[Command] = &[
     .acl(acl::CONNECTION),
     Command::new("client", -2, NONE, Group::Connection, Handler::Container)
         .since("2.4.0")
+        .complexity("Depends on the subcommand")
         .summary("Look at and change connections")
         .subcommands(&[
             Command::new("caching", 3, NOSCRIPT | LOADING | STALE, Group::Connection, Handler::Node(Node::Client))

@@ -7,6 +7,7 @@ pub mod bitmap;
 pub(crate) mod collections;
 pub mod connection;
 pub mod ctx;
+pub mod docs;
 pub mod effects;
 pub mod fail;
 pub mod generic;

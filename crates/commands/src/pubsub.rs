@@ -14,6 +14,7 @@ pub const COMMANDS: &[Command] = &[
         .summary("Send a message to a channel"),
     Command::new("pubsub", -2, NONE, Group::Pubsub, Handler::Container)
         .since("2.8.0")
+        .complexity("Depends on the subcommand")
         .summary("Look at channels")
         .subcommands(&[
             Command::new("channels", -2, PUBSUB | LOADING | STALE, Group::Pubsub, Handler::Node(Node::Pubsub))

@@ -68,6 +68,7 @@ pub const COMMANDS: &[Command] = &[
         ]),
     Command::new("config", -2, NONE, Group::Server, Handler::Container)
         .since("2.0.0")
+        .complexity("Depends on the subcommand")
         .summary("Look at and change the configuration")
         .subcommands(&[
             Command::new("get", -3, ADMIN | NOSCRIPT | LOADING | STALE, Group::Server, Handler::Node(Node::Config))
@@ -112,6 +113,7 @@ pub const COMMANDS: &[Command] = &[
         Handler::Node(Node::Debug),
     )
     .since("1.0.0")
+    .complexity("Depends on the subcommand")
     .summary("Tools for tests and diagnosis"),
     Command::new("failover", -1, ADMIN | NOSCRIPT | STALE, Group::Server, Handler::Node(Node::Failover))
         .since("6.2.0")
@@ -143,6 +145,7 @@ pub const COMMANDS: &[Command] = &[
         .tips(&["nondeterministic_output"]),
     Command::new("latency", -2, NONE, Group::Server, Handler::Container)
         .since("2.8.13")
+        .complexity("Depends on the subcommand")
         .summary("Look at slow events")
         .subcommands(&[
             Command::new("doctor", 2, ADMIN | NOSCRIPT | LOADING | STALE, Group::Server, Handler::Node(Node::Latency))
@@ -188,6 +191,7 @@ pub const COMMANDS: &[Command] = &[
         ]),
     Command::new("memory", -2, NONE, Group::Server, Handler::Container)
         .since("4.0.0")
+        .complexity("Depends on the subcommand")
         .summary("Look at the use of memory")
         .subcommands(&[
             Command::new("doctor", 2, NONE, Group::Server, Handler::Node(Node::Memory))
@@ -201,10 +205,12 @@ pub const COMMANDS: &[Command] = &[
                 .summary("The subcommands"),
             Command::new("malloc-stats", 2, NONE, Group::Server, Handler::Node(Node::Memory))
                 .since("4.0.0")
+                .complexity("Depends on the allocator")
                 .summary("The allocator's statistics")
                 .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
             Command::new("purge", 2, NONE, Group::Server, Handler::Node(Node::Memory))
                 .since("4.0.0")
+                .complexity("Depends on how much there is to give back")
                 .summary("Give unused memory back to the system")
                 .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
             Command::new("stats", 2, NONE, Group::Server, Handler::Node(Node::Memory))
@@ -281,6 +287,7 @@ pub const COMMANDS: &[Command] = &[
     .summary("Follow a master, or none (old name)"),
     Command::new("slowlog", -2, NONE, Group::Server, Handler::Container)
         .since("2.2.12")
+        .complexity("Depends on the subcommand")
         .summary("Look at slow commands")
         .subcommands(&[
             Command::new("get", -2, ADMIN | LOADING | STALE, Group::Server, Handler::Node(Node::Slowlog))

@@ -7,8 +7,8 @@ use rivulet_resp::Args;
 use crate::fail::Fail;
 use crate::spec::{Begin, Command, Find, Handler, KeySpec, flag, key};
 
-/// The families, in the order of the documentation.
-const FAMILIES: &[&[Command]] = &[
+/// The families, in the order of the documentation. Not a `const`: a command is told from others by its address.
+static FAMILIES: &[&[Command]] = &[
     crate::string::COMMANDS,
     crate::bitmap::COMMANDS,
     crate::list::COMMANDS,
@@ -140,14 +140,21 @@ fn keys_by(spec: &KeySpec, args: Args<'_>, found: &mut Vec<(usize, u32)>) -> Res
     Ok(())
 }
 
-/// (first, last, step) of COMMAND INFO's old form, from the first rule that is a range by index.
+/// (first, last, step) of COMMAND INFO's old form: the one rule that is a range by index, or several that follow each other.
 pub fn legacy_range(command: &Command) -> (i32, i32, i32) {
+    let absolute = |first: i32, last: i32| if last >= 0 { first + last } else { last };
+    if let [KeySpec { begin: Begin::Index(first), find: Find::Range { last, step, .. }, .. }] = *command.keys {
+        return (first, absolute(first, last), step);
+    }
+    let mut joined: Option<(i32, i32)> = None;
     for spec in command.keys {
-        if let (Begin::Index(first), Find::Range { last, step, .. }) = (spec.begin, spec.find) {
-            return (first, if last >= 0 { first + last } else { last }, step);
+        if let (Begin::Index(at), Find::Range { last, step: 1, .. }) = (spec.begin, spec.find)
+            && joined.is_none_or(|(_, last)| last == at - 1)
+        {
+            joined = Some((joined.map_or(at, |(first, _)| first), absolute(at, last)));
         }
     }
-    (0, 0, 0)
+    joined.map_or((0, 0, 0), |(first, last)| (first, last, 1))
 }
 
 /// Whether COMMAND INFO shows `movablekeys`: the old form does not find all keys.

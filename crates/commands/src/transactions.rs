@@ -17,6 +17,7 @@ pub const COMMANDS: &[Command] = &[
     .acl(acl::TRANSACTION),
     Command::new("exec", 1, NOSCRIPT | LOADING | STALE | SKIP_SLOWLOG, Group::Transactions, Handler::Node(Node::Exec))
         .since("1.2.0")
+        .complexity("Depends on the queued commands")
         .summary("Run the queued commands as one")
         .acl(acl::TRANSACTION),
     Command::new(

@@ -8,7 +8,7 @@ use std::collections::BinaryHeap;
 use std::rc::Rc;
 
 use crate::entry::{Entry, EntryRef};
-use crate::hash::{Key, KeyHasher};
+use crate::hash::{HashKeys, Key, KeyHasher};
 use crate::table::{NEVER, SlotMut, Table};
 use crate::value::Value;
 
@@ -67,9 +67,9 @@ pub enum Deadline {
 const TICK_SHIFT: u32 = 5;
 
 /// One of the numbered databases.
-pub struct Db {
+pub struct Db<H = KeyHasher> {
     table: Table,
-    hasher: KeyHasher,
+    hasher: H,
     capturing: Option<Capturing>,
     expires: usize,
     /// Where ticks count from; the first deadline decides.
@@ -78,8 +78,8 @@ pub struct Db {
     due: BinaryHeap<Reverse<(u32, u64)>>,
 }
 
-impl Db {
-    pub(crate) fn new(hasher: KeyHasher) -> Db {
+impl<H: HashKeys> Db<H> {
+    pub(crate) fn new(hasher: H) -> Self {
         Db { table: Table::new(), hasher, capturing: None, expires: 0, tick_base: None, due: BinaryHeap::new() }
     }
 
@@ -449,7 +449,7 @@ impl Db {
     }
 
     /// Empties the database; what it held is to be dropped wherever that is cheap.
-    pub(crate) fn take_all(&mut self) -> Db {
+    pub(crate) fn take_all(&mut self) -> Self {
         std::mem::replace(self, Db::new(self.hasher))
     }
 

@@ -4,21 +4,21 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::db::{Db, Sink, Trash};
-use crate::hash::{Key, KeyHasher};
+use crate::hash::{HashKeys, Key, KeyHasher};
 
 /// The databases of a server.
-pub struct Keyspace {
-    dbs: Vec<Db>,
-    hasher: KeyHasher,
+pub struct Keyspace<H = KeyHasher> {
+    dbs: Vec<Db<H>>,
+    hasher: H,
     /// The number of the last snapshot.
     epoch: u32,
     walking: bool,
     /// Databases that were emptied while a snapshot still needed them.
-    frozen: Vec<Db>,
+    frozen: Vec<Db<H>>,
 }
 
-impl Keyspace {
-    pub fn new(databases: usize, hasher: KeyHasher) -> Keyspace {
+impl<H: HashKeys> Keyspace<H> {
+    pub fn new(databases: usize, hasher: H) -> Self {
         let dbs = (0..databases).map(|_| Db::new(hasher)).collect();
         Keyspace { dbs, hasher, epoch: 0, walking: false, frozen: Vec::new() }
     }
@@ -27,7 +27,7 @@ impl Keyspace {
         self.dbs.len()
     }
 
-    pub fn hasher(&self) -> KeyHasher {
+    pub fn hasher(&self) -> H {
         self.hasher
     }
 
@@ -37,16 +37,16 @@ impl Keyspace {
     }
 
     #[inline]
-    pub fn db(&self, index: usize) -> &Db {
+    pub fn db(&self, index: usize) -> &Db<H> {
         &self.dbs[index]
     }
 
     #[inline]
-    pub fn db_mut(&mut self, index: usize) -> &mut Db {
+    pub fn db_mut(&mut self, index: usize) -> &mut Db<H> {
         &mut self.dbs[index]
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Db> {
+    pub fn iter(&self) -> impl Iterator<Item = &Db<H>> {
         self.dbs.iter()
     }
 
@@ -75,7 +75,7 @@ impl Keyspace {
     }
 
     /// Puts `other`'s databases in place of the present ones, which are given up.
-    pub fn replace(&mut self, other: Keyspace) -> Vec<Trash> {
+    pub fn replace(&mut self, other: Self) -> Vec<Trash> {
         assert_eq!(self.dbs.len(), other.dbs.len());
         let trash = (0..self.dbs.len()).filter_map(|i| self.flush(i)).collect();
         self.dbs = other.dbs;

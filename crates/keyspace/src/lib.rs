@@ -12,7 +12,7 @@ pub mod value;
 
 pub use db::{Db, Deadline, Removed, Sink, StringSet, Trash};
 pub use entry::{Collection, CollectionMut, EntryMut, EntryRef, Ref, Type, View};
-pub use hash::{Key, KeyHasher};
+pub use hash::{HashKeys, Key, KeyHasher};
 pub use keyspace::Keyspace;
 pub use table::SlotMut;
 pub use value::{Elem, Hash, Limits, List, Set, Value, ZSet};

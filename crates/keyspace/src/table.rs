@@ -8,7 +8,7 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 
 use crate::entry::{Collection, CollectionMut, Entry, EntryMut, EntryRef};
-use crate::hash::{Key, KeyHasher};
+use crate::hash::{HashKeys, Key};
 
 const SLOTS: usize = 8;
 const TAG_SHIFT: u32 = 45;
@@ -282,7 +282,7 @@ impl Table {
     }
 
     /// Adds an entry whose key is not in the table.
-    pub(crate) fn insert(&mut self, hash: u64, entry: Entry, hasher: &KeyHasher) -> Found {
+    pub(crate) fn insert(&mut self, hash: u64, entry: Entry, hasher: &impl HashKeys) -> Found {
         loop {
             let d = *self.directory_entry(hash);
             let segment = self.segment_mut(d.segment);
@@ -333,7 +333,7 @@ impl Table {
     }
 
     /// Gives memory back around `hash`: fewer buckets, or one segment where there were two.
-    pub(crate) fn shrink(&mut self, hash: u64, hasher: &KeyHasher) {
+    pub(crate) fn shrink(&mut self, hash: u64, hasher: &impl HashKeys) {
         let d = *self.directory_entry(hash);
         let wanted = buckets_for(self.segment(d.segment).len);
         if wanted >= BUCKETS_AFTER_SPLIT / 2 || d.depth == 0 {
@@ -359,7 +359,7 @@ impl Table {
         (hash, (d.depth > 0).then(|| hash ^ (1 << (64 - u32::from(d.depth)))))
     }
 
-    fn grow(&mut self, index: u32, hasher: &KeyHasher) {
+    fn grow(&mut self, index: u32, hasher: &impl HashKeys) {
         let count = self.segment(index).buckets.count as usize;
         if count < BUCKETS_MAX {
             self.rebuild(index, buckets_after(count));
@@ -386,7 +386,7 @@ impl Table {
         self.point_directory_at(index);
     }
 
-    fn split(&mut self, index: u32, hasher: &KeyHasher) {
+    fn split(&mut self, index: u32, hasher: &impl HashKeys) {
         let (old, depth, prefix) = {
             let s = self.segment(index);
             (s.buckets, s.depth, s.prefix)
@@ -444,7 +444,7 @@ impl Table {
         }
     }
 
-    fn merge(&mut self, a: u32, b: u32, hasher: &KeyHasher) {
+    fn merge(&mut self, a: u32, b: u32, hasher: &impl HashKeys) {
         let (low, high) = if self.segment(a).prefix & 1 == 0 { (a, b) } else { (b, a) };
         let upper = self.segments[high as usize].take().expect("a buddy is live");
         self.free_segments.push(high);
@@ -695,7 +695,7 @@ fn for_each_slot(buckets: &Buckets, mut f: impl FnMut(u64)) {
 }
 
 /// Hashes the keys of all entries again, with the memory asked for ahead.
-fn rehash(buckets: &Buckets, hasher: &KeyHasher, mut f: impl FnMut(u64, u64)) {
+fn rehash(buckets: &Buckets, hasher: &impl HashKeys, mut f: impl FnMut(u64, u64)) {
     const AHEAD: usize = 2;
     let count = buckets.count as usize;
     let ask = |bucket: usize| {

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use siphasher::sip::SipHasher13;
 
 pub mod blob;
+mod chunk;
 pub mod elem;
 pub mod hash;
 pub mod intset;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use fastrand::Rng;
 use rivulet_keyspace::value::{StrBuf, Value};
-use rivulet_keyspace::{Deadline, EntryRef, Hash, KeyHasher, Keyspace, Limits, List, Set, Sink, View, ZSet};
+use rivulet_keyspace::{Deadline, EntryRef, Hash, HashKeys, KeyHasher, Keyspace, Limits, List, Set, Sink, View, ZSet};
 
 /// (database, key) -> (what the value holds, deadline).
 type Content = BTreeMap<(usize, Vec<u8>), (String, Option<u64>)>;
@@ -162,11 +162,30 @@ fn a_snapshot_under_writes_is_that_of_the_stopped_world() {
     }
 }
 
+/// A hash under which a dozen keys have the same place and tag.
+#[derive(Clone, Copy)]
+struct WeakHasher(KeyHasher);
+
+impl HashKeys for WeakHasher {
+    fn hash(&self, bytes: &[u8]) -> u64 {
+        (self.0.hash(bytes) % 2500).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+}
+
 #[test]
 fn a_database_is_a_map_and_scan_keeps_its_promise() {
-    for seed in seeds(30) {
+    check_map(30, |seed| KeyHasher::new([seed, 2]));
+}
+
+#[test]
+fn a_weak_hash_costs_time_and_nothing_else() {
+    check_map(10, |seed| WeakHasher(KeyHasher::new([seed, 2])));
+}
+
+fn check_map<H: HashKeys>(runs: u64, hasher: impl Fn(u64) -> H) {
+    for seed in seeds(runs) {
         let mut rng = Rng::with_seed(seed);
-        let mut ks = Keyspace::new(1, KeyHasher::new([seed, 2]));
+        let mut ks = Keyspace::new(1, hasher(seed));
         let mut model: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
         let keys = if cfg!(miri) { 200 } else { [10, 1000, 30_000][rng.usize(..3)] };
         let mut growing = true;

@@ -171,6 +171,16 @@ impl Decoder {
         self.missing > 0
     }
 
+    /// Bytes of the buffer that are decoded, of complete commands or not.
+    pub fn decoded(&self) -> usize {
+        self.at
+    }
+
+    /// Bytes of the arguments of the present command that are there.
+    pub fn arguments_len(&self) -> usize {
+        self.spans.iter().map(|span| span.len as usize).sum()
+    }
+
     /// Bytes that the argument which is being read still lacks, given the buffer's length.
     pub fn wanted(&self, buffered: usize) -> usize {
         self.bulk_len.map_or(0, |len| (self.at + len + 2).saturating_sub(buffered))

@@ -31,9 +31,9 @@ pub fn line(node: &Node, client: &Client) -> String {
         client.channels.len(),
         client.patterns.len(),
         client.shard_channels.len(),
-        client.input.len(),
+        client.input_bytes(),
         client.input.capacity() - client.input.len(),
-        client.args_memory,
+        client.args_memory + client.decoder.arguments_len(),
         client.multi.as_ref().map_or(0, |m| m.memory_bytes),
         client.output.bytes.capacity(),
         client.output.bytes.capacity(),
@@ -107,6 +107,18 @@ fn unknown_kind(word: &[u8]) -> Fail {
 
 impl Node {
     pub fn client_command(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
+        // For the line about the client itself.
+        let client = self.clients.at(id);
+        client.last_command = Some(command);
+        client.executing_bytes = args.wire().map_or(0, <[u8]>::len);
+        client.args_memory = args.iter().map(<[u8]>::len).sum();
+        let result = self.client_subcommand(id, command, args);
+        let client = self.clients.at(id);
+        (client.executing_bytes, client.args_memory) = (0, 0);
+        result
+    }
+
+    fn client_subcommand(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
         match command.name {
             "id" => self.reply(id).int(id as i64),
             "info" => {

@@ -103,6 +103,11 @@ pub struct LogPiece {
     pub bytes: Vec<u8>,
 }
 
+/// About what a watched key takes, here and in the list of those who watch it.
+const WATCHED_BYTES: usize = size_of::<Watched>() + 32;
+/// About what a subscription takes, here and in the channel's list.
+const SUBSCRIPTION_BYTES: usize = 64;
+
 /// A connection.
 pub struct Client {
     pub id: ClientId,
@@ -160,7 +165,11 @@ pub struct Client {
     pub over_soft_since_ms: Option<u64>,
     /// Most input bytes that were buffered lately.
     pub input_peak: usize,
+    /// Bytes of the command that it executes, as they came, and of its arguments. Only CLIENT, which shows them, sets them.
+    pub executing_bytes: usize,
     pub args_memory: usize,
+    /// What `Clients::counted_memory` has in it for this client.
+    pub counted_memory: usize,
     /// Commands that arrived while it was blocked wait in `input`.
     pub has_more_input: bool,
 }
@@ -210,7 +219,9 @@ impl Client {
             last_command: None,
             over_soft_since_ms: None,
             input_peak: 0,
+            executing_bytes: 0,
             args_memory: 0,
+            counted_memory: 0,
             has_more_input: false,
         }
     }
@@ -228,16 +239,22 @@ impl Client {
         self.kind == Kind::Replica
     }
 
-    /// Bytes of its buffers.
+    /// Bytes of input that are not done with.
+    pub fn input_bytes(&self) -> usize {
+        self.executing_bytes + self.input.len().saturating_sub(self.decoder.decoded())
+    }
+
+    /// Bytes of its buffers, and of what it asked the server to keep. An argument counts as soon as its length is known.
     pub fn memory_bytes(&self) -> usize {
+        let announced = self.input.len() + self.decoder.wanted(self.input.len());
         size_of::<Client>()
-            + self.input.capacity()
+            + self.input.capacity().max(announced)
             + self.output.bytes.capacity()
             + self.args_memory
             + self.multi.as_ref().map_or(0, |m| m.memory_bytes)
             + self.name.capacity()
-            + self.watched.iter().map(|w| w.key.len() + 32).sum::<usize>()
-            + self.subscriptions() * 64
+            + self.watched.len() * WATCHED_BYTES
+            + self.subscriptions() * SUBSCRIPTION_BYTES
     }
 }
 
@@ -252,6 +269,8 @@ pub struct Clients {
     last: Cell<(ClientId, u32)>,
     next_id: ClientId,
     len: usize,
+    /// Sum of the clients' `counted_memory`.
+    counted_memory: usize,
     /// Clients with output to send before the loop sleeps.
     pub to_write: Vec<ClientId>,
     pub to_close: Vec<ClientId>,
@@ -277,7 +296,9 @@ impl Clients {
         self.last.set((0, 0));
         self.free.push(slot);
         self.len -= 1;
-        self.slots[slot as usize].take()
+        let client = self.slots[slot as usize].take()?;
+        self.counted_memory -= client.counted_memory;
+        Some(client)
     }
 
     #[inline]
@@ -324,6 +345,20 @@ impl Clients {
         let mut ids: Vec<_> = self.index.keys().copied().collect();
         ids.sort_unstable();
         ids
+    }
+
+    /// Bytes of all clients that count against `maxmemory-clients`, as of the last count of each.
+    pub fn counted_memory(&self) -> usize {
+        self.counted_memory
+    }
+
+    /// Counts a client's memory anew.
+    pub fn count_memory(&mut self, id: ClientId) {
+        let Some(client) = self.get_mut(id) else { return };
+        let counts = matches!(client.kind, Kind::Normal | Kind::Pubsub) && !client.closing;
+        let now = if counts { client.memory_bytes() } else { 0 };
+        let before = std::mem::replace(&mut client.counted_memory, now);
+        self.counted_memory = self.counted_memory - before + now;
     }
 
     /// Notes that a client has output.

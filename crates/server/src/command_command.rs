@@ -1,5 +1,6 @@
 //! COMMAND: what the command table says.
 
+use rivulet_commands::docs::{self, Argument};
 use rivulet_commands::fail::{Fail, SYNTAX};
 use rivulet_commands::spec::{Begin, Find, KeySpec, acl, flag, key};
 use rivulet_commands::{Command, glob, table};
@@ -155,11 +156,16 @@ fn write_info(reply: &mut Reply<'_>, command: &'static Command) {
     names.iter().for_each(|n| reply.simple(n));
     [first, last, step].iter().for_each(|&n| reply.int(i64::from(n)));
     write_names(reply, command.acl, acl::NAMES, "@");
-    reply.array(command.tips.len());
+    reply.set(command.tips.len());
     command.tips.iter().for_each(|t| reply.bulk(t.as_bytes()));
-    reply.array(command.keys.len());
+    reply.set(command.keys.len());
     command.keys.iter().for_each(|spec| write_key_spec(reply, spec));
-    reply.array(command.subcommands.len());
+    // An array, though Redis answers an empty set where there are none.
+    if command.subcommands.is_empty() {
+        reply.set(0)
+    } else {
+        reply.array(command.subcommands.len())
+    }
     command.subcommands.iter().for_each(|s| write_info(reply, s));
 }
 
@@ -211,15 +217,36 @@ fn write_key_spec(reply: &mut Reply<'_>, spec: &KeySpec) {
 }
 
 fn write_docs(reply: &mut Reply<'_>, command: &'static Command) {
-    let has_subcommands = !command.subcommands.is_empty();
-    let mut rows = vec![("summary", command.summary), ("since", command.since), ("group", command.group.name())];
+    let docs = docs::of(command);
+    let mut texts = vec![("summary", command.summary), ("since", command.since), ("group", command.group.name())];
     if !command.complexity.is_empty() {
-        rows.push(("complexity", command.complexity));
+        texts.push(("complexity", command.complexity));
     }
-    reply.map(rows.len() + usize::from(has_subcommands));
-    for (name, value) in rows {
-        reply.bulk(name.as_bytes());
-        reply.bulk(value.as_bytes());
+    let (deprecated, has_subcommands) = (docs.deprecated.is_some(), !command.subcommands.is_empty());
+    let others = usize::from(docs.is_system) + 3 * usize::from(deprecated) + usize::from(has_subcommands);
+    let lists = usize::from(!docs.history.is_empty()) + usize::from(!docs.arguments.is_empty());
+    reply.map(texts.len() + others + lists);
+    write_texts(reply, &texts);
+    if deprecated || docs.is_system {
+        reply.bulk(b"doc_flags");
+        reply.set(1);
+        reply.simple(if deprecated { "deprecated" } else { "syscmd" });
+    }
+    if let Some((since, replaced_by)) = docs.deprecated {
+        write_texts(reply, &[("deprecated_since", since), ("replaced_by", replaced_by)]);
+    }
+    if !docs.history.is_empty() {
+        reply.bulk(b"history");
+        reply.set(docs.history.len());
+        for (version, change) in docs.history {
+            reply.array(2);
+            reply.bulk(version.as_bytes());
+            reply.bulk(change.as_bytes());
+        }
+    }
+    if !docs.arguments.is_empty() {
+        reply.bulk(b"arguments");
+        write_arguments(reply, docs.arguments);
     }
     if has_subcommands {
         reply.bulk(b"subcommands");
@@ -227,6 +254,40 @@ fn write_docs(reply: &mut Reply<'_>, command: &'static Command) {
         for sub in command.subcommands {
             reply.bulk(table::full_name(sub).as_bytes());
             write_docs(reply, sub);
+        }
+    }
+}
+
+fn write_texts(reply: &mut Reply<'_>, texts: &[(&str, &str)]) {
+    for (name, text) in texts {
+        reply.bulk(name.as_bytes());
+        reply.bulk(text.as_bytes());
+    }
+}
+
+fn write_arguments(reply: &mut Reply<'_>, arguments: &[Argument]) {
+    reply.array(arguments.len());
+    for argument in arguments {
+        let versions =
+            [("token", argument.token), ("since", argument.since), ("deprecated_since", argument.deprecated_since)];
+        let texts: Vec<(&str, &str)> = versions.into_iter().filter_map(|(name, text)| Some((name, text?))).collect();
+        let flags = argument.flag_names().count();
+        let (has_key, is_tree) = (argument.key_spec_index().is_some(), argument.kind.is_tree());
+        reply.map(2 + texts.len() + usize::from(has_key) + usize::from(flags > 0) + usize::from(is_tree));
+        write_texts(reply, &[("name", argument.name), ("type", argument.kind.name())]);
+        if let Some(index) = argument.key_spec_index() {
+            reply.bulk(b"key_spec_index");
+            reply.int(index);
+        }
+        write_texts(reply, &texts);
+        if flags > 0 {
+            reply.bulk(b"flags");
+            reply.set(flags);
+            argument.flag_names().for_each(|name| reply.simple(name));
+        }
+        if is_tree {
+            reply.bulk(b"arguments");
+            write_arguments(reply, argument.arguments);
         }
     }
 }

@@ -115,6 +115,10 @@ impl Node {
                 log::set_level(self.config.loglevel);
                 Ok(())
             }
+            "maxmemory-clients" => {
+                self.count_all_client_memory();
+                Ok(())
+            }
             "maxmemory" => {
                 if self.config.maxmemory > 0 && (crate::memory::used() as u64) > self.config.maxmemory {
                     log::warning!(

@@ -143,6 +143,7 @@ impl Node {
                 client.input_peak = 0;
             }
         }
+        self.count_all_client_memory();
         for id in idle {
             log::verbose!("Closing idle client");
             self.clients.close_soon(id);

@@ -11,9 +11,11 @@ use crate::node::{Node, TOKEN_LISTENER_LAST, TOKEN_MASTER, TOKEN_WAKER};
 use crate::{clock, log};
 
 /// Bytes that one read asks for.
-const READ_BYTES: usize = 64 * 1024;
+pub const READ_BYTES: usize = 64 * 1024;
 /// Connections accepted at one time, so that those that are open get their turn.
 const ACCEPTS_MAX: usize = 1000;
+/// The most that a buffer grows by at once for a large argument, unless it is larger than that already.
+const GROWTH_BYTES: usize = 1 << 20;
 /// Bytes written to one connection before others get their turn.
 const WRITE_BYTES_MAX: usize = 1 << 20;
 
@@ -136,6 +138,7 @@ impl Node {
             return;
         }
         self.clients.at(id).stream = Some(stream);
+        self.count_client_memory(id);
         self.stats.connections += 1;
     }
 
@@ -148,9 +151,10 @@ impl Node {
         if buffer.is_empty() && buffer.capacity() < READ_BYTES {
             buffer = std::mem::take(&mut self.spare_input);
         }
-        let want = client.decoder.wanted(buffer.len()).clamp(READ_BYTES, 1 << 20);
+        let wanted = client.decoder.wanted(buffer.len());
+        let room = make_room(&mut buffer, wanted);
         let Some(stream) = &mut client.stream else { return };
-        match stream.read_into(&mut buffer, want) {
+        match stream.read_into(&mut buffer, room) {
             Ok(None) => client.input = buffer,
             Ok(Some(read)) => {
                 self.stats.net_input_bytes += read as u64;
@@ -234,6 +238,7 @@ impl Node {
                 return;
             }
         }
+        self.count_client_memory(id);
         let replica_wants = self.write_replica(id);
         self.watch_write(id, !done || replica_wants);
     }
@@ -267,6 +272,7 @@ impl Node {
             }
         }
         self.close_clients();
+        self.evict_clients(None);
     }
 
     fn close_clients(&mut self) {
@@ -292,6 +298,18 @@ impl Node {
             let _ = self.poll.remove(stream.as_fd());
         }
     }
+}
+
+/// Makes room for the next read, and answers how much. A large argument gets what it still wants and no more, so that a client's memory does
+/// not depend on the pieces in which it arrives; but by and by, as its length may be a lie.
+fn make_room(buffer: &mut Vec<u8>, wanted: usize) -> usize {
+    let spare = buffer.capacity() - buffer.len();
+    if wanted == 0 {
+        buffer.reserve(READ_BYTES);
+    } else if spare < wanted.min(READ_BYTES) {
+        buffer.reserve_exact(wanted.min(buffer.len().max(GROWTH_BYTES)));
+    }
+    buffer.capacity() - buffer.len()
 }
 
 const PROTECTED_MODE_TEXT: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. Set a password with requirepass, bind addresses with bind, or turn protected-mode off, to accept connections from elsewhere.\r\n";

@@ -10,6 +10,7 @@ use rivulet_resp::decode::Limits;
 use rivulet_resp::{Args, Batch, OwnedArgs, Reply};
 
 use crate::clients::{BlockedOn, Client, ClientId, Kind, ReplyMode};
+use crate::event_loop::READ_BYTES;
 use crate::node::Node;
 use crate::{clock, log};
 
@@ -27,7 +28,10 @@ impl Node {
     pub fn process_input(&mut self, id: ClientId, mut buffer: Vec<u8>) {
         let mut batch = std::mem::take(&mut self.batch);
         let mut done = 0;
-        while let Some(client) = self.clients.get_mut(id) {
+        loop {
+            // What the last commands, of whichever client, made too much is cleared away before the next.
+            self.evict_clients(Some(id));
+            let Some(client) = self.clients.get_mut(id) else { break };
             if client.closing || client.close_after_reply || client.blocked.is_some() {
                 break;
             }
@@ -46,6 +50,7 @@ impl Node {
                 break;
             }
             done += self.run_batch(id, &batch, &buffer[done..]);
+            self.count_client_memory(id);
         }
         self.batch = batch;
         buffer.drain(..done);
@@ -53,10 +58,14 @@ impl Node {
         client.has_more_input = !buffer.is_empty() && client.blocked.is_some();
         client.input_peak = client.input_peak.max(buffer.len());
         if buffer.is_empty() {
-            self.spare_input = buffer;
+            // Who takes a large one over would have it counted as its own.
+            if buffer.capacity() <= READ_BYTES || !self.limits_client_memory() {
+                self.spare_input = buffer;
+            }
         } else {
             client.input = buffer;
         }
+        self.count_client_memory(id);
     }
 
     fn protocol_error(&mut self, id: ClientId, text: &str) {

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TryRecvError};
 use std::time::Duration;
 
-use rivulet_keyspace::KeyHasher;
+use rivulet_keyspace::{HashKeys, KeyHasher};
 use rivulet_net::Waker;
 use rivulet_rdb::read::{Entry, Event, Options, Reader};
 

@@ -3,6 +3,7 @@
 mod aof;
 mod blocking;
 mod client_command;
+mod client_eviction;
 mod clients;
 mod clock;
 mod command_command;

@@ -19,6 +19,18 @@ struct Jemalloc;
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
+/// What the allocator reads when it starts. Large collections are made of blocks of 4 KiB; it would keep 128 bytes of its own for each if
+/// it did not get them eight at a time.
+#[unsafe(export_name = "_rjem_malloc_conf")]
+static ALLOCATOR_SETTINGS: Settings = Settings(c"slab_sizes:4096-4096:8".as_ptr());
+
+/// A pointer to a text that is never changed.
+#[repr(transparent)]
+struct Settings(*const c_char);
+
+// SAFETY: the text is constant.
+unsafe impl Sync for Settings {}
+
 /// The alignment that every allocation has.
 const QUANTUM: usize = 8;
 
@@ -167,6 +179,17 @@ pub fn purge() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blocks_of_collections_come_eight_at_a_time() {
+        let bins: u32 = read(b"arenas.nbins\0").expect("there are size classes");
+        let bin_of = |bytes: usize| {
+            let size = |bin: &u32| read::<usize>(format!("arenas.bin.{bin}.size\0").leak().as_bytes());
+            (0..bins).find(|bin| size(bin) == Some(bytes)).expect("it is a size class")
+        };
+        let name: &'static [u8] = format!("arenas.bin.{}.nregs\0", bin_of(4096)).leak().as_bytes();
+        assert_eq!(read::<u32>(name), Some(8));
+    }
 
     #[test]
     fn alignment_above_the_quantum_is_kept() {

@@ -3,6 +3,7 @@
 //! `RIVULET_SEED` plays a run again, `RIVULET_COMMANDS` sets its length, `RIVULET_MISMATCHES` how many differences are collected
 //! before it ends. A difference is shown with the shortest list of commands that leads to it.
 
+mod command_table;
 mod compare;
 
 use std::collections::BTreeSet;

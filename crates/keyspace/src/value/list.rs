@@ -5,128 +5,16 @@
 
 use std::fmt;
 
-use triomphe::Arc;
-
+use super::chunk::{ALLOCATION_BYTES_MAX, Chunk, Full};
 use super::listpack;
-use super::tree::{ByRank, Cursor, First, Last, Leaf, Leaves, Tree, Way};
+use super::tree::{ByRank, Cursor, First, Last, Leaves, Tree};
 use super::{Elem, Limits, ListPack, Word};
-use crate::size_class::size_class;
-
-/// The largest chunk with more than one element: what an edit may have to copy.
-const CHUNK_BYTES_MAX: usize = 4096;
-/// A chunk below this joins a neighbour.
-const CHUNK_BYTES_MIN: usize = 1024;
-/// Joined chunks stay below this.
-const JOINED_BYTES_MAX: usize = 3072;
 
 /// A list in one of its two forms.
 #[derive(Clone)]
 pub enum List {
     Packed(ListPack),
     Chunked(Tree<Chunk>),
-}
-
-/// How full a chunk may be.
-#[derive(Clone, Copy)]
-pub struct Full {
-    bytes: usize,
-    count: usize,
-}
-
-impl Full {
-    fn of(limits: &Limits) -> Self {
-        let count = match limits.list_max_listpack_size {
-            n if n < 0 => usize::MAX,
-            n => usize::try_from(n).unwrap_or(usize::MAX).max(1),
-        };
-        Full { count, ..Self::ANY }
-    }
-
-    /// For what never makes chunks larger.
-    const ANY: Full = Full { bytes: CHUNK_BYTES_MAX, count: usize::MAX };
-
-    fn exceeded_by(self, pack: &ListPack) -> bool {
-        pack.bytes_len() > self.bytes || (self.count < usize::MAX && pack.len() > self.count)
-    }
-
-    fn has_room(self, pack: &ListPack, entry: usize) -> bool {
-        pack.is_empty()
-            || (pack.bytes_len() + entry <= self.bytes && (self.count == usize::MAX || pack.len() < self.count))
-    }
-}
-
-/// A listpack that is copied when it is edited while someone else holds it.
-#[derive(Clone)]
-pub struct Chunk(Arc<ListPack>);
-
-impl Chunk {
-    fn new(pack: ListPack) -> Self {
-        Chunk(Arc::new(pack))
-    }
-
-    fn edit(&mut self) -> &mut ListPack {
-        Arc::make_mut(&mut self.0)
-    }
-}
-
-impl Leaf for Chunk {
-    type Key = ();
-    type Limit = Full;
-
-    fn key_min() {}
-
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn heap_bytes(&self) -> usize {
-        self.0.heap_bytes() + size_class(size_of::<usize>() + size_of::<ListPack>())
-    }
-
-    fn is_over(&self, limit: Full) -> bool {
-        limit.exceeded_by(&self.0)
-    }
-
-    fn is_under(&self) -> bool {
-        self.0.bytes_len() < CHUNK_BYTES_MIN
-    }
-
-    /// Splits where the bytes are halved, or around an element that is larger than that.
-    fn split(&mut self) -> Option<((), Self)> {
-        let half = self.0.bytes_len() / 2;
-        let (mut bytes, mut at) = (0, 0);
-        for elem in self.0.iter() {
-            bytes += elem.with(ListPack::entry_bytes);
-            if bytes > half {
-                break;
-            }
-            at += 1;
-        }
-        let at = at.clamp(1, self.len().max(2) - 1);
-        let rest = self.edit().split_off(at);
-        (!rest.is_empty()).then(|| ((), Chunk::new(rest)))
-    }
-
-    fn absorb(&mut self, right: &Self, limit: Full) -> bool {
-        if self.0.bytes_len() + right.0.bytes_len() > JOINED_BYTES_MAX || self.len() + right.len() > limit.count {
-            return false;
-        }
-        self.edit().append(&right.0);
-        true
-    }
-}
-
-impl Word for Chunk {
-    const KINDS: u8 = 1;
-
-    fn into_word(self) -> (u8, u64) {
-        (0, Arc::into_raw(self.0).expose_provenance() as u64)
-    }
-
-    unsafe fn from_word(_form: u8, word: u64) -> Self {
-        // SAFETY: by the caller's word this is the pointer that `into_raw` gave.
-        Chunk(unsafe { Arc::from_raw(std::ptr::with_exposed_provenance(word as usize)) })
-    }
 }
 
 impl List {
@@ -143,7 +31,7 @@ impl List {
             }
             match &mut list {
                 List::Packed(first) if first.is_empty() => *first = pack,
-                _ => list.chunked().push_back_leaf((), Chunk::new(pack)),
+                _ => list.chunked().push_back_leaf((), Chunk::new(&pack)),
             }
         }
         list
@@ -171,7 +59,7 @@ impl List {
     /// The tree, made from the packed form if need be.
     fn chunked(&mut self) -> &mut Tree<Chunk> {
         if let List::Packed(pack) = self {
-            *self = List::Chunked(Tree::new(Chunk::new(std::mem::take(pack))));
+            *self = List::Chunked(Tree::new(Chunk::new(pack)));
         }
         match self {
             List::Chunked(tree) => tree,
@@ -198,31 +86,28 @@ impl List {
     }
 
     fn push(&mut self, value: &[u8], full: Full, front: bool) {
-        // The text's length is an upper bound that needs no look at the value.
-        let entry = value.len() + 10;
-        let push = |pack: &mut ListPack| if front { pack.push_front(value) } else { pack.push_back(value) };
         match self {
-            List::Packed(pack) if full.has_room(pack, entry) => return push(pack),
+            List::Packed(pack) if full.has_room(pack, value.len()) => return push(pack, value, front),
             List::Packed(_) => {}
             List::Chunked(tree) => {
                 let end = if front { tree.find(&mut First) } else { tree.find(&mut Last) };
-                if full.has_room(&end.0, entry) {
+                if full.has_room(end, value.len()) {
                     // An end that came with a file may be over: the push that finds room is never the one to split it.
                     return if front {
-                        tree.edit(First, full, |chunk, _| push(chunk.edit()))
+                        tree.edit(First, full, |chunk, _| push(chunk.edit(), value, front))
                     } else {
-                        tree.edit(Last, full, |chunk, _| push(chunk.edit()))
+                        tree.edit(Last, full, |chunk, _| push(chunk.edit(), value, front))
                     };
                 }
             }
         }
-        let mut pack = ListPack::new();
-        push(&mut pack);
+        let mut chunk = Chunk::empty();
+        chunk.edit().push_back(value);
         let tree = self.chunked();
         if front {
-            tree.push_front_leaf(Chunk::new(pack));
+            tree.push_front_leaf(chunk);
         } else {
-            tree.push_back_leaf((), Chunk::new(pack));
+            tree.push_back_leaf((), chunk);
         }
     }
 
@@ -236,29 +121,17 @@ impl List {
 
     /// Takes the first element out after `f` has seen it.
     pub fn pop_front_with<R>(&mut self, f: impl FnOnce(Elem<'_>) -> R) -> Option<R> {
-        let pop = |pack: &mut ListPack| {
-            let at = pack.first()?;
-            let result = f(pack.at(at));
-            pack.remove(at);
-            Some(result)
-        };
         match self {
-            List::Packed(pack) => pop(pack),
-            List::Chunked(tree) => tree.edit(First, Full::ANY, |chunk, _| pop(chunk.edit())),
+            List::Packed(pack) => take(pack, true, f),
+            List::Chunked(tree) => tree.edit(First, Full::ANY, |chunk, _| take(chunk.edit(), true, f)),
         }
     }
 
     /// Takes the last element out after `f` has seen it.
     pub fn pop_back_with<R>(&mut self, f: impl FnOnce(Elem<'_>) -> R) -> Option<R> {
-        let pop = |pack: &mut ListPack| {
-            let at = pack.last()?;
-            let result = f(pack.at(at));
-            pack.remove(at);
-            Some(result)
-        };
         match self {
-            List::Packed(pack) => pop(pack),
-            List::Chunked(tree) => tree.edit(Last, Full::ANY, |chunk, _| pop(chunk.edit())),
+            List::Packed(pack) => take(pack, false, f),
+            List::Chunked(tree) => tree.edit(Last, Full::ANY, |chunk, _| take(chunk.edit(), false, f)),
         }
     }
 
@@ -267,7 +140,7 @@ impl List {
             List::Packed(pack) => pack.get(index),
             List::Chunked(tree) => {
                 let mut way = ByRank(index);
-                tree.find(&mut way).0.get(way.0)
+                tree.find(&mut way).get(way.0)
             }
         }
     }
@@ -278,14 +151,9 @@ impl List {
             return false;
         }
         let full = Full::of(limits);
-        let set = |pack: &mut ListPack, index: usize| {
-            if let Some(at) = pack.seek(index) {
-                pack.replace(at, value);
-            }
-        };
         match self {
-            List::Packed(pack) => set(pack, index),
-            List::Chunked(tree) => tree.edit(ByRank(index), full, |chunk, index| set(chunk.edit(), index)),
+            List::Packed(pack) => set(pack, index, value),
+            List::Chunked(tree) => tree.edit(ByRank(index), full, |chunk, index| set(chunk.edit(), index, value)),
         }
         self.settle(full);
         true
@@ -305,14 +173,9 @@ impl List {
             return self.push_front(value, limits);
         }
         let full = Full::of(limits);
-        let insert = |pack: &mut ListPack, index: usize| {
-            if let Some(at) = pack.seek(index) {
-                pack.insert_before(at, value);
-            }
-        };
         match self {
-            List::Packed(pack) => insert(pack, index),
-            List::Chunked(tree) => tree.edit(ByRank(index), full, |chunk, index| insert(chunk.edit(), index)),
+            List::Packed(pack) => insert(pack, index, value),
+            List::Chunked(tree) => tree.edit(ByRank(index), full, |chunk, index| insert(chunk.edit(), index, value)),
         }
         self.settle(full);
     }
@@ -333,7 +196,7 @@ impl List {
                     left -= tree.edit(ByRank(start), Full::ANY, |chunk, offset| {
                         let here = (chunk.len() - offset).min(left);
                         if here == chunk.len() {
-                            *chunk = Chunk::new(ListPack::new());
+                            *chunk = Chunk::empty();
                         } else {
                             chunk.edit().remove_range(offset, here);
                         }
@@ -357,7 +220,7 @@ impl List {
                 let (mut removed, mut from) = (0, 0);
                 while from < tree.len() && removed < most {
                     let mut way = ByRank(from);
-                    let pack = &tree.find(&mut way).0;
+                    let pack = tree.find(&mut way);
                     let (offset, len) = (way.0, pack.len());
                     let found = pack.seek(offset).and_then(|at| pack.find_from(at, value, 0)).is_some();
                     let here = if found {
@@ -376,7 +239,7 @@ impl List {
                 let (mut removed, mut to) = (0, tree.len());
                 while to > 0 && removed < most {
                     let mut way = ByRank(to - 1);
-                    let pack = &tree.find(&mut way).0;
+                    let pack = tree.find(&mut way);
                     let offset = way.0;
                     if pack.find(value, 0).is_some() {
                         removed += tree.edit(ByRank(to - 1), Full::ANY, |chunk, offset| {
@@ -394,39 +257,32 @@ impl List {
     pub fn iter_from(&self, index: usize) -> Iter<'_> {
         let left = self.len().saturating_sub(index);
         let mut way = ByRank(index);
-        let (cursor, pack) = self.locate(&mut way);
-        let pack = match pack.seek(Way::<Chunk>::offset(&way)) {
-            Some(at) => pack.iter_from(at),
-            None => pack.iter(),
-        };
-        Iter { cursor, pack, left }
+        match self {
+            List::Packed(pack) => Iter { cursor: None, pack: iter_from(pack, index), left },
+            List::Chunked(tree) => {
+                let cursor = tree.cursor(&mut way);
+                let pack = iter_from(cursor.leaf(), way.0);
+                Iter { cursor: Some(cursor), pack, left }
+            }
+        }
     }
 
     /// The elements from `index` back to the first.
     pub fn iter_rev_from(&self, index: usize) -> RevIter<'_> {
         let left = if index < self.len() { index + 1 } else { 0 };
         let mut way = ByRank(index);
-        let (cursor, pack) = self.locate(&mut way);
-        let pack = match pack.seek(Way::<Chunk>::offset(&way)) {
-            Some(at) => pack.iter_to(at),
-            None => pack.iter(),
-        };
-        RevIter { cursor, pack, left }
+        match self {
+            List::Packed(pack) => RevIter { cursor: None, pack: iter_to(pack, index), left },
+            List::Chunked(tree) => {
+                let cursor = tree.cursor(&mut way);
+                let pack = iter_to(cursor.leaf(), way.0);
+                RevIter { cursor: Some(cursor), pack, left }
+            }
+        }
     }
 
     pub fn iter(&self) -> Iter<'_> {
         self.iter_from(0)
-    }
-
-    fn locate(&self, way: &mut ByRank) -> (Option<Cursor<'_, Chunk>>, &ListPack) {
-        match self {
-            List::Packed(pack) => (None, pack),
-            List::Chunked(tree) => {
-                let cursor = tree.cursor(way);
-                let pack = &cursor.leaf().0;
-                (Some(cursor), pack)
-            }
-        }
     }
 
     /// The bytes of each listpack, as RDB's `quicklist2` has them.
@@ -441,7 +297,7 @@ impl List {
     pub fn free_effort(&self) -> usize {
         match self {
             List::Packed(_) => 1,
-            List::Chunked(tree) => tree.heap_bytes() / CHUNK_BYTES_MAX + 1,
+            List::Chunked(tree) => tree.heap_bytes() / ALLOCATION_BYTES_MAX + 1,
         }
     }
 
@@ -454,7 +310,39 @@ impl List {
     }
 }
 
-fn remove_forward(pack: &mut ListPack, from: usize, value: &[u8], most: usize) -> usize {
+fn push<const PREFIX: usize>(pack: &mut ListPack<PREFIX>, value: &[u8], front: bool) {
+    if front { pack.push_front(value) } else { pack.push_back(value) }
+}
+
+/// Takes the first or the last element out after `f` has seen it.
+fn take<const PREFIX: usize, R>(pack: &mut ListPack<PREFIX>, front: bool, f: impl FnOnce(Elem<'_>) -> R) -> Option<R> {
+    let at = if front { pack.first() } else { pack.last() }?;
+    let result = f(pack.at(at));
+    pack.remove(at);
+    Some(result)
+}
+
+fn set<const PREFIX: usize>(pack: &mut ListPack<PREFIX>, index: usize, value: &[u8]) {
+    if let Some(at) = pack.seek(index) {
+        pack.replace(at, value);
+    }
+}
+
+fn insert<const PREFIX: usize>(pack: &mut ListPack<PREFIX>, index: usize, value: &[u8]) {
+    if let Some(at) = pack.seek(index) {
+        pack.insert_before(at, value);
+    }
+}
+
+fn iter_from<const PREFIX: usize>(pack: &ListPack<PREFIX>, index: usize) -> listpack::Iter<'_> {
+    pack.seek(index).map_or_else(|| pack.iter(), |at| pack.iter_from(at))
+}
+
+fn iter_to<const PREFIX: usize>(pack: &ListPack<PREFIX>, index: usize) -> listpack::Iter<'_> {
+    pack.seek(index).map_or_else(|| pack.iter(), |at| pack.iter_to(at))
+}
+
+fn remove_forward<const PREFIX: usize>(pack: &mut ListPack<PREFIX>, from: usize, value: &[u8], most: usize) -> usize {
     let mut removed = 0;
     let mut at = pack.seek(from);
     while removed < most
@@ -467,7 +355,7 @@ fn remove_forward(pack: &mut ListPack, from: usize, value: &[u8], most: usize) -
 }
 
 /// Looks at the elements from index `to` down.
-fn remove_backward(pack: &mut ListPack, to: usize, value: &[u8], most: usize) -> usize {
+fn remove_backward<const PREFIX: usize>(pack: &mut ListPack<PREFIX>, to: usize, value: &[u8], most: usize) -> usize {
     let mut removed = 0;
     let mut at = pack.seek(to).or_else(|| pack.last());
     while removed < most
@@ -532,7 +420,7 @@ impl<'a> Iterator for Iter<'a> {
             if let Some(elem) = self.pack.next() {
                 return Some(elem);
             }
-            self.pack = self.cursor.as_mut()?.move_next()?.0.iter();
+            self.pack = self.cursor.as_mut()?.move_next()?.iter();
         }
     }
 
@@ -560,7 +448,7 @@ impl<'a> Iterator for RevIter<'a> {
             if let Some(elem) = self.pack.next_back() {
                 return Some(elem);
             }
-            self.pack = self.cursor.as_mut()?.move_prev()?.0.iter();
+            self.pack = self.cursor.as_mut()?.move_prev()?.iter();
         }
     }
 
@@ -583,7 +471,7 @@ impl<'a> Iterator for Nodes<'a> {
     fn next(&mut self) -> Option<&'a [u8]> {
         match self {
             Nodes::Packed(pack) => pack.take().map(ListPack::as_bytes),
-            Nodes::Chunked(leaves) => leaves.next().map(|chunk| chunk.0.as_bytes()),
+            Nodes::Chunked(leaves) => leaves.next().map(|chunk| chunk.as_bytes()),
         }
     }
 }
@@ -606,7 +494,7 @@ mod tests {
         let packs: Vec<_> = list.nodes().map(|bytes| ListPack::from_bytes(bytes).expect("valid")).collect();
         assert!(packs.iter().flat_map(|p| p.iter()).map(|e| e.to_vec()).eq(model.iter().cloned()));
         if let List::Chunked(tree) = list {
-            tree.check(|chunk, _, _| assert!(model.is_empty() || !chunk.0.is_empty()));
+            tree.check(|chunk, _, _| assert!(model.is_empty() || !chunk.is_empty()));
         }
     }
 

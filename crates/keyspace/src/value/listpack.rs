@@ -22,8 +22,9 @@ const COUNT_UNKNOWN: u16 = u16::MAX;
 /// The longest header of an element with its integer or without its string.
 const ENCODING_MAX: usize = 9;
 
-/// A listpack: one pointer to its bytes.
-pub struct ListPack {
+/// A listpack: one pointer to its bytes, before which whoever owns it may keep some of its own.
+pub struct ListPack<const PREFIX: usize = 0> {
+    /// The allocation: the prefix, then the listpack.
     pointer: NonNull<u8>,
 }
 
@@ -44,13 +45,13 @@ impl fmt::Display for BadListPack {
 impl std::error::Error for BadListPack {}
 
 // SAFETY: the pointer is the only one to its allocation, as a Box's is.
-unsafe impl Send for ListPack {}
+unsafe impl<const PREFIX: usize> Send for ListPack<PREFIX> {}
 // SAFETY: without `&mut` the bytes are only read.
-unsafe impl Sync for ListPack {}
+unsafe impl<const PREFIX: usize> Sync for ListPack<PREFIX> {}
 
 impl ListPack {
     pub fn new() -> Self {
-        ListPack { pointer: raw::from_slice(&[HEADER as u8 + 1, 0, 0, 0, 0, 0, END]) }
+        Self::empty()
     }
 
     /// Copies bytes that came from elsewhere, after checking all of them.
@@ -60,29 +61,78 @@ impl ListPack {
         Ok(ListPack { pointer: raw::from_slice(bytes) })
     }
 
+    /// How many bytes a listpack grows by when `value` is put into it.
+    pub fn entry_bytes(value: &[u8]) -> usize {
+        let (_, header, text) = encode(value);
+        let data = header + text.len();
+        data + backlen_size(data)
+    }
+
+    /// An upper bound of [`entry_bytes`](Self::entry_bytes) that needs no look at the value.
+    pub fn entry_bytes_max(len: usize) -> usize {
+        len + if len < 64 { 2 } else { 10 }
+    }
+}
+
+impl<const PREFIX: usize> ListPack<PREFIX> {
+    /// A listpack without elements; its prefix is zero.
+    pub(super) fn empty() -> Self {
+        Self::prefixed(&[HEADER as u8 + 1, 0, 0, 0, 0, 0, END])
+    }
+
+    /// A copy of a listpack's bytes with a prefix of zeros.
+    fn prefixed(bytes: &[u8]) -> Self {
+        ListPack { pointer: raw::from_slice_after(PREFIX, bytes) }
+    }
+
+    /// A copy for another owner; its prefix is zero.
+    pub(super) fn copied<const OTHER: usize>(&self) -> ListPack<OTHER> {
+        ListPack::prefixed(self.as_bytes())
+    }
+
+    /// The allocation, which starts with the prefix.
+    pub(super) fn pointer(&self) -> NonNull<u8> {
+        self.pointer
+    }
+
+    /// Takes the allocation that [`pointer`](Self::pointer) gave.
+    ///
+    /// # Safety
+    /// Only one of the listpacks of that allocation may be used to edit or dropped.
+    pub(super) unsafe fn from_pointer(pointer: NonNull<u8>) -> Self {
+        ListPack { pointer }
+    }
+
+    /// Where the listpack's own bytes are.
+    #[inline]
+    fn start(&self) -> NonNull<u8> {
+        // SAFETY: the allocation is longer than its prefix.
+        unsafe { self.pointer.add(PREFIX) }
+    }
+
     /// The bytes as RDB has them.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        // SAFETY: the allocation starts with its length in bytes, and all of these are initialised.
-        unsafe { slice::from_raw_parts(self.pointer.as_ptr(), self.bytes_len()) }
+        // SAFETY: a listpack starts with its length in bytes, and all of these are initialised.
+        unsafe { slice::from_raw_parts(self.start().as_ptr(), self.bytes_len()) }
     }
 
     #[inline]
     fn as_bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `as_bytes`; the pointer is the only one to its allocation.
-        unsafe { slice::from_raw_parts_mut(self.pointer.as_ptr(), self.bytes_len()) }
+        unsafe { slice::from_raw_parts_mut(self.start().as_ptr(), self.bytes_len()) }
     }
 
     /// Length of [`as_bytes`](Self::as_bytes).
     #[inline]
     pub fn bytes_len(&self) -> usize {
-        // SAFETY: the allocation starts with four initialised bytes and is aligned to eight.
-        u32::from_le(unsafe { self.pointer.cast::<u32>().read() }) as usize
+        // SAFETY: a listpack starts with four initialised bytes; the allocation is aligned to eight, and so is the prefix.
+        u32::from_le(unsafe { self.start().cast::<u32>().read() }) as usize
     }
 
     /// Size of the allocation.
     pub fn heap_bytes(&self) -> usize {
-        size_class(self.bytes_len())
+        size_class(PREFIX + self.bytes_len())
     }
 
     /// How many elements there are. Counts them when there are 65535 or more.
@@ -290,8 +340,8 @@ impl ListPack {
     }
 
     /// Keeps the elements before `index` and answers the others.
-    pub fn split_off(&mut self, index: usize) -> ListPack {
-        let mut rest = ListPack::new();
+    pub fn split_off(&mut self, index: usize) -> Self {
+        let mut rest = Self::empty();
         if let Some(at) = self.seek(index) {
             let start = at.0 as usize;
             let end = self.bytes_len() - 1;
@@ -307,19 +357,12 @@ impl ListPack {
     }
 
     /// Appends all elements of another listpack.
-    pub fn append(&mut self, other: &ListPack) {
+    pub fn append(&mut self, other: &Self) {
         let count = other.len();
         let body = &other.as_bytes()[HEADER..other.bytes_len() - 1];
         let end = self.bytes_len() - 1;
         self.splice(end, 0, body.len()).copy_from_slice(body);
         self.add_count(count.min(COUNT_UNKNOWN as usize) as isize);
-    }
-
-    /// How many bytes a listpack grows by when `value` is put into it.
-    pub fn entry_bytes(value: &[u8]) -> usize {
-        let (_, header, text) = encode(value);
-        let data = header + text.len();
-        data + backlen_size(data)
     }
 
     /// Whether `more` bytes can be added; a listpack's length is a u32, and Redis stops at 1 GiB.
@@ -342,21 +385,21 @@ impl ListPack {
         let after = before - old + new;
         let header = u32::try_from(after).expect("callers keep listpacks under 4 GiB");
         if new > old {
-            // SAFETY: the allocation was made or last sized for `before` bytes.
-            self.pointer = unsafe { raw::resize(self.pointer, before, after) };
+            // SAFETY: the allocation was made or last sized for the prefix and `before` bytes.
+            self.pointer = unsafe { raw::resize(self.pointer, PREFIX + before, PREFIX + after) };
             // SAFETY: all ranges lie in the allocation, which now holds `after` bytes; what was never written is set to zero first.
             unsafe {
-                let base = self.pointer.as_ptr();
+                let base = self.start().as_ptr();
                 base.add(before).write_bytes(0, after - before);
                 base.add(at + old).copy_to(base.add(at + new), before - at - old);
             }
         } else if new < old {
             self.as_bytes_mut().copy_within(at + old..before, at + new);
-            // SAFETY: the allocation was made or last sized for `before` bytes.
-            self.pointer = unsafe { raw::resize(self.pointer, before, after) };
+            // SAFETY: the allocation was made or last sized for the prefix and `before` bytes.
+            self.pointer = unsafe { raw::resize(self.pointer, PREFIX + before, PREFIX + after) };
         }
-        // SAFETY: the allocation is at least four bytes long and aligned to eight.
-        unsafe { self.pointer.cast::<u32>().write(header.to_le()) };
+        // SAFETY: a listpack is at least four bytes long and aligned to eight.
+        unsafe { self.start().cast::<u32>().write(header.to_le()) };
         &mut self.as_bytes_mut()[at..at + new]
     }
 }
@@ -369,14 +412,14 @@ impl Default for ListPack {
 
 impl Clone for ListPack {
     fn clone(&self) -> Self {
-        ListPack { pointer: raw::from_slice(self.as_bytes()) }
+        self.copied()
     }
 }
 
-impl Drop for ListPack {
+impl<const PREFIX: usize> Drop for ListPack<PREFIX> {
     fn drop(&mut self) {
         // SAFETY: the allocation was last sized for this many bytes, and nothing else points to it.
-        unsafe { raw::free(self.pointer, self.bytes_len()) };
+        unsafe { raw::free(self.pointer, PREFIX + self.bytes_len()) };
     }
 }
 

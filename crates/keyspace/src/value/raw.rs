@@ -14,12 +14,20 @@ fn layout(used: usize) -> Layout {
 
 /// A new allocation that starts with `bytes`, which must not be empty.
 pub(super) fn from_slice(bytes: &[u8]) -> NonNull<u8> {
-    let layout = layout(bytes.len());
+    from_slice_after(0, bytes)
+}
+
+/// A new allocation that starts with so many zeros, then `bytes`; not both may be empty.
+pub(super) fn from_slice_after(zeros: usize, bytes: &[u8]) -> NonNull<u8> {
+    let layout = layout(zeros + bytes.len());
     // SAFETY: a size class is never zero.
     let raw = unsafe { alloc(layout) };
     let Some(pointer) = NonNull::new(raw) else { handle_alloc_error(layout) };
-    // SAFETY: the allocation is new and at least as long as `bytes`.
-    unsafe { pointer.as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    // SAFETY: the allocation is new and at least as long as the zeros and `bytes`.
+    unsafe {
+        pointer.as_ptr().write_bytes(0, zeros);
+        pointer.add(zeros).as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+    }
     pointer
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Tree   one leaf, or a node
-//! Node   up to 32 children, each with its number of items and the lower bound of its keys
+//! Node   up to 34 children, each with its number of items and the lower bound of its keys
 //! Leaf   one allocation behind a counted pointer; what is in it is the collection's business
 //! ```
 //!
@@ -15,8 +15,8 @@ use triomphe::Arc;
 
 use super::Word;
 
-/// Children that fit a node; it is split before it is that full.
-const FAN_OUT: usize = 32;
+/// Children that fit a node; it is split before it is that full. With keys of no or eight bytes a node fills a size class of the allocator.
+const FAN_OUT: usize = 35;
 /// A node with fewer children joins a neighbour if that has room.
 const CHILDREN_MIN: usize = 8;
 
@@ -412,7 +412,7 @@ impl<L: Leaf> Node<L> {
                 out
             }
         };
-        (out, node.split_if_over())
+        (out, node.split_if_over(|count| count / 2))
     }
 
     fn push_leaf(this: &mut Arc<Self>, key: L::Key, leaf: L, front: bool) -> Split<L> {
@@ -434,7 +434,8 @@ impl<L: Leaf> Node<L> {
                 node.settle_node(i, bytes, split);
             }
         }
-        node.split_if_over()
+        // Whoever pushes goes on at that end: the node behind stays full.
+        node.split_if_over(|count| if front { 1 } else { count - 1 })
     }
 
     fn set_len(&mut self, i: usize, len: usize) {
@@ -550,12 +551,13 @@ impl<L: Leaf> Node<L> {
         }
     }
 
-    fn split_if_over(&mut self) -> Split<L> {
+    /// Splits a node that is full, where `at` says for its number of children.
+    fn split_if_over(&mut self, at: impl FnOnce(usize) -> usize) -> Split<L> {
         let count = self.children.len();
         if count < FAN_OUT {
             return None;
         }
-        let at = count / 2;
+        let at = at(count);
         let keys = split_off(&mut self.keys, at);
         let mut right =
             Node { len: 0, heap_bytes: 0, lens: SmallVec::new(), children: self.children.split_off(at), keys };

@@ -1,0 +1,73 @@
+//! Arguments and history of the commands on strings.
+
+use super::{Docs, block, double, integer, key, one_of, string, token, unix_time};
+
+pub static DOCS: &[Docs] = &[
+    Docs::of("append").arguments(&[key("key", 0), string("value")]),
+    Docs::of("decr").arguments(&[key("key", 0)]),
+    Docs::of("decrby").arguments(&[key("key", 0), integer("decrement")]),
+    Docs::of("get").arguments(&[key("key", 0)]),
+    Docs::of("getdel").arguments(&[key("key", 0)]),
+    Docs::of("getex").arguments(&[
+        key("key", 0),
+        one_of(
+            "expiration",
+            &[
+                integer("seconds").after("EX"),
+                integer("milliseconds").after("PX"),
+                unix_time("unix-time-seconds").after("EXAT"),
+                unix_time("unix-time-milliseconds").after("PXAT"),
+                token("persist", "PERSIST"),
+            ],
+        )
+        .optional(),
+    ]),
+    Docs::of("getrange").arguments(&[key("key", 0), integer("start"), integer("end")]),
+    Docs::of("getset")
+        .deprecated("6.2.0", "`SET` with the `!GET` argument")
+        .arguments(&[key("key", 0), string("value")]),
+    Docs::of("incr").arguments(&[key("key", 0)]),
+    Docs::of("incrby").arguments(&[key("key", 0), integer("increment")]),
+    Docs::of("incrbyfloat").arguments(&[key("key", 0), double("increment")]),
+    Docs::of("lcs").arguments(&[
+        key("key1", 0),
+        key("key2", 0),
+        token("len", "LEN").optional(),
+        token("idx", "IDX").optional(),
+        integer("len").after("MINMATCHLEN").optional(),
+        token("withmatchlen", "WITHMATCHLEN").optional(),
+    ]),
+    Docs::of("mget").arguments(&[key("key", 0).multiple()]),
+    Docs::of("mset").arguments(&[block("key_value", &[key("key", 0), string("value")]).multiple()]),
+    Docs::of("msetnx").arguments(&[block("key_value", &[key("key", 0), string("value")]).multiple()]),
+    Docs::of("psetex").arguments(&[key("key", 0), integer("milliseconds"), string("value")]),
+    Docs::of("set")
+        .history(&[
+            ("2.6.12", "Added the `EX`, `PX`, `NX` and `XX` options."),
+            ("6.0.0", "Added the `KEEPTTL` option."),
+            ("6.2.0", "Added the `GET`, `EXAT` and `PXAT` option."),
+            ("7.0.0", "Allowed the `NX` and `GET` options to be used together."),
+        ])
+        .arguments(&[
+            key("key", 0),
+            string("value"),
+            one_of("condition", &[token("nx", "NX"), token("xx", "XX")]).since("2.6.12").optional(),
+            token("get", "GET").since("6.2.0").optional(),
+            one_of(
+                "expiration",
+                &[
+                    integer("seconds").after("EX").since("2.6.12"),
+                    integer("milliseconds").after("PX").since("2.6.12"),
+                    unix_time("unix-time-seconds").after("EXAT").since("6.2.0"),
+                    unix_time("unix-time-milliseconds").after("PXAT").since("6.2.0"),
+                    token("keepttl", "KEEPTTL").since("6.0.0"),
+                ],
+            )
+            .optional(),
+        ]),
+    Docs::of("setex").arguments(&[key("key", 0), integer("seconds"), string("value")]),
+    Docs::of("setnx").arguments(&[key("key", 0), string("value")]),
+    Docs::of("setrange").arguments(&[key("key", 0), integer("offset"), string("value")]),
+    Docs::of("strlen").arguments(&[key("key", 0)]),
+    Docs::of("substr").deprecated("2.0.0", "`GETRANGE`").arguments(&[key("key", 0), integer("start"), integer("end")]),
+];

@@ -1,0 +1,56 @@
+//! `maxmemory-clients`: whose connection is closed when clients use too much memory, and whose is not.
+
+use rivulet_tests::{Client, Kind, Server, wait};
+
+/// A client of that name with an argument of so many bytes under way.
+fn with_input(server: &Server, name: &str, bytes: usize) -> Client {
+    let mut client = server.client();
+    client.must(&["CLIENT", "SETNAME", name]);
+    client.send_raw(format!("*2\r\n${bytes}\r\n{}", "v".repeat(bytes)).as_bytes()).expect("the server reads");
+    client
+}
+
+/// A field of a named client's line in CLIENT LIST.
+fn field(server: &mut Server, name: &str, field: &str) -> Option<u64> {
+    let list = server.must("CLIENT LIST").text();
+    let line = list.lines().find(|line| line.contains(&format!(" name={name} ")))?;
+    line.split(' ').find_map(|word| word.strip_prefix(field)?.strip_prefix('=')?.parse().ok())
+}
+
+fn is_there(server: &mut Server, name: &str) -> bool {
+    field(server, name, "id").is_some()
+}
+
+#[test]
+fn the_largest_go_first_until_the_rest_fits() {
+    let mut server = Server::start(Kind::Rivulet, &[]);
+    server.must("CLIENT NO-EVICT ON");
+    let sizes = [("small", 200_000), ("large", 2_000_000), ("middle", 800_000)];
+    let _clients = sizes.map(|(name, bytes)| with_input(&server, name, bytes));
+    for (name, bytes) in sizes {
+        wait::until("the input is there", || field(&mut server, name, "qbuf") == Some(bytes as u64));
+        let total = field(&mut server, name, "tot-mem").expect("it is connected");
+        assert!((bytes as u64..bytes as u64 + 100_000).contains(&total), "{name}: {total}");
+    }
+    server.must("CONFIG SET maxmemory-clients 2mb");
+    assert_eq!(sizes.map(|(name, _)| is_there(&mut server, name)), [true, false, true]);
+    server.must("CONFIG SET maxmemory 8mb");
+    server.must("CONFIG SET maxmemory-clients 7%");
+    assert_eq!(sizes.map(|(name, _)| is_there(&mut server, name)), [true, false, false]);
+    assert_eq!(server.count("evicted_clients"), 2);
+}
+
+#[test]
+fn a_client_that_may_stay_stays_however_much_it_uses() {
+    let mut server = Server::start(Kind::Rivulet, &["--maxmemory-clients", "1mb"]);
+    server.must("CLIENT NO-EVICT ON");
+    let mut kept = server.client();
+    kept.must("CLIENT NO-EVICT ON");
+    kept.must("CLIENT SETNAME kept");
+    kept.send_raw(format!("*1\r\n$3000000\r\n{}", "v".repeat(3_000_000)).as_bytes()).expect("the server reads");
+    wait::until("the input is there", || field(&mut server, "kept", "qbuf") == Some(3_000_000));
+    // Others have no room beside it.
+    let mut other = Client::connect(server.port).expect("the server accepts");
+    assert!(other.try_call("PING").is_err());
+    assert!(is_there(&mut server, "kept"));
+}
