@@ -108,6 +108,17 @@ const WATCHED_BYTES: usize = size_of::<Watched>() + 32;
 /// About what a subscription takes, here and in the channel's list.
 const SUBSCRIPTION_BYTES: usize = 64;
 
+/// Replies that wait until what they tell of is in the append-only file.
+#[derive(Default)]
+pub struct Hold {
+    pub held: bool,
+    /// When the log is safe up to here, so many bytes of the output may leave.
+    pub offset: u64,
+    pub bytes: usize,
+    /// So many may leave now.
+    pub sendable: usize,
+}
+
 /// A connection.
 pub struct Client {
     pub id: ClientId,
@@ -152,9 +163,7 @@ pub struct Client {
     pub piece_wanted: bool,
     /// Offset of the log after its last write, for WAIT.
     pub written_offset: u64,
-    /// Its replies wait until the log is durable up to this offset.
-    pub held: bool,
-    pub replied_offset: u64,
+    pub hold: Hold,
     pub close_after_reply: bool,
     /// To be freed at the next safe moment.
     pub closing: bool,
@@ -209,8 +218,7 @@ impl Client {
             payload: None,
             piece: None,
             piece_wanted: false,
-            held: false,
-            replied_offset: 0,
+            hold: Hold::default(),
             written_offset: 0,
             close_after_reply: false,
             closing: false,

@@ -36,6 +36,8 @@ impl Node {
             self.now_us = clock::unix_us();
             for event in &ready {
                 self.dispatch(*event);
+                // The disk works while the next clients are served.
+                self.hand_over_if_much();
             }
             self.process_waiting_input();
             self.run_helpers();
@@ -201,17 +203,20 @@ impl Node {
     pub fn write_client(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else { return };
         client.write_queued = false;
-        if client.closing || client.held {
+        if client.closing {
             return;
         }
         let mut written = 0;
-        while client.output.pending() > 0 && written < WRITE_BYTES_MAX {
+        // Replies to writes wait for the append-only file.
+        let limit = if self.log_on_disk.safe == u64::MAX { usize::MAX } else { client.hold.sendable };
+        let end = limit.min(client.output.bytes.len());
+        while client.output.sent < end && written < WRITE_BYTES_MAX {
             let Some(stream) = &mut client.stream else {
                 client.output.bytes.clear();
                 client.output.sent = 0;
                 return;
             };
-            match stream.write(&client.output.bytes[client.output.sent..]) {
+            match stream.write(&client.output.bytes[client.output.sent..end]) {
                 Ok(0) => break,
                 Ok(n) => {
                     client.output.sent += n;
@@ -226,8 +231,9 @@ impl Node {
         }
         self.stats.net_output_bytes += written as u64;
         self.stats.writes += 1;
-        let done = client.output.pending() == 0;
-        if done {
+        let done = client.output.sent >= end;
+        if client.output.pending() == 0 {
+            client.hold.sendable = 0;
             client.output.sent = 0;
             client.output.bytes.clear();
             if client.output.bytes.capacity() > READ_BYTES {
@@ -268,9 +274,12 @@ impl Node {
         self.check_output_limits();
         while !self.clients.to_write.is_empty() {
             for id in std::mem::take(&mut self.clients.to_write) {
-                self.write_client(id);
+                if !self.hold_reply(id) {
+                    self.write_client(id);
+                }
             }
         }
+        self.release_replies();
         self.close_clients();
         self.evict_clients(None);
     }

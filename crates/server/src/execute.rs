@@ -165,7 +165,14 @@ impl Node {
         }
         self.finish_reply(id, mark);
         if self.depth == 0 {
+            let wrote = !self.unit.is_empty();
             self.after_unit();
+            if wrote {
+                let offset = self.replication.offset();
+                if let Some(client) = self.clients.get_mut(id) {
+                    client.written_offset = offset;
+                }
+            }
         }
     }
 

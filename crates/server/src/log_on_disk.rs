@@ -29,7 +29,9 @@ pub struct LogOnDisk {
     reader: Option<LogReader>,
     /// The stream was given to the writer up to here.
     handed: u64,
-    /// Clients whose replies wait until what they say is durable.
+    /// Replies may tell of writes up to here.
+    pub safe: u64,
+    /// Clients whose replies wait for that.
     held: Vec<ClientId>,
     /// The lock of the backlog directory, while this server writes there.
     backlog_lock: Option<BacklogLock>,
@@ -55,6 +57,8 @@ const BACKLOG_QUEUE_MAX: usize = 64 << 20;
 const QUEUE_MAX: usize = 256 << 20;
 /// Writes wait so long before the queue is looked at again.
 const CONGESTION_PAUSE_MS: u64 = 50;
+/// The writer is given so many bytes before the turn of the loop ends.
+const HANDED_BYTES: u64 = 64 << 10;
 const BACKLOG_RETRY_MS: u64 = 60_000;
 /// A change of backlog files.
 const TOKEN_BACKLOG: Token = 0;
@@ -69,6 +73,7 @@ impl LogOnDisk {
             writer: None,
             reader: None,
             handed: 0,
+            safe: u64::MAX,
             held: Vec::new(),
             backlog_lock: None,
             backlog_retry_ms: 0,
@@ -127,7 +132,7 @@ impl Node {
         }
         self.tell_what_is_on_disk();
         if self.log_on_disk.writer.is_some() {
-            self.hold_replies();
+            self.release_replies();
             // A disk that can't keep up slows down those who write, not the memory of all.
             if self.log_on_disk.is_congested() && self.pause.is_none() {
                 self.pause = Some(Pause { until_ms: self.now_ms() + CONGESTION_PAUSE_MS, writes_only: true });
@@ -174,6 +179,15 @@ impl Node {
             end.saturating_sub(self.replication.log.size()).next_multiple_of(block).min(end)
         };
         self.hand_over(until);
+    }
+
+    /// Within a turn of the loop: append-only files are given what has come together.
+    #[inline]
+    pub fn hand_over_if_much(&mut self) {
+        let end = self.replication.offset();
+        if self.log_on_disk.safe != u64::MAX && end - self.log_on_disk.handed.min(end) >= HANDED_BYTES {
+            self.hand_over_due();
+        }
     }
 
     /// Gives the writer the stream up to `until`.
@@ -277,6 +291,10 @@ impl Node {
     pub fn log_reset(&mut self) {
         // What is being written down are the old data.
         self.cancel_rewrite();
+        self.log_on_disk.safe = u64::MAX;
+        for client in self.clients.iter_mut() {
+            (client.written_offset, client.hold.offset) = (0, 0);
+        }
         let role = self.log_role();
         let change = self.log_on_disk.files.reset(&self.replication.history, role);
         let end = self.replication.offset();
@@ -439,37 +457,74 @@ impl Node {
         }
     }
 
-    // ---- `appendfsync always` ----
+    // ---- replies ----
 
-    /// Replies wait until what they tell of is durable.
-    fn hold_replies(&mut self) {
-        let durable = self.durable_offset();
-        let end = self.replication.offset();
-        if durable.is_some_and(|durable| durable < end) {
-            for id in std::mem::take(&mut self.clients.to_write) {
-                let Some(client) = self.clients.get_mut(id) else { continue };
-                if matches!(client.kind, Kind::Replica | Kind::Master) {
-                    self.clients.to_write.push(id);
+    /// Sends replies that waited for the log, as far as what they tell of is in the file now.
+    pub fn release_replies(&mut self) {
+        self.log_on_disk.safe = self.safe_offset();
+        if self.log_on_disk.held.is_empty() {
+            return;
+        }
+        let safe = self.log_on_disk.safe;
+        for id in std::mem::take(&mut self.log_on_disk.held) {
+            let says = self.reply_says(id);
+            let Some(client) = self.clients.get_mut(id) else { continue };
+            let hold = &mut client.hold;
+            if hold.offset <= safe {
+                hold.sendable = hold.bytes;
+                hold.held = client.output.bytes.len() > hold.bytes && says > safe;
+                if hold.held {
+                    (hold.offset, hold.bytes) = (says, client.output.bytes.len());
+                } else {
+                    hold.sendable = client.output.bytes.len();
+                }
+                let held = hold.held;
+                self.write_client(id);
+                if !held {
                     continue;
                 }
-                client.replied_offset = end;
-                client.write_queued = false;
-                if !std::mem::replace(&mut client.held, true) {
-                    self.log_on_disk.held.push(id);
-                }
             }
+            self.log_on_disk.held.push(id);
         }
-        let mut held = std::mem::take(&mut self.log_on_disk.held);
-        held.retain(|id| {
-            let Some(client) = self.clients.get_mut(*id) else { return false };
-            if durable.is_some_and(|durable| durable < client.replied_offset) {
-                return true;
-            }
-            client.held = false;
-            self.clients.queue_write(*id);
-            false
-        });
-        self.log_on_disk.held = held;
+        self.watch_for_held();
+    }
+
+    /// A client's reply leaves when its write is in the file; with `appendfsync always` every reply when all before it is durable. Answers
+    /// whether nothing of it may leave now.
+    pub fn hold_reply(&mut self, id: ClientId) -> bool {
+        let safe = self.log_on_disk.safe;
+        if safe == u64::MAX {
+            return false;
+        }
+        let says = self.reply_says(id);
+        let Some(client) = self.clients.get_mut(id) else { return false };
+        if client.hold.held {
+            client.write_queued = false;
+            return true;
+        }
+        if says <= safe {
+            client.hold.sendable = client.output.bytes.len();
+            return false;
+        }
+        client.write_queued = false;
+        client.hold.held = true;
+        (client.hold.offset, client.hold.bytes) = (says, client.output.bytes.len());
+        self.log_on_disk.held.push(id);
+        self.watch_for_held();
+        true
+    }
+
+    /// The offset that must be safe before a client's reply may leave.
+    fn reply_says(&self, id: ClientId) -> u64 {
+        let Some(client) = self.clients.get(id) else { return 0 };
+        match client.kind {
+            Kind::Replica | Kind::Master => 0,
+            _ if self.config.appendfsync == AppendFsync::Always => self.replication.offset(),
+            _ => client.written_offset,
+        }
+    }
+
+    fn watch_for_held(&self) {
         if let Some(writer) = &self.log_on_disk.writer
             && !self.log_on_disk.held.is_empty()
         {
@@ -477,17 +532,16 @@ impl Node {
         }
     }
 
-    /// Up to where the stream is durable, if replies wait for that.
-    fn durable_offset(&self) -> Option<u64> {
+    /// The offset up to which replies may tell of writes; no limit without append-only files.
+    fn safe_offset(&self) -> u64 {
         let disk = &self.log_on_disk;
-        let waits = self.config.appendfsync == AppendFsync::Always
-            && disk.files.is_aof()
-            && disk.files.is_open()
-            && !disk.files.is_waiting_for_base();
-        if !waits {
-            return None;
+        let waits = disk.files.is_aof() && disk.files.is_open() && !disk.files.is_waiting_for_base();
+        let Some(writer) = disk.writer.as_ref().filter(|_| waits) else { return u64::MAX };
+        if self.config.appendfsync == AppendFsync::Always {
+            return writer.fsynced().unwrap_or(0);
         }
-        Some(disk.writer.as_ref()?.fsynced().unwrap_or(0))
+        // A disk that refuses is told of by refused writes.
+        if writer.failure().is_some() { u64::MAX } else { writer.written().unwrap_or(0) }
     }
 
     /// Up to where the stream is durable here, for WAITAOF and for the master; `None` without append-only files.

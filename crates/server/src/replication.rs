@@ -141,6 +141,11 @@ impl Node {
         let r = &mut self.replication;
         r.scratch.clear();
         match args.wire() {
+            // The commonest case: the bytes go from where they arrived to the log.
+            Some(bytes) if r.encoder.db() == Some(db as u32) => {
+                r.log.append(bytes);
+                return;
+            }
             Some(bytes) => r.encoder.encoded(db as u32, bytes, &mut r.scratch),
             None => {
                 let mut bytes = Vec::new();
