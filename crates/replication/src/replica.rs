@@ -333,6 +333,12 @@ impl ReplicaLink {
         self.abort(now, out);
     }
 
+    /// A snapshot was not taken over after all and the old data are still there, whole: the next request names their position.
+    pub fn kept(&mut self, position: Position) {
+        self.cached = Some(position);
+        self.has_whole_data = true;
+    }
+
     /// The stream is applied up to `offset`. To be told before anything else happens to the link.
     pub fn applied(&mut self, offset: u64) {
         if let State::Streaming { position: Some(position), .. } = &mut self.state {

@@ -72,6 +72,8 @@ pub struct Load {
     pub serves_old: bool,
     /// The databases were emptied for it: until then what comes is only stored, and the old data is served.
     pub replaces: bool,
+    /// They will be when the first entry comes.
+    pub replaces_with_first: bool,
     db: usize,
     /// Position in the file's aux fields: (repl-id, repl-offset, repl-stream-db).
     pub identity: Identity,
@@ -457,6 +459,7 @@ impl Node {
             beside,
             serves_old,
             replaces: why != LoadWhy::FullSync,
+            replaces_with_first: false,
             db: 0,
             identity: Identity::default(),
             identity_adopted: false,
@@ -493,7 +496,12 @@ impl Node {
                 load.db = db as usize;
                 self.adopt_identity_once();
             }
-            Loaded::Entries(entries) => return self.insert_entries(entries).err().map(Err),
+            Loaded::Entries(entries) => {
+                if std::mem::take(&mut load.replaces_with_first) {
+                    self.replace_data();
+                }
+                return self.insert_entries(entries).err().map(Err);
+            }
             Loaded::Commands(bytes) => return self.replay(&bytes).err().map(|text| Err(self.replay_failed(&text))),
             Loaded::FileEnd(file) => {
                 let seconds =

@@ -57,6 +57,8 @@ pub struct Link {
     pub output: Vec<u8>,
     pub watching_write: bool,
     pub reading: bool,
+    /// The data here came from this master.
+    pub has_its_data: bool,
     /// `master_host` and `master_port`.
     pub host: String,
     pub port: u16,
@@ -229,6 +231,7 @@ impl Node {
         match &mut self.replication.link {
             Some(link) => {
                 (link.host, link.port) = (host.to_string(), port);
+                link.has_its_data = false;
                 link.state.retarget(now, host, port, &mut actions);
             }
             None => {
@@ -275,10 +278,22 @@ impl Node {
             output: Vec::new(),
             watching_write: false,
             reading: true,
+            has_its_data: false,
             host: host.to_string(),
             port,
         });
         log::set_role(b'S');
+    }
+
+    /// Why a master's snapshot without any data is not taken over, if it is not (rule 30).
+    pub fn refusal_of_empty(&self) -> Option<String> {
+        let has_its_data = self.replication.link.as_ref().is_some_and(|link| link.has_its_data);
+        let keys: usize = self.keyspace.iter().map(rivulet_keyspace::Db::len).sum();
+        (self.config.repl_require_data && has_its_data && keys > 0).then(|| {
+            format!(
+                "the master has lost its data: its snapshot is empty, and this replica has {keys} keys that came from it. They are kept. Promote this replica (REPLICAOF NO ONE), or set repl-require-data to no to make it as empty as its master"
+            )
+        })
     }
 
     /// Clients whose wait makes no sense in the new role are told.

@@ -210,7 +210,11 @@ impl Node {
             && self.replication.link.is_none()
         {
             let cached = self.restored_position();
+            let has_its_data = cached.is_some();
             self.attach_link(&host, port, cached);
+            if let Some(link) = &mut self.replication.link {
+                link.has_its_data = has_its_data;
+            }
         }
         log::notice!("Ready to accept connections");
     }

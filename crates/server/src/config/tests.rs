@@ -53,7 +53,7 @@ impl Drop for Dir {
 }
 
 /// Directives that Redis 7.0 does not have.
-const OWN: &[&str] = &["repl-backlog-disk-size"];
+const OWN: &[&str] = &["repl-backlog-disk-size", "repl-require-data"];
 
 #[test]
 fn names_and_defaults_are_those_of_redis() {

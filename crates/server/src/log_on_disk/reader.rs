@@ -3,14 +3,16 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use rivulet_aof::files::Location;
 use rivulet_aof::scan::{Items, ItemsError, Place};
 use rivulet_net::Waker;
 
 use crate::clients::ClientId;
+use crate::clock;
 use crate::memory::Counted;
 
 /// The executor's end.
@@ -71,6 +73,9 @@ struct OpenSegments {
     files: Vec<(PathBuf, File, Place)>,
 }
 
+/// How long a name is waited for.
+const RENAME_TRIES: u32 = 400;
+const RENAME_WAIT: Duration = Duration::from_millis(5);
 /// So many files stay open.
 const OPEN_MAX: usize = 8;
 
@@ -79,7 +84,7 @@ impl OpenSegments {
         let index = match self.files.iter().position(|(path, ..)| *path == location.path) {
             Some(index) => index,
             None => {
-                let file = File::open(&location.path)?;
+                let file = open(&location.path)?;
                 if self.files.len() == OPEN_MAX {
                     self.files.remove(0);
                 }
@@ -100,6 +105,17 @@ impl OpenSegments {
         file.read_exact_at(&mut bytes, position)?;
         Ok(bytes)
     }
+}
+
+/// Opens a segment. At the end of a rewrite it may be about to be given its name.
+fn open(path: &Path) -> io::Result<File> {
+    for _ in 0..RENAME_TRIES {
+        match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => clock::sleep(RENAME_WAIT),
+            opened => return opened,
+        }
+    }
+    File::open(path)
 }
 
 /// In a file that has lines of its own: where the byte after `offset` lies, and how many of the stream's bytes stand together there. The file is

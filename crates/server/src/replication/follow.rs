@@ -27,8 +27,10 @@ impl Node {
     /// Time passed at the replica's end.
     pub fn follow_tick(&mut self) {
         let now = self.now_ms();
+        let fsynced = self.fsynced_offset();
         let mut actions = Vec::new();
         if let Some(link) = &mut self.replication.link {
+            link.state.set_fsynced(fsynced);
             link.state.tick(now, &mut actions);
         }
         self.follow_actions(actions);
@@ -113,6 +115,7 @@ impl Node {
                     }
                     self.replication.log.create();
                     self.stream_from(position.offset);
+                    self.has_masters_data();
                 }
                 Action::PayloadBegin { len, load, target } => self.payload_begins(len, load, target),
                 Action::Store(bytes) => {
@@ -121,7 +124,7 @@ impl Node {
                     }
                 }
                 Action::PayloadEnd => {}
-                Action::ReplaceData => self.replace_data(),
+                Action::ReplaceData => self.replace_data_when_there_is_some(),
                 Action::Load => {
                     if let Some(load) = &mut self.persistence.load {
                         load.loader.end_of_bytes();
@@ -142,6 +145,7 @@ impl Node {
                         }
                     }
                     self.log_reset();
+                    self.has_masters_data();
                 }
                 Action::Apply(bytes) => self.apply_stream(&bytes),
                 Action::Disconnect => self.disconnect_master(),
@@ -229,8 +233,10 @@ impl Node {
     /// REPLCONF GETACK stood in the stream.
     pub fn answer_getack(&mut self) {
         let now = self.now_ms();
+        let fsynced = self.fsynced_offset();
         let mut actions = Vec::new();
         if let Some(link) = &mut self.replication.link {
+            link.state.set_fsynced(fsynced);
             link.state.getack(now, &mut actions);
         }
         self.follow_actions(actions);
@@ -266,8 +272,23 @@ impl Node {
         }
     }
 
+    fn has_masters_data(&mut self) {
+        if let Some(link) = &mut self.replication.link {
+            link.has_its_data = true;
+        }
+    }
+
+    /// A stored snapshot takes the old data's place when the first of its entries comes: there may be none (rule 30).
+    fn replace_data_when_there_is_some(&mut self) {
+        let refuses = self.refusal_of_empty().is_some();
+        match &mut self.persistence.load {
+            Some(load) if refuses && load.beside.is_none() => load.replaces_with_first = true,
+            _ => self.replace_data(),
+        }
+    }
+
     /// The old data goes (rule 7).
-    fn replace_data(&mut self) {
+    pub fn replace_data(&mut self) {
         self.drop_replicas();
         let id = random_id(&mut self.rng);
         self.replication.history.adopt(id);
@@ -303,8 +324,20 @@ impl Node {
     }
 
     /// The loader of a full sync has ended.
-    pub fn full_sync_loaded(&mut self, load: Load, result: Result<(), String>) {
+    pub fn full_sync_loaded(&mut self, load: Load, mut result: Result<(), String>) {
         let now = self.now_ms();
+        let is_empty = load.beside.as_ref().is_some_and(|beside| beside.is_empty()) || load.replaces_with_first;
+        let mut kept = None;
+        if result.is_ok()
+            && is_empty
+            && let Some(text) = self.refusal_of_empty()
+        {
+            log::warning!("Full sync refused: {text}.");
+            result = Err(text);
+        }
+        if load.replaces_with_first {
+            kept = self.restored_position();
+        }
         let ok = result.is_ok();
         if !ok && load.replaces {
             self.empty_all(self.config.replica_lazy_flush);
@@ -314,6 +347,9 @@ impl Node {
         let mut actions = Vec::new();
         if let Some(link) = &mut self.replication.link {
             link.state.loaded(now, result.as_ref().copied().map_err(String::as_str), &mut actions);
+            if let (Some(position), false) = (kept, ok) {
+                link.state.kept(position);
+            }
         }
         if let (true, Some(db)) = (ok, db) {
             self.replication.encoder.resume_in(db);
