@@ -19,6 +19,8 @@ fn config() -> LinkConfig {
         run_id: id(0xf),
         version: None,
         load: LoadMode::AfterTransfer,
+        dual_channel: false,
+        rdb_channel: false,
         early_bytes_max: 10,
     }
 }
@@ -41,6 +43,7 @@ impl Story {
         self.said.extend(out.into_iter().map(|action| match action {
             Action::Log(report) => format!("{} {}", if report.level == Level::Notice { '*' } else { '#' }, report.text),
             Action::Send(bytes) => format!("send {}", words(&bytes)),
+            Action::SendChannel(bytes) => format!("send on the channel {}", words(&bytes)),
             Action::Store(bytes) => format!("store {}", words(&bytes)),
             Action::Apply(bytes) => format!("apply {}", words(&bytes)),
             other => format!("{other:?}"),
