@@ -90,6 +90,7 @@ pub struct DebugSwitches {
 /// Tokens of the poll that are no client ids.
 pub const TOKEN_WAKER: u64 = u64::MAX;
 pub const TOKEN_MASTER: u64 = u64::MAX - 1;
+pub const TOKEN_RDB_CHANNEL: u64 = u64::MAX - 2;
 pub const TOKEN_LISTENER_LAST: u64 = u64::MAX - 16;
 const LISTENERS_MAX: u64 = 64;
 

@@ -6,6 +6,7 @@ mod persistence;
 mod roles;
 mod service;
 mod stream;
+mod two_channels;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
