@@ -330,7 +330,7 @@ impl Master {
     /// The connection with the snapshot that belongs to the stream on this one, as long as that is not all sent.
     fn rdb_of(&self, main: ReplicaKey) -> Option<ReplicaKey> {
         match self.get(main)?.state() {
-            State::Beside { snapshot, .. } => snapshot,
+            State::Beside { snapshot, .. } => snapshot.filter(|rdb| self.get(*rdb).is_some()),
             State::WaitChannel { .. } => {
                 let serves = |session: &Session| {
                     session.announced().rdb_channel && session.announced().main_client == Some(main)
@@ -824,5 +824,163 @@ mod tests {
         node.master.want_acks();
         node.master.want_acks();
         assert!(node.master.take_getack() && !node.master.take_getack());
+    }
+
+    fn two(dual_channel: bool, rdb_channel: bool) -> Node {
+        Node::new(MasterConfig { dual_channel, rdb_channel, diskless_delay: 0, ..config() })
+    }
+
+    fn with(capa: Capa) -> Announced {
+        Announced { capa: Capa { eof: true, psync2: true, ..capa }, ..Announced::default() }
+    }
+
+    const VALKEY: Capa = Capa { eof: true, psync2: true, dual_channel: true, rdb_channel: false };
+    const REDIS: Capa = Capa { eof: true, psync2: true, dual_channel: false, rdb_channel: true };
+
+    fn of_channel(main_client: Option<u64>) -> Announced {
+        Announced { rdb_only: true, rdb_channel: true, main_client, ..capable() }
+    }
+
+    #[test]
+    fn who_is_served_over_two_channels() {
+        let both = Capa { dual_channel: true, ..REDIS };
+        let (dual, rdb) = (TwoChannels::DualChannel, TwoChannels::RdbChannel { main_client: 1 });
+        let table = [
+            (true, true, both, Some(rdb)),
+            (true, false, both, Some(dual)),
+            (false, true, VALKEY, None),
+            (true, false, VALKEY, Some(dual)),
+            (true, false, REDIS, None),
+            (false, true, REDIS, Some(rdb)),
+            (false, false, both, None),
+            (true, true, Capa::default(), None),
+        ];
+        for (dual_channel, rdb_channel, capa, expected) in table {
+            let answer = two(dual_channel, rdb_channel).sync(with(capa), Some(&any()), 0).1;
+            let reply = expected.map(|how| Answer::TwoChannels { reply: two_channels_reply(how) });
+            assert_eq!(answer, reply.unwrap_or(Answer::Full { log: LogNeed::Nothing }), "{capa:?}");
+        }
+        let mut stored = two(true, true);
+        stored.master.config.diskless = false;
+        assert_eq!(stored.sync(with(both), Some(&any()), 0).1, Answer::Full { log: LogNeed::Nothing });
+        assert_eq!(two(true, true).sync(with(both), None, 0).1, Answer::Full { log: LogNeed::Nothing });
+    }
+
+    /// Up to a snapshot that has begun at offset 4 and more of the stream: the node, the main connection and the other.
+    fn begun(valkey: bool) -> (Node, u64, u64) {
+        let mut node = two(valkey, !valkey);
+        let (main, _) = node.sync(with(if valkey { VALKEY } else { REDIS }), Some(&any()), 0);
+        let request = any();
+        let (rdb, answer) = node.sync(of_channel((!valkey).then_some(main)), (!valkey).then_some(&request), 0);
+        assert_eq!(answer, Answer::Full { log: LogNeed::Nothing });
+        assert_eq!(node.master.due_group(0).unwrap().replicas, [rdb]);
+        node.log.append(b"past");
+        let position = Position { id: id(1), offset: 4 };
+        let reply = node.master.snapshot_started(rdb, position, Some(3), Target::Sockets, 0);
+        let line = format!("$ENDOFF:4 {} 3 {rdb}\r\n", id(1)).into_bytes();
+        assert_eq!(reply, if valkey { line } else { crate::messages::full_resync_reply(position) });
+        node.log.append(b"stream");
+        (node, main, rdb)
+    }
+
+    /// Valkey's replica asks for what follows its snapshot.
+    fn ask(node: &mut Node, main: u64, rdb: u64) -> Answer {
+        let request = PsyncRequest { id: AskedId::Id(id(1)), asked: 5, failover: false };
+        let announced = Announced { rdb_client: Some(rdb), ..with(VALKEY) };
+        let applicant = Applicant { key: main, announced, peer_ip: "h".to_string(), request: Some(&request) };
+        node.master.answer(applicant, &node.history, &node.log, &NodeFacts::default(), 0).0
+    }
+
+    #[test]
+    fn the_stream_goes_beside_the_snapshot() {
+        let (mut node, main, rdb) = begun(false);
+        assert_eq!((node.master.len(), node.master.log_hold()), (1, Some(4)));
+        assert_eq!(node.master.get(main).unwrap().state(), State::Beside { from: 4, snapshot: Some(rdb) });
+        assert!(!node.master.payload_sent(rdb, 7).unwrap().0);
+        assert_eq!(node.master.detach(rdb, 7).unwrap().partner, None);
+        assert!(node.master.get_mut(main).unwrap().acked(4, None, 8));
+        assert_eq!(node.master.counters(), SyncCounters { full: 1, partial_ok: 0, partial_err: 0 });
+    }
+
+    #[test]
+    fn the_stream_is_kept_until_a_valkey_asks_for_it() {
+        let (mut node, main, rdb) = begun(true);
+        assert_eq!((node.master.log_hold(), node.master.waiting_psync()), (Some(4), 1));
+        assert!(matches!(ask(&mut node, main, rdb), Answer::Continue { .. }));
+        assert_eq!(node.master.get(main).unwrap().state(), State::Beside { from: 4, snapshot: Some(rdb) });
+        node.master.get_mut(main).unwrap().sent(6);
+        assert_eq!((node.master.log_hold(), node.master.waiting_psync()), (Some(10), 0), "the stream is sent");
+        let shown: Vec<_> = node.master.sessions().map(|(_, s)| (s.state_name(), s.channel_name())).collect();
+        assert_eq!(shown, [("wait_bgsave", Some("rdb-channel")), ("bg_transfer", Some("main-channel"))]);
+        // A snapshot that is sent before the replica asks: the connection is gone, the stream is not.
+        let (mut node, main, rdb) = begun(true);
+        node.master.payload_sent(rdb, 0);
+        node.master.detach(rdb, 0);
+        assert_eq!((node.master.log_hold(), node.master.waiting_psync()), (Some(4), 1));
+        node.tick(59_999);
+        assert!(matches!(ask(&mut node, main, rdb), Answer::Continue { .. }));
+        assert_eq!(node.master.get(main).unwrap().state(), State::Beside { from: 4, snapshot: None });
+        assert_eq!(node.master.waiting_psync(), 0);
+        // It never asks.
+        let (mut node, _, rdb) = begun(true);
+        node.master.payload_sent(rdb, 0);
+        node.master.detach(rdb, 0);
+        node.tick(60_000);
+        assert_eq!(node.master.log_hold(), None);
+    }
+
+    #[test]
+    fn either_connection_takes_the_other_along() {
+        for valkey in [true, false] {
+            for main_ends in [true, false] {
+                let (mut node, main, rdb) = begun(valkey);
+                if valkey {
+                    ask(&mut node, main, rdb);
+                }
+                let (ends, other) = if main_ends { (main, rdb) } else { (rdb, main) };
+                assert_eq!(node.master.detach(ends, 0).unwrap().partner, Some(other));
+                assert_eq!(node.master.detach(other, 0).unwrap().partner, None);
+                assert_eq!(node.master.log_hold(), None);
+            }
+        }
+        let mut node = two(false, true);
+        let (main, _) = node.sync(with(REDIS), Some(&any()), 0);
+        assert_eq!(node.master.detach(main, 0).unwrap().partner, None);
+        let answer = node.sync(of_channel(Some(main)), Some(&any()), 0).1;
+        assert!(matches!(answer, Answer::NoMain { error } if error.contains("under the id 1")));
+    }
+
+    #[test]
+    fn a_second_connection_must_come_in_time() {
+        let mut node = two(false, true);
+        let (main, _) = node.sync(with(REDIS), Some(&any()), 0);
+        let given_up = |actions: &[MasterAction]| {
+            actions.iter().any(|action| matches!(action, MasterAction::Disconnect(key, _) if *key == main))
+        };
+        assert!(!given_up(&node.tick(60_000)));
+        assert!(given_up(&node.tick(60_001)));
+        node.sync(of_channel(Some(main)), Some(&any()), 60_001);
+        assert!(!given_up(&node.tick(60_001)), "it waits for its snapshot");
+    }
+
+    #[test]
+    fn a_snapshot_on_its_own_connection_is_never_a_stored_one() {
+        let mut node = two(true, true);
+        let (old, _) = node.sync(Announced::default(), None, 0);
+        let (rdb, _) = node.sync(of_channel(None), None, 0);
+        let (plain, _) = node.sync(capable(), Some(&any()), 0);
+        let group = node.master.due_group(0).unwrap();
+        assert_eq!((group.replicas, group.target), (vec![rdb, plain], Target::Sockets));
+        node.master.detach(rdb, 0);
+        assert_eq!(node.master.due_group(0).unwrap().replicas, [old, plain]);
+        let running = RunningSnapshot {
+            position: Position { id: id(1), offset: 0 },
+            target: Target::Stored,
+            capa: Capa::default(),
+            filter: Filter::default(),
+            rdb_version: 10,
+        };
+        let (late, _) = node.sync(of_channel(None), None, 0);
+        assert!(node.master.place(late, Some(&running), &node.history, &node.log, 0).0.is_none());
     }
 }

@@ -1,7 +1,5 @@
 //! Full syncs over two connections, as Valkey and as Redis 8 do them, under traffic, and with either connection cut.
 
-use std::time::Duration;
-
 use rivulet_tests::{Kind, Server, data, random, wait};
 
 use crate::{Traffic, assert_in_step};

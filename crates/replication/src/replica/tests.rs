@@ -1,5 +1,7 @@
 //! The link's transcript with masters of all kinds.
 
+mod two_channels;
+
 use super::*;
 use crate::report::Level;
 
