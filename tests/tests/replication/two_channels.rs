@@ -4,7 +4,7 @@ use rivulet_tests::{Kind, Server, data, random, wait};
 
 use crate::{Traffic, assert_in_step};
 
-const SOME: usize = 20_000;
+const SOME: usize = 8_000;
 
 /// Whose way, and its directive.
 #[derive(Debug, Clone, Copy)]
@@ -67,11 +67,8 @@ fn begun(master: &Server) -> usize {
 
 fn assert_no_alarm(server: &Server) {
     let text = log(server);
-    // What SORT takes for a number is not the same everywhere.
-    let alarms: Vec<&str> = text
-        .lines()
-        .filter(|line| line.contains("CRITICAL") && !line.ends_with("'sort'") || line.contains("panicked"))
-        .collect();
+    let alarms: Vec<&str> =
+        text.lines().filter(|line| line.contains("CRITICAL") || line.contains("panicked")).collect();
     assert!(alarms.is_empty(), "{alarms:#?}\n{text}");
 }
 
@@ -80,7 +77,7 @@ fn sync(master: &mut Server, replica: &mut Server) {
     let seed = random::seed(&format!("two channels, {:?} to {:?}", master.kind, replica.kind));
     data::fill(master.main(), SOME);
     // So that it takes a while.
-    master.must("CONFIG SET rdb-key-save-delay 30");
+    master.must("CONFIG SET rdb-key-save-delay 60");
     replica.must("SET before x");
     let traffic = Traffic::start(master, seed);
     traffic.goes_on(200);
@@ -184,7 +181,7 @@ fn one_snapshot_serves_all_ways_at_once() {
         &["--repl-rdb-channel", "yes", "--dual-channel-replication-enabled", "yes", "--repl-diskless-sync-delay", "2"],
     );
     data::fill(master.main(), SOME);
-    master.must("CONFIG SET rdb-key-save-delay 30");
+    master.must("CONFIG SET rdb-key-save-delay 60");
     let mut replicas: Vec<Server> = ways().map(|way| way.start(way.peer(), &[])).collect();
     replicas.extend(WAYS.map(|way| way.start(Kind::Rivulet, &[])));
     let with_two = replicas.len();
@@ -208,7 +205,7 @@ fn one_snapshot_serves_all_ways_at_once() {
 
 /// A replica in the middle of a full sync over two channels from a slow master.
 fn halfway(way: Way, master_kind: Kind, replica_kind: Kind, load: &str) -> (Server, Server) {
-    let mut master = way.start(master_kind, &["--rdb-key-save-delay", "500"]);
+    let mut master = way.start(master_kind, &["--rdb-key-save-delay", "1000"]);
     let mut replica = way.start(replica_kind, &["--repl-diskless-load", load]);
     data::fill(master.main(), SOME);
     replica.must("SET before x");
@@ -237,9 +234,7 @@ fn connections(master: &mut Server) -> Vec<String> {
 #[test]
 fn either_connection_is_cut() {
     for way in WAYS {
-        for (at, load) in
-            [(0, "disabled"), (1, "disabled"), (0, "on-empty-db"), (1, "on-empty-db"), (0, "swapdb"), (1, "swapdb")]
-        {
+        for (at, load) in [(0, "disabled"), (1, "disabled"), (1, "on-empty-db"), (0, "swapdb")] {
             let (mut master, mut replica) = halfway(way, Kind::Rivulet, Kind::Rivulet, load);
             let ids = connections(&mut master);
             assert_eq!(ids.len(), 2);
@@ -285,7 +280,7 @@ fn others_get_over_a_cut() {
 #[test]
 fn what_a_replica_keeps_is_bounded() {
     for way in WAYS {
-        let mut master = way.start(Kind::Rivulet, &["--rdb-key-save-delay", "100"]);
+        let mut master = way.start(Kind::Rivulet, &["--rdb-key-save-delay", "2000"]);
         let mut replica = way.start(Kind::Rivulet, &["--replica-full-sync-buffer-limit", "100kb"]);
         data::fill(master.main(), SOME);
         replica.must(&format!("REPLICAOF 127.0.0.1 {}", master.port));
@@ -298,6 +293,7 @@ fn what_a_replica_keeps_is_bounded() {
         let peak = replica.count("replica_full_sync_buffer_peak");
         assert!((100 << 10..500 << 10).contains(&peak), "{peak} bytes were kept");
         assert_eq!(replica.info("master_link_status"), "down");
+        master.must("CONFIG SET rdb-key-save-delay 0");
         assert_in_step(&mut master, &mut replica);
         assert_eq!((master.count("sync_full"), begun(&master)), (1, 1));
     }
@@ -311,7 +307,7 @@ fn a_load_longer_than_the_time_out() {
     for (way, kind) in of_ours.into_iter().chain(of_valkey) {
         let mut master = way.start(Kind::Rivulet, &["--repl-timeout", "2", "--repl-ping-replica-period", "1"]);
         data::fill(master.main(), SOME);
-        let mut replica = way.start(kind, &["--repl-diskless-load", "disabled", "--key-load-delay", "150"]);
+        let mut replica = way.start(kind, &["--repl-diskless-load", "disabled", "--key-load-delay", "400"]);
         replica.must(&format!("REPLICAOF 127.0.0.1 {}", master.port));
         assert_in_step(&mut master, &mut replica);
         assert_eq!((master.count("sync_full"), begun(&master)), (1, 1), "{}", log(&master));
