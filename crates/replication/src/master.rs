@@ -399,6 +399,11 @@ impl Master {
         })
     }
 
+    /// The replicas are dropped because the history or the data changes: what was promised is not kept.
+    pub fn forget_promises(&mut self) {
+        self.promised.clear();
+    }
+
     /// This node became a master or was started again: replicas may come, and the life of a log without them counts from
     /// here (rule 5).
     pub fn replicas_may_come(&mut self, now: Millis) {

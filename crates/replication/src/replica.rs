@@ -876,8 +876,17 @@ impl ReplicaLink {
             }
         }
         if let Main::Keeping(kept) = main {
+            let before = kept.len();
             kept.extend_from_slice(input);
             self.kept_peak = self.kept_peak.max(kept.len());
+            if before < self.config.early_bytes_max && kept.len() >= self.config.early_bytes_max {
+                let text = format!(
+                    "Replication buffer limit has been reached ({} bytes), stopped buffering replication stream. Further \
+                     accumulation may occur on master side.",
+                    self.config.early_bytes_max
+                );
+                log(out, Report::notice(text));
+            }
         }
     }
 
@@ -988,6 +997,7 @@ impl ReplicaLink {
     fn stream(&mut self, now: Millis, position: Option<Position>) {
         self.cached = None;
         self.down_since = None;
+        self.one_channel = false;
         self.state = State::Streaming { position, ack_at: now, deadline: now + self.config.timeout };
     }
 

@@ -85,6 +85,16 @@ pub struct DebugSwitches {
     pub pause_cron: bool,
     pub skip_checksum: bool,
     pub reply_buffer_resizing: bool,
+    pub repl_pause: Option<ReplPause>,
+}
+
+/// Where in a full sync the process stops itself (DEBUG REPL-PAUSE).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplPause {
+    /// A snapshot for replicas has begun.
+    AfterFork,
+    BeforeRdbChannel,
+    OnStreamingReplBuf,
 }
 
 /// Tokens of the poll that are no client ids.
@@ -143,6 +153,7 @@ impl Node {
                 pause_cron: false,
                 skip_checksum: false,
                 reply_buffer_resizing: true,
+                repl_pause: None,
             },
             reaper: crate::reaper::Reaper::start(),
             own_expiring: BTreeSet::new(),

@@ -22,7 +22,7 @@ use rivulet_resp::{Args, Decoder};
 use crate::clients::{BlockedOn, ClientId, Kind};
 use crate::config::{Config, DisklessLoad};
 use crate::log;
-use crate::node::Node;
+use crate::node::{Node, ReplPause};
 use crate::persistence::Identity;
 
 /// The node's part in replication.
@@ -232,6 +232,17 @@ impl Node {
     fn early_bytes_max(&self) -> usize {
         let limits = [self.config.replica_full_sync_buffer_limit, self.config.client_output_buffer_limit[1].0];
         limits.into_iter().find(|&limit| limit != 0).map_or(usize::MAX, |limit| limit as usize)
+    }
+
+    /// Stops the process here, if DEBUG REPL-PAUSE says so, until somebody continues it.
+    fn pause_at(&self, step: ReplPause) {
+        if self.debug.repl_pause == Some(step) {
+            log::notice!("Process is about to stop.");
+            if let Err(e) = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP) {
+                log::warning!("The process can't stop itself: {e}");
+            }
+            log::notice!("Process has been continued.");
+        }
     }
 
     // ---- roles ----

@@ -299,6 +299,55 @@ fn what_a_replica_keeps_is_bounded() {
     }
 }
 
+/// A replica of a replica has a second connection too; and what is below goes on when what is above changes.
+#[test]
+fn a_chain() {
+    for way in WAYS {
+        let mut top = way.start(Kind::Rivulet, &[]);
+        data::fill(top.main(), 500);
+        let mut middle = way.start(Kind::Rivulet, &[]);
+        let bottom_kind = if way.peer().is_there() { way.peer() } else { Kind::Rivulet };
+        let mut bottom = way.start(bottom_kind, &[]);
+        let traffic = Traffic::start(&top, random::seed("two channels in a chain"));
+        middle.follow(&top);
+        bottom.follow(&middle);
+        traffic.goes_on(500);
+        top.must("CLIENT KILL TYPE replica");
+        middle.must("CLIENT KILL TYPE replica");
+        traffic.goes_on(500);
+        traffic.stop();
+        assert_in_step(&mut top, &mut middle);
+        assert_in_step(&mut top, &mut bottom);
+        assert_eq!((begun(&top), begun(&middle)), (1, 1));
+        assert_eq!((top.count("sync_full"), middle.count("sync_full")), (1, 1));
+        bottom.must("REPLICAOF NO ONE");
+        middle.must(&format!("REPLICAOF 127.0.0.1 {}", bottom.port));
+        assert_in_step(&mut bottom, &mut middle);
+        assert_eq!(bottom.count("sync_full"), 0, "{}", log(&middle));
+    }
+}
+
+/// DEBUG REPL-PAUSE stops the process at a step, which a signal continues.
+#[test]
+fn stops_at_a_step() {
+    let mut master = Way::Redis.start(Kind::Rivulet, &[]);
+    let mut replica = Way::Redis.start(Kind::Rivulet, &[]);
+    replica.must("DEBUG REPL-PAUSE before-rdb-channel");
+    assert!(replica.call("DEBUG REPL-PAUSE there").is_error());
+    // The process stops before it answers, or after.
+    let mut client = replica.client();
+    client.add(&format!("REPLICAOF 127.0.0.1 {}", master.port));
+    client.flush().expect("it takes the command");
+    wait::until("it has stopped", || log(&replica).contains("Process is about to stop."));
+    let slave = master.info("slave0");
+    assert!(slave.contains("state=wait_bgsave"), "{slave}");
+    let (text, ok) = rivulet_tests::process::run("kill", &["-CONT", &replica.pid().to_string()]);
+    assert!(ok, "{text}");
+    replica.must("DEBUG REPL-PAUSE clear");
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(begun(&master), 1);
+}
+
 /// A load that takes longer than the time-out is no reason for the master to give up: ours gives signs of life, a Valkey need not.
 #[test]
 fn a_load_longer_than_the_time_out() {

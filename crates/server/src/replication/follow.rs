@@ -17,7 +17,7 @@ use crate::clients::ClientId;
 use crate::execute::BATCH_COMMANDS;
 use crate::loading::Source;
 use crate::log;
-use crate::node::{Node, Pause, TOKEN_MASTER, TOKEN_RDB_CHANNEL, os_error, resolve};
+use crate::node::{Node, Pause, ReplPause, TOKEN_MASTER, TOKEN_RDB_CHANNEL, os_error, resolve};
 use crate::persistence::{Beside, Load, LoadWhy};
 
 /// Bytes read from the master at one time.
@@ -119,6 +119,7 @@ impl Node {
 
     /// Does what the link says.
     pub fn follow_actions(&mut self, actions: Vec<Action<'_>>) {
+        let mut adopted = false;
         for action in actions {
             match action {
                 Action::Connect => self.connect_to_master(),
@@ -153,6 +154,7 @@ impl Node {
                     }
                 }
                 Action::Adopt(position) => {
+                    adopted = true;
                     let r = &mut self.replication;
                     match position {
                         Some(position) => {
@@ -168,7 +170,12 @@ impl Node {
                     }
                     self.log_reset();
                 }
-                Action::Apply(bytes) => self.apply_stream(&bytes),
+                Action::Apply(bytes) => {
+                    if adopted {
+                        self.pause_at(ReplPause::OnStreamingReplBuf);
+                    }
+                    self.apply_stream(&bytes);
+                }
                 Action::Disconnect => self.disconnect_master(),
                 Action::FailoverAnswered(accepted) => {
                     match self.replication.failover.answered(accepted) {
@@ -218,6 +225,7 @@ impl Node {
     // ---- the second connection of a full sync over two channels ----
 
     fn open_channel(&mut self) {
+        self.pause_at(ReplPause::BeforeRdbChannel);
         let opened = self.open_to_master(TOKEN_RDB_CHANNEL);
         let Some(link) = &mut self.replication.link else { return };
         match opened {

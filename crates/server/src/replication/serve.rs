@@ -19,7 +19,7 @@ use rivulet_resp::Args;
 use super::{log_report, random_id};
 use crate::clients::{ClientId, Kind};
 use crate::log;
-use crate::node::{Node, os_error};
+use crate::node::{Node, ReplPause, os_error};
 use crate::payload::{Next, PayloadCursor};
 use crate::persistence::{Purpose, Running};
 use crate::snapshot::{Destination, Form, Snapshot};
@@ -369,6 +369,7 @@ impl Node {
             }
             return;
         }
+        self.pause_at(ReplPause::AfterFork);
         let r = &mut self.replication;
         if r.link.is_none() {
             r.encoder.force_select();
@@ -635,6 +636,7 @@ impl Node {
 
     /// All replicas are disconnected, so that they ask again.
     pub fn drop_replicas(&mut self) {
+        self.replication.master.forget_promises();
         let ids: Vec<ClientId> = self.replication.master.sessions().map(|(id, _)| id).collect();
         for id in ids {
             self.free_client(id);
