@@ -104,7 +104,10 @@ impl Announced {
                 Ok(Replconf::CapaDualChannel) => self.capa.dual_channel = true,
                 Ok(Replconf::CapaRdbChannel) => self.capa.rdb_channel = true,
                 Ok(Replconf::CapaOther) => {}
-                Ok(Replconf::RdbChannel(is)) => self.rdb_channel = is,
+                Ok(Replconf::RdbChannel(is)) => {
+                    self.rdb_channel = is;
+                    self.rdb_only |= is;
+                }
                 Ok(Replconf::MainClient(key)) => self.main_client = Some(key),
                 Ok(Replconf::RdbClient(key)) => self.rdb_client = Some(key),
                 Ok(Replconf::Version(version)) => self.version = Some(version),

@@ -147,6 +147,7 @@ fn a_first_sync_as_redis_logs_it() {
     assert!(story.link.wants_read());
     story.hear("12345678");
     assert!(!story.link.wants_read());
+    story.assert_said("Replication buffer limit has been reached (10 bytes)");
     story.tell(|link, now, out| link.loaded(now, Ok(()), out));
     assert_eq!(
         story.said(),

@@ -22,6 +22,8 @@ use crate::persistence::{Beside, Load, LoadWhy};
 
 /// Bytes read from the master at one time.
 const READ_BYTES: usize = 256 * 1024;
+/// Bytes of the stream taken in at one time: what was kept during a full sync is not copied as a whole.
+const APPLY_BYTES: usize = 1 << 20;
 
 impl Node {
     /// Time passed at the replica's end.
@@ -174,7 +176,12 @@ impl Node {
                     if adopted {
                         self.pause_at(ReplPause::OnStreamingReplBuf);
                     }
-                    self.apply_stream(&bytes);
+                    for piece in bytes.chunks(APPLY_BYTES) {
+                        // What is no command ends the link, and the rest with it.
+                        if self.replication.link.as_ref().is_some_and(|link| link.state.is_up()) {
+                            self.apply_stream(piece);
+                        }
+                    }
                 }
                 Action::Disconnect => self.disconnect_master(),
                 Action::FailoverAnswered(accepted) => {
