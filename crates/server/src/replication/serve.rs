@@ -547,6 +547,8 @@ impl Node {
                 MasterAction::StartSnapshot(group) => self.start_replica_snapshot(group),
             }
         }
+        // What was kept for a replica that never asked for it is kept no longer.
+        self.update_hold();
     }
 
     /// What the replicas are owed before the loop sleeps.
