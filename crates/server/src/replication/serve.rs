@@ -438,7 +438,9 @@ impl Node {
         let sending =
             self.clients.iter().any(|c| c.payload.as_ref().is_some_and(|p| p.needs_block().is_some()) && !c.closing);
         let anyone = snapshot.receivers.iter().any(|id| self.clients.get(*id).is_some_and(|c| !c.closing));
-        if sending || anyone && !snapshot.made {
+        // A replica that wanted no more than the snapshot may be gone before the serializer has said that it is done.
+        let whole = snapshot.payload.as_ref().is_some_and(|payload| payload.is_whole());
+        if sending || (anyone || whole) && !snapshot.made {
             return;
         }
         if snapshot.made {
