@@ -219,6 +219,8 @@ mod tests {
             diskless: true,
             diskless_delay: 0,
             diskless_replicas_max: 0,
+            dual_channel: false,
+            rdb_channel: false,
             good_replicas_min: 0,
             good_lag_seconds_max: 0,
         };

@@ -6,7 +6,7 @@
 //! 1. [`position`], [`history`], [`log`]: where a node stands, whose bytes it has, and the bytes themselves;
 //! 2. [`stream`]: how a unit of execution becomes bytes of the stream; [`apply`]: how received bytes become applied;
 //! 3. [`messages`], [`psync`]: what the two ends say to each other, and the one decision that matters;
-//! 4. [`transfer`], [`replica`]: the replica's end of a link;
+//! 4. [`transfer`], [`rdb_channel`], [`replica`]: the replica's end of a link;
 //! 5. [`session`], [`master`]: the master's end, one replica and all of them; [`failover`]: handing over on request;
 //! 6. [`report`]: lines for the server's log.
 
@@ -18,6 +18,7 @@ pub mod master;
 pub mod messages;
 pub mod position;
 pub mod psync;
+pub mod rdb_channel;
 pub mod replica;
 pub mod report;
 pub mod session;

@@ -6,10 +6,11 @@
 use crate::Millis;
 use crate::history::History;
 use crate::log::ReplLog;
-use crate::messages::{PsyncRequest, continue_reply};
+use crate::messages::{EndOffset, PsyncRequest, TwoChannels, continue_reply, two_channels_reply};
 use crate::position::{Position, ReplId};
 use crate::psync::{Decision, NodeFacts, Refusal, continue_report, decide};
 use crate::report::Report;
+pub use crate::session::ReplicaKey;
 use crate::session::{Announced, Capa, Filter, Session, State, Target};
 
 /// The replicas of this node, in the order in which they came. The driver names them by its own keys.
@@ -27,10 +28,17 @@ pub struct Master {
     acks_wanted: bool,
     /// Who was told to try later, and who is below them: they will be back.
     turned_away: Vec<(Millis, Vec<ReplId>)>,
+    promised: Vec<Promise>,
 }
 
-/// The driver's name for the connection of a replica.
-pub type ReplicaKey = u64;
+/// A snapshot went over its own connection, which is gone, and the replica has yet to ask for the stream that follows: until
+/// then it is kept (Valkey's way).
+#[derive(Debug)]
+struct Promise {
+    snapshot: ReplicaKey,
+    from: u64,
+    until: Millis,
+}
 
 /// A connection that asks to be a replica.
 #[derive(Debug)]
@@ -57,6 +65,9 @@ pub struct MasterConfig {
     pub diskless: bool,
     pub diskless_delay: Millis,
     pub diskless_replicas_max: usize,
+    /// `dual-channel-replication-enabled` and `repl-rdb-channel`: full syncs over two channels, where snapshots are not stored.
+    pub dual_channel: bool,
+    pub rdb_channel: bool,
     /// `min-replicas-to-write` and `min-replicas-max-lag`; 0 in either turns the check off.
     pub good_replicas_min: usize,
     pub good_lag_seconds_max: u64,
@@ -77,6 +88,10 @@ pub enum Answer {
     Continue { reply: Vec<u8> },
     /// It waits for a snapshot: see `place`.
     Full { log: LogNeed },
+    /// A full sync whose snapshot is to be fetched over a second connection: send the reply.
+    TwoChannels { reply: Vec<u8> },
+    /// It is no replica: reply this error. The connection that it wants to fetch a snapshot for waits for none.
+    NoMain { error: String },
     /// It is no replica: reply this error. The link of this node is down, and until it is up again there is nothing
     /// here that would be worth a full sync (rule 27).
     TryLater { error: String },
@@ -141,7 +156,18 @@ pub enum MasterAction {
     StartSnapshot(SnapshotGroup),
 }
 
+/// A connection that is closed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Detached {
+    /// For the log.
+    pub report: Report,
+    /// The other connection of a full sync over two channels, which is of no use any more: close it.
+    pub partner: Option<ReplicaKey>,
+}
+
 const NEWLINE_PERIOD: Millis = 1000;
+/// A replica that has a snapshot must ask for the stream that follows within this time.
+const PROMISE_PERIOD: Millis = 60_000;
 /// Who was told to try later counts as below for so long: twice the time after which a replica tries again.
 const TURNED_AWAY_FOR: Millis = 2000;
 
@@ -157,6 +183,7 @@ impl Master {
             had_replicas: false,
             acks_wanted: false,
             turned_away: Vec::new(),
+            promised: Vec::new(),
         }
     }
 
@@ -170,7 +197,7 @@ impl Master {
         node: &NodeFacts,
         now: Millis,
     ) -> (Answer, Vec<Report>) {
-        let Applicant { key, announced, peer_ip, request } = applicant;
+        let Applicant { key, mut announced, peer_ip, request } = applicant;
         let name = announced.name(&peer_ip);
         let mut reports = vec![Report::notice(format!("Replica {name} asks for synchronization"))];
         let link_down = node.is_replica && !node.link_up;
@@ -180,7 +207,11 @@ impl Master {
                     self.counters.partial_ok += 1;
                     reports.push(continue_report(&name, from, bytes));
                     let reply = continue_reply(history.id(), announced.capa.psync2);
-                    self.sessions.push((key, Session::continuing(announced, peer_ip, from, now)));
+                    let session = match announced.rdb_client.and_then(|snapshot| self.keep_promise(snapshot)) {
+                        Some(snapshot) => Session::beside(announced, peer_ip, from, snapshot, now),
+                        None => Session::continuing(announced, peer_ip, from, now),
+                    };
+                    self.sessions.push((key, session));
                     return (Answer::Continue { reply }, reports);
                 }
                 Decision::Full(reason) => {
@@ -193,6 +224,31 @@ impl Master {
             self.turned_away.push((now, announced.run_id.into_iter().chain(announced.below).collect()));
             return (Answer::TryLater { error: Refusal::NoMasterLink.reply() }, reports);
         }
+        if request.is_some()
+            && let Some(how) = self.two_channels(key, &announced)
+        {
+            let (capable, channel) = match how {
+                TwoChannels::DualChannel => ("dual channel", "RDB channel"),
+                TwoChannels::RdbChannel { .. } => ("rdb channel", "rdb channel"),
+            };
+            reports.push(Report::notice(format!(
+                "Replica {name} is capable of {capable} synchronization, and partial sync isn't possible. Full sync will \
+                 continue with dedicated {channel}."
+            )));
+            if let TwoChannels::RdbChannel { .. } = how {
+                self.sessions.push((key, Session::waiting_for_channel(announced, peer_ip, now)));
+            }
+            return (Answer::TwoChannels { reply: two_channels_reply(how) }, reports);
+        }
+        if let Some(main) = announced.main_client.filter(|_| announced.rdb_channel) {
+            match self.get(main).map(|main| (main.state(), main.announced())) {
+                Some((State::WaitChannel { .. }, said)) => announced.version = said.version,
+                _ => {
+                    let error = format!("ERR No replica waits for an RDB channel under the id {main}");
+                    return (Answer::NoMain { error }, reports);
+                }
+            }
+        }
         self.counters.full += 1;
         self.sessions.push((key, Session::waiting(announced, peer_ip, request.is_none(), now)));
         let log = match log.is_active() {
@@ -201,6 +257,88 @@ impl Master {
             false => LogNeed::CreateWithNewId,
         };
         (Answer::Full { log }, reports)
+    }
+
+    /// Whether its full sync goes over two channels, and how that is spoken of.
+    fn two_channels(&self, key: ReplicaKey, announced: &Announced) -> Option<TwoChannels> {
+        let capa = announced.capa;
+        if !self.config.diskless || !capa.eof || announced.rdb_only {
+            None
+        } else if self.config.rdb_channel && capa.rdb_channel {
+            Some(TwoChannels::RdbChannel { main_client: key })
+        } else if self.config.dual_channel && capa.dual_channel {
+            Some(TwoChannels::DualChannel)
+        } else {
+            None
+        }
+    }
+
+    /// A replica asked for the stream that follows the snapshot on this connection: says whether that is still being
+    /// sent. `None` if there was no such promise.
+    fn keep_promise(&mut self, snapshot: ReplicaKey) -> Option<Option<ReplicaKey>> {
+        if let Some(at) = self.promised.iter().position(|promise| promise.snapshot == snapshot) {
+            self.promised.remove(at);
+            return Some(None);
+        }
+        let session = self.get(snapshot).filter(|session| session.promises_from().is_some())?;
+        Some((session.state() != State::Sent).then_some(snapshot))
+    }
+
+    /// A snapshot for this replica has begun at this position, where the stream has this database selected. Returns what
+    /// to send it first.
+    pub fn snapshot_started(
+        &mut self,
+        key: ReplicaKey,
+        position: Position,
+        stream_db: Option<u32>,
+        target: Target,
+        now: Millis,
+    ) -> Vec<u8> {
+        let Some(session) = self.get_mut(key) else { return Vec::new() };
+        let reply = session.snapshot_started(position, target, now);
+        if !session.announced().rdb_channel {
+            return reply;
+        }
+        match session.announced().main_client {
+            None => EndOffset { position, stream_db, rdb_client: key }.line(),
+            Some(main) => {
+                if let Some(main) = self.get_mut(main) {
+                    main.snapshot_began_beside(position.offset, key);
+                }
+                reply
+            }
+        }
+    }
+
+    /// The payload is sent, as `Session::payload_sent` says; the stream beside it, if there is one, is told.
+    pub fn payload_sent(&mut self, key: ReplicaKey, now: Millis) -> Option<(bool, Report)> {
+        let sent = self.get_mut(key)?.payload_sent(now);
+        if let Some(main) = self.main_of(key).and_then(|main| self.get_mut(main)) {
+            main.snapshot_sent_beside(now);
+        }
+        Some(sent)
+    }
+
+    /// The connection whose stream goes beside the snapshot on this one.
+    fn main_of(&self, rdb: ReplicaKey) -> Option<ReplicaKey> {
+        let beside =
+            |session: &Session| matches!(session.state(), State::Beside { snapshot, .. } if snapshot == Some(rdb));
+        let named = self.get(rdb).and_then(|session| session.announced().main_client);
+        self.sessions.iter().find(|(key, session)| beside(session) || Some(*key) == named).map(|(key, _)| *key)
+    }
+
+    /// The connection with the snapshot that belongs to the stream on this one, as long as that is not all sent.
+    fn rdb_of(&self, main: ReplicaKey) -> Option<ReplicaKey> {
+        match self.get(main)?.state() {
+            State::Beside { snapshot, .. } => snapshot.filter(|rdb| self.get(*rdb).is_some()),
+            State::WaitChannel { .. } => {
+                let serves = |session: &Session| {
+                    session.announced().rdb_channel && session.announced().main_client == Some(main)
+                };
+                self.sessions.iter().find(|(_, session)| serves(session)).map(|(key, _)| *key)
+            }
+            _ => None,
+        }
     }
 
     /// Puts a replica that waits into the snapshot that is being made, if it fits (rule 26); the reply to its PSYNC is
@@ -235,15 +373,35 @@ impl Master {
         (None, Some(Report::notice(report)))
     }
 
-    /// The connection of a replica is closed. The report is for the log; tell the log what to `hold`.
-    pub fn detach(&mut self, key: ReplicaKey, now: Millis) -> Option<Report> {
+    /// The connection of a replica is closed. Tell the log what to `hold`.
+    pub fn detach(&mut self, key: ReplicaKey, now: Millis) -> Option<Detached> {
+        let partner = self.rdb_of(key).or_else(|| self.main_of(key));
         let at = self.sessions.iter().position(|(other, _)| *other == key)?;
         let (_, session) = self.sessions.remove(at);
         self.had_replicas = true;
         if self.sessions.is_empty() {
             self.no_replicas_since = now;
         }
-        Some(Report::warning(format!("Connection with replica {} lost.", session.name())))
+        let name = session.name();
+        if session.state() != State::Sent {
+            return Some(Detached {
+                report: Report::warning(format!("Connection with replica {name} lost.")),
+                partner,
+            });
+        }
+        let asked = self.sessions.iter().any(|(_, other)| other.announced().rdb_client == Some(key));
+        if let Some(from) = session.promises_from().filter(|_| !asked) {
+            self.promised.push(Promise { snapshot: key, from, until: now + PROMISE_PERIOD });
+        }
+        Some(Detached {
+            report: Report::notice(format!("The RDB channel of replica {name} is closed.")),
+            partner: None,
+        })
+    }
+
+    /// The replicas are dropped because the history or the data changes: what was promised is not kept.
+    pub fn forget_promises(&mut self) {
+        self.promised.clear();
     }
 
     /// This node became a master or was started again: replicas may come, and the life of a log without them counts from
@@ -278,8 +436,15 @@ impl Master {
         for (key, session) in &self.sessions {
             if let Some(report) = session.timed_out(self.config.timeout, now) {
                 out.push(MasterAction::Disconnect(*key, report));
+            } else if let State::WaitChannel { since } = session.state()
+                && now.saturating_sub(since) > self.config.timeout
+                && self.rdb_of(*key).is_none()
+            {
+                let text = format!("Replica {} opened no RDB channel in time: disconnecting it", session.name());
+                out.push(MasterAction::Disconnect(*key, Report::warning(text)));
             }
         }
+        self.promised.retain(|promise| now < promise.until);
         let ttl = self.config.backlog_ttl;
         let unused = self.sessions.is_empty() && now.saturating_sub(self.no_replicas_since) > ttl;
         if unused && ttl != 0 && facts.log_active && !facts.is_replica && !facts.log_is_kept {
@@ -304,10 +469,13 @@ impl Master {
             })
         };
         let filter = waiting().next()?.2.filter;
-        let group = || waiting().filter(|(_, _, announced)| announced.filter == filter);
+        // A snapshot on a connection of its own can't be a stored one: it leaves those behind who need that.
+        let alone = waiting().any(|(_, _, announced)| announced.filter == filter && announced.rdb_channel);
+        let group =
+            || waiting().filter(|(_, _, announced)| announced.filter == filter && (!alone || announced.capa.eof));
         let all = |has: fn(Capa) -> bool| group().all(|(_, _, announced)| has(announced.capa));
-        let capa = Capa { eof: all(|capa| capa.eof), psync2: all(|capa| capa.psync2) };
-        let to_sockets = (self.config.diskless || filter.is_set()) && capa.eof;
+        let capa = Capa { eof: all(|capa| capa.eof), psync2: all(|capa| capa.psync2), ..Capa::default() };
+        let to_sockets = (self.config.diskless || filter.is_set() || alone) && capa.eof;
         let target = if to_sockets { Target::Sockets } else { Target::Stored };
         let oldest = group().map(|(_, since, _)| now.saturating_sub(since)).max()?;
         let enough = self.config.diskless_replicas_max;
@@ -354,7 +522,14 @@ impl Master {
 
     /// What `ReplLog::hold` must be told.
     pub fn log_hold(&self) -> Option<u64> {
-        self.sessions.iter().filter_map(|(_, session)| session.needs_from()).min()
+        let sessions = self.sessions.iter().filter_map(|(key, session)| match session.promises_from() {
+            Some(from) => {
+                let asked = self.sessions.iter().any(|(_, other)| other.announced().rdb_client == Some(*key));
+                (!asked).then_some(from)
+            }
+            None => session.needs_from(),
+        });
+        sessions.chain(self.promised.iter().map(|promise| promise.from)).min()
     }
 
     /// The run ids of all nodes below this one or about to be, for `ReplicaLink::set_below`, in order.
@@ -371,7 +546,8 @@ impl Master {
 
     /// SHUTDOWN (rule 39): the replicas that have not acknowledged everything, with how far they lag.
     pub fn lagging(&self, end: u64, now: Millis) -> Vec<Report> {
-        let lagging = self.sessions.iter().map(|(_, session)| session).filter(|session| session.ack_offset() != end);
+        let sessions = self.sessions.iter().map(|(_, session)| session);
+        let lagging = sessions.filter(|session| !session.announced().rdb_channel && session.ack_offset() != end);
         let line = |session: &Session| {
             Report::warning(format!(
                 "Lagging replica {} reported offset {} behind master, lag={}, state={}.",
@@ -403,7 +579,15 @@ impl Master {
 
     /// `connected_slaves`.
     pub fn len(&self) -> usize {
-        self.sessions.len()
+        self.count(|session| !session.is_shown_by_other())
+    }
+
+    /// Replicas that have or are being sent a snapshot and did not ask for the stream that follows yet: Valkey's
+    /// `replicas_waiting_psync`.
+    pub fn waiting_psync(&self) -> usize {
+        let asked = |rdb| self.sessions.iter().any(|(_, other)| other.announced().rdb_client == Some(rdb));
+        let waits = |(key, session): &&(ReplicaKey, Session)| session.promises_from().is_some() && !asked(*key);
+        self.promised.len() + self.sessions.iter().filter(waits).count()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -466,13 +650,15 @@ mod tests {
             diskless: true,
             diskless_delay: 5_000,
             diskless_replicas_max: 0,
+            dual_channel: false,
+            rdb_channel: false,
             good_replicas_min: 0,
             good_lag_seconds_max: 10,
         }
     }
 
     fn capable() -> Announced {
-        Announced { capa: Capa { eof: true, psync2: true }, ..Announced::default() }
+        Announced { capa: Capa { eof: true, psync2: true, ..Capa::default() }, ..Announced::default() }
     }
 
     struct Node {
@@ -582,7 +768,7 @@ mod tests {
         let running = RunningSnapshot {
             position,
             target: Target::Stored,
-            capa: Capa { eof: true, psync2: true },
+            capa: Capa { eof: true, psync2: true, ..Capa::default() },
             filter: Filter::default(),
             rdb_version: 10,
         };
@@ -643,5 +829,163 @@ mod tests {
         node.master.want_acks();
         node.master.want_acks();
         assert!(node.master.take_getack() && !node.master.take_getack());
+    }
+
+    fn two(dual_channel: bool, rdb_channel: bool) -> Node {
+        Node::new(MasterConfig { dual_channel, rdb_channel, diskless_delay: 0, ..config() })
+    }
+
+    fn with(capa: Capa) -> Announced {
+        Announced { capa: Capa { eof: true, psync2: true, ..capa }, ..Announced::default() }
+    }
+
+    const VALKEY: Capa = Capa { eof: true, psync2: true, dual_channel: true, rdb_channel: false };
+    const REDIS: Capa = Capa { eof: true, psync2: true, dual_channel: false, rdb_channel: true };
+
+    fn of_channel(main_client: Option<u64>) -> Announced {
+        Announced { rdb_only: true, rdb_channel: true, main_client, ..capable() }
+    }
+
+    #[test]
+    fn who_is_served_over_two_channels() {
+        let both = Capa { dual_channel: true, ..REDIS };
+        let (dual, rdb) = (TwoChannels::DualChannel, TwoChannels::RdbChannel { main_client: 1 });
+        let table = [
+            (true, true, both, Some(rdb)),
+            (true, false, both, Some(dual)),
+            (false, true, VALKEY, None),
+            (true, false, VALKEY, Some(dual)),
+            (true, false, REDIS, None),
+            (false, true, REDIS, Some(rdb)),
+            (false, false, both, None),
+            (true, true, Capa::default(), None),
+        ];
+        for (dual_channel, rdb_channel, capa, expected) in table {
+            let answer = two(dual_channel, rdb_channel).sync(with(capa), Some(&any()), 0).1;
+            let reply = expected.map(|how| Answer::TwoChannels { reply: two_channels_reply(how) });
+            assert_eq!(answer, reply.unwrap_or(Answer::Full { log: LogNeed::Nothing }), "{capa:?}");
+        }
+        let mut stored = two(true, true);
+        stored.master.config.diskless = false;
+        assert_eq!(stored.sync(with(both), Some(&any()), 0).1, Answer::Full { log: LogNeed::Nothing });
+        assert_eq!(two(true, true).sync(with(both), None, 0).1, Answer::Full { log: LogNeed::Nothing });
+    }
+
+    /// Up to a snapshot that has begun at offset 4 and more of the stream: the node, the main connection and the other.
+    fn begun(valkey: bool) -> (Node, u64, u64) {
+        let mut node = two(valkey, !valkey);
+        let (main, _) = node.sync(with(if valkey { VALKEY } else { REDIS }), Some(&any()), 0);
+        let request = any();
+        let (rdb, answer) = node.sync(of_channel((!valkey).then_some(main)), (!valkey).then_some(&request), 0);
+        assert_eq!(answer, Answer::Full { log: LogNeed::Nothing });
+        assert_eq!(node.master.due_group(0).unwrap().replicas, [rdb]);
+        node.log.append(b"past");
+        let position = Position { id: id(1), offset: 4 };
+        let reply = node.master.snapshot_started(rdb, position, Some(3), Target::Sockets, 0);
+        let line = format!("$ENDOFF:4 {} 3 {rdb}\r\n", id(1)).into_bytes();
+        assert_eq!(reply, if valkey { line } else { crate::messages::full_resync_reply(position) });
+        node.log.append(b"stream");
+        (node, main, rdb)
+    }
+
+    /// Valkey's replica asks for what follows its snapshot.
+    fn ask(node: &mut Node, main: u64, rdb: u64) -> Answer {
+        let request = PsyncRequest { id: AskedId::Id(id(1)), asked: 5, failover: false };
+        let announced = Announced { rdb_client: Some(rdb), ..with(VALKEY) };
+        let applicant = Applicant { key: main, announced, peer_ip: "h".to_string(), request: Some(&request) };
+        node.master.answer(applicant, &node.history, &node.log, &NodeFacts::default(), 0).0
+    }
+
+    #[test]
+    fn the_stream_goes_beside_the_snapshot() {
+        let (mut node, main, rdb) = begun(false);
+        assert_eq!((node.master.len(), node.master.log_hold()), (1, Some(4)));
+        assert_eq!(node.master.get(main).unwrap().state(), State::Beside { from: 4, snapshot: Some(rdb) });
+        assert!(!node.master.payload_sent(rdb, 7).unwrap().0);
+        assert_eq!(node.master.detach(rdb, 7).unwrap().partner, None);
+        assert!(node.master.get_mut(main).unwrap().acked(4, None, 8));
+        assert_eq!(node.master.counters(), SyncCounters { full: 1, partial_ok: 0, partial_err: 0 });
+    }
+
+    #[test]
+    fn the_stream_is_kept_until_a_valkey_asks_for_it() {
+        let (mut node, main, rdb) = begun(true);
+        assert_eq!((node.master.log_hold(), node.master.waiting_psync()), (Some(4), 1));
+        assert!(matches!(ask(&mut node, main, rdb), Answer::Continue { .. }));
+        assert_eq!(node.master.get(main).unwrap().state(), State::Beside { from: 4, snapshot: Some(rdb) });
+        node.master.get_mut(main).unwrap().sent(6);
+        assert_eq!((node.master.log_hold(), node.master.waiting_psync()), (Some(10), 0), "the stream is sent");
+        let shown: Vec<_> = node.master.sessions().map(|(_, s)| (s.state_name(), s.channel_name())).collect();
+        assert_eq!(shown, [("wait_bgsave", Some("rdb-channel")), ("bg_transfer", Some("main-channel"))]);
+        // A snapshot that is sent before the replica asks: the connection is gone, the stream is not.
+        let (mut node, main, rdb) = begun(true);
+        node.master.payload_sent(rdb, 0);
+        node.master.detach(rdb, 0);
+        assert_eq!((node.master.log_hold(), node.master.waiting_psync()), (Some(4), 1));
+        node.tick(59_999);
+        assert!(matches!(ask(&mut node, main, rdb), Answer::Continue { .. }));
+        assert_eq!(node.master.get(main).unwrap().state(), State::Beside { from: 4, snapshot: None });
+        assert_eq!(node.master.waiting_psync(), 0);
+        // It never asks.
+        let (mut node, _, rdb) = begun(true);
+        node.master.payload_sent(rdb, 0);
+        node.master.detach(rdb, 0);
+        node.tick(60_000);
+        assert_eq!(node.master.log_hold(), None);
+    }
+
+    #[test]
+    fn either_connection_takes_the_other_along() {
+        for valkey in [true, false] {
+            for main_ends in [true, false] {
+                let (mut node, main, rdb) = begun(valkey);
+                if valkey {
+                    ask(&mut node, main, rdb);
+                }
+                let (ends, other) = if main_ends { (main, rdb) } else { (rdb, main) };
+                assert_eq!(node.master.detach(ends, 0).unwrap().partner, Some(other));
+                assert_eq!(node.master.detach(other, 0).unwrap().partner, None);
+                assert_eq!(node.master.log_hold(), None);
+            }
+        }
+        let mut node = two(false, true);
+        let (main, _) = node.sync(with(REDIS), Some(&any()), 0);
+        assert_eq!(node.master.detach(main, 0).unwrap().partner, None);
+        let answer = node.sync(of_channel(Some(main)), Some(&any()), 0).1;
+        assert!(matches!(answer, Answer::NoMain { error } if error.contains("under the id 1")));
+    }
+
+    #[test]
+    fn a_second_connection_must_come_in_time() {
+        let mut node = two(false, true);
+        let (main, _) = node.sync(with(REDIS), Some(&any()), 0);
+        let given_up = |actions: &[MasterAction]| {
+            actions.iter().any(|action| matches!(action, MasterAction::Disconnect(key, _) if *key == main))
+        };
+        assert!(!given_up(&node.tick(60_000)));
+        assert!(given_up(&node.tick(60_001)));
+        node.sync(of_channel(Some(main)), Some(&any()), 60_001);
+        assert!(!given_up(&node.tick(60_001)), "it waits for its snapshot");
+    }
+
+    #[test]
+    fn a_snapshot_on_its_own_connection_is_never_a_stored_one() {
+        let mut node = two(true, true);
+        let (old, _) = node.sync(Announced::default(), None, 0);
+        let (rdb, _) = node.sync(of_channel(None), None, 0);
+        let (plain, _) = node.sync(capable(), Some(&any()), 0);
+        let group = node.master.due_group(0).unwrap();
+        assert_eq!((group.replicas, group.target), (vec![rdb, plain], Target::Sockets));
+        node.master.detach(rdb, 0);
+        assert_eq!(node.master.due_group(0).unwrap().replicas, [old, plain]);
+        let running = RunningSnapshot {
+            position: Position { id: id(1), offset: 0 },
+            target: Target::Stored,
+            capa: Capa::default(),
+            filter: Filter::default(),
+            rdb_version: 10,
+        };
+        let (late, _) = node.sync(of_channel(None), None, 0);
+        assert!(node.master.place(late, Some(&running), &node.history, &node.log, 0).0.is_none());
     }
 }

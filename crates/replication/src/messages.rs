@@ -55,6 +55,10 @@ pub enum Replconf {
     IpAddress(String),
     CapaEof,
     CapaPsync2,
+    /// Valkey's: a full sync over two channels.
+    CapaDualChannel,
+    /// Redis 8's: the same.
+    CapaRdbChannel,
     /// A capability that is not made use of.
     CapaOther,
     Version(Version),
@@ -66,6 +70,12 @@ pub enum Replconf {
     BadAck,
     GetAck,
     RdbOnly(bool),
+    /// This connection is the one for the snapshot of a full sync over two channels.
+    RdbChannel(bool),
+    /// On the connection for the snapshot: the id of the other one (Redis 8).
+    MainClient(u64),
+    /// On the main connection: the id of the one for the snapshot (Valkey).
+    RdbClient(u64),
     /// The snapshot shall hold functions only, or nothing at all.
     RdbFilter {
         functions: bool,
@@ -120,6 +130,8 @@ fn replconf_option(name: &[u8], value: &[u8], fack: Option<u64>) -> Result<Replc
         },
         b"capa" if value.eq_ignore_ascii_case(b"eof") => Replconf::CapaEof,
         b"capa" if value.eq_ignore_ascii_case(b"psync2") => Replconf::CapaPsync2,
+        b"capa" if value.eq_ignore_ascii_case(b"dual-channel") => Replconf::CapaDualChannel,
+        b"capa" if value.eq_ignore_ascii_case(b"rdb-channel-repl") => Replconf::CapaRdbChannel,
         b"capa" => Replconf::CapaOther,
         b"version" => Replconf::Version(
             Version::parse(value)
@@ -130,11 +142,10 @@ fn replconf_option(name: &[u8], value: &[u8], fack: Option<u64>) -> Result<Replc
             None => Replconf::BadAck,
         },
         b"getack" => Replconf::GetAck,
-        b"rdb-only" => Replconf::RdbOnly(match parse_integer(value) {
-            Some(n @ 0..=1) => n == 1,
-            Some(_) => return Err("ERR value is out of range, value must between 0 and 1".to_string()),
-            None => return Err(NOT_AN_INTEGER.to_string()),
-        }),
+        b"rdb-only" => Replconf::RdbOnly(flag(value)?),
+        b"rdb-channel" => Replconf::RdbChannel(flag(value)?),
+        b"main-ch-client-id" => Replconf::MainClient(integer(0..=i64::MAX)? as u64),
+        b"set-rdb-client-id" => Replconf::RdbClient(integer(0..=i64::MAX)? as u64),
         b"rdb-filter-only" => {
             let mut functions = false;
             for word in value.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty()) {
@@ -154,6 +165,14 @@ fn replconf_option(name: &[u8], value: &[u8], fack: Option<u64>) -> Result<Replc
     })
 }
 
+fn flag(value: &[u8]) -> Result<bool, String> {
+    match parse_integer(value) {
+        Some(n @ 0..=1) => Ok(n == 1),
+        Some(_) => Err("ERR value is out of range, value must between 0 and 1".to_string()),
+        None => Err(NOT_AN_INTEGER.to_string()),
+    }
+}
+
 /// The answer to PSYNC, as the replica reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PsyncReply {
@@ -162,6 +181,8 @@ pub enum PsyncReply {
     Continue {
         id: Option<ReplId>,
     },
+    /// A full sync, whose snapshot is to be fetched over a second connection.
+    TwoChannels(TwoChannels),
     /// The master can't serve now, and will later.
     TryLater,
     /// It is itself a replica of the one that asks (a Rivulet master says so).
@@ -172,6 +193,15 @@ pub enum PsyncReply {
     },
     /// It said yes in a way that can't be read.
     Malformed,
+}
+
+/// How a full sync over two channels is spoken of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TwoChannels {
+    /// Valkey's way: the replica asks on the main connection for what follows the snapshot.
+    DualChannel,
+    /// Redis 8's: what follows comes on the main connection by itself, whose id at the master is this.
+    RdbChannel { main_client: u64 },
 }
 
 impl PsyncReply {
@@ -190,6 +220,12 @@ impl PsyncReply {
                 None => PsyncReply::Malformed,
             },
             [b"+CONTINUE", ..] => PsyncReply::Malformed,
+            [b"+DUALCHANNELSYNC"] => PsyncReply::TwoChannels(TwoChannels::DualChannel),
+            [b"+RDBCHANNELSYNC", client] => match parse_offset(client) {
+                Some(main_client) => PsyncReply::TwoChannels(TwoChannels::RdbChannel { main_client }),
+                None => PsyncReply::Malformed,
+            },
+            [b"+RDBCHANNELSYNC" | b"+DUALCHANNELSYNC", ..] => PsyncReply::Malformed,
             [b"-NOMASTERLINK" | b"-LOADING", ..] => PsyncReply::TryLater,
             [first, ..] if first[1..] == *LOOP_CODE.as_bytes() => PsyncReply::Loop,
             [first, ..] => PsyncReply::NotSupported { unexpected: !first.starts_with(b"-ERR") },
@@ -240,6 +276,41 @@ pub fn full_resync_reply(position: Position) -> Vec<u8> {
 /// `+CONTINUE <id>`, or without an id for a replica that would not understand a new one.
 pub fn continue_reply(id: ReplId, psync2: bool) -> Vec<u8> {
     if psync2 { format!("+CONTINUE {id}\r\n").into_bytes() } else { b"+CONTINUE\r\n".to_vec() }
+}
+
+/// The answer to a PSYNC whose snapshot goes over a second connection.
+pub fn two_channels_reply(how: TwoChannels) -> Vec<u8> {
+    match how {
+        TwoChannels::DualChannel => b"+DUALCHANNELSYNC\r\n".to_vec(),
+        TwoChannels::RdbChannel { main_client } => format!("+RDBCHANNELSYNC {main_client}\r\n").into_bytes(),
+    }
+}
+
+/// `$ENDOFF:<offset> <id> <db> <client id>`: what the snapshot is exact at, on Valkey's second connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndOffset {
+    pub position: Position,
+    /// The database that the stream has selected there, if it has.
+    pub stream_db: Option<u32>,
+    /// The id of the connection that it was sent on.
+    pub rdb_client: u64,
+}
+
+impl EndOffset {
+    /// A line without its end.
+    pub fn parse(line: &[u8]) -> Option<EndOffset> {
+        let words: Vec<&[u8]> = line.strip_prefix(b"$ENDOFF:")?.split(|byte| *byte == b' ').collect();
+        let [offset, id, db, client] = words[..] else { return None };
+        let position = Position { id: ReplId::parse(id)?, offset: parse_offset(offset)? };
+        let stream_db = u32::try_from(parse_integer(db)?).ok();
+        Some(EndOffset { position, stream_db, rdb_client: parse_offset(client)? })
+    }
+
+    pub fn line(&self) -> Vec<u8> {
+        let Position { id, offset } = self.position;
+        let db = self.stream_db.map_or(-1, i64::from);
+        format!("$ENDOFF:{offset} {id} {db} {}\r\n", self.rdb_client).into_bytes()
+    }
 }
 
 /// Lines that arrive in pieces.
@@ -322,11 +393,15 @@ mod tests {
     #[test]
     fn replconf_is_read_option_by_option() {
         assert_eq!(
-            options("listening-port 6380 capa eof CAPA psync2 capa dual-channel version 7.2.4"),
+            options(
+                "listening-port 6380 capa eof CAPA psync2 capa dual-channel capa rdb-channel-repl capa x version 7.2.4"
+            ),
             [
                 Ok(Replconf::ListeningPort(6380)),
                 Ok(Replconf::CapaEof),
                 Ok(Replconf::CapaPsync2),
+                Ok(Replconf::CapaDualChannel),
+                Ok(Replconf::CapaRdbChannel),
                 Ok(Replconf::CapaOther),
                 Ok(Replconf::Version(Version { major: 7, minor: 2, patch: 4 })),
             ]
@@ -335,6 +410,16 @@ mod tests {
         assert_eq!(options("ack 12 fack 7")[0], Ok(Replconf::Ack { offset: 12, fsynced: Some(7) }));
         assert_eq!(options("ack x"), [Ok(Replconf::BadAck)]);
         assert_eq!(options("getack *"), [Ok(Replconf::GetAck)]);
+        assert_eq!(
+            options("rdb-only 1 rdb-channel 1 main-ch-client-id 5 set-rdb-client-id 6"),
+            [
+                Ok(Replconf::RdbOnly(true)),
+                Ok(Replconf::RdbChannel(true)),
+                Ok(Replconf::MainClient(5)),
+                Ok(Replconf::RdbClient(6))
+            ]
+        );
+        assert_eq!(options("set-rdb-client-id -1"), [Err(NOT_AN_INTEGER.to_string())]);
         assert_eq!(options("rdb-filter-only functions"), [Ok(Replconf::RdbFilter { functions: true })]);
         assert_eq!(options(&format!("rivulet-below {},{}", id(1), id(2))), [Ok(Replconf::Below(vec![id(1), id(2)]))]);
     }
@@ -363,6 +448,15 @@ mod tests {
         assert_eq!(parse(&format!("+FULLRESYNC {a}")), PsyncReply::Malformed);
         assert_eq!(parse("+CONTINUE"), PsyncReply::Continue { id: None });
         assert_eq!(parse(&format!("+CONTINUE {a}")), PsyncReply::Continue { id: Some(a) });
+        let two = |how| PsyncReply::TwoChannels(how);
+        assert_eq!(parse("+DUALCHANNELSYNC"), two(TwoChannels::DualChannel));
+        assert_eq!(parse("+RDBCHANNELSYNC 17"), two(TwoChannels::RdbChannel { main_client: 17 }));
+        for how in [TwoChannels::DualChannel, TwoChannels::RdbChannel { main_client: 3 }] {
+            assert_eq!(PsyncReply::parse(two_channels_reply(how).trim_ascii_end()), two(how));
+        }
+        for bad in ["+RDBCHANNELSYNC", "+RDBCHANNELSYNC x", "+DUALCHANNELSYNC 1"] {
+            assert_eq!(parse(bad), PsyncReply::Malformed, "{bad}");
+        }
         assert_eq!(parse("-NOMASTERLINK Can't SYNC"), PsyncReply::TryLater);
         assert_eq!(parse("-LOADING x"), PsyncReply::TryLater);
         assert_eq!(parse("-LOOP x"), PsyncReply::Loop);
@@ -402,5 +496,18 @@ mod tests {
         }
         let mut buffer = LineBuffer::default();
         assert_eq!(buffer.next(&mut &[b'x'; 5000][..]), Err(LineTooLong));
+    }
+
+    #[test]
+    fn where_a_snapshot_ends() {
+        for stream_db in [None, Some(0), Some(12)] {
+            let end = EndOffset { position: Position { id: id(3), offset: 44 }, stream_db, rdb_client: 5 };
+            assert_eq!(EndOffset::parse(end.line().trim_ascii_end()), Some(end));
+        }
+        let line = format!("$ENDOFF:44 {} -1 5", id(3));
+        for at in 0..line.len() {
+            assert_eq!(EndOffset::parse(&line.as_bytes()[..at]), None, "cut at {at}");
+        }
+        assert_eq!(EndOffset::parse(format!("{line} 6").as_bytes()), None);
     }
 }

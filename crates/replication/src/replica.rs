@@ -3,11 +3,15 @@
 //! The driver tells what happened and does what the actions say, in their order. The link knows the protocol and the
 //! time-outs; it does not open sockets, decode snapshots, execute commands, or own the node's history and log.
 
+mod two_channels;
+
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
+use self::two_channels::Main;
 use crate::messages::{LineBuffer, PsyncReply, ack_command, asked_words, command, psync_command};
 use crate::position::{Position, ReplId};
+use crate::rdb_channel::RdbChannel;
 use crate::report::Report;
 use crate::transfer::{Item, PayloadReader};
 use crate::{Millis, whole_seconds};
@@ -28,6 +32,10 @@ pub struct ReplicaLink {
     attempted_at: Option<Millis>,
     last_io: Millis,
     down_since: Option<Millis>,
+    /// The second connection failed before it served for anything: the next full sync goes over one.
+    one_channel: bool,
+    /// The most bytes of the stream that were kept during the present full sync.
+    kept_peak: usize,
 }
 
 /// What the configuration says; it may change at any time.
@@ -47,8 +55,20 @@ pub struct LinkConfig {
     /// Named to the master with `REPLCONF version`, if at all.
     pub version: Option<String>,
     pub load: LoadMode,
-    /// So much of the stream is kept while a snapshot loads; then the driver shall stop to read.
+    /// `dual-channel-replication-enabled` and `repl-rdb-channel`: ask for full syncs over two channels.
+    pub dual_channel: bool,
+    pub rdb_channel: bool,
+    /// So much of the stream is kept while a snapshot comes or loads; then the driver shall stop to read.
     pub early_bytes_max: usize,
+}
+
+impl LinkConfig {
+    /// `AUTH`, if there is a password.
+    pub(crate) fn auth_command(&self) -> Option<Vec<u8>> {
+        let password = self.password.as_deref()?;
+        let words = [Some(&b"AUTH"[..]), self.user.as_deref(), Some(password)];
+        Some(command(&words.into_iter().flatten().collect::<Vec<_>>()))
+    }
 }
 
 /// When a snapshot that arrives takes the place of the data (`repl-diskless-load`).
@@ -67,7 +87,9 @@ pub enum LoadMode {
 ///   ┌────────── any failure, any cut ───────────┬───────────┬─────────────┐
 ///   ▼                                           │           │             │
 /// Waiting ─→ Connecting ─→ Greeting ─full──→ Receiving ─→ Loading ─→ Streaming
-///                              └────────── continue ──────────────────────▲
+///                          ▲   ├─two channels→ Parallel ────┘  │          ▲
+///                          └───┼── the stream is not yet granted          │
+///                              └────────── continue ──────────────────────┘
 /// ```
 #[derive(Debug)]
 enum State {
@@ -93,11 +115,22 @@ enum State {
         read: u64,
         newline_at: Millis,
     },
+    /// The snapshot comes over a connection of its own, and the stream that follows it over this one.
+    Parallel {
+        deadline: Millis,
+        channel: RdbChannel,
+        /// Where the data will stand, once the master has said it.
+        target: Option<Position>,
+        main: Main,
+        load: LoadMode,
+        len: Option<u64>,
+        read: u64,
+        newline_at: Millis,
+    },
     Loading {
         target: Option<Position>,
         load: LoadMode,
-        /// The stream that came meanwhile; `None` when the connection is gone.
-        early: Option<Vec<u8>>,
+        main: Main,
         len: u64,
         newline_at: Millis,
     },
@@ -124,6 +157,10 @@ pub enum Action<'a> {
     /// Open a connection to the configured address; then call `connected` or `disconnected`.
     Connect,
     Send(Vec<u8>),
+    /// Open a second connection to the configured address; then call `channel_connected` or `channel_disconnected`.
+    OpenChannel,
+    SendChannel(Vec<u8>),
+    CloseChannel,
     /// The stream goes on here. Tell the history (`continue_with`; if the id changed, drop the own replicas) and create
     /// the log if it is not active.
     Continue(Position),
@@ -146,7 +183,7 @@ pub enum Action<'a> {
     /// Bytes of the stream: parse, execute, count in `Applied`, append what became applied to the log, and tell the
     /// link with `applied`.
     Apply(Cow<'a, [u8]>),
-    /// Close the connection if it is open, throw away what was received and not applied, and give up a load that is
+    /// Close the connections that are open, throw away what was received and not applied, and give up a load that is
     /// under way: what it has put in place already is emptied.
     Disconnect,
     /// The target of a FAILOVER took over, or did not.
@@ -186,6 +223,8 @@ impl ReplicaLink {
             attempted_at: None,
             last_io: now,
             down_since: None,
+            one_channel: false,
+            kept_peak: 0,
         }
     }
 
@@ -200,7 +239,7 @@ impl ReplicaLink {
                 log(out, Report::warning("Timeout connecting to the MASTER..."));
                 self.abort(now, out);
             }
-            State::Receiving { deadline, .. } if now > *deadline => {
+            State::Receiving { deadline, .. } | State::Parallel { deadline, .. } if now > *deadline => {
                 log(
                     out,
                     Report::warning(
@@ -218,7 +257,8 @@ impl ReplicaLink {
                 *ack_at = now + ACK_PERIOD;
                 out.push(Action::Send(ack_command(position.offset, self.fsynced)));
             }
-            State::Loading { early: Some(_), newline_at, .. }
+            State::Loading { main: Main::Asking { .. } | Main::Keeping(_), newline_at, .. }
+            | State::Parallel { newline_at, .. }
             | State::Receiving { load: LoadMode::InPlace | LoadMode::Beside, len: _, newline_at, .. }
                 if now >= *newline_at =>
             {
@@ -255,12 +295,12 @@ impl ReplicaLink {
                 log(out, Report::warning("Master did not respond to command during SYNC handshake"));
                 self.state = State::Waiting { retry_at: now + RETRY_PERIOD };
             }
-            State::Receiving { .. } => {
+            State::Receiving { .. } | State::Parallel { .. } => {
                 log(out, Report::warning(format!("I/O error trying to sync with MASTER: {reason}")));
                 self.abort(now, out);
             }
             // The snapshot is whole: when it is loaded, a partial resync brings the rest.
-            State::Loading { early, .. } => *early = None,
+            State::Loading { main, .. } => *main = Main::Gone,
             State::Streaming { .. } => self.lose_stream(now, true, out),
             State::Waiting { .. } => {}
         }
@@ -293,12 +333,11 @@ impl ReplicaLink {
                         }
                     }
                 }
-                State::Loading { early, .. } => {
-                    if let Some(early) = early {
-                        early.extend_from_slice(input);
-                    }
-                    return;
+                State::Parallel { deadline, .. } => {
+                    *deadline = alive_until;
+                    return self.main_received(now, input, out);
                 }
+                State::Loading { .. } => return self.main_received(now, input, out),
                 State::Streaming { deadline, .. } => {
                     *deadline = alive_until;
                     if !input.is_empty() {
@@ -317,8 +356,13 @@ impl ReplicaLink {
     pub fn loaded(&mut self, now: Millis, result: Result<(), &str>, out: Actions<'_, '_>) {
         let failure = match (&self.state, result) {
             (State::Loading { .. }, Ok(())) => return self.start_stream(now, out),
-            (State::Loading { load, .. } | State::Receiving { load, .. }, Err(error)) => (*load, error),
-            (State::Receiving { load, .. }, Ok(())) => (*load, "it ended before its end was received"),
+            (
+                State::Loading { load, .. } | State::Receiving { load, .. } | State::Parallel { load, .. },
+                Err(error),
+            ) => (*load, error),
+            (State::Receiving { load, .. } | State::Parallel { load, .. }, Ok(())) => {
+                (*load, "it ended before its end was received")
+            }
             _ => return,
         };
         let (from, error) = match failure {
@@ -381,6 +425,7 @@ impl ReplicaLink {
         self.leave(now, out);
         self.config.host = host.to_string();
         self.config.port = port;
+        self.one_channel = false;
         self.state = State::Waiting { retry_at: now };
         self.tick(now, out);
     }
@@ -425,7 +470,7 @@ impl ReplicaLink {
             State::Waiting { .. } => "connect",
             State::Connecting { .. } => "connecting",
             State::Greeting { .. } => "handshake",
-            State::Receiving { .. } | State::Loading { .. } => "sync",
+            State::Receiving { .. } | State::Parallel { .. } | State::Loading { .. } => "sync",
             State::Streaming { .. } => "connected",
         }
     }
@@ -450,12 +495,35 @@ impl ReplicaLink {
         self.has_whole_data
     }
 
-    /// Whether there is room for more bytes; `false` only while a snapshot loads and much of the stream has come.
+    /// The snapshot comes over the second connection.
+    pub fn has_channel(&self) -> bool {
+        matches!(self.state, State::Parallel { .. })
+    }
+
+    /// The second connection is being opened.
+    pub fn is_channel_connecting(&self) -> bool {
+        matches!(&self.state, State::Parallel { channel, .. } if channel.is_connecting())
+    }
+
+    /// Whether there is room for more bytes on the main connection; `false` only while a snapshot comes beside it or loads,
+    /// and much of the stream has come.
     pub fn wants_read(&self) -> bool {
+        self.kept_bytes() < self.config.early_bytes_max
+    }
+
+    /// Bytes of the stream that wait for a snapshot to be loaded.
+    pub fn kept_bytes(&self) -> usize {
         match &self.state {
-            State::Loading { early: Some(early), .. } => early.len() < self.config.early_bytes_max,
-            _ => true,
+            State::Parallel { main: Main::Keeping(kept), .. } | State::Loading { main: Main::Keeping(kept), .. } => {
+                kept.len()
+            }
+            _ => 0,
         }
+    }
+
+    /// The most of them during this full sync, or the last.
+    pub fn kept_bytes_peak(&self) -> usize {
+        self.kept_peak
     }
 
     /// How far the data is, in the master's history: applied by the stream, or to go on from.
@@ -485,7 +553,7 @@ impl ReplicaLink {
     pub fn sync_progress(&self, now: Millis) -> Option<SyncProgress> {
         let last_io_seconds = whole_seconds(self.last_io, now);
         match &self.state {
-            State::Receiving { len, read, .. } => {
+            State::Receiving { len, read, .. } | State::Parallel { len, read, .. } => {
                 Some(SyncProgress { total_bytes: *len, read_bytes: *read, last_io_seconds })
             }
             State::Loading { len, .. } => {
@@ -617,16 +685,15 @@ impl ReplicaLink {
         let config = &self.config;
         let port = config.listening_port.to_string();
         let mut batch: Vec<(Expected, Vec<u8>)> = Vec::new();
-        if let Some(password) = &config.password {
-            let words = [Some(&b"AUTH"[..]), config.user.as_deref(), Some(password)];
-            batch.push((Expected::Auth, command(&words.into_iter().flatten().collect::<Vec<_>>())));
-        }
+        batch.extend(config.auth_command().map(|auth| (Expected::Auth, auth)));
         batch.push((Expected::Replconf("listening-port"), command(&["REPLCONF", "listening-port", &port])));
         if let Some(ip) = &config.announce_ip {
             batch.push((Expected::Replconf("ip-address"), command(&["REPLCONF", "ip-address", ip])));
         }
-        let capa = command(&["REPLCONF", "capa", "eof", "capa", "psync2"]);
-        batch.push((Expected::Replconf("capa"), capa));
+        let mut capa = vec!["REPLCONF", "capa", "eof", "capa", "psync2"];
+        capa.extend(["capa", "dual-channel"].iter().filter(|_| config.dual_channel && !self.one_channel));
+        capa.extend(["capa", "rdb-channel-repl"].iter().filter(|_| config.rdb_channel && !self.one_channel));
+        batch.push((Expected::Replconf("capa"), command(&capa)));
         if let Some(version) = &config.version {
             batch.push((Expected::Replconf("version"), command(&["REPLCONF", "version", version])));
         }
@@ -653,7 +720,8 @@ impl ReplicaLink {
         let text = String::from_utf8_lossy(line);
         let reply = PsyncReply::parse(line);
         if std::mem::take(&mut self.failover) {
-            let accepted = matches!(reply, PsyncReply::FullResync(_) | PsyncReply::Continue { .. });
+            let accepted =
+                matches!(reply, PsyncReply::FullResync(_) | PsyncReply::Continue { .. } | PsyncReply::TwoChannels(_));
             out.push(Action::FailoverAnswered(accepted));
             if !accepted {
                 return self.retry_later(now, out);
@@ -663,6 +731,10 @@ impl ReplicaLink {
             (PsyncReply::FullResync(target), _) => {
                 log(out, Report::notice(format!("Full resync from master: {target}")));
                 self.receive(now, Some(target));
+            }
+            (PsyncReply::TwoChannels(how), _) => {
+                log(out, Report::notice("PSYNC is not possible, initialize RDB channel."));
+                self.receive_beside(now, how, out);
             }
             (PsyncReply::Continue { id }, Some(cached)) => {
                 log(out, Report::notice("Successful partial resynchronization with master."));
@@ -704,6 +776,7 @@ impl ReplicaLink {
     }
 
     fn receive(&mut self, now: Millis, target: Option<Position>) {
+        self.kept_peak = 0;
         self.state = State::Receiving {
             deadline: now + self.config.timeout,
             target,
@@ -716,7 +789,11 @@ impl ReplicaLink {
     }
 
     fn payload_item<'b>(&mut self, now: Millis, item: Item<'b>, out: Actions<'_, 'b>) {
-        let State::Receiving { target, load, len, read, .. } = &mut self.state else { return };
+        let (State::Receiving { target, load, len, read, .. } | State::Parallel { target, load, len, read, .. }) =
+            &mut self.state
+        else {
+            return;
+        };
         let (target, load) = (*target, *load);
         match item {
             Item::KeepAlive => {}
@@ -744,7 +821,14 @@ impl ReplicaLink {
             Item::End => {
                 let len = *read;
                 out.push(Action::PayloadEnd);
-                self.state = State::Loading { target, load, early: Some(Vec::new()), len, newline_at: now };
+                let main = match &mut self.state {
+                    State::Parallel { main, .. } => {
+                        out.push(Action::CloseChannel);
+                        std::mem::replace(main, Main::Gone)
+                    }
+                    _ => Main::Keeping(Vec::new()),
+                };
+                self.state = State::Loading { target, load, main, len, newline_at: now };
                 if load == LoadMode::AfterTransfer {
                     self.begin_load(load, out);
                     out.push(Action::Load);
@@ -765,8 +849,8 @@ impl ReplicaLink {
 
     /// The snapshot is loaded and whole.
     fn start_stream(&mut self, now: Millis, out: Actions<'_, '_>) {
-        let State::Loading { target, load, early, .. } = &mut self.state else { return };
-        let (target, load, early) = (*target, *load, early.take());
+        let State::Loading { target, load, main, .. } = &mut self.state else { return };
+        let (target, load, main) = (*target, *load, std::mem::replace(main, Main::Gone));
         if load == LoadMode::Beside {
             self.discard_cached(out);
             log(out, Report::notice("MASTER <-> REPLICA sync: Swapping active DB with loaded DB"));
@@ -775,10 +859,18 @@ impl ReplicaLink {
         self.has_whole_data = true;
         out.push(Action::Adopt(target));
         log(out, Report::notice("MASTER <-> REPLICA sync: Finished with success"));
-        self.stream(now, target);
-        match early {
-            None => self.lose_stream(now, true, out),
-            Some(early) => {
+        match main {
+            Main::Gone => {
+                self.stream(now, target);
+                self.lose_stream(now, true, out);
+            }
+            // The master has not yet answered; when it does, this is a partial resync as any other.
+            Main::Asking { lines, expected } => {
+                self.cached = target;
+                self.state = State::Greeting { deadline: now + self.config.timeout, lines, expected };
+            }
+            Main::Keeping(early) => {
+                self.stream(now, target);
                 // A master that sends snapshots as it makes them waits for this before it goes on (rule 25).
                 if let Some(Position { offset, .. }) = target {
                     out.push(Action::Send(ack_command(offset, self.fsynced)));
@@ -793,6 +885,7 @@ impl ReplicaLink {
     fn stream(&mut self, now: Millis, position: Option<Position>) {
         self.cached = None;
         self.down_since = None;
+        self.one_channel = false;
         self.state = State::Streaming { position, ack_at: now, deadline: now + self.config.timeout };
     }
 

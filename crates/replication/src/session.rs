@@ -9,6 +9,9 @@ use crate::position::{Position, ReplId};
 use crate::report::Report;
 use crate::{Millis, whole_seconds};
 
+/// The driver's name for the connection of a replica. On a full sync over two channels it is told to the other end.
+pub type ReplicaKey = u64;
+
 /// What a connection said with REPLCONF. It may say so before it is a replica, or never become one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Announced {
@@ -19,6 +22,12 @@ pub struct Announced {
     pub filter: Filter,
     /// It wants a snapshot and no stream.
     pub rdb_only: bool,
+    /// This is the second connection of a full sync over two channels.
+    pub rdb_channel: bool,
+    /// The first one, as Redis 8 names it on the second.
+    pub main_client: Option<ReplicaKey>,
+    /// The second one, as Valkey names it on the first.
+    pub rdb_client: Option<ReplicaKey>,
     pub run_id: Option<ReplId>,
     /// The run ids of the nodes below it.
     pub below: Vec<ReplId>,
@@ -31,9 +40,14 @@ pub struct Capa {
     pub eof: bool,
     /// `+CONTINUE` with a new id.
     pub psync2: bool,
+    /// A full sync over two channels, as Valkey does it.
+    pub dual_channel: bool,
+    /// The same as Redis 8 does it.
+    pub rdb_channel: bool,
 }
 
 impl Capa {
+    /// What a snapshot needs is understood; over how many connections it goes is no matter.
     fn includes(self, other: Capa) -> bool {
         self.eof >= other.eof && self.psync2 >= other.psync2
     }
@@ -87,7 +101,15 @@ impl Announced {
                 Ok(Replconf::IpAddress(ip)) => self.ip = (!ip.is_empty()).then_some(ip),
                 Ok(Replconf::CapaEof) => self.capa.eof = true,
                 Ok(Replconf::CapaPsync2) => self.capa.psync2 = true,
+                Ok(Replconf::CapaDualChannel) => self.capa.dual_channel = true,
+                Ok(Replconf::CapaRdbChannel) => self.capa.rdb_channel = true,
                 Ok(Replconf::CapaOther) => {}
+                Ok(Replconf::RdbChannel(is)) => {
+                    self.rdb_channel = is;
+                    self.rdb_only |= is;
+                }
+                Ok(Replconf::MainClient(key)) => self.main_client = Some(key),
+                Ok(Replconf::RdbClient(key)) => self.rdb_client = Some(key),
                 Ok(Replconf::Version(version)) => self.version = Some(version),
                 Ok(Replconf::RdbOnly(only)) => self.rdb_only = only,
                 Ok(Replconf::RdbFilter { functions }) => {
@@ -143,6 +165,10 @@ pub struct Session {
 /// WaitSnapshotStart → WaitSnapshotEnd → SendBulk → Online         a snapshot of known length
 ///                     WaitSnapshotEnd ───────────→ Online         one that is sent as it is made
 ///                                                  Online         a partial resync
+///
+/// WaitSnapshotStart → WaitSnapshotEnd → Sent                      a snapshot on a connection of its own
+/// WaitChannel ──────→ Beside ────────────────────→ Online         and the stream beside it, for Redis 8
+///                     Beside ────────────────────→ Online         or for Valkey, which asks for the stream
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -155,6 +181,18 @@ pub enum State {
         progress_at: Millis,
     },
     SendBulk,
+    /// All that it was to have; it is about to be disconnected.
+    Sent,
+    /// The connection for the snapshot is still to come, or the snapshot has not begun.
+    WaitChannel {
+        since: Millis,
+    },
+    /// The stream flows from the snapshot's offset, `from`, while the snapshot goes over another connection.
+    Beside {
+        from: u64,
+        /// That connection, until all is sent.
+        snapshot: Option<ReplicaKey>,
+    },
     Online {
         /// The stream starts with its first ACK (rule 25).
         awaiting_ack: bool,
@@ -189,6 +227,16 @@ impl Session {
         Session::new(announced, peer_ip, false, State::Online { awaiting_ack: false }, from, now)
     }
 
+    /// A replica that was told to open a second connection for the snapshot (Redis 8).
+    pub fn waiting_for_channel(announced: Announced, peer_ip: String, now: Millis) -> Session {
+        Session::new(announced, peer_ip, false, State::WaitChannel { since: now }, 0, now)
+    }
+
+    /// A replica that asked for the stream that follows the snapshot on its other connection (Valkey).
+    pub fn beside(announced: Announced, ip: String, from: u64, snapshot: Option<ReplicaKey>, now: Millis) -> Session {
+        Session::new(announced, ip, false, State::Beside { from, snapshot }, from, now)
+    }
+
     fn new(announced: Announced, ip: String, pre_psync: bool, state: State, cursor: u64, now: Millis) -> Session {
         Session {
             announced,
@@ -210,6 +258,20 @@ impl Session {
         if self.pre_psync { Vec::new() } else { full_resync_reply(position) }
     }
 
+    /// The snapshot on its other connection has begun here: the stream flows.
+    pub fn snapshot_began_beside(&mut self, from: u64, snapshot: ReplicaKey) {
+        self.cursor = from;
+        self.state = State::Beside { from, snapshot: Some(snapshot) };
+    }
+
+    /// All of the snapshot went over the other connection: from now on signs of life are wanted here.
+    pub fn snapshot_sent_beside(&mut self, now: Millis) {
+        if let State::Beside { snapshot, .. } = &mut self.state {
+            *snapshot = None;
+            self.acked_at = now;
+        }
+    }
+
     /// The stored snapshot is ready; send `transfer::counted_header` and the payload.
     pub fn snapshot_stored(&mut self) {
         self.state = State::SendBulk;
@@ -227,6 +289,7 @@ impl Session {
     pub fn payload_sent(&mut self, now: Millis) -> (bool, Report) {
         let name = self.name();
         if self.announced.rdb_only {
+            self.state = State::Sent;
             let text = format!("RDB transfer completed, rdb only replica ({name}) should be disconnected asap");
             return (false, Report::notice(text));
         }
@@ -254,6 +317,11 @@ impl Session {
         self.acked_at = now;
         match &mut self.state {
             State::Online { awaiting_ack } => std::mem::take(awaiting_ack),
+            // One that still loads may acknowledge less than the snapshot's offset.
+            State::Beside { from, snapshot: None } if offset >= *from => {
+                self.state = State::Online { awaiting_ack: false };
+                true
+            }
             _ => false,
         }
     }
@@ -266,7 +334,7 @@ impl Session {
     /// The stream that can be sent now; `None` when it must wait or wants none. After writing call `sent`. What is
     /// `OnDisk` the driver reads there; a replica that needs what is `Trimmed` it cuts off.
     pub fn to_send<'a>(&self, log: &'a ReplLog, bytes_max: usize) -> Option<Result<Slices<'a>, ReadError>> {
-        let flows = self.state == State::Online { awaiting_ack: false };
+        let flows = matches!(self.state, State::Online { awaiting_ack: false } | State::Beside { .. });
         let before = log.send_before();
         let bytes = before.saturating_sub(self.cursor).min(bytes_max as u64) as usize;
         (flows && bytes > 0).then(|| log.read(self.cursor, bytes))
@@ -279,7 +347,7 @@ impl Session {
 
     /// The offset from which on it needs the log; `None` if it needs none (yet).
     pub fn needs_from(&self) -> Option<u64> {
-        let waits = matches!(self.state, State::WaitSnapshotStart { .. });
+        let waits = matches!(self.state, State::WaitSnapshotStart { .. } | State::WaitChannel { .. });
         (!waits && !self.announced.rdb_only).then_some(self.cursor)
     }
 
@@ -304,6 +372,10 @@ impl Session {
     pub fn timed_out(&self, timeout: Millis, now: Millis) -> Option<Report> {
         let (last, phase) = match self.state {
             State::Online { .. } if !self.pre_psync => (self.acked_at, "streaming sync"),
+            // A Valkey gives no sign of life while it loads.
+            State::Beside { snapshot: None, .. } if self.announced.rdb_client.is_none() => {
+                (self.acked_at, "loading beside the stream")
+            }
             State::WaitSnapshotEnd { target: Target::Sockets, progress_at } => (progress_at, "full sync"),
             _ => return None,
         };
@@ -323,10 +395,37 @@ impl Session {
     /// INFO's word for the state.
     pub fn state_name(&self) -> &'static str {
         match self.state {
-            State::WaitSnapshotStart { .. } | State::WaitSnapshotEnd { .. } => "wait_bgsave",
+            State::WaitSnapshotStart { .. }
+            | State::WaitSnapshotEnd { .. }
+            | State::WaitChannel { .. }
+            | State::Sent => "wait_bgsave",
             State::SendBulk => "send_bulk",
+            State::Beside { .. } if self.announced.rdb_client.is_some() => "bg_transfer",
+            State::Beside { .. } => "send_bulk_and_stream",
             State::Online { .. } => "online",
         }
+    }
+
+    /// Which of a replica's two connections this is, as Valkey's INFO says it; `None` where there is one only, or where Redis
+    /// 8's says nothing.
+    pub fn channel_name(&self) -> Option<&'static str> {
+        match self.state {
+            State::Beside { .. } if self.announced.rdb_client.is_some() => Some("main-channel"),
+            _ if self.announced.rdb_channel && !self.is_shown_by_other() => Some("rdb-channel"),
+            _ => None,
+        }
+    }
+
+    /// INFO and the number of replicas show its main connection (Redis 8), not this one.
+    pub fn is_shown_by_other(&self) -> bool {
+        self.announced.rdb_channel && self.announced.main_client.is_some()
+    }
+
+    /// The main connection that this one carries the snapshot for must ask for the stream that follows (Valkey). Where the
+    /// snapshot stands, if it has begun.
+    pub(crate) fn promises_from(&self) -> Option<u64> {
+        let begun = matches!(self.state, State::WaitSnapshotEnd { .. } | State::Sent);
+        (begun && self.announced.rdb_channel && self.announced.main_client.is_none()).then_some(self.cursor)
     }
 
     pub fn is_online(&self) -> bool {
@@ -377,6 +476,7 @@ impl Session {
     pub fn can_share(&self, capa: Capa, filter: Filter, rdb_version: u32) -> bool {
         self.announced.capa.includes(capa)
             && self.announced.filter == filter
+            && !self.announced.rdb_channel
             && self.announced.rdb_version() >= rdb_version
     }
 }
@@ -459,6 +559,27 @@ mod tests {
         assert!(session.acked(0, None, 20));
         assert!(session.to_send(&log, 100).is_some());
         assert!(!session.acked(0, None, 20));
+    }
+
+    #[test]
+    fn a_stream_beside_its_snapshot() {
+        let mut log = ReplLog::new(0);
+        log.create();
+        log.append(b"before");
+        let mut session = Session::waiting_for_channel(Announced::default(), "h".to_string(), 0);
+        assert_eq!((session.needs_from(), session.wants_newline()), (None, false));
+        session.snapshot_began_beside(6, 77);
+        log.append(b"after");
+        assert_eq!((session.state_name(), session.is_online()), ("send_bulk_and_stream", false));
+        let sent: Vec<u8> = session.to_send(&log, 100).unwrap().unwrap().flatten().copied().collect();
+        assert_eq!(sent, b"after");
+        session.sent(5);
+        assert!(!session.acked(6, None, 10), "the snapshot is not sent yet");
+        assert!(session.timed_out(1_000, 9_000).is_none(), "the other connection has its own time-out");
+        session.snapshot_sent_beside(10_000);
+        assert!(session.timed_out(1_000, 11_000).is_none() && session.timed_out(1_000, 11_001).is_some());
+        assert!(!session.acked(0, None, 11_000), "it still loads");
+        assert!(session.acked(6, None, 12_000) && session.is_online());
     }
 
     #[test]

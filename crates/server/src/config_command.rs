@@ -155,7 +155,8 @@ impl Node {
             _ if name.starts_with("repl")
                 || name.starts_with("min-")
                 || name.starts_with("master")
-                || name.starts_with("slave") =>
+                || name.starts_with("slave")
+                || matches!(name, "dual-channel-replication-enabled" | "client-output-buffer-limit") =>
             {
                 self.apply_replication_config();
                 self.warn_about_timeout();

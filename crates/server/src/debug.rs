@@ -10,7 +10,7 @@ use rivulet_rdb::write::{Version, Writer};
 use rivulet_resp::{Args, OwnedArgs};
 
 use crate::clients::ClientId;
-use crate::node::Node;
+use crate::node::{Node, ReplPause};
 use crate::{clock, digest, log};
 
 impl Node {
@@ -47,6 +47,8 @@ impl Node {
                     "    A reply of that type.",
                     "RELOAD [NOSAVE] [NOFLUSH] [MERGE]",
                     "    Save and load.",
+                    "REPL-PAUSE <clear|after-fork|before-rdb-channel|on-streaming-repl-buf>",
+                    "    Stop the process at that step of a full sync.",
                     "REPLICATE <command> [<arg> ...]",
                     "    Send a command to the replicas only.",
                     "SET-ACTIVE-EXPIRE <0|1>",
@@ -105,6 +107,20 @@ impl Node {
             }
             b"config-rewrite-force-all" if count == 2 => {
                 self.rewrite_config(true)?;
+                self.reply(id).ok();
+            }
+            b"repl-pause" if count == 3 => {
+                self.debug.repl_pause = match args.at(2).to_ascii_lowercase().as_slice() {
+                    b"clear" => None,
+                    b"after-fork" => Some(ReplPause::AfterFork),
+                    b"before-rdb-channel" => Some(ReplPause::BeforeRdbChannel),
+                    b"on-streaming-repl-buf" => Some(ReplPause::OnStreamingReplBuf),
+                    _ => {
+                        let text =
+                            "ERR unknown subcommand or wrong number of arguments for 'repl-pause'. Try DEBUG HELP.";
+                        return Err(Fail::new(text));
+                    }
+                };
                 self.reply(id).ok();
             }
             b"log" if count == 3 => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rivulet_net::{Interest, Poll, Ready, Stream};
 
 use crate::clients::ClientId;
-use crate::node::{Node, TOKEN_LISTENER_LAST, TOKEN_MASTER, TOKEN_WAKER};
+use crate::node::{Node, TOKEN_LISTENER_LAST, TOKEN_MASTER, TOKEN_RDB_CHANNEL, TOKEN_WAKER};
 use crate::{clock, log};
 
 /// Bytes that one read asks for.
@@ -67,6 +67,7 @@ impl Node {
                 self.handle_signals();
             }
             TOKEN_MASTER => self.master_link_ready(event),
+            TOKEN_RDB_CHANNEL => self.rdb_channel_ready(event),
             token if token > TOKEN_LISTENER_LAST - 64 => self.accept((TOKEN_LISTENER_LAST - token) as usize),
             id => {
                 if event.read {
@@ -164,6 +165,11 @@ impl Node {
                 client.last_active_ms = self.now_us / 1000;
                 if client.is_replica() {
                     self.stats.repl_input_bytes += read as u64;
+                    // A replica that loads sends newlines, and nothing else may come of it for long.
+                    let now = self.now_us / 1000;
+                    if let Some(session) = self.replication.master.get_mut(id) {
+                        session.newline(now);
+                    }
                 }
                 let limit = self.config.client_query_buffer_limit;
                 if buffer.len() as u64 > limit {

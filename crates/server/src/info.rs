@@ -190,6 +190,10 @@ fn memory_section(node: &Node, out: &mut String) {
     field!(out, "mem_not_counted_for_evict", node.memory_not_counted());
     field!(out, "mem_replication_backlog", log_bytes);
     field!(out, "mem_total_replication_buffers", log_bytes);
+    if node.config.repl_rdb_channel || node.config.dual_channel_replication_enabled {
+        let kept = node.replication.link.as_ref().map_or(0, |l| l.state.kept_bytes());
+        field!(out, "mem_replica_full_sync_buffer", kept);
+    }
     field!(out, "mem_clients_slaves", node.client_memory(&[Kind::Replica]));
     field!(out, "mem_clients_normal", node.client_memory(&[Kind::Normal, Kind::Pubsub]));
     field!(out, "mem_cluster_links", 0);
@@ -358,6 +362,13 @@ fn replication(node: &Node, out: &mut String) {
         let read = if state.is_up() { link.applied.read() } else { r.offset() };
         field!(out, "slave_read_repl_offset", read);
         field!(out, "slave_repl_offset", r.offset());
+        if state.has_channel() || state.kept_bytes() > 0 {
+            let (kept, peak) = (state.kept_bytes(), state.kept_bytes_peak());
+            field!(out, "replica_full_sync_buffer_size", kept);
+            field!(out, "replica_full_sync_buffer_peak", peak);
+            field!(out, "replicas_repl_buffer_size", kept);
+            field!(out, "replicas_repl_buffer_peak", peak);
+        }
         if let Some(progress) = state.sync_progress(now) {
             let total = progress.total_bytes;
             field!(out, "master_sync_total_bytes", total.map_or(0, |t| t as i64));
@@ -382,12 +393,16 @@ fn replication(node: &Node, out: &mut String) {
     if let Some(good) = r.master.good_replicas(now) {
         field!(out, "min_slaves_good_slaves", good);
     }
-    for (i, (_, session)) in r.master.sessions().enumerate() {
+    if node.config.dual_channel_replication_enabled {
+        field!(out, "replicas_waiting_psync", r.master.waiting_psync());
+    }
+    for (i, (_, session)) in r.master.sessions().filter(|(_, s)| !s.is_shown_by_other()).enumerate() {
+        let channel = session.channel_name().map_or(String::new(), |name| format!(",type={name}"));
         field!(
             out,
             format_args!("slave{i}"),
             format_args!(
-                "ip={},port={},state={},offset={},lag={}",
+                "ip={},port={},state={},offset={},lag={}{channel}",
                 session.ip(),
                 session.announced().port,
                 session.state_name(),

@@ -70,6 +70,8 @@ pub enum Source {
 pub struct Loader {
     from: Receiver<Loaded>,
     bytes_to: Option<Sender<Vec<u8>>>,
+    /// Bytes are decoded as they come.
+    decodes_at_once: bool,
     queued: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
     /// Bytes decoded.
@@ -101,6 +103,7 @@ impl Loader {
             _ => 0,
         };
         let (bytes_to, bytes_from) = mpsc::channel();
+        let decodes_at_once = matches!(source, Source::Stream);
         let bytes_to = if matches!(source, Source::File(_) | Source::AppendOnly(_)) { None } else { Some(bytes_to) };
         let bytes = Bytes { from: bytes_from, present: Vec::new(), at: 0, queued: queued.clone(), stop: stop.clone() };
         let worker = Worker { to, hasher, key_delay, waker, stop: stop.clone(), read: read.clone() };
@@ -111,6 +114,7 @@ impl Loader {
         Ok(Loader {
             from,
             bytes_to,
+            decodes_at_once,
             queued,
             stop,
             read,
@@ -131,7 +135,14 @@ impl Loader {
         }
     }
 
-    /// All bytes have been pushed.
+    /// All bytes have been pushed. What is stored first is not loaded yet.
+    pub fn end_of_stream(&mut self) {
+        if self.decodes_at_once {
+            self.end_of_bytes();
+        }
+    }
+
+    /// All bytes have been pushed, and are to be loaded.
     pub fn end_of_bytes(&mut self) {
         self.bytes_to = None;
     }
@@ -219,7 +230,11 @@ impl Worker {
         let result = match source {
             Source::File(path) => File::open(path).map_err(|e| e.to_string()).and_then(|file| self.load(file, options)),
             Source::AppendOnly(files) => self.load_append_only(files, options),
-            Source::Stream => self.load(bytes, options),
+            // The end is told when the transfer has ended too, which may be a moment after the last entry.
+            Source::Stream => self.load(&mut bytes, options).and_then(|summary| {
+                io::copy(&mut bytes, &mut io::sink()).map_err(|e| e.to_string())?;
+                Ok(summary)
+            }),
             Source::Stored { path, remove } => {
                 let stored = self.store(&mut bytes, &path);
                 let result = stored

@@ -85,11 +85,22 @@ pub struct DebugSwitches {
     pub pause_cron: bool,
     pub skip_checksum: bool,
     pub reply_buffer_resizing: bool,
+    pub repl_pause: Option<ReplPause>,
+}
+
+/// Where in a full sync the process stops itself (DEBUG REPL-PAUSE).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplPause {
+    /// A snapshot for replicas has begun.
+    AfterFork,
+    BeforeRdbChannel,
+    OnStreamingReplBuf,
 }
 
 /// Tokens of the poll that are no client ids.
 pub const TOKEN_WAKER: u64 = u64::MAX;
 pub const TOKEN_MASTER: u64 = u64::MAX - 1;
+pub const TOKEN_RDB_CHANNEL: u64 = u64::MAX - 2;
 pub const TOKEN_LISTENER_LAST: u64 = u64::MAX - 16;
 const LISTENERS_MAX: u64 = 64;
 
@@ -142,6 +153,7 @@ impl Node {
                 pause_cron: false,
                 skip_checksum: false,
                 reply_buffer_resizing: true,
+                repl_pause: None,
             },
             reaper: crate::reaper::Reaper::start(),
             own_expiring: BTreeSet::new(),

@@ -41,6 +41,11 @@ impl Payload {
         self.blocks.len() > before
     }
 
+    /// The last block has come.
+    pub fn is_whole(&self) -> bool {
+        self.whole
+    }
+
     fn block(&self, number: u64) -> Option<&Arc<[u8]>> {
         self.blocks.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
     }

@@ -22,7 +22,7 @@ use rivulet_resp::{Args, Decoder};
 use crate::clients::{BlockedOn, ClientId, Kind};
 use crate::config::{Config, DisklessLoad};
 use crate::log;
-use crate::node::Node;
+use crate::node::{Node, ReplPause};
 use crate::persistence::Identity;
 
 /// The node's part in replication.
@@ -45,6 +45,8 @@ pub struct Replication {
 pub struct Link {
     pub state: ReplicaLink,
     pub stream: Option<Stream>,
+    /// The second connection, while a snapshot is fetched over it.
+    pub channel: Option<Channel>,
     /// The pseudo client that executes the stream.
     pub client: ClientId,
     pub applied: Applied,
@@ -62,6 +64,15 @@ pub struct Link {
     /// `master_host` and `master_port`.
     pub host: String,
     pub port: u16,
+}
+
+/// The connection that a snapshot is fetched over, beside the stream.
+pub struct Channel {
+    pub stream: Stream,
+    /// What its socket has not taken yet.
+    pub output: Vec<u8>,
+    pub reading: bool,
+    pub watching_write: bool,
 }
 
 impl Replication {
@@ -118,6 +129,8 @@ pub fn master_config(config: &Config) -> MasterConfig {
         diskless: config.repl_diskless_sync,
         diskless_delay: config.repl_diskless_sync_delay * 1000,
         diskless_replicas_max: config.repl_diskless_sync_max_replicas as usize,
+        dual_channel: config.dual_channel_replication_enabled,
+        rdb_channel: config.repl_rdb_channel,
         good_replicas_min: config.min_replicas_to_write as usize,
         good_lag_seconds_max: config.min_replicas_max_lag,
     }
@@ -216,7 +229,26 @@ impl Node {
                 DisklessLoad::OnEmptyDb => LoadMode::AfterTransfer,
                 DisklessLoad::Swapdb => LoadMode::Beside,
             },
-            early_bytes_max: 64 << 20,
+            dual_channel: self.config.dual_channel_replication_enabled,
+            rdb_channel: self.config.repl_rdb_channel,
+            early_bytes_max: self.early_bytes_max(),
+        }
+    }
+
+    /// `replica-full-sync-buffer-limit`; without one, the hard limit that replicas have.
+    fn early_bytes_max(&self) -> usize {
+        let limits = [self.config.replica_full_sync_buffer_limit, self.config.client_output_buffer_limit[1].0];
+        limits.into_iter().find(|&limit| limit != 0).map_or(usize::MAX, |limit| limit as usize)
+    }
+
+    /// Stops the process here, if DEBUG REPL-PAUSE says so, until somebody continues it.
+    fn pause_at(&self, step: ReplPause) {
+        if self.debug.repl_pause == Some(step) {
+            log::notice!("Process is about to stop.");
+            if let Err(e) = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP) {
+                log::warning!("The process can't stop itself: {e}");
+            }
+            log::notice!("Process has been continued.");
         }
     }
 
@@ -270,6 +302,7 @@ impl Node {
         self.replication.link = Some(Link {
             state,
             stream: None,
+            channel: None,
             client,
             applied: Applied::from(self.replication.offset()),
             decoder: Decoder::default(),
@@ -331,7 +364,7 @@ impl Node {
                 self.empty_all(self.config.replica_lazy_flush);
             }
         }
-        if let Some(stream) = &link.stream {
+        for stream in link.stream.iter().chain(link.channel.as_ref().map(|channel| &channel.stream)) {
             // Closing the socket takes it out of the poll in any case.
             let _ = rivulet_net::Poll::remove(&mut self.poll, std::os::fd::AsFd::as_fd(stream));
         }

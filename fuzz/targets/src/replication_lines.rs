@@ -1,6 +1,6 @@
 //! What the two ends of a link say to each other: handshake lines, options, and snapshots in any pieces.
 
-use rivulet_replication::messages::{LineBuffer, PsyncReply, PsyncRequest, parse_integer, replconf_options};
+use rivulet_replication::messages::{EndOffset, LineBuffer, PsyncReply, PsyncRequest, parse_integer, replconf_options};
 use rivulet_replication::transfer::{Item, MARK_LEN, PayloadReader, counted_header, marked_header};
 
 pub fn run(bytes: &[u8]) {
@@ -10,6 +10,13 @@ pub fn run(bytes: &[u8]) {
     }
     for line in &lines {
         let _ = PsyncReply::parse(line);
+        if let Some(end) = EndOffset::parse(line) {
+            assert_eq!(
+                EndOffset::parse(end.line().trim_ascii_end()),
+                Some(end),
+                "where a snapshot ends, in another form"
+            );
+        }
         let words: Vec<&[u8]> = line.split(|&b| b == b' ').collect();
         let _ = PsyncRequest::parse(&words);
         let _ = replconf_options(&words).count();
@@ -82,6 +89,9 @@ pub fn seeds() -> Vec<Vec<u8>> {
             .into_bytes(),
         format!("version 7.0.15\r\nip-address 10.0.0.1\r\nrdb-only 1 getack *\r\nrivulet-below {id},{id}\r\n")
             .into_bytes(),
+        format!("$ENDOFF:123 {id} -1 5\r\n$ENDOFF:1 {id} 3 5 6\r\n+DUALCHANNELSYNC\r\n+RDBCHANNELSYNC 5\r\n")
+            .into_bytes(),
+        b"rdb-channel 1 main-ch-client-id 5 set-rdb-client-id 6 capa dual-channel capa rdb-channel-repl\r\n".to_vec(),
         b"-9223372036854775808\n0\n-0\n007\n".to_vec(),
     ]
 }

@@ -6,6 +6,7 @@ mod persistence;
 mod roles;
 mod service;
 mod stream;
+mod two_channels;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -103,10 +104,11 @@ fn is_fit(command: &[Vec<u8>]) -> bool {
 }
 
 /// Newer peers cut an index to 32 bits here and there (`LSET list 9223372036854775807 x` sets the last element), and take a negative
-/// offset of a LIMIT for none; they don't read hexadecimal scores. What a range by text is over members of different scores is left open, even between two of a kind.
+/// offset of a LIMIT for none; they don't read hexadecimal scores, nor such elements in a SORT. What a range by text is over members of different scores is left open, even between two of a kind.
 fn is_read_differently(name: &[u8], command: &[Vec<u8>]) -> bool {
     let number = |word: &Vec<u8>| std::str::from_utf8(word).ok().and_then(|t| t.parse::<i128>().ok());
     match name {
+        b"SORT" => true,
         b"LSET" | b"LTRIM" | b"LREM" | b"ZREMRANGEBYRANK" => {
             command.iter().any(|w| number(w).is_some_and(|n| n.abs() >= 1 << 31))
         }

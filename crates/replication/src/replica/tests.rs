@@ -1,5 +1,7 @@
 //! The link's transcript with masters of all kinds.
 
+mod two_channels;
+
 use super::*;
 use crate::report::Level;
 
@@ -19,6 +21,8 @@ fn config() -> LinkConfig {
         run_id: id(0xf),
         version: None,
         load: LoadMode::AfterTransfer,
+        dual_channel: false,
+        rdb_channel: false,
         early_bytes_max: 10,
     }
 }
@@ -41,6 +45,7 @@ impl Story {
         self.said.extend(out.into_iter().map(|action| match action {
             Action::Log(report) => format!("{} {}", if report.level == Level::Notice { '*' } else { '#' }, report.text),
             Action::Send(bytes) => format!("send {}", words(&bytes)),
+            Action::SendChannel(bytes) => format!("send on the channel {}", words(&bytes)),
             Action::Store(bytes) => format!("store {}", words(&bytes)),
             Action::Apply(bytes) => format!("apply {}", words(&bytes)),
             other => format!("{other:?}"),
@@ -142,6 +147,7 @@ fn a_first_sync_as_redis_logs_it() {
     assert!(story.link.wants_read());
     story.hear("12345678");
     assert!(!story.link.wants_read());
+    story.assert_said("Replication buffer limit has been reached (10 bytes)");
     story.tell(|link, now, out| link.loaded(now, Ok(()), out));
     assert_eq!(
         story.said(),

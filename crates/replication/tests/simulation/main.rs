@@ -40,5 +40,6 @@ fn simulation() {
         // A simulation in which nothing happens proves nothing.
         assert!(seen.full > 100 && seen.partial > 100 && seen.refused > 10, "{seen:?}");
         assert!(seen.new_ids > 10 && seen.failed_loads > 10 && seen.cut_in_multi > 10, "{seen:?}");
+        assert!(seen.two_channels > 100 && seen.beside > 50, "{seen:?}");
     }
 }

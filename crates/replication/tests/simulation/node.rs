@@ -71,12 +71,16 @@ pub struct Node {
     pub master: Master,
     pub link: Option<ReplicaLink>,
     pub upstream: Option<ConnId>,
+    /// The second connection to the master.
+    pub channel: Option<ConnId>,
     pub applied: Applied,
     pub data: Data,
     /// The data at each offset of the present history.
     pub trail: BTreeMap<u64, Data>,
     pub saved: Option<Saved>,
     pub rng: fastrand::Rng,
+    /// Whether full syncs go over two channels, in Valkey's and in Redis 8's way; random if not set.
+    channels: Option<(bool, bool)>,
     inbound: BTreeMap<ConnId, Inbound>,
     /// Received and not applied, and how much of it was parsed.
     unapplied: Vec<u8>,
@@ -107,6 +111,9 @@ pub enum Effect {
     Open {
         port: u16,
     },
+    OpenChannel {
+        port: u16,
+    },
     Send(ConnId, Side, Vec<u8>),
     Close(ConnId, Side),
     /// The link goes on at `from`, where the node has this position and data.
@@ -121,6 +128,8 @@ pub enum Effect {
         conn: ConnId,
         from: u64,
         data: Option<Data>,
+        /// It goes on from where a snapshot stands that it does not have yet.
+        beside: bool,
     },
     Acked {
         conn: ConnId,
@@ -146,11 +155,13 @@ impl Node {
             master: Master::new(config(&mut rng), now),
             link: None,
             upstream: None,
+            channel: None,
             applied: Applied::from(0),
             data: Data::default(),
             trail: BTreeMap::new(),
             saved: None,
             rng,
+            channels: None,
             inbound: BTreeMap::new(),
             unapplied: Vec::new(),
             parsed: 0,
@@ -164,6 +175,13 @@ impl Node {
 
     pub fn position(&self) -> Position {
         Position { id: self.history.id(), offset: self.log.end_offset() }
+    }
+
+    /// Full syncs from and to this node go over two channels, in Valkey's or in Redis 8's way.
+    pub fn use_channels(&mut self, dual_channel: bool, rdb_channel: bool) {
+        self.channels = Some((dual_channel, rdb_channel));
+        let config = self.master.config().clone();
+        self.master.set_config(MasterConfig { diskless: true, dual_channel, rdb_channel, ..config });
     }
 
     /// Tells where the node is now, to be checked.
@@ -269,7 +287,16 @@ impl Node {
                 effects.push(Effect::Open { port });
             }
             Action::Send(bytes) => effects.extend(self.upstream.map(|conn| Effect::Send(conn, Side::Client, bytes))),
+            Action::OpenChannel => {
+                let port = self.link.as_ref().expect("it spoke").config().port;
+                effects.push(Effect::OpenChannel { port });
+            }
+            Action::SendChannel(bytes) => {
+                effects.extend(self.channel.map(|conn| Effect::Send(conn, Side::Client, bytes)));
+            }
+            Action::CloseChannel => effects.extend(self.channel.take().map(|conn| Effect::Close(conn, Side::Client))),
             Action::Disconnect => {
+                effects.extend(self.channel.take().map(|conn| Effect::Close(conn, Side::Client)));
                 if let Some(conn) = self.upstream.take() {
                     effects.push(Effect::Close(conn, Side::Client));
                 }
@@ -337,9 +364,12 @@ impl Node {
 
     fn drop_replica(&mut self, key: ConnId, now: Millis, effects: &mut Vec<Effect>) {
         self.inbound.remove(&key);
-        self.master.detach(key, now);
+        let partner = self.master.detach(key, now).and_then(|detached| detached.partner);
         self.log.hold(self.master.log_hold());
         effects.push(Effect::Close(key, Side::Server));
+        if let Some(partner) = partner {
+            self.drop_replica(partner, now, effects);
+        }
     }
 
     pub fn follow(&mut self, port: u16, now: Millis, effects: &mut Vec<Effect>) {
@@ -352,6 +382,7 @@ impl Node {
 
     fn link_config(&mut self, port: u16) -> LinkConfig {
         let load = [LoadMode::AfterTransfer, LoadMode::InPlace, LoadMode::Beside][self.rng.usize(0..3)];
+        let (dual_channel, rdb_channel) = self.channels.unwrap_or_else(|| (self.rng.bool(), self.rng.bool()));
         LinkConfig {
             host: "sim".to_string(),
             port,
@@ -363,6 +394,8 @@ impl Node {
             run_id: self.run_id,
             version: None,
             load,
+            dual_channel,
+            rdb_channel,
             early_bytes_max: 1 << 20,
         }
     }
@@ -392,7 +425,7 @@ impl Node {
     pub fn restart(&mut self, saved: Option<Saved>, now: Millis, effects: &mut Vec<Effect>) {
         let inbound: Vec<ConnId> = self.inbound.keys().copied().collect();
         effects.extend(inbound.into_iter().map(|conn| Effect::Close(conn, Side::Server)));
-        effects.extend(self.upstream.map(|conn| Effect::Close(conn, Side::Client)));
+        effects.extend(self.upstream.into_iter().chain(self.channel).map(|conn| Effect::Close(conn, Side::Client)));
         let port = self.link.as_ref().map(|link| link.config().port);
         *self = Node { saved, ..Node::new(self.index, self.rng.fork(), now) };
         if let Some(Saved { position, data }) = saved {
@@ -421,6 +454,8 @@ impl Node {
     pub fn connected(&mut self, conn: ConnId, now: Millis, effects: &mut Vec<Effect>) {
         if self.upstream == Some(conn) {
             self.with_link(now, effects, |link, out| link.connected(now, out));
+        } else if self.channel == Some(conn) {
+            self.with_link(now, effects, |link, out| link.channel_connected(now, out));
         }
     }
 
@@ -435,6 +470,10 @@ impl Node {
                 self.forget_unapplied();
                 self.with_link(now, effects, |link, out| link.disconnected(now, "connection lost", out));
             }
+            Side::Client if self.channel == Some(conn) => {
+                self.channel = None;
+                self.with_link(now, effects, |link, out| link.channel_disconnected(now, "connection lost", out));
+            }
             Side::Server if self.inbound.contains_key(&conn) => self.drop_replica(conn, now, effects),
             _ => {}
         }
@@ -442,10 +481,13 @@ impl Node {
 
     pub fn received(&mut self, conn: ConnId, side: Side, bytes: &[u8], now: Millis, effects: &mut Vec<Effect>) {
         match side {
-            Side::Client if self.upstream == Some(conn) => {
+            Side::Client if self.upstream == Some(conn) || self.channel == Some(conn) => {
                 let Some(link) = &mut self.link else { return };
                 let mut actions = Vec::new();
-                link.received(now, bytes, &mut actions);
+                match self.upstream == Some(conn) {
+                    true => link.received(now, bytes, &mut actions),
+                    false => link.channel_received(now, bytes, &mut actions),
+                }
                 for action in actions {
                     self.act(now, action, effects);
                 }
@@ -495,13 +537,14 @@ impl Node {
             }
             [b"PSYNC", rest @ ..] => {
                 let request = PsyncRequest::parse(rest).expect("our replicas write it right");
-                self.psync(conn, &request, now, effects);
+                self.psync(conn, Some(&request), now, effects);
             }
+            [b"SYNC"] => self.psync(conn, None, now, effects),
             other => panic!("unknown request {other:?}"),
         }
     }
 
-    fn psync(&mut self, conn: ConnId, request: &PsyncRequest, now: Millis, effects: &mut Vec<Effect>) {
+    fn psync(&mut self, conn: ConnId, request: Option<&PsyncRequest>, now: Millis, effects: &mut Vec<Effect>) {
         let announced = self.inbound[&conn].announced.clone();
         let link = self.link.as_ref();
         let facts = NodeFacts {
@@ -510,23 +553,25 @@ impl Node {
             has_whole_data: link.is_none_or(|link| link.has_whole_data()),
             failing_over: false,
         };
-        let sync = SyncFacts { request: Some(request), run_id: announced.run_id, ..SyncFacts::default() };
+        let sync = SyncFacts { request, run_id: announced.run_id, ..SyncFacts::default() };
         let own_master = link.and_then(|link| link.master_run_id());
         if let Err(refused) = refusal(&facts, &self.history, self.run_id, own_master, &sync) {
             effects.push(Effect::Refused);
             let line = format!("-{}\r\n", refused.reply());
             return effects.push(Effect::Send(conn, Side::Server, line.into_bytes()));
         }
-        let applicant = Applicant { key: conn, announced, peer_ip: "sim".to_string(), request: Some(request) };
+        let applicant = Applicant { key: conn, announced, peer_ip: "sim".to_string(), request };
         let (answer, reports) = self.master.answer(applicant, &self.history, &self.log, &facts, now);
         effects.extend(reports.into_iter().map(|report| Effect::Log(report.text)));
         match answer {
             Answer::Continue { reply } => {
-                let from = self.master.get(conn).expect("it continues").cursor();
-                effects.push(Effect::Granted { conn, from, data: self.trail.get(&from).copied() });
+                let session = self.master.get(conn).expect("it continues");
+                let (from, beside) = (session.cursor(), matches!(session.state(), State::Beside { .. }));
+                effects.push(Effect::Granted { conn, from, data: self.trail.get(&from).copied(), beside });
                 effects.push(Effect::Send(conn, Side::Server, reply));
             }
-            Answer::TryLater { error } => {
+            Answer::TwoChannels { reply } => effects.push(Effect::Send(conn, Side::Server, reply)),
+            Answer::TryLater { error } | Answer::NoMain { error } => {
                 effects.push(Effect::Refused);
                 effects.push(Effect::Send(conn, Side::Server, format!("-{error}\r\n").into_bytes()));
             }
@@ -596,8 +641,7 @@ impl Node {
         let position = self.position();
         self.encoder.force_select();
         for key in group.replicas {
-            let session = self.master.get_mut(key).expect("it waits");
-            let reply = session.snapshot_started(position, group.target, now);
+            let reply = self.master.snapshot_started(key, position, None, group.target, now);
             effects.push(Effect::Send(key, Side::Server, reply));
         }
         self.log.hold(self.master.log_hold());
@@ -611,10 +655,11 @@ impl Node {
         let Some(snapshot) = self.snapshot.take_if(|snapshot| snapshot.ready_at <= now) else { return };
         let target = snapshot.running.target;
         let mark = [b'a'; 40].map(|byte| if self.rng.bool() { byte } else { b'b' });
-        for (key, session) in self.master.sessions_mut() {
-            if !matches!(session.state(), State::WaitSnapshotEnd { target: of, .. } if of == target) {
-                continue;
-            }
+        let waits = |state| matches!(state, State::WaitSnapshotEnd { target: of, .. } if of == target);
+        let keys: Vec<ConnId> =
+            self.master.sessions().filter(|(_, session)| waits(session.state())).map(|(key, _)| key).collect();
+        for key in keys {
+            let session = self.master.get_mut(key).expect("it waits");
             let mut send = |bytes: Vec<u8>| effects.push(Effect::Send(key, Side::Server, bytes));
             match target {
                 Target::Stored => {
@@ -630,7 +675,9 @@ impl Node {
                     send(mark.to_vec());
                 }
             }
-            session.payload_sent(now);
+            if self.master.payload_sent(key, now).is_some_and(|(stays, _)| !stays) {
+                self.drop_replica(key, now, effects);
+            }
         }
     }
 
@@ -665,6 +712,8 @@ fn config(rng: &mut fastrand::Rng) -> MasterConfig {
         diskless: rng.bool(),
         diskless_delay: rng.u64(0..2_000),
         diskless_replicas_max: rng.usize(0..3),
+        dual_channel: rng.bool(),
+        rdb_channel: rng.bool(),
         good_replicas_min: 0,
         good_lag_seconds_max: 0,
     }

@@ -36,12 +36,12 @@ impl Table {
     fn settle(&mut self, index: usize, effect: Effect) {
         match effect {
             Effect::Open { port } => {
-                self.next += 1;
-                let (conn, server) = (self.next, usize::from(port));
-                self.conns.push((conn, index, server));
-                self.nodes[index].upstream = Some(conn);
-                self.nodes[server].accept(conn);
-                self.act(index, |node, now, out| node.connected(conn, now, out));
+                self.nodes[index].upstream = Some(self.next + 1);
+                self.open(index, usize::from(port));
+            }
+            Effect::OpenChannel { port } => {
+                self.nodes[index].channel = Some(self.next + 1);
+                self.open(index, usize::from(port));
             }
             Effect::Send(conn, side, bytes) => {
                 for piece in bytes.chunks(self.piece) {
@@ -70,6 +70,14 @@ impl Table {
             Effect::Log(text) => self.logs.push((index, text)),
             _ => {}
         }
+    }
+
+    fn open(&mut self, client: usize, server: usize) {
+        self.next += 1;
+        let conn = self.next;
+        self.conns.push((conn, client, server));
+        self.nodes[server].accept(conn);
+        self.act(client, |node, now, out| node.connected(conn, now, out));
     }
 
     fn cut(&mut self, conn: ConnId) {
@@ -137,6 +145,59 @@ fn a_link_cut_at_any_byte_recovers() {
         }
         assert!(bytes > 1_000, "the story was cut {bytes} times only");
     }
+}
+
+/// The same for a full sync over two channels in either way: wherever one of the connections is cut, the data are whole in
+/// the end.
+#[test]
+fn two_channels_cut_at_any_byte_recover() {
+    for (dual, rdb) in [(true, false), (false, true)] {
+        for seed in [3, 4, 5] {
+            let mut bytes = 0;
+            loop {
+                let mut table = Table::new(2, seed);
+                table.nodes.iter_mut().for_each(|node| node.use_channels(dual, rdb));
+                table.piece = [1, 7, usize::MAX][bytes % 3];
+                table.cut_after = Some(bytes);
+                table.write(0, 2);
+                table.follow(1, 0);
+                for _ in 0..12 {
+                    table.pass(1_000);
+                    table.write(0, 1);
+                }
+                let was_cut = table.cut_after.is_none();
+                table.pass(14_000);
+                table.assert_equal();
+                if !was_cut {
+                    assert_eq!(table.logged(1, "Full resync from master over two channels"), 1);
+                    assert_eq!(table.logged(0, "continue with dedicated"), 1);
+                    break;
+                }
+                bytes += 11;
+            }
+            assert!(bytes > 1_000, "the story was cut at {bytes} bytes at most");
+        }
+    }
+}
+
+/// Three replicas at once, over two channels in either way and over one: one snapshot, and each has all.
+#[test]
+fn replicas_of_all_ways_share_a_snapshot() {
+    let mut table = Table::new(4, 21);
+    table.nodes[0].use_channels(true, true);
+    for (node, (dual, rdb)) in [(1, (true, false)), (2, (false, true)), (3, (false, false))] {
+        table.nodes[node].use_channels(dual, rdb);
+        table.follow(node, 0);
+    }
+    for _ in 0..10 {
+        table.write(0, 2);
+        table.pass(500);
+    }
+    table.pass(12_000);
+    table.assert_equal();
+    let full: Vec<usize> = [1, 2, 3].map(|node| table.logged(node, "Full resync from master")).into();
+    let two: Vec<usize> = [1, 2, 3].map(|node| table.logged(node, "over two channels")).into();
+    assert_eq!((full, two), (vec![1, 1, 1], vec![1, 1, 0]));
 }
 
 /// A short cut in the stream costs a partial resync, and no full one.

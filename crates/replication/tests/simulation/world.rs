@@ -31,6 +31,9 @@ pub struct Seen {
     pub failed_loads: u64,
     pub cut_in_multi: u64,
     pub loops: u64,
+    pub two_channels: u64,
+    /// Of these, Valkey's way.
+    pub beside: u64,
 }
 
 impl Seen {
@@ -42,6 +45,8 @@ impl Seen {
         self.failed_loads += other.failed_loads;
         self.cut_in_multi += other.cut_in_multi;
         self.loops += other.loops;
+        self.two_channels += other.two_channels;
+        self.beside += other.beside;
     }
 }
 
@@ -113,7 +118,7 @@ impl World {
                     }
                 }
                 Event::Refused => {
-                    let node = self.nodes.iter().position(|node| node.upstream == Some(conn));
+                    let node = self.nodes.iter().position(|node| [node.upstream, node.channel].contains(&Some(conn)));
                     let Some(index) = node else { continue };
                     self.nodes[index].closed(conn, Side::Client, now, &mut effects);
                     self.settle(index, std::mem::take(&mut effects));
@@ -135,15 +140,13 @@ impl World {
         for effect in effects {
             let delay = self.rng.u64(0..300);
             match effect {
-                Effect::Open { port } => {
-                    let server = (self.rng.u8(0..20) > 0).then_some(usize::from(port));
-                    let conn = self.network.open(index, server, self.now + delay);
-                    self.nodes[index].upstream = Some(conn);
-                }
+                Effect::Open { port } => self.nodes[index].upstream = Some(self.open(index, port, delay)),
+                Effect::OpenChannel { port } => self.nodes[index].channel = Some(self.open(index, port, delay)),
                 Effect::Send(conn, side, bytes) => self.network.send(conn, side, &bytes, self.now + delay),
                 Effect::Close(conn, side) => self.network.close(conn, side, self.now + delay),
-                Effect::Granted { conn, from, data } => {
-                    let client = self.network.get(conn).map(|conn| conn.client);
+                Effect::Granted { conn, from, data, beside } => {
+                    self.seen.beside += u64::from(beside);
+                    let client = self.network.get(conn).map(|conn| conn.client).filter(|_| !beside);
                     if let Some(client) = client.filter(|client| self.nodes[*client].upstream == Some(conn)) {
                         logs_agree(&self.nodes[client], &self.nodes[index]);
                     }
@@ -165,11 +168,17 @@ impl World {
                 Effect::NewId => self.seen.new_ids += 1,
                 Effect::LoadFailed => self.seen.failed_loads += 1,
                 Effect::Log(text) => {
+                    self.seen.two_channels += u64::from(text.contains("two channels"));
                     self.seen.loops += u64::from(text.contains("loop"));
                     self.say(|| format!("node {index}: {text}"));
                 }
             }
         }
+    }
+
+    fn open(&mut self, index: usize, port: u16, delay: Millis) -> ConnId {
+        let server = (self.rng.u8(0..20) > 0).then_some(usize::from(port));
+        self.network.open(index, server, self.now + delay)
     }
 
     fn say(&self, text: impl FnOnce() -> String) {

@@ -141,6 +141,9 @@ directives! {
     "repl-diskless-sync-delay" => repl_diskless_sync_delay: u64 = 5, Integer(0, INT_MAX), 0, "Seconds to wait for more replicas before a snapshot starts.";
     "repl-diskless-sync-max-replicas" => repl_diskless_sync_max_replicas: u64 = 0, Integer(0, INT_MAX), 0, "Replicas for which the wait ends early; 0 is no number.";
     "repl-diskless-load" => repl_diskless_load: DisklessLoad = DisklessLoad::Disabled, Choice, DENY_LOADING, "Load what the master sends while it arrives.";
+    "dual-channel-replication-enabled" => dual_channel_replication_enabled: bool = false, Bool, 0, "Full syncs over two connections as Valkey does them: the snapshot on its own, the stream beside it. Both ends must say so, and the master must not store snapshots first.";
+    "repl-rdb-channel" => repl_rdb_channel: bool = false, Bool, 0, "The same, as Redis 8 does it.";
+    "replica-full-sync-buffer-limit" => replica_full_sync_buffer_limit: u64 = 0, Memory(0, LONG_MAX), 0, "Bytes of the stream that a replica keeps during a full sync, before it leaves the rest to the master; 0 is the hard limit of `client-output-buffer-limit replica`.";
     "repl-ping-replica-period" | "repl-ping-slave-period" => repl_ping_replica_period: u64 = 10, Integer(1, INT_MAX), 0, "Seconds between the master's pings.";
     "repl-timeout" => repl_timeout: u64 = 60, Integer(1, INT_MAX), 0, "Seconds of silence after which a link is dropped; take 5 to 10 times the ping period.";
     "repl-disable-tcp-nodelay" => repl_disable_tcp_nodelay: bool = false, Bool, 0, "Let the kernel gather small packets for replicas.";

@@ -53,7 +53,13 @@ impl Drop for Dir {
 }
 
 /// Directives that Redis 7.0 does not have.
-const OWN: &[&str] = &["repl-backlog-disk-size", "repl-require-data"];
+const OWN: &[&str] = &[
+    "dual-channel-replication-enabled",
+    "repl-backlog-disk-size",
+    "repl-rdb-channel",
+    "repl-require-data",
+    "replica-full-sync-buffer-limit",
+];
 
 #[test]
 fn names_and_defaults_are_those_of_redis() {

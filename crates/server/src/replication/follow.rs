@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
 use rivulet_commands::fail::Fail;
-use rivulet_net::{Interest, Poll, Ready};
+use rivulet_net::{Interest, Poll, Ready, Stream};
 use rivulet_replication::apply::Applied;
 use rivulet_replication::failover::{FailoverAction, Request};
 use rivulet_replication::position::Position;
@@ -12,16 +12,18 @@ use rivulet_replication::replica::{Action, LoadMode};
 use rivulet_resp::decode::Limits;
 use rivulet_resp::{Args, OwnedArgs};
 
-use super::{log_report, random_id};
+use super::{Channel, log_report, random_id};
 use crate::clients::ClientId;
 use crate::execute::BATCH_COMMANDS;
 use crate::loading::Source;
 use crate::log;
-use crate::node::{Node, Pause, TOKEN_MASTER, os_error, resolve};
+use crate::node::{Node, Pause, ReplPause, TOKEN_MASTER, TOKEN_RDB_CHANNEL, os_error, resolve};
 use crate::persistence::{Beside, Load, LoadWhy};
 
 /// Bytes read from the master at one time.
 const READ_BYTES: usize = 256 * 1024;
+/// Bytes of the stream taken in at one time: what was kept during a full sync is not copied as a whole.
+const APPLY_BYTES: usize = 1 << 20;
 
 impl Node {
     /// Time passed at the replica's end.
@@ -92,17 +94,36 @@ impl Node {
         self.read_master_again();
     }
 
-    /// Reads the master's socket only while what arrives has somewhere to go.
+    /// Reads the master's sockets only while what arrives has somewhere to go.
     pub fn read_master_again(&mut self) {
         let loader_wants = self.persistence.load.as_ref().is_none_or(|l| l.loader.wants_bytes());
         let Some(link) = &self.replication.link else { return };
-        let read = link.state.wants_read() && loader_wants;
+        let read = link.state.wants_read() && (loader_wants || link.state.has_channel());
         let write = link.watching_write;
+        let channel_write = link.channel.as_ref().map(|c| c.watching_write);
         self.watch_master(read, write);
+        if let Some(write) = channel_write {
+            self.watch_channel(loader_wants, write);
+        }
+    }
+
+    /// Registers or removes interest in the master's socket.
+    fn watch_master(&mut self, read: bool, write: bool) {
+        let Some(link) = &mut self.replication.link else { return };
+        if link.reading == read && link.watching_write == write {
+            return;
+        }
+        (link.reading, link.watching_write) = (read, write);
+        if let Some(stream) = &link.stream
+            && let Err(e) = self.poll.change(stream.as_fd(), TOKEN_MASTER, Interest { read, write })
+        {
+            log::warning!("Watching the master's link failed: {e}");
+        }
     }
 
     /// Does what the link says.
     pub fn follow_actions(&mut self, actions: Vec<Action<'_>>) {
+        let mut adopted = false;
         for action in actions {
             match action {
                 Action::Connect => self.connect_to_master(),
@@ -123,7 +144,14 @@ impl Node {
                         load.loader.push(bytes.into_owned());
                     }
                 }
-                Action::PayloadEnd => {}
+                Action::PayloadEnd => {
+                    if let Some(load) = &mut self.persistence.load {
+                        load.loader.end_of_stream();
+                    }
+                }
+                Action::OpenChannel => self.open_channel(),
+                Action::SendChannel(bytes) => self.send_on_channel(&bytes),
+                Action::CloseChannel => self.close_channel(),
                 Action::ReplaceData => self.replace_data_when_there_is_some(),
                 Action::Load => {
                     if let Some(load) = &mut self.persistence.load {
@@ -131,6 +159,7 @@ impl Node {
                     }
                 }
                 Action::Adopt(position) => {
+                    adopted = true;
                     let r = &mut self.replication;
                     match position {
                         Some(position) => {
@@ -147,7 +176,17 @@ impl Node {
                     self.log_reset();
                     self.has_masters_data();
                 }
-                Action::Apply(bytes) => self.apply_stream(&bytes),
+                Action::Apply(bytes) => {
+                    if adopted {
+                        self.pause_at(ReplPause::OnStreamingReplBuf);
+                    }
+                    for piece in bytes.chunks(APPLY_BYTES) {
+                        // What is no command ends the link, and the rest with it.
+                        if self.replication.link.as_ref().is_some_and(|link| link.state.is_up()) {
+                            self.apply_stream(piece);
+                        }
+                    }
+                }
                 Action::Disconnect => self.disconnect_master(),
                 Action::FailoverAnswered(accepted) => {
                     match self.replication.failover.answered(accepted) {
@@ -164,21 +203,10 @@ impl Node {
 
     fn connect_to_master(&mut self) {
         let now = self.now_ms();
+        let opened = self.open_to_master(TOKEN_MASTER);
         let Some(link) = &mut self.replication.link else { return };
-        let source = self.config.bind_source_addr.parse().ok();
-        let address = resolve(&link.host).map(|ip| SocketAddr::new(ip, link.port));
-        let stream = match address {
-            Some(address) => rivulet_net::connect(address, source).map_err(|e| os_error(&e)),
-            None => Err("Name or service not known".to_string()),
-        };
-        let registered = stream.and_then(|stream| {
-            self.poll.add(stream.as_fd(), TOKEN_MASTER, Interest::BOTH).map_err(|e| os_error(&e))?;
-            Ok(stream)
-        });
-        match registered {
+        match opened {
             Ok(stream) => {
-                // A socket that refuses the option still works.
-                let _ = stream.set_nodelay(true);
                 (link.reading, link.watching_write) = (true, true);
                 link.output.clear();
                 link.stream = Some(stream);
@@ -192,7 +220,123 @@ impl Node {
         }
     }
 
+    /// A connection to the master's address, which is being made and is watched under this token.
+    fn open_to_master(&mut self, token: u64) -> Result<Stream, String> {
+        let Some(link) = &self.replication.link else { return Err("there is no master".to_string()) };
+        let source = self.config.bind_source_addr.parse().ok();
+        let address = resolve(&link.host).map(|ip| SocketAddr::new(ip, link.port));
+        let address = address.ok_or_else(|| "Name or service not known".to_string())?;
+        let stream = rivulet_net::connect(address, source).map_err(|e| os_error(&e))?;
+        self.poll.add(stream.as_fd(), token, Interest::BOTH).map_err(|e| os_error(&e))?;
+        // A socket that refuses the option still works.
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+
+    // ---- the second connection of a full sync over two channels ----
+
+    fn open_channel(&mut self) {
+        self.pause_at(ReplPause::BeforeRdbChannel);
+        let opened = self.open_to_master(TOKEN_RDB_CHANNEL);
+        let Some(link) = &mut self.replication.link else { return };
+        match opened {
+            Ok(stream) => {
+                link.channel = Some(Channel { stream, output: Vec::new(), reading: true, watching_write: true });
+            }
+            Err(text) => self.channel_lost(&text),
+        }
+    }
+
+    /// The second connection's socket is ready.
+    pub fn rdb_channel_ready(&mut self, event: Ready) {
+        let now = self.now_ms();
+        let Some(link) = &mut self.replication.link else { return };
+        let Some(channel) = &link.channel else { return };
+        if link.state.is_channel_connecting() {
+            if !event.write {
+                return;
+            }
+            match channel.stream.take_error() {
+                Ok(()) => {
+                    let mut actions = Vec::new();
+                    link.state.channel_connected(now, &mut actions);
+                    self.follow_actions(actions);
+                }
+                Err(e) => self.channel_lost(&os_error(&e)),
+            }
+            return;
+        }
+        if event.write && channel.watching_write {
+            self.send_on_channel(&[]);
+        }
+        if event.read {
+            self.read_channel();
+        }
+    }
+
+    fn read_channel(&mut self) {
+        let now = self.now_ms();
+        let mut buffer = std::mem::take(&mut self.spare_input);
+        buffer.clear();
+        let Some(link) = &mut self.replication.link else { return };
+        let Some(channel) = &mut link.channel else { return };
+        match channel.stream.read_into(&mut buffer, READ_BYTES) {
+            Ok(None) => {}
+            Ok(Some(n)) => {
+                self.stats.net_input_bytes += n as u64;
+                self.stats.repl_input_bytes += n as u64;
+                let mut actions = Vec::new();
+                link.state.channel_received(now, &buffer, &mut actions);
+                self.follow_actions(actions);
+            }
+            Err(e) => self.channel_lost(&os_error(&e)),
+        }
+        buffer.clear();
+        self.spare_input = buffer;
+        self.read_master_again();
+    }
+
+    fn channel_lost(&mut self, reason: &str) {
+        let now = self.now_ms();
+        self.close_channel();
+        let mut actions = Vec::new();
+        if let Some(link) = &mut self.replication.link {
+            link.state.channel_disconnected(now, reason, &mut actions);
+        }
+        self.follow_actions(actions);
+    }
+
+    fn send_on_channel(&mut self, bytes: &[u8]) {
+        let Some(channel) = self.replication.link.as_mut().and_then(|l| l.channel.as_mut()) else { return };
+        channel.output.extend_from_slice(bytes);
+        // A connection that is broken is found out by its next read.
+        let taken = channel.stream.write(&channel.output).unwrap_or(0);
+        channel.output.drain(..taken);
+        self.stats.net_output_bytes += taken as u64;
+        let (read, write) = (channel.reading, !channel.output.is_empty());
+        self.watch_channel(read, write);
+    }
+
+    fn watch_channel(&mut self, read: bool, write: bool) {
+        let Some(channel) = self.replication.link.as_mut().and_then(|l| l.channel.as_mut()) else { return };
+        if (channel.reading, channel.watching_write) == (read, write) {
+            return;
+        }
+        (channel.reading, channel.watching_write) = (read, write);
+        if let Err(e) = self.poll.change(channel.stream.as_fd(), TOKEN_RDB_CHANNEL, Interest { read, write }) {
+            log::warning!("Watching the RDB channel failed: {e}");
+        }
+    }
+
+    fn close_channel(&mut self) {
+        if let Some(channel) = self.replication.link.as_mut().and_then(|l| l.channel.take()) {
+            // Closing the socket takes it out of the poll in any case.
+            let _ = self.poll.remove(channel.stream.as_fd());
+        }
+    }
+
     fn disconnect_master(&mut self) {
+        self.close_channel();
         let Some(link) = &mut self.replication.link else { return };
         if let Some(stream) = link.stream.take() {
             // As above.

@@ -1,13 +1,12 @@
 //! The master's end: who asks to be a replica, what each is sent, and the snapshots that they need.
 
 use std::io::IoSlice;
-use std::os::fd::AsFd;
 
 use rivulet_commands::fail::Fail;
-use rivulet_net::{Interest, Poll};
 use rivulet_replication::log::ReadError;
 use rivulet_replication::master::{
-    Answer, Applicant, LogNeed, MasterAction, RunningSnapshot, SnapshotGroup, TickFacts, backlog_created_report,
+    Answer, Applicant, Detached, LogNeed, MasterAction, RunningSnapshot, SnapshotGroup, TickFacts,
+    backlog_created_report,
 };
 use rivulet_replication::messages::PsyncRequest;
 use rivulet_replication::position::Position;
@@ -20,7 +19,7 @@ use rivulet_resp::Args;
 use super::{log_report, random_id};
 use crate::clients::{ClientId, Kind};
 use crate::log;
-use crate::node::{Node, os_error};
+use crate::node::{Node, ReplPause, os_error};
 use crate::payload::{Next, PayloadCursor};
 use crate::persistence::{Purpose, Running};
 use crate::snapshot::{Destination, Form, Snapshot};
@@ -126,7 +125,14 @@ impl Node {
         reports.iter().for_each(log_report);
         match answer {
             Answer::Continue { reply } => self.reply(id).raw(&reply),
-            Answer::TryLater { error } => {
+            Answer::TwoChannels { reply } => {
+                // Valkey's replica asks again on this connection, when it knows where its snapshot stands.
+                if self.replication.master.get(id).is_none() {
+                    self.clients.at(id).kind = Kind::Normal;
+                }
+                self.reply(id).raw(&reply);
+            }
+            Answer::TryLater { error } | Answer::NoMain { error } => {
                 self.clients.at(id).kind = Kind::Normal;
                 return Err(Fail::text(error));
             }
@@ -311,8 +317,7 @@ impl Node {
 
     fn payload_sent(&mut self, id: ClientId) {
         let now = self.now_ms();
-        let Some(session) = self.replication.master.get_mut(id) else { return };
-        let (stays, report) = session.payload_sent(now);
+        let Some((stays, report)) = self.replication.master.payload_sent(id, now) else { return };
         log_report(&report);
         if !stays {
             self.clients.close_soon(id);
@@ -364,10 +369,12 @@ impl Node {
             }
             return;
         }
+        self.pause_at(ReplPause::AfterFork);
         let r = &mut self.replication;
         if r.link.is_none() {
             r.encoder.force_select();
         }
+        let stream_db = r.encoder.db();
         r.running = Some(RunningSnapshot {
             position,
             target: group.target,
@@ -380,8 +387,7 @@ impl Node {
         }
         let mark = self.persistence.running.as_ref().and_then(|r| r.snapshot.payload.as_ref()).map(|p| p.mark);
         for id in group.replicas {
-            let Some(session) = self.replication.master.get_mut(id) else { continue };
-            let reply = session.snapshot_started(position, group.target, now);
+            let reply = self.replication.master.snapshot_started(id, position, stream_db, group.target, now);
             self.reply(id).raw(&reply);
             if let Some(mark) = &mark {
                 self.clients.at(id).payload = Some(PayloadCursor::made(marked_header(mark)));
@@ -432,7 +438,9 @@ impl Node {
         let sending =
             self.clients.iter().any(|c| c.payload.as_ref().is_some_and(|p| p.needs_block().is_some()) && !c.closing);
         let anyone = snapshot.receivers.iter().any(|id| self.clients.get(*id).is_some_and(|c| !c.closing));
-        if sending || anyone && !snapshot.made {
+        // A replica that wanted no more than the snapshot may be gone before the serializer has said that it is done.
+        let whole = snapshot.payload.as_ref().is_some_and(|payload| payload.is_whole());
+        if sending || (anyone || whole) && !snapshot.made {
             return;
         }
         if snapshot.made {
@@ -541,6 +549,8 @@ impl Node {
                 MasterAction::StartSnapshot(group) => self.start_replica_snapshot(group),
             }
         }
+        // What was kept for a replica that never asked for it is kept no longer.
+        self.update_hold();
     }
 
     /// What the replicas are owed before the loop sleeps.
@@ -605,8 +615,11 @@ impl Node {
     /// A connection goes away that may be a replica's.
     pub fn replica_gone(&mut self, id: ClientId) {
         let now = self.now_ms();
-        let Some(report) = self.replication.master.detach(id, now) else { return };
+        let Some(Detached { report, partner }) = self.replication.master.detach(id, now) else { return };
         log_report(&report);
+        if let Some(partner) = partner {
+            self.clients.close_soon(partner);
+        }
         if let Some(client) = self.clients.get_mut(id) {
             client.payload = None;
         }
@@ -627,6 +640,7 @@ impl Node {
 
     /// All replicas are disconnected, so that they ask again.
     pub fn drop_replicas(&mut self) {
+        self.replication.master.forget_promises();
         let ids: Vec<ClientId> = self.replication.master.sessions().map(|(id, _)| id).collect();
         for id in ids {
             self.free_client(id);
@@ -647,20 +661,6 @@ impl Node {
             "== CRITICAL == This {from} is sending an error to its {to}: '{text}' after processing the command '{command}'"
         );
         self.stats.unexpected_errors += 1;
-    }
-
-    /// Registers or removes interest in the master's socket.
-    pub fn watch_master(&mut self, read: bool, write: bool) {
-        let Some(link) = &mut self.replication.link else { return };
-        if link.reading == read && link.watching_write == write {
-            return;
-        }
-        (link.reading, link.watching_write) = (read, write);
-        if let Some(stream) = &link.stream
-            && let Err(e) = self.poll.change(stream.as_fd(), crate::node::TOKEN_MASTER, Interest { read, write })
-        {
-            log::warning!("Watching the master's link failed: {e}");
-        }
     }
 }
 
