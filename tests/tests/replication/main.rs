@@ -2,6 +2,7 @@
 
 mod full_sync;
 mod links;
+mod log;
 mod persistence;
 mod roles;
 mod service;

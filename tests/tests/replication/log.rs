@@ -1,0 +1,384 @@
+//! The log on disk: what survives a crash, a restart and a long cut, and what others make of its files.
+
+use std::time::Duration;
+
+use rivulet_tests::client::Client;
+use rivulet_tests::{Kind, Server, data, random, wait};
+
+use crate::{Traffic, assert_equal, assert_in_step, everyone, wait_in_step};
+
+const AOF: &[&str] = &["--appendonly", "yes"];
+
+fn append_only(kind: Kind) -> Server {
+    Server::start(kind, AOF)
+}
+
+/// Full and partial syncs that a server has granted since its start.
+fn syncs(server: &mut Server) -> (i64, i64) {
+    (server.count("sync_full"), server.count("sync_partial_ok"))
+}
+
+/// Processes stop and go on by signals.
+fn signal(server: &Server, name: &str) {
+    let (text, ok) = rivulet_tests::process::run("kill", &[&format!("-{name}"), &server.pid().to_string()]);
+    assert!(ok, "{text}");
+}
+
+#[test]
+fn after_a_crash_every_replica_resumes() {
+    for kind in everyone() {
+        let mut master = append_only(Kind::Rivulet);
+        data::fill(master.main(), 3000);
+        let mut replica = Server::start(kind, &[]);
+        replica.follow(&master);
+        let traffic = Traffic::start(&master, random::seed("a crash"));
+        traffic.goes_on(500);
+        traffic.stop();
+        master.must("SELECT 5");
+        master.must("SET selected 5");
+        let history = master.info("master_replid");
+        master.kill();
+        master.launch();
+        assert_eq!(master.info("master_replid2"), history);
+        assert_ne!(master.info("master_replid"), history, "an unclean end takes a new id");
+        master.must("SET after 1");
+        assert_in_step(&mut master, &mut replica);
+        assert_eq!(syncs(&mut master), (0, 1), "{kind:?}\n{}", master.log());
+    }
+}
+
+#[test]
+fn a_clean_end_keeps_the_id() {
+    for words in ["", "NOSAVE"] {
+        let mut master = append_only(Kind::Rivulet);
+        let mut replica = Server::start(Kind::Rivulet, &[]);
+        replica.follow(&master);
+        master.must("SELECT 3");
+        master.must("SET a 1");
+        wait_in_step(&mut master, &mut replica);
+        let (history, offset) = (master.info("master_replid"), master.count("master_repl_offset"));
+        master.shutdown(words);
+        master.launch();
+        assert_eq!(master.info("master_replid"), history);
+        assert!(master.count("master_repl_offset") >= offset);
+        master.must("SET b 2");
+        assert_in_step(&mut master, &mut replica);
+        assert_eq!(syncs(&mut master), (0, 1));
+    }
+}
+
+#[test]
+fn a_crashed_replica_resumes_by_itself_and_so_do_those_below() {
+    let mut master = append_only(Kind::Rivulet);
+    data::fill(master.main(), 3000);
+    let port = master.port.to_string();
+    let mut middle = Server::start(Kind::Rivulet, &["--appendonly", "yes", "--replicaof", "127.0.0.1", &port]);
+    wait_in_step(&mut master, &mut middle);
+    wait::until("the first files are whole", || {
+        middle.info("aof_rewrite_in_progress") == "0" && middle.info("aof_rewrites") != "0"
+    });
+    let mut last = Server::start(Kind::Rivulet, &[]);
+    last.follow(&middle);
+    master.must("SELECT 2");
+    master.must("SET before 1");
+    wait_in_step(&mut master, &mut last);
+    middle.kill();
+    for i in 0..200 {
+        master.must(&format!("RPUSH list {i}"));
+    }
+    middle.launch();
+    assert_in_step(&mut master, &mut middle);
+    assert_in_step(&mut master, &mut last);
+    assert_eq!(syncs(&mut master), (1, 1), "{}", middle.log());
+    assert_eq!(syncs(&mut middle), (0, 1));
+}
+
+#[test]
+fn two_crashes_while_a_replica_is_away() {
+    let mut master = append_only(Kind::Rivulet);
+    data::fill(master.main(), 1000);
+    let mut replica = Server::start(Kind::Rivulet, &[]);
+    replica.follow(&master);
+    wait_in_step(&mut master, &mut replica);
+    signal(&replica, "STOP");
+    for _ in 0..2 {
+        master.kill();
+        master.launch();
+        master.must("INCR crashes");
+    }
+    signal(&replica, "CONT");
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(syncs(&mut master), (0, 1), "{}", master.log());
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_crash() {
+    for fsync in ["everysec", "always"] {
+        let mut master = Server::start(Kind::Rivulet, &["--appendonly", "yes", "--appendfsync", fsync]);
+        let port = master.port;
+        // Each writer counts what it was told.
+        let writers: Vec<_> = (0..4)
+            .map(|n| {
+                std::thread::spawn(move || {
+                    let mut client = Client::connect(port).expect("a connection");
+                    let mut acknowledged = 0;
+                    while let Ok(reply) = client.try_call(&format!("INCR counter{n}")) {
+                        acknowledged = reply.int();
+                    }
+                    acknowledged
+                })
+            })
+            .collect();
+        wait::pause(Duration::from_millis(300));
+        master.kill();
+        let acknowledged: Vec<i64> = writers.into_iter().map(|w| w.join().expect("it counts")).collect();
+        master.launch();
+        for (n, count) in acknowledged.into_iter().enumerate() {
+            let found = master.must(&format!("GET counter{n}")).text().parse::<i64>().expect("a number");
+            assert!(count > 0 && found >= count, "{fsync}: {found} came back, {count} was acknowledged");
+        }
+    }
+}
+
+#[test]
+fn a_slow_replica_is_served_from_disk_whatever_the_limits() {
+    for appendonly in ["no", "yes"] {
+        let args = ["--appendonly", appendonly, "--repl-backlog-size", "64kb"];
+        let limit = ["--client-output-buffer-limit", "replica 1mb 1mb 1"];
+        let mut master = Server::start(Kind::Rivulet, &[&args[..], &limit[..]].concat());
+        let mut replica = Server::start(Kind::Rivulet, &[]);
+        replica.follow(&master);
+        let before = master.count("used_memory");
+        signal(&replica, "STOP");
+        let value = "x".repeat(10_000);
+        for i in 0..3000 {
+            master.must(&format!("SET key{} {value}", i % 100));
+        }
+        wait::pause(Duration::from_millis(2500));
+        assert!(master.count("used_memory") - before < 12 << 20, "a slow replica costs no memory");
+        assert_eq!(master.count("connected_slaves"), 1, "and is not cut off\n{}", master.log());
+        signal(&replica, "CONT");
+        assert_in_step(&mut master, &mut replica);
+        assert_eq!(syncs(&mut master), (1, 0), "appendonly {appendonly}");
+    }
+}
+
+#[test]
+fn a_replica_that_is_far_behind_a_restarted_master_resumes() {
+    // With snapshots only the rest of the backlog is kept by a clean end, too.
+    let mut master = Server::start(Kind::Rivulet, &["--repl-backlog-size", "64kb"]);
+    let mut replica = Server::start(Kind::Rivulet, &[]);
+    replica.follow(&master);
+    wait_in_step(&mut master, &mut replica);
+    signal(&replica, "STOP");
+    // More than the sockets between them hold.
+    for i in 0..2000 {
+        master.must(&format!("SET key{i} {}", "x".repeat(10_000)));
+    }
+    master.shutdown("SAVE NOW");
+    master.launch();
+    signal(&replica, "CONT");
+    wait::until("the replica is back", || master.count("connected_slaves") == 1);
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(syncs(&mut master), (0, 1), "{}", master.log());
+}
+
+#[test]
+fn files_are_exchanged_with_redis() {
+    for (writer, reader) in
+        [(Kind::Rivulet, Kind::Redis7), (Kind::Redis7, Kind::Rivulet), (Kind::Rivulet, Kind::Rivulet)]
+            .into_iter()
+            .filter(|(a, b)| a.is_there() && b.is_there())
+    {
+        for preamble in ["yes", "no"] {
+            let args = ["--appendonly", "yes", "--aof-use-rdb-preamble", preamble];
+            let mut from = Server::start(writer, &args);
+            data::fill(from.main(), 2000);
+            from.must("BGREWRITEAOF");
+            wait::until("the rewrite is done", || from.info("aof_rewrite_in_progress") == "0");
+            let traffic = Traffic::start(&from, random::seed("files of both"));
+            traffic.goes_on(2000);
+            traffic.stop();
+            from.must("MULTI");
+            from.must("SET in-a-transaction 1");
+            from.must("INCR in-a-transaction");
+            from.must("EXEC");
+            let mut to = Server::prepare(reader, &args);
+            let (source, target) = (from.dir.path().join("appendonlydir"), to.dir.path().join("appendonlydir"));
+            std::fs::create_dir(&target).expect("a directory");
+            for file in std::fs::read_dir(source).expect("it is there").flatten() {
+                std::fs::copy(file.path(), target.join(file.file_name())).expect("a copy");
+            }
+            to.launch();
+            // Not by digest: one may still hold what has expired.
+            data::assert_same_data(&mut from, &mut to, 16);
+            if reader == Kind::Rivulet && writer == Kind::Rivulet {
+                assert_ne!(from.info("master_replid"), to.info("master_replid"), "a copy is another server");
+            }
+            // What the reader adds is read by itself again.
+            to.must("SET added 1");
+            to.kill();
+            to.launch();
+            assert_eq!(to.must("GET added").text(), "1");
+        }
+    }
+}
+
+#[test]
+fn a_full_sync_makes_new_files() {
+    let mut master = append_only(Kind::Rivulet);
+    data::fill(master.main(), 3000);
+    let mut replica = append_only(Kind::Rivulet);
+    replica.must("SET of-its-own 1");
+    replica.follow(&master);
+    let traffic = Traffic::start(&master, random::seed("new files"));
+    traffic.goes_on(300);
+    wait::until("the first files are whole", || {
+        replica.info("aof_rewrite_in_progress") == "0" && replica.info("aof_rewrites") != "0"
+    });
+    traffic.goes_on(300);
+    traffic.stop();
+    wait_in_step(&mut master, &mut replica);
+    replica.kill();
+    replica.launch();
+    // It is a master now, with what it had.
+    assert_equal(&mut master, &mut replica);
+    assert_eq!(replica.info("role"), "master");
+    replica.follow(&master);
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(master.count("sync_full"), 1, "{}", master.log());
+}
+
+#[test]
+fn rewrites_under_traffic_lose_nothing() {
+    let mut master = append_only(Kind::Rivulet);
+    let mut replica = append_only(Kind::Rivulet);
+    replica.follow(&master);
+    let traffic = Traffic::start(&master, random::seed("rewrites"));
+    for _ in 0..4 {
+        traffic.goes_on(1000);
+        for server in [&mut master, &mut replica] {
+            server.call("BGREWRITEAOF");
+            wait::until("the rewrite is done", || {
+                server.info("aof_rewrite_in_progress") == "0" && server.info("aof_rewrite_scheduled") == "0"
+            });
+        }
+    }
+    traffic.goes_on(300);
+    traffic.stop();
+    assert_in_step(&mut master, &mut replica);
+    let digest = master.must("DEBUG DIGEST");
+    for server in [&mut master, &mut replica] {
+        server.must("DEBUG LOADAOF");
+        assert_eq!(server.must("DEBUG DIGEST"), digest);
+        server.kill();
+        server.launch();
+        assert_eq!(server.must("DEBUG DIGEST"), digest);
+    }
+}
+
+#[test]
+fn append_only_is_switched_while_it_runs() {
+    let mut master = Server::start(Kind::Rivulet, &[]);
+    let mut replica = Server::start(Kind::Rivulet, &[]);
+    replica.follow(&master);
+    let traffic = Traffic::start(&master, random::seed("switched"));
+    for setting in ["yes", "no", "yes"] {
+        traffic.goes_on(500);
+        master.must(&format!("CONFIG SET appendonly {setting}"));
+    }
+    wait::until("the first files are whole", || {
+        master.info("aof_rewrite_in_progress") == "0" && master.info("aof_rewrite_scheduled") == "0"
+    });
+    traffic.goes_on(500);
+    traffic.stop();
+    assert_in_step(&mut master, &mut replica);
+    let digest = master.must("DEBUG DIGEST");
+    master.kill();
+    master.launch_with(AOF);
+    assert_eq!(master.must("DEBUG DIGEST"), digest);
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(syncs(&mut master), (0, 1), "{}", master.log());
+}
+
+#[test]
+fn what_is_no_identity_costs_a_full_sync_and_no_data() {
+    let mut master = append_only(Kind::Rivulet);
+    let mut replica = Server::start(Kind::Rivulet, &[]);
+    replica.follow(&master);
+    master.must("SET a 1");
+    wait_in_step(&mut master, &mut replica);
+    master.kill();
+    let path = master.dir.path().join("appendonlydir/appendonly.aof.identity");
+    let mut bytes = std::fs::read(&path).expect("an identity");
+    bytes[60] ^= 1;
+    std::fs::write(&path, bytes).expect("it can be written");
+    master.launch();
+    assert_eq!(master.must("GET a").text(), "1");
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(syncs(&mut master), (1, 0));
+}
+
+#[test]
+fn a_writable_replica_keeps_its_own_writes() {
+    let mut master = Server::start(Kind::Rivulet, &[]);
+    let port = master.port.to_string();
+    let args = ["--appendonly", "yes", "--replica-read-only", "no", "--replicaof", "127.0.0.1", &port];
+    let mut replica = Server::start(Kind::Rivulet, &args);
+    wait_in_step(&mut master, &mut replica);
+    wait::until("the first files are whole", || {
+        replica.info("aof_rewrite_in_progress") == "0" && replica.info("aof_rewrites") != "0"
+    });
+    master.must("SELECT 4");
+    for i in 0..10 {
+        master.must(&format!("SET theirs{i} 1"));
+        replica.must(&format!("SET own{i} 1"));
+    }
+    wait_in_step(&mut master, &mut replica);
+    replica.kill();
+    master.must("SET theirs10 1");
+    replica.launch();
+    wait_in_step(&mut master, &mut replica);
+    assert_eq!(syncs(&mut master), (1, 1), "{}", replica.log());
+    assert_eq!(replica.must("DBSIZE").int(), 10, "its own in database 0");
+    replica.must("SELECT 4");
+    assert_eq!(replica.must("DBSIZE").int(), 11);
+}
+
+#[test]
+fn waitaof_counts_what_is_durable() {
+    let mut master = append_only(Kind::Rivulet);
+    let mut durable = append_only(Kind::Rivulet);
+    let mut other = Server::start(Kind::Rivulet, &[]);
+    durable.follow(&master);
+    other.follow(&master);
+    wait::until("the first files are whole", || {
+        durable.info("aof_rewrite_in_progress") == "0" && durable.info("aof_rewrites") != "0"
+    });
+    master.must("SET a 1");
+    let counts = |reply: rivulet_tests::client::Reply| -> Vec<i64> { reply.items().iter().map(|r| r.int()).collect() };
+    assert_eq!(counts(master.must("WAITAOF 1 1 5000")), [1, 1]);
+    assert_eq!(counts(master.must("WAITAOF 0 2 100")), [1, 1], "one of them keeps no file");
+    let mut plain = Server::start(Kind::Rivulet, &[]);
+    let error = plain.call("WAITAOF 1 0 0");
+    assert_eq!(error.text(), "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
+}
+
+#[test]
+fn an_empty_master_does_not_wipe_its_replicas() {
+    for load in ["disabled", "swapdb"] {
+        let mut master = Server::start(Kind::Rivulet, &[]);
+        data::fill(master.main(), 500);
+        let mut replica = Server::start(Kind::Rivulet, &["--repl-diskless-load", load]);
+        replica.follow(&master);
+        wait_in_step(&mut master, &mut replica);
+        let keys = replica.must("DBSIZE").int();
+        master.kill();
+        master.launch();
+        wait::until("the replica says why", || replica.log().contains("the master has lost its data"));
+        assert_eq!(replica.must("DBSIZE").int(), keys);
+        replica.must("CONFIG SET repl-require-data no");
+        assert_in_step(&mut master, &mut replica);
+        assert_eq!(replica.must("DBSIZE").int(), 0);
+    }
+}
