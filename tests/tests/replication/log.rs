@@ -18,6 +18,19 @@ fn syncs(server: &mut Server) -> (i64, i64) {
     (server.count("sync_full"), server.count("sync_partial_ok"))
 }
 
+/// Waits until a rewrite has made files that hold the data of a full sync.
+fn first_files(server: &mut Server) {
+    // In this order: a rewrite that has begun may be over, but one that is not going on may not have begun.
+    wait::until("the first files are whole", || {
+        server.info("aof_rewrites") != "0" && server.info("aof_rewrite_in_progress") == "0"
+    });
+}
+
+/// What was applied is in the file.
+fn in_the_file(server: &mut Server) {
+    wait::until("the log is written", || server.info("aof_buffer_length") == "0");
+}
+
 /// Processes stop and go on by signals.
 fn signal(server: &Server, name: &str) {
     let (text, ok) = rivulet_tests::process::run("kill", &[&format!("-{name}"), &server.pid().to_string()]);
@@ -74,9 +87,7 @@ fn a_crashed_replica_resumes_by_itself_and_so_do_those_below() {
     let port = master.port.to_string();
     let mut middle = Server::start(Kind::Rivulet, &["--appendonly", "yes", "--replicaof", "127.0.0.1", &port]);
     wait_in_step(&mut master, &mut middle);
-    wait::until("the first files are whole", || {
-        middle.info("aof_rewrite_in_progress") == "0" && middle.info("aof_rewrites") != "0"
-    });
+    first_files(&mut middle);
     let mut last = Server::start(Kind::Rivulet, &[]);
     last.follow(&middle);
     master.must("SELECT 2");
@@ -233,12 +244,11 @@ fn a_full_sync_makes_new_files() {
     replica.follow(&master);
     let traffic = Traffic::start(&master, random::seed("new files"));
     traffic.goes_on(300);
-    wait::until("the first files are whole", || {
-        replica.info("aof_rewrite_in_progress") == "0" && replica.info("aof_rewrites") != "0"
-    });
+    first_files(&mut replica);
     traffic.goes_on(300);
     traffic.stop();
     wait_in_step(&mut master, &mut replica);
+    in_the_file(&mut replica);
     replica.kill();
     replica.launch();
     // It is a master now, with what it had.
@@ -269,6 +279,7 @@ fn rewrites_under_traffic_lose_nothing() {
     assert_in_step(&mut master, &mut replica);
     let digest = master.must("DEBUG DIGEST");
     for server in [&mut master, &mut replica] {
+        in_the_file(server);
         server.must("DEBUG LOADAOF");
         assert_eq!(server.must("DEBUG DIGEST"), digest);
         server.kill();
@@ -326,15 +337,14 @@ fn a_writable_replica_keeps_its_own_writes() {
     let args = ["--appendonly", "yes", "--replica-read-only", "no", "--replicaof", "127.0.0.1", &port];
     let mut replica = Server::start(Kind::Rivulet, &args);
     wait_in_step(&mut master, &mut replica);
-    wait::until("the first files are whole", || {
-        replica.info("aof_rewrite_in_progress") == "0" && replica.info("aof_rewrites") != "0"
-    });
+    first_files(&mut replica);
     master.must("SELECT 4");
     for i in 0..10 {
         master.must(&format!("SET theirs{i} 1"));
         replica.must(&format!("SET own{i} 1"));
     }
     wait_in_step(&mut master, &mut replica);
+    in_the_file(&mut replica);
     replica.kill();
     master.must("SET theirs10 1");
     replica.launch();
@@ -352,9 +362,7 @@ fn waitaof_counts_what_is_durable() {
     let mut other = Server::start(Kind::Rivulet, &[]);
     durable.follow(&master);
     other.follow(&master);
-    wait::until("the first files are whole", || {
-        durable.info("aof_rewrite_in_progress") == "0" && durable.info("aof_rewrites") != "0"
-    });
+    first_files(&mut durable);
     master.must("SET a 1");
     let counts = |reply: rivulet_tests::client::Reply| -> Vec<i64> { reply.items().iter().map(|r| r.int()).collect() };
     assert_eq!(counts(master.must("WAITAOF 1 1 5000")), [1, 1]);
