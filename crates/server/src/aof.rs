@@ -162,9 +162,8 @@ impl Node {
             let position = Position { id: r.history.id(), offset: resumed.offset };
             log::notice!("The append-only log ends at {position}.");
         }
-        if known || !as_replica {
-            r.log.reset_to(resumed.offset);
-        }
+        r.log.reset_to(resumed.offset);
+        r.is_stranger = !known && as_replica;
         match db {
             Some(db) if as_replica => r.encoder.resume_in(db as u32),
             _ => r.encoder.force_select(),
@@ -254,6 +253,8 @@ impl Node {
             self.replication.history.adopt(id);
             self.replication.log.create();
         }
+        // The backlog on disk is gone on with, if the rewrite can begin at once.
+        self.hand_over(self.replication.offset());
         let change = self.log_on_disk.files.enable_aof(found.directory, &filename, found.manifest);
         if let Some(writer) = &self.log_on_disk.writer {
             writer.change(change, None);

@@ -259,16 +259,16 @@ impl Node {
     fn tell_what_is_on_disk(&mut self) {
         let disk = &self.log_on_disk;
         let files = &disk.files;
-        let known = disk.writer.as_ref().and_then(|writer| Some((writer, writer.written()?, writer.fsynced()?)));
-        let on_disk = match (known, files.first_offset()) {
-            (Some((writer, written, fsynced)), Some(first)) if files.is_open() => {
-                // Without a base a restart does not begin with these files: what is in them proves nothing.
-                let gates = files.is_aof() && !files.is_waiting_for_base() && writer.failure().is_none();
-                let durable = if self.config.appendfsync == AppendFsync::Always { fsynced } else { written };
-                Some(OnDisk { first, written, send_before: gates.then_some(durable) })
-            }
-            _ => None,
-        };
+        let open = disk.writer.as_ref().zip(files.segments().last()).filter(|_| files.is_open());
+        let on_disk = open.map(|(writer, last)| {
+            // A writer that has not come to this beginning of the stream has written nothing of it.
+            let (written, fsynced) = writer.written().zip(writer.fsynced()).unwrap_or((last.start, last.start));
+            // Without a base a restart does not begin with these files: what is in them proves nothing.
+            let gates = files.is_aof() && !files.is_waiting_for_base() && writer.failure().is_none();
+            let durable = if self.config.appendfsync == AppendFsync::Always { fsynced } else { written };
+            let first = files.first_offset().unwrap_or(last.start);
+            OnDisk { first, written, send_before: gates.then_some(durable) }
+        });
         self.replication.log.set_on_disk(on_disk);
         if let Some(writer) = &self.log_on_disk.writer
             && writer.written().is_none_or(|written| written < self.log_on_disk.handed)

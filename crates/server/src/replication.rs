@@ -35,6 +35,8 @@ pub struct Replication {
     pub run_id: ReplId,
     /// The link to the master, when this is a replica.
     pub link: Option<Link>,
+    /// The data came from files that say nothing of their history: a master can't be asked to go on from them.
+    pub is_stranger: bool,
     /// The snapshot that replicas wait for or are being sent.
     pub running: Option<RunningSnapshot>,
     /// Where the stream goes before it is appended.
@@ -85,6 +87,7 @@ impl Replication {
             failover: Failover::default(),
             run_id: ReplId::parse(run_id.as_bytes()).unwrap_or(ReplId::ZERO),
             link: None,
+            is_stranger: false,
             running: None,
             scratch: Vec::new(),
         }
@@ -356,6 +359,7 @@ impl Node {
         log::set_role(b'M');
         let id = random_id(&mut self.rng);
         let offset = self.replication.offset();
+        self.replication.is_stranger = false;
         self.replication.history.promote(id, offset);
         log_report(&promoted_report(&self.replication.history));
         if let Some(load) = self.persistence.load.take_if(|l| l.why == crate::persistence::LoadWhy::FullSync) {
@@ -416,7 +420,7 @@ impl Node {
     /// The position that a restarted replica resumes from.
     pub fn restored_position(&self) -> Option<Position> {
         let r = &self.replication;
-        r.log.is_active().then(|| r.history.position_at(r.offset()))
+        (r.log.is_active() && !r.is_stranger).then(|| r.history.position_at(r.offset()))
     }
 
     // ---- commands ----

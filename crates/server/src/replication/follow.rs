@@ -417,6 +417,7 @@ impl Node {
     }
 
     fn has_masters_data(&mut self) {
+        self.replication.is_stranger = false;
         if let Some(link) = &mut self.replication.link {
             link.has_its_data = true;
         }
