@@ -19,6 +19,8 @@ use std::collections::VecDeque;
 pub struct ReplLog {
     size: u64,
     end: u64,
+    /// The offset from which on this log has kept bytes.
+    began: u64,
     held: Option<Held>,
     hold: Option<u64>,
     disk: Option<OnDisk>,
@@ -73,12 +75,13 @@ impl ReplLog {
 
     /// A log that is not active and stands at offset 0.
     pub fn new(size: u64) -> ReplLog {
-        ReplLog { size: size.max(Self::SIZE_MIN), end: 0, held: None, hold: None, disk: None, spare: None }
+        ReplLog { size: size.max(Self::SIZE_MIN), end: 0, began: 0, held: None, hold: None, disk: None, spare: None }
     }
 
     /// Starts to keep bytes, from the present offset on. An active log stays as it is.
     pub fn create(&mut self) {
         if self.held.is_none() {
+            self.began = self.end;
             self.held = Some(Held::starting_at(self.end));
         }
     }
@@ -192,14 +195,19 @@ impl ReplLog {
         self.disk.and_then(|disk| disk.send_before).map_or(self.end, |before| before.min(self.end))
     }
 
-    /// INFO's `repl_backlog_first_byte_offset`: the *number* of the first byte that can be served, 0 when not active.
+    /// INFO's `repl_backlog_first_byte_offset`: the *number* of the first byte that can be served, 0 when not active. As in
+    /// Redis it is not before the place where this process began, though the disk may have more.
     pub fn first_byte_offset(&self) -> u64 {
-        self.first_served().map_or(0, |first| first + 1)
+        self.first_shown().map_or(0, |first| first + 1)
     }
 
-    /// INFO's `repl_backlog_histlen`: bytes that can be served, in memory and on disk.
+    /// INFO's `repl_backlog_histlen`: bytes from there on, in memory and on disk.
     pub fn histlen(&self) -> u64 {
-        self.first_served().map_or(0, |first| self.end - first)
+        self.first_shown().map_or(0, |first| self.end - first)
+    }
+
+    fn first_shown(&self) -> Option<u64> {
+        self.first_served().map(|first| first.max(self.began))
     }
 
     /// INFO's `repl_backlog_size`: what was set, or the minimum.
