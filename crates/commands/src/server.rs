@@ -256,6 +256,42 @@ pub const COMMANDS: &[Command] = &[
     .since("5.0.0")
     .complexity("O(1)")
     .summary("Follow a master, or none"),
+    Command::new("replication", -2, NONE, Group::Server, Handler::Container)
+        .since("7.0.15")
+        .summary("See why replicas synchronize, and prove that they are equal")
+        .subcommands(&[
+            Command::new(
+                "doctor",
+                2,
+                ADMIN | NOSCRIPT | LOADING | STALE,
+                Group::Server,
+                Handler::Node(Node::Replication),
+            )
+            .since("7.0.15")
+            .complexity("O(1)")
+            .summary("What is wrong with replication, and what to set")
+            .tips(&["nondeterministic_output"]),
+            Command::new("help", 2, LOADING | STALE, Group::Server, Handler::Node(Node::Replication))
+                .since("7.0.15")
+                .complexity("O(1)")
+                .summary("The subcommands"),
+            Command::new(
+                "history",
+                -2,
+                ADMIN | NOSCRIPT | LOADING | STALE,
+                Group::Server,
+                Handler::Node(Node::Replication),
+            )
+            .since("7.0.15")
+            .complexity("O(N)")
+            .summary("The latest syncs, each with its reason")
+            .tips(&["nondeterministic_output"]),
+            Command::new("verify", -2, ADMIN | NOSCRIPT | NO_MULTI, Group::Server, Handler::Node(Node::Replication))
+                .since("7.0.15")
+                .complexity("O(N)")
+                .summary("Prove that replicas are equal at one offset")
+                .tips(&["nondeterministic_output"]),
+        ]),
     Command::new("role", 1, NOSCRIPT | LOADING | STALE | FAST, Group::Server, Handler::Node(Node::Role))
         .since("2.8.12")
         .complexity("O(1)")

@@ -252,6 +252,7 @@ pub enum Node {
     Quit,
     Replconf,
     Replicaof,
+    Replication,
     Reset,
     Role,
     Save,

@@ -8,13 +8,17 @@
 //! 3. [`messages`], [`psync`]: what the two ends say to each other, and the one decision that matters;
 //! 4. [`transfer`], [`rdb_channel`], [`replica`]: the replica's end of a link;
 //! 5. [`session`], [`master`]: the master's end, one replica and all of them; [`failover`]: handing over on request;
-//! 6. [`report`]: lines for the server's log.
+//! 6. [`measure`], [`syncs`], [`doctor`]: what is measured, each sync with its reason, and what to set;
+//! 7. [`verify`]: the proof that replicas are equal at one offset;
+//! 8. [`report`]: lines for the server's log.
 
 pub mod apply;
+pub mod doctor;
 pub mod failover;
 pub mod history;
 pub mod log;
 pub mod master;
+pub mod measure;
 pub mod messages;
 pub mod position;
 pub mod psync;
@@ -23,7 +27,9 @@ pub mod replica;
 pub mod report;
 pub mod session;
 pub mod stream;
+pub mod syncs;
 pub mod transfer;
+pub mod verify;
 
 /// A point in time in milliseconds, on whatever clock the driver keeps; only differences are used.
 pub type Millis = u64;

@@ -29,6 +29,7 @@ pub struct Master {
     /// Who was told to try later, and who is below them: they will be back.
     turned_away: Vec<(Millis, Vec<ReplId>)>,
     promised: Vec<Promise>,
+    decided: Option<Decision>,
 }
 
 /// A snapshot went over its own connection, which is gone, and the replica has yet to ask for the stream that follows: until
@@ -184,6 +185,7 @@ impl Master {
             acks_wanted: false,
             turned_away: Vec::new(),
             promised: Vec::new(),
+            decided: None,
         }
     }
 
@@ -201,8 +203,9 @@ impl Master {
         let name = announced.name(&peer_ip);
         let mut reports = vec![Report::notice(format!("Replica {name} asks for synchronization"))];
         let link_down = node.is_replica && !node.link_up;
+        self.decided = None;
         if let Some(request) = request.filter(|_| !link_down || node.has_whole_data) {
-            match decide(history, log.window(), log.end_offset(), request) {
+            match self.decided.insert(decide(history, log.window(), log.end_offset(), request)).clone() {
                 Decision::Continue { from, bytes } => {
                     self.counters.partial_ok += 1;
                     reports.push(continue_report(&name, from, bytes));
@@ -592,6 +595,11 @@ impl Master {
 
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty()
+    }
+
+    /// What was decided on the last PSYNC that was answered; `None` where there was nothing to decide.
+    pub fn decided(&self) -> Option<&Decision> {
+        self.decided.as_ref()
     }
 
     pub fn counters(&self) -> SyncCounters {

@@ -70,6 +70,24 @@ impl FullReason {
         *self != FullReason::Requested
     }
 
+    /// A word that stays: counters and the history of syncs use it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            FullReason::Requested => "requested",
+            FullReason::Stranger { .. } => "stranger",
+            FullReason::PastFork { .. } => "past-fork",
+            FullReason::NoLog { .. } => "no-log",
+            FullReason::Behind { .. } => "behind",
+            FullReason::Ahead { .. } => "ahead",
+        }
+    }
+
+    /// What the log says of it, in one line.
+    pub fn sentence(&self, replica: &str) -> String {
+        let lines: Vec<String> = self.reports(replica).into_iter().map(|report| report.text).collect();
+        lines.join(" ")
+    }
+
     /// The lines for the log, with both sides' numbers.
     pub fn reports(&self, replica: &str) -> Vec<Report> {
         let lack = |asked: i64, ours: &str| {

@@ -133,6 +133,11 @@ impl Announced {
         }
     }
 
+    /// It is to have the stream, and not only a snapshot.
+    pub fn has_stream(&self) -> bool {
+        !self.rdb_only && !self.rdb_channel
+    }
+
     /// How logs name it: the address it announced or comes from, and its port.
     pub fn name(&self, peer_ip: &str) -> String {
         let ip = self.ip.as_deref().unwrap_or(peer_ip);

@@ -75,7 +75,7 @@ impl Node {
             }
             BlockedOn::Acks { .. } | BlockedOn::Durable { .. } => self.blocking.acks.push(id),
             BlockedOn::Pause { .. } => self.blocking.paused.push_back(id),
-            BlockedOn::Shutdown => {}
+            BlockedOn::Shutdown | BlockedOn::Verify => {}
         }
         if !matches!(reason, BlockedOn::Pause { .. }) {
             self.blocking.blocked += 1;
@@ -105,7 +105,7 @@ impl Node {
             }
             BlockedOn::Acks { .. } | BlockedOn::Durable { .. } => self.blocking.acks.retain(|&c| c != id),
             BlockedOn::Pause { .. } => self.blocking.paused.retain(|&c| c != id),
-            BlockedOn::Shutdown => {}
+            BlockedOn::Shutdown | BlockedOn::Verify => {}
         }
         if !matches!(blocked.reason, BlockedOn::Pause { .. }) {
             self.blocking.blocked -= 1;
@@ -141,6 +141,7 @@ impl Node {
                 self.reply(id).int(count as i64);
             }
             BlockedOn::Durable { offset, .. } => self.reply_waitaof(id, *offset),
+            BlockedOn::Verify => self.reply_verify(id),
             BlockedOn::Pause { .. } | BlockedOn::Shutdown => {}
         }
         self.clients.queue_write(id);

@@ -337,7 +337,10 @@ impl Node {
         };
         let wanted = rivulet_commands::parse::int(args.at(2)).map_err(|_| NOT_INTEGER)? as ClientId;
         let can = self.clients.get(wanted).and_then(|c| c.blocked.as_deref()).is_some_and(|b| {
-            matches!(b.reason, BlockedOn::Keys { .. } | BlockedOn::Acks { .. } | BlockedOn::Durable { .. })
+            matches!(
+                b.reason,
+                BlockedOn::Keys { .. } | BlockedOn::Acks { .. } | BlockedOn::Durable { .. } | BlockedOn::Verify
+            )
         });
         if can && with_error {
             self.unblock_with_error(wanted, b"UNBLOCKED client unblocked via CLIENT UNBLOCK");

@@ -81,6 +81,8 @@ pub enum BlockedOn {
     Pause { args: OwnedArgs },
     /// SHUTDOWN: until replicas have caught up.
     Shutdown,
+    /// REPLICATION VERIFY: until replicas have reported.
+    Verify,
 }
 
 /// Where a connection's replies wait to be sent.

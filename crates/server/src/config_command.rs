@@ -34,6 +34,8 @@ impl Node {
             "resetstat" => {
                 self.stats.reset();
                 self.replication.master.reset_counters();
+                self.replication.syncs.reset_counters();
+                self.replication.replicas_cut_off = 0;
                 self.reaper.reset_freed();
                 crate::memory::reset_peak();
                 self.reply(id).ok();

@@ -1,6 +1,7 @@
 //! The connection's own commands: PING, SELECT, AUTH, HELLO, RESET, MONITOR.
 
 use rivulet_commands::fail::{DB_OUT_OF_RANGE, Fail, SYNTAX};
+use rivulet_replication::verify::Marker;
 use rivulet_resp::{Args, Reply};
 
 use crate::clients::{ClientId, Kind, ReplyMode};
@@ -14,6 +15,11 @@ impl Node {
     pub fn ping(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
         if args.len() > 2 {
             return Err(Fail::arity("ping"));
+        }
+        if let Some(marker) = args.get(1).and_then(Marker::parse)
+            && self.replication.link.as_ref().is_some_and(|link| link.client == id)
+        {
+            self.marker_came(&marker);
         }
         let client = self.clients.at(id);
         if client.subscriptions() > 0 && !client.resp3 {

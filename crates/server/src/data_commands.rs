@@ -5,7 +5,7 @@ use rivulet_resp::Args;
 
 use crate::clients::ClientId;
 use crate::node::Node;
-use crate::persistence::Purpose;
+use crate::persistence::{Purpose, Running};
 
 impl Node {
     fn flush_is_lazy(&self, args: Args<'_>) -> Result<bool, Fail> {
@@ -32,7 +32,7 @@ impl Node {
 
     /// A save that runs is of what is gone: it ends, and the file is made to say that nothing is there.
     fn save_emptied(&mut self) {
-        if matches!(self.persistence.running, Some(crate::persistence::Running { purpose: Purpose::Save, .. }))
+        if matches!(self.persistence.running, Some(Running { purpose: Purpose::Save, .. }))
             && self.replication.running.is_none()
         {
             self.cancel_snapshot();
@@ -106,7 +106,9 @@ impl Node {
             return Err(Fail::new("ERR Background save already in progress"));
         }
         if self.persistence.running.is_some() {
-            if !schedule {
+            // A digest is short, and nobody asked this client whether it may run.
+            let digest = matches!(self.persistence.running, Some(Running { purpose: Purpose::Verify, .. }));
+            if !schedule && !digest {
                 return Err(Fail::new(
                     "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.",
                 ));

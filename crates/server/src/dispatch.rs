@@ -57,6 +57,7 @@ impl Node {
             Run::Waitaof => self.waitaof(id, args),
             Run::Replconf => self.replconf(id, args),
             Run::Psync | Run::Sync => self.sync(id, args),
+            Run::Replication => self.replication_command(id, command, args),
             Run::Failover => self.failover(id, args),
 
             Run::Flushall => self.flushall(id, args),

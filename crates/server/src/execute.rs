@@ -572,11 +572,7 @@ impl Node {
         if slow >= 0 && us >= slow as u64 && !command.is(flag::SKIP_SLOWLOG) {
             self.note_slow(id, args, us);
         }
-        let threshold = self.config.latency_monitor_threshold;
-        if threshold > 0 && us / 1000 >= threshold {
-            let event = if command.is(flag::FAST) { "fast-command" } else { "command" };
-            self.latency.add(event, us / 1000, self.now_us / 1_000_000);
-        }
+        self.note_latency(if command.is(flag::FAST) { "fast-command" } else { "command" }, us / 1000);
     }
 
     /// Runs a blocked client's command again for the key that has become ready; answers whether the client still waits.

@@ -240,7 +240,7 @@ fn append_only_files(node: &Node, out: &mut String) {
 
 fn persistence(node: &Node, out: &mut String) {
     let p = &node.persistence;
-    let running = p.running.as_ref();
+    let running = p.running.as_ref().filter(|r| !matches!(r.purpose, Purpose::Verify));
     let saving = running.filter(|r| !matches!(r.purpose, Purpose::ReplicasSockets));
     field!(out, "loading", u8::from(node.is_loading()));
     field!(out, "async_loading", u8::from(node.is_async_loading()));
@@ -307,6 +307,9 @@ fn stats(node: &Node, out: &mut String) {
     field!(out, "sync_full", syncs.full);
     field!(out, "sync_partial_ok", syncs.partial_ok);
     field!(out, "sync_partial_err", syncs.partial_err);
+    for (word, count) in node.replication.syncs.full_by_reason() {
+        field!(out, format_args!("sync_full_reason_{}", word.replace('-', "_")), count);
+    }
     field!(out, "expired_keys", s.expired);
     field!(out, "expired_stale_perc", "0.00");
     field!(out, "expired_time_cap_reached_count", 0);
@@ -422,6 +425,25 @@ fn replication(node: &Node, out: &mut String) {
     field!(out, "repl_backlog_histlen", r.log.histlen());
     field!(out, "repl_backlog_disk_bytes", node.log_on_disk.files.backlog_bytes() + node.log_on_disk.files.data_bytes());
     field!(out, "repl_backlog_disk_read_bytes", node.log_on_disk.read_bytes);
+    field!(out, "repl_backlog_auto", u8::from(node.config.repl_backlog_size.bytes().is_none()));
+    field!(out, "repl_backlog_mean_reconnect_ms", r.measure.mean_reconnect_ms().unwrap_or(0));
+    field!(out, "repl_backlog_bytes_per_second", r.measure.bytes_per_second());
+    if let Some(sync) = r.syncs.newest().next() {
+        field!(
+            out,
+            "last_sync",
+            format_args!(
+                "role={},peer={},kind={},reason={},outcome={},bytes={},ms={}",
+                sync.end.word(),
+                sync.peer,
+                sync.kind.word(),
+                sync.reason,
+                sync.outcome.word(),
+                sync.bytes,
+                sync.duration(now)
+            )
+        );
+    }
 }
 
 fn cpu(_: &Node, out: &mut String) {

@@ -43,6 +43,14 @@ impl Latency {
 }
 
 impl Node {
+    /// Notes an event that is slow enough, if the monitor is on.
+    pub fn note_latency(&mut self, event: &'static str, ms: u64) {
+        let threshold = self.config.latency_monitor_threshold;
+        if threshold > 0 && ms >= threshold {
+            self.latency.add(event, ms, self.now_us / 1_000_000);
+        }
+    }
+
     pub fn latency_command(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
         match command.name {
             "latest" => {

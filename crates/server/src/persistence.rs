@@ -60,6 +60,8 @@ pub enum Purpose {
     ReplicasSockets,
     /// The base of append-only files.
     AofRewrite,
+    /// A digest, to prove that replicas are equal.
+    Verify,
 }
 
 /// A load that goes on.
@@ -185,6 +187,7 @@ impl Node {
                 (Encoder::Rdb(Writer::new(version, compress)), aof_base)
             }
             Form::Commands { .. } => (Encoder::Commands, true),
+            Form::Flat => (Encoder::Flat, false),
         };
         let mut bytes = Vec::new();
         if let Form::Commands { timestamp_s: Some(seconds) } = form {
@@ -349,6 +352,12 @@ impl Node {
             self.rewrite_snapshot_ended(started_ms, result);
             return;
         }
+        if matches!(running.purpose, Purpose::Verify) {
+            let trash = running.snapshot.cancel(&mut self.keyspace);
+            self.free_later(trash);
+            self.digest_ended();
+            return;
+        }
         let seconds = (self.now_ms().saturating_sub(running.snapshot.started_ms) / 1000) as i64;
         self.persistence.last_seconds = seconds;
         let ok = result.is_ok();
@@ -380,6 +389,9 @@ impl Node {
         if let Some(running) = self.persistence.running.take() {
             let trash = running.snapshot.cancel(&mut self.keyspace);
             self.free_later(trash);
+            if matches!(running.purpose, Purpose::Verify) {
+                self.digest_ended();
+            }
         }
     }
 

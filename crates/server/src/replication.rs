@@ -1,10 +1,13 @@
 //! Replication as the server drives it: the core's state, and what commands and the loop need of it.
 //!
 //! The rules are in the crate `rivulet_replication`; here is what it must not know: sockets, the keyspace, files. [`serve`] is the master's end,
-//! [`follow`] the replica's.
+//! [`follow`] the replica's; [`sync_history`], [`doctor`] and [`verify`] are what REPLICATION shows and proves.
 
+mod doctor;
 mod follow;
 mod serve;
+mod sync_history;
+mod verify;
 
 use rivulet_commands::fail::Fail;
 use rivulet_net::Stream;
@@ -13,10 +16,12 @@ use rivulet_replication::failover::Failover;
 use rivulet_replication::history::History;
 use rivulet_replication::log::ReplLog;
 use rivulet_replication::master::{Master, MasterConfig, RunningSnapshot, promoted_report};
+use rivulet_replication::measure::{AUTO_SIZE_MIN, Measure};
 use rivulet_replication::position::{Position, ReplId};
 use rivulet_replication::replica::{LinkConfig, LoadMode, ReplicaLink};
 use rivulet_replication::report::{Level, Report};
 use rivulet_replication::stream::StreamEncoder;
+use rivulet_replication::syncs::SyncHistory;
 use rivulet_resp::{Args, Decoder};
 
 use crate::clients::{BlockedOn, ClientId, Kind};
@@ -39,6 +44,13 @@ pub struct Replication {
     pub is_stranger: bool,
     /// The snapshot that replicas wait for or are being sent.
     pub running: Option<RunningSnapshot>,
+    /// Each sync with its reason, and what is measured.
+    pub syncs: SyncHistory,
+    pub measure: Measure,
+    own_sync: sync_history::OwnSync,
+    pub verify: verify::Verify,
+    /// Replicas that `client-output-buffer-limit` cut off.
+    pub replicas_cut_off: u64,
     /// Where the stream goes before it is appended.
     scratch: Vec<u8>,
 }
@@ -81,7 +93,7 @@ impl Replication {
     pub fn new(config: &Config, run_id: &str, rng: &mut fastrand::Rng, now_ms: u64) -> Replication {
         Replication {
             history: History::new(random_id(rng)),
-            log: ReplLog::new(config.repl_backlog_size),
+            log: ReplLog::new(config.repl_backlog_size.bytes().unwrap_or(AUTO_SIZE_MIN)),
             encoder: StreamEncoder::new(),
             master: Master::new(master_config(config), now_ms),
             failover: Failover::default(),
@@ -89,6 +101,11 @@ impl Replication {
             link: None,
             is_stranger: false,
             running: None,
+            syncs: SyncHistory::default(),
+            measure: Measure::default(),
+            own_sync: Default::default(),
+            verify: Default::default(),
+            replicas_cut_off: 0,
             scratch: Vec::new(),
         }
     }
@@ -207,7 +224,7 @@ impl Node {
             let (host, port) = (link.host.clone(), link.port);
             *link.state.config_mut() = LinkConfig { host, port, ..config };
         }
-        self.replication.log.resize(self.config.repl_backlog_size);
+        self.size_backlog();
     }
 
     fn link_config(&self, host: String, port: u16) -> LinkConfig {
@@ -338,7 +355,9 @@ impl Node {
             let waits = self.clients.get(id).is_some_and(|c| {
                 matches!(
                     c.blocked.as_deref().map(|b| &b.reason),
-                    Some(BlockedOn::Keys { .. } | BlockedOn::Acks { .. } | BlockedOn::Durable { .. })
+                    Some(
+                        BlockedOn::Keys { .. } | BlockedOn::Acks { .. } | BlockedOn::Durable { .. } | BlockedOn::Verify
+                    )
                 )
             });
             if waits {
@@ -354,6 +373,7 @@ impl Node {
     /// REPLICAOF NO ONE (rule 5).
     pub fn promote(&mut self) {
         let Some(link) = self.replication.link.take() else { return };
+        self.own_sync_ended();
         let now = self.now_ms();
         self.config.replicaof = None;
         log::set_role(b'M');

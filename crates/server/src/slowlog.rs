@@ -30,6 +30,14 @@ pub struct Slowlog {
 const ARGS_MAX: usize = 32;
 const ARG_LEN_MAX: usize = 128;
 
+impl Slowlog {
+    /// The name and the duration in us of the slowest command that is kept.
+    pub fn slowest(&self) -> Option<(&[u8], u64)> {
+        let slowest = self.entries.iter().max_by_key(|slow| slow.us)?;
+        Some((slowest.args.first().map_or(b"", Vec::as_slice), slowest.us))
+    }
+}
+
 impl Node {
     pub fn note_slow(&mut self, id: ClientId, args: Args<'_>, us: u64) {
         let max = self.config.slowlog_max_len as usize;

@@ -5,6 +5,7 @@
 //! while too many bytes are under way, so that memory stays bounded by [`UNDER_WAY_BYTES_MAX`] and by what is overwritten meanwhile.
 
 mod form;
+mod summing;
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -21,8 +22,10 @@ use rivulet_keyspace::{EntryRef, Keyspace, Sink, Value, View};
 use rivulet_net::Waker;
 use rivulet_rdb::crc64::Digest;
 use rivulet_rdb::write::Meta;
+use rivulet_replication::verify::{Findings, Marker};
 
 pub use form::{Encoder, Form};
+use summing::Summing;
 
 use crate::clock;
 use crate::memory::Counted;
@@ -162,6 +165,8 @@ pub enum Destination {
     File(PathBuf),
     /// Blocks for the sockets of replicas.
     Sockets { mark: [u8; 40] },
+    /// Nowhere: what a marker asks for is found in it.
+    Digest { marker: Marker, to: Sender<Findings> },
 }
 
 /// A snapshot that runs.
@@ -218,6 +223,9 @@ impl Snapshot {
                     waker: waker.clone(),
                 };
                 (output, Some(Payload::new(blocks_from, waiting, complete, mark)))
+            }
+            Destination::Digest { marker, to } => {
+                (Output::Digest { summing: Some(Box::new(Summing::new(&marker))), to }, None)
             }
         };
         let delay = head.key_delay.load(Ordering::Relaxed);
@@ -323,8 +331,23 @@ pub fn temporary_path(path: &Path) -> PathBuf {
 }
 
 enum Output {
-    File { file: BufWriter<File>, temporary: PathBuf, path: PathBuf, unsynced: usize },
-    Blocks { to: Sender<Arc<[u8]>>, waiting: Arc<AtomicUsize>, complete: Arc<AtomicBool>, waker: Waker },
+    File {
+        file: BufWriter<File>,
+        temporary: PathBuf,
+        path: PathBuf,
+        unsynced: usize,
+    },
+    Blocks {
+        to: Sender<Arc<[u8]>>,
+        waiting: Arc<AtomicUsize>,
+        complete: Arc<AtomicBool>,
+        waker: Waker,
+    },
+    /// `None` when it has told what was found.
+    Digest {
+        summing: Option<Box<Summing>>,
+        to: Sender<Findings>,
+    },
 }
 
 /// Dirty pages are written back after so many bytes, so that the fsync at the end is short.
@@ -370,6 +393,10 @@ impl Serializer {
                 Ok(Piece::Value { key, value, meta }) => {
                     self.under_way.fetch_sub(COPIED_LEN_MAX, Ordering::Relaxed);
                     self.delay(1);
+                    if let Output::Digest { summing: Some(summing), .. } = &mut self.output {
+                        summing.entry(&key, &value.as_ref(), meta.deadline_ms);
+                        continue;
+                    }
                     let writer = self.writer.clone();
                     let mut out = Vec::with_capacity(PIECE_BYTES);
                     writer.clone().entry_in_pieces(
@@ -428,6 +455,11 @@ impl Serializer {
                     .map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "nobody wants the snapshot"))?;
                 waker.wake();
             }
+            Output::Digest { summing, .. } => {
+                if let Some(summing) = summing {
+                    summing.records(&bytes);
+                }
+            }
         }
         Ok(())
     }
@@ -442,6 +474,13 @@ impl Serializer {
             }
             Output::Blocks { complete, .. } => {
                 complete.store(true, Ordering::Release);
+                Ok(())
+            }
+            Output::Digest { summing, to } => {
+                if let Some(summing) = summing.take() {
+                    // Who asked may want it no more.
+                    let _ = to.send(summing.findings());
+                }
                 Ok(())
             }
         }

@@ -4,10 +4,12 @@ mod full_sync;
 mod links;
 mod log;
 mod persistence;
+mod reasons;
 mod roles;
 mod service;
 mod stream;
 mod two_channels;
+mod verify;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -108,7 +108,7 @@ impl Config {
             }
         }
         if self.repl_backlog_size != before.repl_backlog_size {
-            self.repl_backlog_size = self.repl_backlog_size.max(BACKLOG_SIZE_MIN);
+            self.repl_backlog_size = self.repl_backlog_size.at_least(BACKLOG_SIZE_MIN);
         }
         let changed: Vec<_> = directives.iter().map(|(d, _)| *d).filter(|d| !d.is_same(self, &before)).collect();
         let mut names: Vec<&'static str> = Vec::new();

@@ -29,6 +29,8 @@ pub enum Kind {
     Integer(i128, i128),
     /// Bytes, with units: 1k is 1000, 1kb is 1024.
     Memory(i128, i128),
+    /// [`Kind::Memory`], or the word `auto`.
+    MemoryOrAuto(i128, i128),
     /// [`Kind::Memory`] from 0, or `N%`.
     MemoryOrPercent(i128),
     Octal(i128),

@@ -114,7 +114,7 @@ impl Directive {
             Kind::OptionalText(_) if text.is_empty() => Vec::new(),
             Kind::OptionalText(_) | Kind::Dir => vec![(line(&quote(&text)), true)],
             Kind::Text(_) | Kind::Events => vec![(line(&quote(&text)), differs)],
-            Kind::Memory(..) | Kind::MemoryOrPercent(_) => {
+            Kind::Memory(..) | Kind::MemoryOrAuto(..) | Kind::MemoryOrPercent(_) => {
                 let bytes = std::str::from_utf8(&text).ok().and_then(|t| t.parse().ok());
                 vec![(line(bytes.map_or(text, |b| with_unit(b).into_bytes()).as_slice()), differs)]
             }

@@ -148,7 +148,7 @@ directives! {
     "repl-timeout" => repl_timeout: u64 = 60, Integer(1, INT_MAX), 0, "Seconds of silence after which a link is dropped; take 5 to 10 times the ping period.";
     "repl-disable-tcp-nodelay" => repl_disable_tcp_nodelay: bool = false, Bool, 0, "Let the kernel gather small packets for replicas.";
     "repl-require-data" => repl_require_data: bool = true, Bool, 0, "A replica keeps its data when the master that it had them from comes back without any; `no` makes it as empty as its master.";
-    "repl-backlog-size" => repl_backlog_size: u64 = 1 << 20, Memory(1, LONG_MAX), 0, "Bytes of the stream that are kept for replicas that come back.";
+    "repl-backlog-size" => repl_backlog_size: BytesOrAuto = BytesOrAuto::Bytes(1 << 20), MemoryOrAuto(1, LONG_MAX), 0, "Bytes of the stream that are kept for replicas that come back; `auto` takes twice what is written while a replica is away, as measured, from 1 MiB to 256 MiB.";
     "repl-backlog-disk-size" => repl_backlog_disk_size: u64 = 1 << 30, Memory(0, LONG_MAX), 0, "Bytes of the stream that are kept on disk behind the backlog in memory; 0 keeps none.";
     "repl-backlog-ttl" => repl_backlog_ttl: u64 = 3600, Integer(0, LONG_MAX), 0, "Seconds without replicas after which the backlog is freed; 0 is never.";
     "min-replicas-to-write" | "min-slaves-to-write" => min_replicas_to_write: u64 = 0, Integer(0, INT_MAX), 0, "Good replicas that a write needs; 0 is off.";

@@ -168,7 +168,9 @@ impl Field for bool {
 /// The number that a word is, within the kind's bounds.
 fn number(kind: &Kind, word: &[u8]) -> Result<i128, String> {
     let (value, min, max) = match kind {
-        Kind::Memory(min, max) => (memory(word).ok_or("argument must be a memory value")?.into(), *min, *max),
+        Kind::Memory(min, max) | Kind::MemoryOrAuto(min, max) => {
+            (memory(word).ok_or("argument must be a memory value")?.into(), *min, *max)
+        }
         Kind::Octal(max) => {
             let value = octal(word).ok_or("argument couldn't be parsed as an octal number")?;
             if !(0..=*max).contains(&value) {
@@ -283,6 +285,49 @@ fn events_text(classes: u32) -> String {
     let outside = class::KEYSPACE | class::KEYEVENT | class::KEY_MISS;
     let letters = EVENT_CLASSES.iter().filter(|(_, bit)| classes & bit != 0 && (!all || bit & outside != 0));
     all.then_some('A').into_iter().chain(letters.map(|(letter, _)| *letter)).collect()
+}
+
+/// A size in bytes, or one that the server finds by measuring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BytesOrAuto {
+    Bytes(u64),
+    Auto,
+}
+
+impl BytesOrAuto {
+    /// `None` when the server is to find it.
+    pub fn bytes(self) -> Option<u64> {
+        match self {
+            BytesOrAuto::Bytes(bytes) => Some(bytes),
+            BytesOrAuto::Auto => None,
+        }
+    }
+
+    /// At least so many bytes.
+    pub(super) fn at_least(self, min: u64) -> BytesOrAuto {
+        match self {
+            BytesOrAuto::Bytes(bytes) => BytesOrAuto::Bytes(bytes.max(min)),
+            BytesOrAuto::Auto => BytesOrAuto::Auto,
+        }
+    }
+}
+
+impl Field for BytesOrAuto {
+    fn set(&mut self, kind: &Kind, words: &[Vec<u8>]) -> Result<(), String> {
+        let word = single(words)?;
+        *self = match word.eq_ignore_ascii_case(b"auto") {
+            true => BytesOrAuto::Auto,
+            false => BytesOrAuto::Bytes(u64::try_from(number(kind, word)?).map_err(|e| e.to_string())?),
+        };
+        Ok(())
+    }
+
+    fn text(&self, _: &Kind) -> Vec<u8> {
+        match self {
+            BytesOrAuto::Bytes(bytes) => bytes.to_string().into(),
+            BytesOrAuto::Auto => "auto".into(),
+        }
+    }
 }
 
 /// A limit in bytes, or as a part of another one.

@@ -9,6 +9,8 @@ use rivulet_replication::apply::Applied;
 use rivulet_replication::failover::{FailoverAction, Request};
 use rivulet_replication::position::Position;
 use rivulet_replication::replica::{Action, LoadMode};
+use rivulet_replication::report::Level;
+use rivulet_replication::syncs::Kind;
 use rivulet_resp::decode::Limits;
 use rivulet_resp::{Args, OwnedArgs};
 
@@ -126,9 +128,14 @@ impl Node {
         let mut adopted = false;
         for action in actions {
             match action {
-                Action::Connect => self.connect_to_master(),
+                Action::Connect => {
+                    self.own_sync_asked();
+                    self.connect_to_master();
+                }
                 Action::Send(bytes) => self.send_to_master(bytes),
                 Action::Continue(position) => {
+                    self.own_sync_began(Kind::Partial, false);
+                    self.own_stream_began(position.offset);
                     let r = &mut self.replication;
                     if r.history.continue_with(position.id, position.offset) {
                         self.log_history_changed();
@@ -138,8 +145,12 @@ impl Node {
                     self.stream_from(position.offset);
                     self.has_masters_data();
                 }
-                Action::PayloadBegin { len, load, target } => self.payload_begins(len, load, target),
+                Action::PayloadBegin { len, load, target } => {
+                    self.own_sync_began(Kind::Full, target.is_none());
+                    self.payload_begins(len, load, target);
+                }
                 Action::Store(bytes) => {
+                    self.replication.syncs.payload_received(bytes.len() as u64);
                     if let Some(load) = &mut self.persistence.load {
                         load.loader.push(bytes.into_owned());
                     }
@@ -175,6 +186,8 @@ impl Node {
                     }
                     self.log_reset();
                     self.has_masters_data();
+                    let offset = self.replication.offset();
+                    self.own_stream_began(offset);
                 }
                 Action::Apply(bytes) => {
                     if adopted {
@@ -187,7 +200,10 @@ impl Node {
                         }
                     }
                 }
-                Action::Disconnect => self.disconnect_master(),
+                Action::Disconnect => {
+                    self.own_link_cut();
+                    self.disconnect_master();
+                }
                 Action::FailoverAnswered(accepted) => {
                     match self.replication.failover.answered(accepted) {
                         Some(action) => self.failover_action(action),
@@ -196,7 +212,12 @@ impl Node {
                         None => {}
                     }
                 }
-                Action::Log(report) => log_report(&report),
+                Action::Log(report) => {
+                    if report.level == Level::Warning {
+                        self.own_link_complained(&report.text);
+                    }
+                    log_report(&report);
+                }
             }
         }
     }
@@ -362,7 +383,7 @@ impl Node {
     }
 
     /// Sends bytes to the master, after those that its socket has not taken yet.
-    fn send_to_master(&mut self, bytes: Vec<u8>) {
+    pub(super) fn send_to_master(&mut self, bytes: Vec<u8>) {
         let Some(link) = &mut self.replication.link else { return };
         link.output.extend_from_slice(&bytes);
         let Some(stream) = &mut link.stream else { return };

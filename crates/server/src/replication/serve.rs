@@ -8,12 +8,14 @@ use rivulet_replication::master::{
     Answer, Applicant, Detached, LogNeed, MasterAction, RunningSnapshot, SnapshotGroup, TickFacts,
     backlog_created_report,
 };
+use rivulet_replication::measure::Peer;
 use rivulet_replication::messages::PsyncRequest;
 use rivulet_replication::position::Position;
 use rivulet_replication::psync::{NodeFacts, SyncFacts, refusal};
 use rivulet_replication::session::{OutputLimit, ReplconfOutcome, State, Target};
 use rivulet_replication::stream;
 use rivulet_replication::transfer::{counted_header, marked_header};
+use rivulet_replication::verify::REPORT_OPTION;
 use rivulet_resp::Args;
 
 use super::{log_report, random_id};
@@ -36,6 +38,12 @@ impl Node {
 
     pub fn replconf(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
         let words: Vec<&[u8]> = args.iter().skip(1).collect();
+        if let [option, report] = words[..]
+            && option.eq_ignore_ascii_case(REPORT_OPTION)
+        {
+            self.verify_report(id, report);
+            return Ok(());
+        }
         let own = self.replication.run_id;
         let from_master = self.clients.at(id).is_master();
         let outcome = match self.replication.master.get_mut(id) {
@@ -59,6 +67,7 @@ impl Node {
         if session.acked(offset, fsynced, now) {
             log::notice!("Synchronization with replica {} succeeded", session.name());
         }
+        self.look_at_sync(id);
         self.serve_acks();
         self.shutdown_progress();
         self.clients.queue_write(id);
@@ -120,9 +129,14 @@ impl Node {
         }
         let now = self.now_ms();
         let r = &mut self.replication;
+        let peer = Peer { run_id: announced.run_id, address: announced.name(&peer_ip) };
+        let is_channel = announced.rdb_channel;
         let applicant = Applicant { key: id, announced, peer_ip, request: request.as_ref() };
         let (answer, reports) = r.master.answer(applicant, &r.history, &r.log, &node, now);
         reports.iter().for_each(log_report);
+        if !matches!(answer, Answer::TryLater { .. } | Answer::NoMain { .. }) {
+            self.sync_granted(id, peer, is_channel, request.as_ref());
+        }
         match answer {
             Answer::Continue { reply } => self.reply(id).raw(&reply),
             Answer::TwoChannels { reply } => {
@@ -301,6 +315,7 @@ impl Node {
                     written += n;
                     self.stats.net_output_bytes += n as u64;
                     self.stats.repl_output_bytes += n as u64;
+                    self.replication.syncs.payload_sent(id, n as u64);
                     if let Some(session) = self.replication.master.get_mut(id) {
                         session.payload_progress(now);
                     }
@@ -388,6 +403,7 @@ impl Node {
         let mark = self.persistence.running.as_ref().and_then(|r| r.snapshot.payload.as_ref()).map(|p| p.mark);
         for id in group.replicas {
             let reply = self.replication.master.snapshot_started(id, position, stream_db, group.target, now);
+            self.replication.syncs.snapshot_began(id, position.offset);
             self.reply(id).raw(&reply);
             if let Some(mark) = &mark {
                 self.clients.at(id).payload = Some(PayloadCursor::made(marked_header(mark)));
@@ -509,6 +525,7 @@ impl Node {
     /// What is due at the master's end.
     pub fn replication_tick(&mut self) {
         let now = self.now_ms();
+        self.measure_tick();
         let facts = TickFacts {
             is_replica: self.is_replica(),
             writes_paused: self.shutdown.is_some() || !self.replication.failover.is_idle(),
@@ -605,6 +622,7 @@ impl Node {
                     self.client_line(id)
                 );
                 self.stats.obuf_limit_disconnections += 1;
+                self.replication.replicas_cut_off += 1;
                 self.clients.close_soon(id);
             }
         }
@@ -615,6 +633,7 @@ impl Node {
     /// A connection goes away that may be a replica's.
     pub fn replica_gone(&mut self, id: ClientId) {
         let now = self.now_ms();
+        self.sync_replica_gone(id);
         let Some(Detached { report, partner }) = self.replication.master.detach(id, now) else { return };
         log_report(&report);
         if let Some(partner) = partner {

@@ -1,8 +1,11 @@
-//! How a snapshot is written down: as an RDB file, or as commands that make the data (a rewrite with `aof-use-rdb-preamble no`).
+//! How a snapshot is written down: as an RDB file, as commands that make the data (a rewrite with `aof-use-rdb-preamble no`), or flat, to be
+//! digested.
 
 use rivulet_aof::rewrite;
 use rivulet_keyspace::value::ValueRef;
 use rivulet_rdb::write::{Aux, Meta, Writer};
+
+use super::summing;
 
 /// What is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub enum Form {
     Commands {
         timestamp_s: Option<i64>,
     },
+    /// For a digest only.
+    Flat,
 }
 
 /// What writes it.
@@ -23,6 +28,7 @@ pub enum Form {
 pub enum Encoder {
     Rdb(Writer),
     Commands,
+    Flat,
 }
 
 impl Encoder {
@@ -40,7 +46,7 @@ impl Encoder {
                 writer.resize_db(out, keys, expires);
             }
             // Captured entries name their database themselves.
-            Encoder::Commands => {}
+            Encoder::Commands | Encoder::Flat => {}
         }
     }
 
@@ -48,6 +54,7 @@ impl Encoder {
         match self {
             Encoder::Rdb(writer) => writer.select_db(out, db),
             Encoder::Commands => rewrite::select_db(out, db),
+            Encoder::Flat => summing::append_db(out, db),
         }
     }
 
@@ -56,6 +63,7 @@ impl Encoder {
         match self {
             Encoder::Rdb(writer) => writer.entry(out, key, value, meta),
             Encoder::Commands => rewrite::entry(out, key, value, meta.deadline_ms),
+            Encoder::Flat => summing::append_entry(out, key, value, meta.deadline_ms),
         }
     }
 
@@ -71,6 +79,10 @@ impl Encoder {
         match self {
             Encoder::Rdb(writer) => writer.entry_in_pieces(out, key, value, meta, full),
             Encoder::Commands => rewrite::entry_in_pieces(out, key, value, meta.deadline_ms, full),
+            Encoder::Flat => {
+                summing::append_entry(out, key, value, meta.deadline_ms);
+                Ok(())
+            }
         }
     }
 
@@ -81,7 +93,7 @@ impl Encoder {
                 writer.eof(out);
                 true
             }
-            Encoder::Commands => false,
+            Encoder::Commands | Encoder::Flat => false,
         }
     }
 }

@@ -1,0 +1,51 @@
+//! REPLICATION DOCTOR: gathers what the doctor looks at, and says what it finds.
+
+use rivulet_replication::doctor::{Figures, GoodReplicas, Slowest, diagnose, measured};
+
+use crate::node::Node;
+
+impl Node {
+    pub(super) fn replication_doctor(&self) -> String {
+        let now = self.now_ms();
+        let (config, r) = (&self.config, &self.replication);
+        let good = r.master.good_replicas(now).filter(|_| !self.is_replica());
+        let slowest = self.slowlog.slowest().map(|(name, us)| (String::from_utf8_lossy(name), us / 1000));
+        let (hard, soft, _) = config.client_output_buffer_limit[1];
+        let figures = Figures {
+            measure: &r.measure,
+            syncs: &r.syncs,
+            link_down_seconds: r
+                .link
+                .as_ref()
+                .filter(|l| !l.state.is_up())
+                .and_then(|l| l.state.down_since_seconds(now)),
+            replicas: r.master.len(),
+            backlog_size: r.log.size(),
+            backlog_auto: config.repl_backlog_size.bytes().is_none(),
+            disk_size: config.repl_backlog_disk_size,
+            on_disk: r.log.is_on_disk(),
+            timeout: config.repl_timeout * 1000,
+            ping_period: config.repl_ping_replica_period * 1000,
+            slowest: slowest.as_ref().map(|(name, took)| Slowest { name, took: *took }),
+            cut_off: r.replicas_cut_off,
+            output_limits: (hard, soft),
+            good_replicas: good.map(|there| GoodReplicas {
+                wanted: config.min_replicas_to_write as usize,
+                lag_seconds_max: config.min_replicas_max_lag,
+                there,
+            }),
+        };
+        let findings = diagnose(&figures);
+        let mut text = String::new();
+        match findings.len() {
+            0 => text += "Nothing is wrong with replication, as far as it was measured.\n",
+            n => {
+                text += &format!("{n} {} of replication:\n", if n == 1 { "finding" } else { "findings" });
+                for (i, finding) in findings.iter().enumerate() {
+                    text += &format!("{}. {finding}\n", i + 1);
+                }
+            }
+        }
+        text + &measured(&figures) + "\n"
+    }
+}

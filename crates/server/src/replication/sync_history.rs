@@ -1,0 +1,269 @@
+//! REPLICATION HISTORY, and what feeds it: the syncs that this node granted or made, their durations as latency events, and the measurements
+//! of replicas that go and come.
+
+use rivulet_commands::Command;
+use rivulet_commands::fail::Fail;
+use rivulet_commands::parse;
+use rivulet_replication::measure::{Lag, Peer};
+use rivulet_replication::messages::PsyncRequest;
+use rivulet_replication::position::Position;
+use rivulet_replication::session::{Session, State};
+use rivulet_replication::syncs::{Beginning, Ended, Kind, SyncRecord};
+use rivulet_resp::{Args, Reply};
+
+use crate::clients::ClientId;
+use crate::node::Node;
+
+/// Syncs that HISTORY shows unless it is told how many.
+const SHOWN: i64 = 10;
+
+/// What this node, as a replica, does about its own sync.
+#[derive(Default)]
+pub struct OwnSync {
+    /// When the link was last asked to connect, and where the data stood.
+    asked: Option<(u64, Option<Position>)>,
+    /// The stream flows since then, from this offset; it is looked at with the next tick.
+    up_from: Option<u64>,
+    /// Unix ms when the stream was lost.
+    lost_at: Option<u64>,
+    /// What the link said last that sounds like a reason.
+    complaint: String,
+}
+
+impl Node {
+    /// REPLICATION and its subcommands.
+    pub fn replication_command(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
+        match command.name {
+            "history" => self.replication_history(id, args)?,
+            "doctor" => {
+                let text = self.replication_doctor();
+                self.reply(id).verbatim("txt", text.as_bytes());
+            }
+            "verify" => self.replication_verify(id, args)?,
+            _ => self.help(
+                id,
+                "REPLICATION",
+                &[
+                    "DOCTOR",
+                    "    What is wrong with replication, and which directive to set to what.",
+                    "HISTORY [<count>]",
+                    "    The latest <count> full and partial syncs (10; -1 for all), newest first, each with its reason.",
+                    "VERIFY [<ip:port>|ALL] [TIMEOUT <milliseconds>]",
+                    "    Prove that replicas have the same data as this master at one offset, and name the keys that differ.",
+                ],
+            ),
+        }
+        Ok(())
+    }
+
+    fn replication_history(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+        let count = args.get(2).map_or(Ok(SHOWN), parse::int)?;
+        if count < -1 {
+            return Err(Fail::new("ERR count should be greater than or equal to -1"));
+        }
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let now = self.now_ms();
+        let client = self.clients.at(id);
+        let mut reply = Reply::new(&mut client.output.bytes, client.resp3);
+        let syncs: Vec<&SyncRecord> = self.replication.syncs.newest().take(count).collect();
+        reply.array(syncs.len());
+        syncs.iter().for_each(|sync| reply_sync(&mut reply, sync, now));
+        Ok(())
+    }
+
+    // ---- at the master's end ----
+
+    /// A sync was granted to a replica: `Master::decided` says which, and why. Or it is a replica's second connection, over which it fetches
+    /// the snapshot (`is_channel`).
+    pub(super) fn sync_granted(&mut self, id: ClientId, peer: Peer, is_channel: bool, request: Option<&PsyncRequest>) {
+        let now = self.now_ms();
+        let r = &mut self.replication;
+        if is_channel && r.syncs.fetched_over(&peer.address, id) {
+            return;
+        }
+        r.measure.attached(&peer, now);
+        let at = Beginning {
+            peer: peer.address,
+            id: r.history.id(),
+            second: r.history.second_id(),
+            window: r.log.window(),
+            offset: r.log.end_offset(),
+        };
+        r.syncs.granted(id, request, r.master.decided(), at, now);
+    }
+
+    /// A replica has acknowledged something: its sync may be done.
+    pub(super) fn look_at_sync(&mut self, id: ClientId) {
+        let now = self.now_ms();
+        let r = &mut self.replication;
+        let Some(session) = r.master.get(id) else { return };
+        let ended = r.syncs.look_at(id, session, r.log.end_offset(), now);
+        self.sync_ended(ended);
+    }
+
+    /// The connection of a replica is about to go.
+    pub(super) fn sync_replica_gone(&mut self, id: ClientId) {
+        let now = self.now_ms();
+        let r = &mut self.replication;
+        let Some(session) = r.master.get(id) else { return };
+        if session.state() == State::Sent {
+            return r.syncs.snapshot_fetched(id, now);
+        }
+        if !session.announced().rdb_channel {
+            r.measure.detached(peer_of(session), now);
+        }
+        r.syncs.replica_gone(id, "the connection with the replica was lost", now);
+    }
+
+    // ---- at the replica's end ----
+
+    /// The link is to be made, from where the data stand.
+    pub(super) fn own_sync_asked(&mut self) {
+        let now = self.now_ms();
+        let position = self.replication.link.as_ref().and_then(|link| link.state.position());
+        let own = &mut self.replication.own_sync;
+        own.asked = Some((now, position));
+        own.complaint.clear();
+    }
+
+    /// The master's answer leads to a sync of this kind; with the old SYNC there is no position to aim at.
+    pub(super) fn own_sync_began(&mut self, kind: Kind, old_sync: bool) {
+        let now = self.now_ms();
+        let r = &mut self.replication;
+        let Some(link) = &r.link else { return };
+        let (at, asked) = r.own_sync.asked.unwrap_or((now, None));
+        let beginning = Beginning {
+            peer: format!("{}:{}", link.host, link.port),
+            id: r.history.id(),
+            second: r.history.second_id(),
+            window: r.log.window(),
+            offset: r.log.end_offset(),
+        };
+        r.syncs.made(kind, asked, old_sync, beginning, at);
+    }
+
+    /// The stream flows, from this offset on.
+    pub(super) fn own_stream_began(&mut self, offset: u64) {
+        let now = self.now_ms();
+        let own = &mut self.replication.own_sync;
+        own.up_from = Some(offset);
+        if let Some(lost_at) = own.lost_at.take() {
+            self.note_latency("repl-link-down", now.saturating_sub(lost_at));
+        }
+    }
+
+    pub(super) fn own_link_complained(&mut self, text: &str) {
+        self.replication.own_sync.complaint = text.to_string();
+    }
+
+    /// The link is cut.
+    pub(super) fn own_link_cut(&mut self) {
+        let now = self.now_ms();
+        let r = &mut self.replication;
+        if r.own_sync.up_from.take().is_some() {
+            r.own_sync.lost_at = Some(now);
+        }
+        let why = std::mem::take(&mut r.own_sync.complaint);
+        let why = if why.is_empty() { "the link was cut" } else { &why };
+        r.syncs.made_failed(why, now);
+    }
+
+    /// This node is no replica any more.
+    pub(super) fn own_sync_ended(&mut self) {
+        let now = self.now_ms();
+        self.replication.syncs.made_failed("this node became a master", now);
+        self.replication.own_sync = OwnSync::default();
+    }
+
+    // ---- time ----
+
+    /// Samples the stream and the lag of replicas, ends syncs that are done, and sizes the backlog if it is to size itself.
+    pub(super) fn measure_tick(&mut self) {
+        let now = self.now_ms();
+        let r = &mut self.replication;
+        let end = r.log.end_offset();
+        r.measure.sample_stream(end, now);
+        if r.measure.lags_are_due(now) {
+            for (_, session) in r.master.sessions().filter(|(_, session)| session.is_online()) {
+                let lag = Lag { bytes: end.saturating_sub(session.ack_offset()), seconds: session.lag_seconds(now) };
+                r.measure.sample_lag(peer_of(session), lag);
+            }
+            self.size_backlog();
+        }
+        let r = &mut self.replication;
+        if r.link.as_ref().is_some_and(|link| link.state.is_up())
+            && let Some(from) = r.own_sync.up_from
+        {
+            let ended = r.syncs.made_done(end.saturating_sub(from), now);
+            self.sync_ended(ended);
+        }
+    }
+
+    /// `repl-backlog-size auto`.
+    pub(super) fn size_backlog(&mut self) {
+        let now = self.now_ms();
+        let r = &mut self.replication;
+        let size = match self.config.repl_backlog_size.bytes() {
+            Some(bytes) => bytes,
+            None => r.measure.auto_size(r.log.size(), now),
+        };
+        if size != r.log.size() {
+            r.log.resize(size);
+        }
+    }
+
+    fn sync_ended(&mut self, ended: Option<Ended>) {
+        if let Some(ended) = ended {
+            let event = match ended.kind {
+                Kind::Full => "repl-full-sync",
+                Kind::Partial => "repl-partial-sync",
+            };
+            self.note_latency(event, ended.took);
+        }
+    }
+}
+
+fn peer_of(session: &Session) -> Peer {
+    Peer { run_id: session.announced().run_id, address: session.name() }
+}
+
+fn reply_sync(reply: &mut Reply<'_>, sync: &SyncRecord, now: u64) {
+    let (asked_id, asked) = sync.asked.as_ref().map_or(("", -1), |(id, asked)| (id.as_str(), *asked));
+    let failure = match &sync.outcome {
+        rivulet_replication::syncs::Outcome::Failed(why) => why.as_str(),
+        _ => "",
+    };
+    let words = [
+        ("role", sync.end.word()),
+        ("peer", &sync.peer),
+        ("kind", sync.kind.word()),
+        ("reason", sync.reason),
+        ("sentence", &sync.sentence),
+        ("outcome", sync.outcome.word()),
+        ("failure", failure),
+        ("asked_replid", asked_id),
+        ("replid", sync.id.as_str()),
+        ("replid2", sync.second.as_str()),
+    ];
+    // As PSYNC and INFO do, bytes are numbered from 1 here.
+    let numbers = [
+        ("number", sync.number as i64),
+        ("time_ms", sync.began_at as i64),
+        ("asked_offset", asked),
+        ("offset", sync.offset as i64),
+        ("backlog_first_byte", sync.window.map_or(0, |window| window.first as i64 + 1)),
+        ("backlog_last_byte", sync.window.map_or(0, |window| window.end as i64)),
+        ("bytes", sync.bytes as i64),
+        ("bytes_missing", sync.bytes_missing.map_or(0, |bytes| bytes as i64)),
+        ("duration_ms", sync.duration(now) as i64),
+    ];
+    reply.map(words.len() + numbers.len());
+    for (name, n) in numbers {
+        reply.bulk(name.as_bytes());
+        reply.int(n);
+    }
+    for (name, text) in words {
+        reply.bulk(name.as_bytes());
+        reply.bulk(text.as_bytes());
+    }
+}
