@@ -423,7 +423,11 @@ fn replication(node: &Node, out: &mut String) {
     field!(out, "repl_backlog_size", r.log.size());
     field!(out, "repl_backlog_first_byte_offset", r.log.first_byte_offset());
     field!(out, "repl_backlog_histlen", r.log.histlen());
-    field!(out, "repl_backlog_disk_bytes", node.log_on_disk.files.backlog_bytes() + node.log_on_disk.files.data_bytes());
+    field!(
+        out,
+        "repl_backlog_disk_bytes",
+        node.log_on_disk.files.backlog_bytes() + node.log_on_disk.files.data_bytes()
+    );
     field!(out, "repl_backlog_disk_read_bytes", node.log_on_disk.read_bytes);
     field!(out, "repl_backlog_auto", u8::from(node.config.repl_backlog_size.bytes().is_none()));
     field!(out, "repl_backlog_mean_reconnect_ms", r.measure.mean_reconnect_ms().unwrap_or(0));
