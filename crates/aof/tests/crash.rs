@@ -137,7 +137,7 @@ struct PowerLost<'a>(&'a mut Rng);
 
 impl Fate for PowerLost<'_> {
     fn keeps_name(&mut self) -> bool {
-        self.0.u32(..) % 2 == 0
+        self.0.bool()
     }
 
     fn keeps_bytes(&mut self, unsynced: usize) -> usize {
@@ -380,7 +380,7 @@ impl Life {
     fn end_rewrite(&mut self, rng: &mut Rng) {
         let Some((path, _)) = self.rewriting.take() else { return };
         self.hand_over();
-        let old = if rng.u32(..) % 3 == 0 { Old::Go } else { Old::Serve };
+        let old = if rng.u8(..3) == 0 { Old::Go } else { Old::Serve };
         let (change, _) = self.files.end_rewrite(&path, BaseFormat::Aof, old);
         self.carry_out(change);
         self.mark(self.handed, self.handed);
@@ -573,12 +573,12 @@ fn one_life(seed: u64, events: usize) {
     for _ in 0..events {
         life.live(&mut random);
     }
-    if random.u32(..) % 2 == 0 {
+    if random.bool() {
         life.end_clean();
     }
     let steps = life.disk.steps.clone();
     for n in 0..=steps.len() {
-        let as_replica = random.u32(..) % 2 == 0;
+        let as_replica = random.bool();
         check(&life, n, &image(&steps[..n], &mut Killed), true, as_replica);
         check(&life, n, &image(&steps[..n], &mut PowerLost(&mut random)), false, as_replica);
         // The last write is cut at each byte.
