@@ -214,6 +214,8 @@ fn files_are_exchanged_with_redis() {
             from.must("SET in-a-transaction 1");
             from.must("INCR in-a-transaction");
             from.must("EXEC");
+            // Redis may put off its writes while the disk is busy.
+            in_the_file(&mut from);
             let mut to = Server::prepare(reader, &args);
             let (source, target) = (from.dir.path().join("appendonlydir"), to.dir.path().join("appendonlydir"));
             std::fs::create_dir(&target).expect("a directory");
