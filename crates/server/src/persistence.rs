@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use rivulet_commands::fail::Fail;
 use rivulet_commands::settings::ClockUse;
-use rivulet_keyspace::{Key, Keyspace};
+use rivulet_keyspace::{Keyspace, Room};
 use rivulet_rdb::read::{Options, Unsupported};
 use rivulet_rdb::save::Saver;
 use rivulet_rdb::write::{Aux, Meta, Replication as AuxReplication, Version, Writer};
 use rivulet_resp::OwnedArgs;
 
-use crate::loading::{Loaded, Loader, Source};
+use crate::loading::{Decoded, Loaded, Loader, Source};
 use crate::node::{Node, os_error};
 use crate::snapshot::{AccessInfo, Destination, Encoder, Form, Head, Snapshot, sync_directory, temporary_path};
 use crate::{clock, log};
@@ -75,6 +75,8 @@ pub struct Load {
     /// They will be when the first entry comes.
     pub replaces_with_first: bool,
     db: usize,
+    /// Room for the database's keys, taken when the first of them comes.
+    room: Option<Room>,
     /// Position in the file's aux fields: (repl-id, repl-offset, repl-stream-db).
     pub identity: Identity,
     identity_adopted: bool,
@@ -113,7 +115,7 @@ pub enum Beside {
 /// The walker works so long between two looks at the sockets.
 const WALK_SLICE_US: u64 = 300;
 /// Batches inserted between two looks at the sockets.
-const LOAD_BATCHES: usize = 8;
+const LOAD_BATCHES: usize = 4;
 /// After a failed save, the next one by save points waits so long.
 const RETRY_SECONDS: u64 = 5;
 
@@ -448,6 +450,7 @@ impl Node {
             source,
             self.load_options(),
             self.keyspace.hasher(),
+            self.settings.clock,
             self.persistence.load_delay.clone(),
             self.waker.clone(),
             self.now_ms(),
@@ -461,6 +464,7 @@ impl Node {
             replaces: why != LoadWhy::FullSync,
             replaces_with_first: false,
             db: 0,
+            room: None,
             identity: Identity::default(),
             identity_adopted: false,
             from_aof,
@@ -494,8 +498,10 @@ impl Node {
         match loaded {
             Loaded::Database { db } => {
                 load.db = db as usize;
+                load.room = None;
                 self.adopt_identity_once();
             }
+            Loaded::Room(room) => load.room = Some(room),
             Loaded::Entries(entries) => {
                 if std::mem::take(&mut load.replaces_with_first) {
                     self.replace_data();
@@ -554,10 +560,9 @@ impl Node {
         }
     }
 
-    fn insert_entries(&mut self, entries: Vec<(u64, rivulet_rdb::read::Entry)>) -> Result<(), String> {
+    fn insert_entries(&mut self, entries: Vec<Decoded>) -> Result<(), String> {
         let now_ms = self.now_ms();
         let is_replica = self.is_replica();
-        let clock_use = self.settings.clock;
         let Some(load) = &mut self.persistence.load else { return Ok(()) };
         let drop_expired = !is_replica && !load.from_aof;
         let keyspace = load.beside.as_mut().unwrap_or(&mut self.keyspace);
@@ -565,28 +570,23 @@ impl Node {
             return Err(format!("the file has a database {}, and this server only {}", load.db, keyspace.databases()));
         }
         let db = keyspace.db_mut(load.db);
-        for (hash, _) in &entries {
-            db.prefetch_bucket(*hash);
+        if let Some(room) = load.room.take() {
+            db.take_room(room);
+        }
+        for decoded in &entries {
+            db.prefetch_bucket(decoded.hash);
         }
         let mut expired = Vec::new();
-        for (hash, entry) in entries {
-            load.loader.keys_loaded += 1;
-            if drop_expired && entry.deadline_ms.is_some_and(|at| at < now_ms) {
+        load.loader.keys_loaded += entries.len() as u64;
+        for Decoded { hash, deadline_ms, entry } in entries {
+            if drop_expired && deadline_ms.is_some_and(|at| at < now_ms) {
                 load.loader.keys_expired += 1;
-                expired.push(entry.key);
+                expired.push(entry.key().to_vec());
                 continue;
             }
-            let key = Key { bytes: &entry.key, hash };
-            if db.find(key).is_some() {
-                return Err(format!("the key '{}' is there twice", String::from_utf8_lossy(&entry.key)));
+            if let Err(entry) = db.insert_new(hash, entry, deadline_ms) {
+                return Err(format!("the key '{}' is there twice", String::from_utf8_lossy(entry.key())));
             }
-            let clock = match (clock_use, entry.idle_s, entry.freq) {
-                (ClockUse::Lru, Some(idle), _) => rivulet_commands::ctx::lru_clock(now_ms.saturating_sub(idle * 1000)),
-                (ClockUse::Lfu { .. }, _, Some(freq)) => (((now_ms / 60_000) & 0xffff) as u32) << 8 | u32::from(freq),
-                (ClockUse::Lru, ..) => rivulet_commands::ctx::lru_clock(now_ms),
-                (ClockUse::Lfu { .. }, ..) => (((now_ms / 60_000) & 0xffff) as u32) << 8 | 5,
-            };
-            db.insert(key, entry.value, entry.deadline_ms, clock);
         }
         // Replicas that resume from the position of the file still have these.
         let (why, index) = (load.why, load.db);
