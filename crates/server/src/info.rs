@@ -420,6 +420,11 @@ fn replication(node: &Node, out: &mut String) {
     field!(out, "repl_backlog_size", r.log.size());
     field!(out, "repl_backlog_first_byte_offset", r.log.first_byte_offset());
     field!(out, "repl_backlog_histlen", r.log.histlen());
+    let payload = node.persistence.running.as_ref().and_then(|r| r.snapshot.payload.as_ref());
+    field!(out, "repl_sync_window_bytes", payload.map_or(0, |p| p.held_bytes()));
+    field!(out, "repl_sync_window_peak_bytes", node.stats.sync_window_peak);
+    field!(out, "repl_sync_spill_bytes", payload.map_or(0, |p| p.spilled_bytes()));
+    field!(out, "repl_sync_spill_peak_bytes", node.stats.sync_spill_peak);
 }
 
 fn cpu(_: &Node, out: &mut String) {

@@ -327,6 +327,7 @@ impl Node {
             if running.snapshot.payload.as_mut().is_some_and(|p| p.take_blocks()) {
                 self.send_payload();
             }
+            self.take_spilled();
             self.free_later(trash);
             self.check_snapshot_end();
         }
