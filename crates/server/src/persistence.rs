@@ -30,6 +30,9 @@ pub struct Persistence {
     pub last_seconds: i64,
     pub saves: u64,
     pub running: Option<Running>,
+    /// Commands that had been executed when the walker last had its turn, and when there was one more.
+    commands_seen: u64,
+    command_at_us: u64,
     /// BGSAVE SCHEDULE: as soon as no other snapshot runs.
     pub scheduled: bool,
     pub load: Option<Load>,
@@ -112,8 +115,10 @@ pub enum Beside {
     ServingOld,
 }
 
-/// The walker works so long between two looks at the sockets.
-const WALK_SLICE_US: u64 = 300;
+/// The walker works so long between two looks at the sockets: while clients send commands, and when nobody has for a moment.
+const WALK_SLICE_US: u64 = 100;
+const WALK_SLICE_ALONE_US: u64 = 1000;
+const MOMENT_US: u64 = 100_000;
 /// Batches inserted between two looks at the sockets.
 const LOAD_BATCHES: usize = 4;
 /// After a failed save, the next one by save points waits so long.
@@ -130,6 +135,8 @@ impl Persistence {
             last_seconds: -1,
             saves: 0,
             running: None,
+            commands_seen: 0,
+            command_at_us: 0,
             scheduled: false,
             load: None,
             replayer: None,
@@ -322,8 +329,9 @@ impl Node {
 
     /// Gives the helpers' work its turn: the walker, the blocks of a payload, the loader's batches.
     pub fn run_helpers(&mut self) {
+        let slice_us = self.walk_slice_us();
         if let Some(running) = &mut self.persistence.running {
-            let trash = running.snapshot.walk(&mut self.keyspace, WALK_SLICE_US);
+            let trash = running.snapshot.walk(&mut self.keyspace, slice_us);
             if running.snapshot.payload.as_mut().is_some_and(|p| p.take_blocks()) {
                 self.send_payload();
             }
@@ -334,6 +342,15 @@ impl Node {
         if self.persistence.load.is_some() {
             self.insert_loaded();
         }
+    }
+
+    /// How long the walker may work now.
+    fn walk_slice_us(&mut self) -> u64 {
+        let p = &mut self.persistence;
+        if p.commands_seen != self.stats.commands {
+            (p.commands_seen, p.command_at_us) = (self.stats.commands, self.now_us);
+        }
+        if self.now_us.saturating_sub(p.command_at_us) < MOMENT_US { WALK_SLICE_US } else { WALK_SLICE_ALONE_US }
     }
 
     fn check_snapshot_end(&mut self) {

@@ -35,7 +35,7 @@ const PIECE_BYTES: usize = 128 << 10;
 /// A string longer than this is passed on by reference.
 const COPIED_LEN_MAX: usize = 16 << 10;
 /// The walker hands over so many entries before it looks at the clock again.
-const WALK_STEP: usize = 256;
+const WALK_STEP: usize = 64;
 
 /// How LRU or LFU bits become part of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
