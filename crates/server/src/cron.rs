@@ -30,6 +30,7 @@ impl Node {
         self.follow_tick();
         self.replication_tick();
         self.failover_tick();
+        self.report_progress();
         self.save_if_due();
         self.aof_cron();
         self.shutdown_tick();

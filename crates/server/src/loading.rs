@@ -43,7 +43,10 @@ pub enum Loaded {
         db: u64,
     },
     /// Room for that many.
-    Room(Room),
+    Room {
+        keys: u64,
+        room: Room,
+    },
     Entries(Vec<Decoded>),
     Aux(Vec<u8>, Vec<u8>),
     /// Whole commands, as bytes of the stream.
@@ -351,7 +354,7 @@ impl Worker {
             match event {
                 Event::SelectDb(_) => self.tell(Loaded::Database { db }),
                 Event::ResizeDb { keys, .. } if keys <= keys_max(len, reader.offset()) => {
-                    self.tell(Loaded::Room(Room::for_keys(keys as usize)));
+                    self.tell(Loaded::Room { keys, room: Room::for_keys(keys as usize) });
                 }
                 Event::Aux(name, value) => self.tell(Loaded::Aux(name, value)),
                 Event::EmptyKey(key) => {
@@ -443,7 +446,7 @@ mod tests {
     fn room_is_made_only_for_keys_that_can_come() {
         for (promised, made) in [(1, true), (u64::MAX, false), (1000, false)] {
             let all = load_one_that_promises(promised);
-            assert_eq!(all.iter().any(|l| matches!(l, Loaded::Room(_))), made, "{promised} keys were promised");
+            assert_eq!(all.iter().any(|l| matches!(l, Loaded::Room { .. })), made, "{promised} keys were promised");
             assert!(all.iter().any(|l| matches!(l, Loaded::Entries(entries) if entries.len() == 1)));
             assert!(matches!(all.last(), Some(Loaded::End(Ok(_)))));
         }

@@ -118,6 +118,16 @@ impl Payload {
         self.pace.held()
     }
 
+    /// Bytes that were made.
+    pub fn made_bytes(&self) -> u64 {
+        self.pace.made.load(Ordering::Relaxed)
+    }
+
+    /// How far the replica is that is ahead.
+    pub fn fastest(&self) -> u64 {
+        self.fastest
+    }
+
     /// Bytes in the file.
     pub fn spilled_bytes(&self) -> u64 {
         self.spill.as_ref().map_or(0, Spill::bytes)

@@ -80,6 +80,8 @@ pub struct Load {
     db: usize,
     /// Room for the database's keys, taken when the first of them comes.
     room: Option<Room>,
+    /// Keys of all databases that were told of so far.
+    pub keys_promised: u64,
     /// Position in the file's aux fields: (repl-id, repl-offset, repl-stream-db).
     pub identity: Identity,
     identity_adopted: bool,
@@ -483,6 +485,7 @@ impl Node {
             replaces_with_first: false,
             db: 0,
             room: None,
+            keys_promised: 0,
             identity: Identity::default(),
             identity_adopted: false,
             from_aof,
@@ -519,7 +522,10 @@ impl Node {
                 load.room = None;
                 self.adopt_identity_once();
             }
-            Loaded::Room(room) => load.room = Some(room),
+            Loaded::Room { keys, room } => {
+                load.keys_promised += keys;
+                load.room = Some(room);
+            }
             Loaded::Entries(entries) => {
                 if std::mem::take(&mut load.replaces_with_first) {
                     self.replace_data();

@@ -1,9 +1,10 @@
 //! Replication as the server drives it: the core's state, and what commands and the loop need of it.
 //!
 //! The rules are in the crate `rivulet_replication`; here is what it must not know: sockets, the keyspace, files. [`serve`] is the master's end,
-//! [`follow`] the replica's.
+//! [`follow`] the replica's, and [`progress`] says how far a full sync is.
 
 mod follow;
+mod progress;
 mod serve;
 
 use rivulet_commands::fail::Fail;
@@ -37,6 +38,7 @@ pub struct Replication {
     pub link: Option<Link>,
     /// The snapshot that replicas wait for or are being sent.
     pub running: Option<RunningSnapshot>,
+    pub progress: progress::Progress,
     /// Where the stream goes before it is appended.
     scratch: Vec<u8>,
 }
@@ -86,6 +88,7 @@ impl Replication {
             run_id: ReplId::parse(run_id.as_bytes()).unwrap_or(ReplId::ZERO),
             link: None,
             running: None,
+            progress: progress::Progress::default(),
             scratch: Vec::new(),
         }
     }
