@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::rc::Rc;
 
-use crate::entry::{Entry, EntryRef};
+use crate::entry::{Entry, EntryRef, NewEntry};
 use crate::hash::{HashKeys, Key, KeyHasher};
 use crate::table::{NEVER, SlotMut, Table};
 use crate::value::Value;
@@ -39,6 +39,15 @@ enum TrashKind {
 impl From<Value> for Trash {
     fn from(value: Value) -> Trash {
         Trash(TrashKind::Value(value))
+    }
+}
+
+/// Room for keys that are to come to an empty database. It can be made on any thread, so that only that one touches the fresh memory.
+pub struct Room(Table);
+
+impl Room {
+    pub fn for_keys(keys: usize) -> Room {
+        Room(Table::with_room(keys))
     }
 }
 
@@ -127,24 +136,42 @@ impl<H: HashKeys> Db<H> {
 
     /// Adds a key that is not there.
     pub fn insert(&mut self, key: Key<'_>, value: Value, deadline: Option<u64>, clock: u32) {
-        self.insert_entry(key, Entry::new(key.bytes, value, deadline, clock), deadline);
+        debug_assert!(self.table.find(key).is_none());
+        self.insert_entry(key.hash, Entry::new(key.bytes, value, deadline, clock), deadline);
     }
 
-    fn insert_entry(&mut self, key: Key<'_>, entry: Entry, deadline: Option<u64>) {
-        debug_assert!(self.table.find(key).is_none());
-        let grows = self.table.will_grow(key.hash);
-        if grows {
-            self.capture_segment(key.hash);
-        } else {
-            self.capture(key.hash);
+    /// Adds an entry that was made elsewhere, with its key's hash and its deadline. If its key is there, it is given back.
+    #[inline]
+    pub fn insert_new(&mut self, hash: u64, new: NewEntry, deadline: Option<u64>) -> Result<(), NewEntry> {
+        if self.table.find_where(hash, |entry| entry.key() == new.key()).is_some() {
+            return Err(new);
         }
-        self.table.insert(key.hash, entry, &self.hasher);
+        self.insert_entry(hash, new.into_entry(), deadline);
+        Ok(())
+    }
+
+    #[inline]
+    fn insert_entry(&mut self, hash: u64, entry: Entry, deadline: Option<u64>) {
+        let grows = self.table.will_grow(hash);
         if grows {
-            self.requeue_due(key.hash);
+            self.capture_segment(hash);
+        } else {
+            self.capture(hash);
+        }
+        self.table.insert(hash, entry, &self.hasher);
+        if grows {
+            self.requeue_due(hash);
         }
         if let Some(ms) = deadline {
             self.expires += 1;
-            self.note_due(key.hash, ms);
+            self.note_due(hash, ms);
+        }
+    }
+
+    /// Takes room for the keys that are to come, unless some are here already.
+    pub fn take_room(&mut self, room: Room) {
+        if self.is_empty() && self.capturing.is_none() {
+            self.table = room.0;
         }
     }
 
@@ -153,7 +180,7 @@ impl<H: HashKeys> Db<H> {
     pub fn set_string(&mut self, key: Key<'_>, bytes: &[u8], deadline: Deadline, clock: u32) -> StringSet {
         let Some(found) = self.table.find(key) else {
             let deadline = if let Deadline::Set(d) = deadline { d } else { None };
-            self.insert_entry(key, Entry::new_string(key.bytes, bytes, deadline, clock), deadline);
+            self.insert_entry(key.hash, Entry::new_string(key.bytes, bytes, deadline, clock), deadline);
             return StringSet { existed: false, old: None };
         };
         self.capture(key.hash);

@@ -109,6 +109,35 @@ pub(crate) struct Entry(NonNull<u8>);
 // SAFETY: an entry is plain memory that it owns alone, and every value type in it is Send.
 unsafe impl Send for Entry {}
 
+/// An entry that is in no database yet. It can be made on any thread.
+pub struct NewEntry(ManuallyDrop<Entry>);
+
+impl NewEntry {
+    pub fn new(key: &[u8], value: Value, deadline: Option<u64>, clock: u32) -> NewEntry {
+        NewEntry(ManuallyDrop::new(Entry::new(key, value, deadline, clock)))
+    }
+
+    /// One with a string of at most [`EMBEDDED_LEN_MAX`] bytes that is no integer's text.
+    pub fn with_string(key: &[u8], bytes: &[u8], deadline: Option<u64>, clock: u32) -> NewEntry {
+        assert!(bytes.len() <= EMBEDDED_LEN_MAX);
+        NewEntry(ManuallyDrop::new(Entry::build(key, &Payload::Embedded(bytes), deadline, clock)))
+    }
+
+    pub fn key(&self) -> &[u8] {
+        self.0.key()
+    }
+
+    pub(crate) fn into_entry(self) -> Entry {
+        *ManuallyDrop::new(self).0
+    }
+}
+
+impl Drop for NewEntry {
+    fn drop(&mut self) {
+        self.0.free();
+    }
+}
+
 /// Where the parts of an entry lie.
 struct Shape {
     key_len: usize,

@@ -10,8 +10,8 @@ pub mod size_class;
 mod table;
 pub mod value;
 
-pub use db::{Db, Deadline, Removed, Sink, StringSet, Trash};
-pub use entry::{Collection, CollectionMut, EntryMut, EntryRef, Ref, Type, View};
+pub use db::{Db, Deadline, Removed, Room, Sink, StringSet, Trash};
+pub use entry::{Collection, CollectionMut, EntryMut, EntryRef, NewEntry, Ref, Type, View};
 pub use hash::{HashKeys, Key, KeyHasher};
 pub use keyspace::Keyspace;
 pub use table::SlotMut;

@@ -170,6 +170,16 @@ fn buckets_for(len: usize) -> usize {
     [8, 16, 32, 64, 80, 96, 112].into_iter().find(|&n| n >= wanted).unwrap_or(BUCKETS_MAX)
 }
 
+/// The entries that nearly no segment exceeds when each has so many on average: hashes spread them like a Poisson distribution.
+fn most_in_one(average: usize) -> usize {
+    average + average.isqrt()
+}
+
+/// The fewest buckets that so many entries fill to 7/8.
+fn buckets_with_room(len: usize) -> usize {
+    [8, 16, 32, 64, 80, 96, 112].into_iter().find(|&n| n * SLOTS * 7 / 8 >= len).unwrap_or(BUCKETS_MAX)
+}
+
 fn buckets_after(count: usize) -> usize {
     if count < 64 { count * 2 } else { count + 16 }
 }
@@ -205,6 +215,24 @@ impl Table {
             free_segments: Vec::new(),
             len: 0,
         }
+    }
+
+    /// An empty table in which so many keys have room: hardly a segment has to grow for them.
+    pub(crate) fn with_room(keys: usize) -> Table {
+        let full = BUCKETS_MAX * SLOTS * 7 / 8;
+        let depth = (0..u8::MAX).find(|&depth| most_in_one(keys >> depth) <= full).expect("the keys become fewer");
+        let buckets = buckets_with_room(most_in_one(keys >> depth));
+        let mut table = Table { directory: Vec::new(), depth, segments: Vec::new(), free_segments: Vec::new(), len: 0 };
+        let count = 1usize << depth;
+        table.directory.reserve_exact(count);
+        table.segments.reserve_exact(count);
+        for prefix in 0..count {
+            let buckets = Buckets::new(buckets);
+            table.directory.push(DirEntry { buckets, segment: prefix as u32, depth });
+            let segment = Segment { buckets, depth, prefix: prefix as u64, len: 0, epoch: 0, captured: 0, due: None };
+            table.segments.push(Some(segment));
+        }
+        table
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -250,13 +278,19 @@ impl Table {
 
     #[inline]
     pub(crate) fn find(&self, key: Key<'_>) -> Option<Found> {
-        let d = self.directory_entry(key.hash);
-        let wanted = tag(key.hash, d.depth);
-        let mut bucket = d.buckets.home(local(key.hash, d.depth));
+        self.find_where(key.hash, |entry| entry.key() == key.bytes)
+    }
+
+    /// The entry of this hash that `is_it` agrees to. Others are hardly ever looked at.
+    #[inline]
+    pub(crate) fn find_where(&self, hash: u64, is_it: impl Fn(Entry) -> bool) -> Option<Found> {
+        let d = self.directory_entry(hash);
+        let wanted = tag(hash, d.depth);
+        let mut bucket = d.buckets.home(local(hash, d.depth));
         for _ in 0..d.buckets.count {
             let slots = d.buckets.bucket(bucket);
             for (i, &slot) in slots.iter().enumerate() {
-                if slot >> TAG_SHIFT == wanted && slot & ADDRESS != 0 && entry_of_slot(slot).key() == key.bytes {
+                if slot >> TAG_SHIFT == wanted && slot & ADDRESS != 0 && is_it(entry_of_slot(slot)) {
                     return Some(Found { segment: d.segment, at: SlotAt { bucket, slot: i } });
                 }
             }

@@ -6,7 +6,9 @@ use std::rc::Rc;
 
 use fastrand::Rng;
 use rivulet_keyspace::value::{StrBuf, Value};
-use rivulet_keyspace::{Deadline, EntryRef, Hash, HashKeys, KeyHasher, Keyspace, Limits, List, Set, Sink, View, ZSet};
+use rivulet_keyspace::{
+    Deadline, EntryRef, Hash, HashKeys, KeyHasher, Keyspace, Limits, List, NewEntry, Room, Set, Sink, View, ZSet,
+};
 
 /// (database, key) -> (what the value holds, deadline).
 type Content = BTreeMap<(usize, Vec<u8>), (String, Option<u64>)>;
@@ -278,4 +280,57 @@ fn every_deadline_is_found_once_it_has_passed() {
             assert_eq!(late, 0, "expired keys were not found: RIVULET_SEED={seed}");
         }
     }
+}
+
+/// A database with room for `room` keys takes `keys`, made elsewhere; answers its slots before and after.
+fn fill_room(room: usize, keys: usize) -> (usize, usize) {
+    let mut keyspace = Keyspace::new(1, KeyHasher::new([3, 4]));
+    let db = keyspace.db_mut(0);
+    db.take_room(Room::for_keys(room));
+    let before = db.slots();
+    let text = |i: usize| format!("key:{i}").into_bytes();
+    for i in 0..keys {
+        let (key, deadline) = (text(i), (i % 3 == 0).then_some(i as u64));
+        let hash = db.key(&key).hash;
+        let new = || NewEntry::with_string(&key, b"value", deadline, i as u32);
+        assert!(db.insert_new(hash, new(), deadline).is_ok());
+        assert!(db.insert_new(hash, new(), deadline).is_err_and(|back| back.key() == key));
+    }
+    assert_eq!((db.len(), db.expires_len()), (keys, keys.div_ceil(3)));
+    for i in 0..keys {
+        let found = db.find(db.key(&text(i))).expect("it was put there");
+        assert_eq!((found.clock(), found.deadline()), (i as u32, (i % 3 == 0).then_some(i as u64)));
+    }
+    let (mut seen, mut cursor) = (0, 0);
+    loop {
+        cursor = db.scan(cursor, 100, |_| seen += 1);
+        if cursor == 0 {
+            break;
+        }
+    }
+    assert_eq!(seen, keys);
+    let slots = db.slots();
+    (0..keys).for_each(|i| assert!(db.remove(db.key(&text(i))).is_some()));
+    assert!(db.is_empty());
+    (before, slots)
+}
+
+#[test]
+fn room_is_made_once_and_is_no_limit() {
+    for keys in if cfg!(miri) { vec![0, 7, 100] } else { vec![0, 1, 7, 56, 57, 400, 900, 20_000] } {
+        let (before, after) = fill_room(keys, keys);
+        assert!(after < before + before / 10 + 200, "{keys} keys found room in {before} slots and left {after}");
+        assert!(before <= keys * 5 / 3 + 64, "{before} slots are too many for {keys} keys");
+    }
+    fill_room(10_000, 3);
+    fill_room(3, if cfg!(miri) { 200 } else { 10_000 });
+}
+
+#[test]
+fn room_is_for_an_empty_database() {
+    let mut keyspace = Keyspace::new(1, KeyHasher::new([3, 4]));
+    let db = keyspace.db_mut(0);
+    db.set_string(db.key(b"here"), b"already", Deadline::Keep, 0);
+    db.take_room(Room::for_keys(1000));
+    assert_eq!(db.len(), 1);
 }

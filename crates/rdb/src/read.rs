@@ -158,6 +158,11 @@ impl<R: Read> Reader<R> {
         self.input.offset()
     }
 
+    /// Buffers of an entry that nobody needs any more: the next one's key, and its value if it is a string, are read into them.
+    pub fn give_back(&mut self, key: Vec<u8>, string: Vec<u8>) {
+        (self.scratch.key, self.scratch.string) = (key, string);
+    }
+
     /// How many keys without elements were passed over.
     pub fn empty_keys(&self) -> u64 {
         self.empty_keys
@@ -303,7 +308,7 @@ impl<R: Read> Reader<R> {
     fn entry(&mut self, value_type: u8, attributes: Attributes) -> Result<Event, Problem> {
         self.doing = Doing::ReadKey;
         self.value_type = Some(value_type);
-        let mut key = Vec::new();
+        let mut key = std::mem::take(&mut self.scratch.key);
         self.input.string(&mut key)?;
         self.doing = Doing::ReadValue;
         let loaded = value::load(value_type, &mut self.input, &mut self.scratch, &self.options.limits);

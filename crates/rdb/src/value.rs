@@ -4,6 +4,7 @@
 
 use std::io::Read;
 
+use rivulet_keyspace::entry::EMBEDDED_LEN_MAX;
 use rivulet_keyspace::value::elem::parse_int;
 use rivulet_keyspace::value::{Elem, Hash, IntSet, Limits, List, ListPack, Set, StrBuf, Value, ZSet};
 
@@ -17,6 +18,9 @@ use crate::{ziplist, zipmap};
 pub struct Scratch {
     one: Vec<u8>,
     two: Vec<u8>,
+    /// Buffers that become a key and a string value.
+    pub key: Vec<u8>,
+    pub string: Vec<u8>,
 }
 
 /// What a scratch buffer may keep between values.
@@ -40,7 +44,7 @@ pub fn load<R: Read>(
     limits: &Limits,
 ) -> Result<Value, Problem> {
     match value_type {
-        types::STRING => string(input),
+        types::STRING => string(input, std::mem::take(&mut scratch.string)),
         types::LIST => list(input, scratch, limits),
         types::SET => set(input, scratch, limits),
         types::ZSET => zset(input, scratch, limits, text_score),
@@ -63,11 +67,10 @@ pub fn load<R: Read>(
     }
 }
 
-fn string<R: Read>(input: &mut Input<R>) -> Result<Value, Problem> {
-    let mut bytes = Vec::new();
+fn string<R: Read>(input: &mut Input<R>, mut bytes: Vec<u8>) -> Result<Value, Problem> {
     let int = input.string_or_int(&mut bytes)?;
     // A long string has grown as it came, and stays as it is from here on.
-    if bytes.capacity() - bytes.len() > bytes.len() / 8 + 8 {
+    if bytes.len() > EMBEDDED_LEN_MAX && bytes.capacity() - bytes.len() > bytes.len() / 8 + 8 {
         bytes.shrink_to_fit();
     }
     Ok(Value::Str(match int {

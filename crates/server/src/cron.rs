@@ -31,6 +31,7 @@ impl Node {
         self.replication_tick();
         self.failover_tick();
         self.verify_tick();
+        self.report_progress();
         self.save_if_due();
         self.aof_cron();
         self.shutdown_tick();

@@ -381,8 +381,12 @@ fn replication(node: &Node, out: &mut String) {
                 "master_sync_left_bytes",
                 total.map_or(-(progress.read_bytes as i64), |t| t as i64 - progress.read_bytes as i64)
             );
-            let percent = total.filter(|&t| t > 0).map_or(0.0, |t| progress.read_bytes as f64 * 100.0 / t as f64);
+            let receiving = node.receiving();
+            let percent = receiving.as_ref().and_then(|r| r.percent).unwrap_or(0.0);
             field!(out, "master_sync_perc", format_args!("{percent:.2}"));
+            field!(out, "master_sync_bytes_per_second", receiving.as_ref().map_or(0, |r| r.per_second));
+            let left = receiving.and_then(|r| r.seconds_left).map_or(-1, |s| s as i64);
+            field!(out, "master_sync_seconds_left", left);
             field!(out, "master_sync_last_io_seconds_ago", progress.last_io_seconds);
         }
         if !state.is_up() {
@@ -448,6 +452,11 @@ fn replication(node: &Node, out: &mut String) {
             )
         );
     }
+    let payload = node.persistence.running.as_ref().and_then(|r| r.snapshot.payload.as_ref());
+    field!(out, "repl_sync_window_bytes", payload.map_or(0, |p| p.held_bytes()));
+    field!(out, "repl_sync_window_peak_bytes", node.stats.sync_window_peak);
+    field!(out, "repl_sync_spill_bytes", payload.map_or(0, |p| p.spilled_bytes()));
+    field!(out, "repl_sync_spill_peak_bytes", node.stats.sync_spill_peak);
 }
 
 fn cpu(_: &Node, out: &mut String) {

@@ -7,13 +7,17 @@ mod append_only;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TryRecvError};
 use std::time::Duration;
 
-use rivulet_keyspace::{HashKeys, KeyHasher};
+use rivulet_commands::ctx::lru_clock;
+use rivulet_commands::settings::ClockUse;
+use rivulet_keyspace::entry::EMBEDDED_LEN_MAX;
+use rivulet_keyspace::value::StrBuf;
+use rivulet_keyspace::{HashKeys, KeyHasher, NewEntry, Room, Value};
 use rivulet_net::Waker;
 use rivulet_rdb::read::{Entry, Event, Options, Reader};
 
@@ -21,20 +25,29 @@ use crate::clock;
 use crate::memory::Counted;
 pub use append_only::{AppendOnlyFile, AppendOnlyFiles, FileEnd};
 
-/// Entries in one batch.
-const BATCH_ENTRIES: usize = 256;
+/// Entries in one batch: with their buckets they fit into a core's cache.
+const BATCH_ENTRIES: usize = 512;
 /// Batches that may wait for the executor.
 const BATCHES_MAX: usize = 32;
+/// The fewest bytes that an entry takes in a file: its type, an empty key, an empty value.
+const ENTRY_BYTES_MIN: u64 = 3;
+/// Room for so many keys is made on the word of a stream whose length is not known. More find room as they come.
+const ROOM_MAX: u64 = 16 << 20;
 /// The socket is not read while more bytes than this wait for the loader.
 const QUEUED_BYTES_MAX: usize = 32 << 20;
 
 /// What the loader tells the executor.
 pub enum Loaded {
-    /// The database of what follows has about so many keys.
+    /// What follows belongs to this database.
     Database {
         db: u64,
     },
-    Entries(Vec<(u64, Entry)>),
+    /// Room for that many.
+    Room {
+        keys: u64,
+        room: Room,
+    },
+    Entries(Vec<Decoded>),
     Aux(Vec<u8>, Vec<u8>),
     /// Whole commands, as bytes of the stream.
     Commands(Vec<u8>),
@@ -46,6 +59,13 @@ pub enum Loaded {
     Warning(String),
     /// All is loaded, or why not.
     End(Result<Summary, String>),
+}
+
+/// An entry, ready to be put into a database.
+pub struct Decoded {
+    pub hash: u64,
+    pub deadline_ms: Option<u64>,
+    pub entry: NewEntry,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -90,6 +110,7 @@ impl Loader {
         source: Source,
         options: Options,
         hasher: KeyHasher,
+        clock_use: ClockUse,
         key_delay: Arc<AtomicI64>,
         waker: Waker,
         now_ms: u64,
@@ -106,7 +127,7 @@ impl Loader {
         let decodes_at_once = matches!(source, Source::Stream);
         let bytes_to = if matches!(source, Source::File(_) | Source::AppendOnly(_)) { None } else { Some(bytes_to) };
         let bytes = Bytes { from: bytes_from, present: Vec::new(), at: 0, queued: queued.clone(), stop: stop.clone() };
-        let worker = Worker { to, hasher, key_delay, waker, stop: stop.clone(), read: read.clone() };
+        let worker = Worker { to, hasher, clock_use, key_delay, waker, stop: stop.clone(), read: read.clone() };
         std::thread::Builder::new().name("loader".into()).spawn(move || {
             let _counted = Counted::register();
             worker.run(source, bytes, options);
@@ -216,9 +237,27 @@ impl Read for Bytes {
     }
 }
 
+/// So many keys can follow in a file of this length, of which some is read. A damaged one may say anything.
+fn keys_max(len: Option<u64>, read: u64) -> u64 {
+    len.map_or(ROOM_MAX, |len| len.saturating_sub(read) / ENTRY_BYTES_MIN)
+}
+
+/// The 24 bits that say when or how often a key was used.
+fn clock_bits(clock_use: ClockUse, now_ms: u64, idle_s: Option<u64>, freq: Option<u8>) -> u32 {
+    let lfu = |count: u8| (((now_ms / 60_000) & 0xffff) as u32) << 8 | u32::from(count);
+    match clock_use {
+        ClockUse::Lru => lru_clock(now_ms.saturating_sub(idle_s.unwrap_or(0).saturating_mul(1000))),
+        ClockUse::Lfu { .. } => lfu(freq.unwrap_or(LFU_NEW)),
+    }
+}
+
+/// How often a key counts as used that nothing is known of.
+const LFU_NEW: u8 = 5;
+
 struct Worker {
     to: SyncSender<Loaded>,
     hasher: KeyHasher,
+    clock_use: ClockUse,
     key_delay: Arc<AtomicI64>,
     waker: Waker,
     stop: Arc<AtomicBool>,
@@ -228,18 +267,16 @@ struct Worker {
 impl Worker {
     fn run(&self, source: Source, mut bytes: Bytes, options: Options) {
         let result = match source {
-            Source::File(path) => File::open(path).map_err(|e| e.to_string()).and_then(|file| self.load(file, options)),
+            Source::File(path) => self.load_file(&path, options),
             Source::AppendOnly(files) => self.load_append_only(files, options),
             // The end is told when the transfer has ended too, which may be a moment after the last entry.
-            Source::Stream => self.load(&mut bytes, options).and_then(|summary| {
+            Source::Stream => self.load(&mut bytes, None, options).and_then(|summary| {
                 io::copy(&mut bytes, &mut io::sink()).map_err(|e| e.to_string())?;
                 Ok(summary)
             }),
             Source::Stored { path, remove } => {
                 let stored = self.store(&mut bytes, &path);
-                let result = stored
-                    .and_then(|()| File::open(&path).map_err(|e| e.to_string()))
-                    .and_then(|file| self.load(file, options));
+                let result = stored.and_then(|()| self.load_file(&path, options));
                 if remove {
                     // A file that can't be removed is overwritten by the next.
                     let _ = std::fs::remove_file(&path);
@@ -268,45 +305,57 @@ impl Worker {
         })
     }
 
-    fn load(&self, from: impl Read, options: Options) -> Result<Summary, String> {
-        self.load_counted(from, options).map(|(summary, _)| summary)
+    fn load(&self, from: impl Read, len: Option<u64>, options: Options) -> Result<Summary, String> {
+        self.load_counted(from, len, options).map(|(summary, _)| summary)
     }
 
-    /// Loads a snapshot, after which more may follow; says how long it was.
-    fn load_counted(&self, from: impl Read, options: Options) -> Result<(Summary, u64), String> {
+    /// A file from its beginning.
+    fn load_file(&self, path: &Path, options: Options) -> Result<Summary, String> {
+        let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+        let (len, file) = opened.map_err(|e| e.to_string())?;
+        self.load(file, Some(len), options)
+    }
+
+    /// Loads a snapshot of at most `len` bytes, after which more may follow; says how long it was.
+    fn load_counted(&self, from: impl Read, len: Option<u64>, options: Options) -> Result<(Summary, u64), String> {
         let mut reader = Reader::new(from, options);
         let mut db = 0;
         let mut batch = Vec::with_capacity(BATCH_ENTRIES);
         let mut summary = Summary::default();
         let mut keys = 0u64;
+        let mut now_ms = clock::unix_ms();
         loop {
             if self.stop.load(Ordering::Relaxed) {
                 return Err("the load was given up".into());
             }
             let event = reader.next().map_err(|e| e.to_string())?;
-            self.read.store(reader.offset(), Ordering::Relaxed);
             match event {
                 Event::Entry(entry) => {
-                    let hash = self.hasher.hash(&entry.key);
-                    batch.push((hash, entry));
+                    batch.push(self.make(entry, now_ms, &mut reader));
                     keys += 1;
                     let delay = self.key_delay.load(Ordering::Relaxed);
                     if delay != 0 {
                         self.delay(delay, keys);
                     }
                     if batch.len() >= BATCH_ENTRIES || delay > 0 {
+                        self.read.store(reader.offset(), Ordering::Relaxed);
                         self.tell(Loaded::Entries(std::mem::replace(&mut batch, Vec::with_capacity(BATCH_ENTRIES))));
+                        now_ms = clock::unix_ms();
                     }
                     continue;
                 }
                 Event::SelectDb(n) => db = n,
                 _ => {}
             }
+            self.read.store(reader.offset(), Ordering::Relaxed);
             if !batch.is_empty() {
                 self.tell(Loaded::Entries(std::mem::take(&mut batch)));
             }
             match event {
                 Event::SelectDb(_) => self.tell(Loaded::Database { db }),
+                Event::ResizeDb { keys, .. } if keys <= keys_max(len, reader.offset()) => {
+                    self.tell(Loaded::Room { keys, room: Room::for_keys(keys as usize) });
+                }
                 Event::Aux(name, value) => self.tell(Loaded::Aux(name, value)),
                 Event::EmptyKey(key) => {
                     summary.empty_keys += 1;
@@ -331,6 +380,20 @@ impl Worker {
         }
     }
 
+    fn make<R: Read>(&self, entry: Entry, now_ms: u64, reader: &mut Reader<R>) -> Decoded {
+        let Entry { key, value, deadline_ms, idle_s, freq, .. } = entry;
+        let hash = self.hasher.hash(&key);
+        let clock = clock_bits(self.clock_use, now_ms, idle_s, freq);
+        let (entry, string) = match value {
+            Value::Str(StrBuf::Bytes(bytes)) if bytes.len() <= EMBEDDED_LEN_MAX => {
+                (NewEntry::with_string(&key, &bytes, deadline_ms, clock), bytes)
+            }
+            value => (NewEntry::new(&key, value, deadline_ms, clock), Vec::new()),
+        };
+        reader.give_back(key, string);
+        Decoded { hash, deadline_ms, entry }
+    }
+
     fn tell(&self, loaded: Loaded) {
         // Nobody listens any more when the load was given up.
         let _ = self.to.send(loaded);
@@ -344,5 +407,58 @@ impl Worker {
         } else if keys.is_multiple_of(delay.unsigned_abs()) {
             clock::sleep(Duration::from_micros(1));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rivulet_rdb::write::{Aux, Meta, Version, Writer};
+
+    use super::*;
+
+    /// What a loader says of a file that promises so many keys and has one.
+    fn load_one_that_promises(keys: u64) -> Vec<Loaded> {
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(Version::DEFAULT, false);
+        let aux = Aux { redis_version: "7.0.15", ctime_s: 0, used_memory: 0, replication: None, aof_base: false };
+        writer.header(&mut bytes, &aux);
+        writer.select_db(&mut bytes, 0);
+        writer.resize_db(&mut bytes, keys, 0);
+        writer.entry(&mut bytes, b"key", &Value::Str(StrBuf::Int(7)).as_ref(), &Meta::default());
+        writer.eof(&mut bytes);
+        bytes.extend_from_slice(&[0; 8]);
+        let path = std::env::temp_dir().join(format!("rivulet-promise-{}-{keys}.rdb", std::process::id()));
+        std::fs::write(&path, bytes).expect("the file is written");
+        let waker = Waker::new().expect("an eventfd");
+        let (hasher, options) = (KeyHasher::new([1, 2]), Options::default());
+        let source = Source::File(path.clone());
+        let mut loader =
+            Loader::start(source, options, hasher, ClockUse::Lru, Arc::default(), waker, 0).expect("it starts");
+        let mut all = Vec::new();
+        while !matches!(all.last(), Some(Loaded::End(_))) {
+            all.push(loader.wait());
+        }
+        std::fs::remove_file(path).expect("the file is removed");
+        all
+    }
+
+    #[test]
+    fn room_is_made_only_for_keys_that_can_come() {
+        for (promised, made) in [(1, true), (u64::MAX, false), (1000, false)] {
+            let all = load_one_that_promises(promised);
+            assert_eq!(all.iter().any(|l| matches!(l, Loaded::Room { .. })), made, "{promised} keys were promised");
+            assert!(all.iter().any(|l| matches!(l, Loaded::Entries(entries) if entries.len() == 1)));
+            assert!(matches!(all.last(), Some(Loaded::End(Ok(_)))));
+        }
+        assert_eq!(keys_max(Some(100), 91), 3);
+        assert_eq!(keys_max(Some(1), 2), 0);
+        assert_eq!(keys_max(None, 2), ROOM_MAX);
+    }
+
+    #[test]
+    fn clocks_say_when_a_key_was_used() {
+        let hour = 3_600_000;
+        assert_eq!(clock_bits(ClockUse::Lru, 10 * hour, Some(3600), Some(9)), lru_clock(9 * hour));
+        assert_eq!(clock_bits(ClockUse::Lru, hour, Some(u64::MAX), None), lru_clock(0));
     }
 }

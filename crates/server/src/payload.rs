@@ -1,44 +1,106 @@
 //! A snapshot on its way to replicas: the bytes that the serializer has made, and how far each replica has been sent.
+//!
+//! The walker goes at the pace of the replica that is ahead. What the others have not taken yet stays in memory up to a window
+//! (`repl-sync-window`), and beyond that in a file, so that a slow replica holds up nobody.
+
+mod spill;
 
 use std::collections::VecDeque;
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
+
+use rivulet_net::Waker;
+
+use crate::clients::ClientId;
+use crate::snapshot::UNDER_WAY_BYTES_MAX;
+pub use spill::Done as SpillDone;
+use spill::Spill;
+
+/// What the serializer and the payload tell each other.
+pub struct Pace {
+    /// Bytes that were made.
+    made: AtomicU64,
+    /// What lies before this place of the payload is no longer in memory.
+    start: AtomicU64,
+    /// Set by the serializer after the last block.
+    pub complete: AtomicBool,
+    /// The most that is in memory when there is a file to which more can go.
+    window: u64,
+}
+
+impl Pace {
+    pub fn new(window: u64) -> Pace {
+        let window = window.max(UNDER_WAY_BYTES_MAX as u64);
+        Pace { made: AtomicU64::new(0), start: AtomicU64::new(0), complete: AtomicBool::new(false), window }
+    }
+
+    /// The serializer has made so many more bytes.
+    pub fn add(&self, bytes: usize) {
+        self.made.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes in memory.
+    fn held(&self) -> u64 {
+        self.made.load(Ordering::Relaxed).saturating_sub(self.start.load(Ordering::Relaxed))
+    }
+
+    /// No more should be made for now: not even the file takes what there is.
+    pub fn is_full(&self) -> bool {
+        self.held() > self.window + UNDER_WAY_BYTES_MAX as u64
+    }
+}
 
 /// Bytes of a snapshot as the serializer makes them, kept until the slowest of its replicas has them.
 pub struct Payload {
-    from: Receiver<Arc<[u8]>>,
-    blocks: VecDeque<Arc<[u8]>>,
-    /// Number of the first block in `blocks`.
-    first: u64,
-    /// Bytes that were made and not yet dropped here: the walker waits when there are too many.
-    pub waiting_bytes: Arc<AtomicUsize>,
-    /// Set by the serializer after the last block.
-    complete: Arc<AtomicBool>,
+    from: Receiver<Arc<Vec<u8>>>,
+    /// What is in memory, each block with its place in the payload.
+    blocks: VecDeque<(u64, Arc<Vec<u8>>)>,
+    end: u64,
+    /// What lies before was handed over to the file.
+    handed_to: u64,
+    /// How far the replica is that is ahead of the others.
+    fastest: u64,
+    pub pace: Arc<Pace>,
+    spill: Option<Spill>,
+    spill_failed: bool,
+    waker: Waker,
     /// The last block is here.
     whole: bool,
     pub mark: [u8; 40],
 }
 
 impl Payload {
-    pub fn new(
-        from: Receiver<Arc<[u8]>>,
-        waiting_bytes: Arc<AtomicUsize>,
-        complete: Arc<AtomicBool>,
-        mark: [u8; 40],
-    ) -> Payload {
-        Payload { from, blocks: VecDeque::new(), first: 0, waiting_bytes, complete, whole: false, mark }
+    pub fn new(from: Receiver<Arc<Vec<u8>>>, pace: Arc<Pace>, waker: Waker, mark: [u8; 40]) -> Payload {
+        Payload {
+            from,
+            blocks: VecDeque::new(),
+            end: 0,
+            handed_to: 0,
+            fastest: 0,
+            pace,
+            spill: None,
+            spill_failed: false,
+            waker,
+            whole: false,
+            mark,
+        }
     }
 
     /// Takes what the serializer has made. Answers whether there was something.
     pub fn take_blocks(&mut self) -> bool {
-        let before = self.blocks.len();
+        let before = self.end;
         // Asked before the blocks are taken: then none can have come in between.
-        self.whole = self.complete.load(Ordering::Acquire);
-        self.blocks.extend(self.from.try_iter());
-        self.blocks.len() > before
+        self.whole = self.pace.complete.load(Ordering::Acquire);
+        for block in self.from.try_iter() {
+            let at = self.end;
+            self.end += block.len() as u64;
+            self.blocks.push_back((at, block));
+        }
+        self.end > before
     }
 
     /// The last block has come.
@@ -46,31 +108,119 @@ impl Payload {
         self.whole
     }
 
-    fn block(&self, number: u64) -> Option<&Arc<[u8]>> {
-        self.blocks.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
+    /// Where the bytes in memory begin.
+    fn start(&self) -> u64 {
+        self.blocks.front().map_or(self.end, |(at, _)| *at)
     }
 
-    fn end(&self) -> u64 {
-        self.first + self.blocks.len() as u64
+    /// Bytes in memory.
+    pub fn held_bytes(&self) -> u64 {
+        self.pace.held()
     }
 
-    /// Drops the blocks that every replica has been sent; `lowest` is the slowest one's.
-    pub fn drop_before(&mut self, lowest: u64) {
-        while self.first < lowest
-            && let Some(block) = self.blocks.pop_front()
+    /// Bytes that were made.
+    pub fn made_bytes(&self) -> u64 {
+        self.pace.made.load(Ordering::Relaxed)
+    }
+
+    /// How far the replica is that is ahead.
+    pub fn fastest(&self) -> u64 {
+        self.fastest
+    }
+
+    /// Bytes in the file.
+    pub fn spilled_bytes(&self) -> u64 {
+        self.spill.as_ref().map_or(0, Spill::bytes)
+    }
+
+    /// So many bytes may still be captured by the walker: the replica that is ahead should not wait, and memory has its limit.
+    pub fn room(&self) -> u64 {
+        let ahead = self.pace.made.load(Ordering::Relaxed).saturating_sub(self.fastest);
+        let limit = UNDER_WAY_BYTES_MAX as u64;
+        limit.saturating_sub(ahead).min((self.pace.window + limit).saturating_sub(self.held_bytes()))
+    }
+
+    /// The bytes at `offset` that are together in memory.
+    fn at(&self, offset: u64) -> Option<&[u8]> {
+        let index = self.blocks.partition_point(|(at, _)| *at <= offset).checked_sub(1)?;
+        let (at, block) = self.blocks.get(index)?;
+        block.get((offset - at) as usize..).filter(|rest| !rest.is_empty())
+    }
+
+    /// Replicas have been sent what lies before `lowest`, and one of them what lies before `fastest`: the memory follows. Answers whether a file
+    /// was begun.
+    pub fn settle(&mut self, lowest: u64, fastest: u64) -> io::Result<bool> {
+        self.fastest = fastest;
+        let written_to = self.spill.as_ref().map_or(0, Spill::written_to);
+        let gone = lowest.max(written_to);
+        while let Some((at, block)) = self.blocks.front()
+            && at + block.len() as u64 <= gone
         {
-            self.waiting_bytes.fetch_sub(block.len(), Ordering::Relaxed);
-            self.first += 1;
+            self.blocks.pop_front();
         }
+        self.pace.start.store(self.start(), Ordering::Relaxed);
+        self.hand_over()
+    }
+
+    fn hand_over(&mut self) -> io::Result<bool> {
+        self.handed_to = self.handed_to.max(self.start());
+        if self.spill_failed || self.end - self.handed_to <= self.pace.window {
+            return Ok(false);
+        }
+        let begins = self.spill.is_none();
+        let spill = match &mut self.spill {
+            Some(spill) => spill,
+            none => none.insert(Spill::start(self.waker.clone()).inspect_err(|_| self.spill_failed = true)?),
+        };
+        let first = self.blocks.partition_point(|(at, _)| *at < self.handed_to);
+        for (at, block) in self.blocks.range(first..) {
+            if self.end - at <= self.pace.window {
+                break;
+            }
+            spill.write(*at, block.clone());
+            self.handed_to = at + block.len() as u64;
+        }
+        Ok(begins)
+    }
+
+    /// Asks for the bytes at `offset`, which are in the file.
+    pub fn fetch(&self, client: ClientId, offset: u64) {
+        if let Some(spill) = &self.spill {
+            spill.read(client, offset, self.start().saturating_sub(offset));
+        }
+    }
+
+    /// What came of the file, if something did.
+    pub fn poll_spill(&mut self) -> Option<SpillDone> {
+        let done = self.spill.as_ref()?.poll()?;
+        if matches!(done, SpillDone::Full(_)) {
+            self.spill_failed = true;
+        }
+        Some(done)
     }
 }
 
 /// How far one replica has been sent.
 pub enum PayloadCursor {
     /// Of a snapshot that is sent as it is made. The header and the mark at the end are sent from `frame`.
-    Made { frame: Vec<u8>, frame_sent: usize, block: u64, at: usize, ended: bool },
+    Made { frame: Vec<u8>, frame_sent: usize, offset: u64, piece: Piece, ended: bool },
     /// Of a file.
     Stored { frame: Vec<u8>, frame_sent: usize, file: File, at: u64, len: u64 },
+}
+
+/// What one replica needs of the file.
+pub enum Piece {
+    None,
+    Wanted,
+    Here { offset: u64, bytes: Vec<u8> },
+}
+
+impl Piece {
+    fn at(&self, wanted: u64) -> Option<&[u8]> {
+        let Piece::Here { offset, bytes } = self else { return None };
+        let from = usize::try_from(wanted.checked_sub(*offset)?).ok()?;
+        bytes.get(from..).filter(|rest| !rest.is_empty())
+    }
 }
 
 /// What to send next.
@@ -78,7 +228,9 @@ pub enum Next<'a> {
     Bytes(&'a [u8]),
     /// Bytes read from the file.
     Read(Vec<u8>),
-    /// The serializer has to make more.
+    /// The bytes at this place have to be fetched.
+    Fetch(u64),
+    /// The serializer has to make more, or what was asked for has to come.
     Wait,
     End,
 }
@@ -88,24 +240,31 @@ const READ_BYTES: usize = 128 * 1024;
 
 impl PayloadCursor {
     pub fn made(header: Vec<u8>) -> PayloadCursor {
-        PayloadCursor::Made { frame: header, frame_sent: 0, block: 0, at: 0, ended: false }
+        PayloadCursor::Made { frame: header, frame_sent: 0, offset: 0, piece: Piece::None, ended: false }
     }
 
     pub fn stored(header: Vec<u8>, file: File, len: u64) -> PayloadCursor {
         PayloadCursor::Stored { frame: header, frame_sent: 0, file, at: 0, len }
     }
 
-    /// The number of the block that it needs, if it needs blocks.
-    pub fn needs_block(&self) -> Option<u64> {
+    /// How far it is in what the serializer makes, if that is what it is sent.
+    pub fn offset(&self) -> Option<u64> {
         match self {
-            PayloadCursor::Made { block, .. } => Some(*block),
+            PayloadCursor::Made { offset, .. } => Some(*offset),
             PayloadCursor::Stored { .. } => None,
         }
     }
 
-    pub fn next<'a>(&'a mut self, payload: Option<&'a Payload>) -> std::io::Result<Next<'a>> {
+    /// Bytes that it asked for have come.
+    pub fn take_piece(&mut self, at: u64, bytes: Vec<u8>) {
+        if let PayloadCursor::Made { piece, .. } = self {
+            *piece = Piece::Here { offset: at, bytes };
+        }
+    }
+
+    pub fn next<'a>(&'a mut self, payload: Option<&'a Payload>) -> io::Result<Next<'a>> {
         match self {
-            PayloadCursor::Made { frame, frame_sent, block, at, ended } => {
+            PayloadCursor::Made { frame, frame_sent, offset, piece, ended } => {
                 if *frame_sent < frame.len() {
                     return Ok(Next::Bytes(&frame[*frame_sent..]));
                 }
@@ -113,14 +272,24 @@ impl PayloadCursor {
                     return Ok(Next::End);
                 }
                 let Some(payload) = payload else { return Ok(Next::End) };
-                match payload.block(*block) {
-                    Some(bytes) => Ok(Next::Bytes(&bytes[*at..])),
-                    None if payload.whole && *block == payload.end() => {
-                        (*frame, *frame_sent, *ended) = (payload.mark.to_vec(), 0, true);
-                        Ok(Next::Bytes(frame))
-                    }
-                    None => Ok(Next::Wait),
+                if let Some(bytes) = payload.at(*offset) {
+                    return Ok(Next::Bytes(bytes));
                 }
+                if *offset == payload.end {
+                    if !payload.whole {
+                        return Ok(Next::Wait);
+                    }
+                    (*frame, *frame_sent, *ended) = (payload.mark.to_vec(), 0, true);
+                    return Ok(Next::Bytes(frame));
+                }
+                if matches!(piece, Piece::Wanted) {
+                    return Ok(Next::Wait);
+                }
+                if piece.at(*offset).is_none() {
+                    *piece = Piece::Wanted;
+                    return Ok(Next::Fetch(*offset));
+                }
+                Ok(piece.at(*offset).map_or(Next::Wait, Next::Bytes))
             }
             PayloadCursor::Stored { frame, frame_sent, file, at, len } => {
                 if *frame_sent < frame.len() {
@@ -137,25 +306,116 @@ impl PayloadCursor {
     }
 
     /// So many of the bytes that `next` gave were sent.
-    pub fn sent(&mut self, count: usize, payload: Option<&Payload>) {
-        match self {
-            PayloadCursor::Made { frame, frame_sent, block, at, .. } => {
-                if *frame_sent < frame.len() {
-                    *frame_sent += count;
-                } else if let Some(bytes) = payload.and_then(|p| p.block(*block)) {
-                    *at += count;
-                    if *at == bytes.len() {
-                        (*block, *at) = (*block + 1, 0);
-                    }
+    pub fn sent(&mut self, count: usize) {
+        let (frame, frame_sent, at) = match self {
+            PayloadCursor::Made { frame, frame_sent, offset, .. } => (frame, frame_sent, offset),
+            PayloadCursor::Stored { frame, frame_sent, at, .. } => (frame, frame_sent, at),
+        };
+        if *frame_sent < frame.len() {
+            *frame_sent += count;
+        } else {
+            *at += count as u64;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::clock;
+
+    const BLOCK: usize = 1 << 20;
+
+    fn byte_at(offset: u64) -> u8 {
+        (offset / 1000 % 251) as u8
+    }
+
+    fn block(number: usize) -> Arc<Vec<u8>> {
+        Arc::new((0..BLOCK).map(|i| byte_at((number * BLOCK + i) as u64)).collect())
+    }
+
+    /// Gives a cursor all that it can have, up to `most` bytes; checks each and answers how many there were.
+    fn take(cursor: &mut PayloadCursor, payload: &Payload, most: usize) -> usize {
+        let mut taken = 0;
+        while taken < most {
+            let before = cursor.offset().expect("it is sent what is made");
+            match cursor.next(Some(payload)).expect("nothing fails") {
+                Next::Bytes(bytes) => {
+                    let count = bytes.len().min(most - taken);
+                    assert!(bytes[..count].iter().zip(before..).all(|(byte, at)| *byte == byte_at(at)));
+                    cursor.sent(count);
+                    taken += count;
                 }
-            }
-            PayloadCursor::Stored { frame, frame_sent, at, .. } => {
-                if *frame_sent < frame.len() {
-                    *frame_sent += count;
-                } else {
-                    *at += count as u64;
-                }
+                Next::Fetch(offset) => payload.fetch(7, offset),
+                Next::Wait => return taken,
+                Next::Read(_) | Next::End => panic!("it is not sent a file, and there is no end"),
             }
         }
+        taken
+    }
+
+    #[test]
+    fn a_slow_replica_is_sent_from_the_file_what_has_left_the_window() {
+        let (to, from) = channel();
+        let waker = Waker::new().expect("an eventfd");
+        let pace = Arc::new(Pace::new(8 << 20));
+        let mut payload = Payload::new(from, pace.clone(), waker, [b'm'; 40]);
+        let (mut fast, mut slow) = (PayloadCursor::made(Vec::new()), PayloadCursor::made(Vec::new()));
+        for number in 0..40 {
+            pace.add(BLOCK);
+            to.send(block(number)).expect("it is taken");
+            assert!(payload.take_blocks());
+            assert_eq!(take(&mut fast, &payload, usize::MAX), BLOCK);
+            take(&mut slow, &payload, 10_000);
+            let offsets = (slow.offset().expect("an offset"), fast.offset().expect("an offset"));
+            payload.settle(offsets.0, offsets.1).expect("a file");
+            assert!(payload.room() > 0 || payload.held_bytes() > 16 << 20);
+        }
+        for _ in 0..5000 {
+            payload.settle(slow.offset().expect("an offset"), 40 << 20).expect("a file");
+            if payload.held_bytes() <= 9 << 20 {
+                break;
+            }
+            clock::sleep(std::time::Duration::from_millis(1));
+        }
+        assert!(payload.held_bytes() <= 9 << 20, "{} bytes are in memory", payload.held_bytes());
+        assert!(payload.spilled_bytes() >= 31 << 20);
+        let mut left = (40 << 20) - slow.offset().expect("an offset") as usize;
+        for _ in 0..5000 {
+            left -= take(&mut slow, &payload, usize::MAX);
+            if left == 0 {
+                break;
+            }
+            match payload.poll_spill() {
+                Some(SpillDone::Piece { client: 7, offset, bytes }) => slow.take_piece(offset, bytes.expect("bytes")),
+                Some(_) => panic!("nothing else was asked for"),
+                None => clock::sleep(std::time::Duration::from_millis(1)),
+            }
+        }
+        assert_eq!(left, 0);
+        payload.settle(40 << 20, 40 << 20).expect("no file");
+        assert_eq!(payload.held_bytes(), 0);
+    }
+
+    #[test]
+    fn who_is_alone_is_waited_for() {
+        let (to, from) = channel();
+        let pace = Arc::new(Pace::new(64 << 20));
+        let mut payload = Payload::new(from, pace.clone(), Waker::new().expect("an eventfd"), [b'm'; 40]);
+        for number in 0..8 {
+            assert!(payload.room() > 0);
+            pace.add(BLOCK);
+            to.send(block(number)).expect("it is taken");
+        }
+        payload.take_blocks();
+        assert_eq!(payload.room(), 0);
+        let mut cursor = PayloadCursor::made(Vec::new());
+        take(&mut cursor, &payload, BLOCK + 5);
+        let offset = cursor.offset().expect("an offset");
+        payload.settle(offset, offset).expect("no file");
+        assert_eq!((payload.room(), payload.held_bytes()), ((BLOCK + 5) as u64, 7 << 20));
+        assert_eq!(payload.spilled_bytes(), 0);
     }
 }

@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use rivulet_commands::fail::Fail;
 use rivulet_commands::settings::ClockUse;
-use rivulet_keyspace::{Key, Keyspace};
+use rivulet_keyspace::{Keyspace, Room};
 use rivulet_rdb::read::{Options, Unsupported};
 use rivulet_rdb::save::Saver;
 use rivulet_rdb::write::{Aux, Meta, Replication as AuxReplication, Version, Writer};
 use rivulet_resp::OwnedArgs;
 
-use crate::loading::{Loaded, Loader, Source};
+use crate::loading::{Decoded, Loaded, Loader, Source};
 use crate::node::{Node, os_error};
 use crate::snapshot::{AccessInfo, Destination, Encoder, Form, Head, Snapshot, sync_directory, temporary_path};
 use crate::{clock, log};
@@ -30,6 +30,9 @@ pub struct Persistence {
     pub last_seconds: i64,
     pub saves: u64,
     pub running: Option<Running>,
+    /// Commands that had been executed when the walker last had its turn, and when there was one more.
+    commands_seen: u64,
+    command_at_us: u64,
     /// BGSAVE SCHEDULE: as soon as no other snapshot runs.
     pub scheduled: bool,
     pub load: Option<Load>,
@@ -77,6 +80,10 @@ pub struct Load {
     /// They will be when the first entry comes.
     pub replaces_with_first: bool,
     db: usize,
+    /// Room for the database's keys, taken when the first of them comes.
+    room: Option<Room>,
+    /// Keys of all databases that were told of so far.
+    pub keys_promised: u64,
     /// Position in the file's aux fields: (repl-id, repl-offset, repl-stream-db).
     pub identity: Identity,
     identity_adopted: bool,
@@ -112,10 +119,12 @@ pub enum Beside {
     ServingOld,
 }
 
-/// The walker works so long between two looks at the sockets.
-const WALK_SLICE_US: u64 = 300;
+/// The walker works so long between two looks at the sockets: while clients send commands, and when nobody has for a moment.
+const WALK_SLICE_US: u64 = 100;
+const WALK_SLICE_ALONE_US: u64 = 1000;
+const MOMENT_US: u64 = 100_000;
 /// Batches inserted between two looks at the sockets.
-const LOAD_BATCHES: usize = 8;
+const LOAD_BATCHES: usize = 4;
 /// After a failed save, the next one by save points waits so long.
 const RETRY_SECONDS: u64 = 5;
 
@@ -130,6 +139,8 @@ impl Persistence {
             last_seconds: -1,
             saves: 0,
             running: None,
+            commands_seen: 0,
+            command_at_us: 0,
             scheduled: false,
             load: None,
             replayer: None,
@@ -323,17 +334,28 @@ impl Node {
 
     /// Gives the helpers' work its turn: the walker, the blocks of a payload, the loader's batches.
     pub fn run_helpers(&mut self) {
+        let slice_us = self.walk_slice_us();
         if let Some(running) = &mut self.persistence.running {
-            let trash = running.snapshot.walk(&mut self.keyspace, WALK_SLICE_US);
+            let trash = running.snapshot.walk(&mut self.keyspace, slice_us);
             if running.snapshot.payload.as_mut().is_some_and(|p| p.take_blocks()) {
                 self.send_payload();
             }
+            self.take_spilled();
             self.free_later(trash);
             self.check_snapshot_end();
         }
         if self.persistence.load.is_some() {
             self.insert_loaded();
         }
+    }
+
+    /// How long the walker may work now.
+    fn walk_slice_us(&mut self) -> u64 {
+        let p = &mut self.persistence;
+        if p.commands_seen != self.stats.commands {
+            (p.commands_seen, p.command_at_us) = (self.stats.commands, self.now_us);
+        }
+        if self.now_us.saturating_sub(p.command_at_us) < MOMENT_US { WALK_SLICE_US } else { WALK_SLICE_ALONE_US }
     }
 
     fn check_snapshot_end(&mut self) {
@@ -460,6 +482,7 @@ impl Node {
             source,
             self.load_options(),
             self.keyspace.hasher(),
+            self.settings.clock,
             self.persistence.load_delay.clone(),
             self.waker.clone(),
             self.now_ms(),
@@ -473,6 +496,8 @@ impl Node {
             replaces: why != LoadWhy::FullSync,
             replaces_with_first: false,
             db: 0,
+            room: None,
+            keys_promised: 0,
             identity: Identity::default(),
             identity_adopted: false,
             from_aof,
@@ -506,7 +531,12 @@ impl Node {
         match loaded {
             Loaded::Database { db } => {
                 load.db = db as usize;
+                load.room = None;
                 self.adopt_identity_once();
+            }
+            Loaded::Room { keys, room } => {
+                load.keys_promised += keys;
+                load.room = Some(room);
             }
             Loaded::Entries(entries) => {
                 if std::mem::take(&mut load.replaces_with_first) {
@@ -566,10 +596,9 @@ impl Node {
         }
     }
 
-    fn insert_entries(&mut self, entries: Vec<(u64, rivulet_rdb::read::Entry)>) -> Result<(), String> {
+    fn insert_entries(&mut self, entries: Vec<Decoded>) -> Result<(), String> {
         let now_ms = self.now_ms();
         let is_replica = self.is_replica();
-        let clock_use = self.settings.clock;
         let Some(load) = &mut self.persistence.load else { return Ok(()) };
         let drop_expired = !is_replica && !load.from_aof;
         let keyspace = load.beside.as_mut().unwrap_or(&mut self.keyspace);
@@ -577,28 +606,23 @@ impl Node {
             return Err(format!("the file has a database {}, and this server only {}", load.db, keyspace.databases()));
         }
         let db = keyspace.db_mut(load.db);
-        for (hash, _) in &entries {
-            db.prefetch_bucket(*hash);
+        if let Some(room) = load.room.take() {
+            db.take_room(room);
+        }
+        for decoded in &entries {
+            db.prefetch_bucket(decoded.hash);
         }
         let mut expired = Vec::new();
-        for (hash, entry) in entries {
-            load.loader.keys_loaded += 1;
-            if drop_expired && entry.deadline_ms.is_some_and(|at| at < now_ms) {
+        load.loader.keys_loaded += entries.len() as u64;
+        for Decoded { hash, deadline_ms, entry } in entries {
+            if drop_expired && deadline_ms.is_some_and(|at| at < now_ms) {
                 load.loader.keys_expired += 1;
-                expired.push(entry.key);
+                expired.push(entry.key().to_vec());
                 continue;
             }
-            let key = Key { bytes: &entry.key, hash };
-            if db.find(key).is_some() {
-                return Err(format!("the key '{}' is there twice", String::from_utf8_lossy(&entry.key)));
+            if let Err(entry) = db.insert_new(hash, entry, deadline_ms) {
+                return Err(format!("the key '{}' is there twice", String::from_utf8_lossy(entry.key())));
             }
-            let clock = match (clock_use, entry.idle_s, entry.freq) {
-                (ClockUse::Lru, Some(idle), _) => rivulet_commands::ctx::lru_clock(now_ms.saturating_sub(idle * 1000)),
-                (ClockUse::Lfu { .. }, _, Some(freq)) => (((now_ms / 60_000) & 0xffff) as u32) << 8 | u32::from(freq),
-                (ClockUse::Lru, ..) => rivulet_commands::ctx::lru_clock(now_ms),
-                (ClockUse::Lfu { .. }, ..) => (((now_ms / 60_000) & 0xffff) as u32) << 8 | 5,
-            };
-            db.insert(key, entry.value, entry.deadline_ms, clock);
         }
         // Replicas that resume from the position of the file still have these.
         let (why, index) = (load.why, load.db);

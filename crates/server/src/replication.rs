@@ -1,10 +1,12 @@
 //! Replication as the server drives it: the core's state, and what commands and the loop need of it.
 //!
 //! The rules are in the crate `rivulet_replication`; here is what it must not know: sockets, the keyspace, files. [`serve`] is the master's end,
-//! [`follow`] the replica's; [`sync_history`], [`doctor`] and [`verify`] are what REPLICATION shows and proves.
+//! [`follow`] the replica's, and [`progress`] says how far a full sync is; [`sync_history`], [`doctor`] and [`verify`] are what REPLICATION shows and
+//! proves.
 
 mod doctor;
 mod follow;
+mod progress;
 mod serve;
 mod sync_history;
 mod verify;
@@ -51,6 +53,7 @@ pub struct Replication {
     pub verify: verify::Verify,
     /// Replicas that `client-output-buffer-limit` cut off.
     pub replicas_cut_off: u64,
+    pub progress: progress::Progress,
     /// Where the stream goes before it is appended.
     scratch: Vec<u8>,
 }
@@ -106,6 +109,7 @@ impl Replication {
             own_sync: Default::default(),
             verify: Default::default(),
             replicas_cut_off: 0,
+            progress: progress::Progress::default(),
             scratch: Vec::new(),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! The executor encodes what is small at the moment of its capture and passes the bytes on; of what is big it passes a clone of the root. The
 //! serializer encodes the big values, computes the checksum, and writes the file or hands blocks back for the replicas' sockets. The walker waits
-//! while too many bytes are under way, so that memory stays bounded by [`UNDER_WAY_BYTES_MAX`] and by what is overwritten meanwhile.
+//! while too many bytes are under way, so that memory stays bounded by [`UNDER_WAY_BYTES_MAX`], by what is overwritten meanwhile, and by the window of a payload.
 
 mod form;
 mod summing;
@@ -29,16 +29,16 @@ use summing::Summing;
 
 use crate::clock;
 use crate::memory::Counted;
-use crate::payload::Payload;
+use crate::payload::{Pace, Payload};
 
 /// The walker waits while more bytes than this are captured and not yet written or sent.
-const UNDER_WAY_BYTES_MAX: usize = 8 << 20;
+pub const UNDER_WAY_BYTES_MAX: usize = 8 << 20;
 /// Captured bytes are passed on in pieces of about this size.
 const PIECE_BYTES: usize = 128 << 10;
 /// A string longer than this is passed on by reference.
 const COPIED_LEN_MAX: usize = 16 << 10;
 /// The walker hands over so many entries before it looks at the clock again.
-const WALK_STEP: usize = 256;
+const WALK_STEP: usize = 64;
 
 /// How LRU or LFU bits become part of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,8 +163,8 @@ impl Head {
 pub enum Destination {
     /// A file at this path, written beside it and renamed.
     File(PathBuf),
-    /// Blocks for the sockets of replicas.
-    Sockets { mark: [u8; 40] },
+    /// Blocks for the sockets of replicas; so many bytes of them stay in memory for those who are slow.
+    Sockets { mark: [u8; 40], window: u64 },
     /// Nowhere: what a marker asks for is found in it.
     Digest { marker: Marker, to: Sender<Findings> },
 }
@@ -212,17 +212,11 @@ impl Snapshot {
                 let file = File::create(&temporary)?;
                 (Output::File { file: BufWriter::with_capacity(1 << 20, file), temporary, path, unsynced: 0 }, None)
             }
-            Destination::Sockets { mark } => {
+            Destination::Sockets { mark, window } => {
                 let (blocks_to, blocks_from) = mpsc::channel();
-                let waiting = Arc::new(AtomicUsize::new(0));
-                let complete = Arc::new(AtomicBool::new(false));
-                let output = Output::Blocks {
-                    to: blocks_to,
-                    waiting: waiting.clone(),
-                    complete: complete.clone(),
-                    waker: waker.clone(),
-                };
-                (output, Some(Payload::new(blocks_from, waiting, complete, mark)))
+                let pace = Arc::new(Pace::new(window));
+                let output = Output::Blocks { to: blocks_to, pace: pace.clone(), waker: waker.clone() };
+                (output, Some(Payload::new(blocks_from, pace, waker.clone(), mark)))
             }
             Destination::Digest { marker, to } => {
                 (Output::Digest { summing: Some(Box::new(Summing::new(&marker))), to }, None)
@@ -271,13 +265,13 @@ impl Snapshot {
 
     /// Whether the walker has something to do now.
     pub fn can_walk(&self) -> bool {
-        self.walking && self.bytes_under_way() < UNDER_WAY_BYTES_MAX
+        let room = self.payload.as_ref().map_or(UNDER_WAY_BYTES_MAX, |p| p.room() as usize);
+        self.walking && self.under_way.load(Ordering::Relaxed) < room
     }
 
-    /// Bytes captured and not yet written or sent.
+    /// Bytes captured and not yet written, sent or given to a file.
     pub fn bytes_under_way(&self) -> usize {
-        self.under_way.load(Ordering::Relaxed)
-            + self.payload.as_ref().map_or(0, |p| p.waiting_bytes.load(Ordering::Relaxed))
+        self.under_way.load(Ordering::Relaxed) + self.payload.as_ref().map_or(0, |p| p.held_bytes() as usize)
     }
 
     pub fn keys_done(&self) -> u64 {
@@ -338,9 +332,8 @@ enum Output {
         unsynced: usize,
     },
     Blocks {
-        to: Sender<Arc<[u8]>>,
-        waiting: Arc<AtomicUsize>,
-        complete: Arc<AtomicBool>,
+        to: Sender<Arc<Vec<u8>>>,
+        pace: Arc<Pace>,
         waker: Waker,
     },
     /// `None` when it has told what was found.
@@ -445,13 +438,13 @@ impl Serializer {
                     file.get_ref().sync_data()?;
                 }
             }
-            Output::Blocks { to, waiting, waker, .. } => {
+            Output::Blocks { to, pace, waker } => {
                 // The walker waits by itself; this is for big values, which are encoded here.
-                while waiting.load(Ordering::Relaxed) > UNDER_WAY_BYTES_MAX && !self.cancelled.load(Ordering::Relaxed) {
+                while pace.is_full() && !self.cancelled.load(Ordering::Relaxed) {
                     clock::sleep(Duration::from_millis(1));
                 }
-                waiting.fetch_add(bytes.len(), Ordering::Relaxed);
-                to.send(bytes.into())
+                pace.add(bytes.len());
+                to.send(Arc::new(bytes))
                     .map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "nobody wants the snapshot"))?;
                 waker.wake();
             }
@@ -472,8 +465,8 @@ impl Serializer {
                 std::fs::rename(&*temporary, &*path)?;
                 sync_directory(path)
             }
-            Output::Blocks { complete, .. } => {
-                complete.store(true, Ordering::Release);
+            Output::Blocks { pace, .. } => {
+                pace.complete.store(true, Ordering::Release);
                 Ok(())
             }
             Output::Digest { summing, to } => {

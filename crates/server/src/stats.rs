@@ -115,6 +115,9 @@ pub struct Stats {
     pub net_output_bytes: u64,
     pub repl_input_bytes: u64,
     pub repl_output_bytes: u64,
+    /// The most bytes of full syncs that waited for slow replicas, in memory and on disk.
+    pub sync_window_peak: u64,
+    pub sync_spill_peak: u64,
     pub hits: u64,
     pub misses: u64,
     pub expired: u64,

@@ -1,8 +1,11 @@
 //! A full sync between every pair, in every mode, while the master is written to.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use rivulet_tests::{Kind, Server, data, random, wait};
 
-use crate::{Traffic, assert_in_step, peers};
+use crate::{Traffic, assert_in_step, everyone, peers};
 
 const MANY: usize = 200_000;
 const SOME: usize = 20_000;
@@ -132,4 +135,47 @@ fn a_snapshot_that_is_only_being_stored_leaves_the_old_data_alone() {
     assert_eq!(replica.must("DBSIZE").int(), 1);
     replica.must("REPLICAOF NO ONE");
     assert_eq!(replica.must("GET before").bytes(), b"x");
+}
+
+/// A replica that takes nothing for a while and then reads its whole snapshot; answers how many bytes that was.
+fn read_payload(mut slow: TcpStream) -> usize {
+    let mut bytes = Vec::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let count = slow.read(&mut buffer).expect("the master goes on sending");
+        assert!(count > 0, "the master closed the connection after {} bytes", bytes.len());
+        bytes.extend_from_slice(&buffer[..count]);
+        let Some(begin) = bytes.windows(5).take(4096).position(|w| w == b"$EOF:") else { continue };
+        let (mark, body) = (begin + 5..begin + 45, begin + 47);
+        if bytes.len() > body + 40 && bytes[bytes.len() - 40..] == bytes[mark] {
+            return bytes.len() - body - 40;
+        }
+    }
+}
+
+#[test]
+fn a_slow_replica_holds_up_nobody() {
+    const VALUES: usize = 48;
+    for kind in everyone() {
+        let options =
+            ["--repl-sync-window", "8mb", "--repl-diskless-sync-delay", "60", "--repl-diskless-sync-max-replicas", "2"];
+        let mut master = Server::start(Kind::Rivulet, &options);
+        for i in 0..VALUES {
+            master.main().must(&[b"SET".as_slice(), format!("key:{i}").as_bytes(), &vec![i as u8; 1 << 20]]);
+        }
+        let mut slow = TcpStream::connect(("127.0.0.1", master.port)).expect("a connection");
+        slow.write_all(b"REPLCONF capa eof capa psync2\r\n").expect("it is sent");
+        slow.read_exact(&mut [0; 5]).expect("the answer is OK");
+        slow.write_all(b"PSYNC ? -1\r\n").expect("it is sent");
+        let mut replica = Server::start(kind, &[]);
+        replica.must(&format!("REPLICAOF 127.0.0.1 {}", master.port));
+        replica.wait_for_link();
+        // The other one has not read a byte, and what is kept for it is mostly on disk.
+        wait::until("the window is kept", || master.count("repl_sync_window_bytes") <= 9 << 20);
+        assert!(master.count("repl_sync_spill_bytes") > 16 << 20, "{}", master.log());
+        assert!(read_payload(slow) > VALUES << 20);
+        wait::until("the file is gone", || master.count("repl_sync_spill_bytes") == 0);
+        assert_in_step(&mut master, &mut replica);
+        assert_eq!(master.count("sync_full"), 2);
+    }
 }

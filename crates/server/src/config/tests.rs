@@ -58,6 +58,7 @@ const OWN: &[&str] = &[
     "repl-backlog-disk-size",
     "repl-rdb-channel",
     "repl-require-data",
+    "repl-sync-window",
     "replica-full-sync-buffer-limit",
 ];
 

@@ -74,13 +74,14 @@ impl Worker {
         let name = &file.name;
         let mut source = File::open(&file.path)
             .map_err(|e| format!("Fatal error: can't open the append log file {name} for reading: {}", os_error(&e)))?;
+        let len = source.metadata().ok().map(|metadata| metadata.len());
         let mut start = 0;
         if begins_with_snapshot(&mut source).map_err(|e| unreadable(name, &e))? {
             self.tell(Loaded::Note(match file.old_style {
                 true => "Reading RDB preamble from AOF file...".into(),
                 false => "Reading RDB base file on AOF loading...".into(),
             }));
-            let (more, read) = self.load_counted(&source, options.clone()).map_err(|e| match file.old_style {
+            let (more, read) = self.load_counted(&source, len, options.clone()).map_err(|e| match file.old_style {
                 true => format!("Error reading the RDB preamble of the AOF file {name}, AOF loading aborted: {e}"),
                 false => format!("Error reading the RDB base file {name}, AOF loading aborted: {e}"),
             })?;

@@ -70,6 +70,7 @@ pub struct State {
     pub link_up: bool,
     /// Part of the snapshot that has come, if a sync goes on and its size is known.
     pub sync_percent: Option<f64>,
+    pub sync_seconds_left: Option<u64>,
     pub is_syncing: bool,
     pub down_seconds: Option<u64>,
     pub offset: u64,
@@ -181,6 +182,7 @@ impl Node {
                 "master_link_status" => state.link_up = value == "up",
                 "master_sync_in_progress" => state.is_syncing = value == "1",
                 "master_sync_perc" => state.sync_percent = value.parse().ok().filter(|&p: &f64| p > 0.0),
+                "master_sync_seconds_left" => state.sync_seconds_left = value.parse().ok(),
                 "master_link_down_since_seconds" => state.down_seconds = value.parse().ok(),
                 "master_repl_offset" => state.offset = value.parse().unwrap_or(0),
                 "total_net_repl_input_bytes" => state.repl_input_bytes = value.parse().unwrap_or(0),

@@ -96,7 +96,8 @@ impl Row {
         row.state = if state.link_up {
             "link up".into()
         } else if state.is_syncing {
-            state.sync_percent.map_or("full sync".into(), |percent| format!("sync {percent:.0}%"))
+            let left = state.sync_seconds_left.map_or(String::new(), |s| format!(", {s} s left"));
+            state.sync_percent.map_or("full sync".into(), |percent| format!("sync {percent:.0}%{left}"))
         } else {
             state.down_seconds.map_or("link down".into(), |s| format!("down {s} s"))
         };

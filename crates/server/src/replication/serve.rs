@@ -22,7 +22,7 @@ use super::{log_report, random_id};
 use crate::clients::{ClientId, Kind};
 use crate::log;
 use crate::node::{Node, ReplPause, os_error};
-use crate::payload::{Next, PayloadCursor};
+use crate::payload::{Next, Payload, PayloadCursor, SpillDone};
 use crate::persistence::{Purpose, Running};
 use crate::snapshot::{Destination, Form, Snapshot};
 
@@ -31,7 +31,7 @@ const STREAM_BYTES_MAX: usize = 4 << 20;
 /// Slices given to one write.
 const SLICES_MAX: usize = 64;
 /// Bytes of a payload written to one replica before others get their turn.
-const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+const PAYLOAD_BYTES_MAX: usize = 256 << 10;
 
 impl Node {
     // ---- commands ----
@@ -298,7 +298,11 @@ impl Node {
             let wrote = match cursor.next(payload) {
                 Ok(Next::Bytes(bytes)) => stream.write(bytes),
                 Ok(Next::Read(bytes)) => stream.write(&bytes),
-                Ok(Next::Wait) => {
+                Ok(Next::Wait) => return false,
+                Ok(Next::Fetch(offset)) => {
+                    if let Some(payload) = payload {
+                        payload.fetch(id, offset);
+                    }
                     return false;
                 }
                 Ok(Next::End) => {
@@ -311,7 +315,7 @@ impl Node {
             match wrote {
                 Ok(0) => return true,
                 Ok(n) => {
-                    cursor.sent(n, payload);
+                    cursor.sent(n);
                     written += n;
                     self.stats.net_output_bytes += n as u64;
                     self.stats.repl_output_bytes += n as u64;
@@ -352,11 +356,44 @@ impl Node {
     }
 
     fn drop_sent_blocks(&mut self) {
-        let lowest = self.clients.iter().filter_map(|c| c.payload.as_ref()?.needs_block()).min();
-        if let (Some(lowest), Some(running)) = (lowest, &mut self.persistence.running)
-            && let Some(payload) = &mut running.snapshot.payload
-        {
-            payload.drop_before(lowest);
+        let offsets = self.clients.iter().filter_map(|c| c.payload.as_ref()?.offset());
+        let reach = offsets.fold(None, |reach: Option<(u64, u64)>, at| {
+            Some(reach.map_or((at, at), |(low, high)| (low.min(at), high.max(at))))
+        });
+        let Some(payload) = self.persistence.running.as_mut().and_then(|r| r.snapshot.payload.as_mut()) else { return };
+        let Some((lowest, fastest)) = reach else { return };
+        match payload.settle(lowest, fastest) {
+            Ok(false) => {}
+            Ok(true) => {
+                log::notice!("A replica takes its full sync slowly: what the others have already waits for it on disk.")
+            }
+            Err(e) => note_spill_failed(&e),
+        }
+        self.stats.sync_window_peak = self.stats.sync_window_peak.max(payload.held_bytes());
+        self.stats.sync_spill_peak = self.stats.sync_spill_peak.max(payload.spilled_bytes());
+    }
+
+    /// Bytes of a payload that were read from disk go to the replicas that asked for them.
+    pub fn take_spilled(&mut self) {
+        loop {
+            let payload = self.persistence.running.as_mut().and_then(|r| r.snapshot.payload.as_mut());
+            let Some(done) = payload.and_then(Payload::poll_spill) else { return };
+            match done {
+                SpillDone::Full(e) => note_spill_failed(&e),
+                SpillDone::Piece { client: id, offset, bytes } => {
+                    let Some(cursor) = self.clients.get_mut(id).and_then(|c| c.payload.as_mut()) else { continue };
+                    match bytes {
+                        Ok(bytes) => {
+                            cursor.take_piece(offset, bytes);
+                            self.write_client(id);
+                        }
+                        Err(e) => {
+                            log::warning!("Reading what a slow replica has not been sent yet: {}", os_error(&e));
+                            self.clients.close_soon(id);
+                        }
+                    }
+                }
+            }
         }
     }
 
@@ -420,9 +457,14 @@ impl Node {
         let form = Form::Rdb { version: group.rdb_version, compress: false, aof_base: false };
         let head = self.snapshot_head(form, group.filter.exclude_data);
         let now = self.now_ms();
-        let snapshot =
-            Snapshot::begin(&mut self.keyspace, head, Destination::Sockets { mark }, self.waker.clone(), now)
-                .map_err(|e| format!("Can't start a snapshot for replicas: {}", os_error(&e)))?;
+        let snapshot = Snapshot::begin(
+            &mut self.keyspace,
+            head,
+            Destination::Sockets { mark, window: self.config.repl_sync_window },
+            self.waker.clone(),
+            now,
+        )
+        .map_err(|e| format!("Can't start a snapshot for replicas: {}", os_error(&e)))?;
         self.persistence.running = Some(Running { snapshot, purpose: Purpose::ReplicasSockets });
         self.stats.snapshots += 1;
         log::notice!("Background RDB transfer started by pid {}", std::process::id());
@@ -452,7 +494,7 @@ impl Node {
     fn end_socket_snapshot_if_sent(&mut self) {
         let Some(Running { purpose: Purpose::ReplicasSockets, snapshot }) = &self.persistence.running else { return };
         let sending =
-            self.clients.iter().any(|c| c.payload.as_ref().is_some_and(|p| p.needs_block().is_some()) && !c.closing);
+            self.clients.iter().any(|c| c.payload.as_ref().is_some_and(|p| p.offset().is_some()) && !c.closing);
         let anyone = snapshot.receivers.iter().any(|id| self.clients.get(*id).is_some_and(|c| !c.closing));
         // A replica that wanted no more than the snapshot may be gone before the serializer has said that it is done.
         let whole = snapshot.payload.as_ref().is_some_and(|payload| payload.is_whole());
@@ -681,6 +723,13 @@ impl Node {
         );
         self.stats.unexpected_errors += 1;
     }
+}
+
+fn note_spill_failed(error: &std::io::Error) {
+    log::warning!(
+        "What a slow replica has not been sent yet can't be kept on disk, so that it holds up the full sync of the others: {}",
+        os_error(error)
+    );
 }
 
 /// The address without its port.
