@@ -9,7 +9,7 @@
 //! Blocks have one size, so the block of an offset is found by division. An append copies bytes into the tail and
 //! looks at nobody: replicas are cursors that the driver reads from with [`ReplLog::read`]. The window is
 //! `repl-backlog-size` bytes. What leaves it may still be on disk, as the driver says with [`ReplLog::set_on_disk`]; then
-//! only bytes that are not written yet are kept longer. Without a disk they are kept as long as an attached replica
+//! only bytes that are not written yet are kept longer. Those that no file has are kept as long as an attached replica
 //! needs them, which the driver says with [`ReplLog::hold`]; cutting off one that holds too much is its decision.
 
 use std::collections::VecDeque;
@@ -141,10 +141,10 @@ impl ReplLog {
 
     fn trim(&mut self) {
         let Some(held) = &mut self.held else { return };
-        let needed = match self.disk {
-            Some(disk) => disk.written,
-            None => self.hold.unwrap_or(u64::MAX),
-        };
+        let written = self.disk.map_or(u64::MAX, |disk| disk.written);
+        // What the files begin after is nowhere else.
+        let held_here = self.hold.filter(|hold| self.disk.is_none_or(|disk| *hold < disk.first));
+        let needed = written.min(held_here.unwrap_or(u64::MAX));
         let wanted = self.end.saturating_sub(self.size).min(needed);
         held.first = held.first.max(wanted);
         for _ in 0..Self::TRIM_BLOCKS_MAX {
