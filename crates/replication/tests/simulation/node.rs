@@ -874,7 +874,10 @@ impl Node {
     }
 
     fn finish_snapshot(&mut self, now: Millis, effects: &mut Vec<Effect>) {
-        let Some(snapshot) = self.snapshot.take_if(|snapshot| snapshot.ready_at <= now) else { return };
+        // Nobody may have data that a kill takes from this node (rule 41).
+        let written = self.log.send_before();
+        let is_due = |snapshot: &Snapshot| snapshot.ready_at <= now && snapshot.running.position.offset <= written;
+        let Some(snapshot) = self.snapshot.take_if(|snapshot| is_due(snapshot)) else { return };
         let target = snapshot.running.target;
         let mark = [b'a'; 40].map(|byte| if self.rng.bool() { byte } else { b'b' });
         let waits = |state| matches!(state, State::WaitSnapshotEnd { target: of, .. } if of == target);

@@ -120,7 +120,9 @@ impl World {
             }
             self.step();
         }
+        let deadline = self.now + PATIENCE;
         while self.durable && self.is_failing_over() {
+            assert!(self.now < deadline, "a hand-over does not end");
             self.step();
         }
         for index in 0..self.nodes.len() {
@@ -205,7 +207,7 @@ impl World {
                         self.say(|| format!("{client} must have all from {index}, asked {asked:?}"));
                         full_sync_has_a_reason(asked, &self.nodes[client], &self.nodes[index]);
                         if self.durable {
-                            no_full_sync_after_a_kill(&self.nodes[client], &self.nodes[index]);
+                            no_full_sync_after_a_kill(asked, &self.nodes[client], &self.nodes[index]);
                         }
                     }
                 }
