@@ -396,6 +396,20 @@ mod tests {
         assert_eq!(log.read(5, 1).err(), Some(ReadError::Trimmed { first: log.first_offset() }));
     }
 
+    #[test]
+    fn what_no_file_has_stays_while_a_replica_needs_it() {
+        let mut log = ReplLog::new(0);
+        log.create();
+        log.hold(Some(5));
+        grow(&mut log, 3 * BLOCK);
+        let disk = |first| Some(OnDisk { first, written: 3 * BLOCK, send_before: None });
+        log.set_on_disk(disk(2 * BLOCK));
+        assert_eq!(log.first_offset(), Some(5), "the files begin later");
+        check_all(&log);
+        log.set_on_disk(disk(5));
+        assert_eq!(log.first_offset(), Some(log.end_offset() - ReplLog::SIZE_MIN));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]

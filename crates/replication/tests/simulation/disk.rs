@@ -39,9 +39,14 @@ pub struct Disk {
 #[derive(Debug)]
 enum Writing {
     /// Nowhere, until a rewrite begins.
-    Closed { rewrite_at: Millis },
+    Closed {
+        rewrite_at: Millis,
+    },
     /// To files beside those that a restart would find, until they have a base. `queued`: its name is on its way.
-    BesideOld { new: Files, queued: bool },
+    BesideOld {
+        new: Files,
+        queued: bool,
+    },
     ToFiles,
 }
 
@@ -351,9 +356,10 @@ impl Disk {
     /// history that it belongs to, and what is known of its data.
     pub fn resume_backlog(&mut self, position: Position) -> Option<(History, BTreeMap<u64, Data>)> {
         self.state = Writing::Closed { rewrite_at: 0 };
-        let identity = self.files.identity.clone().filter(|identity| {
-            identity.history.kinship(position.id, position.offset as i64 + 1) == Kinship::Shared
-        });
+        let identity =
+            self.files.identity.clone().filter(|identity| {
+                identity.history.kinship(position.id, position.offset as i64 + 1) == Kinship::Shared
+            });
         let Some(identity) = identity else {
             self.files = Files::default();
             self.started();

@@ -196,7 +196,9 @@ impl Node {
             let (at, left) = (from + bytes.len() as u64, len - bytes.len());
             match self.log.read(at, left) {
                 Ok(slices) => slices.for_each(|slice| bytes.extend_from_slice(slice)),
-                Err(ReadError::OnDisk) => bytes.extend_from_slice(self.disk.as_ref().expect("it is there").read(at, left)),
+                Err(ReadError::OnDisk) => {
+                    bytes.extend_from_slice(self.disk.as_ref().expect("it is there").read(at, left))
+                }
                 Err(gone) => panic!("the log of {} says that it has what is gone: {gone:?}", self.index),
             }
         }
@@ -428,7 +430,8 @@ impl Node {
 
     /// FAILOVER to one of the replicas, if there is one.
     pub fn start_failover(&mut self, now: Millis, effects: &mut Vec<Effect>) {
-        let online = |(key, session): (ConnId, &rivulet_replication::session::Session)| session.is_online().then_some(key);
+        let online =
+            |(key, session): (ConnId, &rivulet_replication::session::Session)| session.is_online().then_some(key);
         let Some(key) = self.master.sessions().find_map(online) else { return };
         let port = self.master.get(key).expect("it is there").announced().port;
         let target = Some(Address { host: "sim".to_string(), port });

@@ -219,7 +219,11 @@ impl World {
                 }
                 Effect::HandedOver(port) => {
                     self.seen.failovers += 1;
-                    self.parents[index] = Some(usize::from(port));
+                    // Whoever was sent below the old master meanwhile closes a loop, which somebody must open.
+                    match self.is_above(index, usize::from(port)) {
+                        true => self.promote(index),
+                        false => self.parents[index] = Some(usize::from(port)),
+                    }
                 }
                 Effect::TookOver => self.parents[index] = None,
                 Effect::FromDisk => self.seen.from_disk += 1,
@@ -299,7 +303,9 @@ impl World {
             0..3 => self.cut(),
             3 => self.stall(),
             // Until the data of a full sync are in the files, an end costs another.
-            4..9 if self.nodes[index].disk.as_ref().is_some_and(Disk::is_settled) && self.others_know_their_ids(index) => {
+            4..9 if self.nodes[index].disk.as_ref().is_some_and(Disk::is_settled)
+                && self.others_know_their_ids(index) =>
+            {
                 let end = if self.rng.u8(0..4) == 0 { End::Clean } else { End::Killed };
                 let port = self.nodes[index].link.as_ref().map(|link| link.config().port);
                 self.end(index, end, port);
