@@ -75,6 +75,7 @@ pub fn run(args: &[String]) -> Outcome {
 }
 
 fn run_in(copy: &Path, args: &[String]) -> Outcome {
+    std::fs::create_dir_all(copy).map_err(|e| format!("{}: {e}", copy.display()))?;
     for name in ["Cargo.toml", "Cargo.lock", "clippy.toml", "crates", "tests", "xtask", "fuzz"] {
         copy_all(&chore::root().join(name), &copy.join(name))?;
     }
@@ -118,11 +119,15 @@ fn passes(copy: &Path) -> Outcome<bool> {
             "simulation",
         ]);
         test.env("CARGO_TARGET_DIR", target()).env("RIVULET_SEEDS", SEEDS.to_string()).env("RUST_BACKTRACE", "0");
-        test.env_remove("RIVULET_SEED");
+        // What a mutation leaves unused is no news.
+        test.env("RUSTFLAGS", "-Awarnings").env_remove("RIVULET_SEED");
         test
     };
     chore::run(test().arg("--no-run"))?;
-    let output = test().args(["simulation", "--", "--exact"]).output().map_err(|e| format!("can't run cargo: {e}"))?;
+    let output = test()
+        .args(["simulation", "--", "--exact", "--nocapture"])
+        .output()
+        .map_err(|e| format!("can't run cargo: {e}"))?;
     let text = String::from_utf8_lossy(&output.stderr);
     let failure = text.lines().find(|line| line.starts_with("seed "));
     println!("   {}", failure.unwrap_or(if output.status.success() { "passes" } else { "fails" }));
