@@ -790,10 +790,10 @@ impl Node {
                 effects.push(Effect::Send(conn, Side::Server, format!("-{error}\r\n").into_bytes()));
             }
             Answer::Full { log } => {
-                let asked = match request.id {
+                let asked = request.and_then(|request| match request.id {
                     AskedId::Id(id) => Some((id, request.asked)),
                     _ => None,
-                };
+                });
                 effects.push(Effect::MustSync { conn, asked });
                 if log == LogNeed::CreateWithNewId {
                     let id = random_id(&mut self.rng);
