@@ -208,6 +208,7 @@ impl World {
                         full_sync_has_a_reason(asked, &self.nodes[client], &self.nodes[index]);
                         if self.durable {
                             no_full_sync_after_a_kill(asked, &self.nodes[client], &self.nodes[index]);
+                            self.nodes[client].belongs = false;
                         }
                     }
                 }
