@@ -3,7 +3,9 @@
 mod chore;
 mod fuzz;
 mod measure;
+mod mutate;
 mod peers;
+mod soak;
 mod test;
 
 use std::process::ExitCode;
@@ -20,6 +22,10 @@ Usage: cargo xtask <chore>
   bench [WHAT] [ARGS]         measurements beside the peers: ops, mem, fullsync, steady, resume
   fuzz [TARGET] [--seconds N] [--case C] [--smoke]
                               fuzz with cargo-fuzz if it is installed, else with the runner on stable Rust
+  mutate [WORDS]              break the rules of replication one by one in a copy of the sources:
+                              the simulation must notice each
+  soak [--minutes N] [--seed S]
+                              whole servers under writes, killed, ended, stopped and cut at random
   ci                          everything that must pass before a change is merged (.ci/run)
 ";
 
@@ -35,6 +41,8 @@ fn main() -> ExitCode {
         "suite" => measure::suite(args),
         "bench" => measure::bench(args),
         "fuzz" => fuzz::run(args),
+        "mutate" => mutate::run(args),
+        "soak" => soak::run(args),
         "ci" => chore::run(chore::command(chore::root().join(".ci/run")).args(args)),
         "help" | "-h" | "--help" => {
             print!("{USAGE}");

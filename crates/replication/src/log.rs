@@ -9,7 +9,7 @@
 //! Blocks have one size, so the block of an offset is found by division. An append copies bytes into the tail and
 //! looks at nobody: replicas are cursors that the driver reads from with [`ReplLog::read`]. The window is
 //! `repl-backlog-size` bytes. What leaves it may still be on disk, as the driver says with [`ReplLog::set_on_disk`]; then
-//! only bytes that are not written yet are kept longer. Without a disk they are kept as long as an attached replica
+//! only bytes that are not written yet are kept longer. Those that no file has are kept as long as an attached replica
 //! needs them, which the driver says with [`ReplLog::hold`]; cutting off one that holds too much is its decision.
 
 use std::collections::VecDeque;
@@ -141,10 +141,10 @@ impl ReplLog {
 
     fn trim(&mut self) {
         let Some(held) = &mut self.held else { return };
-        let needed = match self.disk {
-            Some(disk) => disk.written,
-            None => self.hold.unwrap_or(u64::MAX),
-        };
+        let written = self.disk.map_or(u64::MAX, |disk| disk.written);
+        // What the files begin after is nowhere else.
+        let held_here = self.hold.filter(|hold| self.disk.is_none_or(|disk| *hold < disk.first));
+        let needed = written.min(held_here.unwrap_or(u64::MAX));
         let wanted = self.end.saturating_sub(self.size).min(needed);
         held.first = held.first.max(wanted);
         for _ in 0..Self::TRIM_BLOCKS_MAX {
@@ -394,6 +394,20 @@ mod tests {
         assert_eq!((log.histlen(), log.first_byte_offset()), (10 * BLOCK, 1));
         log.set_on_disk(None);
         assert_eq!(log.read(5, 1).err(), Some(ReadError::Trimmed { first: log.first_offset() }));
+    }
+
+    #[test]
+    fn what_no_file_has_stays_while_a_replica_needs_it() {
+        let mut log = ReplLog::new(0);
+        log.create();
+        log.hold(Some(5));
+        grow(&mut log, 3 * BLOCK);
+        let disk = |first| Some(OnDisk { first, written: 3 * BLOCK, send_before: None });
+        log.set_on_disk(disk(2 * BLOCK));
+        assert_eq!(log.first_offset(), Some(5), "the files begin later");
+        check_all(&log);
+        log.set_on_disk(disk(5));
+        assert_eq!(log.first_offset(), Some(log.end_offset() - ReplLog::SIZE_MIN));
     }
 
     proptest! {

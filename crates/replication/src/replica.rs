@@ -23,6 +23,9 @@ pub struct ReplicaLink {
     state: State,
     /// Where a partial resync would go on, while no stream flows.
     cached: Option<Position>,
+    /// The position of the same data under the id before, when the id changed as the stream began. A master that is killed
+    /// before its new id is durable does not know that id; the old one it knows in any case.
+    before_change: Option<Position>,
     has_whole_data: bool,
     /// The run id of the master, if it told one.
     peer: Option<ReplId>,
@@ -215,6 +218,7 @@ impl ReplicaLink {
             config,
             state: State::Waiting { retry_at: now },
             cached,
+            before_change: None,
             has_whole_data,
             peer: None,
             below: Vec::new(),
@@ -613,7 +617,8 @@ impl ReplicaLink {
     fn end_stream(&mut self, now: Millis, trusted: bool, out: Actions<'_, '_>) {
         out.push(Action::Disconnect);
         log(out, Report::warning("Connection with master lost."));
-        self.cached = self.position().filter(|_| trusted);
+        let same = |position: Position| self.before_change.filter(|before| before.offset == position.offset);
+        self.cached = self.position().filter(|_| trusted).map(|position| same(position).unwrap_or(position));
         if self.cached.is_some() {
             log(out, Report::notice("Caching the disconnected master state."));
         }
@@ -744,6 +749,7 @@ impl ReplicaLink {
                 }
                 out.push(Action::Continue(position));
                 self.stream(now, Some(position));
+                self.before_change = (position.id != cached.id).then_some(cached);
                 let text = "MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.";
                 log(out, Report::notice(text));
             }
@@ -858,6 +864,8 @@ impl ReplicaLink {
         }
         self.has_whole_data = true;
         out.push(Action::Adopt(target));
+        // What was durable was the old data.
+        self.fsynced = None;
         log(out, Report::notice("MASTER <-> REPLICA sync: Finished with success"));
         match main {
             Main::Gone => {
@@ -883,7 +891,7 @@ impl ReplicaLink {
     }
 
     fn stream(&mut self, now: Millis, position: Option<Position>) {
-        self.cached = None;
+        (self.cached, self.before_change) = (None, None);
         self.down_since = None;
         self.one_channel = false;
         self.state = State::Streaming { position, ack_at: now, deadline: now + self.config.timeout };

@@ -213,6 +213,20 @@ fn a_lost_stream_goes_on_where_it_was() {
     story.assert_said(&format!("send PSYNC {} 12", id(2)));
 }
 
+/// A master that is killed may not remember an id that it took just before; what was sent under that id it does.
+#[test]
+fn until_a_byte_comes_the_old_id_is_asked_for() {
+    for (applied, asked) in [(100, id(1)), (101, id(2))] {
+        let mut story = Story::new(config(), Some(Position { id: id(1), offset: 100 }));
+        story.greet().hear(&format!("+CONTINUE {}\r\n", id(2)));
+        story.tell(|link, now, out| {
+            link.applied(applied);
+            link.disconnected(now, "reset", out);
+        });
+        assert_eq!(story.link.position(), Some(Position { id: asked, offset: applied }));
+    }
+}
+
 #[test]
 fn a_stream_that_makes_no_sense_is_not_resumed() {
     let mut story = Story::new(config(), Some(Position { id: id(1), offset: 9 }));

@@ -3,6 +3,8 @@
 //! A failure names its seed; `RIVULET_SEED=<n> cargo test -p rivulet-replication simulation` runs it again, and with
 //! `RIVULET_TRACE=1` prints what happened. `RIVULET_SEEDS=<n>` runs more or fewer seeds.
 
+mod data;
+mod disk;
 mod invariants;
 mod network;
 mod node;
@@ -12,7 +14,7 @@ mod world;
 
 use world::World;
 
-const SEEDS: u64 = 1500;
+const SEEDS: u64 = if cfg!(debug_assertions) { 500 } else { 3000 };
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
@@ -39,6 +41,8 @@ fn simulation() {
     if seeds.end - seeds.start >= 100 {
         // A simulation in which nothing happens proves nothing.
         assert!(seen.full > 100 && seen.partial > 100 && seen.refused > 10, "{seen:?}");
+        assert!(seen.kills > 100 && seen.clean_ends > 100 && seen.power_losses > 30, "{seen:?}");
+        assert!(seen.failovers > 5 && seen.from_disk > 100 && seen.durable_worlds > 20, "{seen:?}");
         assert!(seen.new_ids > 10 && seen.failed_loads > 10 && seen.cut_in_multi > 10, "{seen:?}");
         assert!(seen.two_channels > 100 && seen.beside > 50, "{seen:?}");
     }

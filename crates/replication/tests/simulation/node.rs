@@ -1,60 +1,39 @@
 //! A node: what a server does around the replication core, with a digest for data.
 
+use rivulet_aof::identity::Role;
 use rivulet_replication::Millis;
 use rivulet_replication::apply::Applied;
+use rivulet_replication::failover::{Address, Failover, FailoverAction, Request};
 use rivulet_replication::history::History;
-use rivulet_replication::log::ReplLog;
+use rivulet_replication::log::{ReadError, ReplLog};
 use rivulet_replication::master::{Answer, SnapshotGroup};
 use rivulet_replication::master::{Applicant, LogNeed, Master, MasterAction, MasterConfig, RunningSnapshot, TickFacts};
-use rivulet_replication::messages::PsyncRequest;
+use rivulet_replication::messages::{AskedId, PsyncRequest};
 use rivulet_replication::position::{Position, ReplId};
 use rivulet_replication::psync::{NodeFacts, SyncFacts, refusal};
 use rivulet_replication::replica::{Action, LinkConfig, LoadMode, ReplicaLink};
 use rivulet_replication::session::{Announced, ReplconfOutcome, State, Target};
-use rivulet_replication::stream::{PING, StreamEncoder};
+use rivulet_replication::stream::{GETACK, PING, StreamEncoder};
 use rivulet_replication::transfer::{counted_header, marked_header};
 use std::collections::BTreeMap;
 
+use crate::data::Data;
+use crate::disk::{Disk, Kind};
 use crate::network::{ConnId, Side};
 use crate::requests::next_command;
 
-/// All writes in their order, and the database that the stream is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Data {
-    pub writes: u64,
-    pub digest: u64,
-    pub db: u32,
+/// How a process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// SHUTDOWN SAVE.
+    Clean,
+    Killed,
+    PowerLost,
+    /// Nothing is left.
+    DiskLost,
 }
 
-impl Data {
-    fn execute(&mut self, args: &[Vec<u8>]) {
-        match args[0].as_slice() {
-            b"SELECT" => self.db = str::from_utf8(&args[1]).unwrap().parse().unwrap(),
-            b"SET" => {
-                self.writes += 1;
-                for byte in args.iter().flatten().chain(&self.db.to_le_bytes()) {
-                    self.digest = (self.digest ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3).rotate_left(5);
-                }
-            }
-            b"PING" | b"REPLCONF" => {}
-            other => panic!("no such command: {:?}", String::from_utf8_lossy(other)),
-        }
-    }
-
-    fn encode(self, padding: usize) -> Vec<u8> {
-        let mut bytes = [self.writes.to_le_bytes(), self.digest.to_le_bytes()].concat();
-        bytes.extend(self.db.to_le_bytes());
-        bytes.resize(bytes.len() + padding, b'a');
-        bytes
-    }
-
-    fn decode(bytes: &[u8]) -> Data {
-        let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
-        Data { writes: number(0), digest: number(8), db: u32::from_le_bytes(bytes[16..20].try_into().unwrap()) }
-    }
-}
-
-/// What survives a restart.
+/// A snapshot file.
 #[derive(Debug, Clone, Copy)]
 pub struct Saved {
     pub position: Position,
@@ -78,6 +57,10 @@ pub struct Node {
     /// The data at each offset of the present history.
     pub trail: BTreeMap<u64, Data>,
     pub saved: Option<Saved>,
+    pub disk: Option<Disk>,
+    pub failover: Failover,
+    /// A full sync has brought it into its master's history, or it began that one.
+    pub belongs: bool,
     pub rng: fastrand::Rng,
     /// Whether full syncs go over two channels, in Valkey's and in Redis 8's way; random if not set.
     channels: Option<(bool, bool)>,
@@ -131,11 +114,22 @@ pub enum Effect {
         /// It goes on from where a snapshot stands that it does not have yet.
         beside: bool,
     },
+    /// A replica may not go on from what it asked for, an id and the number of a byte, if it had any.
+    MustSync {
+        conn: ConnId,
+        asked: Option<(ReplId, i64)>,
+    },
     Acked {
         conn: ConnId,
         offset: u64,
+        fsynced: Option<u64>,
     },
     Applied(Position, Data),
+    /// A FAILOVER made it a replica of this node; or it made it a master, at its end or when it was given up.
+    HandedOver(u16),
+    TookOver,
+    /// Stream was sent that had left the memory.
+    FromDisk,
     Full,
     Refused,
     NewId,
@@ -160,6 +154,9 @@ impl Node {
             data: Data::default(),
             trail: BTreeMap::new(),
             saved: None,
+            disk: None,
+            failover: Failover::default(),
+            belongs: false,
             rng,
             channels: None,
             inbound: BTreeMap::new(),
@@ -171,6 +168,41 @@ impl Node {
             loading_until: None,
             cuts_in_multi: 0,
         }
+    }
+
+    /// A new node with a disk.
+    pub fn with_disk(index: usize, rng: fastrand::Rng, now: Millis, kind: Option<Kind>) -> Node {
+        let mut node = Node::new(index, rng, now);
+        node.disk = kind.map(|kind| Disk::new(kind, &node.history, Role::Master));
+        if node.is_append_only() {
+            node.log.reset_to(0);
+            node.begin_trail();
+        }
+        node
+    }
+
+    pub fn is_append_only(&self) -> bool {
+        self.disk.as_ref().is_some_and(Disk::is_append_only)
+    }
+
+    fn role(&self) -> Role {
+        if self.link.is_some() { Role::Replica } else { Role::Master }
+    }
+
+    /// Bytes of the stream that the log can serve.
+    pub fn stream(&self, from: u64, len: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(len);
+        while bytes.len() < len {
+            let (at, left) = (from + bytes.len() as u64, len - bytes.len());
+            match self.log.read(at, left) {
+                Ok(slices) => slices.for_each(|slice| bytes.extend_from_slice(slice)),
+                Err(ReadError::OnDisk) => {
+                    bytes.extend_from_slice(self.disk.as_ref().expect("it is there").read(at, left))
+                }
+                Err(gone) => panic!("the log of {} says that it has what is gone: {gone:?}", self.index),
+            }
+        }
+        bytes
     }
 
     pub fn position(&self) -> Position {
@@ -195,7 +227,7 @@ impl Node {
 
     /// A client writes: one unit of a few commands. Only a master takes it.
     pub fn write(&mut self, effects: &mut Vec<Effect>) {
-        if self.link.is_some() {
+        if self.link.is_some() || !self.failover.is_idle() {
             return;
         }
         let writes: Vec<(u32, Vec<Vec<u8>>)> = (0..self.rng.usize(1..4))
@@ -282,10 +314,7 @@ impl Node {
 
     fn act(&mut self, now: Millis, action: Action<'_>, effects: &mut Vec<Effect>) {
         match action {
-            Action::Connect => {
-                let port = self.link.as_ref().expect("it spoke").config().port;
-                effects.push(Effect::Open { port });
-            }
+            Action::Connect => effects.extend(self.link.as_ref().map(|link| Effect::Open { port: link.config().port })),
             Action::Send(bytes) => effects.extend(self.upstream.map(|conn| Effect::Send(conn, Side::Client, bytes))),
             Action::OpenChannel => {
                 let port = self.link.as_ref().expect("it spoke").config().port;
@@ -313,6 +342,7 @@ impl Node {
                 let conn = self.upstream.expect("it was answered");
                 effects.push(Effect::Continued { conn, from: position.offset, at, data });
                 if self.history.continue_with(position.id, position.offset) {
+                    self.log_history_changed(now);
                     self.drop_replicas(now, effects);
                     effects.push(Effect::NewId);
                     effects.push(self.at());
@@ -328,13 +358,16 @@ impl Node {
                 self.log.free();
                 let id = random_id(&mut self.rng);
                 self.history.adopt(id);
+                self.log_reset(now);
                 self.empty();
             }
             Action::Adopt(target) => {
                 let target = target.expect("all masters here know PSYNC");
+                self.belongs = true;
                 self.data = Data::decode(&self.stored);
                 self.history.adopt(target.id);
                 self.log.reset_to(target.offset);
+                self.log_reset(now);
                 self.applied = Applied::from(target.offset);
                 self.begin_trail();
                 effects.extend([Effect::Full, self.at()]);
@@ -344,7 +377,14 @@ impl Node {
                 let applied = self.applied.applied();
                 self.link.as_mut().expect("it spoke").applied(applied);
             }
-            Action::FailoverAnswered(_) => panic!("nobody asked for it"),
+            Action::FailoverAnswered(accepted) => {
+                if accepted {
+                    let port = self.link.as_ref().expect("it spoke").config().port;
+                    effects.push(Effect::HandedOver(port));
+                }
+                let action = self.failover.answered(accepted);
+                self.failover_action(action, now, effects);
+            }
             Action::Log(report) => effects.push(Effect::Log(report.text)),
         }
     }
@@ -376,8 +416,54 @@ impl Node {
         if self.link.is_some() {
             return self.with_link(now, effects, |link, out| link.retarget(now, "sim", port, out));
         }
-        self.link = Some(ReplicaLink::new(self.link_config(port), Some(self.position()), true, now));
-        self.applied = Applied::from(self.log.end_offset());
+        self.attach_link(port, now);
+        self.log_history_changed(now);
+    }
+
+    /// It goes on from its own position, if that is of a history.
+    fn attach_link(&mut self, port: u16, now: Millis) {
+        let offset = self.log.end_offset();
+        let cached = self.log.is_active().then(|| self.history.position_at(offset));
+        self.link = Some(ReplicaLink::new(self.link_config(port), cached, true, now));
+        self.applied = Applied::from(offset);
+    }
+
+    /// FAILOVER to one of the replicas, if there is one.
+    pub fn start_failover(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        let online =
+            |(key, session): (ConnId, &rivulet_replication::session::Session)| session.is_online().then_some(key);
+        let Some(key) = self.master.sessions().find_map(online) else { return };
+        let port = self.master.get(key).expect("it is there").announced().port;
+        let target = Some(Address { host: "sim".to_string(), port });
+        let request = Request::Start { target, timeout: Some(3_000), force: false };
+        if let Ok(report) = self.failover.start(request, self.link.is_some(), &self.master, now) {
+            effects.push(Effect::Log(report.text));
+            self.append_own(GETACK, effects);
+        }
+    }
+
+    /// FAILOVER ABORT.
+    pub fn abort_failover(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        let action = self.failover.abort("Failover manually aborted");
+        self.failover_action(action, now, effects);
+    }
+
+    fn failover_action(&mut self, action: Option<FailoverAction>, now: Millis, effects: &mut Vec<Effect>) {
+        match action {
+            None => {}
+            Some(FailoverAction::HandOver(address, report)) => {
+                effects.push(Effect::Log(report.text));
+                self.follow(address.port, now, effects);
+                self.link.as_mut().expect("it follows").request_failover();
+            }
+            Some(FailoverAction::Abort { was_handing_over, report }) => {
+                effects.push(Effect::Log(report.text));
+                if was_handing_over {
+                    effects.push(Effect::TookOver);
+                    self.promote(now, effects);
+                }
+            }
+        }
     }
 
     fn link_config(&mut self, port: u16) -> LinkConfig {
@@ -416,32 +502,152 @@ impl Node {
         self.history.promote(id, self.log.end_offset());
         self.encoder.force_select();
         self.master.replicas_may_come(now);
-        if self.log.is_active() {
-            effects.push(self.at());
+        if !self.log.is_active() {
+            self.log.create();
+            self.begin_trail();
         }
+        self.log_history_changed(now);
+        effects.push(self.at());
     }
 
-    /// The process ends and starts again, as master or replica as before, with what it saved.
-    pub fn restart(&mut self, saved: Option<Saved>, now: Millis, effects: &mut Vec<Effect>) {
+    /// The process ends and starts again, as a replica of the node at `port` or as a master.
+    pub fn restart(&mut self, end: End, port: Option<u16>, now: Millis, effects: &mut Vec<Effect>) {
         let inbound: Vec<ConnId> = self.inbound.keys().copied().collect();
         effects.extend(inbound.into_iter().map(|conn| Effect::Close(conn, Side::Server)));
         effects.extend(self.upstream.into_iter().chain(self.channel).map(|conn| Effect::Close(conn, Side::Client)));
-        let port = self.link.as_ref().map(|link| link.config().port);
-        *self = Node { saved, ..Node::new(self.index, self.rng.fork(), now) };
-        if let Some(Saved { position, data }) = saved {
-            self.data = data;
-            self.log.reset_to(position.offset);
-            self.history = match port {
-                Some(_) => History::new(position.id),
-                None => History::recovered(position.id, position.offset, self.history.id()),
-            };
-            self.begin_trail();
+        let saved = match end {
+            End::Clean => self.state(),
+            End::Killed | End::PowerLost => self.saved,
+            End::DiskLost => None,
+        };
+        if end == End::Clean {
+            self.hand_over(self.log.end_offset(), now);
+        }
+        let role = self.role();
+        let mut disk = self.disk.take();
+        let mut next = Node::with_disk(self.index, self.rng.fork(), now, disk.as_ref().map(|disk| disk.kind));
+        if let Some(disk) = disk.as_mut() {
+            match end {
+                End::Clean => disk.end_clean(&self.history, role),
+                End::Killed => disk.killed(&mut self.rng),
+                End::PowerLost => disk.power_lost(&mut self.rng),
+                End::DiskLost => {}
+            }
+        }
+        (next.cuts_in_multi, next.belongs) = (self.cuts_in_multi, self.belongs && end != End::DiskLost);
+        *self = Node { saved, ..next };
+        if end != End::DiskLost {
+            match disk {
+                Some(disk) if disk.is_append_only() => self.resume_append_only(disk, port.is_some(), now),
+                disk => self.resume_snapshot(disk, port.is_some(), now),
+            }
+        }
+        if let Some(disk) = &self.disk {
+            self.log.set_on_disk(disk.on_disk(now));
+        }
+        if self.log.is_active() {
             effects.push(self.at());
         }
         if let Some(port) = port {
-            let cached = saved.map(|saved| saved.position);
-            self.link = Some(ReplicaLink::new(self.link_config(port), cached, saved.is_some(), now));
-            self.applied = Applied::from(self.log.end_offset());
+            self.attach_link(port, now);
+        }
+    }
+
+    fn resume_append_only(&mut self, mut disk: Disk, as_replica: bool, now: Millis) {
+        let new = random_id(&mut self.rng);
+        let found = disk.resume(as_replica, new);
+        (self.history, self.data, self.trail) = (found.history, found.data, found.trail);
+        self.master.replicas_may_come(now);
+        self.log.reset_to(found.offset);
+        self.disk = Some(disk);
+    }
+
+    fn resume_snapshot(&mut self, disk: Option<Disk>, as_replica: bool, now: Millis) {
+        let Some(Saved { position, data }) = self.saved else { return };
+        if let Some(disk) = disk {
+            self.disk = Some(disk);
+        }
+        let past = self.disk.as_mut().and_then(|disk| disk.resume_backlog(position));
+        let (past, trail) = past.unzip();
+        self.history = if as_replica {
+            past.filter(|past| past.id() == position.id).unwrap_or_else(|| History::new(position.id))
+        } else {
+            let mut history = past.unwrap_or_else(|| History::new(position.id));
+            history.promote(random_id(&mut self.rng), position.offset);
+            history
+        };
+        self.data = data;
+        self.master.replicas_may_come(now);
+        self.log.reset_to(position.offset);
+        self.trail = trail.unwrap_or_default();
+        self.trail.insert(position.offset, data);
+    }
+
+    // ---- the disk ----
+
+    fn log_history_changed(&mut self, now: Millis) {
+        self.hand_over(self.log.end_offset(), now);
+        let role = self.role();
+        if let Some(disk) = &mut self.disk {
+            disk.history_changed(&self.history, role, now, &mut self.rng);
+        }
+    }
+
+    fn log_reset(&mut self, now: Millis) {
+        if let Some(disk) = &mut self.disk {
+            disk.reset(now, &mut self.rng);
+        }
+    }
+
+    fn hand_over(&mut self, until: u64, now: Millis) {
+        let Some(disk) = &mut self.disk else { return };
+        let Some(from) = disk.handed().filter(|from| *from < until) else { return };
+        let bytes = self.log.read(from, (until - from) as usize).expect("it is held for the writer").flatten().copied();
+        let trail = self.trail.range(from..=until).map(|(at, data)| (*at, *data)).collect();
+        disk.hand_over(bytes.collect(), trail, now, &mut self.rng);
+    }
+
+    /// With append-only files all is handed over, otherwise what is about to leave the memory.
+    fn hand_over_due(&mut self, now: Millis) {
+        let end = self.log.end_offset();
+        let leaves = end.saturating_sub(self.log.size()).next_multiple_of(ReplLog::BLOCK_BYTES as u64).min(end);
+        self.hand_over(if self.is_append_only() { end } else { leaves }, now);
+    }
+
+    fn drive_disk(&mut self, now: Millis) {
+        let role = self.role();
+        let end = (self.log.end_offset(), self.data);
+        let Some(disk) = &mut self.disk else { return };
+        disk.tick(&self.history, role, now, &mut self.rng);
+        if let Some(first) = self.log.first_offset() {
+            disk.begin_if_due(first, end, &self.history, role, now);
+        }
+        self.hand_over_due(now);
+        let Some(disk) = &mut self.disk else { return };
+        self.log.set_on_disk(disk.on_disk(now));
+        if let Some(link) = &mut self.link {
+            link.set_fsynced(disk.synced());
+        }
+    }
+
+    /// Peace: the stream rests long enough between two heartbeats to reach everybody.
+    pub fn ping_rarely(&mut self) {
+        let config = MasterConfig { ping_period: 4_000, ..config(&mut self.rng) };
+        self.master.set_config(config);
+    }
+
+    pub fn rewrite(&mut self, now: Millis) {
+        self.hand_over_due(now);
+        if let Some(disk) = &mut self.disk {
+            disk.rewrite(self.log.end_offset(), self.data, now, &mut self.rng);
+        }
+    }
+
+    /// Old segments go.
+    pub fn trim_disk(&mut self, now: Millis) {
+        if let Some(disk) = &mut self.disk {
+            disk.trim(self.master.log_hold());
+            self.log.set_on_disk(disk.on_disk(now));
         }
     }
 
@@ -527,7 +733,7 @@ impl Node {
                     ReplconfOutcome::Reply(text) => reply(format!("+{text}\r\n").as_bytes()),
                     ReplconfOutcome::Error(text) => reply(format!("-{text}\r\n").as_bytes()),
                     ReplconfOutcome::Ack { offset, fsynced } => {
-                        effects.push(Effect::Acked { conn, offset });
+                        effects.push(Effect::Acked { conn, offset, fsynced });
                         if let Some(session) = self.master.get_mut(conn) {
                             session.acked(offset, fsynced, now);
                         }
@@ -547,18 +753,26 @@ impl Node {
     fn psync(&mut self, conn: ConnId, request: Option<&PsyncRequest>, now: Millis, effects: &mut Vec<Effect>) {
         let announced = self.inbound[&conn].announced.clone();
         let link = self.link.as_ref();
-        let facts = NodeFacts {
+        let mut facts = NodeFacts {
             is_replica: link.is_some(),
             link_up: link.is_some_and(|link| link.is_up()),
-            has_whole_data: link.is_none_or(|link| link.has_whole_data()),
-            failing_over: false,
+            has_whole_data: link.is_some_and(|link| link.has_whole_data()) && self.log.is_active(),
+            failing_over: !self.failover.is_idle(),
         };
         let sync = SyncFacts { request, run_id: announced.run_id, ..SyncFacts::default() };
         let own_master = link.and_then(|link| link.master_run_id());
-        if let Err(refused) = refusal(&facts, &self.history, self.run_id, own_master, &sync) {
-            effects.push(Effect::Refused);
-            let line = format!("-{}\r\n", refused.reply());
-            return effects.push(Effect::Send(conn, Side::Server, line.into_bytes()));
+        match refusal(&facts, &self.history, self.run_id, own_master, &sync) {
+            Err(refused) => {
+                effects.push(Effect::Refused);
+                let line = format!("-{}\r\n", refused.reply());
+                return effects.push(Effect::Send(conn, Side::Server, line.into_bytes()));
+            }
+            Ok(true) => {
+                facts.is_replica = false;
+                effects.push(Effect::TookOver);
+                self.promote(now, effects);
+            }
+            Ok(false) => {}
         }
         let applicant = Applicant { key: conn, announced, peer_ip: "sim".to_string(), request };
         let (answer, reports) = self.master.answer(applicant, &self.history, &self.log, &facts, now);
@@ -576,9 +790,15 @@ impl Node {
                 effects.push(Effect::Send(conn, Side::Server, format!("-{error}\r\n").into_bytes()));
             }
             Answer::Full { log } => {
+                let asked = request.and_then(|request| match request.id {
+                    AskedId::Id(id) => Some((id, request.asked)),
+                    _ => None,
+                });
+                effects.push(Effect::MustSync { conn, asked });
                 if log == LogNeed::CreateWithNewId {
                     let id = random_id(&mut self.rng);
                     self.history.adopt(id);
+                    self.log_history_changed(now);
                 }
                 if log != LogNeed::Nothing {
                     self.log.create();
@@ -609,9 +829,10 @@ impl Node {
         }
         let facts = TickFacts {
             is_replica: self.link.is_some(),
+            writes_paused: !self.failover.is_idle(),
             snapshot_running: self.snapshot.is_some(),
             log_active: self.log.is_active(),
-            ..TickFacts::default()
+            log_is_kept: self.is_append_only(),
         };
         let mut due = Vec::new();
         self.master.tick(now, facts, &mut due);
@@ -624,12 +845,16 @@ impl Node {
                     let id = random_id(&mut self.rng);
                     self.history.adopt(id);
                     self.log.free();
+                    self.log_reset(now);
                     self.trail.clear();
                 }
                 MasterAction::StartSnapshot(group) => self.start_snapshot(group, now, effects),
             }
         }
         self.finish_snapshot(now, effects);
+        let action = self.failover.tick(now, &self.master, self.log.end_offset());
+        self.failover_action(action, now, effects);
+        self.drive_disk(now);
         self.feed(effects);
     }
 
@@ -652,7 +877,10 @@ impl Node {
     }
 
     fn finish_snapshot(&mut self, now: Millis, effects: &mut Vec<Effect>) {
-        let Some(snapshot) = self.snapshot.take_if(|snapshot| snapshot.ready_at <= now) else { return };
+        // Nobody may have data that a kill takes from this node (rule 41).
+        let written = self.log.send_before();
+        let is_due = |snapshot: &Snapshot| snapshot.ready_at <= now && snapshot.running.position.offset <= written;
+        let Some(snapshot) = self.snapshot.take_if(|snapshot| is_due(snapshot)) else { return };
         let target = snapshot.running.target;
         let mark = [b'a'; 40].map(|byte| if self.rng.bool() { byte } else { b'b' });
         let waits = |state| matches!(state, State::WaitSnapshotEnd { target: of, .. } if of == target);
@@ -686,6 +914,13 @@ impl Node {
             let most = self.rng.usize(1..20_000);
             match session.to_send(&self.log, most) {
                 None => {}
+                Some(Err(ReadError::OnDisk)) => {
+                    let cursor = session.cursor();
+                    let most = most.min((self.log.send_before() - cursor) as usize);
+                    let bytes = self.disk.as_ref().expect("it was said to be there").read(cursor, most).to_vec();
+                    session.sent(bytes.len() as u64);
+                    effects.extend([Effect::FromDisk, Effect::Send(key, Side::Server, bytes)]);
+                }
                 Some(Err(gone)) => panic!("a replica needs bytes that are gone: {gone:?}"),
                 Some(Ok(slices)) => {
                     let bytes: Vec<u8> = slices.flatten().copied().collect();

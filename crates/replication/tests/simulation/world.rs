@@ -3,11 +3,18 @@
 use rivulet_replication::Millis;
 use std::collections::HashMap;
 
-use crate::invariants::{Truth, ack_is_never_ahead, continue_leaves_no_gap, everything_is_equal, logs_agree};
+use crate::data::Data;
+use crate::disk::{Disk, Kind};
+use crate::invariants::{
+    Truth, ack_is_never_ahead, continue_leaves_no_gap, everything_is_equal, fsynced_is_never_ahead,
+    full_sync_has_a_reason, logs_agree, no_full_sync_after_a_kill,
+};
 use crate::network::{ConnId, Event, Network, Side};
-use crate::node::{Data, Effect, Node};
+use crate::node::{Effect, End, Node};
 
 pub struct World {
+    /// All nodes keep append-only files, and only happens what must never cost a full sync.
+    durable: bool,
     rng: fastrand::Rng,
     now: Millis,
     nodes: Vec<Node>,
@@ -34,6 +41,12 @@ pub struct Seen {
     pub two_channels: u64,
     /// Of these, Valkey's way.
     pub beside: u64,
+    pub clean_ends: u64,
+    pub kills: u64,
+    pub power_losses: u64,
+    pub failovers: u64,
+    pub from_disk: u64,
+    pub durable_worlds: u64,
 }
 
 impl Seen {
@@ -47,6 +60,12 @@ impl Seen {
         self.loops += other.loops;
         self.two_channels += other.two_channels;
         self.beside += other.beside;
+        self.clean_ends += other.clean_ends;
+        self.kills += other.kills;
+        self.power_losses += other.power_losses;
+        self.failovers += other.failovers;
+        self.from_disk += other.from_disk;
+        self.durable_worlds += other.durable_worlds;
     }
 }
 
@@ -59,15 +78,26 @@ impl World {
         let mut rng = fastrand::Rng::with_seed(seed);
         let count = rng.usize(3..=7);
         let now = 1_000_000;
-        let nodes = (0..count).map(|index| Node::new(index, rng.fork(), now)).collect();
+        let durable = rng.u8(0..3) == 0;
+        let nodes = (0..count)
+            .map(|index| {
+                let kind = match rng.u8(0..4) {
+                    sort if durable || sort < 2 => Some(Kind::AppendOnly { always: rng.bool() }),
+                    2 => Some(Kind::Backlog),
+                    _ => None,
+                };
+                Node::with_disk(index, rng.fork(), now, kind)
+            })
+            .collect();
         let mut world = World {
+            durable,
             rng,
             now,
             nodes,
             network: Network::default(),
             truth: Truth::default(),
             granted: HashMap::new(),
-            seen: Seen::default(),
+            seen: Seen { durable_worlds: u64::from(durable), ..Seen::default() },
             trace: std::env::var_os("RIVULET_TRACE").is_some(),
             parents: vec![None; count],
         };
@@ -75,6 +105,7 @@ impl World {
             let parent = world.rng.usize(0..index);
             world.follow(index, parent);
         }
+        world.nodes[0].belongs = true;
         world
     }
 
@@ -89,9 +120,19 @@ impl World {
             }
             self.step();
         }
-        self.make_one_tree();
+        let deadline = self.now + PATIENCE;
+        while self.durable && self.is_failing_over() {
+            assert!(self.now < deadline, "a hand-over does not end");
+            self.step();
+        }
+        for index in 0..self.nodes.len() {
+            self.act(index, |node, now, out| node.abort_failover(now, out));
+            self.nodes[index].ping_rarely();
+        }
         let deadline = self.now + PATIENCE;
         loop {
+            // A hand-over that was given up may reach its target all the same.
+            self.make_one_tree();
             self.step();
             match everything_is_equal(&self.nodes) {
                 Ok(()) => break,
@@ -103,6 +144,12 @@ impl World {
         }
         self.seen.cut_in_multi = self.nodes.iter().map(|node| node.cuts_in_multi).sum();
         self.seen
+    }
+
+    fn act(&mut self, index: usize, act: impl FnOnce(&mut Node, Millis, &mut Vec<Effect>)) {
+        let mut effects = Vec::new();
+        act(&mut self.nodes[index], self.now, &mut effects);
+        self.settle(index, effects);
     }
 
     fn step(&mut self) {
@@ -146,8 +193,7 @@ impl World {
                 Effect::Close(conn, side) => self.network.close(conn, side, self.now + delay),
                 Effect::Granted { conn, from, data, beside } => {
                     self.seen.beside += u64::from(beside);
-                    let client = self.network.get(conn).map(|conn| conn.client).filter(|_| !beside);
-                    if let Some(client) = client.filter(|client| self.nodes[*client].upstream == Some(conn)) {
+                    if let Some(client) = self.client_of(conn).filter(|_| !beside) {
                         logs_agree(&self.nodes[client], &self.nodes[index]);
                     }
                     self.granted.insert(conn, (from, data));
@@ -156,12 +202,32 @@ impl World {
                     self.seen.partial += 1;
                     continue_leaves_no_gap(index, (from, at, data), self.granted[&conn]);
                 }
-                Effect::Acked { conn, offset } => {
-                    let client = self.network.get(conn).map(|conn| conn.client);
-                    if let Some(client) = client.filter(|client| self.nodes[*client].upstream == Some(conn)) {
-                        ack_is_never_ahead(offset, &self.nodes[client], &self.nodes[index]);
+                Effect::MustSync { conn, asked } => {
+                    if let Some(client) = self.client_of(conn) {
+                        self.say(|| format!("{client} must have all from {index}, asked {asked:?}"));
+                        full_sync_has_a_reason(asked, &self.nodes[client], &self.nodes[index]);
+                        if self.durable {
+                            no_full_sync_after_a_kill(asked, &self.nodes[client], &self.nodes[index]);
+                            self.nodes[client].belongs = false;
+                        }
                     }
                 }
+                Effect::Acked { conn, offset, fsynced } => {
+                    if let Some(client) = self.client_of(conn) {
+                        ack_is_never_ahead(offset, &self.nodes[client], &self.nodes[index]);
+                        fsynced.into_iter().for_each(|fsynced| fsynced_is_never_ahead(fsynced, &self.nodes[client]));
+                    }
+                }
+                Effect::HandedOver(port) => {
+                    self.seen.failovers += 1;
+                    // Whoever was sent below the old master meanwhile closes a loop, which somebody must open.
+                    match self.is_above(index, usize::from(port)) {
+                        true => self.promote(index),
+                        false => self.parents[index] = Some(usize::from(port)),
+                    }
+                }
+                Effect::TookOver => self.parents[index] = None,
+                Effect::FromDisk => self.seen.from_disk += 1,
                 Effect::Applied(position, data) => self.truth.applied_is_a_prefix(index, position, data),
                 Effect::Full => self.seen.full += 1,
                 Effect::Refused => self.seen.refused += 1,
@@ -179,6 +245,12 @@ impl World {
     fn open(&mut self, index: usize, port: u16, delay: Millis) -> ConnId {
         let server = (self.rng.u8(0..20) > 0).then_some(usize::from(port));
         self.network.open(index, server, self.now + delay)
+    }
+
+    /// The replica at the other end, if it still is there.
+    fn client_of(&self, conn: ConnId) -> Option<usize> {
+        let client = self.network.get(conn)?.client;
+        (self.nodes[client].upstream == Some(conn)).then_some(client)
     }
 
     fn say(&self, text: impl FnOnce() -> String) {
@@ -199,61 +271,135 @@ impl World {
     fn trouble(&mut self) {
         let index = self.rng.usize(0..self.nodes.len());
         let other = self.rng.usize(0..self.nodes.len());
-        match self.rng.u8(0..10) {
-            0..3 => {
-                let conns = self.network.ids();
-                if let Some(conn) = self.pick(&conns) {
-                    self.say(|| format!("cut {conn}"));
-                    self.network.cut(conn, &mut self.rng, self.now);
+        if self.durable {
+            return self.trouble_that_costs_nothing(index);
+        }
+        match self.rng.u8(0..15) {
+            0..3 => self.cut(),
+            3..5 => self.stall(),
+            5..7 => self.restart(index),
+            7 => self.nodes[index].saved = self.nodes[index].state(),
+            8 => self.promote(index),
+            9 => self.rewrite(index),
+            10 => {
+                let until = self.now + self.rng.u64(100..3_000);
+                if let Some(disk) = &mut self.nodes[index].disk {
+                    disk.refuse_until(until);
                 }
             }
-            3..5 => {
-                let conns = self.network.ids();
-                if let Some(conn) = self.pick(&conns) {
-                    let until = self.now + self.rng.u64(100..9_000);
-                    self.say(|| format!("stall {conn} until {until}"));
-                    self.network.stall(conn, until);
-                }
-            }
-            5 => self.restart(index),
-            6 => self.nodes[index].saved = self.nodes[index].state(),
-            7 => self.promote(index),
+            11 => self.failover(index),
+            12 => self.nodes[index].trim_disk(self.now),
             _ if !self.is_above(index, other) => self.follow(index, other),
             _ => {}
         }
+    }
+
+    /// What a node may go through that keeps append-only files, without anybody needing a full sync.
+    fn trouble_that_costs_nothing(&mut self, index: usize) {
+        // A hand-over that is cut makes two masters, and one of them is ahead.
+        if self.is_failing_over() {
+            return;
+        }
+        match self.rng.u8(0..12) {
+            0..3 => self.cut(),
+            3 => self.stall(),
+            // Until the data of a full sync are in the files, an end costs another.
+            4..9 if self.nodes[index].disk.as_ref().is_some_and(Disk::is_settled)
+                && self.others_know_their_ids(index) =>
+            {
+                let end = if self.rng.u8(0..4) == 0 { End::Clean } else { End::Killed };
+                let port = self.nodes[index].link.as_ref().map(|link| link.config().port);
+                self.end(index, end, port);
+            }
+            9 => self.rewrite(index),
+            10 => self.failover(index),
+            _ => {}
+        }
+    }
+
+    fn is_failing_over(&self) -> bool {
+        self.nodes.iter().any(|node| !node.failover.is_idle())
+    }
+
+    /// An id that several nodes were told of, and none of them had on disk yet, is lost when all are killed.
+    fn others_know_their_ids(&self, index: usize) -> bool {
+        let others = self.nodes.iter().filter(|node| node.index != index);
+        others.filter_map(|node| node.disk.as_ref()).all(|disk| !disk.is_taking_an_id())
+    }
+
+    fn cut(&mut self) {
+        let conns = self.network.ids();
+        if let Some(conn) = self.pick(&conns) {
+            self.say(|| format!("cut {conn}"));
+            self.network.cut(conn, &mut self.rng, self.now);
+        }
+    }
+
+    fn stall(&mut self) {
+        let conns = self.network.ids();
+        if let Some(conn) = self.pick(&conns) {
+            let until = self.now + self.rng.u64(100..9_000);
+            self.say(|| format!("stall {conn} until {until}"));
+            self.network.stall(conn, until);
+        }
+    }
+
+    fn rewrite(&mut self, index: usize) {
+        let now = self.now;
+        self.nodes[index].rewrite(now);
+    }
+
+    fn failover(&mut self, index: usize) {
+        self.say(|| format!("failover from {index}"));
+        self.act(index, |node, now, out| node.start_failover(now, out));
     }
 
     fn pick(&mut self, conns: &[ConnId]) -> Option<ConnId> {
         (!conns.is_empty()).then(|| conns[self.rng.usize(0..conns.len())])
     }
 
-    /// From its newest state, from an older one, or from nothing.
+    /// In any way, and now and then in the other role.
     fn restart(&mut self, index: usize) {
-        let saved = match self.rng.u8(0..6) {
-            0 => None,
-            1..3 => self.nodes[index].saved,
-            _ => self.nodes[index].state(),
+        let end = match self.rng.u8(0..8) {
+            0 => End::DiskLost,
+            1..4 => End::Clean,
+            4..6 => End::Killed,
+            _ => End::PowerLost,
         };
-        self.say(|| format!("restart {index} with {saved:?}"));
-        let mut effects = Vec::new();
-        self.nodes[index].restart(saved, self.now, &mut effects);
-        self.settle(index, effects);
+        let node = &self.nodes[index];
+        // A hand-over that was not answered is not in the configuration yet.
+        let port = node.link.as_ref().filter(|_| node.failover.is_idle()).map(|link| link.config().port);
+        let port = port.filter(|_| self.rng.u8(0..8) > 0);
+        self.parents[index] = port.map(usize::from);
+        self.end(index, end, port);
+    }
+
+    fn end(&mut self, index: usize, end: End, port: Option<u16>) {
+        self.say(|| format!("{index} ends: {end:?}, and starts with the master {port:?}"));
+        match end {
+            End::Clean => self.seen.clean_ends += 1,
+            End::Killed => self.seen.kills += 1,
+            End::PowerLost => self.seen.power_losses += 1,
+            End::DiskLost => {}
+        }
+        self.act(index, |node, now, out| node.restart(end, port, now, out));
+        self.say(|| format!("{index} starts at {}", self.nodes[index].position()));
     }
 
     fn promote(&mut self, index: usize) {
-        self.say(|| format!("promote {index}"));
-        let mut effects = Vec::new();
-        self.nodes[index].promote(self.now, &mut effects);
-        self.parents[index] = None;
-        self.settle(index, effects);
+        if self.nodes[index].failover.is_idle() {
+            self.say(|| format!("promote {index}"));
+            self.parents[index] = None;
+            self.act(index, |node, now, out| node.promote(now, out));
+        }
     }
 
     fn follow(&mut self, index: usize, parent: usize) {
-        self.say(|| format!("{index} follows {parent}"));
-        let mut effects = Vec::new();
-        self.nodes[index].follow(parent as u16, self.now, &mut effects);
-        self.parents[index] = Some(parent);
-        self.settle(index, effects);
+        if self.nodes[index].failover.is_idle() {
+            self.say(|| format!("{index} follows {parent}"));
+            self.parents[index] = Some(parent);
+            self.act(index, |node, now, out| node.follow(parent as u16, now, out));
+        }
     }
 
     /// Whether `above` is `below` or a master of it, directly or not.

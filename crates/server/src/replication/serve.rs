@@ -293,6 +293,11 @@ impl Node {
         let payload = self.persistence.running.as_ref().and_then(|r| r.snapshot.payload.as_ref());
         let Some(client) = self.clients.get_mut(id) else { return false };
         let (Some(stream), Some(cursor)) = (&mut client.stream, &mut client.payload) else { return false };
+        // Nobody may have data that a kill takes from this node (rule 41).
+        let before = self.replication.log.send_before();
+        if self.replication.master.get_mut(id).is_some_and(|session| session.cursor() > before) {
+            return false;
+        }
         let mut written = 0;
         while written < PAYLOAD_BYTES_MAX {
             let wrote = match cursor.next(payload) {
@@ -625,7 +630,7 @@ impl Node {
         }
         let ids: smallvec::SmallVec<[ClientId; 8]> = self.replication.master.sessions().map(|(id, _)| id).collect();
         for id in ids {
-            if self.clients.get(id).is_some_and(|c| !c.watching_write && !c.closing && c.payload.is_none()) {
+            if self.clients.get(id).is_some_and(|c| !c.watching_write && !c.closing) {
                 let more = self.write_replica(id);
                 self.watch_write(id, more);
             }

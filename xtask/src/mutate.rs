@@ -1,0 +1,160 @@
+//! `cargo xtask mutate`: proves that the simulation of replication can fail. Each mutation breaks one rule in a copy of the sources, and the
+//! simulation must notice.
+
+use std::path::{Path, PathBuf};
+
+use crate::chore::{self, Outcome};
+
+/// One rule, broken: `from` stands exactly once in the file.
+struct Mutation {
+    name: &'static str,
+    file: &'static str,
+    from: &'static str,
+    to: &'static str,
+}
+
+const SEEDS: u64 = 3000;
+
+const MUTATIONS: &[Mutation] = &[
+    Mutation {
+        name: "rule 3: bytes that have left the log are promised",
+        file: "crates/replication/src/psync.rs",
+        from: "Some(from) if from >= window.first =>",
+        to: "Some(from) =>",
+    },
+    Mutation {
+        name: "rule 3: a replica that is ahead goes on",
+        file: "crates/replication/src/psync.rs",
+        from: "Some(from) if from > window.end =>",
+        to: "Some(from) if from > window.end + (1 << 40) =>",
+    },
+    Mutation {
+        name: "rule 5: the fork's bound is one too high",
+        file: "crates/replication/src/history.rs",
+        from: "self.ancestors.push(Ancestor { id: self.id, asked_max: offset + 1 });",
+        to: "self.ancestors.push(Ancestor { id: self.id, asked_max: offset + 2 });",
+    },
+    Mutation {
+        name: "rule 5: the fork's bound is ignored",
+        file: "crates/replication/src/history.rs",
+        from: "Some(ancestor) if asked <= ancestor.asked_max as i64 =>",
+        to: "Some(_) =>",
+    },
+    Mutation {
+        name: "rule 41: an unclean end keeps its id",
+        file: "crates/aof/src/identity.rs",
+        from: "_ => history.promote(new, end),",
+        to: "_ => _ = new,",
+    },
+    Mutation {
+        name: "rule 41: bytes are sent before they are written",
+        file: "crates/replication/src/log.rs",
+        from: "self.disk.and_then(|disk| disk.send_before).map_or(self.end, |before| before.min(self.end))",
+        to: "self.end",
+    },
+    Mutation {
+        name: "a link forgets under which id it came",
+        file: "crates/replication/src/replica.rs",
+        from: "self.before_change = (position.id != cached.id).then_some(cached);",
+        to: "self.before_change = None;",
+    },
+    Mutation {
+        name: "what no file has leaves the memory, though a replica needs it",
+        file: "crates/replication/src/log.rs",
+        from: "let needed = written.min(held_here.unwrap_or(u64::MAX));",
+        to: "let needed = if self.disk.is_some() { written } else { held_here.unwrap_or(u64::MAX) };",
+    },
+];
+
+pub fn run(args: &[String]) -> Outcome {
+    let copy = std::env::temp_dir().join(format!("rivulet-mutate-{}", std::process::id()));
+    let outcome = run_in(&copy, args);
+    // What is left of it is in the system's temporary folder.
+    let _ = std::fs::remove_dir_all(&copy);
+    outcome
+}
+
+fn run_in(copy: &Path, args: &[String]) -> Outcome {
+    std::fs::create_dir_all(copy).map_err(|e| format!("{}: {e}", copy.display()))?;
+    for name in ["Cargo.toml", "Cargo.lock", "clippy.toml", "crates", "tests", "xtask", "fuzz"] {
+        copy_all(&chore::root().join(name), &copy.join(name))?;
+    }
+    println!("== Without a mutation");
+    if !passes(copy)? {
+        return Err("the simulation fails as it is".into());
+    }
+    let mut survivors = Vec::new();
+    for mutation in MUTATIONS.iter().filter(|m| args.iter().all(|word| m.name.contains(word.as_str()))) {
+        println!("== {}", mutation.name);
+        let path = copy.join(mutation.file);
+        let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", mutation.file))?;
+        let found = text.matches(mutation.from).count();
+        if found != 1 {
+            return Err(format!("{} has {found} times, not once: {}", mutation.file, mutation.from));
+        }
+        write(&path, &text.replace(mutation.from, mutation.to))?;
+        if passes(copy)? {
+            survivors.push(mutation.name);
+        }
+        write(&path, &text)?;
+    }
+    if survivors.is_empty() {
+        println!("== The simulation notices all of them");
+        return Ok(());
+    }
+    Err(format!("the simulation does not notice: {}", survivors.join("; ")))
+}
+
+/// Whether the simulation passes. A copy that can't be built is an error: then nothing is proven.
+fn passes(copy: &Path) -> Outcome<bool> {
+    let test = || {
+        let mut test = chore::cargo();
+        test.current_dir(copy).args([
+            "test",
+            "--quiet",
+            "--release",
+            "-p",
+            "rivulet-replication",
+            "--test",
+            "simulation",
+        ]);
+        test.env("CARGO_TARGET_DIR", target()).env("RIVULET_SEEDS", SEEDS.to_string()).env("RUST_BACKTRACE", "0");
+        // What a mutation leaves unused is no news.
+        test.env("RUSTFLAGS", "-Awarnings").env_remove("RIVULET_SEED");
+        test
+    };
+    chore::run(test().arg("--no-run"))?;
+    let output = test()
+        .args(["simulation", "--", "--exact", "--nocapture"])
+        .output()
+        .map_err(|e| format!("can't run cargo: {e}"))?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let failure = text.lines().find(|line| line.starts_with("seed "));
+    println!("   {}", failure.unwrap_or(if output.status.success() { "passes" } else { "fails" }));
+    Ok(output.status.success())
+}
+
+/// Dependencies are built once; the copy's own crates stand at another path and do not disturb the others.
+fn target() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| chore::root().join("target"), PathBuf::from);
+    chore::root().join(target).join("mutate")
+}
+
+fn write(path: &Path, text: &str) -> Outcome {
+    std::fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn copy_all(from: &Path, to: &Path) -> Outcome {
+    let failed = |e: std::io::Error| format!("can't copy {}: {e}", from.display());
+    if from.is_dir() {
+        std::fs::create_dir_all(to).map_err(failed)?;
+        for entry in std::fs::read_dir(from).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            if name != "target" {
+                copy_all(&from.join(&name), &to.join(&name))?;
+            }
+        }
+        return Ok(());
+    }
+    std::fs::copy(from, to).map(|_| ()).map_err(failed)
+}
