@@ -44,7 +44,7 @@ enum Writing {
     },
     /// To files beside those that a restart would find, until they have a base. `queued`: its name is on its way.
     BesideOld {
-        new: Files,
+        new: Box<Files>,
         queued: bool,
     },
     ToFiles,
@@ -228,7 +228,7 @@ impl Disk {
         match self.kind {
             Kind::AppendOnly { .. } if rewrite_at <= now => {
                 self.handed = end.0;
-                self.state = Writing::BesideOld { new: Files::starting_at(end.0, end.1), queued: false };
+                self.state = Writing::BesideOld { new: Box::new(Files::starting_at(end.0, end.1)), queued: false };
                 self.rewrite = Some((now + 200 + (end.0 % 7) * 200, end.0, end.1));
             }
             Kind::AppendOnly { .. } => {}
@@ -287,7 +287,7 @@ impl Disk {
             }
             Step::Base { at, data, history, role } => {
                 if let Writing::BesideOld { new, .. } = std::mem::replace(&mut self.state, Writing::ToFiles) {
-                    self.files = new;
+                    self.files = *new;
                     self.files.identify(&history, role, State::Open);
                 }
                 self.files.base = (at, data);

@@ -33,7 +33,6 @@ impl Node {
         let now = self.now_ms();
         let fsynced = self.fsynced_offset();
         let mut actions = Vec::new();
-        let fsynced = self.fsynced_offset();
         if let Some(link) = &mut self.replication.link {
             link.state.set_fsynced(fsynced);
             link.state.tick(now, &mut actions);
@@ -401,7 +400,6 @@ impl Node {
         let now = self.now_ms();
         let fsynced = self.fsynced_offset();
         let mut actions = Vec::new();
-        let fsynced = self.fsynced_offset();
         if let Some(link) = &mut self.replication.link {
             link.state.set_fsynced(fsynced);
             link.state.getack(now, &mut actions);
