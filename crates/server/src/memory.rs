@@ -176,6 +176,31 @@ pub fn purge() {
     }
 }
 
+/// Brings the program's own pages in, so that the first client that needs a part of it does not wait for the disk.
+pub fn fault_in_program() {
+    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };
+    let own = std::env::current_exe().ok().map(|path| path.to_string_lossy().into_owned());
+    for line in maps.lines() {
+        // start-end mode offset device inode path
+        let mut words = line.split_whitespace();
+        let (Some(range), Some(mode), path) = (words.next(), words.next(), words.nth(3)) else { continue };
+        if !mode.starts_with("r-") || path.is_none() || path != own.as_deref() {
+            continue;
+        }
+        let number = |text: &str| usize::from_str_radix(text, 16).ok();
+        let Some((start, end)) = range.split_once('-').and_then(|(start, end)| number(start).zip(number(end))) else {
+            continue;
+        };
+        // SAFETY: the range is a mapping of this process that nobody takes away, and reading its pages in changes none of them.
+        let populated =
+            unsafe { rustix::mm::madvise(start as *mut c_void, end - start, rustix::mm::Advice::LinuxPopulateRead) };
+        if populated.is_err() {
+            // An older kernel does not know it; the pages come when they are needed.
+            return;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

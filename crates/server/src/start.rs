@@ -117,6 +117,7 @@ fn serve(startup: Startup) -> i32 {
     }
     node.apply_delays();
     node.warn_about_timeout();
+    memory::fault_in_program();
     node.startup_memory = memory::used();
     if node.config.replicaof.is_some() {
         log::set_role(b'S');

@@ -42,7 +42,7 @@ struct Digest {
 }
 
 impl Node {
-    /// REPLICATION VERIFY [<ip:port>|ALL] [TIMEOUT <ms>].
+    /// `REPLICATION VERIFY [<ip:port>|ALL] [TIMEOUT <ms>]`.
     pub fn replication_verify(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
         let (mut target, mut timeout, mut i) = (None, TIMEOUT_MS, 2);
         while i < args.len() {
