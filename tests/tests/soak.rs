@@ -42,6 +42,8 @@ fn soak() {
     }
     writer.stop();
     fleet.assert_equal();
+    let root = fleet.root();
+    assert!(fleet.nodes[root].count("master_repl_offset") > 100_000, "a soak without writes proves nothing");
     let full = fleet.full_syncs() - first_syncs;
     assert!(full <= fleet.excused, "{full} full syncs, and only {} had a reason", fleet.excused);
     println!("soak: {full} full syncs by Redis, none by others");

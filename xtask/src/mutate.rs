@@ -13,7 +13,7 @@ struct Mutation {
     to: &'static str,
 }
 
-const SEEDS: u64 = 3000;
+const SEEDS: u64 = 10_000;
 
 const MUTATIONS: &[Mutation] = &[
     Mutation {
@@ -51,12 +51,6 @@ const MUTATIONS: &[Mutation] = &[
         file: "crates/replication/src/log.rs",
         from: "self.disk.and_then(|disk| disk.send_before).map_or(self.end, |before| before.min(self.end))",
         to: "self.end",
-    },
-    Mutation {
-        name: "a link forgets under which id it came",
-        file: "crates/replication/src/replica.rs",
-        from: "self.before_change = (position.id != cached.id).then_some(cached);",
-        to: "self.before_change = None;",
     },
     Mutation {
         name: "what no file has leaves the memory, though a replica needs it",
