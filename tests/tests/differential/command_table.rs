@@ -24,8 +24,8 @@ fn text(reply: &Reply) -> String {
     }
 }
 
-/// Commands of later versions of Redis.
-const NEWER: &[&str] = &["waitaof"];
+/// Commands of later versions of Redis, and our own.
+const NEWER: &[&str] = &["waitaof", "replication"];
 
 /// What two servers say of the same commands.
 struct Compared {
