@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use rivulet_rdb::crc64;
 use rivulet_replication::history::{Ancestor, History};
-use rivulet_replication::position::{Position, ReplId};
+use rivulet_replication::position::ReplId;
 
 /// What the identity file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,14 +134,6 @@ impl Identity {
             _ => history.promote(new, end),
         }
         Some(history)
-    }
-
-    /// The position that was reached, when it ended well.
-    pub fn clean_position(&self) -> Option<Position> {
-        match self.state {
-            State::Clean { offset } => Some(Position { id: self.history.id(), offset }),
-            State::Open => None,
-        }
     }
 }
 

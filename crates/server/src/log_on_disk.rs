@@ -207,7 +207,7 @@ impl Node {
             Err(error) => {
                 // The window is held for the writer, so this can't be; if it is, no file may claim to go on without a gap.
                 log::warning!("The log lacks bytes from {} on that should be written: {error:?}", disk.handed);
-                self.restart_log_files();
+                self.log_reset();
             }
         }
     }
@@ -311,10 +311,6 @@ impl Node {
     /// There is something that the writer has not been given.
     pub fn has_unwritten(&self) -> bool {
         self.replication.offset() > self.log_on_disk.handed
-    }
-
-    fn restart_log_files(&mut self) {
-        self.log_reset();
     }
 
     // ---- the backlog without append-only files ----
