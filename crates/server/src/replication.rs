@@ -44,6 +44,8 @@ pub struct Replication {
     pub link: Option<Link>,
     /// The data came from files that say nothing of their history: a master can't be asked to go on from them.
     pub is_stranger: bool,
+    /// All replicas are being disconnected: who is left is not told of.
+    dropping_replicas: bool,
     /// The snapshot that replicas wait for or are being sent.
     pub running: Option<RunningSnapshot>,
     /// Each sync with its reason, and what is measured.
@@ -103,6 +105,7 @@ impl Replication {
             run_id: ReplId::parse(run_id.as_bytes()).unwrap_or(ReplId::ZERO),
             link: None,
             is_stranger: false,
+            dropping_replicas: false,
             running: None,
             syncs: SyncHistory::default(),
             measure: Measure::default(),

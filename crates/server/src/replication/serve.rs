@@ -184,6 +184,9 @@ impl Node {
 
     /// The nodes below have changed: the master above is told.
     fn tell_below(&mut self) {
+        if self.replication.dropping_replicas {
+            return;
+        }
         let now = self.now_ms();
         let below = self.replication.master.below(now);
         let mut actions = Vec::new();
@@ -708,9 +711,13 @@ impl Node {
     pub fn drop_replicas(&mut self) {
         self.replication.master.forget_promises();
         let ids: Vec<ClientId> = self.replication.master.sessions().map(|(id, _)| id).collect();
+        // While some of them are still there, one may be the very master that this node has just begun to follow.
+        self.replication.dropping_replicas = true;
         for id in ids {
             self.free_client(id);
         }
+        self.replication.dropping_replicas = false;
+        self.tell_below();
     }
 
     /// An error goes to a peer that should never cause one.
