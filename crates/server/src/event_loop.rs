@@ -26,6 +26,8 @@ impl Node {
         loop {
             self.before_sleep();
             if let Some(status) = self.exit {
+                // Nothing is executed any more: what others wrote in the turn of a SHUTDOWN is in the log by now.
+                self.end_log_files();
                 return status;
             }
             let timeout = self.sleep_time();

@@ -551,7 +551,15 @@ impl Node {
 
     // ---- the end ----
 
-    /// The server ends well: all that is in memory goes to the files, and they say so.
+    /// All that is in memory goes to the files.
+    pub fn flush_log_files(&mut self) {
+        self.hand_over(self.replication.offset());
+        if let Some(writer) = &self.log_on_disk.writer {
+            writer.wait_until_idle();
+        }
+    }
+
+    /// The server ends well and nothing follows: the files say so.
     pub fn end_log_files(&mut self) {
         let end = self.replication.offset();
         self.hand_over(end);

@@ -190,7 +190,7 @@ impl Node {
         if self.log_on_disk.files.is_aof() {
             log::notice!("Calling fsync() on the AOF file.");
         }
-        self.end_log_files();
+        self.flush_log_files();
         self.log_before_sleep();
         self.replication_before_sleep();
         self.listeners.clear();
