@@ -17,6 +17,7 @@ pub struct SystemDisk {
 /// The file that bytes are appended to.
 #[derive(Debug)]
 struct Current {
+    path: PathBuf,
     file: Arc<File>,
     len: u64,
 }
@@ -25,6 +26,11 @@ impl SystemDisk {
     /// The file that is appended to, for a thread that syncs it.
     pub fn current(&self) -> Option<Arc<File>> {
         self.current.as_ref().map(|current| Arc::clone(&current.file))
+    }
+
+    /// Its path and length.
+    pub fn end(&self) -> Option<(&Path, u64)> {
+        self.current.as_ref().map(|current| (current.path.as_path(), current.len))
     }
 }
 
@@ -41,7 +47,7 @@ impl Disk for SystemDisk {
     fn begin(&mut self, path: &Path) -> io::Result<()> {
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
         sync_directory(path)?;
-        self.current = Some(Current { file: Arc::new(file), len: 0 });
+        self.current = Some(Current { path: path.to_path_buf(), file: Arc::new(file), len: 0 });
         Ok(())
     }
 
@@ -49,7 +55,7 @@ impl Disk for SystemDisk {
         let file = OpenOptions::new().append(true).open(path)?;
         file.set_len(len)?;
         file.sync_all()?;
-        self.current = Some(Current { file: Arc::new(file), len });
+        self.current = Some(Current { path: path.to_path_buf(), file: Arc::new(file), len });
         Ok(())
     }
 
@@ -71,6 +77,9 @@ impl Disk for SystemDisk {
 
     fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)?;
+        if let Some(current) = self.current.as_mut().filter(|current| current.path == from) {
+            current.path = to.to_path_buf();
+        }
         sync_directory(to)
     }
 

@@ -12,6 +12,7 @@ use rivulet_replication::history::History;
 use crate::identity::{Identity, Place, Role, SegmentLine, State};
 use crate::manifest::{self, BaseFormat, Manifest};
 use crate::op::{Change, FileOp};
+use crate::tail;
 
 /// The log on disk.
 #[derive(Debug)]
@@ -147,6 +148,14 @@ impl LogFiles {
     /// Bytes in files that only serve replicas.
     pub fn backlog_bytes(&self) -> u64 {
         self.segments.iter().filter(|segment| segment.kind == Kind::Backlog).map(|segment| segment.file_bytes).sum()
+    }
+
+    /// Where the tail of append-only files lies.
+    pub fn tail_path(&self) -> Option<PathBuf> {
+        match &self.mode {
+            Mode::Aof { directory, filename, .. } => Some(directory.path.join(tail::file_name(filename))),
+            _ => None,
+        }
     }
 
     pub fn manifest(&self) -> Option<&Manifest> {

@@ -8,9 +8,10 @@
 //! 3. [`op`]: what is done to files;
 //! 4. [`files`]: the segments, and what happens to them;
 //! 5. [`disk`]: carrying it out;
-//! 6. [`recover`]: what a restart makes of it;
-//! 7. [`rewrite`]: a value as commands, for a base that is no RDB file;
-//! 8. [`check`]: what `rivulet-check-aof` does.
+//! 6. [`tail`]: the last bytes, which a killed process leaves in memory;
+//! 7. [`recover`]: what a restart makes of it;
+//! 8. [`rewrite`]: a value as commands, for a base that is no RDB file;
+//! 9. [`check`]: what `rivulet-check-aof` does.
 
 pub mod annotation;
 pub mod check;
@@ -22,3 +23,4 @@ pub mod op;
 pub mod recover;
 pub mod rewrite;
 pub mod scan;
+pub mod tail;

@@ -197,9 +197,9 @@ pub fn temp_incr_name(appendfilename: &str) -> String {
     format!("temp-{appendfilename}.incr")
 }
 
-/// Under which process `pid` writes a new base.
-pub fn temp_base_name(pid: u32) -> String {
-    format!("temp-rewriteaof-bg-{pid}.aof")
+/// Under which process `pid` writes a new base, in its rewrite with this number.
+pub fn temp_base_name(pid: u32, number: u64) -> String {
+    format!("temp-rewriteaof-bg-{pid}-{number}.aof")
 }
 
 /// The name, number and type's letter that a line gives. Pairs with other keys are passed over: later versions may have them.

@@ -8,6 +8,7 @@ use rivulet_aof::files::Old;
 use rivulet_aof::manifest::{self, BaseFormat, Manifest};
 use rivulet_aof::op::Change;
 use rivulet_aof::recover::{self, FindError, Found, Replayed};
+use rivulet_aof::tail;
 use rivulet_commands::fail::Fail;
 use rivulet_replication::position::Position;
 use rivulet_resp::{Args, OwnedArgs};
@@ -30,6 +31,8 @@ pub struct Aof {
     pub last_rewrite_seconds: Option<u64>,
     pub last_rewrite_failed: bool,
     pub rewrites: u64,
+    /// Also those that could not begin: each writes to a file of its own.
+    rewrites_begun: u64,
     pub consecutive_failures: u64,
     /// Bytes of the base and of everything since, when the last rewrite ended.
     pub rewritten_bytes: u64,
@@ -80,6 +83,7 @@ impl Node {
         };
         self.take_over_old_file(&mut found, &filename)?;
         self.remove_history(&mut found, &filename);
+        add_tail(&found, &filename)?;
         let mut files = Vec::new();
         let mut total = 0;
         for file in found.manifest.data() {
@@ -200,6 +204,7 @@ impl Node {
                 return Err(format!("Can't open the append-only file {}: {text}", dir.join(last).display()));
             }
         }
+        self.open_tail();
         if self.aof.base_bytes == 0 {
             self.aof.base_bytes = self.base_len();
             self.aof.rewritten_bytes = self.aof.base_bytes;
@@ -241,6 +246,10 @@ impl Node {
 
     fn begin_append_only(&mut self) -> Result<(), String> {
         let (dir, filename) = (self.config.appenddirname.clone(), self.config.appendfilename.clone());
+        // Changes of earlier files may still be queued.
+        if let Some(writer) = &self.log_on_disk.writer {
+            writer.wait_until_idle();
+        }
         let found = recover::find(dir.as_ref(), &filename).map_err(|error| match error {
             FindError::Io(path, e) => {
                 format!("Can't open or create append-only dir {}: {}", path.display(), os_error(&e))
@@ -299,6 +308,7 @@ impl Node {
         let change = self.log_on_disk.files.disable();
         if let Some(writer) = &self.log_on_disk.writer {
             writer.change(change, None);
+            writer.close_tail();
         }
     }
 
@@ -307,7 +317,7 @@ impl Node {
     /// BGREWRITEAOF.
     pub fn bgrewriteaof(&mut self, id: ClientId) -> Result<(), Fail> {
         match &self.persistence.running {
-            Some(Running { purpose: Purpose::AofRewrite, .. }) => {
+            _ if self.is_rewriting() => {
                 return Err(Fail::new("ERR Background append only file rewriting already in progress"));
             }
             Some(_) => {
@@ -335,6 +345,7 @@ impl Node {
     /// A snapshot of the present data begins to be written, and what follows goes to a new file.
     fn start_rewrite(&mut self) -> Result<(), String> {
         self.aof.rewrite_scheduled = false;
+        self.aof.rewrites_begun += 1;
         // As in Redis, the files may be rewritten though append-only is off.
         if self.log_on_disk.files.is_aof() {
             self.begin_rewritten_segment()?;
@@ -348,7 +359,7 @@ impl Node {
             }
         };
         let head = self.snapshot_head(form, false);
-        let path = PathBuf::from(manifest::temp_base_name(std::process::id()));
+        let path = self.temporary_base();
         match Snapshot::begin(&mut self.keyspace, head, Destination::File(path), self.waker.clone(), now_ms) {
             Ok(snapshot) => {
                 log::notice!("Background append only file rewriting started by pid {}", std::process::id());
@@ -372,6 +383,7 @@ impl Node {
         self.hand_over(end);
         if self.log_on_disk.files.is_waiting_for_base() {
             self.start_log_writer(end)?;
+            self.open_tail();
         }
         let change = self.log_on_disk.files.begin_rewrite(end);
         if let Some(writer) = &self.log_on_disk.writer {
@@ -391,6 +403,11 @@ impl Node {
             self.start_log_writer(self.replication.offset())?;
         }
         Ok(rivulet_aof::files::rewrite_alone(&found.directory.path, &filename, found.manifest, temporary, format))
+    }
+
+    /// Where the last rewrite that began writes its base. One that was given up may still be writing to another.
+    fn temporary_base(&self) -> PathBuf {
+        manifest::temp_base_name(std::process::id(), self.aof.rewrites_begun).into()
     }
 
     pub fn is_rewriting(&self) -> bool {
@@ -430,7 +447,7 @@ impl Node {
             () => Old::Go,
         };
         let first = self.log_on_disk.files.is_waiting_for_base();
-        let temporary = PathBuf::from(manifest::temp_base_name(std::process::id()));
+        let temporary = self.temporary_base();
         let alone = !self.log_on_disk.files.is_aof();
         let named = match alone {
             true => self.rewrite_alone(&temporary, format),
@@ -496,7 +513,7 @@ impl Node {
         self.aof.consecutive_failures += 1;
         self.after_rewrite();
         // The snapshot's own thread has removed its file, if it could.
-        let _ = std::fs::remove_file(manifest::temp_base_name(std::process::id()));
+        let _ = std::fs::remove_file(self.temporary_base());
         self.drop_pending_file();
     }
 
@@ -559,7 +576,7 @@ impl Node {
     }
 
     fn start_rewrite_if_scheduled(&mut self) {
-        if self.aof.rewrite_scheduled && self.persistence.running.is_none() {
+        if self.aof.rewrite_scheduled && self.persistence.running.is_none() && self.aof.renaming.is_none() {
             // As above.
             let _ = self.start_rewrite();
         }
@@ -721,4 +738,25 @@ impl Node {
         memory::used();
         result.map_err(failed)
     }
+}
+
+/// Completes the last file with what a killed process had not written yet.
+fn add_tail(found: &Found, filename: &str) -> Result<(), String> {
+    let Some(last) = found.manifest.incr.last() else { return Ok(()) };
+    match tail::recover(&found.directory.path, filename, &last.name) {
+        Ok(0) => {}
+        Ok(bytes) => log::notice!(
+            "Added the last {bytes} bytes to AOF file {}, which were not written before the server was killed",
+            last.name
+        ),
+        Err(e) => {
+            return Err(format!(
+                "Can't add the bytes in {} to {}: {}",
+                tail::file_name(filename),
+                last.name,
+                os_error(&e)
+            ));
+        }
+    }
+    Ok(())
 }

@@ -27,6 +27,11 @@ pub fn monotonic_ms() -> u64 {
     monotonic_ns() / 1_000_000
 }
 
+/// Microseconds since the first call of [`monotonic_ns`].
+pub fn monotonic_us() -> u64 {
+    monotonic_ns() / 1000
+}
+
 /// Sleeps; only helper threads and DEBUG SLEEP do.
 pub fn sleep(time: Duration) {
     std::thread::sleep(time);

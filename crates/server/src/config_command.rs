@@ -142,7 +142,7 @@ impl Node {
             }
             "appendonly" => self.apply_appendonly(),
             "appendfsync" => {
-                if let Some(writer) = &self.log_on_disk.writer {
+                if let Some(writer) = &mut self.log_on_disk.writer {
                     writer.set_policy(self.config.appendfsync);
                 }
                 Ok(())

@@ -110,12 +110,20 @@ impl Node {
         match &mut disk.writer {
             Some(writer) => writer.rebase(end),
             None => {
-                let writer = LogWriter::start(end, self.waker.clone()).map_err(|e| os_error(&e))?;
+                let mut writer = LogWriter::start(end, self.waker.clone()).map_err(|e| os_error(&e))?;
                 writer.set_policy(self.config.appendfsync);
                 disk.writer = Some(writer);
             }
         }
         Ok(())
+    }
+
+    /// Append-only files are begun: their bytes go through a tail.
+    pub fn open_tail(&self) {
+        let disk = &self.log_on_disk;
+        if let (Some(writer), Some(path)) = (&disk.writer, disk.files.tail_path()) {
+            writer.open_tail(path);
+        }
     }
 
     // ---- what is written ----
@@ -193,7 +201,7 @@ impl Node {
     /// Gives the writer the stream up to `until`.
     pub fn hand_over(&mut self, until: u64) {
         let disk = &mut self.log_on_disk;
-        let (Some(writer), true) = (&disk.writer, disk.files.is_open()) else { return };
+        let (Some(writer), true) = (&mut disk.writer, disk.files.is_open()) else { return };
         let count = until.saturating_sub(disk.handed);
         if count == 0 {
             return;
@@ -221,7 +229,7 @@ impl Node {
     /// Adds bytes that are not the stream's to the file.
     pub fn append_own(&mut self, bytes: &[u8]) {
         let disk = &mut self.log_on_disk;
-        let (Some(writer), true) = (&disk.writer, disk.files.is_open()) else { return };
+        let (Some(writer), true) = (&mut disk.writer, disk.files.is_open()) else { return };
         if let Some(change) = disk.files.mark(bytes.len() as u64) {
             writer.change(change, None);
         }
@@ -265,13 +273,14 @@ impl Node {
             let (written, fsynced) = writer.written().zip(writer.fsynced()).unwrap_or((last.start, last.start));
             // Without a base a restart does not begin with these files: what is in them proves nothing.
             let gates = files.is_aof() && !files.is_waiting_for_base() && writer.failure().is_none();
-            let durable = if self.config.appendfsync == AppendFsync::Always { fsynced } else { written };
+            let kept = writer.kept().unwrap_or(last.start);
+            let durable = if self.config.appendfsync == AppendFsync::Always { fsynced } else { kept };
             let first = files.first_offset().unwrap_or(last.start);
             OnDisk { first, written, send_before: gates.then_some(durable) }
         });
         self.replication.log.set_on_disk(on_disk);
         if let Some(writer) = &self.log_on_disk.writer
-            && writer.written().is_none_or(|written| written < self.log_on_disk.handed)
+            && writer.kept().is_none_or(|kept| kept < self.log_on_disk.handed)
             && (!self.replication.master.is_empty() || !self.log_on_disk.held.is_empty())
         {
             writer.watch();
@@ -455,7 +464,7 @@ impl Node {
 
     // ---- replies ----
 
-    /// Sends replies that waited for the log, as far as what they tell of is in the file now.
+    /// Sends replies that waited for the log, as far as what they tell of is safe now.
     pub fn release_replies(&mut self) {
         self.log_on_disk.safe = self.safe_offset();
         if self.log_on_disk.held.is_empty() {
@@ -485,7 +494,7 @@ impl Node {
         self.watch_for_held();
     }
 
-    /// A client's reply leaves when its write is in the file; with `appendfsync always` every reply when all before it is durable. Answers
+    /// A client's reply leaves when its write survives a kill of the process; with `appendfsync always` every reply when all before it is durable. Answers
     /// whether nothing of it may leave now.
     pub fn hold_reply(&mut self, id: ClientId) -> bool {
         let safe = self.log_on_disk.safe;
@@ -537,7 +546,7 @@ impl Node {
             return writer.fsynced().unwrap_or(0);
         }
         // A disk that refuses is told of by refused writes.
-        if writer.failure().is_some() { u64::MAX } else { writer.written().unwrap_or(0) }
+        if writer.failure().is_some() { u64::MAX } else { writer.kept().unwrap_or(0) }
     }
 
     /// Up to where the stream is durable here, for WAITAOF and for the master; `None` without append-only files.
@@ -566,6 +575,7 @@ impl Node {
         let change = self.log_on_disk.files.end_clean(end);
         self.log_on_disk.change(change, None);
         if let Some(writer) = &self.log_on_disk.writer {
+            writer.close_tail();
             writer.wait_until_idle();
         }
     }

@@ -152,6 +152,28 @@ fn what_was_acknowledged_survives_a_crash() {
 }
 
 #[test]
+fn what_waits_for_a_slow_disk_survives_a_kill() {
+    let mut master = append_only(Kind::Rivulet);
+    let mut replica = Server::start(Kind::Rivulet, &[]);
+    replica.follow(&master);
+    wait_in_step(&mut master, &mut replica);
+    in_the_file(&mut master);
+    // No write comes to its end before the kill.
+    master.must("DEBUG aof-flush-sleep 60000000");
+    for i in 0..100 {
+        master.must("INCR counter");
+        master.must(&format!("SET key:{i} {}", "x".repeat(5000)));
+    }
+    wait_in_step(&mut master, &mut replica);
+    master.kill();
+    master.launch();
+    assert!(master.log().contains("which were not written before the server was killed"), "{}", master.log());
+    assert_eq!(master.must("GET counter").text(), "100");
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(syncs(&mut master), (0, 1), "{}", master.log());
+}
+
+#[test]
 fn a_slow_replica_is_served_from_disk_whatever_the_limits() {
     for appendonly in ["no", "yes"] {
         let args = ["--appendonly", appendonly, "--repl-backlog-size", "64kb"];
