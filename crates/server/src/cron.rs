@@ -4,12 +4,15 @@ use rivulet_commands::{Command, table};
 use rivulet_resp::Args;
 
 use crate::clients::{ClientId, Kind};
+use crate::event_loop::READ_BYTES;
 use crate::log;
 use crate::node::Node;
 use crate::persistence::LoadWhy;
 
 /// Expired keys deleted between two looks at the sockets.
 const EXPIRED_KEYS_MAX: usize = 64;
+/// A connection that sent nothing for so long is quiet.
+const QUIET_MS: u64 = 500;
 /// The core of replication wants to be told the time this often.
 const REPLICATION_TICK_MS: u64 = 100;
 
@@ -136,15 +139,19 @@ impl Node {
             {
                 idle.push(client.id);
             }
-            // A connection that is quiet keeps no large buffers.
-            if now_ms.saturating_sub(client.last_active_ms) > 2000
-                && client.input.is_empty()
-                && client.input.capacity() > 1024
-            {
-                client.input = Vec::new();
-                client.input_peak = 0;
+            // A connection that is quiet keeps no buffers.
+            if now_ms.saturating_sub(client.last_active_ms) > QUIET_MS {
+                if client.input.is_empty() && client.input.capacity() > 0 {
+                    client.input = Vec::new();
+                    client.input_peak = 0;
+                }
+                if client.output.bytes.is_empty() && client.output.bytes.capacity() > 0 {
+                    client.output.bytes = Vec::new();
+                }
             }
         }
+        // One large command does not make the buffer that all share large for ever.
+        self.spare_input.shrink_to(READ_BYTES);
         self.count_all_client_memory();
         for id in idle {
             log::verbose!("Closing idle client");

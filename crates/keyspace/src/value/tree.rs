@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Tree   one leaf, or a node
-//! Node   up to 34 children, each with its number of items and the lower bound of its keys
+//! Node   up to 45 children, each with its number of items and the lower bound of its keys
 //! Leaf   one allocation behind a counted pointer; what is in it is the collection's business
 //! ```
 //!
@@ -16,7 +16,7 @@ use triomphe::Arc;
 use super::Word;
 
 /// Children that fit a node; it is split before it is that full. With keys of no or eight bytes a node fills a size class of the allocator.
-const FAN_OUT: usize = 35;
+const FAN_OUT: usize = 46;
 /// A node with fewer children joins a neighbour if that has room.
 const CHILDREN_MIN: usize = 8;
 
@@ -49,7 +49,7 @@ pub trait Leaf: Word + Clone {
 /// How to choose the child on the way down.
 pub trait Way<L: Leaf> {
     /// The index of the child to go to; there is at least one.
-    fn child(&mut self, keys: &[L::Key], lens: &[usize]) -> usize;
+    fn child(&mut self, keys: &[L::Key], lens: &Counts) -> usize;
     /// For the leaf that was reached: where in it.
     fn offset(&self) -> usize {
         0
@@ -61,15 +61,8 @@ pub struct ByRank(pub usize);
 
 impl<L: Leaf> Way<L> for ByRank {
     #[inline]
-    fn child(&mut self, _keys: &[L::Key], lens: &[usize]) -> usize {
-        let last = lens.len() - 1;
-        for (i, &len) in lens[..last].iter().enumerate() {
-            if self.0 < len {
-                return i;
-            }
-            self.0 -= len;
-        }
-        last
+    fn child(&mut self, _keys: &[L::Key], lens: &Counts) -> usize {
+        lens.find(&mut self.0)
     }
 
     fn offset(&self) -> usize {
@@ -82,7 +75,7 @@ pub struct ByKey<F>(pub F);
 
 impl<L: Leaf, F: FnMut(&L::Key) -> bool> Way<L> for ByKey<F> {
     #[inline]
-    fn child(&mut self, keys: &[L::Key], _lens: &[usize]) -> usize {
+    fn child(&mut self, keys: &[L::Key], _lens: &Counts) -> usize {
         keys[1..].partition_point(&mut self.0)
     }
 }
@@ -91,7 +84,7 @@ impl<L: Leaf, F: FnMut(&L::Key) -> bool> Way<L> for ByKey<F> {
 pub struct First;
 
 impl<L: Leaf> Way<L> for First {
-    fn child(&mut self, _keys: &[L::Key], _lens: &[usize]) -> usize {
+    fn child(&mut self, _keys: &[L::Key], _lens: &Counts) -> usize {
         0
     }
 }
@@ -100,7 +93,7 @@ impl<L: Leaf> Way<L> for First {
 pub struct Last;
 
 impl<L: Leaf> Way<L> for Last {
-    fn child(&mut self, keys: &[L::Key], _lens: &[usize]) -> usize {
+    fn child(&mut self, keys: &[L::Key], _lens: &Counts) -> usize {
         keys.len() - 1
     }
 }
@@ -120,8 +113,15 @@ struct Node<L: Leaf> {
     heap_bytes: usize,
     /// The lower bound of each child; the first one is not compared.
     keys: SmallVec<[L::Key; FAN_OUT]>,
-    lens: SmallVec<[usize; FAN_OUT]>,
+    lens: Counts,
     children: Children<L>,
+}
+
+/// The number of items of each child. Nodes above leaves are many, and a leaf has few items; the others need the room.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Counts {
+    OfLeaves(SmallVec<[u32; FAN_OUT]>),
+    OfNodes(Box<SmallVec<[usize; FAN_OUT]>>),
 }
 
 #[derive(Clone)]
@@ -182,7 +182,7 @@ impl<L: Leaf> Tree<L> {
         loop {
             let i = way.child(&node.keys, &node.lens);
             if RANK {
-                rank += node.lens[..i].iter().sum::<usize>();
+                rank += node.lens.before(i);
             }
             match &node.children {
                 Children::Nodes(nodes) => node = &nodes[i],
@@ -261,7 +261,7 @@ impl<L: Leaf> Tree<L> {
         // The tree's own handle goes first, so that splitting the leaf need not copy it.
         let nothing = Children::Leaves(SmallVec::new());
         let placeholder =
-            Arc::new(Node { len: 0, heap_bytes: 0, keys: SmallVec::new(), lens: SmallVec::new(), children: nothing });
+            Arc::new(Node { len: 0, heap_bytes: 0, keys: SmallVec::new(), lens: Counts::default(), children: nothing });
         self.0 = Root::Node(placeholder);
         node.settle_leaf(0, 0, limit);
         node.recount();
@@ -278,7 +278,7 @@ impl<L: Leaf> Tree<L> {
                 len: 0,
                 heap_bytes: 0,
                 keys: smallvec::smallvec![L::key_min(), key],
-                lens: SmallVec::new(),
+                lens: Counts::default(),
                 children: Children::Nodes(smallvec::smallvec![left, right]),
             };
             parent.recount();
@@ -304,6 +304,127 @@ impl<L: Leaf> Tree<L> {
                 assert!(root.children.len() > 1);
                 root.check(&L::key_min(), None, &mut each);
             }
+        }
+    }
+}
+
+/// What an inner node's counts need beside it.
+const COUNTS_BYTES: usize = size_of::<SmallVec<[usize; FAN_OUT]>>();
+
+fn narrow(len: usize) -> u32 {
+    u32::try_from(len).expect("a leaf has few items")
+}
+
+/// A count that a list of counts holds.
+trait Count: Copy {
+    fn wide(self) -> usize;
+}
+
+impl Count for u32 {
+    fn wide(self) -> usize {
+        self as usize
+    }
+}
+
+impl Count for usize {
+    fn wide(self) -> usize {
+        self
+    }
+}
+
+/// The index of the child with the item that has `rank` before it; `rank` becomes that within the child. Past the end it is the last child.
+#[inline]
+fn find_rank(counts: &[impl Count], rank: &mut usize) -> usize {
+    let last = counts.len() - 1;
+    for (i, count) in counts[..last].iter().enumerate() {
+        if *rank < count.wide() {
+            return i;
+        }
+        *rank -= count.wide();
+    }
+    last
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Counts::OfLeaves(SmallVec::new())
+    }
+}
+
+impl Counts {
+    #[inline]
+    fn find(&self, rank: &mut usize) -> usize {
+        match self {
+            Counts::OfLeaves(counts) => find_rank(counts, rank),
+            Counts::OfNodes(counts) => find_rank(counts, rank),
+        }
+    }
+
+    #[inline]
+    fn get(&self, i: usize) -> usize {
+        match self {
+            Counts::OfLeaves(counts) => counts[i].wide(),
+            Counts::OfNodes(counts) => counts[i],
+        }
+    }
+
+    /// Items of the children before child `i`.
+    fn before(&self, i: usize) -> usize {
+        match self {
+            Counts::OfLeaves(counts) => counts[..i].iter().map(|count| count.wide()).sum(),
+            Counts::OfNodes(counts) => counts[..i].iter().sum(),
+        }
+    }
+
+    #[inline]
+    fn set(&mut self, i: usize, len: usize) {
+        match self {
+            Counts::OfLeaves(counts) => counts[i] = narrow(len),
+            Counts::OfNodes(counts) => counts[i] = len,
+        }
+    }
+
+    fn insert(&mut self, i: usize, len: usize) {
+        match self {
+            Counts::OfLeaves(counts) => counts.insert(i, narrow(len)),
+            Counts::OfNodes(counts) => counts.insert(i, len),
+        }
+    }
+
+    fn remove(&mut self, i: usize) -> usize {
+        match self {
+            Counts::OfLeaves(counts) => counts.remove(i).wide(),
+            Counts::OfNodes(counts) => counts.remove(i),
+        }
+    }
+
+    fn append(&mut self, other: &Self) {
+        match (self, other) {
+            (Counts::OfLeaves(a), Counts::OfLeaves(b)) => a.extend_from_slice(b),
+            (Counts::OfNodes(a), Counts::OfNodes(b)) => a.extend_from_slice(b),
+            _ => unreachable!("all leaves are at the same depth"),
+        }
+    }
+
+    /// What is left goes back inline when it had spilled.
+    fn truncate(&mut self, len: usize) {
+        match self {
+            Counts::OfLeaves(counts) => {
+                counts.truncate(len);
+                counts.shrink_to_fit();
+            }
+            Counts::OfNodes(counts) => {
+                counts.truncate(len);
+                counts.shrink_to_fit();
+            }
+        }
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        match self {
+            Counts::OfLeaves(counts) => counts.len(),
+            Counts::OfNodes(counts) => counts.len(),
         }
     }
 }
@@ -353,7 +474,7 @@ impl<L: Leaf> Clone for Node<L> {
             len: self.len,
             heap_bytes: self.heap_bytes,
             keys: self.keys.clone(),
-            lens: SmallVec::from_slice(&self.lens),
+            lens: self.lens.clone(),
             children: self.children.clone(),
         }
     }
@@ -362,12 +483,20 @@ impl<L: Leaf> Clone for Node<L> {
 impl<L: Leaf> Node<L> {
     const HEAP_BYTES: usize = size_of::<Self>() + size_of::<usize>();
 
+    /// Without its children.
+    fn own_bytes(&self) -> usize {
+        match self.lens {
+            Counts::OfLeaves(_) => Self::HEAP_BYTES,
+            Counts::OfNodes(_) => Self::HEAP_BYTES + COUNTS_BYTES,
+        }
+    }
+
     fn of_leaf(leaf: L) -> Self {
         let mut node = Node {
             len: 0,
             heap_bytes: 0,
             keys: smallvec::smallvec![L::key_min()],
-            lens: SmallVec::new(),
+            lens: Counts::default(),
             children: Children::Leaves(smallvec::smallvec![leaf]),
         };
         node.recount();
@@ -379,15 +508,16 @@ impl<L: Leaf> Node<L> {
         self.heap_bytes = Self::HEAP_BYTES;
         match &self.children {
             Children::Nodes(nodes) => {
-                self.lens = nodes.iter().map(|n| n.len).collect();
+                self.lens = Counts::OfNodes(Box::new(nodes.iter().map(|n| n.len).collect()));
+                self.heap_bytes += COUNTS_BYTES;
                 self.heap_bytes += nodes.iter().map(|n| n.heap_bytes).sum::<usize>();
             }
             Children::Leaves(leaves) => {
-                self.lens = leaves.iter().map(|l| l.len()).collect();
+                self.lens = Counts::OfLeaves(leaves.iter().map(|l| narrow(l.len())).collect());
                 self.heap_bytes += leaves.iter().map(|l| l.heap_bytes()).sum::<usize>();
             }
         }
-        self.len = self.lens.iter().sum();
+        self.len = self.lens.before(self.children.len());
     }
 
     fn edit<R>(
@@ -438,9 +568,16 @@ impl<L: Leaf> Node<L> {
         node.split_if_over(|count| if front { 1 } else { count - 1 })
     }
 
+    /// Child `left` has the items of the one after it too, which is about to be removed with what is counted for it.
+    fn join_counts(&mut self, left: usize) {
+        let len = self.lens.get(left + 1);
+        self.lens.set(left, self.lens.get(left) + len);
+        self.len += len;
+    }
+
     fn set_len(&mut self, i: usize, len: usize) {
-        self.len = self.len - self.lens[i] + len;
-        self.lens[i] = len;
+        self.len = self.len - self.lens.get(i) + len;
+        self.lens.set(i, len);
     }
 
     /// Takes a child out that has no items. Its left neighbour takes over its range of keys, or its right one if it is the first.
@@ -474,7 +611,7 @@ impl<L: Leaf> Node<L> {
                 && let Some((key, right)) = leaves[at].split()
             {
                 self.heap_bytes = self.heap_bytes + leaves[at].heap_bytes() + right.heap_bytes() - bytes;
-                self.lens[at] = leaves[at].len();
+                self.lens.set(at, leaves[at].len());
                 self.lens.insert(at + 1, right.len());
                 self.keys.insert(at + 1, key);
                 leaves.insert(at + 1, right);
@@ -497,8 +634,7 @@ impl<L: Leaf> Node<L> {
             let before = a.heap_bytes() + b.heap_bytes();
             if a.absorb(b, limit) {
                 self.heap_bytes = self.heap_bytes + a.heap_bytes() - before;
-                self.lens[left] += self.lens[left + 1];
-                self.len += self.lens[left + 1];
+                self.join_counts(left);
                 self.remove(left + 1);
                 return;
             }
@@ -539,13 +675,13 @@ impl<L: Leaf> Node<L> {
             let a = Arc::make_mut(a);
             a.keys.push(self.keys[left + 1].clone());
             a.keys.extend(b.keys[1..].iter().cloned());
-            a.lens.extend_from_slice(&b.lens);
+            a.lens.append(&b.lens);
             a.children.append(&b.children);
             a.len += b.len;
-            a.heap_bytes += b.heap_bytes - Self::HEAP_BYTES;
-            self.heap_bytes -= Self::HEAP_BYTES;
-            self.lens[left] += self.lens[left + 1];
-            self.len += self.lens[left + 1];
+            let own = a.own_bytes();
+            a.heap_bytes += b.heap_bytes - own;
+            self.heap_bytes -= own;
+            self.join_counts(left);
             self.remove(left + 1);
             return;
         }
@@ -560,12 +696,11 @@ impl<L: Leaf> Node<L> {
         let at = at(count);
         let keys = split_off(&mut self.keys, at);
         let mut right =
-            Node { len: 0, heap_bytes: 0, lens: SmallVec::new(), children: self.children.split_off(at), keys };
+            Node { len: 0, heap_bytes: 0, lens: Counts::default(), children: self.children.split_off(at), keys };
         right.recount();
         self.lens.truncate(at);
-        self.lens.shrink_to_fit();
         self.len -= right.len;
-        self.heap_bytes -= right.heap_bytes - Self::HEAP_BYTES;
+        self.heap_bytes -= right.heap_bytes - right.own_bytes();
         Some((right.keys[0].clone(), Arc::new(right)))
     }
 
