@@ -114,6 +114,8 @@ pub enum LogNeed {
 pub struct RunningSnapshot {
     pub position: Position,
     pub target: Target,
+    /// It can be had from its beginning: always when it is stored, and for a while when it is sent as it is made.
+    pub from_start: bool,
     pub capa: Capa,
     pub filter: Filter,
     pub rdb_version: u32,
@@ -345,7 +347,7 @@ impl Master {
     }
 
     /// Puts a replica that waits into the snapshot that is being made, if it fits (rule 26); the reply to its PSYNC is
-    /// returned then, and it is sent the payload when that is stored. Otherwise the next snapshot serves it: call `tick`
+    /// returned then, and it is sent the payload as the others are. Otherwise the next snapshot serves it: call `tick`
     /// right away, which begins one if nothing stands against it.
     pub fn place(
         &mut self,
@@ -360,15 +362,19 @@ impl Master {
         let report = match running {
             None if delays && session.announced().capa.eof => "Delay next BGSAVE for diskless SYNC",
             None => return (None, None),
-            Some(RunningSnapshot { target: Target::Sockets, .. }) => {
+            Some(RunningSnapshot { target: Target::Sockets, from_start: false, .. }) => {
                 "Current BGSAVE has socket target. Waiting for next BGSAVE for SYNC"
             }
             Some(running) => {
                 let held = log.window().is_some_and(|window| window.first <= running.position.offset);
                 let same_past = running.position.id == history.id();
                 if held && same_past && session.can_share(running.capa, running.filter, running.rdb_version) {
-                    let reply = session.snapshot_started(running.position, Target::Stored, now);
-                    return (Some(reply), Some(Report::notice("Waiting for end of BGSAVE for SYNC")));
+                    let reply = session.snapshot_started(running.position, running.target, now);
+                    let text = match running.target {
+                        Target::Stored => "Waiting for end of BGSAVE for SYNC",
+                        Target::Sockets => "Joining the BGSAVE for SYNC that has just begun",
+                    };
+                    return (Some(reply), Some(Report::notice(text)));
                 }
                 "Can't attach the replica to the current BGSAVE. Waiting for next BGSAVE for SYNC"
             }
@@ -770,12 +776,13 @@ mod tests {
     }
 
     #[test]
-    fn a_late_replica_joins_a_stored_snapshot() {
+    fn a_late_replica_joins_a_snapshot_that_is_there_from_its_start() {
         let mut node = Node::new(MasterConfig { diskless: false, ..config() });
         let position = Position { id: id(1), offset: 0 };
         let running = RunningSnapshot {
             position,
             target: Target::Stored,
+            from_start: true,
             capa: Capa { eof: true, psync2: true, ..Capa::default() },
             filter: Filter::default(),
             rdb_version: 10,
@@ -786,7 +793,9 @@ mod tests {
         };
         assert!(place(&mut node, capable(), running));
         assert!(!place(&mut node, Announced::default(), running), "it has not the needed capabilities");
-        assert!(!place(&mut node, capable(), RunningSnapshot { target: Target::Sockets, ..running }));
+        let sent = RunningSnapshot { target: Target::Sockets, ..running };
+        assert!(place(&mut node, capable(), sent));
+        assert!(!place(&mut node, capable(), RunningSnapshot { from_start: false, ..sent }), "its head is gone");
         assert!(!place(&mut node, capable(), RunningSnapshot { rdb_version: 11, ..running }));
         let other_past = Position { id: id(2), offset: 0 };
         assert!(!place(&mut node, capable(), RunningSnapshot { position: other_past, ..running }));
@@ -989,6 +998,7 @@ mod tests {
         let running = RunningSnapshot {
             position: Position { id: id(1), offset: 0 },
             target: Target::Stored,
+            from_start: true,
             capa: Capa::default(),
             filter: Filter::default(),
             rdb_version: 10,

@@ -22,6 +22,7 @@ const WRITE_BYTES_MAX: usize = 1 << 20;
 impl Node {
     /// Runs until the server is to end; answers its exit status.
     pub fn run(&mut self) -> i32 {
+        crate::scheduling::be_prompt();
         let mut ready = Vec::new();
         loop {
             self.before_sleep();

@@ -36,6 +36,7 @@ mod quickstart;
 mod reaper;
 mod replay;
 mod replication;
+mod scheduling;
 mod shutdown;
 mod signals;
 mod slowlog;

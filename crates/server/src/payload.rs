@@ -1,7 +1,8 @@
 //! A snapshot on its way to replicas: the bytes that the serializer has made, and how far each replica has been sent.
 //!
 //! The walker goes at the pace of the replica that is ahead. What the others have not taken yet stays in memory up to a window
-//! (`repl-sync-window`), and beyond that in a file, so that a slow replica holds up nobody.
+//! (`repl-sync-window`), and beyond that in a file, so that a slow replica holds up nobody. The head stays until more than a small part of the
+//! data has been made: who comes late can still be sent the whole (rule 26).
 
 mod spill;
 
@@ -54,6 +55,9 @@ impl Pace {
     }
 }
 
+/// The head that is kept is this part of the data. That is no memory worth speaking of, and more time than replicas need that come together.
+const HEAD_SHARE: u64 = 64;
+
 /// Bytes of a snapshot as the serializer makes them, kept until the slowest of its replicas has them.
 pub struct Payload {
     from: Receiver<Arc<Vec<u8>>>,
@@ -62,6 +66,8 @@ pub struct Payload {
     end: u64,
     /// What lies before was handed over to the file.
     handed_to: u64,
+    /// So much from its beginning is kept for replicas that come late.
+    head: u64,
     /// How far the replica is that is ahead of the others.
     fastest: u64,
     pub pace: Arc<Pace>,
@@ -74,12 +80,20 @@ pub struct Payload {
 }
 
 impl Payload {
-    pub fn new(from: Receiver<Arc<Vec<u8>>>, pace: Arc<Pace>, waker: Waker, mark: [u8; 40]) -> Payload {
+    /// A payload of data that take `data_bytes` in memory.
+    pub fn new(
+        from: Receiver<Arc<Vec<u8>>>,
+        pace: Arc<Pace>,
+        waker: Waker,
+        mark: [u8; 40],
+        data_bytes: u64,
+    ) -> Payload {
         Payload {
             from,
             blocks: VecDeque::new(),
             end: 0,
             handed_to: 0,
+            head: (data_bytes / HEAD_SHARE).clamp(UNDER_WAY_BYTES_MAX as u64, pace.window),
             fastest: 0,
             pace,
             spill: None,
@@ -106,6 +120,11 @@ impl Payload {
     /// The last block has come.
     pub fn is_whole(&self) -> bool {
         self.whole
+    }
+
+    /// Its beginning is still there.
+    pub fn has_head(&self) -> bool {
+        self.start() == 0 && self.spill.is_none()
     }
 
     /// Where the bytes in memory begin.
@@ -152,7 +171,7 @@ impl Payload {
     pub fn settle(&mut self, lowest: u64, fastest: u64) -> io::Result<bool> {
         self.fastest = fastest;
         let written_to = self.spill.as_ref().map_or(0, Spill::written_to);
-        let gone = lowest.max(written_to);
+        let gone = if self.end <= self.head { 0 } else { lowest.max(written_to) };
         while let Some((at, block)) = self.blocks.front()
             && at + block.len() as u64 <= gone
         {
@@ -361,7 +380,7 @@ mod tests {
         let (to, from) = channel();
         let waker = Waker::new().expect("an eventfd");
         let pace = Arc::new(Pace::new(8 << 20));
-        let mut payload = Payload::new(from, pace.clone(), waker, [b'm'; 40]);
+        let mut payload = Payload::new(from, pace.clone(), waker, [b'm'; 40], 0);
         let (mut fast, mut slow) = (PayloadCursor::made(Vec::new()), PayloadCursor::made(Vec::new()));
         for number in 0..40 {
             pace.add(BLOCK);
@@ -403,7 +422,7 @@ mod tests {
     fn who_is_alone_is_waited_for() {
         let (to, from) = channel();
         let pace = Arc::new(Pace::new(64 << 20));
-        let mut payload = Payload::new(from, pace.clone(), Waker::new().expect("an eventfd"), [b'm'; 40]);
+        let mut payload = Payload::new(from, pace.clone(), Waker::new().expect("an eventfd"), [b'm'; 40], 0);
         for number in 0..8 {
             assert!(payload.room() > 0);
             pace.add(BLOCK);

@@ -154,7 +154,8 @@ pub fn master_config(config: &Config) -> MasterConfig {
         ping_period: config.repl_ping_replica_period * 1000,
         backlog_ttl: config.repl_backlog_ttl * 1000,
         diskless: config.repl_diskless_sync,
-        diskless_delay: config.repl_diskless_sync_delay * 1000,
+        // Who comes late joins, so nobody waits unless that was asked for.
+        diskless_delay: if config.repl_diskless_sync_delay_is_set { config.repl_diskless_sync_delay * 1000 } else { 0 },
         diskless_replicas_max: config.repl_diskless_sync_max_replicas as usize,
         dual_channel: config.dual_channel_replication_enabled,
         rdb_channel: config.repl_rdb_channel,

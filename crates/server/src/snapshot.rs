@@ -216,7 +216,7 @@ impl Snapshot {
                 let (blocks_to, blocks_from) = mpsc::channel();
                 let pace = Arc::new(Pace::new(window));
                 let output = Output::Blocks { to: blocks_to, pace: pace.clone(), waker: waker.clone() };
-                (output, Some(Payload::new(blocks_from, pace, waker.clone(), mark)))
+                (output, Some(Payload::new(blocks_from, pace, waker.clone(), mark, crate::memory::used() as u64)))
             }
             Destination::Digest { marker, to } => {
                 (Output::Digest { summing: Some(Box::new(Summing::new(&marker))), to }, None)
@@ -360,6 +360,7 @@ struct Serializer {
 
 impl Serializer {
     fn run(mut self) -> io::Result<u64> {
+        crate::scheduling::give_way();
         let _counted = Counted::register();
         let result = self.serialize();
         if let (Err(_), Output::File { temporary, .. }) = (&result, &self.output) {

@@ -117,6 +117,33 @@ fn one_snapshot_serves_several_replicas() {
     assert_eq!(lines, 1, "one snapshot was enough\n{}", master.log());
 }
 
+/// Also one that comes when the first has a part of it already.
+#[test]
+fn a_late_replica_joins_a_snapshot_that_is_being_sent() {
+    let mut master = Server::start(Kind::Rivulet, &["--rdb-key-save-delay", "1000"]);
+    data::fill(master.main(), SOME);
+    let mut replicas: Vec<Server> = [Kind::Rivulet, Kind::Redis7, Kind::Rivulet]
+        .into_iter()
+        .filter(|k| k.is_there())
+        .map(|k| Server::start(k, &[]))
+        .collect();
+    let traffic = Traffic::start(&master, random::seed("joining"));
+    for replica in &mut replicas {
+        replica.must(&format!("REPLICAOF 127.0.0.1 {}", master.port));
+        wait::until("the snapshot is on its way", || {
+            replica.info("master_sync_in_progress") == "1" && replica.count("master_sync_read_bytes") > 0
+        });
+    }
+    traffic.goes_on(500);
+    traffic.stop();
+    for replica in &mut replicas {
+        assert_in_step(&mut master, replica);
+    }
+    let log = master.log();
+    assert_eq!(log.matches("Starting BGSAVE for SYNC").count(), 1, "{log}");
+    assert_eq!(log.matches("Joining the BGSAVE for SYNC").count(), replicas.len() - 1, "{log}");
+}
+
 /// Until a snapshot is whole, a replica that stores it first has lost nothing: the old data is served, and stays if the master dies.
 #[test]
 fn a_snapshot_that_is_only_being_stored_leaves_the_old_data_alone() {

@@ -871,7 +871,8 @@ impl Node {
         }
         self.log.hold(self.master.log_hold());
         let SnapshotGroup { target, capa, filter, rdb_version, .. } = group;
-        let running = RunningSnapshot { position, target, capa, filter, rdb_version };
+        let running =
+            RunningSnapshot { position, target, from_start: target == Target::Stored, capa, filter, rdb_version };
         let payload = self.data.encode(self.rng.usize(0..3_000));
         self.snapshot = Some(Snapshot { running, payload, ready_at: now + self.rng.u64(0..3_000) });
     }

@@ -18,6 +18,9 @@ pub const NO_MEANING: u8 = 32;
 /// CONFIG SET refuses it while data is loaded.
 pub const DENY_LOADING: u8 = 64;
 
+/// Waited for only if it is given, whatever the value.
+pub const DISKLESS_SYNC_DELAY: &str = "repl-diskless-sync-delay";
+
 /// A rule for a text beyond its type; the error is the reason.
 pub type Check = fn(&str) -> Result<(), &'static str>;
 
@@ -92,6 +95,7 @@ impl Directive {
     /// Gives the directive the value that the words say; the error is the reason why they can't.
     pub(super) fn assign(&self, config: &mut Config, words: &[Vec<u8>]) -> Result<(), String> {
         (self.field_mut)(config).set(&self.kind, words)?;
+        config.repl_diskless_sync_delay_is_set |= self.name == DISKLESS_SYNC_DELAY;
         config.derive();
         Ok(())
     }

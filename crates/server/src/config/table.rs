@@ -31,13 +31,15 @@ macro_rules! directives {
             $(#[doc = $doc] pub $field: $type,)*
             /// `bind` says what it says by default.
             pub bind_is_default: bool,
+            /// It was given, so it is waited for.
+            pub repl_diskless_sync_delay_is_set: bool,
             /// The file that was read, as an absolute path; CONFIG REWRITE writes it.
             pub file: Option<PathBuf>,
         }
 
         impl Default for Config {
             fn default() -> Self {
-                Config { $($field: $default,)* bind_is_default: true, file: None }
+                Config { $($field: $default,)* bind_is_default: true, repl_diskless_sync_delay_is_set: false, file: None }
             }
         }
 
@@ -138,7 +140,7 @@ directives! {
     "replica-ignore-disk-write-errors" => replica_ignore_disk_write_errors: bool = false, Bool, 0, "A replica goes on when it can't write to disk.";
     "replica-lazy-flush" | "slave-lazy-flush" => replica_lazy_flush: bool = false, Bool, 0, "Free the old data in the background when a full sync replaces it.";
     "repl-diskless-sync" => repl_diskless_sync: bool = true, Bool, 0, "Send snapshots to replicas without a file.";
-    "repl-diskless-sync-delay" => repl_diskless_sync_delay: u64 = 5, Integer(0, INT_MAX), 0, "Seconds to wait for more replicas before a snapshot starts.";
+    "repl-diskless-sync-delay" => repl_diskless_sync_delay: u64 = 5, Integer(0, INT_MAX), 0, "Seconds to wait for more replicas before a snapshot starts. While it is not set, nobody waits: replicas that come a little later join.";
     "repl-diskless-sync-max-replicas" => repl_diskless_sync_max_replicas: u64 = 0, Integer(0, INT_MAX), 0, "Replicas for which the wait ends early; 0 is no number.";
     "repl-diskless-load" => repl_diskless_load: DisklessLoad = DisklessLoad::Disabled, Choice, DENY_LOADING, "Load what the master sends while it arrives.";
     "dual-channel-replication-enabled" => dual_channel_replication_enabled: bool = false, Bool, 0, "Full syncs over two connections as Valkey does them: the snapshot on its own, the stream beside it. Both ends must say so, and the master must not store snapshots first.";

@@ -163,11 +163,13 @@ impl Node {
                         self.log_history_changed();
                     }
                 }
+                self.note_head();
                 let r = &mut self.replication;
                 let (reply, report) = r.master.place(id, r.running.as_ref(), &r.history, &r.log, now);
                 report.iter().for_each(log_report);
                 if let Some(reply) = reply {
                     self.reply(id).raw(&reply);
+                    self.join_socket_snapshot(id);
                 }
                 self.replication_tick();
             }
@@ -438,6 +440,7 @@ impl Node {
         r.running = Some(RunningSnapshot {
             position,
             target: group.target,
+            from_start: true,
             capa: group.capa,
             filter: group.filter,
             rdb_version: group.rdb_version,
@@ -456,6 +459,27 @@ impl Node {
             self.clients.queue_write(id);
         }
         self.update_hold();
+    }
+
+    /// Says of the snapshot that is being sent whether its beginning can still be had.
+    fn note_head(&mut self) {
+        let payload = self.persistence.running.as_ref().and_then(|r| r.snapshot.payload.as_ref());
+        if let (Some(running), Some(payload)) = (&mut self.replication.running, payload) {
+            running.from_start = payload.has_head();
+        }
+    }
+
+    /// A replica that came late is sent the snapshot from its beginning, if it is one that is being sent.
+    fn join_socket_snapshot(&mut self, id: ClientId) {
+        let (Some(Running { snapshot, .. }), Some(running)) = (&mut self.persistence.running, self.replication.running)
+        else {
+            return;
+        };
+        let Some(payload) = &snapshot.payload else { return };
+        self.clients.at(id).payload = Some(PayloadCursor::made(marked_header(&payload.mark)));
+        snapshot.receivers.push(id);
+        self.replication.syncs.snapshot_began(id, running.position.offset);
+        self.clients.queue_write(id);
     }
 
     fn start_socket_snapshot(&mut self, group: &SnapshotGroup) -> Result<(), String> {
