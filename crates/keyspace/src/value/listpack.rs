@@ -447,6 +447,67 @@ impl<T: AsRef<[u8]>> FromIterator<T> for ListPack {
     }
 }
 
+/// Makes a listpack of elements as they come. Its buffer serves one after the other; a listpack takes what it needs.
+#[derive(Default)]
+pub struct Builder {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Builder {
+    pub fn push(&mut self, value: &[u8]) {
+        if self.bytes.is_empty() {
+            self.bytes.extend_from_slice(&[0; HEADER]);
+        }
+        let (encoding, header, text) = encode(value);
+        let data = header + text.len();
+        self.bytes.extend_from_slice(&encoding[..header]);
+        self.bytes.extend_from_slice(text);
+        if data <= BACKLEN_SHORT_MAX {
+            self.bytes.push(data as u8);
+        } else {
+            let at = self.bytes.len();
+            self.bytes.resize(at + backlen_size(data), 0);
+            write_backlen(&mut self.bytes[at..], data);
+        }
+        self.count += 1;
+    }
+
+    /// As [`ListPack::has_room`].
+    pub fn has_room(&self, more: usize) -> bool {
+        self.bytes.len() + more <= 1 << 30
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The listpack of all that came since the last one.
+    pub fn finish(&mut self) -> ListPack {
+        let count = std::mem::take(&mut self.count);
+        if count == 0 {
+            return ListPack::new();
+        }
+        self.bytes.push(END);
+        let total = u32::try_from(self.bytes.len()).expect("callers keep listpacks under 4 GiB");
+        self.bytes[..4].copy_from_slice(&total.to_le_bytes());
+        self.bytes[4..HEADER].copy_from_slice(&(count.min(COUNT_UNKNOWN as usize) as u16).to_le_bytes());
+        let pack = ListPack { pointer: raw::from_slice(&self.bytes) };
+        self.forget();
+        pack
+    }
+
+    /// Drops what came, and a buffer that was for something very large.
+    pub fn forget(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(BUILDER_BYTES_MAX);
+        self.count = 0;
+    }
+}
+
+/// What a builder keeps between listpacks.
+const BUILDER_BYTES_MAX: usize = 1 << 20;
+
 impl Word for ListPack {
     const KINDS: u8 = 1;
 
@@ -593,11 +654,14 @@ fn entry_size(entry: &[u8]) -> usize {
     header + len + backlen_size(header + len)
 }
 
+/// A length up to this is a byte that reads the same in both directions.
+const BACKLEN_SHORT_MAX: usize = 127;
+
 /// The bounds are Redis's own, one short of what would fit.
 #[inline]
 fn backlen_size(data: usize) -> usize {
     match data {
-        0..=127 => 1,
+        0..=BACKLEN_SHORT_MAX => 1,
         128..16383 => 2,
         16383..2097151 => 3,
         2097151..268435455 => 4,
@@ -654,10 +718,16 @@ fn validate(bytes: &[u8]) -> Option<()> {
         if rest.len() < size {
             return None;
         }
-        let mut backlen = [0; 5];
-        write_backlen(&mut backlen, data);
-        if rest[data..size] != backlen[..size - data] {
-            return None;
+        if data <= BACKLEN_SHORT_MAX {
+            if usize::from(rest[data]) != data {
+                return None;
+            }
+        } else {
+            let mut backlen = [0; 5];
+            write_backlen(&mut backlen, data);
+            if rest[data..size] != backlen[..size - data] {
+                return None;
+            }
         }
         at += size;
         count += 1;
@@ -736,6 +806,20 @@ mod tests {
             assert_eq!(list.at(found).to_vec(), *value);
         }
         assert!(list.get(model.len()).is_none());
+    }
+
+    #[test]
+    fn a_builder_makes_what_pushes_make() {
+        let mut builder = Builder::default();
+        let long = vec![b'x'; 5000];
+        for values in [vec![], vec![&b"a"[..], b"-7", b"", &long, b"123456789012"], vec![&b"1"[..]; 70_000]] {
+            assert!(builder.is_empty());
+            values.iter().for_each(|value| builder.push(value));
+            assert_eq!(builder.finish(), values.iter().collect::<ListPack>());
+        }
+        builder.push(b"gone");
+        builder.forget();
+        assert!(builder.finish().is_empty());
     }
 
     #[test]

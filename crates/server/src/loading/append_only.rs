@@ -9,7 +9,7 @@ use rivulet_aof::recover::Replayed;
 use rivulet_aof::scan::{ItemKind, Items, ItemsError, Place, Problem};
 use rivulet_rdb::read::Options;
 
-use super::{Loaded, Summary, Worker};
+use super::{Loaded, Worker};
 use crate::node::os_error;
 
 /// The files of a manifest, in order.
@@ -44,14 +44,13 @@ const BLOCK_BYTES: usize = 128 << 10;
 
 impl Worker {
     /// Reads all files. An error is the last line that the log is told.
-    pub fn load_append_only(&self, files: AppendOnlyFiles, options: Options) -> Result<Summary, String> {
+    pub fn load_append_only(&self, files: AppendOnlyFiles, options: Options) -> Result<(), String> {
         let count = files.files.len();
-        let mut summary = Summary::default();
         let mut before = 0;
         for (i, file) in files.files.iter().enumerate() {
             let is_last = i + 1 == count;
             self.tell(Loaded::FileBegins);
-            let (replayed, cut) = self.load_one(file, &options, files.cut_allowed, before, &mut summary)?;
+            let (replayed, cut) = self.load_one(file, &options, files.cut_allowed, before)?;
             before += file.len;
             if cut && !is_last {
                 return Err("Fatal error: the truncated file is not the last file".into());
@@ -59,7 +58,7 @@ impl Worker {
             let replayed = (!file.is_base).then_some(replayed);
             self.tell(Loaded::FileEnd(FileEnd { name: file.name.clone(), is_base: file.is_base, replayed }));
         }
-        Ok(summary)
+        Ok(())
     }
 
     /// Reads one file; says what was in it and whether its end was cut off.
@@ -69,7 +68,6 @@ impl Worker {
         options: &Options,
         cut_allowed: bool,
         before: u64,
-        summary: &mut Summary,
     ) -> Result<(Replayed, bool), String> {
         let name = &file.name;
         let mut source = File::open(&file.path)
@@ -81,12 +79,10 @@ impl Worker {
                 true => "Reading RDB preamble from AOF file...".into(),
                 false => "Reading RDB base file on AOF loading...".into(),
             }));
-            let (more, read) = self.load_counted(&source, len, options.clone()).map_err(|e| match file.old_style {
+            start = self.load_snapshot(&source, len, options.clone()).map_err(|e| match file.old_style {
                 true => format!("Error reading the RDB preamble of the AOF file {name}, AOF loading aborted: {e}"),
                 false => format!("Error reading the RDB base file {name}, AOF loading aborted: {e}"),
             })?;
-            summary.empty_keys += more.empty_keys;
-            start = read;
             source.seek(SeekFrom::Start(start)).map_err(|e| unreadable(name, &e))?;
             if file.old_style {
                 self.tell(Loaded::Note("Reading the remaining AOF tail...".into()));
