@@ -165,7 +165,9 @@ mod tests {
 
     #[test]
     fn what_is_no_entry_is_no_frame() {
-        for bytes in [&b"\xff"[..], b"\xfe\0", b"\xfa\x01a\x01b", b"\x0f\x01k\0\0\0\0", b"\x02\x01k\x01\xc9", b"\x00\x82k"] {
+        for bytes in
+            [&b"\xff"[..], b"\xfe\0", b"\xfa\x01a\x01b", b"\x0f\x01k\0\0\0\0", b"\x02\x01k\x01\xc9", b"\x00\x82k"]
+        {
             assert_eq!(entry_len(&[bytes, &[0; 16]].concat()), None, "{bytes:?}");
         }
         // No count makes it run beyond the bytes.

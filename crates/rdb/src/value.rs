@@ -266,9 +266,7 @@ fn packed(value_type: u8, bytes: &[u8], limits: &Limits) -> Result<Value, Proble
             if pack.is_empty() {
                 return Err(Problem::EmptyValue);
             }
-            Set::from_listpack(pack, limits)
-                .map(Value::Set)
-                .ok_or(Problem::Corrupt("Duplicate set members detected"))
+            Set::from_listpack(pack, limits).map(Value::Set).ok_or(Problem::Corrupt("Duplicate set members detected"))
         }
         types::SET_INTSET => match IntSet::from_bytes(bytes) {
             Ok(ints) if !ints.is_empty() => Ok(Value::Set(Set::from_intset(ints, limits))),

@@ -4,6 +4,7 @@
 //! ahead of the other.
 
 mod append_only;
+mod commands;
 mod decode;
 
 use std::fs::File;
@@ -25,6 +26,7 @@ use rivulet_rdb::read::{Entry, Options, Reader};
 use crate::clock;
 use crate::memory::Counted;
 pub use append_only::{AppendOnlyFile, AppendOnlyFiles, FileEnd};
+pub use commands::Commands;
 
 /// Batches that may wait for the executor.
 const BATCHES_MAX: usize = 32;
@@ -46,8 +48,7 @@ pub enum Loaded {
     /// A key whose value has no elements was passed over.
     EmptyKey(Vec<u8>),
     Aux(Vec<u8>, Vec<u8>),
-    /// Whole commands, as bytes of the stream.
-    Commands(Vec<u8>),
+    Commands(Commands),
     /// An append-only file begins, or is through.
     FileBegins,
     FileEnd(FileEnd),
@@ -296,9 +297,9 @@ impl Worker {
             Source::File(path) => self.load_file(&path, options),
             Source::AppendOnly(files) => self.load_append_only(files, options),
             // The end is told when the transfer has ended too, which may be a moment after the last entry.
-            Source::Stream => self.load_snapshot(&mut bytes, None, options).and_then(|_| {
-                io::copy(&mut bytes, &mut io::sink()).map_err(|e| e.to_string()).map(|_| ())
-            }),
+            Source::Stream => self
+                .load_snapshot(&mut bytes, None, options)
+                .and_then(|_| io::copy(&mut bytes, &mut io::sink()).map_err(|e| e.to_string()).map(|_| ())),
             Source::Stored { path, remove } => {
                 let stored = self.store(&mut bytes, &path);
                 let result = stored.and_then(|()| self.load_file(&path, options));

@@ -19,6 +19,8 @@ use crate::size_class::size_class;
 const HEADER: usize = 6;
 const END: u8 = 0xFF;
 const COUNT_UNKNOWN: u16 = u16::MAX;
+/// The header of a text of no bytes; those up to 63 bytes add their length.
+const SHORT_TEXT: u8 = 0x80;
 /// The longest header of an element with its integer or without its string.
 const ENCODING_MAX: usize = 9;
 
@@ -257,20 +259,32 @@ impl<const PREFIX: usize> ListPack<PREFIX> {
     pub fn find_from(&self, at: Pos, wanted: &[u8], skip: usize) -> Option<Pos> {
         let bytes = self.as_bytes();
         let number = parse_int(wanted);
+        // The last byte of an element that is equal; of one without text, that is its header.
+        let last = wanted.last().copied().unwrap_or(SHORT_TEXT);
         let mut at = at.0 as usize;
         while bytes[at] != END {
-            let (elem, size) = decode(&bytes[at..]);
-            let equal = match (elem, number) {
-                (Elem::Bytes(text), None) => text == wanted,
-                (Elem::Int(n), Some(m)) => n == m,
-                // Redis writes integers as such, but a listpack from elsewhere may hold their text.
-                (Elem::Bytes(text), Some(_)) => text == wanted,
-                (Elem::Int(_), None) => false,
+            let (equal, next) = match bytes[at] {
+                // The commonest form. Neighbours tend to be of one length and to differ at their ends.
+                header @ SHORT_TEXT..0xC0 => {
+                    let len = usize::from(header & 0x3F);
+                    let end = at + 1 + len;
+                    (len == wanted.len() && bytes[end - 1] == last && bytes[at + 1..end] == *wanted, end + 1)
+                }
+                _ => {
+                    let (elem, size) = decode(&bytes[at..]);
+                    let equal = match (elem, number) {
+                        (Elem::Int(n), Some(m)) => n == m,
+                        (Elem::Int(_), None) => false,
+                        // Redis writes integers as such, but a listpack from elsewhere may hold their text.
+                        (Elem::Bytes(text), _) => text == wanted,
+                    };
+                    (equal, at + size + backlen_size(size))
+                }
             };
             if equal {
                 return Some(Pos(at as u32));
             }
-            at += size + backlen_size(size);
+            at = next;
             for _ in 0..skip {
                 if bytes[at] == END {
                     return None;

@@ -1,7 +1,7 @@
 //! Reading append-only files on the loader's thread: the base as a snapshot, then commands, in blocks that hold whole commands only.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
@@ -9,14 +9,16 @@ use rivulet_aof::recover::Replayed;
 use rivulet_aof::scan::{ItemKind, Items, ItemsError, Place, Problem};
 use rivulet_rdb::read::Options;
 
-use super::{Loaded, Worker};
+use super::{Commands, Loaded, Worker};
 use crate::node::os_error;
+use crate::renames::Renames;
 
 /// The files of a manifest, in order.
 pub struct AppendOnlyFiles {
     pub files: Vec<AppendOnlyFile>,
     /// The last one may end in the middle of a command (`aof-load-truncated`): it is cut there.
     pub cut_allowed: bool,
+    pub renames: Renames,
     /// Bytes of all.
     pub total: u64,
 }
@@ -50,7 +52,7 @@ impl Worker {
         for (i, file) in files.files.iter().enumerate() {
             let is_last = i + 1 == count;
             self.tell(Loaded::FileBegins);
-            let (replayed, cut) = self.load_one(file, &options, files.cut_allowed, before)?;
+            let (replayed, cut) = self.load_one(file, &options, &files, before)?;
             before += file.len;
             if cut && !is_last {
                 return Err("Fatal error: the truncated file is not the last file".into());
@@ -66,7 +68,7 @@ impl Worker {
         &self,
         file: &AppendOnlyFile,
         options: &Options,
-        cut_allowed: bool,
+        files: &AppendOnlyFiles,
         before: u64,
     ) -> Result<(Replayed, bool), String> {
         let name = &file.name;
@@ -88,7 +90,7 @@ impl Worker {
                 self.tell(Loaded::Note("Reading the remaining AOF tail...".into()));
             }
         }
-        self.read_commands(file, source, start, before, cut_allowed)
+        self.read_commands(file, source, start, before, files)
     }
 
     fn read_commands(
@@ -97,11 +99,11 @@ impl Worker {
         source: File,
         start: u64,
         before: u64,
-        cut_allowed: bool,
+        files: &AppendOnlyFiles,
     ) -> Result<(Replayed, bool), String> {
         let name = &file.name;
-        let mut items = Items::new(BufReader::new(source), Place { file: start, stream: 0 });
-        let mut block = Vec::with_capacity(BLOCK_BYTES + (BLOCK_BYTES >> 2));
+        let mut items = Items::new(source, Place { file: start, stream: 0 });
+        let mut block = Commands::with_room(BLOCK_BYTES);
         let mut marked = false;
         let mut keys = 0u64;
         let outcome = loop {
@@ -109,7 +111,7 @@ impl Worker {
                 Ok(Some(item)) => match item.kind {
                     ItemKind::Command { args, own } => {
                         marked |= own;
-                        args.append_to(&mut block);
+                        block.push(args, &files.renames, &self.hasher);
                     }
                     ItemKind::Annotation { .. } => marked = true,
                 },
@@ -121,9 +123,9 @@ impl Worker {
             if delay != 0 {
                 self.delay(delay, keys);
             }
-            if block.len() >= BLOCK_BYTES || delay > 0 {
+            if block.bytes_len() >= BLOCK_BYTES || delay > 0 {
                 self.read.store(before + items.scanner().place().file, Ordering::Relaxed);
-                self.tell(Loaded::Commands(std::mem::replace(&mut block, Vec::with_capacity(BLOCK_BYTES))));
+                self.tell(Loaded::Commands(std::mem::replace(&mut block, Commands::with_room(BLOCK_BYTES))));
                 if self.stop.load(Ordering::Relaxed) {
                     return Err("the load was given up".into());
                 }
@@ -142,7 +144,7 @@ impl Worker {
                 if matches!(error.problem, Problem::OpenMulti) {
                     self.tell(Loaded::Warning(format!("Revert incomplete MULTI/EXEC transaction in AOF file {name}")));
                 }
-                if !cut_allowed {
+                if !files.cut_allowed {
                     return Err(format!(
                         "Unexpected end of file reading the append only file {name}. You can: 1) Make a backup of your AOF file, then use ./rivulet-check-aof --fix <filename.manifest>. 2) Alternatively you can set the 'aof-load-truncated' configuration option to yes and restart the server."
                     ));

@@ -16,8 +16,10 @@ use super::{Loaded, Sent, Worker};
 use crate::clock;
 use crate::memory::Counted;
 
-/// Entries in one block or batch: with their buckets they fit into a core's cache.
+/// Entries in one batch: with their buckets they fit into a core's cache.
 const BATCH_ENTRIES: usize = 512;
+/// Entries in one block.
+const BLOCK_ENTRIES: usize = 4 * BATCH_ENTRIES;
 /// A block is cut when it has this many bytes.
 const BLOCK_BYTES: usize = 64 << 10;
 /// More threads than this decode faster than the executor inserts.
@@ -66,8 +68,7 @@ impl Worker {
     /// Loads a snapshot of at most `len` bytes, after which more may follow; says how long it was.
     pub fn load_snapshot(&self, from: impl Read, len: Option<u64>, options: Options) -> Result<u64, String> {
         let (to, queue) = mpsc::channel();
-        let jobs =
-            Jobs { queue: Mutex::new(queue), has_failed: AtomicBool::new(false), failure: Mutex::new(None) };
+        let jobs = Jobs { queue: Mutex::new(queue), has_failed: AtomicBool::new(false), failure: Mutex::new(None) };
         let wanted = thread::available_parallelism().map_or(1, |cores| cores.get().min(DECODERS_MAX));
         let result = thread::scope(|scope| {
             let mut decoders = 0;
@@ -77,7 +78,8 @@ impl Worker {
                     let _counted = Counted::register();
                     self.decode_blocks(jobs, options);
                 };
-                decoders += usize::from(thread::Builder::new().name("decoder".into()).spawn_scoped(scope, decode).is_ok());
+                decoders +=
+                    usize::from(thread::Builder::new().name("decoder".into()).spawn_scoped(scope, decode).is_ok());
             }
             let cutter = (decoders > 0).then(|| Cutter { jobs: &jobs, to, cut: 0 });
             self.read_events(Reader::new(from, options), len, cutter)
@@ -105,7 +107,7 @@ impl Worker {
             if delay == 0
                 && batch.is_empty()
                 && let Some(cutter) = &mut cutter
-                && let Some(block) = reader.block(BATCH_ENTRIES, BLOCK_BYTES)
+                && let Some(block) = reader.block(BLOCK_ENTRIES, BLOCK_BYTES)
             {
                 keys += block.entries as u64;
                 self.read.store(reader.offset(), Ordering::Relaxed);
@@ -174,10 +176,15 @@ impl Worker {
         block: Block,
         to: &Sender<Loaded>,
     ) -> Result<(), String> {
-        let mut batch = Vec::with_capacity(block.entries);
+        let mut batch = Vec::with_capacity(block.entries.min(BATCH_ENTRIES));
         let now_ms = clock::unix_ms();
         reader.begin_block(block);
         while !reader.block_ended() {
+            if batch.len() >= BATCH_ENTRIES {
+                let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH_ENTRIES));
+                // As in `tell`.
+                let _ = to.send(Loaded::Entries(full));
+            }
             match reader.next().map_err(|e| e.to_string())? {
                 Event::Entry(entry) => batch.push(self.make(entry, now_ms, reader)),
                 event => {
