@@ -271,7 +271,10 @@ impl Table {
         let wanted = tag(hash, d.depth);
         for slot in d.buckets.bucket(d.buckets.home(local(hash, d.depth))) {
             if slot >> TAG_SHIFT == wanted && slot & ADDRESS != 0 {
-                prefetch(std::ptr::with_exposed_provenance(((slot & ADDRESS) << 3) as usize));
+                let entry: *const u8 = std::ptr::with_exposed_provenance(((slot & ADDRESS) << 3) as usize);
+                prefetch(entry);
+                // Its key may reach into the next line.
+                prefetch(entry.wrapping_add(40));
             }
         }
     }

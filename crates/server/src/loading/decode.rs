@@ -123,7 +123,7 @@ impl Worker {
                 if delay != 0 {
                     self.delay(delay, keys);
                 }
-                if batch.len() >= BATCH_ENTRIES || (delay >= 0 && cutter.is_some()) {
+                if batch.len() >= BATCH_ENTRIES || delay > 0 || (delay == 0 && cutter.is_some()) {
                     self.read.store(reader.offset(), Ordering::Relaxed);
                     self.tell(Loaded::Entries(std::mem::take(&mut batch)));
                 }
