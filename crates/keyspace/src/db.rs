@@ -121,6 +121,12 @@ impl<H: HashKeys> Db<H> {
         self.table.prefetch_entry(hash);
     }
 
+    /// For a key that will be needed soon, after [`prefetch_bucket`](Self::prefetch_bucket) and [`prefetch_entry`](Self::prefetch_entry).
+    #[inline]
+    pub fn prefetch_value(&self, hash: u64) {
+        self.table.prefetch_value(hash);
+    }
+
     #[inline]
     pub fn find(&self, key: Key<'_>) -> Option<EntryRef<'_>> {
         self.table.find(key).map(|found| self.table.get(found))

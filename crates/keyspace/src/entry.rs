@@ -9,6 +9,7 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
 use crate::size_class::size_class;
+use crate::table::prefetch;
 use crate::value::elem::parse_int;
 use crate::value::{Blob, Elem, Hash, List, Set, StrBuf, Value, ValueRef, Word, ZSet};
 
@@ -293,6 +294,16 @@ impl Entry {
 
     fn word(self) -> u64 {
         u64::from_ne_bytes(self.read(self.shape().word_at))
+    }
+
+    /// Asks the memory for the value, if it lies elsewhere. An entry may begin before the line that has its word: that comes by itself.
+    #[inline]
+    pub(crate) fn prefetch_value(self) {
+        if self.kind() >= KIND_BLOB {
+            let value: *const u8 = std::ptr::with_exposed_provenance(self.word() as usize);
+            prefetch(value);
+            prefetch(value.wrapping_add(64));
+        }
     }
 
     /// Frees the allocation and what it owns.

@@ -271,7 +271,22 @@ impl Table {
         let wanted = tag(hash, d.depth);
         for slot in d.buckets.bucket(d.buckets.home(local(hash, d.depth))) {
             if slot >> TAG_SHIFT == wanted && slot & ADDRESS != 0 {
-                prefetch(std::ptr::with_exposed_provenance(((slot & ADDRESS) << 3) as usize));
+                let entry: *const u8 = std::ptr::with_exposed_provenance(((slot & ADDRESS) << 3) as usize);
+                prefetch(entry);
+                // Its key may reach into the next line.
+                prefetch(entry.wrapping_add(40));
+            }
+        }
+    }
+
+    /// Asks the memory for the value that the entry of `hash` points to. The entry should have arrived.
+    #[inline]
+    pub(crate) fn prefetch_value(&self, hash: u64) {
+        let d = self.directory_entry(hash);
+        let wanted = tag(hash, d.depth);
+        for slot in d.buckets.bucket(d.buckets.home(local(hash, d.depth))) {
+            if slot >> TAG_SHIFT == wanted && slot & ADDRESS != 0 {
+                entry_of_slot(slot).prefetch_value();
             }
         }
     }
@@ -626,8 +641,11 @@ impl Table {
         let home = d.buckets.home(local(hash, d.depth));
         let segment = self.segment_mut(d.segment);
         let due = segment.due.get_or_insert_with(|| vec![NEVER; d.buckets.count as usize].into());
+        if due[home] <= tick {
+            return None;
+        }
         let earliest = due.iter().min().is_none_or(|&first| tick < first);
-        due[home] = due[home].min(tick);
+        due[home] = tick;
         earliest.then(|| self.segment_range(hash).0)
     }
 
@@ -761,8 +779,9 @@ fn spread_due(due: &[u32], count: usize) -> Box<[u32]> {
         .collect()
 }
 
+/// Asks the memory for what lies at an address.
 #[inline]
-fn prefetch(address: *const u8) {
+pub(crate) fn prefetch(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch never faults, whatever the address.
     unsafe {

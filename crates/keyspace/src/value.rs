@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use siphasher::sip::SipHasher13;
+use smallvec::SmallVec;
 
 pub mod blob;
 mod chunk;
@@ -165,7 +166,7 @@ fn hash_bytes(bytes: &[u8]) -> u64 {
 
 /// Whether all elements differ in their text.
 fn distinct<'a>(elems: impl Iterator<Item = Elem<'a>> + Clone) -> bool {
-    let mut hashes: Vec<u64> = elems.clone().map(|elem| elem.with(hash_bytes)).collect();
+    let mut hashes: SmallVec<[u64; 128]> = elems.clone().map(|elem| elem.with(quick_hash)).collect();
     hashes.sort_unstable();
     if hashes.windows(2).all(|pair| pair[0] != pair[1]) {
         return true;
@@ -175,9 +176,39 @@ fn distinct<'a>(elems: impl Iterator<Item = Elem<'a>> + Clone) -> bool {
     texts.windows(2).all(|pair| pair[0] != pair[1])
 }
 
+/// A hash for which others can find collisions, so these may only cost time.
+#[inline]
+fn quick_hash(bytes: &[u8]) -> u64 {
+    if cfg!(test) && bytes.starts_with(b"collides") {
+        return 0;
+    }
+    const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+    let mix = |hash: u64, word: u64| {
+        let product = u128::from(hash ^ word) * u128::from(FACTOR);
+        product as u64 ^ (product >> 64) as u64
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let hash = words.iter().fold(FACTOR ^ bytes.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    mix(hash, u64::from_le_bytes(last))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_same_text_twice_is_found() {
+        let pack: ListPack = ["a", "longer than a word", "7", "b", "70"].into_iter().collect();
+        assert!(distinct(pack.iter()));
+        assert!(!distinct(pack.iter().chain([Elem::Bytes(b"longer than a word")])));
+        assert!(!distinct(pack.iter().chain([Elem::Bytes(b"7")])), "an integer's text is the integer");
+        // Equal hashes are not yet equal texts.
+        assert_eq!(quick_hash(b"collides 1"), quick_hash(b"collides 2"));
+        assert!(distinct([Elem::Bytes(b"collides 1"), Elem::Bytes(b"collides 2")].into_iter()));
+        assert!(!distinct([Elem::Bytes(b"collides 1"), Elem::Bytes(b"x"), Elem::Bytes(b"collides 1")].into_iter()));
+    }
 
     #[test]
     fn values_go_from_thread_to_thread_and_forms_are_one_word() {

@@ -7,7 +7,7 @@ use crate::error::Problem;
 use crate::format::{ENCODING_INT8, ENCODING_INT16, ENCODING_INT32, ENCODING_LZF};
 use crate::lzf;
 
-const BUFFER: usize = 128 * 1024;
+const BUFFER: usize = 256 * 1024;
 /// What is reserved for a string before its bytes arrive; from there on it grows with them.
 const RESERVE_MAX: usize = 1 << 20;
 
@@ -72,16 +72,43 @@ impl<R: Read> Input<R> {
     /// Has at least `wanted` unread bytes in the buffer, which must be able to hold them.
     #[cold]
     fn fill(&mut self, wanted: usize) -> Result<(), Problem> {
-        self.digest_taken();
-        self.buffer.copy_within(self.at..self.end, 0);
-        self.base += self.at as u64;
-        self.end -= self.at;
-        (self.at, self.digested) = (0, 0);
+        self.make_room();
         while self.end < wanted {
             let got = read_some(&mut self.source, &mut self.buffer[self.end..])?;
             self.end += got;
         }
         Ok(())
+    }
+
+    /// Forgets what was taken.
+    fn make_room(&mut self) {
+        self.digest_taken();
+        self.buffer.copy_within(self.at..self.end, 0);
+        self.base += self.at as u64;
+        self.end -= self.at;
+        (self.at, self.digested) = (0, 0);
+    }
+
+    /// What is in the buffer and not taken yet.
+    #[inline]
+    pub fn present(&self) -> &[u8] {
+        &self.buffer[self.at..self.end]
+    }
+
+    /// Reads once into what is free of the buffer; answers whether anything came. An error comes again when the bytes are needed.
+    pub fn top_up(&mut self) -> bool {
+        self.make_room();
+        match read_some(&mut self.source, &mut self.buffer[self.end..]) {
+            Ok(got) => self.end += got,
+            Err(_) => return false,
+        }
+        true
+    }
+
+    /// Puts so many bytes that are present into `out`.
+    pub fn take_present(&mut self, len: usize, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.buffer[self.at..self.at + len]);
+        self.at += len;
     }
 
     #[inline]
@@ -232,6 +259,13 @@ impl Input<std::io::Empty> {
         buffer.extend_from_slice(bytes);
         buffer.resize(bytes.len() + 16, 0);
         Input::over(std::io::empty(), buffer, bytes.len(), false)
+    }
+
+    /// Goes on with other bytes, which begin at `base` of the file.
+    pub fn replace(&mut self, bytes: Vec<u8>, base: u64) {
+        (self.at, self.end, self.digested, self.base) = (0, bytes.len(), 0, base);
+        self.cut_at = None;
+        self.buffer = bytes;
     }
 }
 

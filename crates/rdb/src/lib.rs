@@ -9,6 +9,7 @@ pub mod crc64;
 pub mod dump;
 mod error;
 pub mod format;
+mod frame;
 mod input;
 pub mod lzf;
 pub mod read;
@@ -21,6 +22,6 @@ mod zipmap;
 
 pub use dump::{DumpError, dump, restore};
 pub use error::{Doing, Error, Problem};
-pub use read::{Event, Options, Reader, Unsupported};
+pub use read::{Block, Event, Options, Reader, Unsupported};
 pub use save::Saver;
 pub use write::{Aux, Meta, Replication, Version, Writer};

@@ -10,6 +10,7 @@ use rivulet_keyspace::value::{Limits, Value};
 
 use crate::error::{Doing, Error, Problem};
 use crate::format::{self, REDIS_VERSION_MAX, VALKEY_VERSION, module_opcodes, opcodes};
+use crate::frame;
 use crate::input::Input;
 use crate::skip;
 use crate::value::{self, Scratch};
@@ -125,6 +126,15 @@ pub struct Reader<R> {
     empty_keys: u64,
 }
 
+/// Whole entries cut out of a file, to be decoded by a reader [of blocks](Reader::of_blocks).
+pub struct Block {
+    bytes: Vec<u8>,
+    /// Where in the file they begin.
+    base: u64,
+    version: u32,
+    pub entries: usize,
+}
+
 /// What was said of the next entry before its type.
 #[derive(Default)]
 struct Attributes {
@@ -171,6 +181,44 @@ impl<R: Read> Reader<R> {
     /// The source, and the bytes that were read from it ahead of the last event. After [`Event::Eof`] these are what follows the file.
     pub fn into_rest(self) -> (R, Vec<u8>) {
         self.input.into_rest()
+    }
+
+    /// Cuts out the whole entries that come next, up to so many of them and about so many bytes. Nothing, if something else comes next or the
+    /// entry is too large for that: [`next`](Reader::next) reads it, and finds what is wrong with it. Entries are read one way only: what comes
+    /// of a block is what `next` would have given, with the same errors.
+    pub fn block(&mut self, entries_max: usize, bytes_max: usize) -> Option<Block> {
+        if !matches!(self.state, State::Body) {
+            return None;
+        }
+        let mut framed = self.framed(entries_max, bytes_max);
+        if framed.0 == 0 {
+            if self.input.present().len() >= bytes_max || !self.input.top_up() {
+                return None;
+            }
+            framed = self.framed(entries_max, bytes_max);
+        }
+        let (entries, len) = framed;
+        if entries == 0 {
+            return None;
+        }
+        let base = self.input.offset();
+        let mut bytes = Vec::with_capacity(len);
+        self.input.take_present(len, &mut bytes);
+        Some(Block { bytes, base, version: self.version, entries })
+    }
+
+    /// How many entries can be cut out, and their bytes.
+    fn framed(&self, entries_max: usize, bytes_max: usize) -> (usize, usize) {
+        let present = self.input.present();
+        let (mut entries, mut len) = (0, 0);
+        while entries < entries_max
+            && len < bytes_max
+            && let Some(more) = frame::entry_len(&present[len..])
+        {
+            entries += 1;
+            len += more;
+        }
+        (entries, len)
     }
 
     /// The next event.
@@ -350,6 +398,28 @@ impl<R: Read> Reader<R> {
             Some(expected) if expected == found => Ok(Checksum::Ok),
             Some(expected) => Err(Problem::Checksum { expected, found }),
         }
+    }
+}
+
+impl Reader<std::io::Empty> {
+    /// A reader for blocks that another has cut out of a file, and checked in its sum.
+    pub fn of_blocks(options: Options) -> Reader<std::io::Empty> {
+        Reader {
+            input: Input::of(&[]),
+            state: State::Body,
+            ..Reader::new(std::io::empty(), Options { verify_checksum: false, ..options })
+        }
+    }
+
+    /// Goes on with this block. The one before has been read to its end.
+    pub fn begin_block(&mut self, block: Block) {
+        self.version = block.version;
+        self.input.replace(block.bytes, block.base);
+    }
+
+    /// Whether all of the block is read.
+    pub fn block_ended(&self) -> bool {
+        self.input.present().is_empty()
     }
 }
 

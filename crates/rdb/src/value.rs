@@ -6,6 +6,7 @@ use std::io::Read;
 
 use rivulet_keyspace::entry::EMBEDDED_LEN_MAX;
 use rivulet_keyspace::value::elem::parse_int;
+use rivulet_keyspace::value::listpack::Builder;
 use rivulet_keyspace::value::{Elem, Hash, IntSet, Limits, List, ListPack, Set, StrBuf, Value, ZSet};
 
 use crate::error::Problem;
@@ -18,6 +19,7 @@ use crate::{ziplist, zipmap};
 pub struct Scratch {
     one: Vec<u8>,
     two: Vec<u8>,
+    pack: Builder,
     /// Buffers that become a key and a string value.
     pub key: Vec<u8>,
     pub string: Vec<u8>,
@@ -97,14 +99,34 @@ fn list<R: Read>(input: &mut Input<R>, scratch: &mut Scratch, limits: &Limits) -
 }
 
 fn set<R: Read>(input: &mut Input<R>, scratch: &mut Scratch, limits: &Limits) -> Result<Value, Problem> {
-    let mut set = Set::new();
-    for _ in 0..count(input)? {
-        input.string(&mut scratch.one)?;
-        if !set.add(&scratch.one, limits) {
-            return Err(Problem::Corrupt("Duplicate set members detected"));
+    const TWICE: Problem = Problem::Corrupt("Duplicate set members detected");
+    let count = count(input)?;
+    let (member, pack) = (&mut scratch.one, &mut scratch.pack);
+    pack.forget();
+    let packs = count <= limits.set_max_listpack_entries as u64;
+    // Nothing, as long as all members go into a listpack.
+    let mut set = None;
+    for _ in 0..count {
+        input.string(member)?;
+        let set = match &mut set {
+            Some(set) => set,
+            None if packs && member.len() <= limits.set_max_listpack_value && pack.has_room(member.len() + 16) => {
+                pack.push(member);
+                continue;
+            }
+            None if !packs && (count > limits.set_max_intset_entries as u64 || parse_int(member).is_none()) => {
+                set.insert(Set::new_large())
+            }
+            None => set.insert(Set::from_listpack(pack.finish(), limits).ok_or(TWICE)?),
+        };
+        if !set.add(member, limits) {
+            return Err(TWICE);
         }
     }
-    Ok(Value::Set(set))
+    match set {
+        Some(set) => Ok(Value::Set(set)),
+        None => Set::from_listpack(pack.finish(), limits).map(Value::Set).ok_or(TWICE),
+    }
 }
 
 fn text_score<R: Read>(input: &mut Input<R>) -> Result<f64, Problem> {
@@ -126,8 +148,10 @@ fn zset<R: Read>(
     limits: &Limits,
     score: fn(&mut Input<R>) -> Result<f64, Problem>,
 ) -> Result<Value, Problem> {
-    let mut zset = ZSet::new();
-    for _ in 0..count(input)? {
+    let count = count(input)?;
+    let large = count > limits.zset_max_listpack_entries as u64;
+    let mut zset = if large { ZSet::new_large() } else { ZSet::new() };
+    for _ in 0..count {
         input.string(&mut scratch.one)?;
         let score = score(input)?;
         if score.is_nan() {
@@ -141,15 +165,33 @@ fn zset<R: Read>(
 }
 
 fn hash<R: Read>(input: &mut Input<R>, scratch: &mut Scratch, limits: &Limits) -> Result<Value, Problem> {
-    let mut hash = Hash::new();
-    for _ in 0..count(input)? {
-        input.string(&mut scratch.one)?;
-        input.string(&mut scratch.two)?;
-        if !hash.set(&scratch.one, &scratch.two, limits) {
-            return Err(Problem::Corrupt("Duplicate hash fields detected"));
+    const TWICE: Problem = Problem::Corrupt("Duplicate hash fields detected");
+    let count = count(input)?;
+    let (field, value, pack) = (&mut scratch.one, &mut scratch.two, &mut scratch.pack);
+    pack.forget();
+    // Nothing, as long as all pairs go into a listpack.
+    let mut hash = (count > limits.hash_max_listpack_entries as u64).then(Hash::new_large);
+    for _ in 0..count {
+        input.string(field)?;
+        input.string(value)?;
+        let longest = field.len().max(value.len());
+        let hash = match &mut hash {
+            Some(hash) => hash,
+            None if longest <= limits.hash_max_listpack_value && pack.has_room(field.len() + value.len() + 32) => {
+                pack.push(field);
+                pack.push(value);
+                continue;
+            }
+            None => hash.insert(Hash::from_listpack(pack.finish(), limits).map_err(|_| TWICE)?),
+        };
+        if !hash.set(field, value, limits) {
+            return Err(TWICE);
         }
     }
-    Ok(Value::Hash(hash))
+    match hash {
+        Some(hash) => Ok(Value::Hash(hash)),
+        None => Hash::from_listpack(pack.finish(), limits).map(Value::Hash).map_err(|_| TWICE),
+    }
 }
 
 /// A list in nodes. The first form has ziplists, the second says of each node whether it is a listpack or one plain element.
@@ -221,13 +263,10 @@ fn packed(value_type: u8, bytes: &[u8], limits: &Limits) -> Result<Value, Proble
         }
         types::SET_LISTPACK => {
             let pack = listpack_of(bytes, &Problem::Corrupt("Set listpack integrity check failed."))?;
-            let mut set = Set::new();
-            for elem in pack.iter() {
-                if !elem.with(|member| set.add(member, limits)) {
-                    return Err(Problem::Corrupt("Duplicate set members detected"));
-                }
+            if pack.is_empty() {
+                return Err(Problem::EmptyValue);
             }
-            if pack.is_empty() { Err(Problem::EmptyValue) } else { Ok(Value::Set(set)) }
+            Set::from_listpack(pack, limits).map(Value::Set).ok_or(Problem::Corrupt("Duplicate set members detected"))
         }
         types::SET_INTSET => match IntSet::from_bytes(bytes) {
             Ok(ints) if !ints.is_empty() => Ok(Value::Set(Set::from_intset(ints, limits))),

@@ -63,6 +63,16 @@ impl<'a> Args<'a> {
         self.canonical.then_some(self.bytes)
     }
 
+    /// The bytes that [`spans`](Args::spans) are places in.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Where each argument lies.
+    pub fn spans(&self) -> &'a [Span] {
+        self.spans
+    }
+
     /// Appends the command as an array of bulk strings.
     pub fn append_to(&self, out: &mut Vec<u8>) {
         if self.canonical {

@@ -103,7 +103,8 @@ impl Node {
         if nothing {
             return self.append_only_loaded(None);
         }
-        let load = AppendOnlyFiles { files, cut_allowed: self.config.aof_load_truncated, total };
+        let (cut_allowed, renames) = (self.config.aof_load_truncated, self.renames.clone());
+        let load = AppendOnlyFiles { files, cut_allowed, renames, total };
         self.begin_load(Source::AppendOnly(load), LoadWhy::Startup, Beside::No)
     }
 
@@ -731,7 +732,8 @@ impl Node {
         });
         let files: Vec<_> = files.collect();
         let total = files.iter().map(|file| file.len).sum();
-        let load = AppendOnlyFiles { files, cut_allowed: self.config.aof_load_truncated, total };
+        let (cut_allowed, renames) = (self.config.aof_load_truncated, self.renames.clone());
+        let load = AppendOnlyFiles { files, cut_allowed, renames, total };
         self.begin_load(Source::AppendOnly(load), LoadWhy::Debug, Beside::No).map_err(failed)?;
         let result = self.finish_load_now();
         self.persistence.dirty = 0;

@@ -23,6 +23,13 @@ pub struct LookedUp {
     pub hints: [Option<(usize, u64)>; BATCH_COMMANDS],
 }
 
+/// The place and the text of a command's first key, where that is the same for all its forms.
+#[inline]
+pub fn first_key<'a>(command: &Command, args: Args<'a>) -> Option<(usize, &'a [u8])> {
+    let Begin::Index(at) = command.keys.first()?.begin else { return None };
+    Some((at as usize, args.get(at as usize)?))
+}
+
 impl Node {
     /// Runs what is complete in the client's input.
     pub fn process_input(&mut self, id: ClientId, mut buffer: Vec<u8>) {
@@ -104,13 +111,12 @@ impl Node {
         for i in 0..batch.len() {
             let args = batch.args(i, buffer);
             commands[i] = self.find_command(args.at(0));
-            if let Some(Command { keys: [spec, ..], .. }) = commands[i]
-                && let Begin::Index(at) = spec.begin
-                && let Some(key) = args.get(at as usize)
+            if let Some(command) = commands[i]
+                && let Some((at, key)) = first_key(command, args)
             {
                 let hash = db.key(key).hash;
                 db.prefetch_bucket(hash);
-                hints[i] = Some((at as usize, hash));
+                hints[i] = Some((at, hash));
             }
         }
         if batch.len() > 1 {

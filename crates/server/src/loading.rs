@@ -4,6 +4,8 @@
 //! ahead of the other.
 
 mod append_only;
+mod commands;
+mod decode;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -19,20 +21,15 @@ use rivulet_keyspace::entry::EMBEDDED_LEN_MAX;
 use rivulet_keyspace::value::StrBuf;
 use rivulet_keyspace::{HashKeys, KeyHasher, NewEntry, Room, Value};
 use rivulet_net::Waker;
-use rivulet_rdb::read::{Entry, Event, Options, Reader};
+use rivulet_rdb::read::{Entry, Options, Reader};
 
 use crate::clock;
 use crate::memory::Counted;
 pub use append_only::{AppendOnlyFile, AppendOnlyFiles, FileEnd};
+pub use commands::Commands;
 
-/// Entries in one batch: with their buckets they fit into a core's cache.
-const BATCH_ENTRIES: usize = 512;
 /// Batches that may wait for the executor.
 const BATCHES_MAX: usize = 32;
-/// The fewest bytes that an entry takes in a file: its type, an empty key, an empty value.
-const ENTRY_BYTES_MIN: u64 = 3;
-/// Room for so many keys is made on the word of a stream whose length is not known. More find room as they come.
-const ROOM_MAX: u64 = 16 << 20;
 /// The socket is not read while more bytes than this wait for the loader.
 const QUEUED_BYTES_MAX: usize = 32 << 20;
 
@@ -48,9 +45,10 @@ pub enum Loaded {
         room: Room,
     },
     Entries(Vec<Decoded>),
+    /// A key whose value has no elements was passed over.
+    EmptyKey(Vec<u8>),
     Aux(Vec<u8>, Vec<u8>),
-    /// Whole commands, as bytes of the stream.
-    Commands(Vec<u8>),
+    Commands(Commands),
     /// An append-only file begins, or is through.
     FileBegins,
     FileEnd(FileEnd),
@@ -58,7 +56,14 @@ pub enum Loaded {
     Note(String),
     Warning(String),
     /// All is loaded, or why not.
-    End(Result<Summary, String>),
+    End(Result<(), String>),
+}
+
+/// What lies in the queue.
+enum Sent {
+    Now(Loaded),
+    /// A part that is being decoded: what it says comes here.
+    Later(Receiver<Loaded>),
 }
 
 /// An entry, ready to be put into a database.
@@ -66,11 +71,6 @@ pub struct Decoded {
     pub hash: u64,
     pub deadline_ms: Option<u64>,
     pub entry: NewEntry,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Summary {
-    pub empty_keys: u64,
 }
 
 /// Where the bytes come from.
@@ -88,7 +88,9 @@ pub enum Source {
 
 /// A load that goes on.
 pub struct Loader {
-    from: Receiver<Loaded>,
+    from: Receiver<Sent>,
+    /// A part whose turn it is, while it may have more.
+    part: Option<Receiver<Loaded>>,
     bytes_to: Option<Sender<Vec<u8>>>,
     /// Bytes are decoded as they come.
     decodes_at_once: bool,
@@ -101,6 +103,7 @@ pub struct Loader {
     pub started_ms: u64,
     pub keys_loaded: u64,
     pub keys_expired: u64,
+    pub empty_keys: u64,
     /// Batches that arrived while nobody wanted them.
     waiting: Option<Loaded>,
 }
@@ -134,6 +137,7 @@ impl Loader {
         })?;
         Ok(Loader {
             from,
+            part: None,
             bytes_to,
             decodes_at_once,
             queued,
@@ -143,6 +147,7 @@ impl Loader {
             started_ms: now_ms,
             keys_loaded: 0,
             keys_expired: 0,
+            empty_keys: 0,
             waiting: None,
         })
     }
@@ -175,9 +180,22 @@ impl Loader {
 
     /// Waits for what the loader has next.
     pub fn wait(&mut self) -> Loaded {
-        self.waiting
-            .take()
-            .unwrap_or_else(|| self.from.recv().unwrap_or_else(|_| Loaded::End(Err("the loader ended".into()))))
+        if let Some(loaded) = self.waiting.take() {
+            return loaded;
+        }
+        loop {
+            if let Some(part) = &self.part {
+                if let Ok(loaded) = part.recv() {
+                    return loaded;
+                }
+                self.part = None;
+            }
+            match self.from.recv() {
+                Ok(Sent::Now(loaded)) => return loaded,
+                Ok(Sent::Later(part)) => self.part = Some(part),
+                Err(_) => return ended(),
+            }
+        }
     }
 
     /// What the loader has ready, if anything.
@@ -185,17 +203,27 @@ impl Loader {
         if let Some(loaded) = self.waiting.take() {
             return Some(loaded);
         }
-        match self.from.try_recv() {
-            Ok(loaded) => Some(loaded),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Loaded::End(Err("the loader ended".into()))),
+        loop {
+            if let Some(part) = &self.part {
+                match part.try_recv() {
+                    Ok(loaded) => return Some(loaded),
+                    Err(TryRecvError::Empty) => return None,
+                    Err(TryRecvError::Disconnected) => self.part = None,
+                }
+            }
+            match self.from.try_recv() {
+                Ok(Sent::Now(loaded)) => return Some(loaded),
+                Ok(Sent::Later(part)) => self.part = Some(part),
+                Err(TryRecvError::Empty) => return None,
+                Err(TryRecvError::Disconnected) => return Some(ended()),
+            }
         }
     }
 
     /// Whether something is ready; it is kept for [`Loader::poll`].
     pub fn has_ready(&mut self) -> bool {
         if self.waiting.is_none() {
-            self.waiting = self.from.try_recv().ok();
+            self.waiting = self.poll();
         }
         self.waiting.is_some()
     }
@@ -205,6 +233,10 @@ impl Drop for Loader {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
     }
+}
+
+fn ended() -> Loaded {
+    Loaded::End(Err("the loader ended".into()))
 }
 
 /// The bytes of a stream as a reader, which waits for them.
@@ -237,11 +269,6 @@ impl Read for Bytes {
     }
 }
 
-/// So many keys can follow in a file of this length, of which some is read. A damaged one may say anything.
-fn keys_max(len: Option<u64>, read: u64) -> u64 {
-    len.map_or(ROOM_MAX, |len| len.saturating_sub(read) / ENTRY_BYTES_MIN)
-}
-
 /// The 24 bits that say when or how often a key was used.
 fn clock_bits(clock_use: ClockUse, now_ms: u64, idle_s: Option<u64>, freq: Option<u8>) -> u32 {
     let lfu = |count: u8| (((now_ms / 60_000) & 0xffff) as u32) << 8 | u32::from(count);
@@ -255,7 +282,7 @@ fn clock_bits(clock_use: ClockUse, now_ms: u64, idle_s: Option<u64>, freq: Optio
 const LFU_NEW: u8 = 5;
 
 struct Worker {
-    to: SyncSender<Loaded>,
+    to: SyncSender<Sent>,
     hasher: KeyHasher,
     clock_use: ClockUse,
     key_delay: Arc<AtomicI64>,
@@ -270,10 +297,9 @@ impl Worker {
             Source::File(path) => self.load_file(&path, options),
             Source::AppendOnly(files) => self.load_append_only(files, options),
             // The end is told when the transfer has ended too, which may be a moment after the last entry.
-            Source::Stream => self.load(&mut bytes, None, options).and_then(|summary| {
-                io::copy(&mut bytes, &mut io::sink()).map_err(|e| e.to_string())?;
-                Ok(summary)
-            }),
+            Source::Stream => self
+                .load_snapshot(&mut bytes, None, options)
+                .and_then(|_| io::copy(&mut bytes, &mut io::sink()).map_err(|e| e.to_string()).map(|_| ())),
             Source::Stored { path, remove } => {
                 let stored = self.store(&mut bytes, &path);
                 let result = stored.and_then(|()| self.load_file(&path, options));
@@ -305,79 +331,11 @@ impl Worker {
         })
     }
 
-    fn load(&self, from: impl Read, len: Option<u64>, options: Options) -> Result<Summary, String> {
-        self.load_counted(from, len, options).map(|(summary, _)| summary)
-    }
-
     /// A file from its beginning.
-    fn load_file(&self, path: &Path, options: Options) -> Result<Summary, String> {
+    fn load_file(&self, path: &Path, options: Options) -> Result<(), String> {
         let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
         let (len, file) = opened.map_err(|e| e.to_string())?;
-        self.load(file, Some(len), options)
-    }
-
-    /// Loads a snapshot of at most `len` bytes, after which more may follow; says how long it was.
-    fn load_counted(&self, from: impl Read, len: Option<u64>, options: Options) -> Result<(Summary, u64), String> {
-        let mut reader = Reader::new(from, options);
-        let mut db = 0;
-        let mut batch = Vec::with_capacity(BATCH_ENTRIES);
-        let mut summary = Summary::default();
-        let mut keys = 0u64;
-        let mut now_ms = clock::unix_ms();
-        loop {
-            if self.stop.load(Ordering::Relaxed) {
-                return Err("the load was given up".into());
-            }
-            let event = reader.next().map_err(|e| e.to_string())?;
-            match event {
-                Event::Entry(entry) => {
-                    batch.push(self.make(entry, now_ms, &mut reader));
-                    keys += 1;
-                    let delay = self.key_delay.load(Ordering::Relaxed);
-                    if delay != 0 {
-                        self.delay(delay, keys);
-                    }
-                    if batch.len() >= BATCH_ENTRIES || delay > 0 {
-                        self.read.store(reader.offset(), Ordering::Relaxed);
-                        self.tell(Loaded::Entries(std::mem::replace(&mut batch, Vec::with_capacity(BATCH_ENTRIES))));
-                        now_ms = clock::unix_ms();
-                    }
-                    continue;
-                }
-                Event::SelectDb(n) => db = n,
-                _ => {}
-            }
-            self.read.store(reader.offset(), Ordering::Relaxed);
-            if !batch.is_empty() {
-                self.tell(Loaded::Entries(std::mem::take(&mut batch)));
-            }
-            match event {
-                Event::SelectDb(_) => self.tell(Loaded::Database { db }),
-                Event::ResizeDb { keys, .. } if keys <= keys_max(len, reader.offset()) => {
-                    self.tell(Loaded::Room { keys, room: Room::for_keys(keys as usize) });
-                }
-                Event::Aux(name, value) => self.tell(Loaded::Aux(name, value)),
-                Event::EmptyKey(key) => {
-                    summary.empty_keys += 1;
-                    if summary.empty_keys <= 10 {
-                        self.tell(Loaded::Note(format!(
-                            "rdbLoadObject skipping empty key: {}",
-                            String::from_utf8_lossy(&key)
-                        )));
-                    }
-                }
-                Event::Function(_) => return Err("the file holds functions, which this server can't load yet".into()),
-                Event::Skipped { key, value_type, .. } => self.tell(Loaded::Note(format!(
-                    "skipped key '{}' of type {value_type}, which this server does not know",
-                    String::from_utf8_lossy(&key)
-                ))),
-                Event::ModuleAux { module, .. } => {
-                    self.tell(Loaded::Note(format!("skipped data of the module '{module}'")))
-                }
-                Event::Eof(_) => return Ok((summary, reader.offset())),
-                _ => {}
-            }
-        }
+        self.load_snapshot(file, Some(len), options).map(|_| ())
     }
 
     fn make<R: Read>(&self, entry: Entry, now_ms: u64, reader: &mut Reader<R>) -> Decoded {
@@ -396,7 +354,7 @@ impl Worker {
 
     fn tell(&self, loaded: Loaded) {
         // Nobody listens any more when the load was given up.
-        let _ = self.to.send(loaded);
+        let _ = self.to.send(Sent::Now(loaded));
         self.waker.wake();
     }
 
@@ -450,9 +408,6 @@ mod tests {
             assert!(all.iter().any(|l| matches!(l, Loaded::Entries(entries) if entries.len() == 1)));
             assert!(matches!(all.last(), Some(Loaded::End(Ok(_)))));
         }
-        assert_eq!(keys_max(Some(100), 91), 3);
-        assert_eq!(keys_max(Some(1), 2), 0);
-        assert_eq!(keys_max(None, 2), ROOM_MAX);
     }
 
     #[test]

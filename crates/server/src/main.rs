@@ -34,6 +34,7 @@ mod persistence;
 mod pubsub;
 mod quickstart;
 mod reaper;
+mod renames;
 mod replay;
 mod replication;
 mod scheduling;

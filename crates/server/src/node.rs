@@ -13,6 +13,7 @@ use crate::clients::{ClientId, Clients};
 use crate::config::Config;
 use crate::persistence::Persistence;
 use crate::pubsub::PubSub;
+use crate::renames::Renames;
 use crate::replication::Replication;
 use crate::slowlog::Slowlog;
 use crate::stats::Stats;
@@ -37,8 +38,7 @@ pub struct Node {
     pub blocking: Blocking,
     /// Who watches a key: (database, key).
     pub watched: HashMap<(usize, Box<[u8]>), Vec<ClientId>>,
-    /// `rename-command`: new names, and old ones that are gone.
-    pub renames: HashMap<Vec<u8>, Option<&'static Command>>,
+    pub renames: Renames,
     pub monitors: Vec<ClientId>,
     pub stats: Stats,
     pub slowlog: Slowlog,
@@ -130,7 +130,7 @@ impl Node {
             pubsub: PubSub::default(),
             blocking: Blocking::default(),
             watched: HashMap::new(),
-            renames: HashMap::new(),
+            renames: Renames::default(),
             monitors: Vec::new(),
             stats: Stats::default(),
             slowlog: Slowlog::default(),
@@ -193,12 +193,7 @@ impl Node {
     /// The command that clients know by this name.
     #[inline]
     pub fn find_command(&self, name: &[u8]) -> Option<&'static Command> {
-        if !self.renames.is_empty()
-            && let Some(renamed) = self.renames.get(&name.to_ascii_lowercase())
-        {
-            return *renamed;
-        }
-        rivulet_commands::table::find(name)
+        self.renames.find(name)
     }
 
     // ---- listening ----

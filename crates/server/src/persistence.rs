@@ -123,6 +123,8 @@ pub enum Beside {
 const WALK_SLICE_US: u64 = 100;
 const WALK_SLICE_ALONE_US: u64 = 1000;
 const MOMENT_US: u64 = 100_000;
+/// So many keys without elements are told one by one.
+const EMPTY_KEYS_TOLD: u64 = 10;
 /// Batches inserted between two looks at the sockets.
 const LOAD_BATCHES: usize = 4;
 /// After a failed save, the next one by save points waits so long.
@@ -555,23 +557,25 @@ impl Node {
             }
             Loaded::FileBegins => self.replay_file_begins(),
             Loaded::Aux(name, value) => self.note_aux(&name, &value),
+            Loaded::EmptyKey(key) => {
+                load.loader.empty_keys += 1;
+                if load.loader.empty_keys <= EMPTY_KEYS_TOLD {
+                    log::notice!("rdbLoadObject skipping empty key: {}", String::from_utf8_lossy(&key));
+                }
+            }
             Loaded::Note(text) => log::notice!("{text}"),
             Loaded::Warning(text) => log::warning!("{text}"),
             Loaded::End(result) => {
-                if let Ok(summary) = &result
-                    && !load.from_aof
-                {
-                    let skipped = if summary.empty_keys > 0 {
-                        format!(
-                            ", keys expired: {}, empty keys skipped: {}",
-                            load.loader.keys_expired, summary.empty_keys
-                        )
+                if result.is_ok() && !load.from_aof {
+                    let (expired, empty) = (load.loader.keys_expired, load.loader.empty_keys);
+                    let skipped = if empty > 0 {
+                        format!(", keys expired: {expired}, empty keys skipped: {empty}")
                     } else {
-                        format!(", keys expired: {}", load.loader.keys_expired)
+                        format!(", keys expired: {expired}")
                     };
                     log::notice!("Done loading RDB, keys loaded: {}{skipped}.", load.loader.keys_loaded);
                 }
-                return Some(result.map(|_| ()));
+                return Some(result);
             }
         }
         None

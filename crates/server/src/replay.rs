@@ -1,12 +1,15 @@
 //! Replaying an append-only file: its commands are executed as a master's would be, by a pseudo client that nobody answers.
 
 use rivulet_commands::spec::Handler;
-use rivulet_resp::decode::Limits;
-use rivulet_resp::{Batch, Decoder};
 
 use crate::clients::{ClientId, Kind};
-use crate::execute::BATCH_COMMANDS;
+use crate::loading::Commands;
 use crate::node::Node;
+
+/// How many commands ahead a bucket, an entry and a value are asked for: far enough for the memory, near enough for a core's cache.
+const AHEAD_MAX: usize = 24;
+const ENTRY_AHEAD: usize = 14;
+const VALUE_AHEAD: usize = 6;
 
 impl Node {
     /// The pseudo client that replays; it is made when it is first needed.
@@ -39,50 +42,44 @@ impl Node {
         db
     }
 
-    /// Executes whole commands.
-    pub fn replay(&mut self, bytes: &[u8]) -> Result<(), String> {
+    /// Executes commands.
+    pub fn replay(&mut self, commands: &Commands) -> Result<(), String> {
         let id = self.replayer();
-        let mut decoder = Decoder::default();
-        let mut batch = std::mem::take(&mut self.batch);
-        let result = self.replay_with(id, bytes, &mut decoder, &mut batch);
-        self.batch = batch;
-        result
-    }
-
-    fn replay_with(
-        &mut self,
-        id: ClientId,
-        bytes: &[u8],
-        decoder: &mut Decoder,
-        batch: &mut Batch,
-    ) -> Result<(), String> {
-        let limits = Limits { bulk_len_max: u64::MAX, authenticated: true };
-        let mut done = 0;
-        while done < bytes.len() {
-            batch.clear();
-            let rest = &bytes[done..];
-            let decoded = decoder.decode(rest, batch, BATCH_COMMANDS, limits);
-            if batch.is_empty() {
-                return Err(decoded.err().map_or_else(|| "a command is not whole".into(), |e| e.to_string()));
-            }
-            let looked_up = self.look_up(id, batch, rest);
-            for i in 0..batch.len() {
-                let args = batch.args(i, rest);
-                let Some(command) = looked_up.commands[i] else {
-                    return Err(format!("Unknown command '{}'", String::from_utf8_lossy(args.at(0))));
-                };
-                let Some(client) = self.clients.get_mut(id) else { return Ok(()) };
-                match command.handler {
-                    // Nothing stands against what was executed before, and nobody counts it.
-                    Handler::Data(_) if client.multi.is_none() && command.arity_fits(args.len()) => {
-                        self.replay_one(id, command, args, looked_up.hints[i]);
-                    }
-                    _ => self.execute(id, Some(command), args, looked_up.hints[i]),
+        for i in 0..AHEAD_MAX.min(commands.len()) {
+            self.ask_ahead(id, |ahead| commands.key((i + ahead).checked_sub(AHEAD_MAX)?));
+        }
+        for i in 0..commands.len() {
+            self.ask_ahead(id, |ahead| commands.key(i + ahead));
+            let (args, hint) = (commands.args(i), commands.key(i));
+            let Some(command) = commands.command(i) else {
+                return Err(format!("Unknown command '{}'", String::from_utf8_lossy(args.at(0))));
+            };
+            let Some(client) = self.clients.get_mut(id) else { return Ok(()) };
+            match command.handler {
+                // Nothing stands against what was executed before, and nobody counts it.
+                Handler::Data(_) if client.multi.is_none() && command.arity_fits(args.len()) => {
+                    self.replay_one(id, command, args, hint);
                 }
+                _ => self.execute(id, Some(command), args, hint),
             }
-            done += decoder.consumed();
-            decoder.rebase();
         }
         Ok(())
+    }
+
+    /// Asks the memory for what the commands need that come next: `key` gives the key of the one so many places ahead. The bucket is asked for
+    /// first, then the entry that it names, then the value that this points to.
+    #[inline]
+    fn ask_ahead(&self, id: ClientId, key: impl Fn(usize) -> Option<(usize, u64)>) {
+        let Some(client) = self.clients.get(id) else { return };
+        let db = self.keyspace.db(client.db);
+        if let Some((_, hash)) = key(AHEAD_MAX) {
+            db.prefetch_bucket(hash);
+        }
+        if let Some((_, hash)) = key(ENTRY_AHEAD) {
+            db.prefetch_entry(hash);
+        }
+        if let Some((_, hash)) = key(VALUE_AHEAD) {
+            db.prefetch_value(hash);
+        }
     }
 }

@@ -10,6 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::{Config, ConfigError, Line, PIDFILE_DEFAULT, Start, Startup, USAGE};
 use crate::node::Node;
+use crate::renames::Renames;
 use crate::{REDIS_VERSION, log, memory};
 
 /// Runs what the command line asks for; answers the exit status.
@@ -104,7 +105,7 @@ fn serve(startup: Startup) -> i32 {
             return 1;
         }
     };
-    node.renames = renames;
+    node.renames = Renames(renames);
     if let Err(text) = node.listen() {
         log::warning!("{text}");
         return 1;

@@ -35,6 +35,11 @@ impl Hash {
         Hash::Packed(ListPack::new())
     }
 
+    /// An empty hash in its large form, for one that will not stay small.
+    pub fn new_large() -> Self {
+        Hash::Table(HashTree::new())
+    }
+
     /// Takes a listpack of pairs, as RDB has them.
     pub fn from_listpack(pack: ListPack, limits: &Limits) -> Result<Self, BadHash> {
         let len = pack.len();

@@ -19,6 +19,8 @@ use crate::size_class::size_class;
 const HEADER: usize = 6;
 const END: u8 = 0xFF;
 const COUNT_UNKNOWN: u16 = u16::MAX;
+/// The header of a text of no bytes; those up to 63 bytes add their length.
+const SHORT_TEXT: u8 = 0x80;
 /// The longest header of an element with its integer or without its string.
 const ENCODING_MAX: usize = 9;
 
@@ -257,20 +259,32 @@ impl<const PREFIX: usize> ListPack<PREFIX> {
     pub fn find_from(&self, at: Pos, wanted: &[u8], skip: usize) -> Option<Pos> {
         let bytes = self.as_bytes();
         let number = parse_int(wanted);
+        // The last byte of an element that is equal; of one without text, that is its header.
+        let last = wanted.last().copied().unwrap_or(SHORT_TEXT);
         let mut at = at.0 as usize;
         while bytes[at] != END {
-            let (elem, size) = decode(&bytes[at..]);
-            let equal = match (elem, number) {
-                (Elem::Bytes(text), None) => text == wanted,
-                (Elem::Int(n), Some(m)) => n == m,
-                // Redis writes integers as such, but a listpack from elsewhere may hold their text.
-                (Elem::Bytes(text), Some(_)) => text == wanted,
-                (Elem::Int(_), None) => false,
+            let (equal, next) = match bytes[at] {
+                // The commonest form. Neighbours tend to be of one length and to differ at their ends.
+                header @ SHORT_TEXT..0xC0 => {
+                    let len = usize::from(header & 0x3F);
+                    let end = at + 1 + len;
+                    (len == wanted.len() && bytes[end - 1] == last && bytes[at + 1..end] == *wanted, end + 1)
+                }
+                _ => {
+                    let (elem, size) = decode(&bytes[at..]);
+                    let equal = match (elem, number) {
+                        (Elem::Int(n), Some(m)) => n == m,
+                        (Elem::Int(_), None) => false,
+                        // Redis writes integers as such, but a listpack from elsewhere may hold their text.
+                        (Elem::Bytes(text), _) => text == wanted,
+                    };
+                    (equal, at + size + backlen_size(size))
+                }
             };
             if equal {
                 return Some(Pos(at as u32));
             }
-            at += size + backlen_size(size);
+            at = next;
             for _ in 0..skip {
                 if bytes[at] == END {
                     return None;
@@ -447,6 +461,67 @@ impl<T: AsRef<[u8]>> FromIterator<T> for ListPack {
     }
 }
 
+/// Makes a listpack of elements as they come. Its buffer serves one after the other; a listpack takes what it needs.
+#[derive(Default)]
+pub struct Builder {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Builder {
+    pub fn push(&mut self, value: &[u8]) {
+        if self.bytes.is_empty() {
+            self.bytes.extend_from_slice(&[0; HEADER]);
+        }
+        let (encoding, header, text) = encode(value);
+        let data = header + text.len();
+        self.bytes.extend_from_slice(&encoding[..header]);
+        self.bytes.extend_from_slice(text);
+        if data <= BACKLEN_SHORT_MAX {
+            self.bytes.push(data as u8);
+        } else {
+            let at = self.bytes.len();
+            self.bytes.resize(at + backlen_size(data), 0);
+            write_backlen(&mut self.bytes[at..], data);
+        }
+        self.count += 1;
+    }
+
+    /// As [`ListPack::has_room`].
+    pub fn has_room(&self, more: usize) -> bool {
+        self.bytes.len() + more <= 1 << 30
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The listpack of all that came since the last one.
+    pub fn finish(&mut self) -> ListPack {
+        let count = std::mem::take(&mut self.count);
+        if count == 0 {
+            return ListPack::new();
+        }
+        self.bytes.push(END);
+        let total = u32::try_from(self.bytes.len()).expect("callers keep listpacks under 4 GiB");
+        self.bytes[..4].copy_from_slice(&total.to_le_bytes());
+        self.bytes[4..HEADER].copy_from_slice(&(count.min(COUNT_UNKNOWN as usize) as u16).to_le_bytes());
+        let pack = ListPack { pointer: raw::from_slice(&self.bytes) };
+        self.forget();
+        pack
+    }
+
+    /// Drops what came, and a buffer that was for something very large.
+    pub fn forget(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(BUILDER_BYTES_MAX);
+        self.count = 0;
+    }
+}
+
+/// What a builder keeps between listpacks.
+const BUILDER_BYTES_MAX: usize = 1 << 20;
+
 impl Word for ListPack {
     const KINDS: u8 = 1;
 
@@ -593,11 +668,14 @@ fn entry_size(entry: &[u8]) -> usize {
     header + len + backlen_size(header + len)
 }
 
+/// A length up to this is a byte that reads the same in both directions.
+const BACKLEN_SHORT_MAX: usize = 127;
+
 /// The bounds are Redis's own, one short of what would fit.
 #[inline]
 fn backlen_size(data: usize) -> usize {
     match data {
-        0..=127 => 1,
+        0..=BACKLEN_SHORT_MAX => 1,
         128..16383 => 2,
         16383..2097151 => 3,
         2097151..268435455 => 4,
@@ -654,10 +732,16 @@ fn validate(bytes: &[u8]) -> Option<()> {
         if rest.len() < size {
             return None;
         }
-        let mut backlen = [0; 5];
-        write_backlen(&mut backlen, data);
-        if rest[data..size] != backlen[..size - data] {
-            return None;
+        if data <= BACKLEN_SHORT_MAX {
+            if usize::from(rest[data]) != data {
+                return None;
+            }
+        } else {
+            let mut backlen = [0; 5];
+            write_backlen(&mut backlen, data);
+            if rest[data..size] != backlen[..size - data] {
+                return None;
+            }
         }
         at += size;
         count += 1;
@@ -736,6 +820,20 @@ mod tests {
             assert_eq!(list.at(found).to_vec(), *value);
         }
         assert!(list.get(model.len()).is_none());
+    }
+
+    #[test]
+    fn a_builder_makes_what_pushes_make() {
+        let mut builder = Builder::default();
+        let long = vec![b'x'; 5000];
+        for values in [vec![], vec![&b"a"[..], b"-7", b"", &long, b"123456789012"], vec![&b"1"[..]; 70_000]] {
+            assert!(builder.is_empty());
+            values.iter().for_each(|value| builder.push(value));
+            assert_eq!(builder.finish(), values.iter().collect::<ListPack>());
+        }
+        builder.push(b"gone");
+        builder.forget();
+        assert!(builder.finish().is_empty());
     }
 
     #[test]

@@ -31,6 +31,9 @@ pub(super) fn from_slice_after(zeros: usize, bytes: &[u8]) -> NonNull<u8> {
     pointer
 }
 
+/// Up to here an allocation of another class is always another one. To ask the allocator costs it a look at what it has noted of the old one.
+const SLAB_BYTES_MAX: usize = 8 << 10;
+
 /// Makes room for `new` bytes where `old` were in use, or gives back what is too much. The first `min(old, new)` bytes are kept.
 ///
 /// # Safety
@@ -39,6 +42,15 @@ pub(super) unsafe fn resize(pointer: NonNull<u8>, old: usize, new: usize) -> Non
     let (from, to) = (layout(old), layout(new));
     if from.size() == to.size() {
         return pointer;
+    }
+    if from.size().max(to.size()) <= SLAB_BYTES_MAX {
+        // SAFETY: `free` and the copy find `old` bytes in use, of which the smaller number is copied; the new allocation is another one.
+        return unsafe {
+            let Some(moved) = NonNull::new(alloc(to)) else { handle_alloc_error(to) };
+            moved.as_ptr().copy_from_nonoverlapping(pointer.as_ptr(), old.min(new));
+            dealloc(pointer.as_ptr(), from);
+            moved
+        };
     }
     // SAFETY: by the caller's word the allocation has the layout `from`, and a size class is never zero.
     let raw = unsafe { realloc(pointer.as_ptr(), from, to.size()) };

@@ -7,7 +7,7 @@ use std::fmt;
 use super::elem::parse_int;
 use super::listpack;
 use super::table::{self, Table};
-use super::{Elem, IntSet, Limits, ListPack, Word};
+use super::{Elem, IntSet, Limits, ListPack, Word, distinct};
 
 /// A set in one of its three forms.
 #[derive(Clone)]
@@ -20,6 +20,28 @@ pub enum Set {
 impl Set {
     pub fn new() -> Self {
         Set::Ints(IntSet::new())
+    }
+
+    /// An empty set in its large form, for one that will not stay small.
+    pub fn new_large() -> Self {
+        Set::Table(Table::new())
+    }
+
+    /// Takes a listpack of members, unless one is there twice.
+    pub fn from_listpack(pack: ListPack, limits: &Limits) -> Option<Self> {
+        if !distinct(pack.iter()) {
+            return None;
+        }
+        let fits = pack.len() <= limits.set_max_listpack_entries
+            && pack.iter().all(|member| member.len() <= limits.set_max_listpack_value);
+        if fits && pack.iter().any(|member| matches!(member, Elem::Bytes(_))) {
+            return Some(Set::Packed(pack));
+        }
+        let mut set = Set::new();
+        for member in pack.iter() {
+            member.with(|member| set.add(member, limits));
+        }
+        Some(set)
     }
 
     /// Takes an intset, as RDB has it.

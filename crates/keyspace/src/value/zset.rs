@@ -309,6 +309,9 @@ impl Word for ZSet {
 }
 
 fn order_elem(a_score: f64, a: Elem<'_>, b_score: f64, b: Elem<'_>) -> Ordering {
+    if a_score < b_score {
+        return Ordering::Less;
+    }
     a.with(|a| b.with(|b| order(a_score, a, b_score, b)))
 }
 

@@ -1,5 +1,6 @@
 //! Files: of real servers, of old versions, damaged ones, and ours read back.
 
+mod blocks;
 mod checker;
 mod damage;
 mod dumps;

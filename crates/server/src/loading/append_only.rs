@@ -1,7 +1,7 @@
 //! Reading append-only files on the loader's thread: the base as a snapshot, then commands, in blocks that hold whole commands only.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
@@ -9,14 +9,16 @@ use rivulet_aof::recover::Replayed;
 use rivulet_aof::scan::{ItemKind, Items, ItemsError, Place, Problem};
 use rivulet_rdb::read::Options;
 
-use super::{Loaded, Summary, Worker};
+use super::{Commands, Loaded, Worker};
 use crate::node::os_error;
+use crate::renames::Renames;
 
 /// The files of a manifest, in order.
 pub struct AppendOnlyFiles {
     pub files: Vec<AppendOnlyFile>,
     /// The last one may end in the middle of a command (`aof-load-truncated`): it is cut there.
     pub cut_allowed: bool,
+    pub renames: Renames,
     /// Bytes of all.
     pub total: u64,
 }
@@ -44,14 +46,13 @@ const BLOCK_BYTES: usize = 128 << 10;
 
 impl Worker {
     /// Reads all files. An error is the last line that the log is told.
-    pub fn load_append_only(&self, files: AppendOnlyFiles, options: Options) -> Result<Summary, String> {
+    pub fn load_append_only(&self, files: AppendOnlyFiles, options: Options) -> Result<(), String> {
         let count = files.files.len();
-        let mut summary = Summary::default();
         let mut before = 0;
         for (i, file) in files.files.iter().enumerate() {
             let is_last = i + 1 == count;
             self.tell(Loaded::FileBegins);
-            let (replayed, cut) = self.load_one(file, &options, files.cut_allowed, before, &mut summary)?;
+            let (replayed, cut) = self.load_one(file, &options, &files, before)?;
             before += file.len;
             if cut && !is_last {
                 return Err("Fatal error: the truncated file is not the last file".into());
@@ -59,7 +60,7 @@ impl Worker {
             let replayed = (!file.is_base).then_some(replayed);
             self.tell(Loaded::FileEnd(FileEnd { name: file.name.clone(), is_base: file.is_base, replayed }));
         }
-        Ok(summary)
+        Ok(())
     }
 
     /// Reads one file; says what was in it and whether its end was cut off.
@@ -67,9 +68,8 @@ impl Worker {
         &self,
         file: &AppendOnlyFile,
         options: &Options,
-        cut_allowed: bool,
+        files: &AppendOnlyFiles,
         before: u64,
-        summary: &mut Summary,
     ) -> Result<(Replayed, bool), String> {
         let name = &file.name;
         let mut source = File::open(&file.path)
@@ -81,18 +81,16 @@ impl Worker {
                 true => "Reading RDB preamble from AOF file...".into(),
                 false => "Reading RDB base file on AOF loading...".into(),
             }));
-            let (more, read) = self.load_counted(&source, len, options.clone()).map_err(|e| match file.old_style {
+            start = self.load_snapshot(&source, len, options.clone()).map_err(|e| match file.old_style {
                 true => format!("Error reading the RDB preamble of the AOF file {name}, AOF loading aborted: {e}"),
                 false => format!("Error reading the RDB base file {name}, AOF loading aborted: {e}"),
             })?;
-            summary.empty_keys += more.empty_keys;
-            start = read;
             source.seek(SeekFrom::Start(start)).map_err(|e| unreadable(name, &e))?;
             if file.old_style {
                 self.tell(Loaded::Note("Reading the remaining AOF tail...".into()));
             }
         }
-        self.read_commands(file, source, start, before, cut_allowed)
+        self.read_commands(file, source, start, before, files)
     }
 
     fn read_commands(
@@ -101,11 +99,11 @@ impl Worker {
         source: File,
         start: u64,
         before: u64,
-        cut_allowed: bool,
+        files: &AppendOnlyFiles,
     ) -> Result<(Replayed, bool), String> {
         let name = &file.name;
-        let mut items = Items::new(BufReader::new(source), Place { file: start, stream: 0 });
-        let mut block = Vec::with_capacity(BLOCK_BYTES + (BLOCK_BYTES >> 2));
+        let mut items = Items::new(source, Place { file: start, stream: 0 });
+        let mut block = Commands::with_room(BLOCK_BYTES);
         let mut marked = false;
         let mut keys = 0u64;
         let outcome = loop {
@@ -113,7 +111,7 @@ impl Worker {
                 Ok(Some(item)) => match item.kind {
                     ItemKind::Command { args, own } => {
                         marked |= own;
-                        args.append_to(&mut block);
+                        block.push(args, &files.renames, &self.hasher);
                     }
                     ItemKind::Annotation { .. } => marked = true,
                 },
@@ -125,9 +123,9 @@ impl Worker {
             if delay != 0 {
                 self.delay(delay, keys);
             }
-            if block.len() >= BLOCK_BYTES || delay > 0 {
+            if block.bytes_len() >= BLOCK_BYTES || delay > 0 {
                 self.read.store(before + items.scanner().place().file, Ordering::Relaxed);
-                self.tell(Loaded::Commands(std::mem::replace(&mut block, Vec::with_capacity(BLOCK_BYTES))));
+                self.tell(Loaded::Commands(std::mem::replace(&mut block, Commands::with_room(BLOCK_BYTES))));
                 if self.stop.load(Ordering::Relaxed) {
                     return Err("the load was given up".into());
                 }
@@ -146,7 +144,7 @@ impl Worker {
                 if matches!(error.problem, Problem::OpenMulti) {
                     self.tell(Loaded::Warning(format!("Revert incomplete MULTI/EXEC transaction in AOF file {name}")));
                 }
-                if !cut_allowed {
+                if !files.cut_allowed {
                     return Err(format!(
                         "Unexpected end of file reading the append only file {name}. You can: 1) Make a backup of your AOF file, then use ./rivulet-check-aof --fix <filename.manifest>. 2) Alternatively you can set the 'aof-load-truncated' configuration option to yes and restart the server."
                     ));

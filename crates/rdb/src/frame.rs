@@ -1,0 +1,177 @@
+//! Where entries end, without looking into them: so a file can be taken apart on one thread and decoded on others.
+//!
+//! It knows the layouts of the values that [`crate::value`] loads and judges nothing. What is not whole, and whatever is not such an entry, is no
+//! frame; the reader deals with it.
+
+use crate::format::{ENCODING_INT8, ENCODING_INT16, ENCODING_INT32, ENCODING_LZF, opcodes, types};
+
+/// How many bytes the entry takes that `bytes` begin with, if all of it is there.
+pub fn entry_len(bytes: &[u8]) -> Option<usize> {
+    let mut rest = Rest { bytes, at: 0 };
+    rest.entry()?;
+    Some(rest.at)
+}
+
+struct Rest<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Rest<'_> {
+    fn entry(&mut self) -> Option<()> {
+        loop {
+            match self.byte()? {
+                opcodes::EXPIRE_MS => self.skip(8)?,
+                opcodes::EXPIRE_S => self.skip(4)?,
+                opcodes::IDLE => drop(self.len()?),
+                opcodes::FREQ => self.skip(1)?,
+                value_type => {
+                    self.string()?;
+                    return self.value(value_type);
+                }
+            }
+        }
+    }
+
+    fn value(&mut self, value_type: u8) -> Option<()> {
+        match value_type {
+            types::STRING
+            | types::HASH_ZIPMAP
+            | types::LIST_ZIPLIST
+            | types::SET_INTSET
+            | types::ZSET_ZIPLIST
+            | types::HASH_ZIPLIST
+            | types::HASH_LISTPACK
+            | types::ZSET_LISTPACK
+            | types::SET_LISTPACK => self.string(),
+            types::LIST | types::SET | types::LIST_QUICKLIST => self.each(Self::string),
+            types::HASH => self.each(|rest| {
+                rest.string()?;
+                rest.string()
+            }),
+            types::ZSET => self.each(|rest| {
+                rest.string()?;
+                match rest.byte()? {
+                    253.. => Some(()),
+                    text => rest.skip(u64::from(text)),
+                }
+            }),
+            types::ZSET_2 => self.each(|rest| {
+                rest.string()?;
+                rest.skip(8)
+            }),
+            types::LIST_QUICKLIST_2 => self.each(|rest| {
+                rest.len()?;
+                rest.string()
+            }),
+            _ => None,
+        }
+    }
+
+    fn each(&mut self, one: impl Fn(&mut Self) -> Option<()>) -> Option<()> {
+        for _ in 0..self.len()? {
+            one(self)?;
+        }
+        Some(())
+    }
+
+    #[inline]
+    fn byte(&mut self) -> Option<u8> {
+        let byte = *self.bytes.get(self.at)?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    #[inline]
+    fn skip(&mut self, len: u64) -> Option<()> {
+        if len > (self.bytes.len() - self.at) as u64 {
+            return None;
+        }
+        self.at += len as usize;
+        Some(())
+    }
+
+    #[inline]
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let bytes = self.bytes.get(self.at..self.at + N)?.try_into().ok()?;
+        self.at += N;
+        Some(bytes)
+    }
+
+    /// A length after its first byte.
+    #[inline]
+    fn plain_len(&mut self, first: u8) -> Option<u64> {
+        Some(match first {
+            0..0x40 => u64::from(first),
+            0x40..0x80 => u64::from(first & 0x3f) << 8 | u64::from(self.byte()?),
+            0x80 => u64::from(u32::from_be_bytes(self.array()?)),
+            0x81 => u64::from_be_bytes(self.array()?),
+            _ => return None,
+        })
+    }
+
+    #[inline]
+    fn len(&mut self) -> Option<u64> {
+        let first = self.byte()?;
+        self.plain_len(first)
+    }
+
+    #[inline]
+    fn string(&mut self) -> Option<()> {
+        let first = self.byte()?;
+        let len = if first < 0xc0 {
+            self.plain_len(first)?
+        } else {
+            match first & 0x3f {
+                ENCODING_INT8 => 1,
+                ENCODING_INT16 => 2,
+                ENCODING_INT32 => 4,
+                ENCODING_LZF => {
+                    let from = self.len()?;
+                    self.len()?;
+                    from
+                }
+                _ => return None,
+            }
+        };
+        self.skip(len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_found_when_all_of_it_is_there() {
+        let entries: [&[u8]; 8] = [
+            b"\x00\x01k\x01v",
+            b"\xfc\0\0\0\0\0\0\0\0\xf8\x05\xf9\x07\x00\x01k\xc0\x05",
+            b"\xfd\0\0\0\0\x02\x01k\x02\x01a\xc1\0\0",
+            b"\x03\x01k\x02\x01a\xff\x01b\x011",
+            b"\x04\x01k\x01\x01f\xc3\x02\x10ab",
+            b"\x05\x01k\x01\x01m\0\0\0\0\0\0\0\0",
+            b"\x12\x01k\x01\x01\x40\x03abc",
+            b"\x10\x80\0\0\0\x01k\x81\0\0\0\0\0\0\0\x02ab",
+        ];
+        for entry in entries {
+            for len in 0..entry.len() {
+                assert_eq!(entry_len(&entry[..len]), None, "{} of {entry:?}", len);
+            }
+            assert_eq!(entry_len(entry), Some(entry.len()));
+            assert_eq!(entry_len(&[entry, b"\x00\x01"].concat()), Some(entry.len()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_entry_is_no_frame() {
+        for bytes in
+            [&b"\xff"[..], b"\xfe\0", b"\xfa\x01a\x01b", b"\x0f\x01k\0\0\0\0", b"\x02\x01k\x01\xc9", b"\x00\x82k"]
+        {
+            assert_eq!(entry_len(&[bytes, &[0; 16]].concat()), None, "{bytes:?}");
+        }
+        // No count makes it run beyond the bytes.
+        assert_eq!(entry_len(b"\x02\x01k\x81\xff\xff\xff\xff\xff\xff\xff\xff\x01a"), None);
+        assert_eq!(entry_len(b"\x00\x81\xff\xff\xff\xff\xff\xff\xff\xff"), None);
+    }
+}
