@@ -45,6 +45,7 @@ pub struct Seen {
     pub kills: u64,
     pub power_losses: u64,
     pub failovers: u64,
+    pub returns: u64,
     pub from_disk: u64,
     pub durable_worlds: u64,
 }
@@ -64,6 +65,7 @@ impl Seen {
         self.kills += other.kills;
         self.power_losses += other.power_losses;
         self.failovers += other.failovers;
+        self.returns += other.returns;
         self.from_disk += other.from_disk;
         self.durable_worlds += other.durable_worlds;
     }
@@ -304,27 +306,28 @@ impl World {
             0..3 => self.cut(),
             3 => self.stall(),
             // Until the data of a full sync are in the files, an end costs another.
-            4..9 if self.nodes[index].disk.as_ref().is_some_and(Disk::is_settled)
-                && self.others_know_their_ids(index) =>
-            {
+            4..9 if self.nodes[index].disk.as_ref().is_some_and(Disk::is_settled) => {
                 let end = if self.rng.u8(0..4) == 0 { End::Clean } else { End::Killed };
                 let port = self.nodes[index].link.as_ref().map(|link| link.config().port);
                 self.end(index, end, port);
             }
             9 => self.rewrite(index),
             10 => self.failover(index),
-            _ => {}
+            _ => self.there_and_back(index),
+        }
+    }
+
+    /// A replica becomes a master and, before it has written a byte, a replica again.
+    fn there_and_back(&mut self, index: usize) {
+        if let Some(parent) = self.parents[index] {
+            self.seen.returns += 1;
+            self.promote(index);
+            self.follow(index, parent);
         }
     }
 
     fn is_failing_over(&self) -> bool {
         self.nodes.iter().any(|node| !node.failover.is_idle())
-    }
-
-    /// An id that several nodes were told of, and none of them had on disk yet, is lost when all are killed.
-    fn others_know_their_ids(&self, index: usize) -> bool {
-        let others = self.nodes.iter().filter(|node| node.index != index);
-        others.filter_map(|node| node.disk.as_ref()).all(|disk| !disk.is_taking_an_id())
     }
 
     fn cut(&mut self) {
