@@ -83,6 +83,12 @@ const MUTATIONS: &[Mutation] = &[
         to: "_ => history.adopt(new),",
     },
     Mutation {
+        name: "rule 41: an id is told before it is on disk",
+        file: "crates/replication/tests/simulation/disk.rs",
+        from: "self.is_append_only() && !self.refuses && due()",
+        to: "false && due()",
+    },
+    Mutation {
         name: "rule 41: bytes are sent before they are written",
         file: "crates/replication/src/log.rs",
         from: "self.disk.and_then(|disk| disk.send_before).map_or(self.end, |before| before.min(self.end))",
