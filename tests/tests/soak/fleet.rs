@@ -8,7 +8,7 @@ use rivulet_tests::random::Rng;
 use rivulet_tests::{Kind, Server, wait};
 
 use crate::proxy::Proxy;
-use crate::syncs::{Excuse, Syncs};
+use crate::syncs::{Counted, Excuse, Syncs};
 use crate::writers::{DEADLINE_MS, Writers};
 
 /// How often a master sends a heartbeat.
@@ -30,8 +30,8 @@ pub struct Fleet {
     pub nodes: Vec<Node>,
     pub writers: Writers,
     pub rng: Rng,
-    /// Full and partial syncs of each node before the first event.
-    before: Vec<(u64, u64)>,
+    /// The syncs of each node before the first event.
+    before: Vec<Counted>,
     happened: BTreeMap<&'static str, u32>,
 }
 
@@ -56,7 +56,7 @@ impl Fleet {
             wait::until("a new replica stands where the others do", || fleet.settle(index));
             fleet.judge();
         }
-        fleet.before = fleet.nodes.iter().map(|node| (node.syncs.full, node.syncs.partial)).collect();
+        fleet.before = fleet.nodes.iter().map(|node| node.syncs.counted).collect();
         fleet
     }
 
@@ -308,10 +308,11 @@ impl Fleet {
         self.judge();
         println!("soak: {:?}", self.happened);
         for (index, (node, before)) in self.nodes.iter().zip(&self.before).enumerate() {
-            let (full, partial) = (node.syncs.full - before.0, node.syncs.partial - before.1);
+            let (kind, now) = (node.server.kind, node.syncs.counted);
+            let (blank, past_fork) = (now.blank - before.blank, now.past_fork - before.past_fork);
+            let partial = now.partial - before.partial;
             println!(
-                "soak: {:?} {index} had {full} full syncs, each with a reason, and {partial} partial ones",
-                node.server.kind
+                "soak: {kind:?} {index}: {partial} partial syncs; full ones: {past_fork} past a fork, {blank} with nothing"
             );
         }
     }

@@ -17,11 +17,13 @@ pub struct Excuse {
 impl Excuse {
     /// What it asked for: an id and the number of a byte.
     fn covers(&self, asked: Option<&(String, u64)>) -> bool {
-        match asked {
-            // The first byte of all: a new node asks so.
-            None | Some((_, 1)) => self.blank,
-            Some((_, byte)) => self.fork.is_some_and(|fork| *byte > fork + 1),
-        }
+        // The first byte of all: a new node asks so.
+        let has_nothing = asked.is_none_or(|(_, byte)| *byte == 1);
+        self.blank && has_nothing || self.is_past_fork(asked)
+    }
+
+    fn is_past_fork(&self, asked: Option<&(String, u64)>) -> bool {
+        asked.zip(self.fork).is_some_and(|((_, byte), fork)| *byte > fork + 1)
     }
 }
 
@@ -31,13 +33,22 @@ pub struct Syncs {
     log: PathBuf,
     read: u64,
     asked: Option<(String, u64)>,
-    pub full: u64,
+    pub counted: Counted,
+}
+
+/// The syncs that it was given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counted {
     pub partial: u64,
+    /// Full ones, because it had nothing.
+    pub blank: u64,
+    /// Full ones, because it had gone on past a fork.
+    pub past_fork: u64,
 }
 
 impl Syncs {
     pub fn of(log: PathBuf) -> Syncs {
-        Syncs { log, read: 0, asked: None, full: 0, partial: 0 }
+        Syncs { log, read: 0, asked: None, counted: Counted::default() }
     }
 
     /// Counts what is new. After a full sync that was excused, what it had is gone: a second attempt may begin from nothing. An
@@ -51,11 +62,14 @@ impl Syncs {
             } else if line.contains("Partial resynchronization not possible") {
                 self.asked = None;
             } else if line.contains("Master accepted a Partial Resynchronization") {
-                self.partial += 1;
+                self.counted.partial += 1;
             } else if line.contains("Full resync from master:") {
-                self.full += 1;
                 match excuse {
-                    Some(excuse) if excuse.covers(self.asked.as_ref()) => excuse.blank = true,
+                    Some(excuse) if excuse.covers(self.asked.as_ref()) => {
+                        let blank = excuse.blank && !excuse.is_past_fork(self.asked.as_ref());
+                        *(if blank { &mut self.counted.blank } else { &mut self.counted.past_fork }) += 1;
+                        excuse.blank = true;
+                    }
                     _ => return Err(format!("it asked for {:?} under {excuse:?}: {line}", self.asked)),
                 }
             }
