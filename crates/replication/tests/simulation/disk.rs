@@ -185,7 +185,10 @@ impl Disk {
     // ---- what is written ----
 
     fn queue(&mut self, step: Step, now: Millis, rng: &mut fastrand::Rng) {
-        let due = self.queue.back().map_or(0, |(due, _)| *due).max(now + rng.u64(0..400));
+        // The identity is synced, and that may take long.
+        let slow = matches!(step, Step::Identity(..)) && rng.u8(0..4) == 0;
+        let takes = rng.u64(0..if slow { 3_000 } else { 400 });
+        let due = self.queue.back().map_or(0, |(due, _)| *due).max(now + takes);
         self.queue.push_back((due, step));
     }
 
