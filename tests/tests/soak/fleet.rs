@@ -277,6 +277,11 @@ impl Fleet {
         let others: Vec<usize> = self.ours().into_iter().filter(fits).collect();
         let Some(other) = self.pick(&others) else { return };
         self.say("goes elsewhere", index, format_args!("below {other}"));
+        // Who is ahead of its new master would have to take all from it.
+        self.nodes[index].server.must("REPLICAOF 127.0.0.1 1");
+        let has = self.nodes[index].server.count("master_repl_offset");
+        let server = &mut self.nodes[other].server;
+        wait::until("it has as much", || server.count("master_repl_offset") >= has);
         self.follow(index, other);
     }
 
