@@ -53,12 +53,6 @@ const MUTATIONS: &[Mutation] = &[
         to: "Some(_) =>",
     },
     Mutation {
-        name: "rule 5: earlier forks keep their bound when the log lost its end",
-        file: "crates/replication/src/history.rs",
-        from: "ancestor.asked_max = ancestor.asked_max.min(offset + 1);",
-        to: "_ = ancestor;",
-    },
-    Mutation {
         name: "rule 5: a promotion keeps the id",
         file: "crates/replication/src/history.rs",
         from: "        self.id = new;",
