@@ -129,7 +129,8 @@ impl Fleet {
         let (index, own) = (self.rng.usize(0..all.len()), self.rng.usize(0..ours.len()));
         match self.rng.u8(0..32) {
             0..7 => self.end_node(own, false),
-            7..9 => self.end_node(own, true),
+            // Who has no files of its new data yet refuses to end, as Redis does.
+            7..9 => self.end_node(own, self.nodes[own].excuse.is_none()),
             9..11 => self.stop(index),
             11..14 => self.cut(index),
             14..18 => self.cut_in_the_stream(index),
