@@ -57,6 +57,11 @@ impl Reply {
             other => panic!("not several: {other:?}"),
         }
     }
+
+    /// A value of a map, by name.
+    pub fn field(&self, name: &str) -> Option<&Reply> {
+        self.items().chunks(2).find(|pair| pair[0].text() == name).map(|pair| &pair[1])
+    }
 }
 
 /// Bytes for people: what is not printable is escaped.

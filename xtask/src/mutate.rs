@@ -29,10 +29,22 @@ const MUTATIONS: &[Mutation] = &[
         to: "Some(from) if from > window.end + (1 << 40) =>",
     },
     Mutation {
+        name: "rule 3: a replica that has all must begin anew",
+        file: "crates/replication/src/psync.rs",
+        from: "Some(from) if from > window.end =>",
+        to: "Some(from) if from >= window.end =>",
+    },
+    Mutation {
         name: "rule 5: the fork's bound is one too high",
         file: "crates/replication/src/history.rs",
         from: "self.ancestors.push(Ancestor { id: self.id, asked_max: offset + 1 });",
         to: "self.ancestors.push(Ancestor { id: self.id, asked_max: offset + 2 });",
+    },
+    Mutation {
+        name: "rule 5: the fork's bound is one too low",
+        file: "crates/replication/src/history.rs",
+        from: "self.ancestors.push(Ancestor { id: self.id, asked_max: offset + 1 });",
+        to: "self.ancestors.push(Ancestor { id: self.id, asked_max: offset });",
     },
     Mutation {
         name: "rule 5: the fork's bound is ignored",
@@ -41,10 +53,34 @@ const MUTATIONS: &[Mutation] = &[
         to: "Some(_) =>",
     },
     Mutation {
+        name: "rule 5: a promotion keeps the id",
+        file: "crates/replication/src/history.rs",
+        from: "        self.id = new;",
+        to: "        _ = new;",
+    },
+    Mutation {
         name: "rule 41: an unclean end keeps its id",
         file: "crates/aof/src/identity.rs",
         from: "_ => history.promote(new, end),",
         to: "_ => _ = new,",
+    },
+    Mutation {
+        name: "rule 41: what a replica wrote is gone on with by a master, under the same id",
+        file: "crates/aof/src/identity.rs",
+        from: "if end == offset && self.role == Role::Master && place == self.place => {}",
+        to: "if end == offset && place == self.place => {}",
+    },
+    Mutation {
+        name: "rule 41: an unclean end forgets its id",
+        file: "crates/aof/src/identity.rs",
+        from: "_ => history.promote(new, end),",
+        to: "_ => history.adopt(new),",
+    },
+    Mutation {
+        name: "rule 41: an id is told before it is on disk",
+        file: "crates/replication/tests/simulation/disk.rs",
+        from: "self.is_append_only() && !self.refuses && due()",
+        to: "false && due()",
     },
     Mutation {
         name: "rule 41: bytes are sent before they are written",

@@ -212,9 +212,10 @@ impl Node {
     pub fn write_client(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else { return };
         client.write_queued = false;
-        if client.closing {
+        if client.closing || self.withholds_ids(id) {
             return;
         }
+        let Some(client) = self.clients.get_mut(id) else { return };
         let mut written = 0;
         // Replies to writes wait for the append-only file.
         let limit = if self.log_on_disk.safe == u64::MAX { usize::MAX } else { client.hold.sendable };

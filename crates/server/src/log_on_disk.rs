@@ -33,6 +33,10 @@ pub struct LogOnDisk {
     pub safe: u64,
     /// Clients whose replies wait for that.
     held: Vec<ClientId>,
+    /// Identity files with new ids that are not written yet.
+    ids_due: usize,
+    /// Replicas that are told of these when they are.
+    untold: Vec<ClientId>,
     /// The lock of the backlog directory, while this server writes there.
     backlog_lock: Option<BacklogLock>,
     /// The disk refused the backlog; it is tried again then.
@@ -64,6 +68,8 @@ const BACKLOG_RETRY_MS: u64 = 60_000;
 const TOKEN_BACKLOG: Token = 0;
 /// The end of a rewrite of append-only files.
 pub const TOKEN_REWRITE: Token = 1;
+/// An identity file with new ids.
+const TOKEN_IDS: Token = 2;
 
 impl LogOnDisk {
     pub fn new(config: &Config, history: History) -> LogOnDisk {
@@ -75,6 +81,8 @@ impl LogOnDisk {
             handed: 0,
             safe: u64::MAX,
             held: Vec::new(),
+            ids_due: 0,
+            untold: Vec::new(),
             backlog_lock: None,
             backlog_retry_ms: 0,
             read_bytes: 0,
@@ -85,6 +93,11 @@ impl LogOnDisk {
         if let Some(writer) = &self.writer {
             writer.change(change, token);
         }
+    }
+
+    /// The ids of this node are not on disk yet. A disk that refuses is not waited for.
+    fn lacks_ids(&self) -> bool {
+        self.ids_due > 0 && self.failure().is_none()
     }
 
     /// Why the disk does not take the log, while it does not.
@@ -160,6 +173,7 @@ impl Node {
         for (token, result) in results {
             match token {
                 TOKEN_REWRITE => self.rewrite_files_changed(result),
+                TOKEN_IDS => self.log_on_disk.ids_due -= 1,
                 _ => {
                     if let Err(text) = result {
                         log::warning!("Can't keep the replication backlog on disk: {text}");
@@ -170,6 +184,9 @@ impl Node {
         }
         while let Some(piece) = self.log_on_disk.reader.as_ref().and_then(LogReader::poll) {
             self.piece_read(piece);
+        }
+        if !self.log_on_disk.untold.is_empty() && !self.log_on_disk.lacks_ids() {
+            std::mem::take(&mut self.log_on_disk.untold).into_iter().for_each(|id| self.write_client(id));
         }
     }
 
@@ -291,9 +308,23 @@ impl Node {
     pub fn log_history_changed(&mut self) {
         self.hand_over(self.replication.offset());
         let role = self.log_role();
-        if let Some(change) = self.log_on_disk.files.set_history(&self.replication.history, role) {
-            self.log_on_disk.change(change, None);
+        let disk = &mut self.log_on_disk;
+        if let Some(change) = disk.files.set_history(&self.replication.history, role) {
+            disk.ids_due += usize::from(disk.writer.is_some() && disk.files.is_aof());
+            disk.change(change, disk.files.is_aof().then_some(TOKEN_IDS));
         }
+    }
+
+    /// Nothing goes to a replica that would tell it of ids which a kill takes from this node (rule 41): they are told when they are on disk.
+    #[inline]
+    pub fn withholds_ids(&mut self, id: ClientId) -> bool {
+        let withheld = self.log_on_disk.ids_due > 0
+            && self.clients.get(id).is_some_and(|client| client.kind == Kind::Replica)
+            && self.log_on_disk.lacks_ids();
+        if withheld && !self.log_on_disk.untold.contains(&id) {
+            self.log_on_disk.untold.push(id);
+        }
+        withheld
     }
 
     /// Other data have taken the place of the old, and the stream is at another place.

@@ -105,6 +105,38 @@ fn a_crashed_replica_resumes_by_itself_and_so_do_those_below() {
 }
 
 #[test]
+fn a_new_id_is_told_when_it_is_on_disk() {
+    let mut old = append_only(Kind::Rivulet);
+    let mut new = append_only(Kind::Rivulet);
+    let mut last = Server::start(Kind::Rivulet, &[]);
+    new.follow(&old);
+    last.follow(&old);
+    wait_in_step(&mut old, &mut last);
+    first_files(&mut new);
+    // Nobody is there: it misses something.
+    last.must("REPLICAOF 127.0.0.1 1");
+    for i in 0..100 {
+        old.must(&format!("SET missed:{i} 1"));
+    }
+    wait_in_step(&mut old, &mut new);
+    in_the_file(&mut new);
+    // The writer is still busy with a write when the id changes.
+    new.must("DEBUG aof-flush-sleep 60000000");
+    old.must("SET on-its-way 1");
+    wait_in_step(&mut old, &mut new);
+    let history = new.info("master_replid");
+    new.must("REPLICAOF NO ONE");
+    last.must(&format!("REPLICAOF 127.0.0.1 {}", new.port));
+    wait::until("the replica asks", || syncs(&mut new) == (0, 1));
+    wait::pause(Duration::from_millis(300));
+    assert_eq!(last.info("master_replid"), history);
+    new.kill();
+    new.launch();
+    assert_in_step(&mut new, &mut last);
+    assert_eq!(syncs(&mut new), (0, 1), "{}", new.log());
+}
+
+#[test]
 fn two_crashes_while_a_replica_is_away() {
     let mut master = append_only(Kind::Rivulet);
     data::fill(master.main(), 1000);

@@ -8,8 +8,7 @@ use crate::{Traffic, peers, wait_in_step};
 /// A map of the reply's, by name.
 #[track_caller]
 fn field<'a>(map: &'a Reply, name: &str) -> &'a Reply {
-    let found = map.items().chunks(2).find(|pair| pair[0].text() == name);
-    &found.unwrap_or_else(|| panic!("no {name} in {map:?}"))[1]
+    map.field(name).unwrap_or_else(|| panic!("no {name} in {map:?}"))
 }
 
 /// What VERIFY says of a replica.

@@ -33,6 +33,7 @@ pub struct Disk {
     rewrite: Option<(Millis, u64, Data)>,
     /// The disk refuses writes until then.
     refuses_until: Millis,
+    refuses: bool,
 }
 
 /// Where bytes go.
@@ -112,7 +113,17 @@ impl Disk {
             Kind::AppendOnly { .. } => files.identify(history, role, State::Open),
             Kind::Backlog => state = Writing::Closed { rewrite_at: 0 },
         }
-        Disk { kind, files, state, queue: VecDeque::new(), handed: 0, sync: None, rewrite: None, refuses_until: 0 }
+        Disk {
+            kind,
+            files,
+            state,
+            queue: VecDeque::new(),
+            handed: 0,
+            sync: None,
+            rewrite: None,
+            refuses_until: 0,
+            refuses: false,
+        }
     }
 
     pub fn is_append_only(&self) -> bool {
@@ -124,9 +135,10 @@ impl Disk {
         matches!(self.state, Writing::ToFiles) && self.is_append_only()
     }
 
-    /// The ids have changed, and the disk does not have them yet.
-    pub fn is_taking_an_id(&self) -> bool {
-        self.queue.iter().any(|(_, step)| matches!(step, Step::Identity(..)))
+    /// The ids have changed, and the disk does not have them yet. One that refuses is not waited for.
+    pub fn lacks_ids(&self) -> bool {
+        let due = || self.queue.iter().any(|(_, step)| matches!(step, Step::Identity(..)));
+        self.is_append_only() && !self.refuses && due()
     }
 
     fn open(&self) -> Option<&Files> {
@@ -173,7 +185,10 @@ impl Disk {
     // ---- what is written ----
 
     fn queue(&mut self, step: Step, now: Millis, rng: &mut fastrand::Rng) {
-        let due = self.queue.back().map_or(0, |(due, _)| *due).max(now + rng.u64(0..400));
+        // The identity is synced, and that may take long.
+        let slow = matches!(step, Step::Identity(..)) && rng.u8(0..4) == 0;
+        let takes = rng.u64(0..if slow { 3_000 } else { 400 });
+        let due = self.queue.back().map_or(0, |(due, _)| *due).max(now + takes);
         self.queue.push_back((due, step));
     }
 
@@ -251,7 +266,8 @@ impl Disk {
             }
             self.queue(Step::Base { at, data, history: history.clone(), role }, now, rng);
         }
-        if now < self.refuses_until {
+        self.refuses = now < self.refuses_until;
+        if self.refuses {
             return;
         }
         while self.queue.front().is_some_and(|(due, _)| *due <= now)

@@ -43,7 +43,7 @@ fn simulation() {
         assert!(seen.full > 100 && seen.partial > 100 && seen.refused > 10, "{seen:?}");
         assert!(seen.kills > 100 && seen.clean_ends > 100 && seen.power_losses > 30, "{seen:?}");
         assert!(seen.failovers > 5 && seen.from_disk > 100 && seen.durable_worlds > 20, "{seen:?}");
-        assert!(seen.new_ids > 10 && seen.failed_loads > 10 && seen.cut_in_multi > 10, "{seen:?}");
+        assert!(seen.returns > 30 && seen.new_ids > 10 && seen.failed_loads > 10 && seen.cut_in_multi > 10, "{seen:?}");
         assert!(seen.two_channels > 100 && seen.beside > 50, "{seen:?}");
     }
 }

@@ -65,6 +65,8 @@ pub struct Node {
     /// Whether full syncs go over two channels, in Valkey's and in Redis 8's way; random if not set.
     channels: Option<(bool, bool)>,
     inbound: BTreeMap<ConnId, Inbound>,
+    /// What replicas are sent when the ids that it tells of are on disk.
+    untold: Vec<(ConnId, Vec<u8>)>,
     /// Received and not applied, and how much of it was parsed.
     unapplied: Vec<u8>,
     parsed: usize,
@@ -160,6 +162,7 @@ impl Node {
             rng,
             channels: None,
             inbound: BTreeMap::new(),
+            untold: Vec::new(),
             unapplied: Vec::new(),
             parsed: 0,
             transaction: None,
@@ -404,6 +407,7 @@ impl Node {
 
     fn drop_replica(&mut self, key: ConnId, now: Millis, effects: &mut Vec<Effect>) {
         self.inbound.remove(&key);
+        self.untold.retain(|(conn, _)| *conn != key);
         let partner = self.master.detach(key, now).and_then(|detached| detached.partner);
         self.log.hold(self.master.log_hold());
         effects.push(Effect::Close(key, Side::Server));
@@ -782,9 +786,9 @@ impl Node {
                 let session = self.master.get(conn).expect("it continues");
                 let (from, beside) = (session.cursor(), matches!(session.state(), State::Beside { .. }));
                 effects.push(Effect::Granted { conn, from, data: self.trail.get(&from).copied(), beside });
-                effects.push(Effect::Send(conn, Side::Server, reply));
+                self.tell(conn, reply, effects);
             }
-            Answer::TwoChannels { reply } => effects.push(Effect::Send(conn, Side::Server, reply)),
+            Answer::TwoChannels { reply } => self.tell(conn, reply, effects),
             Answer::TryLater { error } | Answer::NoMain { error } => {
                 effects.push(Effect::Refused);
                 effects.push(Effect::Send(conn, Side::Server, format!("-{error}\r\n").into_bytes()));
@@ -807,7 +811,9 @@ impl Node {
                 }
                 let running = self.snapshot.as_ref().map(|snapshot| &snapshot.running);
                 let (reply, _) = self.master.place(conn, running, &self.history, &self.log, now);
-                effects.extend(reply.map(|reply| Effect::Send(conn, Side::Server, reply)));
+                if let Some(reply) = reply {
+                    self.tell(conn, reply, effects);
+                }
             }
         }
         self.log.hold(self.master.log_hold());
@@ -839,7 +845,7 @@ impl Node {
         for action in due {
             match action {
                 MasterAction::AppendPing => self.append_own(PING, effects),
-                MasterAction::SendNewline(key) => effects.push(Effect::Send(key, Side::Server, b"\n".to_vec())),
+                MasterAction::SendNewline(key) => self.tell(key, b"\n".to_vec(), effects),
                 MasterAction::Disconnect(key, _) => self.drop_replica(key, now, effects),
                 MasterAction::FreeLog(_) => {
                     let id = random_id(&mut self.rng);
@@ -855,7 +861,19 @@ impl Node {
         let action = self.failover.tick(now, &self.master, self.log.end_offset());
         self.failover_action(action, now, effects);
         self.drive_disk(now);
+        for (key, bytes) in std::mem::take(&mut self.untold) {
+            self.tell(key, bytes, effects);
+        }
         self.feed(effects);
+    }
+
+    /// Sends a replica what tells it of this node's ids, when a kill does not take these (rule 41).
+    fn tell(&mut self, key: ConnId, bytes: Vec<u8>, effects: &mut Vec<Effect>) {
+        if self.disk.as_ref().is_some_and(Disk::lacks_ids) {
+            self.untold.push((key, bytes));
+        } else {
+            effects.push(Effect::Send(key, Side::Server, bytes));
+        }
     }
 
     fn start_snapshot(&mut self, group: SnapshotGroup, now: Millis, effects: &mut Vec<Effect>) {
@@ -867,7 +885,7 @@ impl Node {
         self.encoder.force_select();
         for key in group.replicas {
             let reply = self.master.snapshot_started(key, position, None, group.target, now);
-            effects.push(Effect::Send(key, Side::Server, reply));
+            self.tell(key, reply, effects);
         }
         self.log.hold(self.master.log_hold());
         let SnapshotGroup { target, capa, filter, rdb_version, .. } = group;
@@ -880,7 +898,9 @@ impl Node {
     fn finish_snapshot(&mut self, now: Millis, effects: &mut Vec<Effect>) {
         // Nobody may have data that a kill takes from this node (rule 41).
         let written = self.log.send_before();
-        let is_due = |snapshot: &Snapshot| snapshot.ready_at <= now && snapshot.running.position.offset <= written;
+        let told = self.untold.is_empty();
+        let is_due =
+            |snapshot: &Snapshot| told && snapshot.ready_at <= now && snapshot.running.position.offset <= written;
         let Some(snapshot) = self.snapshot.take_if(|snapshot| is_due(snapshot)) else { return };
         let target = snapshot.running.target;
         let mark = [b'a'; 40].map(|byte| if self.rng.bool() { byte } else { b'b' });
@@ -912,6 +932,9 @@ impl Node {
 
     fn feed(&mut self, effects: &mut Vec<Effect>) {
         for (key, session) in self.master.sessions_mut() {
+            if self.untold.iter().any(|(conn, _)| *conn == key) {
+                continue;
+            }
             let most = self.rng.usize(1..20_000);
             match session.to_send(&self.log, most) {
                 None => {}

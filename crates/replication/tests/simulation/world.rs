@@ -26,6 +26,8 @@ pub struct World {
     trace: bool,
     /// Whom each node is meant to follow.
     parents: Vec<Option<usize>>,
+    /// A node that has a new id is killed then.
+    ends_soon: Option<(Millis, usize)>,
 }
 
 /// What happened, to be sure that enough did.
@@ -45,6 +47,7 @@ pub struct Seen {
     pub kills: u64,
     pub power_losses: u64,
     pub failovers: u64,
+    pub returns: u64,
     pub from_disk: u64,
     pub durable_worlds: u64,
 }
@@ -64,6 +67,7 @@ impl Seen {
         self.kills += other.kills;
         self.power_losses += other.power_losses;
         self.failovers += other.failovers;
+        self.returns += other.returns;
         self.from_disk += other.from_disk;
         self.durable_worlds += other.durable_worlds;
     }
@@ -100,6 +104,7 @@ impl World {
             seen: Seen { durable_worlds: u64::from(durable), ..Seen::default() },
             trace: std::env::var_os("RIVULET_TRACE").is_some(),
             parents: vec![None; count],
+            ends_soon: None,
         };
         for index in 1..count {
             let parent = world.rng.usize(0..index);
@@ -117,6 +122,9 @@ impl World {
             }
             if self.rng.u8(0..12) == 0 {
                 self.trouble();
+            }
+            if let Some((_, index)) = self.ends_soon.take_if(|(at, _)| *at <= self.now) {
+                self.end_without_cost(index);
             }
             self.step();
         }
@@ -193,7 +201,9 @@ impl World {
                 Effect::Close(conn, side) => self.network.close(conn, side, self.now + delay),
                 Effect::Granted { conn, from, data, beside } => {
                     self.seen.beside += u64::from(beside);
-                    if let Some(client) = self.client_of(conn).filter(|_| !beside) {
+                    // Not if it asks for what follows a snapshot, and holds other data still.
+                    let asks_from_own = |client: &usize| !beside && self.nodes[*client].log.end_offset() == from;
+                    if let Some(client) = self.client_of(conn).filter(asks_from_own) {
                         logs_agree(&self.nodes[client], &self.nodes[index]);
                     }
                     self.granted.insert(conn, (from, data));
@@ -303,28 +313,36 @@ impl World {
         match self.rng.u8(0..12) {
             0..3 => self.cut(),
             3 => self.stall(),
-            // Until the data of a full sync are in the files, an end costs another.
-            4..9 if self.nodes[index].disk.as_ref().is_some_and(Disk::is_settled)
-                && self.others_know_their_ids(index) =>
-            {
-                let end = if self.rng.u8(0..4) == 0 { End::Clean } else { End::Killed };
-                let port = self.nodes[index].link.as_ref().map(|link| link.config().port);
-                self.end(index, end, port);
-            }
+            4..9 => self.end_without_cost(index),
             9 => self.rewrite(index),
             10 => self.failover(index),
-            _ => {}
+            _ => self.there_and_back(index),
+        }
+    }
+
+    /// Until the data of a full sync are in the files, an end costs another.
+    fn end_without_cost(&mut self, index: usize) {
+        if self.is_failing_over() || !self.nodes[index].disk.as_ref().is_some_and(Disk::is_settled) {
+            return;
+        }
+        let end = if self.rng.u8(0..4) == 0 { End::Clean } else { End::Killed };
+        let port = self.nodes[index].link.as_ref().map(|link| link.config().port);
+        self.end(index, end, port);
+    }
+
+    /// A replica becomes a master and, before it has written a byte, a replica again.
+    fn there_and_back(&mut self, index: usize) {
+        if let Some(parent) = self.parents[index] {
+            self.seen.returns += 1;
+            self.promote(index);
+            self.follow(index, parent);
+            let at = self.now + self.rng.u64(0..4_000);
+            self.ends_soon = self.rng.bool().then_some((at, index));
         }
     }
 
     fn is_failing_over(&self) -> bool {
         self.nodes.iter().any(|node| !node.failover.is_idle())
-    }
-
-    /// An id that several nodes were told of, and none of them had on disk yet, is lost when all are killed.
-    fn others_know_their_ids(&self, index: usize) -> bool {
-        let others = self.nodes.iter().filter(|node| node.index != index);
-        others.filter_map(|node| node.disk.as_ref()).all(|disk| !disk.is_taking_an_id())
     }
 
     fn cut(&mut self) {

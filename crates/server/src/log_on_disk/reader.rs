@@ -102,8 +102,14 @@ impl OpenSegments {
             (offset - location.start, location.end - offset)
         };
         let mut bytes = vec![0; len.min(location.end - offset).min(PIECE_BYTES) as usize];
-        file.read_exact_at(&mut bytes, position)?;
-        Ok(bytes)
+        // The segment's end is what was given to the writer: the last of it may still be on its way.
+        let there = file.read_at(&mut bytes, position)?;
+        bytes.truncate(there);
+        if there == 0 {
+            Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the segment ends too early"))
+        } else {
+            Ok(bytes)
+        }
     }
 }
 
@@ -161,5 +167,21 @@ impl Read for At<'_> {
         let read = self.file.read_at(buffer, self.position)?;
         self.position += read as u64;
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_written_yet_is_left_for_the_next_piece() {
+        let path = std::env::temp_dir().join(format!("rivulet-reader-{}", std::process::id()));
+        std::fs::write(&path, b"PING\r\nPING\r\n").unwrap();
+        let location = Location { path: path.clone(), start: 100, end: 1000, marked: false };
+        let mut open = OpenSegments::default();
+        assert_eq!(open.read(&location, 106).unwrap(), b"PING\r\n");
+        assert_eq!(open.read(&location, 112).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        std::fs::remove_file(path).unwrap();
     }
 }
