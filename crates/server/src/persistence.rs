@@ -120,7 +120,7 @@ pub enum Beside {
 }
 
 /// The walker works so long between two looks at the sockets: while clients send commands, and when nobody has for a moment.
-const WALK_SLICE_US: u64 = 100;
+const WALK_SLICE_US: u64 = 50;
 const WALK_SLICE_ALONE_US: u64 = 1000;
 const MOMENT_US: u64 = 100_000;
 /// So many keys without elements are told one by one.

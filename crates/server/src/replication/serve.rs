@@ -31,7 +31,7 @@ const STREAM_BYTES_MAX: usize = 4 << 20;
 /// Slices given to one write.
 const SLICES_MAX: usize = 64;
 /// Bytes of a payload written to one replica before others get their turn.
-const PAYLOAD_BYTES_MAX: usize = 256 << 10;
+const PAYLOAD_BYTES_MAX: usize = 64 << 10;
 
 impl Node {
     // ---- commands ----
