@@ -32,9 +32,15 @@ pub fn pause(time: Duration) {
 
 /// Milliseconds that something took.
 pub fn timed<T>(f: impl FnOnce() -> T) -> (T, u128) {
+    let (value, us) = timed_us(f);
+    (value, us / 1000)
+}
+
+/// Microseconds that something took.
+pub fn timed_us<T>(f: impl FnOnce() -> T) -> (T, u128) {
     let start = Instant::now();
     let value = f();
-    (value, start.elapsed().as_millis())
+    (value, start.elapsed().as_micros())
 }
 
 /// Milliseconds since 1970.

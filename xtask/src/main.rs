@@ -4,6 +4,7 @@ mod chore;
 mod fuzz;
 mod measure;
 mod mutate;
+mod pauses;
 mod peers;
 mod soak;
 mod test;
@@ -26,6 +27,8 @@ Usage: cargo xtask <chore>
                               the simulation must notice each
   soak [--minutes N] [--seed S]
                               whole servers under writes, killed, ended, stopped and cut at random
+  pauses [--items N] [--max-ms N]
+                              how long the event loop and clients pause while big values are copied
   ci                          everything that must pass before a change is merged (.ci/run)
 ";
 
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         "bench" => measure::bench(args),
         "fuzz" => fuzz::run(args),
         "mutate" => mutate::run(args),
+        "pauses" => pauses::run(args),
         "soak" => soak::run(args),
         "ci" => chore::run(chore::command(chore::root().join(".ci/run")).args(args)),
         "help" | "-h" | "--help" => {

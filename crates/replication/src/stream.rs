@@ -6,8 +6,10 @@
 /// Encodes units of execution and remembers which database the stream is in.
 #[derive(Debug, Default)]
 pub struct StreamEncoder {
-    /// The database of the last SELECT in the stream; `None` forces the next one to be written.
+    /// The database of the last SELECT in the stream.
     db: Option<u32>,
+    /// Those who read on from here may not know it: the next write is preceded by SELECT whatever its database.
+    select_due: bool,
     /// Redis 7.0 writes the SELECT that a transaction needs before its MULTI, later versions write it inside.
     select_inside_multi: bool,
 }
@@ -32,15 +34,21 @@ impl StreamEncoder {
 
     /// The next write is preceded by SELECT: a full sync was set up, or this node was promoted.
     pub fn force_select(&mut self) {
-        self.db = None;
+        self.select_due = true;
     }
 
     /// The stream is known to be in `db` (a restart restored `repl-stream-db`).
     pub fn resume_in(&mut self, db: u32) {
-        self.db = Some(db);
+        (self.db, self.select_due) = (Some(db), false);
     }
 
-    /// The database that the stream is in, for the snapshot's `repl-stream-db`.
+    /// Whether a write to `db` needs no SELECT.
+    #[inline]
+    pub fn goes_on_in(&self, db: u32) -> bool {
+        self.db == Some(db) && !self.select_due
+    }
+
+    /// The database that the stream is in at its end: for the snapshot's `repl-stream-db`, and for a node that follows another from here on.
     pub fn db(&self) -> Option<u32> {
         self.db
     }
@@ -81,8 +89,8 @@ impl StreamEncoder {
     }
 
     fn select(&mut self, db: u32, out: &mut Vec<u8>) {
-        if self.db != Some(db) {
-            self.db = Some(db);
+        if !self.goes_on_in(db) {
+            self.resume_in(db);
             encode_command(&[&b"SELECT"[..], itoa::Buffer::new().format(db).as_bytes()], out);
         }
     }
@@ -131,7 +139,9 @@ mod tests {
         assert_eq!(text(|out| stream.encoded(9, b"*2\r\n$3\r\nDEL\r\n$1\r\nk\r\n", out)), DEL_TEXT);
         assert_eq!(text(|out| stream.command(12, DEL, out)), select(12) + DEL_TEXT);
         stream.force_select();
+        assert_eq!(stream.db(), Some(12), "who follows from here on is in it");
         assert_eq!(text(|out| stream.command(12, DEL, out)), select(12) + DEL_TEXT);
+        assert_eq!(text(|out| stream.command(12, DEL, out)), DEL_TEXT);
         stream.resume_in(3);
         assert_eq!(text(|out| stream.command(3, DEL, out)), DEL_TEXT);
     }

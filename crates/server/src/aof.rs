@@ -169,9 +169,11 @@ impl Node {
         }
         r.log.reset_to(resumed.offset);
         r.is_stranger = !known && as_replica;
-        match db {
-            Some(db) if as_replica => r.encoder.resume_in(db as u32),
-            _ => r.encoder.force_select(),
+        if let Some(db) = db {
+            r.encoder.resume_in(db as u32);
+        }
+        if !as_replica {
+            r.encoder.force_select();
         }
         self.start_log_writer(resumed.offset)?;
         let (role, history) = (self.log_role(), self.replication.history.clone());

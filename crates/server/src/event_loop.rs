@@ -24,6 +24,7 @@ impl Node {
     pub fn run(&mut self) -> i32 {
         crate::scheduling::be_prompt();
         let mut ready = Vec::new();
+        let mut turn_us = clock::monotonic_us();
         loop {
             self.before_sleep();
             if let Some(status) = self.exit {
@@ -31,12 +32,14 @@ impl Node {
                 self.end_log_files();
                 return status;
             }
+            self.stats.turn_ended(clock::monotonic_us() - turn_us);
             let timeout = self.sleep_time();
             if let Err(error) = self.poll.wait(Some(timeout), &mut ready) {
                 log::warning!("Waiting for sockets failed: {error}");
                 return 1;
             }
             self.now_us = clock::unix_us();
+            turn_us = clock::monotonic_us();
             for event in &ready {
                 self.dispatch(*event);
                 // The disk works while the next clients are served.

@@ -255,6 +255,10 @@ fn persistence(node: &Node, out: &mut String) {
     );
     field!(out, "current_save_keys_processed", done);
     field!(out, "current_save_keys_total", total);
+    field!(out, "snapshot_queue_bytes", running.map_or(0, |r| r.snapshot.bytes_under_way()));
+    field!(out, "snapshot_queue_peak_bytes", node.stats.snapshot_peak);
+    field!(out, "log_queue_bytes", node.log_on_disk.queued_bytes());
+    field!(out, "log_queue_peak_bytes", node.stats.log_queue_peak);
     field!(out, "rdb_changes_since_last_save", p.dirty);
     field!(out, "rdb_bgsave_in_progress", u8::from(running.is_some()));
     field!(out, "rdb_last_save_time", p.last_save_ms / 1000);
@@ -293,6 +297,9 @@ fn stats(node: &Node, out: &mut String) {
     let syncs = node.replication.master.counters();
     field!(out, "total_connections_received", s.connections);
     field!(out, "total_commands_processed", s.commands);
+    field!(out, "eventloop_cycles", s.turns);
+    field!(out, "eventloop_duration_sum", s.turns_us);
+    field!(out, "eventloop_duration_max", s.longest_turn_us);
     field!(out, "instantaneous_ops_per_sec", s.ops_rate.per_second());
     field!(out, "total_net_input_bytes", s.net_input_bytes);
     field!(out, "total_net_output_bytes", s.net_output_bytes);

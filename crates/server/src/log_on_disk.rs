@@ -57,8 +57,6 @@ const SEGMENT_BYTES_MIN: u64 = 1 << 20;
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
 /// With so much waiting to be written, a backlog that is only for replicas is given up.
 const BACKLOG_QUEUE_MAX: usize = 64 << 20;
-/// With so much waiting to be written, writes wait.
-const QUEUE_MAX: usize = 256 << 20;
 /// Writes wait so long before the queue is looked at again.
 const CONGESTION_PAUSE_MS: u64 = 50;
 /// The writer is given so many bytes before the turn of the loop ends.
@@ -105,9 +103,14 @@ impl LogOnDisk {
         self.writer.as_ref()?.failure()
     }
 
-    /// So much waits to be written that writes must wait.
-    pub fn is_congested(&self) -> bool {
-        self.writer.as_ref().is_some_and(|writer| writer.queued_bytes() > QUEUE_MAX)
+    /// So much waits to be written that writes must wait (`log-queue-limit`).
+    pub fn is_congested(&self, limit: u64) -> bool {
+        self.queued_bytes() > limit
+    }
+
+    /// Bytes that wait to be written.
+    pub fn queued_bytes(&self) -> u64 {
+        self.writer.as_ref().map_or(0, |writer| writer.queued_bytes() as u64)
     }
 }
 
@@ -155,7 +158,8 @@ impl Node {
         if self.log_on_disk.writer.is_some() {
             self.release_replies();
             // A disk that can't keep up slows down those who write, not the memory of all.
-            if self.log_on_disk.is_congested() && self.pause.is_none() {
+            self.stats.log_queue_peak = self.stats.log_queue_peak.max(self.log_on_disk.queued_bytes());
+            if self.log_on_disk.is_congested(self.config.log_queue_limit) && self.pause.is_none() {
                 self.pause = Some(Pause { until_ms: self.now_ms() + CONGESTION_PAUSE_MS, writes_only: true });
             }
         }

@@ -17,7 +17,6 @@ use std::sync::mpsc::Receiver;
 use rivulet_net::Waker;
 
 use crate::clients::ClientId;
-use crate::snapshot::UNDER_WAY_BYTES_MAX;
 pub use spill::Done as SpillDone;
 use spill::Spill;
 
@@ -31,12 +30,14 @@ pub struct Pace {
     pub complete: AtomicBool,
     /// The most that is in memory when there is a file to which more can go.
     window: u64,
+    /// The most that the replica that is ahead leaves to be sent.
+    queue: u64,
 }
 
 impl Pace {
-    pub fn new(window: u64) -> Pace {
-        let window = window.max(UNDER_WAY_BYTES_MAX as u64);
-        Pace { made: AtomicU64::new(0), start: AtomicU64::new(0), complete: AtomicBool::new(false), window }
+    pub fn new(window: u64, queue: u64) -> Pace {
+        let window = window.max(queue);
+        Pace { queue, made: AtomicU64::new(0), start: AtomicU64::new(0), complete: AtomicBool::new(false), window }
     }
 
     /// The serializer has made so many more bytes.
@@ -51,7 +52,7 @@ impl Pace {
 
     /// No more should be made for now: not even the file takes what there is.
     pub fn is_full(&self) -> bool {
-        self.held() > self.window + UNDER_WAY_BYTES_MAX as u64
+        self.held() > self.window + self.queue
     }
 }
 
@@ -93,7 +94,7 @@ impl Payload {
             blocks: VecDeque::new(),
             end: 0,
             handed_to: 0,
-            head: (data_bytes / HEAD_SHARE).clamp(UNDER_WAY_BYTES_MAX as u64, pace.window),
+            head: (data_bytes / HEAD_SHARE).clamp(pace.queue, pace.window),
             fastest: 0,
             pace,
             spill: None,
@@ -155,7 +156,7 @@ impl Payload {
     /// So many bytes may still be captured by the walker: the replica that is ahead should not wait, and memory has its limit.
     pub fn room(&self) -> u64 {
         let ahead = self.pace.made.load(Ordering::Relaxed).saturating_sub(self.fastest);
-        let limit = UNDER_WAY_BYTES_MAX as u64;
+        let limit = self.pace.queue;
         limit.saturating_sub(ahead).min((self.pace.window + limit).saturating_sub(self.held_bytes()))
     }
 
@@ -379,7 +380,7 @@ mod tests {
     fn a_slow_replica_is_sent_from_the_file_what_has_left_the_window() {
         let (to, from) = channel();
         let waker = Waker::new().expect("an eventfd");
-        let pace = Arc::new(Pace::new(8 << 20));
+        let pace = Arc::new(Pace::new(8 << 20, 8 << 20));
         let mut payload = Payload::new(from, pace.clone(), waker, [b'm'; 40], 0);
         let (mut fast, mut slow) = (PayloadCursor::made(Vec::new()), PayloadCursor::made(Vec::new()));
         for number in 0..40 {
@@ -421,7 +422,7 @@ mod tests {
     #[test]
     fn who_is_alone_is_waited_for() {
         let (to, from) = channel();
-        let pace = Arc::new(Pace::new(64 << 20));
+        let pace = Arc::new(Pace::new(64 << 20, 8 << 20));
         let mut payload = Payload::new(from, pace.clone(), Waker::new().expect("an eventfd"), [b'm'; 40], 0);
         for number in 0..8 {
             assert!(payload.room() > 0);

@@ -216,6 +216,7 @@ impl Node {
             exclude_data,
             checksum: self.config.rdbchecksum,
             key_delay: self.persistence.save_delay.clone(),
+            queue_limit: self.config.snapshot_queue_limit,
         }
     }
 
@@ -339,6 +340,13 @@ impl Node {
         let slice_us = self.walk_slice_us();
         if let Some(running) = &mut self.persistence.running {
             let trash = running.snapshot.walk(&mut self.keyspace, slice_us);
+            if running.snapshot.give_up_beyond(self.config.snapshot_limbo_limit) {
+                log::warning!(
+                    "Writes overtake the snapshot: {} bytes beyond snapshot-queue-limit wait to be written, as many as snapshot-limbo-limit allows. It is given up.",
+                    self.config.snapshot_limbo_limit
+                );
+            }
+            self.stats.snapshot_peak = self.stats.snapshot_peak.max(running.snapshot.peak as u64);
             if running.snapshot.payload.as_mut().is_some_and(|p| p.take_blocks()) {
                 self.send_payload();
             }

@@ -185,7 +185,7 @@ impl Node {
         r.scratch.clear();
         match args.wire() {
             // The commonest case: the bytes go from where they arrived to the log.
-            Some(bytes) if r.encoder.db() == Some(db as u32) => {
+            Some(bytes) if r.encoder.goes_on_in(db as u32) => {
                 r.log.append(bytes);
                 return;
             }
@@ -428,18 +428,17 @@ impl Node {
         let now = self.now_ms();
         let r = &mut self.replication;
         r.master.replicas_may_come(now);
+        r.log.reset_to(offset);
+        if let Some(db) = identity.stream_db {
+            r.encoder.resume_in(db);
+        }
         match self.config.replicaof.clone() {
             Some(_) => {
                 r.history = past.filter(|past| past.id() == id).unwrap_or_else(|| History::new(id));
-                r.log.reset_to(offset);
-                if let Some(db) = identity.stream_db {
-                    r.encoder.resume_in(db);
-                }
             }
             None => {
                 r.history = past.unwrap_or_else(|| History::new(id));
                 r.history.promote(random_id(&mut self.rng), offset);
-                r.log.reset_to(offset);
                 r.encoder.force_select();
             }
         }

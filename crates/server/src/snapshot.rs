@@ -2,7 +2,8 @@
 //!
 //! The executor encodes what is small at the moment of its capture and passes the bytes on; of what is big it passes a clone of the root. The
 //! serializer encodes the big values, computes the checksum, and writes the file or hands blocks back for the replicas' sockets. The walker waits
-//! while too many bytes are under way, so that memory stays bounded by [`UNDER_WAY_BYTES_MAX`], by what is overwritten meanwhile, and by the window of a payload.
+//! while too many bytes are under way (`snapshot-queue-limit`). What is overwritten must be captured whoever waits; if that becomes too much
+//! (`snapshot-limbo-limit`), the snapshot fails. So memory stays bounded by these two and by the window of a payload.
 
 mod form;
 mod summing;
@@ -31,8 +32,6 @@ use crate::clock;
 use crate::memory::Counted;
 use crate::payload::{Pace, Payload};
 
-/// The walker waits while more bytes than this are captured and not yet written or sent.
-pub const UNDER_WAY_BYTES_MAX: usize = 8 << 20;
 /// Captured bytes are passed on in pieces of about this size.
 const PIECE_BYTES: usize = 128 << 10;
 /// A string longer than this is passed on by reference.
@@ -147,6 +146,8 @@ pub struct Head {
     pub checksum: bool,
     /// us per key (negative: keys per us), for tests (`rdb-key-save-delay`).
     pub key_delay: Arc<AtomicI64>,
+    /// The walker waits while more bytes are captured and not yet written or sent.
+    pub queue_limit: u64,
 }
 
 impl Head {
@@ -176,6 +177,11 @@ pub struct Snapshot {
     cancelled: Arc<AtomicBool>,
     thread: Option<JoinHandle<io::Result<u64>>>,
     walking: bool,
+    queue_limit: u64,
+    /// The most bytes that were under way.
+    pub peak: usize,
+    /// Too much was overwritten: nothing is captured any more.
+    given_up: bool,
     pub payload: Option<Payload>,
     /// The serializer has ended well, and the log was told.
     pub made: bool,
@@ -214,7 +220,7 @@ impl Snapshot {
             }
             Destination::Sockets { mark, window } => {
                 let (blocks_to, blocks_from) = mpsc::channel();
-                let pace = Arc::new(Pace::new(window));
+                let pace = Arc::new(Pace::new(window, head.queue_limit));
                 let output = Output::Blocks { to: blocks_to, pace: pace.clone(), waker: waker.clone() };
                 (output, Some(Payload::new(blocks_from, pace, waker.clone(), mark, crate::memory::used() as u64)))
             }
@@ -255,6 +261,9 @@ impl Snapshot {
             cancelled,
             thread: Some(thread),
             walking: true,
+            queue_limit: head.queue_limit,
+            peak: 0,
+            given_up: false,
             payload,
             made: false,
             receivers: Vec::new(),
@@ -265,13 +274,27 @@ impl Snapshot {
 
     /// Whether the walker has something to do now.
     pub fn can_walk(&self) -> bool {
-        let room = self.payload.as_ref().map_or(UNDER_WAY_BYTES_MAX, |p| p.room() as usize);
-        self.walking && self.under_way.load(Ordering::Relaxed) < room
+        let room = self.payload.as_ref().map_or(self.queue_limit, Payload::room) as usize;
+        self.walking && !self.given_up && self.under_way.load(Ordering::Relaxed) < room
     }
 
     /// Bytes captured and not yet written, sent or given to a file.
     pub fn bytes_under_way(&self) -> usize {
         self.under_way.load(Ordering::Relaxed) + self.payload.as_ref().map_or(0, |p| p.held_bytes() as usize)
+    }
+
+    /// What writes capture waits for the serializer, whatever the queue's limit: with `limit` bytes beyond that the snapshot is given up. Answers
+    /// whether it is now.
+    pub fn give_up_beyond(&mut self, limit: u64) -> bool {
+        let under_way = self.under_way.load(Ordering::Relaxed);
+        self.peak = self.peak.max(under_way);
+        if under_way as u64 <= self.queue_limit + limit || self.given_up {
+            return false;
+        }
+        self.given_up = true;
+        self.capture.borrow_mut().exclude_data = true;
+        self.cancelled.store(true, Ordering::Relaxed);
+        true
     }
 
     pub fn keys_done(&self) -> u64 {

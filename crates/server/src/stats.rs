@@ -115,6 +115,13 @@ pub struct Stats {
     pub net_output_bytes: u64,
     pub repl_input_bytes: u64,
     pub repl_output_bytes: u64,
+    /// The most bytes of a snapshot that waited to be written or sent, and of the log that waited to be written.
+    pub snapshot_peak: u64,
+    pub log_queue_peak: u64,
+    /// Turns of the event loop, the time that they took, and the longest, in us.
+    pub turns: u64,
+    pub turns_us: u64,
+    pub longest_turn_us: u64,
     /// The most bytes of full syncs that waited for slow replicas, in memory and on disk.
     pub sync_window_peak: u64,
     pub sync_spill_peak: u64,
@@ -158,6 +165,14 @@ impl Stats {
     }
 
     /// CONFIG RESETSTAT.
+    /// The event loop has done what there was to do; it took so long.
+    #[inline]
+    pub fn turn_ended(&mut self, us: u64) {
+        self.turns += 1;
+        self.turns_us += us;
+        self.longest_turn_us = self.longest_turn_us.max(us);
+    }
+
     pub fn reset(&mut self) {
         *self = Stats::default();
     }

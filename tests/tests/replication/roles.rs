@@ -32,6 +32,32 @@ fn after_a_promotion_nobody_needs_a_full_sync() {
     }
 }
 
+/// The stream of the old master goes on without another SELECT.
+#[test]
+fn a_master_for_a_moment_is_in_the_same_database_after_it() {
+    for restart in [false, true] {
+        let mut master = Server::start(Kind::Rivulet, &["--appendonly", "yes"]);
+        let mut replica = Server::start(Kind::Rivulet, &["--appendonly", "yes"]);
+        replica.follow(&master);
+        master.must("SELECT 5");
+        master.must("SET a 1");
+        wait::until("the replica's files hold the data", || {
+            replica.info("aof_rewrites") != "0" && replica.info("aof_rewrite_in_progress") == "0"
+        });
+        assert_in_step(&mut master, &mut replica);
+        if restart {
+            replica.restart();
+        } else {
+            replica.must("REPLICAOF NO ONE");
+        }
+        replica.must(&format!("REPLICAOF 127.0.0.1 {}", master.port));
+        master.must("SET b 2");
+        master.must("DEL a");
+        assert_in_step(&mut master, &mut replica);
+        assert_eq!(master.count("sync_full"), 1, "{}", replica.log());
+    }
+}
+
 #[test]
 fn a_promoted_peer_takes_us_partially() {
     for kind in peers() {

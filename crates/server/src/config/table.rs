@@ -151,7 +151,10 @@ directives! {
     "repl-disable-tcp-nodelay" => repl_disable_tcp_nodelay: bool = false, Bool, 0, "Let the kernel gather small packets for replicas.";
     "repl-require-data" => repl_require_data: bool = true, Bool, 0, "A replica keeps its data when the master that it had them from comes back without any; `no` makes it as empty as its master.";
     "repl-backlog-size" => repl_backlog_size: BytesOrAuto = BytesOrAuto::Bytes(1 << 20), MemoryOrAuto(1, LONG_MAX), 0, "Bytes of the stream that are kept for replicas that come back; `auto` takes twice what is written while a replica is away, as measured, from 1 MiB to 256 MiB.";
-    "repl-sync-window" => repl_sync_window: u64 = 64 << 20, Memory(0, LONG_MAX), 0, "Bytes of a snapshot without a file that wait in memory for slow replicas, at least 8 MiB; more wait on disk.";
+    "snapshot-queue-limit" => snapshot_queue_limit: u64 = 8 << 20, Memory(1 << 20, LONG_MAX), 0, "Bytes of a snapshot that are captured and not yet written or sent; the walker waits beyond that.";
+    "snapshot-limbo-limit" => snapshot_limbo_limit: u64 = 256 << 20, Memory(1 << 20, LONG_MAX), 0, "A snapshot fails, and is tried again, when so many bytes wait to be written because writes overtake it.";
+    "log-queue-limit" => log_queue_limit: u64 = 256 << 20, Memory(1 << 20, LONG_MAX), 0, "Writes wait while so many bytes wait to be written to the append-only file.";
+    "repl-sync-window" => repl_sync_window: u64 = 64 << 20, Memory(0, LONG_MAX), 0, "Bytes of a snapshot without a file that wait in memory for slow replicas, at least `snapshot-queue-limit`; more wait on disk.";
     "repl-backlog-disk-size" => repl_backlog_disk_size: u64 = 1 << 30, Memory(0, LONG_MAX), 0, "Bytes of the stream that are kept on disk behind the backlog in memory; 0 keeps none.";
     "repl-backlog-ttl" => repl_backlog_ttl: u64 = 3600, Integer(0, LONG_MAX), 0, "Seconds without replicas after which the backlog is freed; 0 is never.";
     "min-replicas-to-write" | "min-slaves-to-write" => min_replicas_to_write: u64 = 0, Integer(0, INT_MAX), 0, "Good replicas that a write needs; 0 is off.";

@@ -55,11 +55,14 @@ impl Drop for Dir {
 /// Directives that Redis 7.0 does not have.
 const OWN: &[&str] = &[
     "dual-channel-replication-enabled",
+    "log-queue-limit",
     "repl-backlog-disk-size",
     "repl-rdb-channel",
     "repl-require-data",
     "repl-sync-window",
     "replica-full-sync-buffer-limit",
+    "snapshot-limbo-limit",
+    "snapshot-queue-limit",
 ];
 
 #[test]
