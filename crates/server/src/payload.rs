@@ -40,6 +40,11 @@ impl Pace {
         Pace { queue, made: AtomicU64::new(0), start: AtomicU64::new(0), complete: AtomicBool::new(false), window }
     }
 
+    /// What is kept of the beginning of data that take `data_bytes` in memory.
+    pub fn head(&self, data_bytes: u64) -> u64 {
+        (data_bytes / HEAD_SHARE).clamp(self.queue, self.window)
+    }
+
     /// The serializer has made so many more bytes.
     pub fn add(&self, bytes: usize) {
         self.made.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -81,20 +86,14 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// A payload of data that take `data_bytes` in memory.
-    pub fn new(
-        from: Receiver<Arc<Vec<u8>>>,
-        pace: Arc<Pace>,
-        waker: Waker,
-        mark: [u8; 40],
-        data_bytes: u64,
-    ) -> Payload {
+    /// A payload whose first `head` bytes are kept as long as there are no more.
+    pub fn new(from: Receiver<Arc<Vec<u8>>>, pace: Arc<Pace>, waker: Waker, mark: [u8; 40], head: u64) -> Payload {
         Payload {
             from,
             blocks: VecDeque::new(),
             end: 0,
             handed_to: 0,
-            head: (data_bytes / HEAD_SHARE).clamp(pace.queue, pace.window),
+            head,
             fastest: 0,
             pace,
             spill: None,
