@@ -5,7 +5,7 @@
 /// The executor's time slice: who else wants its core need not wait longer, and it gets the core sooner when a client's bytes come. Linux 6.12
 /// and later heed it; the usual slice is about 3 ms.
 const EXECUTOR_SLICE_NS: u64 = 200_000;
-/// How much the threads for bulk work give way to the executor: they get a tenth of a core that both want.
+/// How much a thread for bulk work gives way to the executor: it gets a tenth of a core that both want.
 const BACKGROUND_NICE: i32 = 10;
 
 /// For the executor's thread.
