@@ -83,6 +83,11 @@ impl<H: HashKeys> Keyspace<H> {
         trash
     }
 
+    /// What it holds, to be dropped elsewhere.
+    pub fn into_trash(mut self) -> Vec<Trash> {
+        (0..self.dbs.len()).filter_map(|i| self.flush(i)).collect()
+    }
+
     /// Begins a snapshot of the present state. Only one runs at a time.
     pub fn begin_snapshot(&mut self, sink: Rc<RefCell<dyn Sink>>) {
         assert!(!self.walking, "one snapshot at a time");

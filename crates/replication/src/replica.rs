@@ -489,11 +489,6 @@ impl ReplicaLink {
         self.sync_progress(self.last_io).is_some()
     }
 
-    /// A snapshot is whole and loads.
-    pub fn is_loading(&self) -> bool {
-        matches!(self.state, State::Loading { .. })
-    }
-
     /// The data is that of a history, not half a snapshot: others may be served from it.
     pub fn has_whole_data(&self) -> bool {
         self.has_whole_data

@@ -18,7 +18,7 @@ use crate::config::AppendFsync;
 use crate::loading::{AppendOnlyFile, AppendOnlyFiles, Source};
 use crate::log_on_disk::TOKEN_REWRITE;
 use crate::node::{Node, os_error};
-use crate::persistence::{Beside, LoadWhy, Purpose, Running};
+use crate::persistence::{LoadWhy, Place, Purpose, Running};
 use crate::replication::random_id;
 use crate::snapshot::{Destination, Form, Snapshot};
 use crate::{log, memory};
@@ -105,7 +105,7 @@ impl Node {
         }
         let (cut_allowed, renames) = (self.config.aof_load_truncated, self.renames.clone());
         let load = AppendOnlyFiles { files, cut_allowed, renames, total };
-        self.begin_load(Source::AppendOnly(load), LoadWhy::Startup, Beside::No)
+        self.begin_load(Source::AppendOnly(load), LoadWhy::Startup, Place::Databases)
     }
 
     /// An append-only file of before Redis 7 becomes the base.
@@ -736,7 +736,7 @@ impl Node {
         let total = files.iter().map(|file| file.len).sum();
         let (cut_allowed, renames) = (self.config.aof_load_truncated, self.renames.clone());
         let load = AppendOnlyFiles { files, cut_allowed, renames, total };
-        self.begin_load(Source::AppendOnly(load), LoadWhy::Debug, Beside::No).map_err(failed)?;
+        self.begin_load(Source::AppendOnly(load), LoadWhy::Debug, Place::Databases).map_err(failed)?;
         let result = self.finish_load_now();
         self.persistence.dirty = 0;
         memory::used();

@@ -6,9 +6,10 @@
 mod append_only;
 mod commands;
 mod decode;
+mod store;
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
@@ -22,6 +23,7 @@ use rivulet_keyspace::value::StrBuf;
 use rivulet_keyspace::{HashKeys, KeyHasher, NewEntry, Room, Value};
 use rivulet_net::Waker;
 use rivulet_rdb::read::{Entry, Options, Reader};
+use store::{Store, Storing};
 
 use crate::clock;
 use crate::memory::Counted;
@@ -79,10 +81,14 @@ pub enum Source {
     AppendOnly(AppendOnlyFiles),
     /// Bytes pushed with [`Loader::push`] are decoded as they come.
     Stream,
-    /// Bytes pushed are stored in this file; when all have come, that is loaded.
+    /// Bytes pushed are stored in this file, and loaded from it when all have come.
     Stored {
         path: PathBuf,
         remove: bool,
+    },
+    /// Bytes pushed are decoded as they come, and stored in this file if one is wanted. The end waits until all are wanted, as with `Stored`.
+    Early {
+        path: Option<PathBuf>,
     },
 }
 
@@ -129,7 +135,14 @@ impl Loader {
         let (bytes_to, bytes_from) = mpsc::channel();
         let decodes_at_once = matches!(source, Source::Stream);
         let bytes_to = if matches!(source, Source::File(_) | Source::AppendOnly(_)) { None } else { Some(bytes_to) };
-        let bytes = Bytes { from: bytes_from, present: Vec::new(), at: 0, queued: queued.clone(), stop: stop.clone() };
+        let bytes = Bytes {
+            from: bytes_from,
+            present: Arc::default(),
+            at: 0,
+            queued: queued.clone(),
+            stop: stop.clone(),
+            storing: None,
+        };
         let worker = Worker { to, hasher, clock_use, key_delay, waker, stop: stop.clone(), read: read.clone() };
         std::thread::Builder::new().name("loader".into()).spawn(move || {
             let _counted = Counted::register();
@@ -242,10 +255,12 @@ fn ended() -> Loaded {
 /// The bytes of a stream as a reader, which waits for them.
 struct Bytes {
     from: Receiver<Vec<u8>>,
-    present: Vec<u8>,
+    present: Arc<Vec<u8>>,
     at: usize,
     queued: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
+    /// They are stored too.
+    storing: Option<Storing>,
 }
 
 impl Read for Bytes {
@@ -257,7 +272,10 @@ impl Read for Bytes {
             match self.from.recv() {
                 Ok(bytes) => {
                     self.queued.fetch_sub(bytes.len(), Ordering::Relaxed);
-                    (self.present, self.at) = (bytes, 0);
+                    (self.present, self.at) = (Arc::new(bytes), 0);
+                    if self.storing.as_ref().is_some_and(|storing| !storing.push(self.present.clone())) {
+                        return Err(io::Error::other("can't store the snapshot"));
+                    }
                 }
                 Err(_) => return Ok(0),
             }
@@ -281,6 +299,13 @@ fn clock_bits(clock_use: ClockUse, now_ms: u64, idle_s: Option<u64>, freq: Optio
 /// How often a key counts as used that nothing is known of.
 const LFU_NEW: u8 = 5;
 
+/// Writes what comes to a file, until it ends.
+fn store(bytes: &mut Bytes, path: &Path) -> io::Result<()> {
+    let mut store = Store::create(path, true)?;
+    io::copy(bytes, &mut store)?;
+    store.finish()
+}
+
 struct Worker {
     to: SyncSender<Sent>,
     hasher: KeyHasher,
@@ -296,12 +321,11 @@ impl Worker {
         let result = match source {
             Source::File(path) => self.load_file(&path, options),
             Source::AppendOnly(files) => self.load_append_only(files, options),
-            // The end is told when the transfer has ended too, which may be a moment after the last entry.
-            Source::Stream => self
-                .load_snapshot(&mut bytes, None, options)
-                .and_then(|_| io::copy(&mut bytes, &mut io::sink()).map_err(|e| e.to_string()).map(|_| ())),
+            Source::Stream => self.load_stream(&mut bytes, options),
+            Source::Early { path: None } => self.load_stream(&mut bytes, options),
+            Source::Early { path: Some(path) } => self.load_and_store(&mut bytes, &path, options),
             Source::Stored { path, remove } => {
-                let stored = self.store(&mut bytes, &path);
+                let stored = store(&mut bytes, &path).map_err(|e| store::failure(&e));
                 let result = stored.and_then(|()| self.load_file(&path, options));
                 if remove {
                     // A file that can't be removed is overwritten by the next.
@@ -313,22 +337,19 @@ impl Worker {
         self.tell(Loaded::End(result));
     }
 
-    /// Writes what comes to a file, until it ends.
-    fn store(&self, bytes: &mut Bytes, path: &PathBuf) -> Result<(), String> {
-        let temporary = path.with_file_name(format!("temp-{}.{}.rdb", clock::unix_ms() / 1000, std::process::id()));
-        let write = |bytes: &mut Bytes| -> io::Result<()> {
-            let mut file = File::create(&temporary)?;
-            io::copy(bytes, &mut file)?;
-            file.flush()?;
-            file.sync_all()?;
-            std::fs::rename(&temporary, path)?;
-            crate::snapshot::sync_directory(path)
-        };
-        write(bytes).map_err(|e| {
-            // As above.
-            let _ = std::fs::remove_file(&temporary);
-            format!("can't store the snapshot: {e}")
-        })
+    /// Decodes what comes. The end is told when the transfer has ended too, which may be a moment after the last entry.
+    fn load_stream(&self, bytes: &mut Bytes, options: Options) -> Result<(), String> {
+        self.load_snapshot(&mut *bytes, None, options)?;
+        io::copy(bytes, &mut io::sink()).map_err(|e| e.to_string()).map(|_| ())
+    }
+
+    /// Decodes what comes, which is stored meanwhile.
+    fn load_and_store(&self, bytes: &mut Bytes, path: &Path, options: Options) -> Result<(), String> {
+        bytes.storing = Some(Storing::start(path).map_err(|e| store::failure(&e))?);
+        let loaded = self.load_stream(bytes, options);
+        let stored = bytes.storing.take().map_or(Ok(()), |storing| storing.end(loaded.is_ok()));
+        // If it can't be stored, that is why it could not be loaded.
+        stored.map_err(|e| store::failure(&e)).and(loaded)
     }
 
     /// A file from its beginning.

@@ -71,10 +71,9 @@ pub enum Purpose {
 pub struct Load {
     pub loader: Loader,
     pub why: LoadWhy,
-    /// Loaded beside the data, which it replaces when it is whole.
+    /// Loaded beside the data, which it replaces later.
     pub beside: Option<Keyspace>,
-    /// The old data is served meanwhile: it is of the same history as what is loaded beside it.
-    pub serves_old: bool,
+    place: Place,
     /// The databases were emptied for it: until then what comes is only stored, and the old data is served.
     pub replaces: bool,
     /// They will be when the first entry comes.
@@ -110,13 +109,15 @@ pub enum LoadWhy {
 
 /// Where loaded data goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beside {
+pub enum Place {
     /// Into the databases, which are empty.
-    No,
+    Databases,
     /// Beside the old data, which is refused meanwhile and comes back if the load fails.
     HidingOld,
-    /// Beside the old data, which is served meanwhile.
+    /// Beside the old data, which is served meanwhile: it is of the same history.
     ServingOld,
+    /// Beside the databases, which are empty, until all has been received. As for clients the load begins only then.
+    Early,
 }
 
 /// The walker works so long between two looks at the sockets: while clients send commands, and when nobody has for a moment.
@@ -162,12 +163,12 @@ impl Persistence {
 
 impl Node {
     pub fn is_loading(&self) -> bool {
-        self.persistence.load.as_ref().is_some_and(|l| !l.serves_old && (l.replaces || l.beside.is_some()))
+        self.persistence.load.as_ref().is_some_and(|l| l.replaces || l.place == Place::HidingOld)
     }
 
     /// Loading beside data that is still served.
     pub fn is_async_loading(&self) -> bool {
-        self.persistence.load.as_ref().is_some_and(|l| l.serves_old)
+        self.persistence.load.as_ref().is_some_and(|l| l.place == Place::ServingOld)
     }
 
     pub fn rdb_path(&self) -> PathBuf {
@@ -481,13 +482,13 @@ impl Node {
         if !path.exists() {
             return Ok(());
         }
-        self.begin_load(Source::File(path), LoadWhy::Startup, Beside::No)
+        self.begin_load(Source::File(path), LoadWhy::Startup, Place::Databases)
     }
 
-    pub fn begin_load(&mut self, source: Source, why: LoadWhy, where_to: Beside) -> Result<(), String> {
-        let serves_old = where_to == Beside::ServingOld;
+    pub fn begin_load(&mut self, source: Source, why: LoadWhy, place: Place) -> Result<(), String> {
         let from_aof = matches!(source, Source::AppendOnly(_));
-        let beside = (where_to != Beside::No).then(|| Keyspace::new(self.keyspace.databases(), self.keyspace.hasher()));
+        let beside =
+            (place != Place::Databases).then(|| Keyspace::new(self.keyspace.databases(), self.keyspace.hasher()));
         let loader = Loader::start(
             source,
             self.load_options(),
@@ -502,7 +503,7 @@ impl Node {
             loader,
             why,
             beside,
-            serves_old,
+            place,
             replaces: why != LoadWhy::FullSync,
             replaces_with_first: false,
             db: 0,

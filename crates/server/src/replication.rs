@@ -391,10 +391,7 @@ impl Node {
         self.replication.history.promote(id, offset);
         log_report(&promoted_report(&self.replication.history));
         if let Some(load) = self.persistence.load.take_if(|l| l.why == crate::persistence::LoadWhy::FullSync) {
-            // Half a snapshot is no data.
-            if load.replaces {
-                self.empty_all(self.config.replica_lazy_flush);
-            }
+            self.give_up_load(load);
         }
         for stream in link.stream.iter().chain(link.channel.as_ref().map(|channel| &channel.stream)) {
             // Closing the socket takes it out of the poll in any case.

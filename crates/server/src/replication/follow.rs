@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
 use rivulet_commands::fail::Fail;
+use rivulet_keyspace::Keyspace;
 use rivulet_net::{Interest, Poll, Ready, Stream};
 use rivulet_replication::apply::Applied;
 use rivulet_replication::failover::{FailoverAction, Request};
@@ -20,7 +21,7 @@ use crate::execute::BATCH_COMMANDS;
 use crate::loading::Source;
 use crate::log;
 use crate::node::{Node, Pause, ReplPause, TOKEN_MASTER, TOKEN_RDB_CHANNEL, os_error, resolve};
-use crate::persistence::{Beside, Load, LoadWhy};
+use crate::persistence::{Load, LoadWhy, Place};
 
 /// Bytes read from the master at one time.
 const READ_BYTES: usize = 256 * 1024;
@@ -373,12 +374,9 @@ impl Node {
         if let Some(client) = self.clients.get_mut(client) {
             client.multi = None;
         }
-        // A load from this link that is not whole is given up; what it has put into the data goes too.
-        if let Some(load) = self.persistence.load.take_if(|l| l.why == LoadWhy::FullSync)
-            && load.replaces
-            && !self.replication.link.as_ref().is_some_and(|l| l.state.is_loading())
-        {
-            self.empty_all(self.config.replica_lazy_flush);
+        // A load from this link that is not whole is given up.
+        if let Some(load) = self.persistence.load.take_if(|l| l.why == LoadWhy::FullSync) {
+            self.give_up_load(load);
         }
     }
 
@@ -410,20 +408,19 @@ impl Node {
     // ---- full sync ----
 
     fn payload_begins(&mut self, len: Option<u64>, mode: LoadMode, target: Option<Position>) {
-        let source = match mode {
-            LoadMode::AfterTransfer => Source::Stored {
-                path: self.rdb_path(),
-                remove: self.config.rdb_del_sync_files && self.config.save.is_empty(),
-            },
-            LoadMode::InPlace | LoadMode::Beside => Source::Stream,
-        };
+        let removes = self.config.rdb_del_sync_files && self.config.save.is_empty();
+        let path = self.rdb_path();
+        // Nothing is given up for what is decoded while it comes, if there is nothing. A delay that is asked for is one of the load.
+        let early = self.keyspace.is_empty() && self.config.key_load_delay == 0;
         let same_history = target.is_some_and(|t| t.id == self.replication.history.id());
-        let beside = match mode {
-            LoadMode::Beside if same_history => Beside::ServingOld,
-            LoadMode::Beside => Beside::HidingOld,
-            LoadMode::AfterTransfer | LoadMode::InPlace => Beside::No,
+        let (source, place) = match mode {
+            LoadMode::AfterTransfer if early => (Source::Early { path: (!removes).then_some(path) }, Place::Early),
+            LoadMode::AfterTransfer => (Source::Stored { path, remove: removes }, Place::Databases),
+            LoadMode::InPlace => (Source::Stream, Place::Databases),
+            LoadMode::Beside if same_history => (Source::Stream, Place::ServingOld),
+            LoadMode::Beside => (Source::Stream, Place::HidingOld),
         };
-        if let Err(text) = self.begin_load(source, LoadWhy::FullSync, beside) {
+        if let Err(text) = self.begin_load(source, LoadWhy::FullSync, place) {
             let now = self.now_ms();
             let mut actions = Vec::new();
             if let Some(link) = &mut self.replication.link {
@@ -448,7 +445,9 @@ impl Node {
     fn replace_data_when_there_is_some(&mut self) {
         let refuses = self.refusal_of_empty().is_some();
         match &mut self.persistence.load {
-            Some(load) if refuses && load.beside.is_none() => load.replaces_with_first = true,
+            Some(load) if refuses && load.beside.as_ref().is_none_or(Keyspace::is_empty) => {
+                load.replaces_with_first = true;
+            }
             _ => self.replace_data(),
         }
     }
@@ -461,7 +460,13 @@ impl Node {
         self.replication.log.free();
         self.log_reset();
         self.own_expiring.clear();
-        match self.persistence.loaded_beside.take() {
+        let mut beside = self.persistence.loaded_beside.take();
+        if let Some(load) = &mut self.persistence.load {
+            // What was decoded early; the rest follows.
+            beside = beside.or_else(|| load.beside.take());
+            load.replaces = true;
+        }
+        match beside {
             Some(beside) => {
                 for db in 0..self.keyspace.databases() {
                     self.break_watches_of_db(db, None);
@@ -469,12 +474,17 @@ impl Node {
                 let trash = self.keyspace.replace(beside);
                 self.free_later(trash);
             }
-            None => {
-                if let Some(load) = &mut self.persistence.load {
-                    load.replaces = true;
-                }
-                self.empty_all(self.config.replica_lazy_flush);
-            }
+            None => self.empty_all(self.config.replica_lazy_flush),
+        }
+    }
+
+    /// Gives up a load: half a snapshot is no data.
+    pub fn give_up_load(&mut self, load: Load) {
+        if let Some(beside) = load.beside {
+            self.free_later(beside.into_trash());
+        }
+        if load.replaces {
+            self.empty_all(self.config.replica_lazy_flush);
         }
     }
 
@@ -508,7 +518,10 @@ impl Node {
         if !ok && load.replaces {
             self.empty_all(self.config.replica_lazy_flush);
         }
-        self.persistence.loaded_beside = load.beside.filter(|_| ok);
+        match load.beside {
+            Some(beside) if ok => self.persistence.loaded_beside = Some(beside),
+            beside => self.free_later(beside.into_iter().flat_map(Keyspace::into_trash)),
+        }
         let db = load.identity.stream_db;
         let mut actions = Vec::new();
         if let Some(link) = &mut self.replication.link {
