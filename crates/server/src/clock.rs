@@ -32,7 +32,7 @@ pub fn monotonic_us() -> u64 {
     monotonic_ns() / 1000
 }
 
-/// Sleeps; only helper threads and DEBUG SLEEP do.
+/// Sleeps; only helper threads, the executor's rests and DEBUG SLEEP do.
 pub fn sleep(time: Duration) {
     std::thread::sleep(time);
 }

@@ -8,6 +8,7 @@ use rivulet_net::{Interest, Poll, Ready, Stream};
 
 use crate::clients::ClientId;
 use crate::node::{Node, TOKEN_LISTENER_LAST, TOKEN_MASTER, TOKEN_RDB_CHANNEL, TOKEN_WAKER};
+use crate::scheduling::{self, Rests};
 use crate::{clock, log};
 
 /// Bytes that one read asks for.
@@ -22,8 +23,9 @@ const WRITE_BYTES_MAX: usize = 1 << 20;
 impl Node {
     /// Runs until the server is to end; answers its exit status.
     pub fn run(&mut self) -> i32 {
-        crate::scheduling::be_prompt();
+        scheduling::be_prompt();
         let mut ready = Vec::new();
+        let mut rests = Rests::default();
         let mut turn_us = clock::monotonic_us();
         loop {
             self.before_sleep();
@@ -32,14 +34,21 @@ impl Node {
                 self.end_log_files();
                 return status;
             }
-            self.stats.turn_ended(clock::monotonic_us() - turn_us);
+            let ended_us = clock::monotonic_us();
+            self.stats.turn_ended(ended_us - turn_us);
             let timeout = self.sleep_time();
+            if timeout.is_zero() && self.persistence.running.is_some() {
+                rests.rest_if_due(ended_us);
+            }
             if let Err(error) = self.poll.wait(Some(timeout), &mut ready) {
                 log::warning!("Waiting for sockets failed: {error}");
                 return 1;
             }
             self.now_us = clock::unix_us();
             turn_us = clock::monotonic_us();
+            if !timeout.is_zero() {
+                rests.woke(turn_us);
+            }
             for event in &ready {
                 self.dispatch(*event);
                 // The disk works while the next clients are served.
