@@ -141,7 +141,7 @@ fn a_first_sync_as_redis_logs_it() {
             "Load".to_string(),
         ]
     );
-    assert!(!story.link.has_whole_data() && story.link.is_loading());
+    assert!(!story.link.has_whole_data() && matches!(story.link.state, State::Loading { .. }));
     story.pass(0).pass(999).pass(1);
     assert_eq!(story.said(), ["send \n", "send \n"]);
     assert!(story.link.wants_read());

@@ -112,7 +112,7 @@ fn any_order_of_the_two_and_any_cut_of_the_bytes() {
                     pieces(&main).iter().for_each(|piece| _ = story.hear(piece));
                 }
                 pieces(tail).iter().for_each(|piece| _ = story.hear_on_channel(piece));
-                assert!(story.link.is_loading() && !story.link.has_whole_data());
+                assert!(matches!(story.link.state, State::Loading { .. }) && !story.link.has_whole_data());
                 story.tell(|link, now, out| link.loaded(now, Ok(()), out));
                 assert_eq!(story.link.is_up(), main_first);
                 assert!(story.link.has_whole_data());
