@@ -445,38 +445,30 @@ impl<H: HashKeys> Db<H> {
 
     /// Hands over about `budget` entries; answers how many there were. The capture ends with the last.
     pub(crate) fn walk(&mut self, budget: usize) -> usize {
-        const GROUP: usize = 4;
         let mut seen = 0;
+        let Some(c) = &mut self.capturing else { return seen };
+        let mut group = Group::at(&self.table, c.walked_to);
         while seen < budget {
-            let Some(c) = &mut self.capturing else { return seen };
-            let mut group = [0; GROUP];
-            let mut filled = 0;
-            let mut position = c.walked_to;
-            for place in &mut group {
-                *place = position;
-                filled += 1;
-                self.table.prefetch_home(position);
-                position = self.table.next_position(position);
-                if position == 0 {
-                    break;
+            // The beginnings of the next entries come while the rests of these do, and both while these are handed over.
+            let next = Group::at(&self.table, group.next);
+            group.positions().for_each(|position| self.table.prefetch_rest_of_home(position));
+            let mut sink = c.sink.borrow_mut();
+            for position in group.positions() {
+                if self.table.mark_captured(position, c.epoch) {
+                    self.table.visit_bucket(position, |entry| {
+                        seen += 1;
+                        sink.capture(c.db, entry);
+                    });
                 }
+                seen += 1;
             }
-            {
-                let mut sink = c.sink.borrow_mut();
-                for &bucket in &group[..filled] {
-                    if self.table.mark_captured(bucket, c.epoch) {
-                        self.table.visit_bucket(bucket, |entry| {
-                            seen += 1;
-                            sink.capture(c.db, entry);
-                        });
-                    }
-                    seen += 1;
-                }
-            }
-            c.walked_to = position;
-            if position == 0 {
+            drop(sink);
+            c.walked_to = group.next;
+            if group.next == 0 {
                 self.capturing = None;
+                break;
             }
+            group = next;
         }
         seen
     }
@@ -488,6 +480,37 @@ impl<H: HashKeys> Db<H> {
 
     pub(crate) fn into_trash(self) -> Trash {
         Trash(TrashKind::Table(self.table))
+    }
+}
+
+/// Positions that are walked together.
+struct Group {
+    positions: [u64; GROUP_MAX],
+    len: usize,
+    /// The one after them, 0 at the end.
+    next: u64,
+}
+
+const GROUP_MAX: usize = 4;
+
+impl Group {
+    /// The positions from here on. The memory is asked for the beginnings of their entries.
+    fn at(table: &Table, position: u64) -> Group {
+        let mut group = Group { positions: [0; GROUP_MAX], len: 0, next: position };
+        for place in &mut group.positions {
+            *place = group.next;
+            group.len += 1;
+            table.prefetch_home(group.next);
+            group.next = table.next_position(group.next);
+            if group.next == 0 {
+                break;
+            }
+        }
+        group
+    }
+
+    fn positions(&self) -> impl Iterator<Item = u64> {
+        self.positions[..self.len].iter().copied()
     }
 }
 

@@ -306,6 +306,16 @@ impl Entry {
         }
     }
 
+    /// Asks the memory for what of the entry lies beyond its first line, and for the value.
+    #[inline]
+    pub(crate) fn prefetch_rest(self) {
+        const LINE: usize = 64;
+        let first: *const u8 = self.0.as_ptr();
+        let last = self.shape().layout().size() - 1;
+        (LINE..last).step_by(LINE).chain([last]).for_each(|at| prefetch(first.wrapping_add(at)));
+        self.prefetch_value();
+    }
+
     /// Frees the allocation and what it owns.
     pub(crate) fn free(self) {
         drop(self.into_value());

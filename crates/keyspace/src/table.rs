@@ -587,6 +587,12 @@ impl Table {
         });
     }
 
+    /// Asks the memory for what else there is of the entries of `position`, whose beginnings should have arrived.
+    pub(crate) fn prefetch_rest_of_home(&self, position: u64) {
+        let d = self.directory_entry(position);
+        self.for_each_at_home(d, d.buckets.home(local(position, d.depth)), |slot| entry_of_slot(slot).prefetch_rest());
+    }
+
     /// A slot chosen by `random`: an entry, or nothing when it is empty.
     pub(crate) fn probe(&self, random: u64, slot: usize) -> Option<EntryRef<'_>> {
         let d = self.directory_entry(random);
