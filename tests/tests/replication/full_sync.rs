@@ -164,6 +164,34 @@ fn a_snapshot_that_is_only_being_stored_leaves_the_old_data_alone() {
     assert_eq!(replica.must("GET before").bytes(), b"x");
 }
 
+/// A replica without data decodes what it stores. Nobody sees it before all is there, a connection that is cut leaves nothing of it, and the file
+/// is whole: after a crash the replica comes back from it and resumes.
+#[test]
+fn a_replica_without_data_decodes_what_it_stores() {
+    let mut master = Server::start(Kind::Rivulet, &["--rdb-key-save-delay", "200"]);
+    data::fill(master.main(), SOME);
+    let port = master.port.to_string();
+    let mut replica =
+        Server::start(Kind::Rivulet, &["--repl-diskless-load", "disabled", "--replicaof", "127.0.0.1", &port]);
+    for syncs in [1, 2] {
+        wait::until("a part of the snapshot", || {
+            master.count("sync_full") == syncs && replica.count("master_sync_read_bytes") > 100_000
+        });
+        assert_eq!(replica.must("DBSIZE").int(), 0);
+        assert_eq!((replica.count("loading"), replica.count("async_loading")), (0, 0));
+        if syncs == 1 {
+            master.must("CLIENT KILL TYPE replica");
+        }
+    }
+    master.must("CONFIG SET rdb-key-save-delay 0");
+    replica.wait_for_link();
+    assert_in_step(&mut master, &mut replica);
+    replica.kill();
+    replica.launch();
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(master.count("sync_full"), 2, "{}", replica.log());
+}
+
 /// A replica that takes nothing for a while and then reads its whole snapshot; answers how many bytes that was.
 fn read_payload(mut slow: TcpStream) -> usize {
     let mut bytes = Vec::new();

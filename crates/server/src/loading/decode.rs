@@ -21,7 +21,7 @@ const BATCH_ENTRIES: usize = 512;
 /// Entries in one block.
 const BLOCK_ENTRIES: usize = 4 * BATCH_ENTRIES;
 /// A block is cut when it has this many bytes.
-const BLOCK_BYTES: usize = 64 << 10;
+const BLOCK_BYTES: usize = 256 << 10;
 /// More threads than this decode faster than the executor inserts.
 const DECODERS_MAX: usize = 4;
 
