@@ -459,10 +459,10 @@ fn replication(node: &Node, out: &mut String) {
             )
         );
     }
-    let payload = node.persistence.running.as_ref().and_then(|r| r.snapshot.payload.as_ref());
-    field!(out, "repl_sync_window_bytes", payload.map_or(0, |p| p.held_bytes()));
+    let payloads = || node.persistence.payloads();
+    field!(out, "repl_sync_window_bytes", payloads().map(|p| p.held_bytes()).sum::<u64>());
     field!(out, "repl_sync_window_peak_bytes", node.stats.sync_window_peak);
-    field!(out, "repl_sync_spill_bytes", payload.map_or(0, |p| p.spilled_bytes()));
+    field!(out, "repl_sync_spill_bytes", payloads().map(|p| p.spilled_bytes()).sum::<u64>());
     field!(out, "repl_sync_spill_peak_bytes", node.stats.sync_spill_peak);
 }
 

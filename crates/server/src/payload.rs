@@ -222,7 +222,8 @@ impl Payload {
 /// How far one replica has been sent.
 pub enum PayloadCursor {
     /// Of a snapshot that is sent as it is made. The header and the mark at the end are sent from `frame`.
-    Made { frame: Vec<u8>, frame_sent: usize, offset: u64, piece: Piece, ended: bool },
+    /// `of` is the payload's mark.
+    Made { of: [u8; 40], frame: Vec<u8>, frame_sent: usize, offset: u64, piece: Piece, ended: bool },
     /// Of a file.
     Stored { frame: Vec<u8>, frame_sent: usize, file: File, at: u64, len: u64 },
 }
@@ -258,12 +259,20 @@ pub enum Next<'a> {
 const READ_BYTES: usize = 128 * 1024;
 
 impl PayloadCursor {
-    pub fn made(header: Vec<u8>) -> PayloadCursor {
-        PayloadCursor::Made { frame: header, frame_sent: 0, offset: 0, piece: Piece::None, ended: false }
+    pub fn made(of: [u8; 40], header: Vec<u8>) -> PayloadCursor {
+        PayloadCursor::Made { of, frame: header, frame_sent: 0, offset: 0, piece: Piece::None, ended: false }
     }
 
     pub fn stored(header: Vec<u8>, file: File, len: u64) -> PayloadCursor {
         PayloadCursor::Stored { frame: header, frame_sent: 0, file, at: 0, len }
+    }
+
+    /// The mark of the payload that it is sent, if that is not a file.
+    pub fn of(&self) -> Option<[u8; 40]> {
+        match self {
+            PayloadCursor::Made { of, .. } => Some(*of),
+            PayloadCursor::Stored { .. } => None,
+        }
     }
 
     /// How far it is in what the serializer makes, if that is what it is sent.
@@ -283,7 +292,7 @@ impl PayloadCursor {
 
     pub fn next<'a>(&'a mut self, payload: Option<&'a Payload>) -> io::Result<Next<'a>> {
         match self {
-            PayloadCursor::Made { frame, frame_sent, offset, piece, ended } => {
+            PayloadCursor::Made { frame, frame_sent, offset, piece, ended, .. } => {
                 if *frame_sent < frame.len() {
                     return Ok(Next::Bytes(&frame[*frame_sent..]));
                 }
@@ -381,7 +390,7 @@ mod tests {
         let waker = Waker::new().expect("an eventfd");
         let pace = Arc::new(Pace::new(8 << 20, 8 << 20));
         let mut payload = Payload::new(from, pace.clone(), waker, [b'm'; 40], 0);
-        let (mut fast, mut slow) = (PayloadCursor::made(Vec::new()), PayloadCursor::made(Vec::new()));
+        let (mut fast, mut slow) = (PayloadCursor::made([0; 40], Vec::new()), PayloadCursor::made([0; 40], Vec::new()));
         for number in 0..40 {
             pace.add(BLOCK);
             to.send(block(number)).expect("it is taken");
@@ -430,7 +439,7 @@ mod tests {
         }
         payload.take_blocks();
         assert_eq!(payload.room(), 0);
-        let mut cursor = PayloadCursor::made(Vec::new());
+        let mut cursor = PayloadCursor::made([0; 40], Vec::new());
         take(&mut cursor, &payload, BLOCK + 5);
         let offset = cursor.offset().expect("an offset");
         payload.settle(offset, offset).expect("no file");

@@ -16,6 +16,7 @@ use rivulet_resp::OwnedArgs;
 
 use crate::loading::{Decoded, Loaded, Loader, Source};
 use crate::node::{Node, os_error};
+use crate::payload::Payload;
 use crate::snapshot::{AccessInfo, Destination, Encoder, Form, Head, Snapshot, sync_directory, temporary_path};
 use crate::{clock, log};
 
@@ -30,6 +31,8 @@ pub struct Persistence {
     pub last_seconds: i64,
     pub saves: u64,
     pub running: Option<Running>,
+    /// Payloads that are made, and that not all of their replicas have been sent. They keep nobody from making another snapshot.
+    pub sending: Vec<Payload>,
     /// Commands that had been executed when the walker last had its turn, and when there was one more.
     commands_seen: u64,
     command_at_us: u64,
@@ -142,6 +145,7 @@ impl Persistence {
             last_seconds: -1,
             saves: 0,
             running: None,
+            sending: Vec::new(),
             commands_seen: 0,
             command_at_us: 0,
             scheduled: false,
@@ -153,6 +157,15 @@ impl Persistence {
             save_delay: Arc::new(AtomicI64::new(0)),
             load_delay: Arc::new(AtomicI64::new(0)),
         }
+    }
+
+    /// What is on its way to replicas' sockets.
+    pub fn payloads(&self) -> impl Iterator<Item = &Payload> {
+        self.running.iter().filter_map(|running| running.snapshot.payload.as_ref()).chain(&self.sending)
+    }
+
+    pub fn payloads_mut(&mut self) -> impl Iterator<Item = &mut Payload> {
+        self.running.iter_mut().filter_map(|running| running.snapshot.payload.as_mut()).chain(&mut self.sending)
     }
 
     /// Whether a save for the user runs.
@@ -351,10 +364,10 @@ impl Node {
             if running.snapshot.payload.as_mut().is_some_and(|p| p.take_blocks()) {
                 self.send_payload();
             }
-            self.take_spilled();
             self.free_later(trash);
             self.check_snapshot_end();
         }
+        self.take_spilled();
         if self.persistence.load.is_some() {
             self.insert_loaded();
         }

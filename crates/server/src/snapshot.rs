@@ -183,8 +183,6 @@ pub struct Snapshot {
     /// Too much was overwritten: nothing is captured any more.
     given_up: bool,
     pub payload: Option<Payload>,
-    /// The serializer has ended well, and the log was told.
-    pub made: bool,
     /// Whom it is for, when it goes to sockets.
     pub receivers: Vec<crate::clients::ClientId>,
     pub started_ms: u64,
@@ -266,7 +264,6 @@ impl Snapshot {
             peak: 0,
             given_up: false,
             payload,
-            made: false,
             receivers: Vec::new(),
             started_ms: now_ms,
             keys_total,

@@ -228,9 +228,15 @@ fn a_slow_replica_holds_up_nobody() {
         // The other one has not read a byte, and what is kept for it is mostly on disk.
         wait::until("the window is kept", || master.count("repl_sync_window_bytes") <= 9 << 20);
         assert!(master.count("repl_sync_spill_bytes") > 16 << 20, "{}", master.log());
+        // Nor must one that comes now, or a snapshot on disk, wait for it.
+        master.must("CONFIG SET repl-diskless-sync-delay 0");
+        let mut newcomer = Server::start(kind, &[]);
+        newcomer.follow(&master);
+        master.must("BGSAVE");
         assert!(read_payload(slow) > VALUES << 20);
         wait::until("the file is gone", || master.count("repl_sync_spill_bytes") == 0);
         assert_in_step(&mut master, &mut replica);
-        assert_eq!(master.count("sync_full"), 2);
+        assert_in_step(&mut master, &mut newcomer);
+        assert_eq!(master.count("sync_full"), 3);
     }
 }

@@ -91,14 +91,14 @@ impl Node {
             None => progress.receiving = Meter::default(),
         }
         let running = self.persistence.running.as_ref().filter(|r| matches!(r.purpose, Purpose::ReplicasSockets));
-        let Some((snapshot, payload)) = running.and_then(|r| Some((&r.snapshot, r.snapshot.payload.as_ref()?))) else {
+        let Some(payload) = self.persistence.payloads().next() else {
             progress.sending = Meter::default();
             return;
         };
         let (bytes, reach) = (payload.made_bytes(), payload.fastest());
         if progress.sending.sample(reach, now) {
-            let percent = (snapshot.keys_total > 0)
-                .then(|| (snapshot.keys_done() as f64 * 100.0 / snapshot.keys_total as f64).min(100.0));
+            let keys = running.map_or((1, 1), |r| (r.snapshot.keys_done(), r.snapshot.keys_total));
+            let percent = (keys.1 > 0).then(|| (keys.0 as f64 * 100.0 / keys.1 as f64).min(100.0));
             log::notice!(
                 "Diskless rdb transfer: {} made{}, {} sent to the replica that is ahead, {}/s",
                 megabytes(bytes),

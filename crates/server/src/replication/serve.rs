@@ -19,7 +19,7 @@ use rivulet_replication::verify::REPORT_OPTION;
 use rivulet_resp::Args;
 
 use super::{log_report, random_id};
-use crate::clients::{ClientId, Kind};
+use crate::clients::{Client, ClientId, Kind};
 use crate::log;
 use crate::node::{Node, ReplPause, os_error};
 use crate::payload::{Next, Payload, PayloadCursor, SpillDone};
@@ -295,9 +295,10 @@ impl Node {
     /// Sends a replica of its snapshot what its socket takes. Answers whether it wants more than that.
     fn write_payload(&mut self, id: ClientId) -> bool {
         let now = self.now_ms();
-        let payload = self.persistence.running.as_ref().and_then(|r| r.snapshot.payload.as_ref());
         let Some(client) = self.clients.get_mut(id) else { return false };
         let (Some(stream), Some(cursor)) = (&mut client.stream, &mut client.payload) else { return false };
+        let of = cursor.of();
+        let payload = self.persistence.payloads().find(|payload| Some(payload.mark) == of);
         // Nobody may have data that a kill takes from this node (rule 41).
         let before = self.replication.log.send_before();
         if self.replication.master.get_mut(id).is_some_and(|session| session.cursor() > before) {
@@ -366,31 +367,38 @@ impl Node {
     }
 
     fn drop_sent_blocks(&mut self) {
-        let offsets = self.clients.iter().filter_map(|c| c.payload.as_ref()?.offset());
-        let reach = offsets.fold(None, |reach: Option<(u64, u64)>, at| {
-            Some(reach.map_or((at, at), |(low, high)| (low.min(at), high.max(at))))
-        });
-        let Some(payload) = self.persistence.running.as_mut().and_then(|r| r.snapshot.payload.as_mut()) else { return };
-        let Some((lowest, fastest)) = reach else { return };
-        match payload.settle(lowest, fastest) {
-            Ok(false) => {}
-            Ok(true) => {
-                log::notice!("A replica takes its full sync slowly: what the others have already waits for it on disk.")
+        let (mut held, mut spilled) = (0, 0);
+        for payload in self.persistence.payloads_mut() {
+            let cursors =
+                self.clients.iter().filter_map(|c| c.payload.as_ref()).filter(|c| c.of() == Some(payload.mark));
+            let reach = cursors.filter_map(PayloadCursor::offset).fold(None, |reach: Option<(u64, u64)>, at| {
+                Some(reach.map_or((at, at), |(low, high)| (low.min(at), high.max(at))))
+            });
+            let settled = reach.map_or(Ok(false), |(lowest, fastest)| payload.settle(lowest, fastest));
+            match settled {
+                Ok(false) => {}
+                Ok(true) => {
+                    log::notice!(
+                        "A replica takes its full sync slowly: what the others have already waits for it on disk."
+                    );
+                }
+                Err(e) => note_spill_failed(&e),
             }
-            Err(e) => note_spill_failed(&e),
+            held += payload.held_bytes();
+            spilled += payload.spilled_bytes();
         }
-        self.stats.sync_window_peak = self.stats.sync_window_peak.max(payload.held_bytes());
-        self.stats.sync_spill_peak = self.stats.sync_spill_peak.max(payload.spilled_bytes());
+        self.stats.sync_window_peak = self.stats.sync_window_peak.max(held);
+        self.stats.sync_spill_peak = self.stats.sync_spill_peak.max(spilled);
     }
 
     /// Bytes of a payload that were read from disk go to the replicas that asked for them.
     pub fn take_spilled(&mut self) {
         loop {
-            let payload = self.persistence.running.as_mut().and_then(|r| r.snapshot.payload.as_mut());
-            let Some(done) = payload.and_then(Payload::poll_spill) else { return };
+            let done = self.persistence.payloads_mut().find_map(Payload::poll_spill);
             match done {
-                SpillDone::Full(e) => note_spill_failed(&e),
-                SpillDone::Piece { client: id, offset, bytes } => {
+                None => return,
+                Some(SpillDone::Full(e)) => note_spill_failed(&e),
+                Some(SpillDone::Piece { client: id, offset, bytes }) => {
                     let Some(cursor) = self.clients.get_mut(id).and_then(|c| c.payload.as_mut()) else { continue };
                     match bytes {
                         Ok(bytes) => {
@@ -454,7 +462,7 @@ impl Node {
             self.replication.syncs.snapshot_began(id, position.offset);
             self.reply(id).raw(&reply);
             if let Some(mark) = &mark {
-                self.clients.at(id).payload = Some(PayloadCursor::made(marked_header(mark)));
+                self.clients.at(id).payload = Some(PayloadCursor::made(*mark, marked_header(mark)));
             }
             self.clients.queue_write(id);
         }
@@ -476,7 +484,7 @@ impl Node {
             return;
         };
         let Some(payload) = &snapshot.payload else { return };
-        self.clients.at(id).payload = Some(PayloadCursor::made(marked_header(&payload.mark)));
+        self.clients.at(id).payload = Some(PayloadCursor::made(payload.mark, marked_header(&payload.mark)));
         snapshot.receivers.push(id);
         self.replication.syncs.snapshot_began(id, running.position.offset);
         self.clients.queue_write(id);
@@ -511,33 +519,43 @@ impl Node {
             self.end_socket_snapshot();
             return;
         }
-        let Some(running) = &mut self.persistence.running else { return };
-        running.snapshot.made = true;
-        if let Some(payload) = &mut running.snapshot.payload {
+        let Some(mut running) = self.persistence.running.take() else { return };
+        let receivers = running.snapshot.receivers.iter();
+        let up = receivers.filter(|id| self.clients.get(**id).is_some_and(|c| !c.closing)).count();
+        log::notice!("Diskless rdb transfer, done reading from pipe, {up} replicas still up.");
+        // The last blocks are there. Who has not been sent all goes on with them; the next snapshot need not wait for that.
+        if let Some(mut payload) = running.snapshot.payload.take() {
             payload.take_blocks();
+            self.persistence.sending.push(payload);
         }
-        let ids = running.snapshot.receivers.clone();
-        let receivers = ids.iter().filter(|id| self.clients.get(**id).is_some_and(|c| !c.closing)).count();
-        log::notice!("Diskless rdb transfer, done reading from pipe, {receivers} replicas still up.");
+        let trash = running.snapshot.cancel(&mut self.keyspace);
+        self.free_later(trash);
+        self.replication.running = None;
         self.send_payload();
         self.end_socket_snapshot_if_sent();
+        self.replication_tick();
     }
 
+    fn is_being_sent(&self, mark: [u8; 40]) -> bool {
+        self.clients.iter().any(|c| !c.closing && c.payload.as_ref().and_then(PayloadCursor::of) == Some(mark))
+    }
+
+    /// Payloads that nobody is sent any more go, and the snapshot that is made for nobody ends.
     fn end_socket_snapshot_if_sent(&mut self) {
+        let sent: Vec<[u8; 40]> =
+            self.persistence.sending.iter().map(|p| p.mark).filter(|mark| !self.is_being_sent(*mark)).collect();
+        for mark in sent {
+            self.persistence.sending.retain(|payload| payload.mark != mark);
+            log::notice!("Background RDB transfer terminated with success");
+        }
         let Some(Running { purpose: Purpose::ReplicasSockets, snapshot }) = &self.persistence.running else { return };
-        let sending =
-            self.clients.iter().any(|c| c.payload.as_ref().is_some_and(|p| p.offset().is_some()) && !c.closing);
+        let Some(payload) = &snapshot.payload else { return };
         let anyone = snapshot.receivers.iter().any(|id| self.clients.get(*id).is_some_and(|c| !c.closing));
         // A replica that wanted no more than the snapshot may be gone before the serializer has said that it is done.
-        let whole = snapshot.payload.as_ref().is_some_and(|payload| payload.is_whole());
-        if sending || (anyone || whole) && !snapshot.made {
+        if anyone || payload.is_whole() || self.is_being_sent(payload.mark) {
             return;
         }
-        if snapshot.made {
-            log::notice!("Background RDB transfer terminated with success");
-        } else {
-            log::warning!("Diskless rdb transfer, last replica dropped, killing fork child.");
-        }
+        log::warning!("Diskless rdb transfer, last replica dropped, killing fork child.");
         self.end_socket_snapshot();
     }
 
@@ -547,8 +565,12 @@ impl Node {
         self.replication_tick();
     }
 
+    /// Those who are sent the snapshot that is being made.
     fn drop_receivers(&mut self) {
-        let ids: Vec<ClientId> = self.clients.iter().filter(|c| c.payload.is_some()).map(|c| c.id).collect();
+        let payload = self.persistence.running.as_ref().and_then(|r| r.snapshot.payload.as_ref());
+        let Some(mark) = payload.map(|payload| payload.mark) else { return };
+        let sent = |c: &&Client| c.payload.as_ref().and_then(PayloadCursor::of) == Some(mark);
+        let ids: Vec<ClientId> = self.clients.iter().filter(sent).map(|c| c.id).collect();
         for id in ids {
             self.clients.close_soon(id);
         }
@@ -662,9 +684,7 @@ impl Node {
                 self.watch_write(id, more);
             }
         }
-        if self.persistence.running.as_ref().is_some_and(|r| r.snapshot.payload.is_some()) {
-            self.drop_sent_blocks();
-        }
+        self.drop_sent_blocks();
         self.update_hold();
         self.check_replica_limits();
     }
