@@ -260,7 +260,7 @@ fn persistence(node: &Node, out: &mut String) {
     field!(out, "log_queue_bytes", node.log_on_disk.queued_bytes());
     field!(out, "log_queue_peak_bytes", node.stats.log_queue_peak);
     field!(out, "rdb_changes_since_last_save", p.dirty);
-    field!(out, "rdb_bgsave_in_progress", u8::from(running.is_some()));
+    field!(out, "rdb_bgsave_in_progress", u8::from(running.is_some() || !p.sending.is_empty()));
     field!(out, "rdb_last_save_time", p.last_save_ms / 1000);
     field!(out, "rdb_last_bgsave_status", if p.last_status_ok { "ok" } else { "err" });
     field!(out, "rdb_last_bgsave_time_sec", p.last_seconds);

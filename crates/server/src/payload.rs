@@ -83,6 +83,8 @@ pub struct Payload {
     /// The last block is here.
     whole: bool,
     pub mark: [u8; 40],
+    /// So many replicas have been sent all of it.
+    pub sent_to: usize,
 }
 
 impl Payload {
@@ -101,6 +103,7 @@ impl Payload {
             waker,
             whole: false,
             mark,
+            sent_to: 0,
         }
     }
 

@@ -14,6 +14,7 @@ use rivulet_rdb::save::Saver;
 use rivulet_rdb::write::{Aux, Meta, Replication as AuxReplication, Version, Writer};
 use rivulet_resp::OwnedArgs;
 
+use crate::clients::ClientId;
 use crate::loading::{Decoded, Loaded, Loader, Source};
 use crate::node::{Node, os_error};
 use crate::payload::Payload;
@@ -32,7 +33,7 @@ pub struct Persistence {
     pub saves: u64,
     pub running: Option<Running>,
     /// Payloads that are made, and that not all of their replicas have been sent. They keep nobody from making another snapshot.
-    pub sending: Vec<Payload>,
+    pub sending: Vec<Sending>,
     /// Commands that had been executed when the walker last had its turn, and when there was one more.
     commands_seen: u64,
     command_at_us: u64,
@@ -48,6 +49,12 @@ pub struct Persistence {
     /// us per key, shared with the helper threads.
     pub save_delay: Arc<AtomicI64>,
     pub load_delay: Arc<AtomicI64>,
+}
+
+/// A snapshot for replicas that is made and being sent.
+pub struct Sending {
+    pub payload: Payload,
+    pub receivers: Vec<ClientId>,
 }
 
 /// A snapshot that runs, and why.
@@ -161,11 +168,17 @@ impl Persistence {
 
     /// What is on its way to replicas' sockets.
     pub fn payloads(&self) -> impl Iterator<Item = &Payload> {
-        self.running.iter().filter_map(|running| running.snapshot.payload.as_ref()).chain(&self.sending)
+        self.running
+            .iter()
+            .filter_map(|running| running.snapshot.payload.as_ref())
+            .chain(self.sending.iter().map(|sending| &sending.payload))
     }
 
     pub fn payloads_mut(&mut self) -> impl Iterator<Item = &mut Payload> {
-        self.running.iter_mut().filter_map(|running| running.snapshot.payload.as_mut()).chain(&mut self.sending)
+        self.running
+            .iter_mut()
+            .filter_map(|running| running.snapshot.payload.as_mut())
+            .chain(self.sending.iter_mut().map(|sending| &mut sending.payload))
     }
 
     /// Whether a save for the user runs.

@@ -23,7 +23,7 @@ use crate::clients::{Client, ClientId, Kind};
 use crate::log;
 use crate::node::{Node, ReplPause, os_error};
 use crate::payload::{Next, Payload, PayloadCursor, SpillDone};
-use crate::persistence::{Purpose, Running};
+use crate::persistence::{Purpose, Running, Sending};
 use crate::snapshot::{Destination, Form, Snapshot};
 
 /// Bytes of the stream written to one replica before others get their turn.
@@ -32,6 +32,9 @@ const STREAM_BYTES_MAX: usize = 4 << 20;
 const SLICES_MAX: usize = 64;
 /// Bytes of a payload written to one replica before others get their turn.
 const PAYLOAD_BYTES_MAX: usize = 64 << 10;
+
+/// Nobody is left of those whom a snapshot was for.
+const LAST_DROPPED: &str = "Diskless rdb transfer, last replica dropped, killing fork child.";
 
 impl Node {
     // ---- commands ----
@@ -318,7 +321,7 @@ impl Node {
                 }
                 Ok(Next::End) => {
                     client.payload = None;
-                    self.payload_sent(id);
+                    self.payload_sent(id, of);
                     return false;
                 }
                 Err(e) => Err(e),
@@ -345,8 +348,11 @@ impl Node {
         true
     }
 
-    fn payload_sent(&mut self, id: ClientId) {
+    fn payload_sent(&mut self, id: ClientId, of: Option<[u8; 40]>) {
         let now = self.now_ms();
+        if let Some(payload) = self.persistence.payloads_mut().find(|payload| Some(payload.mark) == of) {
+            payload.sent_to += 1;
+        }
         let Some((stays, report)) = self.replication.master.payload_sent(id, now) else { return };
         log_report(&report);
         if !stays {
@@ -520,13 +526,11 @@ impl Node {
             return;
         }
         let Some(mut running) = self.persistence.running.take() else { return };
-        let receivers = running.snapshot.receivers.iter();
-        let up = receivers.filter(|id| self.clients.get(**id).is_some_and(|c| !c.closing)).count();
-        log::notice!("Diskless rdb transfer, done reading from pipe, {up} replicas still up.");
         // The last blocks are there. Who has not been sent all goes on with them; the next snapshot need not wait for that.
         if let Some(mut payload) = running.snapshot.payload.take() {
             payload.take_blocks();
-            self.persistence.sending.push(payload);
+            let receivers = std::mem::take(&mut running.snapshot.receivers);
+            self.persistence.sending.push(Sending { payload, receivers });
         }
         let trash = running.snapshot.cancel(&mut self.keyspace);
         self.free_later(trash);
@@ -542,10 +546,16 @@ impl Node {
 
     /// Payloads that nobody is sent any more go, and the snapshot that is made for nobody ends.
     fn end_socket_snapshot_if_sent(&mut self) {
-        let sent: Vec<[u8; 40]> =
-            self.persistence.sending.iter().map(|p| p.mark).filter(|mark| !self.is_being_sent(*mark)).collect();
-        for mark in sent {
-            self.persistence.sending.retain(|payload| payload.mark != mark);
+        let sending = std::mem::take(&mut self.persistence.sending);
+        let (sending, sent) = sending.into_iter().partition(|sending| self.is_being_sent(sending.payload.mark));
+        self.persistence.sending = sending;
+        for Sending { payload, receivers } in sent {
+            let up = receivers.iter().filter(|id| self.replication.master.get(**id).is_some()).count();
+            if up == 0 && payload.sent_to < receivers.len() {
+                log::warning!("{LAST_DROPPED}");
+                continue;
+            }
+            log::notice!("Diskless rdb transfer, done reading from pipe, {up} replicas still up.");
             log::notice!("Background RDB transfer terminated with success");
         }
         let Some(Running { purpose: Purpose::ReplicasSockets, snapshot }) = &self.persistence.running else { return };
@@ -555,7 +565,7 @@ impl Node {
         if anyone || payload.is_whole() || self.is_being_sent(payload.mark) {
             return;
         }
-        log::warning!("Diskless rdb transfer, last replica dropped, killing fork child.");
+        log::warning!("{LAST_DROPPED}");
         self.end_socket_snapshot();
     }
 
