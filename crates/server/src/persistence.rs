@@ -1,5 +1,6 @@
 //! Snapshots on disk: SAVE, BGSAVE, save points, and the load at start-up.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
@@ -89,8 +90,8 @@ pub struct Load {
     /// They will be when the first entry comes.
     pub replaces_with_first: bool,
     db: usize,
-    /// Room for the database's keys, taken when the first of them comes.
-    room: Option<Room>,
+    /// Room for the keys of databases, taken when the first of them comes.
+    rooms: BTreeMap<usize, Room>,
     /// Keys of all databases that were told of so far.
     pub keys_promised: u64,
     /// Position in the file's aux fields: (repl-id, repl-offset, repl-stream-db).
@@ -533,7 +534,7 @@ impl Node {
             replaces: why != LoadWhy::FullSync,
             replaces_with_first: false,
             db: 0,
-            room: None,
+            rooms: BTreeMap::new(),
             keys_promised: 0,
             identity: Identity::default(),
             identity_adopted: false,
@@ -568,12 +569,11 @@ impl Node {
         match loaded {
             Loaded::Database { db } => {
                 load.db = db as usize;
-                load.room = None;
                 self.adopt_identity_once();
             }
             Loaded::Room { keys, room } => {
                 load.keys_promised += keys;
-                load.room = Some(room);
+                load.rooms.insert(load.db, room);
             }
             Loaded::Entries(entries) => {
                 if std::mem::take(&mut load.replaces_with_first) {
@@ -645,7 +645,7 @@ impl Node {
             return Err(format!("the file has a database {}, and this server only {}", load.db, keyspace.databases()));
         }
         let db = keyspace.db_mut(load.db);
-        if let Some(room) = load.room.take() {
+        if let Some(room) = load.rooms.remove(&load.db) {
             db.take_room(room);
         }
         for decoded in &entries {

@@ -192,6 +192,37 @@ fn a_replica_without_data_decodes_what_it_stores() {
     assert_eq!(master.count("sync_full"), 2, "{}", replica.log());
 }
 
+/// Slots in the table of a database.
+fn slots(server: &mut Server, db: u32) -> u32 {
+    let stats = server.must(&format!("DEBUG HTSTATS {db}")).text();
+    let line = stats.lines().find_map(|line| line.strip_prefix(" table size: ")).expect("a size");
+    line.parse().expect("a number")
+}
+
+#[test]
+fn room_is_made_before_the_keys_come() {
+    // So many lie in two segments, and of those that grow only one can have more than 80 buckets; room is made with 96 for each.
+    const KEYS: usize = 1100;
+    const ROOM: u32 = 2 * 96 * 8;
+    let mut master = Server::start(Kind::Rivulet, &[]);
+    for db in [0, 3] {
+        master.must(&format!("SELECT {db}"));
+        master.must(&format!("DEBUG POPULATE {KEYS}"));
+        assert!(slots(&mut master, db) < ROOM);
+    }
+    let port = master.port.to_string();
+    for load in ["disabled", "swapdb"] {
+        let options = ["--repl-diskless-load", load, "--replicaof", "127.0.0.1", &port];
+        let mut replica = Server::start(Kind::Rivulet, &options);
+        replica.wait_for_link();
+        assert_eq!([slots(&mut replica, 0), slots(&mut replica, 3)], [ROOM; 2], "{load}");
+    }
+    master.must("SAVE");
+    master.kill();
+    master.launch();
+    assert_eq!([slots(&mut master, 0), slots(&mut master, 3)], [ROOM; 2]);
+}
+
 /// A replica that takes nothing for a while and then reads its whole snapshot; answers how many bytes that was.
 fn read_payload(mut slow: TcpStream) -> usize {
     let mut bytes = Vec::new();

@@ -99,6 +99,8 @@ impl Worker {
     ) -> Result<u64, String> {
         let mut batch = Vec::new();
         let mut keys = 0u64;
+        // All databases may promise theirs before the first key comes.
+        let mut promised = 0u64;
         loop {
             if self.stop.load(Ordering::Relaxed) {
                 return Err("the load was given up".into());
@@ -136,7 +138,10 @@ impl Worker {
             if let Event::Eof(_) = event {
                 return Ok(reader.offset());
             }
-            if let Some(loaded) = said(event, len, reader.offset())? {
+            if let Some(loaded) = said(event, keys_max(len, reader.offset()).saturating_sub(promised))? {
+                if let Loaded::Room { keys, .. } = loaded {
+                    promised += keys;
+                }
                 self.tell(loaded);
             }
         }
@@ -189,7 +194,7 @@ impl Worker {
                 Event::Entry(entry) => batch.push(self.make(entry, now_ms, reader)),
                 event => {
                     let batch = std::mem::take(&mut batch);
-                    let said = said(event, None, 0)?;
+                    let said = said(event, 0)?;
                     for loaded in [Some(Loaded::Entries(batch)), said].into_iter().flatten() {
                         // As in `tell`.
                         let _ = to.send(loaded);
@@ -203,13 +208,11 @@ impl Worker {
     }
 }
 
-/// What the executor is told of an event that is no entry.
-fn said(event: Event, len: Option<u64>, read: u64) -> Result<Option<Loaded>, String> {
+/// What the executor is told of an event that is no entry. Room is made for no more than `keys_max`.
+fn said(event: Event, keys_max: u64) -> Result<Option<Loaded>, String> {
     Ok(Some(match event {
         Event::SelectDb(db) => Loaded::Database { db },
-        Event::ResizeDb { keys, .. } if keys <= keys_max(len, read) => {
-            Loaded::Room { keys, room: Room::for_keys(keys as usize) }
-        }
+        Event::ResizeDb { keys, .. } if keys <= keys_max => Loaded::Room { keys, room: Room::for_keys(keys as usize) },
         Event::Aux(name, value) => Loaded::Aux(name, value),
         Event::EmptyKey(key) => Loaded::EmptyKey(key),
         Event::Function(_) => return Err("the file holds functions, which this server can't load yet".into()),
