@@ -175,7 +175,7 @@ impl Node {
         if !as_replica {
             r.encoder.force_select();
         }
-        self.start_log_writer(resumed.offset)?;
+        self.start_log_writer(resumed.offset);
         let (role, history) = (self.log_role(), self.replication.history.clone());
         let filename = self.config.appendfilename.clone();
         self.log_on_disk.files.set_history(&history, role);
@@ -385,7 +385,7 @@ impl Node {
         let end = self.replication.offset();
         self.hand_over(end);
         if self.log_on_disk.files.is_waiting_for_base() {
-            self.start_log_writer(end)?;
+            self.start_log_writer(end);
             self.open_tail();
         }
         let change = self.log_on_disk.files.begin_rewrite(end);
@@ -403,7 +403,7 @@ impl Node {
         let found = recover::find(self.config.appenddirname.as_ref(), &filename)
             .map_err(|_| format!("can't use the files in {}", self.config.appenddirname))?;
         if self.log_on_disk.writer.is_none() {
-            self.start_log_writer(self.replication.offset())?;
+            self.start_log_writer(self.replication.offset());
         }
         Ok(rivulet_aof::files::rewrite_alone(&found.directory.path, &filename, found.manifest, temporary, format))
     }

@@ -25,8 +25,7 @@ use rivulet_net::Waker;
 use rivulet_rdb::read::{Entry, Options, Reader};
 use store::{Store, Storing};
 
-use crate::clock;
-use crate::memory::Counted;
+use crate::{clock, helpers};
 pub use append_only::{AppendOnlyFile, AppendOnlyFiles, FileEnd};
 pub use commands::Commands;
 
@@ -144,10 +143,7 @@ impl Loader {
             storing: None,
         };
         let worker = Worker { to, hasher, clock_use, key_delay, waker, stop: stop.clone(), read: read.clone() };
-        std::thread::Builder::new().name("loader".into()).spawn(move || {
-            let _counted = Counted::register();
-            worker.run(source, bytes, options);
-        })?;
+        helpers::start("loader", move || worker.run(source, bytes, options));
         Ok(Loader {
             from,
             part: None,

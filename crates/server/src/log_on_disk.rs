@@ -120,18 +120,17 @@ impl Node {
     }
 
     /// The writer, which is started when it is first needed.
-    pub fn start_log_writer(&mut self, end: u64) -> Result<(), String> {
+    pub fn start_log_writer(&mut self, end: u64) {
         let disk = &mut self.log_on_disk;
         disk.handed = end;
         match &mut disk.writer {
             Some(writer) => writer.rebase(end),
             None => {
-                let mut writer = LogWriter::start(end, self.waker.clone()).map_err(|e| os_error(&e))?;
+                let mut writer = LogWriter::start(end, self.waker.clone());
                 writer.set_policy(self.config.appendfsync);
                 disk.writer = Some(writer);
             }
         }
-        Ok(())
     }
 
     /// Append-only files are begun: their bytes go through a tail.
@@ -397,11 +396,7 @@ impl Node {
         };
         // What is on disk and reaches to the memory is gone on with.
         let from = self.log_on_disk.files.end_offset().filter(|end| *end >= first).unwrap_or(first);
-        if let Err(text) = self.start_log_writer(from) {
-            log::warning!("Can't start the log writer: {text}");
-            self.log_on_disk.backlog_retry_ms = self.now_ms() + BACKLOG_RETRY_MS;
-            return;
-        }
+        self.start_log_writer(from);
         let role = self.log_role();
         let history = self.replication.history.clone();
         let files = &mut self.log_on_disk.files;
@@ -461,18 +456,8 @@ impl Node {
     /// A replica needs what has left the memory: the next piece of it is asked for.
     pub fn read_piece(&mut self, client: ClientId, offset: u64) -> bool {
         let Some(location) = self.log_on_disk.files.locate(offset) else { return false };
-        if self.log_on_disk.reader.is_none() {
-            match LogReader::start(self.waker.clone()) {
-                Ok(reader) => self.log_on_disk.reader = Some(reader),
-                Err(e) => {
-                    log::warning!("Can't start the log reader: {}", os_error(&e));
-                    return false;
-                }
-            }
-        }
-        if let Some(reader) = &self.log_on_disk.reader {
-            reader.read(Wanted { client, offset, location });
-        }
+        let reader = self.log_on_disk.reader.get_or_insert_with(|| LogReader::start(self.waker.clone()));
+        reader.read(Wanted { client, offset, location });
         true
     }
 

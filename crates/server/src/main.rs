@@ -18,6 +18,7 @@ mod dispatch;
 mod event_loop;
 mod evict;
 mod execute;
+mod helpers;
 mod id_hash;
 mod info;
 mod latency;

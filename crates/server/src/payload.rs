@@ -171,7 +171,7 @@ impl Payload {
 
     /// Replicas have been sent what lies before `lowest`, and one of them what lies before `fastest`: the memory follows. Answers whether a file
     /// was begun.
-    pub fn settle(&mut self, lowest: u64, fastest: u64) -> io::Result<bool> {
+    pub fn settle(&mut self, lowest: u64, fastest: u64) -> bool {
         self.fastest = fastest;
         let written_to = self.spill.as_ref().map_or(0, Spill::written_to);
         let gone = if self.end <= self.head { 0 } else { lowest.max(written_to) };
@@ -184,16 +184,13 @@ impl Payload {
         self.hand_over()
     }
 
-    fn hand_over(&mut self) -> io::Result<bool> {
+    fn hand_over(&mut self) -> bool {
         self.handed_to = self.handed_to.max(self.start());
         if self.spill_failed || self.end - self.handed_to <= self.pace.window {
-            return Ok(false);
+            return false;
         }
         let begins = self.spill.is_none();
-        let spill = match &mut self.spill {
-            Some(spill) => spill,
-            none => none.insert(Spill::start(self.waker.clone()).inspect_err(|_| self.spill_failed = true)?),
-        };
+        let spill = self.spill.get_or_insert_with(|| Spill::start(self.waker.clone()));
         let first = self.blocks.partition_point(|(at, _)| *at < self.handed_to);
         for (at, block) in self.blocks.range(first..) {
             if self.end - at <= self.pace.window {
@@ -202,7 +199,7 @@ impl Payload {
             spill.write(*at, block.clone());
             self.handed_to = at + block.len() as u64;
         }
-        Ok(begins)
+        begins
     }
 
     /// Asks for the bytes at `offset`, which are in the file.
@@ -401,11 +398,11 @@ mod tests {
             assert_eq!(take(&mut fast, &payload, usize::MAX), BLOCK);
             take(&mut slow, &payload, 10_000);
             let offsets = (slow.offset().expect("an offset"), fast.offset().expect("an offset"));
-            payload.settle(offsets.0, offsets.1).expect("a file");
+            payload.settle(offsets.0, offsets.1);
             assert!(payload.room() > 0 || payload.held_bytes() > 16 << 20);
         }
         for _ in 0..5000 {
-            payload.settle(slow.offset().expect("an offset"), 40 << 20).expect("a file");
+            payload.settle(slow.offset().expect("an offset"), 40 << 20);
             if payload.held_bytes() <= 9 << 20 {
                 break;
             }
@@ -426,7 +423,7 @@ mod tests {
             }
         }
         assert_eq!(left, 0);
-        payload.settle(40 << 20, 40 << 20).expect("no file");
+        payload.settle(40 << 20, 40 << 20);
         assert_eq!(payload.held_bytes(), 0);
     }
 
@@ -445,7 +442,7 @@ mod tests {
         let mut cursor = PayloadCursor::made([0; 40], Vec::new());
         take(&mut cursor, &payload, BLOCK + 5);
         let offset = cursor.offset().expect("an offset");
-        payload.settle(offset, offset).expect("no file");
+        payload.settle(offset, offset);
         assert_eq!((payload.room(), payload.held_bytes()), ((BLOCK + 5) as u64, 7 << 20));
         assert_eq!(payload.spilled_bytes(), 0);
     }

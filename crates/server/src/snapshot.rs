@@ -16,7 +16,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rivulet_keyspace::{EntryRef, Keyspace, Sink, Value, View};
@@ -29,7 +28,7 @@ pub use form::{Encoder, Form};
 use summing::Summing;
 
 use crate::clock;
-use crate::memory::Counted;
+use crate::helpers::{self, Helper};
 use crate::payload::{Pace, Payload};
 
 /// Captured bytes are passed on in pieces of about this size.
@@ -175,7 +174,7 @@ pub struct Snapshot {
     capture: Rc<RefCell<Capture>>,
     under_way: Arc<AtomicUsize>,
     cancelled: Arc<AtomicBool>,
-    thread: Option<JoinHandle<io::Result<u64>>>,
+    serializer: Option<Helper<io::Result<u64>>>,
     walking: bool,
     queue_limit: u64,
     /// The most bytes that were under way.
@@ -249,16 +248,15 @@ impl Snapshot {
             cancelled: cancelled.clone(),
             written: written.clone(),
             key_delay: head.key_delay,
-            waker,
         };
-        let thread = std::thread::Builder::new().name("serializer".into()).spawn(move || serializer.run())?;
+        let serializer = helpers::ask("serializer", waker, move || serializer.run());
         let capture = Rc::new(RefCell::new(capture));
         keyspace.begin_snapshot(capture.clone());
         Ok(Snapshot {
             capture,
             under_way,
             cancelled,
-            thread: Some(thread),
+            serializer: Some(serializer),
             walking: true,
             queue_limit: head.queue_limit,
             peak: 0,
@@ -322,20 +320,17 @@ impl Snapshot {
 
     /// The result, when the serializer has ended: bytes written.
     pub fn poll_end(&mut self) -> Option<io::Result<u64>> {
-        if !self.thread.as_ref().is_some_and(JoinHandle::is_finished) {
-            return None;
-        }
-        let result = self.thread.take()?.join();
-        Some(result.unwrap_or_else(|_| Err(io::Error::other("the serializer panicked"))))
+        let result = self.serializer.as_ref()?.poll()?;
+        self.serializer = None;
+        Some(result.flatten())
     }
 
     /// Ends a snapshot that nobody wants any more. The file it wrote is removed.
-    pub fn cancel(mut self, keyspace: &mut Keyspace) -> Vec<rivulet_keyspace::Trash> {
+    pub fn cancel(self, keyspace: &mut Keyspace) -> Vec<rivulet_keyspace::Trash> {
         self.cancelled.store(true, Ordering::Relaxed);
         let trash = if self.walking { keyspace.abort_snapshot() } else { Vec::new() };
-        // Its channel ends with the capture, and so does the thread.
+        // Its channel ends with the capture, and so does the serializer.
         drop(self.capture);
-        drop(self.thread.take());
         trash
     }
 }
@@ -376,21 +371,16 @@ struct Serializer {
     cancelled: Arc<AtomicBool>,
     written: Arc<AtomicU64>,
     key_delay: Arc<AtomicI64>,
-    waker: Waker,
 }
 
 impl Serializer {
     fn run(mut self) -> io::Result<u64> {
         crate::scheduling::give_way();
-        let _counted = Counted::register();
         let result = self.serialize();
         if let (Err(_), Output::File { temporary, .. }) = (&result, &self.output) {
             // The error is what is told; a file that can't be removed is overwritten by the next.
             let _ = std::fs::remove_file(temporary);
         }
-        let waker = self.waker.clone();
-        drop(self);
-        waker.wake();
         result
     }
 

@@ -11,7 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::config::{Config, ConfigError, Line, PIDFILE_DEFAULT, Start, Startup, USAGE};
 use crate::node::Node;
 use crate::renames::Renames;
-use crate::{REDIS_VERSION, log, memory};
+use crate::{REDIS_VERSION, helpers, log, memory};
 
 /// Runs what the command line asks for; answers the exit status.
 pub fn main() -> i32 {
@@ -98,6 +98,8 @@ fn serve(startup: Startup) -> i32 {
     }
     warnings.iter().for_each(|w| log::warning!("{w}"));
     raise_file_limit(&mut config);
+    helpers::begin();
+    memory::purge_in_background(config.jemalloc_bg_thread);
     let mut node = match Node::new(config) {
         Ok(node) => node,
         Err(e) => {

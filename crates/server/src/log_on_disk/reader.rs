@@ -12,8 +12,7 @@ use rivulet_aof::scan::{Items, ItemsError, Place};
 use rivulet_net::Waker;
 
 use crate::clients::ClientId;
-use crate::clock;
-use crate::memory::Counted;
+use crate::{clock, helpers};
 
 /// The executor's end.
 pub struct LogReader {
@@ -39,11 +38,10 @@ pub struct Piece {
 const PIECE_BYTES: u64 = 256 << 10;
 
 impl LogReader {
-    pub fn start(waker: Waker) -> io::Result<LogReader> {
+    pub fn start(waker: Waker) -> LogReader {
         let (to, wanted) = channel::<Wanted>();
         let (pieces, from) = channel();
-        std::thread::Builder::new().name("log-reader".into()).spawn(move || {
-            let _counted = Counted::register();
+        helpers::start("log-reader", move || {
             let mut open = OpenSegments::default();
             for Wanted { client, offset, location } in wanted {
                 let bytes = open.read(&location, offset);
@@ -51,8 +49,8 @@ impl LogReader {
                 let _ = pieces.send(Piece { client, offset, bytes });
                 waker.wake();
             }
-        })?;
-        Ok(LogReader { to, from })
+        });
+        LogReader { to, from }
     }
 
     pub fn read(&self, wanted: Wanted) {

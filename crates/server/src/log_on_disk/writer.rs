@@ -21,7 +21,7 @@ use rivulet_aof::tail::{self, Intake, Outlet};
 use rivulet_net::Waker;
 
 use crate::config::AppendFsync;
-use crate::memory::Counted;
+use crate::helpers;
 use crate::node::os_error;
 use crate::{clock, log};
 
@@ -130,7 +130,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl LogWriter {
     /// A writer whose files end at `end`.
-    pub fn start(end: u64, waker: Waker) -> io::Result<LogWriter> {
+    pub fn start(end: u64, waker: Waker) -> LogWriter {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             queued: Condvar::new(),
@@ -150,11 +150,11 @@ impl LogWriter {
             last_error: Mutex::default(),
             waker,
         });
-        let syncer = Syncer::start(Arc::clone(&shared))?;
+        let syncer = Syncer::start(Arc::clone(&shared));
         let thread =
             Thread { shared: Arc::clone(&shared), disk: SystemDisk::default(), tail: None, syncer, unsynced: false };
-        std::thread::Builder::new().name("log-writer".into()).spawn(move || thread.run())?;
-        Ok(LogWriter { shared, generation: 0, tailed_end: end, kept: end, tailed: true, appended_us: 0 })
+        helpers::start("log-writer", move || thread.run());
+        LogWriter { shared, generation: 0, tailed_end: end, kept: end, tailed: true, appended_us: 0 }
     }
 
     pub fn set_policy(&mut self, policy: AppendFsync) {
@@ -386,7 +386,6 @@ struct Thread {
 
 impl Thread {
     fn run(mut self) {
-        let _counted = Counted::register();
         let mut synced_ms = clock::monotonic_ms();
         let mut wrote_us = 0;
         loop {
@@ -574,10 +573,10 @@ struct Syncer {
 }
 
 impl Syncer {
-    fn start(shared: Arc<Shared>) -> io::Result<Syncer> {
+    fn start(shared: Arc<Shared>) -> Syncer {
         let (to, from) = std::sync::mpsc::channel::<(Arc<File>, u64)>();
         let own = Arc::clone(&shared);
-        std::thread::Builder::new().name("log-syncer".into()).spawn(move || {
+        helpers::start("log-syncer", move || {
             for (file, end) in from {
                 match file.sync_data() {
                     Ok(()) => own.tell_synced(end),
@@ -585,8 +584,8 @@ impl Syncer {
                 }
                 own.sync_pending.store(false, Ordering::Release);
             }
-        })?;
-        Ok(Syncer { shared, to })
+        });
+        Syncer { shared, to }
     }
 
     /// Begins to sync, unless the last one still goes on.

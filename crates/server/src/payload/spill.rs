@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use rivulet_net::Waker;
 
 use crate::clients::ClientId;
-use crate::memory::Counted;
+use crate::helpers;
 
 /// Bytes read for one replica at one time.
 pub const PIECE_BYTES: u64 = 256 << 10;
@@ -42,13 +42,13 @@ pub struct Spill {
 }
 
 impl Spill {
-    pub fn start(waker: Waker) -> io::Result<Spill> {
+    pub fn start(waker: Waker) -> Spill {
         let (to, tasks) = channel();
         let (done, from) = channel();
         let (written_to, bytes) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let worker = Worker { done, written_to: written_to.clone(), bytes: bytes.clone(), waker, file: None };
-        std::thread::Builder::new().name("spill".into()).spawn(move || worker.run(tasks))?;
-        Ok(Spill { to, from, written_to, bytes })
+        helpers::start("spill", move || worker.run(tasks));
+        Spill { to, from, written_to, bytes }
     }
 
     pub fn write(&self, offset: u64, bytes: Arc<Vec<u8>>) {
@@ -84,7 +84,6 @@ struct Worker {
 
 impl Worker {
     fn run(mut self, tasks: Receiver<Task>) {
-        let _counted = Counted::register();
         let mut is_full = false;
         for task in tasks {
             let done = match task {

@@ -380,15 +380,10 @@ impl Node {
             let reach = cursors.filter_map(PayloadCursor::offset).fold(None, |reach: Option<(u64, u64)>, at| {
                 Some(reach.map_or((at, at), |(low, high)| (low.min(at), high.max(at))))
             });
-            let settled = reach.map_or(Ok(false), |(lowest, fastest)| payload.settle(lowest, fastest));
-            match settled {
-                Ok(false) => {}
-                Ok(true) => {
-                    log::notice!(
-                        "A replica takes its full sync slowly: what the others have already waits for it on disk."
-                    );
-                }
-                Err(e) => note_spill_failed(&e),
+            if reach.is_some_and(|(lowest, fastest)| payload.settle(lowest, fastest)) {
+                log::notice!(
+                    "A replica takes its full sync slowly: what the others have already waits for it on disk."
+                );
             }
             held += payload.held_bytes();
             spilled += payload.spilled_bytes();
