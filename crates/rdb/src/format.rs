@@ -80,6 +80,12 @@ pub const REDIS_VERSION_MAX: u32 = 12;
 /// Valkey left Redis's numbering here, and its files begin with `VALKEY` from here on.
 pub const VALKEY_VERSION: u32 = 80;
 
+/// A deadline as files have it: -1 means that there is none; other negative times are long past.
+#[inline]
+pub fn deadline(ms: i64) -> Option<u64> {
+    (ms != -1).then(|| ms.try_into().unwrap_or(0))
+}
+
 /// Is this the type of a value, known to any version?
 pub fn is_value_type(byte: u8) -> bool {
     byte <= types::HASH_LISTPACK_EX && byte != 8

@@ -3,7 +3,10 @@
 //! It knows the layouts of the values that [`crate::value`] loads and judges nothing. What is not whole, and whatever is not such an entry, is no
 //! frame; the reader deals with it.
 
-use crate::format::{ENCODING_INT8, ENCODING_INT16, ENCODING_INT32, ENCODING_LZF, opcodes, types};
+use rivulet_keyspace::entry::EMBEDDED_LEN_MAX;
+use rivulet_keyspace::value::elem::parse_int;
+
+use crate::format::{self, ENCODING_INT8, ENCODING_INT16, ENCODING_INT32, ENCODING_LZF, opcodes, types};
 
 /// How many bytes the entry takes that `bytes` begin with, if all of it is there.
 pub fn entry_len(bytes: &[u8]) -> Option<usize> {
@@ -12,12 +15,39 @@ pub fn entry_len(bytes: &[u8]) -> Option<usize> {
     Some(rest.at)
 }
 
+/// A string as most are: short, of one piece, and with no more said of it than when it expires.
+pub struct ShortString<'a> {
+    pub key: &'a [u8],
+    /// At most [`EMBEDDED_LEN_MAX`] bytes, which are no integer's text.
+    pub value: &'a [u8],
+    pub deadline_ms: Option<u64>,
+    /// How many bytes the entry takes.
+    pub len: usize,
+}
+
+/// The entry that `bytes` begin with, if it is such a string.
+#[inline]
+pub fn short_string(bytes: &[u8]) -> Option<ShortString<'_>> {
+    let mut rest = Rest { bytes, at: 0 };
+    let (deadline_ms, value_type) = match rest.byte()? {
+        opcodes::EXPIRE_MS => (format::deadline(i64::from_le_bytes(rest.array()?)), rest.byte()?),
+        value_type => (None, value_type),
+    };
+    if value_type != types::STRING {
+        return None;
+    }
+    let key = rest.short_bytes()?;
+    let value = rest.short_bytes()?;
+    let is_short = value.len() <= EMBEDDED_LEN_MAX && parse_int(value).is_none();
+    is_short.then_some(ShortString { key, value, deadline_ms, len: rest.at })
+}
+
 struct Rest<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl Rest<'_> {
+impl<'a> Rest<'a> {
     fn entry(&mut self) -> Option<()> {
         loop {
             match self.byte()? {
@@ -116,6 +146,19 @@ impl Rest<'_> {
         self.plain_len(first)
     }
 
+    /// A string of less than 16 KiB in one piece.
+    #[inline]
+    fn short_bytes(&mut self) -> Option<&'a [u8]> {
+        let first = self.byte()?;
+        if first >= 0x80 {
+            return None;
+        }
+        let len = self.plain_len(first)?;
+        let bytes = self.bytes.get(self.at..self.at + len as usize)?;
+        self.at += bytes.len();
+        Some(bytes)
+    }
+
     #[inline]
     fn string(&mut self) -> Option<()> {
         let first = self.byte()?;
@@ -160,6 +203,27 @@ mod tests {
             }
             assert_eq!(entry_len(entry), Some(entry.len()));
             assert_eq!(entry_len(&[entry, b"\x00\x01"].concat()), Some(entry.len()));
+        }
+    }
+
+    #[test]
+    fn only_short_plain_strings_are_such() {
+        let found = short_string(b"\xfc\x07\0\0\0\0\0\0\0\x00\x01k\x02ab\x00").expect("it is one");
+        assert_eq!((found.key, found.value, found.deadline_ms, found.len), (&b"k"[..], &b"ab"[..], Some(7), 15));
+        let longest = [b"\x00\x01k\x40\xf8".as_slice(), &[b'x'; EMBEDDED_LEN_MAX]].concat();
+        assert_eq!(short_string(&longest).map(|found| found.value.len()), Some(EMBEDDED_LEN_MAX));
+        assert!(short_string(&longest[..longest.len() - 1]).is_none());
+        let longer = [b"\x00\x01k\x40\xf9".as_slice(), &[b'x'; EMBEDDED_LEN_MAX + 1]].concat();
+        for other in [
+            &longer[..],
+            b"\x00\x01k\x0212",
+            b"\x00\x01k\xc0\x05",
+            b"\xf8\x05\x00\x01k\x01v",
+            b"\x02\x01k\x01\x01v",
+            b"\xff",
+        ] {
+            assert!(short_string(other).is_none(), "{other:?}");
+            assert!(other == b"\xff" || entry_len(other).is_some());
         }
     }
 

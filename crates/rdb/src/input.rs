@@ -95,6 +95,14 @@ impl<R: Read> Input<R> {
         &self.buffer[self.at..self.end]
     }
 
+    /// Takes as many of the bytes that are present as `look` says, if it says so.
+    #[inline]
+    pub fn take_if<'a, T>(&'a mut self, look: impl FnOnce(&'a [u8]) -> Option<(usize, T)>) -> Option<T> {
+        let (len, found) = look(&self.buffer[self.at..self.end])?;
+        self.at += len;
+        Some(found)
+    }
+
     /// Reads once into what is free of the buffer; answers whether anything came. An error comes again when the bytes are needed.
     pub fn top_up(&mut self) -> bool {
         self.make_room();

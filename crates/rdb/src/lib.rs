@@ -22,6 +22,7 @@ mod zipmap;
 
 pub use dump::{DumpError, dump, restore};
 pub use error::{Doing, Error, Problem};
+pub use frame::ShortString;
 pub use read::{Block, Event, Options, Reader, Unsupported};
 pub use save::Saver;
 pub use write::{Aux, Meta, Replication, Version, Writer};

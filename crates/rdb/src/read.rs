@@ -10,7 +10,7 @@ use rivulet_keyspace::value::{Limits, Value};
 
 use crate::error::{Doing, Error, Problem};
 use crate::format::{self, REDIS_VERSION_MAX, VALKEY_VERSION, module_opcodes, opcodes};
-use crate::frame;
+use crate::frame::{self, ShortString};
 use crate::input::Input;
 use crate::skip;
 use crate::value::{self, Scratch};
@@ -262,7 +262,7 @@ impl<R: Read> Reader<R> {
             match byte {
                 opcodes::EXPIRE_MS => {
                     self.doing = Doing::ReadExpire;
-                    attributes.deadline_ms = deadline(i64::from_le_bytes(self.input.array()?));
+                    attributes.deadline_ms = format::deadline(i64::from_le_bytes(self.input.array()?));
                 }
                 opcodes::EXPIRE_S => {
                     self.doing = Doing::ReadExpire;
@@ -417,13 +417,14 @@ impl Reader<std::io::Empty> {
         self.input.replace(block.bytes, block.base);
     }
 
+    /// The next entry, if it is a short string; otherwise [`next`](Reader::next) reads it. What comes is what `next` would have given.
+    #[inline]
+    pub fn short_string(&mut self) -> Option<ShortString<'_>> {
+        self.input.take_if(|present| frame::short_string(present).map(|string| (string.len, string)))
+    }
+
     /// Whether all of the block is read.
     pub fn block_ended(&self) -> bool {
         self.input.present().is_empty()
     }
-}
-
-/// -1 means that there is none; other negative times are long past.
-fn deadline(ms: i64) -> Option<u64> {
-    (ms != -1).then(|| ms.try_into().unwrap_or(0))
 }

@@ -22,6 +22,7 @@ use rivulet_keyspace::entry::EMBEDDED_LEN_MAX;
 use rivulet_keyspace::value::StrBuf;
 use rivulet_keyspace::{HashKeys, KeyHasher, NewEntry, Room, Value};
 use rivulet_net::Waker;
+use rivulet_rdb::ShortString;
 use rivulet_rdb::read::{Entry, Options, Reader};
 use store::{Store, Storing};
 
@@ -367,6 +368,14 @@ impl Worker {
         };
         reader.give_back(key, string);
         Decoded { hash, deadline_ms, entry }
+    }
+
+    #[inline]
+    fn make_string(&self, string: &ShortString<'_>, now_ms: u64) -> Decoded {
+        let &ShortString { key, value, deadline_ms, .. } = string;
+        let clock = clock_bits(self.clock_use, now_ms, None, None);
+        let entry = NewEntry::with_string(key, value, deadline_ms, clock);
+        Decoded { hash: self.hasher.hash(key), deadline_ms, entry }
     }
 
     fn tell(&self, loaded: Loaded) {

@@ -1,6 +1,10 @@
 //! A file that is taken apart into blocks says what it says when it is read as a whole, and ends with the same error.
 
-use rivulet_rdb::{Error, Event, Options, Reader, Unsupported};
+use rivulet_keyspace::Value;
+use rivulet_keyspace::value::StrBuf;
+use rivulet_rdb::format::types;
+use rivulet_rdb::read::Entry;
+use rivulet_rdb::{Error, Event, Options, Reader, ShortString, Unsupported};
 
 use super::{events, fixture};
 
@@ -16,6 +20,12 @@ fn events_by_blocks(file: &[u8], options: Options, entries_max: usize, bytes_max
             decoder.begin_block(block);
             let before = events.len();
             while !decoder.block_ended() {
+                if let Some(ShortString { key, value, deadline_ms, .. }) = decoder.short_string() {
+                    let (key, value) = (key.to_vec(), Value::Str(StrBuf::Bytes(value.to_vec())));
+                    let value_type = types::STRING;
+                    events.push(Event::Entry(Entry { key, value, deadline_ms, idle_s: None, freq: None, value_type }));
+                    continue;
+                }
                 events.push(decoder.next()?);
             }
             assert_eq!(events.len() - before, entries);

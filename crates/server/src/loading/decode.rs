@@ -190,6 +190,10 @@ impl Worker {
                 // As in `tell`.
                 let _ = to.send(Loaded::Entries(full));
             }
+            if let Some(string) = reader.short_string() {
+                batch.push(self.make_string(&string, now_ms));
+                continue;
+            }
             match reader.next().map_err(|e| e.to_string())? {
                 Event::Entry(entry) => batch.push(self.make(entry, now_ms, reader)),
                 event => {
