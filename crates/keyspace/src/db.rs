@@ -116,6 +116,12 @@ impl<H: HashKeys> Db<H> {
         self.table.prefetch_bucket(hash);
     }
 
+    /// For a key that [`insert_new`](Self::insert_new) will soon add.
+    #[inline]
+    pub fn prefetch_insertion(&self, hash: u64) {
+        self.table.prefetch_insertion(hash);
+    }
+
     #[inline]
     pub fn prefetch_entry(&self, hash: u64) {
         self.table.prefetch_entry(hash);

@@ -264,6 +264,16 @@ impl Table {
         prefetch(d.buckets.first.wrapping_add(d.buckets.home(local(hash, d.depth))).cast());
     }
 
+    /// Asks the memory for all that an insertion at `hash` changes.
+    #[inline]
+    pub(crate) fn prefetch_insertion(&self, hash: u64) {
+        let d = self.directory_entry(hash);
+        prefetch(d.buckets.first.wrapping_add(d.buckets.home(local(hash, d.depth))).cast());
+        let segment: *const u8 = self.segments.as_ptr().wrapping_add(d.segment as usize).cast();
+        prefetch(segment);
+        prefetch(segment.wrapping_add(size_of::<Segment>() / 2));
+    }
+
     /// Asks the memory for the entry of `hash`, whose bucket should have arrived.
     #[inline]
     pub(crate) fn prefetch_entry(&self, hash: u64) {

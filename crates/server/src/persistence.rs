@@ -649,7 +649,7 @@ impl Node {
             db.take_room(room);
         }
         for decoded in &entries {
-            db.prefetch_bucket(decoded.hash);
+            db.prefetch_insertion(decoded.hash);
         }
         let mut expired = Vec::new();
         load.loader.keys_loaded += entries.len() as u64;
