@@ -33,6 +33,10 @@ use crate::payload::{Pace, Payload};
 
 /// Captured bytes are passed on in pieces of about this size.
 const PIECE_BYTES: usize = 128 << 10;
+/// So much room they have: the last entry may go beyond.
+const PIECE_ROOM: usize = PIECE_BYTES + (PIECE_BYTES >> 3);
+/// The serializer keeps so many empty pieces ready for the executor.
+const SPARES: usize = 16;
 /// A string longer than this is passed on by reference.
 const COPIED_LEN_MAX: usize = 16 << 10;
 /// The walker hands over so many entries before it looks at the clock again.
@@ -59,10 +63,51 @@ enum Piece {
     End,
 }
 
+/// Empty pieces for the executor. The serializer makes them: where memory has to be mapped for them, that would keep the executor waiting for
+/// whoever looks at the process's mappings.
+struct Spares {
+    from: Receiver<Vec<u8>>,
+    count: Arc<AtomicUsize>,
+}
+
+/// The serializer's end of them.
+struct SparesMaker {
+    to: Sender<Vec<u8>>,
+    count: Arc<AtomicUsize>,
+}
+
+impl Spares {
+    fn new() -> (Spares, SparesMaker) {
+        let (to, from) = mpsc::channel();
+        let count = Arc::new(AtomicUsize::new(0));
+        (Spares { from, count: count.clone() }, SparesMaker { to, count })
+    }
+
+    /// There are none before the serializer has begun.
+    fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Relaxed) == 0
+    }
+
+    fn take(&self) -> Vec<u8> {
+        let Ok(spare) = self.from.try_recv() else { return Vec::with_capacity(PIECE_ROOM) };
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        spare
+    }
+}
+
+impl SparesMaker {
+    fn fill_up(&self) {
+        while self.count.load(Ordering::Relaxed) < SPARES && self.to.send(Vec::with_capacity(PIECE_ROOM)).is_ok() {
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Gathers captured entries.
 struct Capture {
     writer: Encoder,
     buffer: Vec<u8>,
+    spares: Spares,
     keys: u64,
     /// Pass pieces on after so many keys.
     keys_max: u64,
@@ -78,7 +123,7 @@ struct Capture {
 impl Capture {
     fn pass_on(&mut self) {
         if !self.buffer.is_empty() {
-            let bytes = std::mem::replace(&mut self.buffer, Vec::with_capacity(PIECE_BYTES + (PIECE_BYTES >> 3)));
+            let bytes = std::mem::replace(&mut self.buffer, self.spares.take());
             self.under_way.fetch_add(bytes.len(), Ordering::Relaxed);
             // A serializer that failed has ended; its result tells why.
             let _ = self.to.send(Piece::Bytes(bytes, std::mem::take(&mut self.keys)));
@@ -227,9 +272,11 @@ impl Snapshot {
             }
         };
         let delay = head.key_delay.load(Ordering::Relaxed);
+        let (spares, spares_maker) = Spares::new();
         let capture = Capture {
             writer: head.writer.clone(),
             buffer: head_bytes,
+            spares,
             keys: 0,
             keys_max: if delay == 0 { u64::MAX } else { (1000 / delay.max(1)).clamp(1, 100) as u64 },
             db: None,
@@ -248,6 +295,8 @@ impl Snapshot {
             cancelled: cancelled.clone(),
             written: written.clone(),
             key_delay: head.key_delay,
+            spares: spares_maker,
+            waker: waker.clone(),
         };
         let serializer = helpers::ask("serializer", waker, move || serializer.run());
         let capture = Rc::new(RefCell::new(capture));
@@ -271,7 +320,13 @@ impl Snapshot {
     /// Whether the walker has something to do now.
     pub fn can_walk(&self) -> bool {
         let room = self.payload.as_ref().map_or(self.queue_limit, Payload::room) as usize;
-        self.walking && !self.given_up && self.under_way.load(Ordering::Relaxed) < room
+        self.walking && !self.given_up && self.under_way.load(Ordering::Relaxed) < room && self.has_begun()
+    }
+
+    /// The serializer is there: it has made spares. Later ones are made while the walker works.
+    fn has_begun(&self) -> bool {
+        let capture = self.capture.borrow();
+        capture.keys_done > 0 || !capture.spares.is_empty()
     }
 
     /// Bytes captured and not yet written, sent or given to a file.
@@ -371,10 +426,14 @@ struct Serializer {
     cancelled: Arc<AtomicBool>,
     written: Arc<AtomicU64>,
     key_delay: Arc<AtomicI64>,
+    spares: SparesMaker,
+    waker: Waker,
 }
 
 impl Serializer {
     fn run(mut self) -> io::Result<u64> {
+        self.spares.fill_up();
+        self.waker.wake();
         crate::scheduling::give_way();
         let result = self.serialize();
         if let (Err(_), Output::File { temporary, .. }) = (&result, &self.output) {
@@ -392,6 +451,7 @@ impl Serializer {
             match self.from.recv() {
                 Ok(Piece::Bytes(bytes, keys)) => {
                     self.under_way.fetch_sub(bytes.len(), Ordering::Relaxed);
+                    self.spares.fill_up();
                     self.delay(keys);
                     self.put(bytes)?;
                 }
