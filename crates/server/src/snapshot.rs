@@ -97,8 +97,10 @@ impl Spares {
 
 impl SparesMaker {
     fn fill_up(&self) {
-        while self.count.load(Ordering::Relaxed) < SPARES && self.to.send(Vec::with_capacity(PIECE_ROOM)).is_ok() {
+        while self.count.load(Ordering::Relaxed) < SPARES {
             self.count.fetch_add(1, Ordering::Relaxed);
+            // The executor wants no more of them when the snapshot is given up; that is told elsewhere.
+            let _ = self.to.send(Vec::with_capacity(PIECE_ROOM));
         }
     }
 }
