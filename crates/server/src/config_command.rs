@@ -140,10 +140,6 @@ impl Node {
                 self.apply_delays();
                 Ok(())
             }
-            "jemalloc-bg-thread" => {
-                crate::memory::purge_in_background(self.config.jemalloc_bg_thread);
-                Ok(())
-            }
             "appendonly" => self.apply_appendonly(),
             "appendfsync" => {
                 if let Some(writer) = &mut self.log_on_disk.writer {

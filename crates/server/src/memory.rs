@@ -176,22 +176,6 @@ pub fn purge() {
     }
 }
 
-/// Whether unused pages go back to the system in threads of the allocator's own (`jemalloc-bg-thread`), not in whichever thread frees. Advice: an
-/// allocator that starts no threads goes on as before.
-pub fn purge_in_background(on: bool) {
-    let mut on = on;
-    // SAFETY: the name ends with a NUL, and the value is a bool as the allocator knows it.
-    unsafe {
-        je::mallctl(
-            c"background_thread".as_ptr(),
-            std::ptr::null_mut(),
-            std::ptr::null_mut(),
-            (&raw mut on).cast(),
-            size_of::<bool>(),
-        )
-    };
-}
-
 /// Brings the program's own pages in, so that the first client that needs a part of it does not wait for the disk.
 pub fn fault_in_program() {
     let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };

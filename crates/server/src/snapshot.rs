@@ -36,7 +36,7 @@ const PIECE_BYTES: usize = 128 << 10;
 /// So much room they have: the last entry may go beyond.
 const PIECE_ROOM: usize = PIECE_BYTES + (PIECE_BYTES >> 3);
 /// The serializer keeps so many empty pieces ready for the executor.
-const SPARES: usize = 16;
+const SPARES: usize = 8;
 /// A string longer than this is passed on by reference.
 const COPIED_LEN_MAX: usize = 16 << 10;
 /// The walker hands over so many entries before it looks at the clock again.

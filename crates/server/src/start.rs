@@ -99,7 +99,6 @@ fn serve(startup: Startup) -> i32 {
     warnings.iter().for_each(|w| log::warning!("{w}"));
     raise_file_limit(&mut config);
     helpers::begin();
-    memory::purge_in_background(config.jemalloc_bg_thread);
     let mut node = match Node::new(config) {
         Ok(node) => node,
         Err(e) => {
