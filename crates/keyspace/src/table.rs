@@ -267,9 +267,9 @@ impl Table {
     /// Asks the memory for all that an insertion at `hash` changes.
     #[inline]
     pub(crate) fn prefetch_insertion(&self, hash: u64) {
-        let d = self.directory_entry(hash);
-        prefetch(d.buckets.first.wrapping_add(d.buckets.home(local(hash, d.depth))).cast());
-        let segment: *const u8 = self.segments.as_ptr().wrapping_add(d.segment as usize).cast();
+        self.prefetch_bucket(hash);
+        let index = self.directory_entry(hash).segment as usize;
+        let segment: *const u8 = self.segments.as_ptr().wrapping_add(index).cast();
         prefetch(segment);
         prefetch(segment.wrapping_add(size_of::<Segment>() / 2));
     }

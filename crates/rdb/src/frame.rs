@@ -1,5 +1,7 @@
 //! Where entries end, without looking into them: so a file can be taken apart on one thread and decoded on others.
 //!
+//! The commonest entry, a short string, it hands out as it lies there.
+//!
 //! It knows the layouts of the values that [`crate::value`] loads and judges nothing. What is not whole, and whatever is not such an entry, is no
 //! frame; the reader deals with it.
 

@@ -351,7 +351,7 @@ impl Node {
         self.aof.rewrites_begun += 1;
         // As in Redis, the files may be rewritten though append-only is off.
         if self.log_on_disk.files.is_aof() {
-            self.begin_rewritten_segment()?;
+            self.begin_rewritten_segment();
         }
         let rdb = self.config.aof_use_rdb_preamble;
         let now_ms = self.now_ms();
@@ -381,7 +381,7 @@ impl Node {
     }
 
     /// What follows the snapshot that is about to begin goes to a file of its own.
-    fn begin_rewritten_segment(&mut self) -> Result<(), String> {
+    fn begin_rewritten_segment(&mut self) {
         let end = self.replication.offset();
         self.hand_over(end);
         if self.log_on_disk.files.is_waiting_for_base() {
@@ -394,7 +394,6 @@ impl Node {
             writer.hold_sync(self.config.no_appendfsync_on_rewrite);
         }
         self.segment_began();
-        Ok(())
     }
 
     /// The files of a rewrite that nothing goes on from.

@@ -14,7 +14,7 @@ mod world;
 
 use world::World;
 
-const SEEDS: u64 = if cfg!(debug_assertions) { 500 } else { 3000 };
+const SEEDS: u64 = 10_000;
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
