@@ -139,7 +139,8 @@ fn we_acknowledge_to_others() {
             assert_eq!(master.must("WAIT 1 5000").int(), 1);
         }
         let line = master.info("slave0");
-        assert!(line.contains("lag=0") || line.contains("lag=1"), "{line}");
+        // A peer's two clocks may be a second apart: Redis 8 then says -1.
+        assert!(line.split(',').any(|field| ["lag=-1", "lag=0", "lag=1"].contains(&field)), "{line}");
         assert!(line.contains(&format!("port={}", replica.port)), "{line}");
     }
 }
