@@ -11,6 +11,10 @@ use crate::inline::split_words;
 /// The longest line: an inline command, or a count.
 const LINE_LEN_MAX: usize = 64 * 1024;
 
+/// The longest argument, whatever `proto-max-bulk-len` says, and the longest command: spans count bytes in 32 bits.
+const ARG_LEN_MAX: usize = (2 << 30) - 1;
+const COMMAND_LEN_MAX: usize = 3 << 30;
+
 /// Why a connection must be closed. Its text follows `-ERR Protocol error: `.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProtocolError {
@@ -118,6 +122,11 @@ pub struct Decoder {
     /// Spans of the present command so far.
     spans: Vec<Span>,
     sloppy: bool,
+}
+
+/// Whether an argument of `len` bytes may begin at byte `start` of a command.
+fn fits(start: usize, len: usize) -> bool {
+    len <= ARG_LEN_MAX && start <= COMMAND_LEN_MAX - len
 }
 
 impl Decoder {
@@ -233,7 +242,7 @@ impl Decoder {
                     }
                     let len = integer(&line[1..])
                         .and_then(|n| usize::try_from(n).ok())
-                        .filter(|&n| n as u64 <= limits.bulk_len_max && n < u32::MAX as usize / 2)
+                        .filter(|&n| n as u64 <= limits.bulk_len_max && fits(next - self.start, n))
                         .ok_or(ProtocolError::InvalidBulkLen)?;
                     if len > 16384 && !limits.authenticated {
                         return Err(ProtocolError::UnauthenticatedBulkLen);
@@ -337,6 +346,15 @@ mod tests {
             commands,
             [vec![b"GET".to_vec(), b"a".to_vec()], vec![b"PING".to_vec(), b"x y".to_vec()], vec![b"QUIT".to_vec()]]
         );
+    }
+
+    #[test]
+    fn no_span_is_longer_than_it_can_say() {
+        let open = Limits { bulk_len_max: u64::MAX, authenticated: true };
+        let error = all(b"*1\r\n$2147483648\r\n", open).expect_err("too long");
+        assert_eq!(error, ProtocolError::InvalidBulkLen);
+        assert_eq!(all(b"*1\r\n$2147483647\r\n", open).expect("may be"), Vec::<Vec<Vec<u8>>>::new());
+        assert!(fits(COMMAND_LEN_MAX - 10, 10) && !fits(COMMAND_LEN_MAX - 10, 11));
     }
 
     #[test]

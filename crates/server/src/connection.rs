@@ -181,17 +181,15 @@ impl Node {
         Ok(())
     }
 
-    /// Shows a command to those who monitor.
+    /// Shows a command, and the database that its client is in now, to those who monitor.
     pub fn feed_monitors(&mut self, id: ClientId, args: Args<'_>) {
         let us = clock::unix_us();
         let Some(client) = self.clients.get(id) else { return };
         let from = if client.is_unix { format!("unix:{}", self.config.unixsocket) } else { client.address.clone() };
         let mut line = format!("{}.{:06} [{} {from}]", us / 1_000_000, us % 1_000_000, client.db).into_bytes();
-        let hidden = args.is(0, "auth") || args.is(0, "hello") || args.is(0, "migrate");
         for (i, arg) in args.iter().enumerate() {
             line.push(b' ');
-            let secret = hidden && i > 0 || self.is_secret_config(args, i);
-            line.extend(rivulet_resp::inline::quote(if secret { b"(redacted)" } else { arg }));
+            line.extend(rivulet_resp::inline::quote(if is_secret(args, i) { b"(redacted)" } else { arg }));
         }
         for monitor in self.monitors.clone() {
             if self.clients.get(monitor).is_some_and(|c| !c.closing) {
@@ -203,12 +201,22 @@ impl Node {
             }
         }
     }
+}
 
-    /// Whether argument `i` is a secret that CONFIG SET is given.
-    pub fn is_secret_config(&self, args: Args<'_>, i: usize) -> bool {
-        args.is(0, "config") && args.is(1, "set") && i >= 3 && i % 2 == 1 && is_sensitive(args.at(i - 1))
+/// Whether argument `i` is a password, or a name that goes with one: MONITOR and SLOWLOG do not show it.
+pub fn is_secret(args: Args<'_>, i: usize) -> bool {
+    let follows = |word: &str, from: usize, places: usize| (1..=places).any(|n| i >= from + n && args.is(i - n, word));
+    match i {
+        0 => false,
+        _ if args.is(0, "auth") => true,
+        _ if args.is(0, "hello") => follows("auth", 1, 2),
+        _ if args.is(0, "migrate") => follows("auth", MIGRATE_OPTIONS, 1) || follows("auth2", MIGRATE_OPTIONS, 2),
+        _ => args.is(0, "config") && args.is(1, "set") && i >= 3 && i % 2 == 1 && is_sensitive(args.at(i - 1)),
     }
 }
+
+/// Where the options of MIGRATE begin.
+const MIGRATE_OPTIONS: usize = 6;
 
 /// A client's name has no spaces, newlines or unprintable characters.
 pub fn check_client_name(name: &[u8]) -> Result<(), Fail> {

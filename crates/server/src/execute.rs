@@ -363,9 +363,6 @@ impl Node {
     /// Runs a command, counts it, and gathers what it has to propagate.
     pub fn call(&mut self, id: ClientId, command: &'static Command, args: Args<'_>, hint: Option<(usize, u64)>) {
         let started_us = self.now_us;
-        if !self.monitors.is_empty() && !command.is(flag::SKIP_MONITOR) && !command.is(flag::ADMIN) {
-            self.feed_monitors(id, args);
-        }
         let db = self.clients.at(id).db;
         let errors_before = self.stats.error_replies;
         let result = match command.handler {
@@ -380,6 +377,9 @@ impl Node {
             self.error_reply(id, &fail.0);
         }
         self.finish_call(id, db, command, args);
+        if !self.monitors.is_empty() && !command.is(flag::SKIP_MONITOR) && !command.is(flag::ADMIN) {
+            self.feed_monitors(id, args);
+        }
         let ended_us = clock::unix_us();
         self.now_us = ended_us.max(started_us);
         let failed = self.stats.error_replies > errors_before;

@@ -363,7 +363,7 @@ impl Node {
         self.persistence.running.as_ref().is_some_and(|r| r.snapshot.can_walk())
     }
 
-    /// Gives the helpers' work its turn: the walker, the blocks of a payload, the loader's batches.
+    /// Gives the helpers' work its turn: the walker, the blocks of a payload, the loader's batches, the master's address.
     pub fn run_helpers(&mut self) {
         let slice_us = self.walk_slice_us();
         if let Some(running) = &mut self.persistence.running {
@@ -385,6 +385,7 @@ impl Node {
         if self.persistence.load.is_some() {
             self.insert_loaded();
         }
+        self.connect_when_resolved();
     }
 
     /// How long the walker may work now.

@@ -11,6 +11,8 @@ mod serve;
 mod sync_history;
 mod verify;
 
+use std::net::IpAddr;
+
 use rivulet_commands::fail::Fail;
 use rivulet_net::Stream;
 use rivulet_replication::apply::Applied;
@@ -28,6 +30,7 @@ use rivulet_resp::{Args, Decoder};
 
 use crate::clients::{BlockedOn, ClientId, Kind};
 use crate::config::{Config, DisklessLoad};
+use crate::helpers::Helper;
 use crate::log;
 use crate::node::{Node, ReplPause};
 use crate::persistence::Identity;
@@ -63,6 +66,8 @@ pub struct Replication {
 /// The replica's end of the link, with what the driver holds for it.
 pub struct Link {
     pub state: ReplicaLink,
+    /// The master's name is being looked up.
+    pub resolving: Option<Helper<Option<IpAddr>>>,
     pub stream: Option<Stream>,
     /// The second connection, while a snapshot is fetched over it.
     pub channel: Option<Channel>,
@@ -329,6 +334,7 @@ impl Node {
         let client = client.id;
         self.replication.link = Some(Link {
             state,
+            resolving: None,
             stream: None,
             channel: None,
             client,

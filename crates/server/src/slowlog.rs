@@ -7,6 +7,7 @@ use rivulet_commands::fail::Fail;
 use rivulet_resp::Args;
 
 use crate::clients::ClientId;
+use crate::connection::is_secret;
 use crate::node::Node;
 
 /// One slow command.
@@ -42,7 +43,7 @@ impl Node {
     pub fn note_slow(&mut self, id: ClientId, args: Args<'_>, us: u64) {
         let max = self.config.slowlog_max_len as usize;
         let shown = if args.len() > ARGS_MAX { ARGS_MAX - 1 } else { args.len() };
-        let mut kept: Vec<Vec<u8>> = (0..shown).map(|i| self.shown_argument(args, i)).collect();
+        let mut kept: Vec<Vec<u8>> = (0..shown).map(|i| shown_argument(args, i)).collect();
         if shown < args.len() {
             kept.push(format!("... ({} more arguments)", args.len() - shown).into_bytes());
         }
@@ -59,20 +60,6 @@ impl Node {
         });
         log.next_id += 1;
         log.entries.truncate(max);
-    }
-
-    fn shown_argument(&self, args: Args<'_>, i: usize) -> Vec<u8> {
-        let secret = i > 0 && (args.is(0, "auth") || args.is(0, "hello")) || self.is_secret_config(args, i);
-        if secret {
-            return b"(redacted)".to_vec();
-        }
-        let arg = args.at(i);
-        if arg.len() <= ARG_LEN_MAX {
-            return arg.to_vec();
-        }
-        let mut cut = arg[..ARG_LEN_MAX].to_vec();
-        cut.extend(format!("... ({} more bytes)", arg.len() - ARG_LEN_MAX).bytes());
-        cut
     }
 
     pub fn slowlog_command(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
@@ -127,4 +114,17 @@ impl Node {
         }
         Ok(())
     }
+}
+
+fn shown_argument(args: Args<'_>, i: usize) -> Vec<u8> {
+    if is_secret(args, i) {
+        return b"(redacted)".to_vec();
+    }
+    let arg = args.at(i);
+    if arg.len() <= ARG_LEN_MAX {
+        return arg.to_vec();
+    }
+    let mut cut = arg[..ARG_LEN_MAX].to_vec();
+    cut.extend(format!("... ({} more bytes)", arg.len() - ARG_LEN_MAX).bytes());
+    cut
 }

@@ -5,6 +5,7 @@
 
 mod command_table;
 mod compare;
+mod shown;
 
 use std::collections::BTreeSet;
 

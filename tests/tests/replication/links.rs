@@ -135,3 +135,19 @@ fn a_silent_master_is_left_and_a_silent_replica_is_dropped() {
     assert_in_step(&mut master, &mut replica);
     assert_eq!((master.count("sync_full"), master.count("sync_partial_ok")), (1, 2));
 }
+
+#[test]
+fn a_master_may_have_a_name() {
+    let mut master = Server::start(Kind::Rivulet, &["--bind", "127.0.0.1", "-::1"]);
+    let mut replica = Server::start(Kind::Rivulet, &["--dual-channel-replication-enabled", "yes"]);
+    master.must("CONFIG SET dual-channel-replication-enabled yes");
+    data::fill(master.main(), 100);
+    // Names that end so have no address (RFC 6761).
+    replica.must(&format!("REPLICAOF master.invalid {}", master.port));
+    wait::until("it is said", || replica.log().contains("Unable to connect to MASTER: Name or service not known"));
+    assert_eq!(replica.info("master_link_status"), "down");
+    replica.must(&format!("REPLICAOF localhost {}", master.port));
+    replica.wait_for_link();
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(replica.info("master_host"), "localhost");
+}

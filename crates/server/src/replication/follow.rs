@@ -1,6 +1,6 @@
 //! The replica's end: does what the link's actions say, and executes the stream.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 
 use rivulet_commands::fail::Fail;
@@ -18,6 +18,7 @@ use rivulet_resp::{Args, OwnedArgs};
 use super::{Channel, log_report, random_id};
 use crate::clients::ClientId;
 use crate::execute::BATCH_COMMANDS;
+use crate::helpers::{self, Helper};
 use crate::loading::Source;
 use crate::log;
 use crate::node::{Node, Pause, ReplPause, TOKEN_MASTER, TOKEN_RDB_CHANNEL, os_error, resolve};
@@ -224,8 +225,31 @@ impl Node {
     }
 
     fn connect_to_master(&mut self) {
+        let Some(link) = &mut self.replication.link else { return };
+        match link.host.parse() {
+            Ok(ip) => self.connect_at(Some(ip)),
+            // A name server may take seconds to answer.
+            Err(_) => {
+                let host = link.host.clone();
+                link.resolving = Some(helpers::ask("resolver", self.waker.clone(), move || resolve(&host)));
+            }
+        }
+    }
+
+    /// Goes on when the master's name has been looked up.
+    pub fn connect_when_resolved(&mut self) {
+        let Some(link) = &mut self.replication.link else { return };
+        if let Some(answer) = link.resolving.as_ref().and_then(Helper::poll) {
+            link.resolving = None;
+            self.connect_at(answer.ok().flatten());
+        }
+    }
+
+    /// Connects to the master at an address; `None` if its name has none.
+    fn connect_at(&mut self, ip: Option<IpAddr>) {
         let now = self.now_ms();
-        let opened = self.open_to_master(TOKEN_MASTER);
+        let opened = ip.ok_or_else(|| "Name or service not known".to_string());
+        let opened = opened.and_then(|ip| self.open_to_master(ip, TOKEN_MASTER));
         let Some(link) = &mut self.replication.link else { return };
         match opened {
             Ok(stream) => {
@@ -242,13 +266,11 @@ impl Node {
         }
     }
 
-    /// A connection to the master's address, which is being made and is watched under this token.
-    fn open_to_master(&mut self, token: u64) -> Result<Stream, String> {
+    /// A connection to the master's port at this address, which is being made and is watched under this token.
+    fn open_to_master(&mut self, ip: IpAddr, token: u64) -> Result<Stream, String> {
         let Some(link) = &self.replication.link else { return Err("there is no master".to_string()) };
         let source = self.config.bind_source_addr.parse().ok();
-        let address = resolve(&link.host).map(|ip| SocketAddr::new(ip, link.port));
-        let address = address.ok_or_else(|| "Name or service not known".to_string())?;
-        let stream = rivulet_net::connect(address, source).map_err(|e| os_error(&e))?;
+        let stream = rivulet_net::connect(SocketAddr::new(ip, link.port), source).map_err(|e| os_error(&e))?;
         self.poll.add(stream.as_fd(), token, Interest::BOTH).map_err(|e| os_error(&e))?;
         // A socket that refuses the option still works.
         let _ = stream.set_nodelay(true);
@@ -259,7 +281,10 @@ impl Node {
 
     fn open_channel(&mut self) {
         self.pause_at(ReplPause::BeforeRdbChannel);
-        let opened = self.open_to_master(TOKEN_RDB_CHANNEL);
+        // A name may stand for several servers: it is the one at the other end of the stream.
+        let peer = self.replication.link.as_ref().and_then(|link| link.stream.as_ref()?.peer_address());
+        let opened = peer.ok_or_else(|| "the link to the master is down".to_string());
+        let opened = opened.and_then(|peer| self.open_to_master(peer.ip(), TOKEN_RDB_CHANNEL));
         let Some(link) = &mut self.replication.link else { return };
         match opened {
             Ok(stream) => {
@@ -360,6 +385,7 @@ impl Node {
     fn disconnect_master(&mut self) {
         self.close_channel();
         let Some(link) = &mut self.replication.link else { return };
+        link.resolving = None;
         if let Some(stream) = link.stream.take() {
             // As above.
             let _ = self.poll.remove(stream.as_fd());
