@@ -718,6 +718,7 @@ impl Node {
             log::warning!("{text}");
             Fail::new("ERR Error trying to load the AOF files, check server logs.")
         };
+        self.refuse_second_load()?;
         self.hand_over(self.replication.offset());
         if let Some(writer) = &self.log_on_disk.writer {
             writer.wait_until_idle();

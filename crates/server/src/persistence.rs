@@ -89,6 +89,8 @@ pub struct Load {
     pub replaces: bool,
     /// They will be when the first entry comes.
     pub replaces_with_first: bool,
+    /// Entries replace those of the same key.
+    merges: bool,
     db: usize,
     /// Room for the keys of databases, taken when the first of them comes.
     rooms: BTreeMap<usize, Room>,
@@ -114,7 +116,7 @@ pub struct Identity {
 pub enum LoadWhy {
     Startup,
     FullSync,
-    /// DEBUG LOADAOF.
+    /// DEBUG LOADAOF and DEBUG RELOAD.
     Debug,
 }
 
@@ -534,6 +536,7 @@ impl Node {
             place,
             replaces: why != LoadWhy::FullSync,
             replaces_with_first: false,
+            merges: false,
             db: 0,
             rooms: BTreeMap::new(),
             keys_promised: 0,
@@ -622,6 +625,14 @@ impl Node {
         format!("{text} reading the append only file {}", self.append_only_name(files))
     }
 
+    /// DEBUG can't begin a load while one goes on.
+    pub fn refuse_second_load(&self) -> Result<(), Fail> {
+        match self.persistence.load {
+            Some(_) => Err(Fail::new("LOADING Redis is loading the dataset in memory")),
+            None => Ok(()),
+        }
+    }
+
     /// Loads to the end, with everything else standing still.
     pub fn finish_load_now(&mut self) -> Result<(), String> {
         loop {
@@ -660,7 +671,15 @@ impl Node {
                 expired.push(entry.key().to_vec());
                 continue;
             }
-            if let Err(entry) = db.insert_new(hash, entry, deadline_ms) {
+            let mut inserted = db.insert_new(hash, entry, deadline_ms);
+            if load.merges
+                && let Err(entry) = inserted
+            {
+                let key = db.key(entry.key());
+                db.remove(key);
+                inserted = db.insert_new(hash, entry, deadline_ms);
+            }
+            if let Err(entry) = inserted {
                 return Err(format!("the key '{}' is there twice", String::from_utf8_lossy(entry.key())));
             }
         }
@@ -750,34 +769,13 @@ impl Node {
         }
     }
 
-    /// Loads a file with everything else standing still (DEBUG RELOAD).
-    pub fn load_now(&mut self, path: PathBuf, keep_existing: bool) -> Result<(), String> {
-        let file = File::open(&path).map_err(|e| os_error(&e))?;
-        let mut reader = rivulet_rdb::read::Reader::new(file, self.load_options());
-        let mut db = 0;
-        loop {
-            use rivulet_rdb::read::Event;
-            match reader.next().map_err(|e| e.to_string())? {
-                Event::SelectDb(n) => db = n as usize,
-                Event::Entry(entry) => {
-                    if db >= self.keyspace.databases() {
-                        return Err(format!("the file has a database {db}"));
-                    }
-                    let clock = rivulet_commands::ctx::lru_clock(self.now_ms());
-                    let target = self.keyspace.db_mut(db);
-                    let key = target.key(&entry.key);
-                    if target.find(key).is_some() {
-                        if !keep_existing {
-                            return Err(format!("the key '{}' is there twice", String::from_utf8_lossy(&entry.key)));
-                        }
-                        target.remove(key);
-                    }
-                    target.insert(key, entry.value, entry.deadline_ms, clock);
-                }
-                Event::Eof(_) => return Ok(()),
-                _ => {}
-            }
+    /// Loads a file with everything else standing still (DEBUG RELOAD). With `merges` it replaces keys that are there.
+    pub fn load_now(&mut self, path: PathBuf, merges: bool) -> Result<(), String> {
+        self.begin_load(Source::File(path), LoadWhy::Debug, Place::Databases)?;
+        if let Some(load) = &mut self.persistence.load {
+            load.merges = merges;
         }
+        self.finish_load_now()
     }
 
     /// Takes over `rdb-key-save-delay` and `key-load-delay`.

@@ -239,6 +239,42 @@ fn read_payload(mut slow: TcpStream) -> usize {
     }
 }
 
+/// A replica that asks for a full sync and takes nothing yet.
+fn slow_replica(master: &Server) -> TcpStream {
+    let mut slow = TcpStream::connect(("127.0.0.1", master.port)).expect("a connection");
+    slow.write_all(b"REPLCONF capa eof capa psync2\r\n").expect("it is sent");
+    slow.read_exact(&mut [0; 5]).expect("the answer is OK");
+    slow.write_all(b"PSYNC ? -1\r\n").expect("it is sent");
+    slow
+}
+
+#[test]
+fn slow_replicas_share_the_window() {
+    const VALUES: usize = 48;
+    let options = ["--repl-sync-window", "24mb", "--snapshot-queue-limit", "1mb", "--repl-diskless-sync-delay", "0"];
+    let mut master = Server::start(Kind::Rivulet, &options);
+    for i in 0..VALUES {
+        master.main().must(&[b"SET".as_slice(), format!("key:{i}").as_bytes(), &vec![i as u8; 1 << 20]]);
+    }
+    let mut slow = Vec::new();
+    for count in 1..=3 {
+        slow.push(slow_replica(&master));
+        let log = format!("{count} payloads are made");
+        wait::until(&log, || {
+            // Each is made as far as one that takes something lets it.
+            let mut quick = Server::start(Kind::Rivulet, &[]);
+            quick.follow(&master);
+            master.count("repl_sync_spill_bytes") >= (count * (VALUES - 24 - 4) as i64) << 20
+        });
+        let held = master.count("repl_sync_window_bytes");
+        assert!(held <= (24 + 3 * 3) << 20, "{held} bytes for {count}");
+    }
+    for slow in slow {
+        assert!(read_payload(slow) > VALUES << 20);
+    }
+    wait::until("the files are gone", || master.count("repl_sync_spill_bytes") == 0);
+}
+
 #[test]
 fn a_slow_replica_holds_up_nobody() {
     const VALUES: usize = 48;
@@ -249,10 +285,7 @@ fn a_slow_replica_holds_up_nobody() {
         for i in 0..VALUES {
             master.main().must(&[b"SET".as_slice(), format!("key:{i}").as_bytes(), &vec![i as u8; 1 << 20]]);
         }
-        let mut slow = TcpStream::connect(("127.0.0.1", master.port)).expect("a connection");
-        slow.write_all(b"REPLCONF capa eof capa psync2\r\n").expect("it is sent");
-        slow.read_exact(&mut [0; 5]).expect("the answer is OK");
-        slow.write_all(b"PSYNC ? -1\r\n").expect("it is sent");
+        let slow = slow_replica(&master);
         let mut replica = Server::start(kind, &[]);
         replica.must(&format!("REPLICAOF 127.0.0.1 {}", master.port));
         replica.wait_for_link();

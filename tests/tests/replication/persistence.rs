@@ -102,3 +102,25 @@ fn shutdown_waits_for_the_replicas() {
     rivulet_tests::wait::until("the replica has all", || replica.must("DBSIZE").int() == 1000);
     assert_eq!(replica.info("master_link_status"), "down");
 }
+
+#[test]
+fn debug_reload_reads_the_file_anew() {
+    let mut server = Server::start(Kind::Rivulet, &[]);
+    data::fill(server.main(), 20_000);
+    let digest = server.must("DEBUG DIGEST").text();
+    server.must("DEBUG RELOAD");
+    assert_eq!(server.must("DEBUG DIGEST").text(), digest);
+    server.must("SET a-key-of-its-own 1");
+    let keys = server.must("DBSIZE").int();
+    let refused = server.call("DEBUG RELOAD NOSAVE NOFLUSH").text();
+    assert!(refused.starts_with("ERR Error trying to load the RDB dump"), "{refused}");
+    assert!(server.log().contains("is there twice"));
+    // The file's values replace those that are here; what it does not have stays.
+    server.must("SET another 1");
+    server.must("SAVE");
+    server.must("SET another 2");
+    server.must("SET one-more 1");
+    server.must("DEBUG RELOAD NOSAVE MERGE");
+    assert_eq!(server.must("GET another").text(), "1");
+    assert_eq!(server.must("DBSIZE").int(), keys + 2);
+}

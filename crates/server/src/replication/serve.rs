@@ -498,14 +498,11 @@ impl Node {
         let form = Form::Rdb { version: group.rdb_version, compress: false, aof_base: false };
         let head = self.snapshot_head(form, group.filter.exclude_data);
         let now = self.now_ms();
-        let snapshot = Snapshot::begin(
-            &mut self.keyspace,
-            head,
-            Destination::Sockets { mark, window: self.config.repl_sync_window },
-            self.waker.clone(),
-            now,
-        )
-        .map_err(|e| format!("Can't start a snapshot for replicas: {}", os_error(&e)))?;
+        let held: u64 = self.persistence.payloads().map(Payload::held_bytes).sum();
+        let window = self.config.repl_sync_window.saturating_sub(held);
+        let snapshot =
+            Snapshot::begin(&mut self.keyspace, head, Destination::Sockets { mark, window }, self.waker.clone(), now)
+                .map_err(|e| format!("Can't start a snapshot for replicas: {}", os_error(&e)))?;
         self.persistence.running = Some(Running { snapshot, purpose: Purpose::ReplicasSockets });
         self.stats.snapshots += 1;
         log::notice!("Background RDB transfer started by pid {}", std::process::id());
