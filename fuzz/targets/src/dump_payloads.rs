@@ -16,16 +16,26 @@ pub fn run(bytes: &[u8]) {
     }
 }
 
-/// A value that was read can be written, and is then as large the second time as the first.
+/// A value that was read can be written, and what is read then is the same. Its form may be another: a packed set that holds only numbers comes
+/// back as an intset.
 pub fn check_round_trip(value: &Value) {
-    let dumped = |value: &Value| {
-        let mut payload = Vec::new();
-        dump(&mut Writer::new(Version::DEFAULT, false), value.as_ref(), &mut payload);
-        payload
+    let mut payload = Vec::new();
+    dump(&mut Writer::new(Version::DEFAULT, false), value.as_ref(), &mut payload);
+    let again = restore(&payload, &Limits::default()).expect("what was written is readable");
+    assert_eq!(contents(&again), contents(value), "a value has changed on its way");
+}
+
+/// Elements with what belongs to them, in an order that does not depend on the value's form.
+fn contents(value: &Value) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut all: Vec<(Vec<u8>, Vec<u8>)> = match value {
+        Value::Str(v) => vec![(v.as_elem().to_vec(), Vec::new())],
+        Value::List(v) => return v.iter().map(|item| (item.to_vec(), Vec::new())).collect(),
+        Value::Set(v) => v.iter().map(|member| (member.to_vec(), Vec::new())).collect(),
+        Value::Hash(v) => v.iter().map(|(field, value)| (field.to_vec(), value.to_vec())).collect(),
+        Value::ZSet(v) => v.iter().map(|(member, score)| (member.to_vec(), score.to_be_bytes().to_vec())).collect(),
     };
-    let first = dumped(value);
-    let again = restore(&first, &Limits::default()).expect("what was written is readable");
-    assert_eq!(dumped(&again).len(), first.len(), "a value has changed on its way");
+    all.sort_unstable();
+    all
 }
 
 fn sealed(body: &[u8], version: u16) -> Vec<u8> {
@@ -35,7 +45,7 @@ fn sealed(body: &[u8], version: u16) -> Vec<u8> {
 }
 
 /// Bodies of all types, as Redis writes and wrote them.
-const BODIES: [&[u8]; 15] = [
+const BODIES: [&[u8]; 16] = [
     b"\x00\x05hello",
     b"\x00\xc1\x39\x30",
     b"\x00\xc3\x09\x28\x01aa\xe0\x1b\x00\x01aa",
@@ -51,6 +61,7 @@ const BODIES: [&[u8]; 15] = [
     b"\x11\x0c\x0c\x00\x00\x00\x02\x00\x81a\x02\x01\x01\xff",
     b"\x04\x03\x01b\xc0\x02\x01a\xc0\x01\x01c\xc0\x03",
     b"\x12\x01\x02\x0d\x0d\x00\x00\x00\x02\x00\x81a\x02\x81b\x02\xff",
+    b"\x14\x0d\x0d\x00\x00\x00\x02\x00\xd4\x66\x02\x816\x02\xff",
 ];
 
 pub fn seeds() -> Vec<Vec<u8>> {
