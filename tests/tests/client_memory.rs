@@ -1,4 +1,4 @@
-//! `maxmemory-clients`: whose connection is closed when clients use too much memory, and whose is not.
+//! `maxmemory-clients` and `client-output-buffer-limit`: whose connection is closed when clients use too much memory, and whose is not.
 
 use rivulet_tests::{Client, Kind, Server, wait};
 
@@ -53,4 +53,23 @@ fn a_client_that_may_stay_stays_however_much_it_uses() {
     let mut other = Client::connect(server.port).expect("the server accepts");
     assert!(other.try_call("PING").is_err());
     assert!(is_there(&mut server, "kept"));
+}
+
+/// A subscriber that reads nothing is shown with what waits for it, and is closed when its time is up, though nobody writes to it any more.
+#[test]
+fn what_waits_too_long_closes_a_client_that_nobody_writes_to() {
+    let options = ["--client-output-buffer-limit", "pubsub", "0", "100000", "1"];
+    let mut server = Server::start(Kind::Rivulet, &options);
+    let mut subscriber = server.client();
+    subscriber.must("SUBSCRIBE channel");
+    let message = "x".repeat(1000);
+    wait::until("more waits than may", || {
+        let publish = vec![vec![b"PUBLISH".to_vec(), b"channel".to_vec(), message.clone().into_bytes()]; 20];
+        server.main().pipeline(&publish);
+        let line = server.must("CLIENT LIST TYPE pubsub").text();
+        let omem = line.split(' ').find_map(|field| field.strip_prefix("omem=")).expect("it is still there");
+        omem.parse::<u64>().expect("a number") > 100_000
+    });
+    wait::until("it is closed", || server.must("CLIENT LIST TYPE pubsub").text().is_empty());
+    assert!(server.log().contains("scheduled to be closed ASAP for overcoming of output buffer limits"));
 }

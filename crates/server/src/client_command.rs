@@ -18,8 +18,9 @@ pub fn line(node: &Node, client: &Client) -> String {
     let events =
         format!("{}{}", if client.watching_read { "r" } else { "" }, if client.watching_write { "w" } else { "" });
     let command = client.last_command.map_or_else(|| "NULL".to_string(), table::full_name);
+    let (obl, oll, omem) = client.output.shape();
     format!(
-        "id={} addr={} laddr={} fd={fd} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={multi} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll=0 omem={} tot-mem={} events={events} cmd={command} user={} redir=-1 resp={}",
+        "id={} addr={} laddr={} fd={fd} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={multi} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={events} cmd={command} user={} redir=-1 resp={}",
         client.id,
         client.address,
         client.local_address,
@@ -37,8 +38,9 @@ pub fn line(node: &Node, client: &Client) -> String {
         client.multi.as_ref().map_or(0, |m| m.memory_bytes),
         client.output.bytes.capacity(),
         client.output.bytes.capacity(),
-        client.output.pending(),
-        0,
+        obl,
+        oll,
+        omem,
         client.memory_bytes(),
         client.user,
         if client.resp3 { 3 } else { 2 },

@@ -93,9 +93,20 @@ pub struct Output {
     pub sent: usize,
 }
 
+/// So few bytes of replies may wait for any client: with more, limits count them all (`PROTO_REPLY_CHUNK_BYTES` of Redis).
+const UNCOUNTED_BYTES: usize = 16 * 1024;
+
 impl Output {
     pub fn pending(&self) -> usize {
         self.bytes.len() - self.sent
+    }
+
+    /// What waits, as CLIENT LIST shows it: bytes that are not counted (`obl`), or blocks of Redis (`oll`) and bytes (`omem`) that are.
+    pub fn shape(&self) -> (usize, usize, usize) {
+        match self.pending() {
+            few if few <= UNCOUNTED_BYTES => (few, 0, 0),
+            many => (0, many.div_ceil(UNCOUNTED_BYTES), many),
+        }
     }
 }
 
@@ -247,6 +258,20 @@ impl Client {
 
     pub fn is_replica(&self) -> bool {
         self.kind == Kind::Replica
+    }
+
+    /// Whether more waits for it than `client-output-buffer-limit` allows its class, or waits for too long. Replicas are asked elsewhere.
+    pub fn is_over_limit(&mut self, limits: &[(u64, u64, u64); 3], now_ms: u64) -> bool {
+        let (hard, soft, seconds) = match self.kind {
+            Kind::Normal => limits[0],
+            Kind::Pubsub => limits[2],
+            Kind::Replica | Kind::Master => return false,
+        };
+        let counted = self.output.shape().2 as u64;
+        let is_over_soft = soft > 0 && counted > soft;
+        self.over_soft_since_ms = is_over_soft.then(|| self.over_soft_since_ms.unwrap_or(now_ms));
+        let is_too_long = self.over_soft_since_ms.is_some_and(|since| now_ms.saturating_sub(since) / 1000 > seconds);
+        hard > 0 && counted > hard || is_too_long
     }
 
     /// Bytes of input that are not done with.

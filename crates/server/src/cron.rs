@@ -130,8 +130,13 @@ impl Node {
     fn time_out_clients(&mut self) {
         let now_ms = self.now_ms();
         let timeout = self.config.timeout;
-        let mut idle = Vec::new();
+        let limits = self.config.client_output_buffer_limit;
+        let (mut idle, mut over) = (Vec::new(), Vec::new());
         for client in self.clients.iter_mut() {
+            // Who takes nothing is over its limit for longer and longer, though nothing more is written.
+            if client.output.pending() > 0 && client.is_over_limit(&limits, now_ms) {
+                over.push(client.id);
+            }
             if timeout > 0
                 && client.kind == Kind::Normal
                 && client.blocked.is_none()
@@ -153,34 +158,28 @@ impl Node {
         // One large command does not make the buffer that all share large for ever.
         self.spare_input.shrink_to(READ_BYTES);
         self.count_all_client_memory();
+        self.close_over_limit(over);
         for id in idle {
             log::verbose!("Closing idle client");
             self.clients.close_soon(id);
         }
     }
 
-    /// Closes clients for which too much output waits (`client-output-buffer-limit`).
+    /// Closes clients for which too much output waits (`client-output-buffer-limit`) and that are to be written to.
     pub fn check_output_limits(&mut self) {
         let now_ms = self.now_ms();
         let limits = self.config.client_output_buffer_limit;
         let mut over = Vec::new();
         for i in 0..self.clients.to_write.len() {
             let id = self.clients.to_write[i];
-            let Some(client) = self.clients.get_mut(id) else { continue };
-            let (hard, soft, seconds) = match client.kind {
-                Kind::Normal => limits[0],
-                Kind::Pubsub => limits[2],
-                Kind::Replica | Kind::Master => continue,
-            };
-            let pending = client.output.pending() as u64;
-            let over_soft = soft > 0 && pending > soft;
-            let since = if over_soft { Some(*client.over_soft_since_ms.get_or_insert(now_ms)) } else { None };
-            client.over_soft_since_ms = since;
-            let too_long = since.is_some_and(|since| now_ms.saturating_sub(since) / 1000 > seconds);
-            if hard > 0 && pending > hard || too_long {
+            if self.clients.get_mut(id).is_some_and(|client| client.is_over_limit(&limits, now_ms)) {
                 over.push(id);
             }
         }
+        self.close_over_limit(over);
+    }
+
+    fn close_over_limit(&mut self, over: Vec<ClientId>) {
         for id in over {
             log::warning!(
                 "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
