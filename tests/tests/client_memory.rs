@@ -72,4 +72,5 @@ fn what_waits_too_long_closes_a_client_that_nobody_writes_to() {
     });
     wait::until("it is closed", || server.must("CLIENT LIST TYPE pubsub").text().is_empty());
     assert!(server.log().contains("scheduled to be closed ASAP for overcoming of output buffer limits"));
+    assert_eq!(server.count("client_output_buffer_limit_disconnections"), 1);
 }

@@ -27,6 +27,8 @@ pub struct Settings {
     pub policy_uses_clock: bool,
     /// `sanitize-dump-payload`.
     pub sanitize_dump: bool,
+    /// RESTORE does not look at checksums (`DEBUG SET-SKIP-CHECKSUM-VALIDATION`).
+    pub skips_checksums: bool,
 }
 
 impl Default for Settings {
@@ -41,6 +43,7 @@ impl Default for Settings {
             notify: 0,
             policy_uses_clock: false,
             sanitize_dump: false,
+            skips_checksums: false,
         }
     }
 }

@@ -20,7 +20,7 @@ pub mod write;
 mod ziplist;
 mod zipmap;
 
-pub use dump::{DumpError, dump, restore};
+pub use dump::{DumpError, dump, restore, restore_unsummed};
 pub use error::{Doing, Error, Problem};
 pub use frame::ShortString;
 pub use read::{Block, Event, Options, Reader, Unsupported};

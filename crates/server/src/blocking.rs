@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use rivulet_commands::Command;
 use rivulet_commands::effects::OnTimeout;
 use rivulet_commands::spec::Group;
+use rivulet_commands::table;
 use rivulet_keyspace::Type;
 use rivulet_resp::Args;
 
@@ -125,9 +126,11 @@ impl Node {
     /// Ends a wait with an error.
     pub fn unblock_with_error(&mut self, id: ClientId, text: &[u8]) {
         self.unblock_silently(id);
-        if self.clients.get(id).is_some() {
-            self.error_reply(id, text);
+        let Some(client) = self.clients.get(id) else { return };
+        if let Some(command) = client.last_command {
+            self.stats.of(command, || table::full_name(command)).failed += 1;
         }
+        self.error_reply(id, text);
     }
 
     /// Ends a wait as its time-out does.

@@ -54,6 +54,8 @@ impl Config {
             notify: self.notify_keyspace_events,
             policy_uses_clock: self.maxmemory != 0 && (policy.is_lru() || policy.is_lfu()),
             sanitize_dump: self.sanitize_dump_payload != "no",
+            // No directive: DEBUG sets it.
+            skips_checksums: false,
         }
     }
 

@@ -91,11 +91,17 @@ impl Node {
                 // What could be applied before can be applied again.
                 let _ = self.apply_directive(name, &before);
             }
-            self.settings = self.config.settings();
+            self.take_settings();
             return Err(Fail::text(SetError::failed(name, text).to_string()));
         }
-        self.settings = self.config.settings();
+        self.take_settings();
         Ok(())
+    }
+
+    /// What commands on data look at follows the configuration, and DEBUG.
+    pub fn take_settings(&mut self) {
+        self.settings = self.config.settings();
+        self.settings.skips_checksums = self.debug.skip_checksum;
     }
 
     /// Makes one changed directive take effect.

@@ -185,7 +185,7 @@ impl Node {
                 "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
                 self.client_line(id)
             );
-            self.stats.obuf_limit_disconnections += 1;
+            self.stats.output_limit_disconnections += 1;
             self.clients.close_soon(id);
         }
     }

@@ -30,17 +30,14 @@ impl Node {
         Ok(())
     }
 
-    /// A save that runs is of what is gone: it ends, and the file is made to say that nothing is there.
+    /// A save that runs is of what is gone: it ends, and with save points the next one follows at once.
     fn save_emptied(&mut self) {
         if matches!(self.persistence.running, Some(Running { purpose: Purpose::Save, .. }))
             && self.replication.running.is_none()
         {
             self.cancel_snapshot();
         }
-        if !self.config.save.is_empty() {
-            // The failure is logged, and the save points try again.
-            let _ = self.save_now();
-        }
+        self.persistence.saves_emptied = !self.config.save.is_empty();
     }
 
     pub fn flushdb(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {

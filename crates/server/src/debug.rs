@@ -84,6 +84,7 @@ impl Node {
             }
             b"set-skip-checksum-validation" if count == 3 => {
                 self.debug.skip_checksum = int(2)? != 0;
+                self.take_settings();
                 self.reply(id).ok();
             }
             b"quicklist-packed-threshold" | b"set-disable-deny-scripts" if count == 3 => self.reply(id).ok(),

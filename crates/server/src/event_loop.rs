@@ -193,6 +193,7 @@ impl Node {
                         self.client_line(id),
                         String::from_utf8_lossy(&buffer[..buffer.len().min(64)])
                     );
+                    self.stats.query_limit_disconnections += 1;
                     self.clients.close_soon(id);
                     return;
                 }

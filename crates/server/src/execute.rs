@@ -364,7 +364,7 @@ impl Node {
     pub fn call(&mut self, id: ClientId, command: &'static Command, args: Args<'_>, hint: Option<(usize, u64)>) {
         let started_us = self.now_us;
         let db = self.clients.at(id).db;
-        let errors_before = self.stats.error_replies;
+        self.stats.errors_judged = self.stats.error_replies;
         let result = match command.handler {
             Handler::Data(run) => self.call_data(id, run, args, hint),
             Handler::Node(which) => self.run_node(id, which, command, args),
@@ -374,15 +374,24 @@ impl Node {
             if let Some(client) = self.clients.get_mut(id) {
                 client.last_command = Some(command);
             }
+            if let Some(text) = self.effects.complaint.take() {
+                log::warning!("{text}");
+            }
             self.error_reply(id, &fail.0);
         }
         self.finish_call(id, db, command, args);
+        if std::mem::take(&mut self.persistence.saves_emptied) {
+            // The failure is logged, and the save points try again.
+            let _ = self.save_now();
+        }
         if !self.monitors.is_empty() && !command.is(flag::SKIP_MONITOR) && !command.is(flag::ADMIN) {
             self.feed_monitors(id, args);
         }
         let ended_us = clock::unix_us();
         self.now_us = ended_us.max(started_us);
-        let failed = self.stats.error_replies > errors_before;
+        // Errors of a transaction's commands are not EXEC's.
+        let failed = self.stats.error_replies > self.stats.errors_judged;
+        self.stats.errors_judged = self.stats.error_replies;
         self.count_call(id, command, args, ended_us.saturating_sub(started_us), failed);
     }
 

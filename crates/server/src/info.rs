@@ -323,6 +323,9 @@ fn stats(node: &Node, out: &mut String) {
     field!(out, "expire_cycle_cpu_milliseconds", 0);
     field!(out, "evicted_keys", s.evicted);
     field!(out, "evicted_clients", s.evicted_clients);
+    // Fields of Redis 7.2.
+    field!(out, "client_query_buffer_limit_disconnections", s.query_limit_disconnections);
+    field!(out, "client_output_buffer_limit_disconnections", s.output_limit_disconnections);
     field!(out, "total_eviction_exceeded_time", 0);
     field!(out, "current_eviction_exceeded_time", 0);
     field!(out, "keyspace_hits", s.hits);

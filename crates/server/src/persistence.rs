@@ -38,6 +38,8 @@ pub struct Persistence {
     /// Commands that had been executed when the walker last had its turn, and when there was one more.
     commands_seen: u64,
     command_at_us: u64,
+    /// FLUSHALL, with save points: once it is counted, the file is made to say that nothing is there.
+    pub saves_emptied: bool,
     /// BGSAVE SCHEDULE: as soon as no other snapshot runs.
     pub scheduled: bool,
     pub load: Option<Load>,
@@ -158,6 +160,7 @@ impl Persistence {
             sending: Vec::new(),
             commands_seen: 0,
             command_at_us: 0,
+            saves_emptied: false,
             scheduled: false,
             load: None,
             replayer: None,

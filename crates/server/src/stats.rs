@@ -131,11 +131,15 @@ pub struct Stats {
     pub evicted: u64,
     pub evicted_clients: u64,
     pub error_replies: u64,
+    /// So many of them are counted for the commands that failed with them.
+    pub errors_judged: u64,
     pub dump_payload_sanitizations: u64,
     pub reads: u64,
     pub writes: u64,
     pub unexpected_errors: u64,
-    pub obuf_limit_disconnections: u64,
+    /// Clients that were closed for what they sent or for what waited for them.
+    pub query_limit_disconnections: u64,
+    pub output_limit_disconnections: u64,
     pub snapshots: u64,
     pub ops_rate: Rate,
     pub input_rate: Rate,
@@ -164,7 +168,6 @@ impl Stats {
         *self.errors.entry(String::from_utf8_lossy(code).into_owned()).or_default() += 1;
     }
 
-    /// CONFIG RESETSTAT.
     /// The event loop has done what there was to do; it took so long.
     #[inline]
     pub fn turn_ended(&mut self, us: u64) {
@@ -173,6 +176,7 @@ impl Stats {
         self.longest_turn_us = self.longest_turn_us.max(us);
     }
 
+    /// CONFIG RESETSTAT.
     pub fn reset(&mut self) {
         *self = Stats::default();
     }

@@ -1,6 +1,6 @@
 //! DUMP and RESTORE: a value as bytes.
 
-use rivulet_rdb::{Version, Writer};
+use rivulet_rdb::{DumpError, Version, Writer};
 
 use crate::ctx::{Ctx, lru_clock};
 use crate::effects::class;
@@ -85,8 +85,19 @@ pub(super) fn restore(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     if ttl < 0 {
         return Err(Fail::new("ERR Invalid TTL value, must be >= 0"));
     }
-    let value = rivulet_rdb::restore(ctx.args.at(3), &ctx.db.settings.limits)
-        .map_err(|error| Fail::text(format!("ERR {error}")))?;
+    let settings = ctx.db.settings;
+    let restore = if settings.skips_checksums { rivulet_rdb::restore_unsummed } else { rivulet_rdb::restore };
+    let value = match restore(ctx.args.at(3), &settings.limits) {
+        Ok(value) => value,
+        Err(error) => {
+            if let DumpError::BadFormat(why) = &error {
+                let key = String::from_utf8_lossy(key.bytes);
+                ctx.db.effects.complaint =
+                    Some(format!("RESTORE of '{key}' is refused: the payload's integrity check failed: {why}"));
+            }
+            return Err(Fail::text(format!("ERR {error}")));
+        }
+    };
     let now_ms = ctx.db.now_ms();
     let until = match ttl {
         0 => None,
