@@ -133,8 +133,8 @@ impl Node {
         let limits = self.config.client_output_buffer_limit;
         let (mut idle, mut over) = (Vec::new(), Vec::new());
         for client in self.clients.iter_mut() {
-            // Who takes nothing is over its limit for longer and longer, though nothing more is written.
-            if client.output.pending() > 0 && client.is_over_limit(&limits, now_ms) {
+            // Who takes nothing is over its limit for longer and longer though nothing more is written, and who has taken all is not.
+            if client.is_over_limit(&limits, now_ms) {
                 over.push(client.id);
             }
             if timeout > 0
