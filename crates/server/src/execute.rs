@@ -364,23 +364,17 @@ impl Node {
     pub fn call(&mut self, id: ClientId, command: &'static Command, args: Args<'_>, hint: Option<(usize, u64)>) {
         let started_us = self.now_us;
         let db = self.clients.at(id).db;
-        self.stats.errors_judged = self.stats.error_replies;
         let result = match command.handler {
             Handler::Data(run) => self.call_data(id, run, args, hint),
             Handler::Node(which) => self.run_node(id, which, command, args),
             Handler::Container => Err(Fail::arity(command.name)),
         };
         if let Err(fail) = &result {
-            if let Some(client) = self.clients.get_mut(id) {
-                client.last_command = Some(command);
-            }
-            if let Some(text) = self.effects.complaint.take() {
-                log::warning!("{text}");
-            }
-            self.error_reply(id, &fail.0);
+            self.call_failed(id, command, fail);
         }
         self.finish_call(id, db, command, args);
-        if std::mem::take(&mut self.persistence.saves_emptied) {
+        if self.persistence.saves_emptied {
+            self.persistence.saves_emptied = false;
             // The failure is logged, and the save points try again.
             let _ = self.save_now();
         }
@@ -390,9 +384,18 @@ impl Node {
         let ended_us = clock::unix_us();
         self.now_us = ended_us.max(started_us);
         // Errors of a transaction's commands are not EXEC's.
-        let failed = self.stats.error_replies > self.stats.errors_judged;
-        self.stats.errors_judged = self.stats.error_replies;
-        self.count_call(id, command, args, ended_us.saturating_sub(started_us), failed);
+        self.count_call(id, command, args, ended_us.saturating_sub(started_us), result.is_err());
+    }
+
+    #[cold]
+    fn call_failed(&mut self, id: ClientId, command: &'static Command, fail: &Fail) {
+        if let Some(client) = self.clients.get_mut(id) {
+            client.last_command = Some(command);
+        }
+        if let Some(text) = self.effects.complaint.take() {
+            log::warning!("{text}");
+        }
+        self.error_reply(id, &fail.0);
     }
 
     #[inline]

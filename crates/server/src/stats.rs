@@ -131,8 +131,6 @@ pub struct Stats {
     pub evicted: u64,
     pub evicted_clients: u64,
     pub error_replies: u64,
-    /// So many of them are counted for the commands that failed with them.
-    pub errors_judged: u64,
     pub dump_payload_sanitizations: u64,
     pub reads: u64,
     pub writes: u64,
