@@ -13,6 +13,8 @@
 //! needs them, which the driver says with [`ReplLog::hold`]; cutting off one that holds too much is its decision.
 
 use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// Bytes of the stream, addressed by offset.
 #[derive(Debug)]
@@ -31,11 +33,12 @@ pub struct ReplLog {
 /// What an active log holds.
 #[derive(Debug)]
 struct Held {
-    /// The first offset that counts; some bytes before it may still lie in the first block.
+    /// The first offset that counted when blocks were last let go: it is brought forward with whole blocks. Some bytes before it may still lie in
+    /// the first one.
     first: u64,
     /// The offset at which the first block starts.
     base: u64,
-    sealed: VecDeque<Vec<u8>>,
+    sealed: VecDeque<Arc<Vec<u8>>>,
     tail: Vec<u8>,
 }
 
@@ -70,7 +73,7 @@ impl ReplLog {
     pub const BLOCK_BYTES: usize = 64 * 1024;
     /// The smallest window, whatever `repl-backlog-size` says.
     pub const SIZE_MIN: u64 = 16 * 1024;
-    /// An append frees no more blocks than this, so that a replica's end never costs one command much.
+    /// No more blocks than this are freed at a time, so that a replica's end never costs one command much.
     const TRIM_BLOCKS_MAX: usize = 64;
 
     /// A log that is not active and stands at offset 0.
@@ -105,6 +108,7 @@ impl ReplLog {
     pub fn append(&mut self, mut bytes: &[u8]) -> u64 {
         let Some(held) = &mut self.held else { return self.end };
         self.end += bytes.len() as u64;
+        let mut sealed = false;
         while !bytes.is_empty() {
             if held.tail.capacity() == 0 {
                 held.tail = self.spare.take().unwrap_or_else(|| Vec::with_capacity(Self::BLOCK_BYTES));
@@ -113,10 +117,13 @@ impl ReplLog {
             held.tail.extend_from_slice(&bytes[..taken]);
             bytes = &bytes[taken..];
             if held.tail.len() == Self::BLOCK_BYTES {
-                held.sealed.push_back(std::mem::take(&mut held.tail));
+                held.sealed.push_back(Arc::new(std::mem::take(&mut held.tail)));
+                sealed = true;
             }
         }
-        self.trim();
+        if sealed {
+            self.trim();
+        }
         self.end
     }
 
@@ -135,27 +142,37 @@ impl ReplLog {
 
     /// `repl-backlog-size` was set.
     pub fn resize(&mut self, size: u64) {
+        self.trim();
         self.size = size.max(Self::SIZE_MIN);
         self.trim();
     }
 
-    fn trim(&mut self) {
-        let Some(held) = &mut self.held else { return };
+    /// What is before this offset has left the window, and nobody needs it here.
+    fn left_before(&self) -> u64 {
         let written = self.disk.map_or(u64::MAX, |disk| disk.written);
         // What the files begin after is nowhere else.
         let held_here = self.hold.filter(|hold| self.disk.is_none_or(|disk| *hold < disk.first));
         let needed = written.min(held_here.unwrap_or(u64::MAX));
-        let wanted = self.end.saturating_sub(self.size).min(needed);
-        held.first = held.first.max(wanted);
+        self.end.saturating_sub(self.size).min(needed)
+    }
+
+    /// Blocks go that are behind the window.
+    fn trim(&mut self) {
+        let left_before = self.left_before();
+        let Some(held) = &mut self.held else { return };
+        held.first = held.first.max(left_before);
         for _ in 0..Self::TRIM_BLOCKS_MAX {
             let next_base = held.base + Self::BLOCK_BYTES as u64;
             if held.first < next_base {
                 break;
             }
-            let Some(mut block) = held.sealed.pop_front() else { break };
+            let Some(block) = held.sealed.pop_front() else { break };
             held.base = next_base;
-            block.clear();
-            self.spare = Some(block);
+            // Who was given it may still have it.
+            if let Some(mut block) = Arc::into_inner(block) {
+                block.clear();
+                self.spare = Some(block);
+            }
         }
     }
 
@@ -171,7 +188,7 @@ impl ReplLog {
 
     /// The lowest offset that a cursor can stand at in memory.
     pub fn first_offset(&self) -> Option<u64> {
-        self.held.as_ref().map(|held| held.first)
+        self.held.as_ref().map(|held| held.first.max(self.left_before()))
     }
 
     /// The lowest offset that a cursor can stand at, in memory or on disk.
@@ -224,6 +241,23 @@ impl ReplLog {
             + spare
     }
 
+    /// The bytes from `from` to `until`, not copied; `None` unless all of them are in blocks that are full.
+    pub fn share(&self, from: u64, until: u64) -> Option<Vec<SharedBytes>> {
+        let held = self.held.as_ref().filter(|held| from >= held.first)?;
+        let block_bytes = Self::BLOCK_BYTES as u64;
+        let mut parts = Vec::with_capacity(((until - from) / block_bytes) as usize + 2);
+        let mut at = from;
+        while at < until {
+            let distance = at - held.base;
+            let block = held.sealed.get(held.block_of(distance))?;
+            let start = distance % block_bytes;
+            let end = block_bytes.min(start + (until - at));
+            parts.push(SharedBytes { block: Arc::clone(block), range: start as usize..end as usize });
+            at += end - start;
+        }
+        Some(parts)
+    }
+
     /// The bytes from `from` on, at most `bytes_max` of them, as slices fit for `writev` (use `take` to limit their
     /// number). Empty at the end of the log.
     pub fn read(&self, from: u64, bytes_max: usize) -> Result<Slices<'_>, ReadError> {
@@ -237,6 +271,21 @@ impl ReplLog {
                 first => Err(ReadError::Trimmed { first }),
             },
         }
+    }
+}
+
+/// A part of a block that will not change, for another thread.
+#[derive(Debug, Clone)]
+pub struct SharedBytes {
+    block: Arc<Vec<u8>>,
+    range: Range<usize>,
+}
+
+impl std::ops::Deref for SharedBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.block[self.range.clone()]
     }
 }
 
@@ -352,6 +401,7 @@ mod tests {
         let before = log.memory_bytes();
         for _ in 0..10 {
             grow(&mut log, 1);
+            log.set_on_disk(None);
         }
         assert!(
             log.memory_bytes() < 4 * BLOCK as usize && before > log.memory_bytes(),
@@ -408,6 +458,28 @@ mod tests {
         check_all(&log);
         log.set_on_disk(disk(5));
         assert_eq!(log.first_offset(), Some(log.end_offset() - ReplLog::SIZE_MIN));
+    }
+
+    #[test]
+    fn full_blocks_are_shared() {
+        let mut log = ReplLog::new(0);
+        log.reset_to(100);
+        grow(&mut log, 3 * BLOCK + 5);
+        log.hold(Some(100));
+        let first = log.first_offset().unwrap();
+        assert!(log.share(first, log.end_offset()).is_none(), "the last block still grows");
+        assert!(log.share(first - 1, first).is_none(), "it is not there");
+        let until = 100 + 3 * BLOCK;
+        let shared = log.share(first, until).unwrap();
+        assert!(shared.iter().flat_map(|part| part.iter().copied()).eq((first..until).map(byte_at)));
+        assert_eq!(log.share(until, until).map(|parts| parts.len()), Some(0));
+        log.hold(None);
+        grow(&mut log, 5 * BLOCK);
+        assert!(
+            shared.iter().flat_map(|part| part.iter().copied()).eq((first..until).map(byte_at)),
+            "they outlive the window"
+        );
+        check_all(&log);
     }
 
     proptest! {

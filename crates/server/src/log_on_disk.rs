@@ -59,6 +59,9 @@ const SEGMENT_BYTES_MAX: u64 = 64 << 20;
 const BACKLOG_QUEUE_MAX: usize = 64 << 20;
 /// Writes wait so long before the queue is looked at again.
 const CONGESTION_PAUSE_MS: u64 = 50;
+/// A backlog that is only for replicas is written in pieces of the window's size, within these.
+const BACKLOG_PIECE_BYTES_MIN: u64 = 64 << 10;
+const BACKLOG_PIECE_BYTES_MAX: u64 = 1 << 20;
 /// The writer is given so many bytes before the turn of the loop ends.
 const HANDED_BYTES: u64 = 64 << 10;
 const BACKLOG_RETRY_MS: u64 = 60_000;
@@ -203,10 +206,19 @@ impl Node {
             self.annotate_time();
             end
         } else {
-            let block = rivulet_replication::log::ReplLog::BLOCK_BYTES as u64;
-            end.saturating_sub(self.replication.log.size()).next_multiple_of(block).min(end)
+            self.backlog_due()
         };
         self.hand_over(until);
+    }
+
+    /// Up to where the stream has left the memory window, in whole pieces from the beginning of the segment on: few large writes cost the system
+    /// a fraction of many small ones.
+    fn backlog_due(&self) -> u64 {
+        let log = &self.replication.log;
+        let left = log.end_offset().saturating_sub(log.size());
+        let start = self.log_on_disk.files.segments().last().map_or(left, |segment| segment.start);
+        let piece = log.size().clamp(BACKLOG_PIECE_BYTES_MIN, BACKLOG_PIECE_BYTES_MAX).next_power_of_two();
+        start + left.saturating_sub(start) / piece * piece
     }
 
     /// Within a turn of the loop: append-only files are given what has come together.
@@ -226,18 +238,18 @@ impl Node {
         if count == 0 {
             return;
         }
-        match self.replication.log.read(disk.handed, count as usize) {
-            Ok(slices) => {
-                writer.append(slices, until);
-                disk.files.appended(count);
-                disk.handed = until;
-            }
-            Err(error) => {
+        let shared = if disk.files.is_aof() { None } else { self.replication.log.share(disk.handed, until) };
+        match (shared, self.replication.log.read(disk.handed, count as usize)) {
+            (Some(parts), _) => writer.share(parts, until),
+            (None, Ok(slices)) => writer.append(slices, until),
+            (None, Err(error)) => {
                 // The window is held for the writer, so this can't be; if it is, no file may claim to go on without a gap.
                 log::warning!("The log lacks bytes from {} on that should be written: {error:?}", disk.handed);
-                self.log_reset();
+                return self.log_reset();
             }
         }
+        disk.files.appended(count);
+        disk.handed = until;
     }
 
     /// Bytes that are executed at a restart, but are not the stream's, with the line that says so.
@@ -299,7 +311,9 @@ impl Node {
             OnDisk { first, written, send_before: gates.then_some(durable) }
         });
         self.replication.log.set_on_disk(on_disk);
+        // A backlog that is only for replicas keeps nobody waiting.
         if let Some(writer) = &self.log_on_disk.writer
+            && self.log_on_disk.files.is_aof()
             && writer.kept().is_none_or(|kept| kept < self.log_on_disk.handed)
             && (!self.replication.master.is_empty() || !self.log_on_disk.held.is_empty())
         {

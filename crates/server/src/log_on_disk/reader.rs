@@ -35,7 +35,7 @@ pub struct Piece {
 }
 
 /// Bytes read at one time.
-const PIECE_BYTES: u64 = 256 << 10;
+const PIECE_BYTES: u64 = 1 << 20;
 
 impl LogReader {
     pub fn start(waker: Waker) -> LogReader {
@@ -99,10 +99,9 @@ impl OpenSegments {
         } else {
             (offset - location.start, location.end - offset)
         };
-        let mut bytes = vec![0; len.min(location.end - offset).min(PIECE_BYTES) as usize];
+        let mut bytes = Vec::with_capacity(len.min(location.end - offset).min(PIECE_BYTES) as usize);
         // The segment's end is what was given to the writer: the last of it may still be on its way.
-        let there = file.read_at(&mut bytes, position)?;
-        bytes.truncate(there);
+        let there = rustix::io::pread(file, rustix::buffer::spare_capacity(&mut bytes), position)?;
         if there == 0 {
             Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the segment ends too early"))
         } else {

@@ -19,6 +19,7 @@ use rivulet_aof::disk::SystemDisk;
 use rivulet_aof::op::{Change, Disk};
 use rivulet_aof::tail::{self, Intake, Outlet};
 use rivulet_net::Waker;
+use rivulet_replication::log::SharedBytes;
 
 use crate::config::AppendFsync;
 use crate::helpers;
@@ -52,6 +53,11 @@ enum Job {
     /// Bytes for the current file, and the offset of the stream after them.
     Append {
         bytes: Vec<u8>,
+        end: u64,
+    },
+    /// The same, as parts of the log's own blocks.
+    Share {
+        parts: Vec<SharedBytes>,
         end: u64,
     },
     Change {
@@ -188,7 +194,7 @@ impl LogWriter {
     }
 
     /// Bytes for the current file; the stream is at `end` after them.
-    pub fn append<'a>(&mut self, mut slices: impl Iterator<Item = &'a [u8]>, end: u64) {
+    pub fn append<'a>(&mut self, mut slices: impl Iterator<Item = &'a [u8]> + Clone, end: u64) {
         let now_us = clock::monotonic_us();
         let is_lone = now_us - self.appended_us > LINGER_US;
         self.appended_us = now_us;
@@ -224,18 +230,30 @@ impl LogWriter {
         }
     }
 
-    fn append_in_memory<'a>(&self, mut queue: MutexGuard<'_, Queue>, slices: impl Iterator<Item = &'a [u8]>, end: u64) {
+    fn append_in_memory<'a>(
+        &self,
+        mut queue: MutexGuard<'_, Queue>,
+        slices: impl Iterator<Item = &'a [u8]> + Clone,
+        end: u64,
+    ) {
         if !matches!(queue.jobs.back(), Some(Job::Append { .. })) {
             queue.others += 1;
             queue.jobs.push_back(Job::Append { bytes: Vec::new(), end });
         }
         if let Some(Job::Append { bytes, end: until }) = queue.jobs.back_mut() {
-            let before = bytes.len();
+            let count = slices.clone().map(<[u8]>::len).sum();
+            bytes.reserve(count);
             slices.for_each(|slice| bytes.extend_from_slice(slice));
-            self.shared.queued_bytes.fetch_add(bytes.len() - before, Ordering::Relaxed);
+            self.shared.queued_bytes.fetch_add(count, Ordering::Relaxed);
             *until = end;
         }
         self.shared.wake(queue);
+    }
+
+    /// As [`LogWriter::append`], for bytes that nobody copies: replies don't wait for them.
+    pub fn share(&self, parts: Vec<SharedBytes>, end: u64) {
+        self.shared.queued_bytes.fetch_add(parts.iter().map(|part| part.len()).sum(), Ordering::Relaxed);
+        self.shared.push(lock(&self.shared.queue), Job::Share { parts, end });
     }
 
     /// Steps on files, after everything that was queued before. With a token the result is told by [`LogWriter::results`].
@@ -443,6 +461,7 @@ impl Thread {
                 self.append(&bytes, end);
                 self.shared.queued_bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
             }
+            Job::Share { parts, end } => self.append_shared(parts, end),
             Job::Change { change, token } => self.change(&change, token),
             Job::Rebase { end, generation } => self.rebase(end, generation),
             Job::OpenTail(path) => self.open_tail(path),
@@ -488,6 +507,16 @@ impl Thread {
 
     fn append(&mut self, bytes: &[u8], end: u64) {
         self.write(bytes);
+        self.tell_written(end);
+    }
+
+    fn append_shared(&mut self, parts: Vec<SharedBytes>, end: u64) {
+        let count = parts.iter().map(|part| part.len()).sum();
+        for part in parts {
+            self.write(&part);
+        }
+        // Who hears that the bytes are written may want the blocks.
+        self.shared.queued_bytes.fetch_sub(count, Ordering::Relaxed);
         self.tell_written(end);
     }
 
