@@ -105,10 +105,21 @@ impl ReplLog {
     }
 
     /// Adds bytes of the stream and returns the new end. While the log is not active nothing is kept or counted.
-    pub fn append(&mut self, mut bytes: &[u8]) -> u64 {
+    #[inline]
+    pub fn append(&mut self, bytes: &[u8]) -> u64 {
         let Some(held) = &mut self.held else { return self.end };
         self.end += bytes.len() as u64;
-        let mut sealed = false;
+        if held.tail.len() + bytes.len() < held.tail.capacity().min(Self::BLOCK_BYTES) {
+            held.tail.extend_from_slice(bytes);
+        } else {
+            self.fill_blocks(bytes);
+        }
+        self.end
+    }
+
+    /// Adds bytes with which the tail may become full.
+    fn fill_blocks(&mut self, mut bytes: &[u8]) {
+        let Some(held) = &mut self.held else { return };
         while !bytes.is_empty() {
             if held.tail.capacity() == 0 {
                 held.tail = self.spare.take().unwrap_or_else(|| Vec::with_capacity(Self::BLOCK_BYTES));
@@ -118,13 +129,9 @@ impl ReplLog {
             bytes = &bytes[taken..];
             if held.tail.len() == Self::BLOCK_BYTES {
                 held.sealed.push_back(Arc::new(std::mem::take(&mut held.tail)));
-                sealed = true;
             }
         }
-        if sealed {
-            self.trim();
-        }
-        self.end
+        self.trim();
     }
 
     /// What is on disk now; `None` when nothing is to be relied on there.
