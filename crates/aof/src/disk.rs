@@ -53,20 +53,16 @@ impl Current {
         // A disk that is nearly full, or can't do this, gets the bytes as they come.
         self.reserved = done.is_ok().then_some(until);
     }
-
-    /// Gives room back that is not needed.
-    fn release(&mut self) {
-        if self.reserved.is_some_and(|reserved| reserved > self.len) {
-            // What can't be given back now is given back when the file is removed.
-            let _ = self.file.set_len(self.len);
-            self.reserved = Some(self.len);
-        }
-    }
 }
 
 impl Drop for Current {
+    /// Gives room back that is not needed. What another program has added stays.
     fn drop(&mut self) {
-        self.release();
+        let is_ours = || self.file.metadata().is_ok_and(|file| file.len() == self.len);
+        if self.reserved.is_some_and(|reserved| reserved > self.len) && is_ours() {
+            // What can't be given back now is when the file is resumed or removed.
+            let _ = self.file.set_len(self.len);
+        }
     }
 }
 
@@ -190,6 +186,11 @@ mod tests {
         assert_eq!(on_disk().0, len, "the length is that of what was appended");
         disk.close();
         assert!(on_disk().1 < len + RESERVE_BYTES_MIN, "{:?}", on_disk());
+        disk.resume(&path, len).unwrap();
+        disk.append(&piece).unwrap();
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"not ours").unwrap();
+        disk.close();
+        assert_eq!(on_disk().0, len + piece.len() as u64 + 8, "what another program has added stays");
         disk.resume(&path, 4).unwrap();
         disk.append(b"!").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"shor!");

@@ -389,7 +389,7 @@ impl LogFiles {
         if !self.is_open() || self.is_waiting_for_base() {
             return self.close();
         }
-        let ops = vec![FileOp::Sync, self.identity_op(State::Clean { offset: end })];
+        let ops = vec![FileOp::Sync, self.identity_op(State::Clean { offset: end }), FileOp::Close];
         Change { ops, must: false }
     }
 
