@@ -8,7 +8,7 @@ use rivulet_net::{Interest, Poll, Ready, Stream};
 
 use crate::clients::ClientId;
 use crate::node::{Node, TOKEN_LISTENER_LAST, TOKEN_MASTER, TOKEN_RDB_CHANNEL, TOKEN_WAKER};
-use crate::scheduling::{self, Rests};
+use crate::scheduling::{self, Rests, Turns};
 use crate::{clock, log};
 
 /// Bytes that one read asks for.
@@ -26,6 +26,7 @@ impl Node {
         scheduling::be_prompt();
         let mut ready = Vec::new();
         let mut rests = Rests::default();
+        let mut turns = Turns::default();
         let mut turn_us = clock::monotonic_us();
         loop {
             self.before_sleep();
@@ -36,8 +37,8 @@ impl Node {
             }
             let ended_us = clock::monotonic_us();
             self.stats.turn_ended(ended_us - turn_us);
-            let timeout = self.sleep_time();
-            if timeout.is_zero() && self.persistence.running.is_some() {
+            let timeout = if turns.helpers_wait() { Duration::ZERO } else { self.sleep_time() };
+            if self.persistence.running.is_some() {
                 rests.rest_if_due(ended_us);
             }
             if let Err(error) = self.poll.wait(Some(timeout), &mut ready) {
@@ -46,16 +47,24 @@ impl Node {
             }
             self.now_us = clock::unix_us();
             turn_us = clock::monotonic_us();
-            if !timeout.is_zero() {
-                rests.woke(turn_us);
-            }
+            rests.polled(ended_us, turn_us);
+            let commands = self.stats.commands;
             for event in &ready {
                 self.dispatch(*event);
                 // The disk works while the next clients are served.
                 self.hand_over_if_much();
             }
             self.process_waiting_input();
-            self.run_helpers();
+            if self.has_helpers() {
+                // What clients asked for in this turn does not wait for the helpers' work.
+                self.log_before_sleep();
+                self.send_replies();
+                if turns.is_for_helpers(self.stats.commands != commands, turn_us) {
+                    self.run_helpers();
+                }
+            } else {
+                turns = Turns::default();
+            }
             if self.now_ms() >= self.next_cron_ms {
                 self.cron();
             }
@@ -287,14 +296,22 @@ impl Node {
         }
     }
 
-    /// What must be done before the loop waits: replies are sent last, after everything that may write some.
+    /// What must be done before the loop waits. Replies are sent after everything that may write some, and before replicas get their bytes: a client
+    /// works on while those are copied.
     fn before_sleep(&mut self) {
         self.expire_due_keys();
         self.after_unit();
         self.time_out_blocked();
         self.log_before_sleep();
+        self.send_replies();
         self.replication_before_sleep();
         self.check_output_limits();
+        self.close_clients();
+        self.evict_clients(None);
+    }
+
+    /// Sends the replies of this turn.
+    fn send_replies(&mut self) {
         while !self.clients.to_write.is_empty() {
             for id in std::mem::take(&mut self.clients.to_write) {
                 if !self.hold_reply(id) {
@@ -303,8 +320,6 @@ impl Node {
             }
         }
         self.release_replies();
-        self.close_clients();
-        self.evict_clients(None);
     }
 
     fn close_clients(&mut self) {

@@ -368,6 +368,13 @@ impl Node {
         self.persistence.running.as_ref().is_some_and(|r| r.snapshot.can_walk())
     }
 
+    /// Whether a helper may have something for the executor.
+    pub fn has_helpers(&self) -> bool {
+        let p = &self.persistence;
+        let resolves = || self.replication.link.as_ref().is_some_and(|link| link.resolving.is_some());
+        p.running.is_some() || !p.sending.is_empty() || p.load.is_some() || resolves()
+    }
+
     /// Gives the helpers' work its turn: the walker, the blocks of a payload, the loader's batches, the master's address.
     pub fn run_helpers(&mut self) {
         let slice_us = self.walk_slice_us();

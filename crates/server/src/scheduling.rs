@@ -15,6 +15,8 @@ const BACKGROUND_NICE: i32 = 10;
 
 /// The executor works no longer than this without a wait while there is more for it to do than clients want.
 const WORK_US: u64 = 200;
+/// A look at the sockets that does not wait takes less.
+const WAIT_US_MIN: u64 = 10;
 /// So long it waits then.
 const REST: Duration = Duration::from_micros(30);
 /// Waits end no later than so many nanoseconds after their time. Usually it is 50 us.
@@ -32,9 +34,11 @@ pub struct Rests {
 }
 
 impl Rests {
-    /// The executor has waited for sockets.
-    pub fn woke(&mut self, now_us: u64) {
-        self.woke_us = now_us;
+    /// The executor has looked at its sockets. If it took this long, others had the core.
+    pub fn polled(&mut self, from_us: u64, to_us: u64) {
+        if to_us - from_us >= WAIT_US_MIN {
+            self.woke_us = to_us;
+        }
     }
 
     /// The executor would go on without a wait.
@@ -43,6 +47,33 @@ impl Rests {
             clock::sleep(REST);
             self.woke_us = clock::monotonic_us();
         }
+    }
+}
+
+/// Helpers' work is put off no longer while clients send commands.
+const PUT_OFF_US: u64 = 300;
+
+/// Whose turn it is. Clients that sent commands may have more on the way, and a client's command that came meanwhile would wait for the helpers' work
+/// as well as for the other clients'.
+#[derive(Default)]
+pub struct Turns {
+    helped_us: u64,
+    put_off: bool,
+}
+
+impl Turns {
+    /// Answers whether helpers get this turn. `clients_came` says that commands were executed in it.
+    pub fn is_for_helpers(&mut self, clients_came: bool, now_us: u64) -> bool {
+        self.put_off = clients_came && now_us.saturating_sub(self.helped_us) < PUT_OFF_US;
+        if !self.put_off {
+            self.helped_us = now_us;
+        }
+        !self.put_off
+    }
+
+    /// Whether the next turn is to begin without a wait, as there may be something for helpers to do.
+    pub fn helpers_wait(&self) -> bool {
+        self.put_off
     }
 }
 
@@ -73,4 +104,35 @@ pub fn give_way() {
 /// The priority that the process was started with.
 fn nice() -> i32 {
     rustix::process::getpriority_process(None).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_go_first_but_not_for_ever() {
+        let mut turns = Turns::default();
+        assert!(turns.is_for_helpers(true, 1000));
+        assert!(!turns.helpers_wait());
+        assert!(!turns.is_for_helpers(true, 1000 + PUT_OFF_US - 1));
+        assert!(turns.helpers_wait());
+        assert!(turns.is_for_helpers(true, 1000 + PUT_OFF_US));
+        assert!(!turns.is_for_helpers(true, 1001 + PUT_OFF_US));
+        assert!(turns.is_for_helpers(false, 1002 + PUT_OFF_US), "no client came");
+        assert!(!turns.helpers_wait());
+    }
+
+    #[test]
+    fn a_rest_is_due_only_after_work_without_a_wait() {
+        let mut rests = Rests { woke_us: 0 };
+        rests.polled(0, WAIT_US_MIN - 1);
+        assert_eq!(rests.woke_us, 0, "that was no wait");
+        rests.polled(0, WAIT_US_MIN);
+        assert_eq!(rests.woke_us, WAIT_US_MIN);
+        rests.rest_if_due(WAIT_US_MIN + WORK_US - 1);
+        assert_eq!(rests.woke_us, WAIT_US_MIN);
+        rests.rest_if_due(WAIT_US_MIN + WORK_US);
+        assert_ne!(rests.woke_us, WAIT_US_MIN);
+    }
 }

@@ -27,9 +27,9 @@ use crate::persistence::{Purpose, Running, Sending};
 use crate::snapshot::{Destination, Form, Snapshot};
 
 /// Bytes of the stream written to one replica before others get their turn.
-const STREAM_BYTES_MAX: usize = 4 << 20;
+const STREAM_BYTES_MAX: usize = 256 << 10;
 /// Slices given to one write.
-const SLICES_MAX: usize = 64;
+const SLICES_MAX: usize = 8;
 /// Bytes of a payload written to one replica before others get their turn.
 const PAYLOAD_BYTES_MAX: usize = 64 << 10;
 
@@ -277,7 +277,7 @@ impl Node {
             }
             return false;
         };
-        let rest = &rest[..rest.len().min(before.saturating_sub(cursor) as usize)];
+        let rest = &rest[..rest.len().min(before.saturating_sub(cursor) as usize).min(STREAM_BYTES_MAX)];
         let Some(stream) = &mut client.stream else { return false };
         match stream.write(rest) {
             Ok(n) => {
