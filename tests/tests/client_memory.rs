@@ -74,3 +74,25 @@ fn what_waits_too_long_closes_a_client_that_nobody_writes_to() {
     assert!(server.log().contains("scheduled to be closed ASAP for overcoming of output buffer limits"));
     assert_eq!(server.count("client_output_buffer_limit_disconnections"), 1);
 }
+
+/// A client over its hard limit is closed and gets nothing of the reply, also while a snapshot runs, when replies go out at another point of a turn.
+#[test]
+fn who_is_over_the_hard_limit_gets_no_reply() {
+    let options = ["--client-output-buffer-limit", "normal", "100000", "0", "0"];
+    let mut server = Server::start(Kind::Rivulet, &options);
+    server.must("SET big x");
+    server.must("SETRANGE big 2000000 x");
+    let refused = |server: &Server| {
+        let mut client = server.client();
+        client.add("GET big");
+        client.flush().expect("the server reads");
+        let read = client.line();
+        assert!(read.is_err(), "a part of the reply came: {read:?}");
+    };
+    refused(&server);
+    server.must("CONFIG SET rdb-key-save-delay 10000000");
+    server.must("BGSAVE");
+    refused(&server);
+    assert_eq!(server.count("rdb_bgsave_in_progress"), 1);
+    assert_eq!(server.count("client_output_buffer_limit_disconnections"), 2);
+}

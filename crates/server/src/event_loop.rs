@@ -305,13 +305,13 @@ impl Node {
         self.log_before_sleep();
         self.send_replies();
         self.replication_before_sleep();
-        self.check_output_limits();
         self.close_clients();
         self.evict_clients(None);
     }
 
-    /// Sends the replies of this turn.
+    /// Sends the replies of this turn. A client over its limit gets none of them.
     fn send_replies(&mut self) {
+        self.check_output_limits();
         while !self.clients.to_write.is_empty() {
             for id in std::mem::take(&mut self.clients.to_write) {
                 if !self.hold_reply(id) {
