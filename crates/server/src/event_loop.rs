@@ -58,6 +58,7 @@ impl Node {
             if self.has_helpers() {
                 // What clients asked for in this turn does not wait for the helpers' work.
                 self.log_before_sleep();
+                self.replication_before_sleep();
                 self.send_replies();
                 if turns.is_for_helpers(self.stats.commands != commands, turn_us) {
                     self.run_helpers();
@@ -296,15 +297,15 @@ impl Node {
         }
     }
 
-    /// What must be done before the loop waits. Replies are sent after everything that may write some, and before replicas get their bytes: a client
-    /// works on while those are copied.
+    /// What must be done before the loop waits. Replies are sent after everything that may write some, and after the stream was offered to the replicas'
+    /// sockets: what a client was told of reaches them though this process is killed then.
     fn before_sleep(&mut self) {
         self.expire_due_keys();
         self.after_unit();
         self.time_out_blocked();
         self.log_before_sleep();
-        self.send_replies();
         self.replication_before_sleep();
+        self.send_replies();
         self.close_clients();
         self.evict_clients(None);
     }

@@ -26,10 +26,12 @@ use crate::payload::{Next, Payload, PayloadCursor, SpillDone};
 use crate::persistence::{Purpose, Running, Sending};
 use crate::snapshot::{Destination, Form, Snapshot};
 
-/// Bytes of the stream written to one replica before others get their turn.
-const STREAM_BYTES_MAX: usize = 256 << 10;
+/// Bytes of the stream written to one replica before others get their turn. All of a turn's is to be offered before its replies are sent.
+const STREAM_BYTES_MAX: usize = 4 << 20;
 /// Slices given to one write.
-const SLICES_MAX: usize = 8;
+const SLICES_MAX: usize = 64;
+/// The same of what has left the memory, where nobody waits for it.
+const PIECE_BYTES_MAX: usize = 256 << 10;
 /// Bytes of a payload written to one replica before others get their turn.
 const PAYLOAD_BYTES_MAX: usize = 64 << 10;
 
@@ -277,9 +279,9 @@ impl Node {
             }
             return false;
         };
-        let rest = &rest[..rest.len().min(before.saturating_sub(cursor) as usize).min(STREAM_BYTES_MAX)];
+        let rest = &rest[..rest.len().min(before.saturating_sub(cursor) as usize)];
         let Some(stream) = &mut client.stream else { return false };
-        match stream.write(rest) {
+        match stream.write(&rest[..rest.len().min(PIECE_BYTES_MAX)]) {
             Ok(n) => {
                 session.sent(n as u64);
                 self.stats.net_output_bytes += n as u64;
