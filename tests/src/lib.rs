@@ -4,6 +4,7 @@
 //! knows the server's code: it is seen as a client, a replica or a user sees it.
 
 pub mod client;
+pub mod clock_step;
 pub mod data;
 mod grammar;
 pub mod process;

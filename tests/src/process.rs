@@ -123,6 +123,7 @@ pub struct Server {
     pub port: u16,
     pub dir: TempDir,
     args: Vec<String>,
+    env: Vec<(String, String)>,
     password: Option<String>,
     child: Option<Child>,
     client: Option<Client>,
@@ -141,12 +142,26 @@ impl Server {
     pub fn prepare(kind: Kind, args: &[&str]) -> Self {
         let args: Vec<String> = args.iter().map(|a| a.to_string()).collect();
         let password = args.iter().position(|a| a == "--requirepass").map(|at| args[at + 1].clone());
-        Self { kind, port: free_port(), dir: TempDir::new(), args, password, child: None, client: None }
+        Self {
+            kind,
+            port: free_port(),
+            dir: TempDir::new(),
+            args,
+            env: Vec::new(),
+            password,
+            child: None,
+            client: None,
+        }
     }
 
     /// A file with settings, which is read before the arguments.
     pub fn set_config_file(&mut self, path: &Path) {
         self.args.insert(0, path.display().to_string());
+    }
+
+    /// A variable of the environment, for each start from now on.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.env.push((name.to_string(), value.to_string()));
     }
 
     /// Starts the process and waits until it serves.
@@ -183,7 +198,7 @@ impl Server {
         command.args(file).args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
         command.args(["--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0"]);
         command.arg("--dir").arg(self.dir.path()).args(&self.args[usize::from(file.is_some())..]).args(more);
-        command.env("LC_ALL", "C").stdin(Stdio::null());
+        command.env("LC_ALL", "C").envs(self.env.iter().cloned()).stdin(Stdio::null());
         command.stdout(log.try_clone().expect("a second handle")).stderr(log);
         self.child = Some(command.spawn().expect("the server starts"));
     }
@@ -191,6 +206,12 @@ impl Server {
     /// A further connection, logged in.
     pub fn client(&self) -> Client {
         self.connect().unwrap_or_else(|| panic!("{:?} does not take a connection", self.kind))
+    }
+
+    /// A further connection, if the server takes one and answers.
+    pub fn client_if_up(&self) -> Option<Client> {
+        let mut client = self.connect()?;
+        client.try_call("PING").ok().map(|_| client)
     }
 
     fn connect(&self) -> Option<Client> {

@@ -49,8 +49,8 @@ pub struct Event {
 pub struct Block {
     /// Keys of which one must get a value; the command then runs again.
     pub keys: Vec<Box<[u8]>>,
-    /// Unix ms at which it gives up.
-    pub deadline_ms: Option<u64>,
+    /// After how many ms it gives up. The server counts them on a clock that nobody sets.
+    pub timeout_ms: Option<u64>,
     /// What it gets then.
     pub on_timeout: OnTimeout,
 }

@@ -22,7 +22,7 @@ pub(crate) struct Done {
     pub ready: Vec<String>,
     /// The keys that it waits for.
     pub block: Option<Vec<String>>,
-    pub block_deadline_ms: Option<u64>,
+    pub block_timeout_ms: Option<u64>,
 }
 
 /// Runs commands of one family.
@@ -136,7 +136,7 @@ impl Bench {
             touched: keys(&effects.touched),
             ready: keys(&effects.ready),
             block: effects.block.as_ref().map(|b| b.keys.iter().map(|k| text(k)).collect()),
-            block_deadline_ms: effects.block.as_ref().and_then(|b| b.deadline_ms),
+            block_timeout_ms: effects.block.as_ref().and_then(|b| b.timeout_ms),
         }
     }
 

@@ -8,8 +8,8 @@ use crate::ctx::Ctx;
 use crate::effects::{Block, OnTimeout};
 use crate::fail::{Fail, SYNTAX};
 
-/// The last argument of the blocking commands, in seconds: the Unix ms at which the wait ends, or none when it never does.
-pub(crate) fn deadline(ctx: &Ctx<'_>, i: usize) -> Result<Option<u64>, Fail> {
+/// The last argument of the blocking commands, in seconds: how many ms the wait lasts, or none when it never ends.
+pub(crate) fn timeout(ctx: &Ctx<'_>, i: usize) -> Result<Option<u64>, Fail> {
     const NOT_FLOAT: Fail = Fail::new("ERR timeout is not a float or out of range");
     const NEGATIVE: Fail = Fail::new("ERR timeout is negative");
     let seconds = rivulet_resp::double::parse(ctx.args.at(i)).filter(|s| !s.is_nan()).ok_or(NOT_FLOAT)?;
@@ -18,16 +18,16 @@ pub(crate) fn deadline(ctx: &Ctx<'_>, i: usize) -> Result<Option<u64>, Fail> {
     if ms < 0.0 || ms >= i64::MAX as f64 {
         return Err(NEGATIVE);
     }
-    Ok((ms > 0.0).then(|| ctx.db.now_ms().saturating_add(ms as u64)))
+    Ok((ms > 0.0).then_some(ms as u64))
 }
 
 /// Waits for one of the keys, or answers at once what the client would get at the deadline if it can't wait.
-pub(crate) fn wait<'k>(ctx: &mut Ctx<'_>, keys: impl Iterator<Item = &'k [u8]>, deadline_ms: Option<u64>) {
+pub(crate) fn wait<'k>(ctx: &mut Ctx<'_>, keys: impl Iterator<Item = &'k [u8]>, timeout_ms: Option<u64>) {
     if ctx.db.call.deny_blocking {
         ctx.reply.null_array();
     } else {
         let keys = keys.map(Into::into).collect();
-        ctx.db.effects.block = Some(Block { keys, deadline_ms, on_timeout: OnTimeout::NullArray });
+        ctx.db.effects.block = Some(Block { keys, timeout_ms, on_timeout: OnTimeout::NullArray });
     }
 }
 

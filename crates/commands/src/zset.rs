@@ -398,9 +398,9 @@ mod tests {
         assert_eq!(b.run("BZPOPMIN x y 0.5"), "");
         let done = b.effects();
         assert_eq!(done.block, Some(vec!["x".into(), "y".into()]));
-        assert_eq!(done.block_deadline_ms, Some(b.call.now_ms + 500));
+        assert_eq!(done.block_timeout_ms, Some(500));
         b.run("BZMPOP 0 2 x y MIN");
-        assert_eq!(b.effects().block_deadline_ms, None);
+        assert_eq!(b.effects().block_timeout_ms, None);
 
         b.run("ZADD y 1 a 2 b 3 c");
         assert_eq!(b.run("BZPOPMAX x y 0"), "*3\r\n$1\r\ny\r\n$1\r\nc\r\n$1\r\n3\r\n");

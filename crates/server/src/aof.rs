@@ -615,7 +615,7 @@ impl Node {
 
     /// The file is told the time before bytes of another second follow (`aof-timestamp-enabled`).
     pub fn annotate_time(&mut self) {
-        let now_s = self.now_us / 1_000_000;
+        let now_s = self.unix_us() / 1_000_000;
         if self.config.aof_timestamp_enabled && self.aof.annotated_s != now_s && self.has_unwritten() {
             self.aof.annotated_s = now_s;
             let mut line = Vec::new();

@@ -55,7 +55,7 @@ impl Blocking {
         self.by_key.keys().filter(there).cloned().collect()
     }
 
-    /// Unix ms.
+    /// Ms on the machine's clock.
     pub fn next_deadline_ms(&self) -> Option<u64> {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }

@@ -15,6 +15,14 @@ pub fn unix_ms() -> u64 {
     unix_us() / 1000
 }
 
+/// Microseconds that never go back or leap, whatever is done to the system's clock: the Unix time of the first call, and what has passed since. So
+/// a moment of it can be shown to people by adding how far the wall clock is ahead ([`Node::unix_us`](crate::node::Node::unix_us)).
+pub fn machine_us() -> u64 {
+    static ANCHOR_US: OnceLock<u64> = OnceLock::new();
+    let since_start_us = monotonic_us();
+    ANCHOR_US.get_or_init(|| unix_us().saturating_sub(since_start_us)) + since_start_us
+}
+
 static START: OnceLock<Instant> = OnceLock::new();
 
 /// Nanoseconds since the first call: never goes back.

@@ -156,7 +156,7 @@ impl Node {
     }
 
     pub fn time(&mut self, id: ClientId) -> Result<(), Fail> {
-        let us = self.now_us;
+        let us = self.unix_us();
         let mut reply = self.reply(id);
         reply.array(2);
         reply.bulk_int((us / 1_000_000) as i64);

@@ -72,7 +72,7 @@ impl Node {
         if self.pause.is_some_and(|p| self.now_ms() < p.until_ms) || !self.replication.failover.is_idle() {
             return;
         }
-        let now_ms = self.now_ms();
+        let now_ms = self.unix_ms();
         for index in 0..self.keyspace.databases() {
             if self.keyspace.db(index).expires_len() == 0 {
                 continue;
@@ -108,7 +108,7 @@ impl Node {
         if self.own_expiring.is_empty() || !self.is_replica() {
             return;
         }
-        let now_ms = self.now_ms();
+        let now_ms = self.unix_ms();
         let keys: Vec<_> = self.own_expiring.iter().cloned().collect();
         for (index, key) in keys {
             let db = self.keyspace.db(index);

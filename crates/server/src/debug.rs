@@ -130,7 +130,7 @@ impl Node {
             }
             b"object" if count >= 3 => {
                 let db = self.keyspace.db(self.clients.at(id).db);
-                let line = describe(db.find(db.key(args.at(2))).ok_or(NO_SUCH_KEY)?, self.now_ms());
+                let line = describe(db.find(db.key(args.at(2))).ok_or(NO_SUCH_KEY)?, self.unix_ms());
                 self.reply(id).simple(&line);
             }
             b"populate" if (3..=5).contains(&count) => self.populate(id, args)?,
@@ -185,7 +185,7 @@ impl Node {
         }
         let prefix = args.get(3).unwrap_or(b"key").to_vec();
         let size = args.get(4).map_or(Ok(0), rivulet_commands::parse::int)?.max(0) as usize;
-        let clock = rivulet_commands::ctx::lru_clock(self.now_ms());
+        let clock = rivulet_commands::ctx::lru_clock(self.unix_ms());
         let index = self.clients.at(id).db;
         let db = self.keyspace.db_mut(index);
         for i in 0..keys {

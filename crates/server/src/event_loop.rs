@@ -45,7 +45,7 @@ impl Node {
                 log::warning!("Waiting for sockets failed: {error}");
                 return 1;
             }
-            self.now_us = clock::unix_us();
+            self.look_at_clocks();
             turn_us = clock::monotonic_us();
             rests.polled(ended_us, turn_us);
             let commands = self.stats.commands;

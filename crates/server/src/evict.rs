@@ -66,7 +66,7 @@ impl Node {
         let policy = self.config.maxmemory_policy;
         let samples = self.config.maxmemory_samples.max(1) as usize;
         let volatile = policy.is_volatile();
-        let now_ms = self.now_ms();
+        let now_ms = self.unix_ms();
         let clock = self.settings.clock;
         let mut best: Option<(u64, usize, Box<[u8]>)> = None;
         for index in 0..self.keyspace.databases() {

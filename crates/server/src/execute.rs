@@ -85,7 +85,7 @@ impl Node {
     /// Runs the commands of a batch in order; answers how many bytes of `buffer` are done with.
     fn run_batch(&mut self, id: ClientId, batch: &Batch, buffer: &[u8]) -> usize {
         let looked_up = self.look_up(id, batch, buffer);
-        self.now_us = clock::unix_us();
+        self.now_us = clock::machine_us();
         for i in 0..batch.len() {
             self.execute(id, looked_up.commands[i], batch.args(i, buffer), looked_up.hints[i]);
             let Some(client) = self.clients.get_mut(id) else { return batch.wire_end(i) };
@@ -351,7 +351,7 @@ impl Node {
     /// Facts about an execution for the client.
     pub fn call_facts(&self, client: &Client) -> Call {
         Call {
-            now_ms: self.now_us / 1000,
+            now_ms: self.unix_ms(),
             from_master: client.is_master(),
             is_replica: self.is_replica(),
             deny_blocking: self.depth > 0 || client.is_master(),
@@ -381,8 +381,8 @@ impl Node {
         if !self.monitors.is_empty() && !command.is(flag::SKIP_MONITOR) && !command.is(flag::ADMIN) {
             self.feed_monitors(id, args);
         }
-        let ended_us = clock::unix_us();
-        self.now_us = ended_us.max(started_us);
+        let ended_us = clock::machine_us();
+        self.now_us = ended_us;
         // Errors of a transaction's commands are not EXEC's.
         self.count_call(id, command, args, ended_us.saturating_sub(started_us), result.is_err());
     }
@@ -453,7 +453,7 @@ impl Node {
     /// Runs `f` on the data, as an execution of nobody: the effects are applied as after a command.
     pub fn with_data<R>(&mut self, index: usize, f: impl FnOnce(&mut Data<'_>) -> R) -> R {
         let call = Call {
-            now_ms: self.now_us / 1000,
+            now_ms: self.unix_ms(),
             from_master: false,
             is_replica: self.is_replica(),
             deny_blocking: true,
@@ -479,7 +479,8 @@ impl Node {
         if let Some(block) = effects.block.take() {
             let waits =
                 BlockedOn::Keys { db, keys: block.keys, command, args: args.to_owned(), on_timeout: block.on_timeout };
-            self.block(id, waits, block.deadline_ms);
+            let deadline_ms = block.timeout_ms.map(|ms| self.now_ms().saturating_add(ms));
+            self.block(id, waits, deadline_ms);
         }
         let effects = &mut self.effects;
         let dirty = std::mem::take(&mut effects.dirty);
@@ -606,7 +607,6 @@ impl Node {
         let mark = client.output.bytes.len();
         let selected = std::mem::replace(&mut client.db, db);
         let Handler::Data(run) = command.handler else { return false };
-        let started_us = self.now_us;
         let result = self.call_data(id, run, args.as_args(), None);
         let client = self.clients.at(id);
         client.db = selected;
@@ -621,7 +621,7 @@ impl Node {
             self.error_reply(id, &fail.0);
         }
         self.finish_call(id, db, command, args.as_args());
-        self.now_us = clock::unix_us().max(started_us);
+        self.now_us = clock::machine_us();
         self.count_call(id, command, args.as_args(), waited_us, result.is_err());
         self.finish_reply(id, mark);
         if !self.unit.is_empty() {

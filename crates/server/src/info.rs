@@ -90,12 +90,12 @@ fn server(node: &Node, out: &mut String) {
     field!(out, "process_supervised", "no");
     field!(out, "run_id", node.run_id);
     field!(out, "tcp_port", node.config.port);
-    field!(out, "server_time_usec", node.now_us);
+    field!(out, "server_time_usec", node.unix_us());
     field!(out, "uptime_in_seconds", uptime);
     field!(out, "uptime_in_days", uptime / 86400);
     field!(out, "hz", node.config.hz);
     field!(out, "configured_hz", node.config.hz);
-    field!(out, "lru_clock", rivulet_commands::ctx::lru_clock(node.now_ms()));
+    field!(out, "lru_clock", rivulet_commands::ctx::lru_clock(node.unix_ms()));
     field!(out, "executable", std::env::current_exe().unwrap_or_default().display());
     field!(out, "config_file", node.config.file.as_deref().map_or_else(String::new, |f| f.display().to_string()));
     field!(out, "io_threads_active", 0);
@@ -261,7 +261,7 @@ fn persistence(node: &Node, out: &mut String) {
     field!(out, "log_queue_peak_bytes", node.stats.log_queue_peak);
     field!(out, "rdb_changes_since_last_save", p.dirty);
     field!(out, "rdb_bgsave_in_progress", u8::from(running.is_some() || !p.sending.is_empty()));
-    field!(out, "rdb_last_save_time", p.last_save_ms / 1000);
+    field!(out, "rdb_last_save_time", node.shown_ms(p.last_save_ms) / 1000);
     field!(out, "rdb_last_bgsave_status", if p.last_status_ok { "ok" } else { "err" });
     field!(out, "rdb_last_bgsave_time_sec", p.last_seconds);
     let seconds = saving.map_or(-1, |r| (node.now_ms().saturating_sub(r.snapshot.started_ms) / 1000) as i64);
@@ -277,7 +277,7 @@ fn persistence(node: &Node, out: &mut String) {
     if let Some(load) = &p.load {
         let read = load.loader.read.load(std::sync::atomic::Ordering::Relaxed);
         let total = load.loader.total;
-        field!(out, "loading_start_time", load.loader.started_ms / 1000);
+        field!(out, "loading_start_time", node.shown_ms(load.loader.started_ms) / 1000);
         field!(out, "loading_total_bytes", total);
         field!(out, "loading_rdb_used_mem", 0);
         field!(out, "loading_loaded_bytes", read);
@@ -528,7 +528,12 @@ fn keyspace(node: &Node, out: &mut String) {
         field!(
             out,
             format_args!("db{i}"),
-            format_args!("keys={},expires={},avg_ttl={}", db.len(), db.expires_len(), db.average_ttl_ms(node.now_ms()))
+            format_args!(
+                "keys={},expires={},avg_ttl={}",
+                db.len(),
+                db.expires_len(),
+                db.average_ttl_ms(node.unix_ms())
+            )
         );
     }
 }

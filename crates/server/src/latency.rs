@@ -47,7 +47,7 @@ impl Node {
     pub fn note_latency(&mut self, event: &'static str, ms: u64) {
         let threshold = self.config.latency_monitor_threshold;
         if threshold > 0 && ms >= threshold {
-            self.latency.add(event, ms, self.now_us / 1_000_000);
+            self.latency.add(event, ms, self.unix_us() / 1_000_000);
         }
     }
 
@@ -104,7 +104,7 @@ impl Node {
                 let Some(series) = self.latency.events.get(name.as_str()) else {
                     return Err(Fail::text(format!("ERR No samples available for event '{name}'")));
                 };
-                let text = graph(&name, series, self.now_us / 1_000_000);
+                let text = graph(&name, series, self.unix_us() / 1_000_000);
                 self.reply(id).verbatim("txt", text.as_bytes());
             }
             _ => self.help(

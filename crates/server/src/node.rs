@@ -44,8 +44,10 @@ pub struct Node {
     pub slowlog: Slowlog,
     pub latency: crate::latency::Latency,
     pub rng: fastrand::Rng,
-    /// Unix us, read before and after each command.
+    /// Us of [`clock::machine_us`], read before and after each command: what the server's own affairs go by.
     pub now_us: u64,
+    /// How far the wall clock is ahead of that, looked at once a turn: keys and people go by the sum.
+    wall_ahead_us: i64,
     pub started_ms: u64,
     /// Bytes in use before there was data.
     pub startup_memory: usize,
@@ -114,7 +116,7 @@ impl Node {
         let waker = Waker::new()?;
         let mut poll = Epoll::new()?;
         poll.add(std::os::fd::AsFd::as_fd(&waker), TOKEN_WAKER, Interest::READ)?;
-        let now_us = clock::unix_us();
+        let now_us = clock::machine_us();
         let run_id = random_hex(&mut rng);
         let databases = config.databases as usize;
         let replication = Replication::new(&config, &run_id, &mut rng, now_us / 1000);
@@ -137,6 +139,7 @@ impl Node {
             latency: Default::default(),
             listeners: Vec::new(),
             now_us,
+            wall_ahead_us: 0,
             started_ms: now_us / 1000,
             startup_memory: 0,
             run_id,
@@ -167,8 +170,33 @@ impl Node {
         })
     }
 
+    /// Ms on the machine's own clock, which nobody sets: for deadlines and intervals of the server's affairs.
+    #[inline]
     pub fn now_ms(&self) -> u64 {
         self.now_us / 1000
+    }
+
+    /// Unix us on the wall clock, which may leap: for what keys and people know as the time.
+    #[inline]
+    pub fn unix_us(&self) -> u64 {
+        self.now_us.saturating_add_signed(self.wall_ahead_us)
+    }
+
+    /// Unix ms on the wall clock.
+    #[inline]
+    pub fn unix_ms(&self) -> u64 {
+        self.unix_us() / 1000
+    }
+
+    /// What the wall clock says now for a moment of the machine's clock.
+    pub fn shown_ms(&self, machine_ms: u64) -> u64 {
+        machine_ms.saturating_add_signed(self.wall_ahead_us / 1000)
+    }
+
+    /// A turn begins: both clocks are looked at.
+    pub fn look_at_clocks(&mut self) {
+        self.now_us = clock::machine_us();
+        self.wall_ahead_us = clock::unix_us() as i64 - self.now_us as i64;
     }
 
     /// Whether this server follows a master.

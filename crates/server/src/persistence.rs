@@ -220,7 +220,7 @@ impl Node {
             return AccessInfo::None;
         }
         match self.settings.clock {
-            ClockUse::Lru => AccessInfo::Idle { clock_s: rivulet_commands::ctx::lru_clock(self.now_ms()) },
+            ClockUse::Lru => AccessInfo::Idle { clock_s: rivulet_commands::ctx::lru_clock(self.unix_ms()) },
             ClockUse::Lfu { .. } => AccessInfo::Freq,
         }
     }
@@ -258,7 +258,7 @@ impl Node {
             self.replication.saved_position().map(|(offset, db)| AuxReplication { stream_db: db, id, offset });
         Aux {
             redis_version: crate::REDIS_VERSION,
-            ctime_s: self.now_ms() / 1000,
+            ctime_s: self.unix_ms() / 1000,
             used_memory: crate::memory::used() as u64,
             replication,
             aof_base: false,
@@ -658,7 +658,7 @@ impl Node {
     }
 
     fn insert_entries(&mut self, entries: Vec<Decoded>) -> Result<(), String> {
-        let now_ms = self.now_ms();
+        let now_ms = self.unix_ms();
         let is_replica = self.is_replica();
         let Some(load) = &mut self.persistence.load else { return Ok(()) };
         let drop_expired = !is_replica && !load.from_aof;
@@ -722,7 +722,7 @@ impl Node {
             _ if load.from_aof => {}
             b"redis-ver" => log::notice!("Loading RDB produced by version {text}"),
             b"ctime" => {
-                let age = self.now_us / 1_000_000;
+                let age = self.unix_us() / 1_000_000;
                 log::notice!("RDB age {} seconds", age.saturating_sub(text.parse().unwrap_or(age)));
             }
             b"used-mem" => {

@@ -49,15 +49,9 @@ impl Node {
         }
         let (address, name) =
             self.clients.get(id).map_or_else(Default::default, |c| (c.address.clone(), c.name.clone()));
+        let unix_s = self.unix_us() / 1_000_000;
         let log = &mut self.slowlog;
-        log.entries.push_front(Slow {
-            id: log.next_id,
-            unix_s: self.now_us / 1_000_000,
-            us,
-            args: kept,
-            address,
-            name,
-        });
+        log.entries.push_front(Slow { id: log.next_id, unix_s, us, args: kept, address, name });
         log.next_id += 1;
         log.entries.truncate(max);
     }

@@ -123,7 +123,7 @@ impl Node {
 
     fn is_logically_expired(&self, db: usize, key: &[u8]) -> bool {
         let db = self.keyspace.db(db);
-        db.find(db.key(key)).and_then(|e| e.deadline()).is_some_and(|ms| self.now_ms() > ms)
+        db.find(db.key(key)).and_then(|e| e.deadline()).is_some_and(|ms| self.unix_ms() > ms)
     }
 
     /// A watched key whose deadline has passed since counts as changed.

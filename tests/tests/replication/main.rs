@@ -1,5 +1,6 @@
 //! Rivulet as master and as replica of Redis 7.0, Redis 8 and Valkey 9, and of itself.
 
+mod clock;
 mod full_sync;
 mod links;
 mod log;

@@ -217,10 +217,10 @@ pub(super) fn lmpop(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
 
 pub(super) fn blmpop(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     let (asked, end) = MultiPop::parse(ctx, 2, ENDS)?;
-    let deadline = waiting::deadline(ctx, 1)?;
+    let timeout = waiting::timeout(ctx, 1)?;
     if !pop_first_of(ctx, &asked, end)? {
         let args = ctx.args;
-        waiting::wait(ctx, asked.keys.map(|i| args.at(i)), deadline);
+        waiting::wait(ctx, asked.keys.map(|i| args.at(i)), timeout);
     }
     Ok(())
 }
@@ -235,7 +235,7 @@ pub(super) fn brpop(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
 
 fn blocking_pop(ctx: &mut Ctx<'_>, end: End) -> Result<(), Fail> {
     let last = ctx.args.len() - 1;
-    let deadline = waiting::deadline(ctx, last)?;
+    let timeout = waiting::timeout(ctx, last)?;
     for i in 1..last {
         let key = ctx.key(i);
         let popped = pop_one(ctx, key, end, |reply| {
@@ -248,6 +248,6 @@ fn blocking_pop(ctx: &mut Ctx<'_>, end: End) -> Result<(), Fail> {
         }
     }
     let keys = ctx.args.iter().take(last).skip(1);
-    waiting::wait(ctx, keys, deadline);
+    waiting::wait(ctx, keys, timeout);
     Ok(())
 }

@@ -26,33 +26,33 @@ pub(super) fn rpoplpush(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
 
 pub(super) fn blmove(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     let (from, to) = (parse_end(ctx, 3)?, parse_end(ctx, 4)?);
-    let deadline = waiting::deadline(ctx, 5)?;
+    let timeout = waiting::timeout(ctx, 5)?;
     if move_element(ctx, from, to)? {
         let args = ctx.args;
         ctx.propagate(&[b"LMOVE", args.at(1), args.at(2), args.at(3), args.at(4)]);
     } else {
-        wait(ctx, deadline);
+        wait(ctx, timeout);
     }
     Ok(())
 }
 
 pub(super) fn brpoplpush(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
-    let deadline = waiting::deadline(ctx, 3)?;
+    let timeout = waiting::timeout(ctx, 3)?;
     if move_element(ctx, End::Right, End::Left)? {
         ctx.propagate(&[b"RPOPLPUSH", ctx.args.at(1), ctx.args.at(2)]);
     } else {
-        wait(ctx, deadline);
+        wait(ctx, timeout);
     }
     Ok(())
 }
 
 /// Waits for the source. One that can't wait gets a null, though at the deadline it would get a null array.
-fn wait(ctx: &mut Ctx<'_>, deadline_ms: Option<u64>) {
+fn wait(ctx: &mut Ctx<'_>, timeout_ms: Option<u64>) {
     if ctx.db.call.deny_blocking {
         ctx.reply.null();
     } else {
         let source = ctx.args.at(1);
-        waiting::wait(ctx, std::iter::once(source), deadline_ms);
+        waiting::wait(ctx, std::iter::once(source), timeout_ms);
     }
 }
 

@@ -119,7 +119,7 @@ pub(super) fn zpopmax(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
 
 fn blocking_pop(ctx: &mut Ctx<'_>, end: End) -> Result<(), Fail> {
     let last = ctx.args.len() - 1;
-    let deadline = waiting::deadline(ctx, last)?;
+    let timeout = waiting::timeout(ctx, last)?;
     for i in 1..last {
         let key = ctx.key(i);
         if pop(ctx, key, end, 1, Shape::KeyFlat)?.is_some() {
@@ -128,7 +128,7 @@ fn blocking_pop(ctx: &mut Ctx<'_>, end: End) -> Result<(), Fail> {
         }
     }
     let keys = ctx.args.iter().take(last).skip(1);
-    waiting::wait(ctx, keys, deadline);
+    waiting::wait(ctx, keys, timeout);
     Ok(())
 }
 
@@ -162,10 +162,10 @@ pub(super) fn zmpop(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
 
 pub(super) fn bzmpop(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     let (asked, end) = waiting::MultiPop::parse(ctx, 2, [("min", End::Min), ("max", End::Max)])?;
-    let deadline = waiting::deadline(ctx, 1)?;
+    let timeout = waiting::timeout(ctx, 1)?;
     if !pop_first_of(ctx, &asked, end)? {
         let args = ctx.args;
-        waiting::wait(ctx, asked.keys.map(|i| args.at(i)), deadline);
+        waiting::wait(ctx, asked.keys.map(|i| args.at(i)), timeout);
     }
     Ok(())
 }

@@ -63,11 +63,12 @@ impl Node {
         }
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let now = self.now_ms();
+        let ahead_ms = self.unix_ms() as i64 - now as i64;
         let client = self.clients.at(id);
         let mut reply = Reply::new(&mut client.output.bytes, client.resp3);
         let syncs: Vec<&SyncRecord> = self.replication.syncs.newest().take(count).collect();
         reply.array(syncs.len());
-        syncs.iter().for_each(|sync| reply_sync(&mut reply, sync, now));
+        syncs.iter().for_each(|sync| reply_sync(&mut reply, sync, now, ahead_ms));
         Ok(())
     }
 
@@ -227,7 +228,8 @@ fn peer_of(session: &Session) -> Peer {
     Peer { run_id: session.announced().run_id, address: session.name() }
 }
 
-fn reply_sync(reply: &mut Reply<'_>, sync: &SyncRecord, now: u64) {
+/// `ahead_ms` is how far the wall clock, which people read, is ahead of the machine's.
+fn reply_sync(reply: &mut Reply<'_>, sync: &SyncRecord, now: u64, ahead_ms: i64) {
     let (asked_id, asked) = sync.asked.as_ref().map_or(("", -1), |(id, asked)| (id.as_str(), *asked));
     let failure = match &sync.outcome {
         rivulet_replication::syncs::Outcome::Failed(why) => why.as_str(),
@@ -248,7 +250,7 @@ fn reply_sync(reply: &mut Reply<'_>, sync: &SyncRecord, now: u64) {
     // As PSYNC and INFO do, bytes are numbered from 1 here.
     let numbers = [
         ("number", sync.number as i64),
-        ("time_ms", sync.began_at as i64),
+        ("time_ms", sync.began_at as i64 + ahead_ms),
         ("asked_offset", asked),
         ("offset", sync.offset as i64),
         ("backlog_first_byte", sync.window.map_or(0, |window| window.first as i64 + 1)),

@@ -119,7 +119,7 @@ impl Node {
             match asked.verification.next(now) {
                 Step::Wait => return,
                 Step::Mark(keys_of) => {
-                    let marker = Marker { token: Token { id: self.rng.u64(..), unix_ms: now }, keys_of };
+                    let marker = Marker { token: Token { id: self.rng.u64(..), unix_ms: self.unix_ms() }, keys_of };
                     let offset = self.replication.offset();
                     // Who shuts down or hands over waits for replicas to reach the end of the stream.
                     let ends = self.shutdown.is_some() || !self.replication.failover.is_idle();
