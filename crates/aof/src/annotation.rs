@@ -10,21 +10,25 @@ pub enum Annotation {
     Timestamp(i64),
     /// `#RIVULET:OWN <n>`: the next n bytes are executed, but are not of the stream.
     Own(u64),
+    /// `#RIVULET:PASSED <n>`: the next n bytes are of the stream, and were not executed as nobody here knew the command.
+    Passed(u64),
     /// Anything else.
     Other,
 }
 
-/// The line says how many bytes are the node's own, but not in a form that can be read.
+/// The line says of how many bytes something is true, but not in a form that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnreadableOwn;
+pub struct UnreadableCount;
 
 impl Annotation {
     /// What `line`, which ends with its newline, says.
-    pub fn parse(line: &[u8]) -> Result<Annotation, UnreadableOwn> {
+    pub fn parse(line: &[u8]) -> Result<Annotation, UnreadableCount> {
         let text = line.strip_suffix(b"\r\n").and_then(|line| std::str::from_utf8(line).ok());
-        if line.starts_with(b"#RIVULET:OWN") {
-            let count = text.and_then(|text| text.strip_prefix("#RIVULET:OWN ")?.parse().ok());
-            return count.map(Annotation::Own).ok_or(UnreadableOwn);
+        let covers: [(&str, fn(u64) -> Annotation); 2] =
+            [("#RIVULET:OWN", Annotation::Own), ("#RIVULET:PASSED", Annotation::Passed)];
+        if let Some((word, of)) = covers.into_iter().find(|(word, _)| line.starts_with(word.as_bytes())) {
+            let count = text.and_then(|text| text.strip_prefix(word)?.strip_prefix(' ')?.parse().ok());
+            return count.map(of).ok_or(UnreadableCount);
         }
         let time = text.and_then(|text| text.strip_prefix("#TS:")?.parse().ok());
         Ok(time.map_or(Annotation::Other, Annotation::Timestamp))
@@ -35,6 +39,7 @@ impl Annotation {
         match self {
             Annotation::Timestamp(seconds) => out.extend_from_slice(format!("#TS:{seconds}\r\n").as_bytes()),
             Annotation::Own(bytes) => out.extend_from_slice(format!("#RIVULET:OWN {bytes}\r\n").as_bytes()),
+            Annotation::Passed(bytes) => out.extend_from_slice(format!("#RIVULET:PASSED {bytes}\r\n").as_bytes()),
             Annotation::Other => {}
         }
     }
@@ -46,7 +51,9 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        for annotation in [Annotation::Timestamp(0), Annotation::Timestamp(1_700_000_000), Annotation::Own(23)] {
+        for annotation in
+            [Annotation::Timestamp(0), Annotation::Timestamp(1_700_000_000), Annotation::Own(23), Annotation::Passed(7)]
+        {
             let mut line = Vec::new();
             annotation.append_to(&mut line);
             assert_eq!(Annotation::parse(&line), Ok(annotation));
@@ -59,7 +66,7 @@ mod tests {
             assert_eq!(Annotation::parse(line.as_bytes()), Ok(Annotation::Other), "{line}");
         }
         for line in ["#RIVULET:OWN\r\n", "#RIVULET:OWN x\r\n", "#RIVULET:OWN -1\r\n", "#RIVULET:OWN 1\n"] {
-            assert_eq!(Annotation::parse(line.as_bytes()), Err(UnreadableOwn), "{line}");
+            assert_eq!(Annotation::parse(line.as_bytes()), Err(UnreadableCount), "{line}");
         }
     }
 }

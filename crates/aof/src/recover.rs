@@ -41,6 +41,8 @@ pub struct Replayed {
     pub file_bytes: u64,
     /// There was something that is not the stream's.
     pub marked: bool,
+    /// The data are not what the stream says: there were writes of the node's own, or commands that it passed over.
+    pub diverged: bool,
 }
 
 /// Where a restarted node stands.

@@ -37,11 +37,23 @@ pub struct Item<'a> {
 pub enum ItemKind<'a> {
     Command {
         args: Args<'a>,
-        /// Not of the stream: an [`Annotation::Own`] line stands before it.
-        own: bool,
+        of: Of,
     },
     /// A line that isn't executed, and what it says.
-    Annotation { line: &'a [u8], annotation: Annotation },
+    Annotation {
+        line: &'a [u8],
+        annotation: Annotation,
+    },
+}
+
+/// Whose a command is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    Stream,
+    /// Not of the stream: an [`Annotation::Own`] line stands before it.
+    Own,
+    /// Of the stream, and never executed here: an [`Annotation::Passed`] line stands before it.
+    Passed,
 }
 
 /// Where scanning stands. The caller owns the buffer: as with [`rivulet_resp::Decoder`], it drops the first [`Scanner::consumed`] bytes at times and
@@ -65,11 +77,13 @@ pub struct Scanner {
     /// The item that was found last.
     found: Range<usize>,
     annotation: Option<Annotation>,
-    in_own: bool,
+    /// Whose the command is that was found last.
+    of: Of,
     /// MULTI has been seen, but not its EXEC.
     in_multi: bool,
-    /// Bytes that an [`Annotation::Own`] line still covers.
-    own_left: u64,
+    /// Bytes that an [`Annotation::Own`] or [`Annotation::Passed`] line still covers, and whose these are.
+    covered: u64,
+    covered_of: Of,
     place: Place,
     unit_end: Place,
     lines: u64,
@@ -89,9 +103,10 @@ impl Scanner {
             canonical: true,
             found: 0..0,
             annotation: None,
-            in_own: false,
+            of: Of::Stream,
             in_multi: false,
-            own_left: 0,
+            covered: 0,
+            covered_of: Of::Stream,
             place,
             unit_end: place,
             lines: 0,
@@ -119,7 +134,7 @@ impl Scanner {
             self.mark(self.at);
             return Err(self.error(if self.in_multi { Problem::OpenMulti } else { Problem::CutCommand }));
         }
-        if self.own_left > 0 {
+        if self.covered > 0 {
             return Err(self.error(Problem::CutOwn));
         }
         if self.in_multi { Err(self.error(Problem::OpenMulti)) } else { Ok(()) }
@@ -181,7 +196,7 @@ impl Scanner {
         let bytes = &buffer[self.found.clone()];
         let kind = match self.annotation {
             Some(annotation) => ItemKind::Annotation { line: bytes, annotation },
-            None => ItemKind::Command { args: Args::new(bytes, &self.spans, self.canonical), own: self.in_own },
+            None => ItemKind::Command { args: Args::new(bytes, &self.spans, self.canonical), of: self.of },
         };
         Item { range: self.found.clone(), kind }
     }
@@ -198,15 +213,20 @@ impl Scanner {
         self.at += newline + 1;
         self.annotation = Some(annotation);
         let len = self.take_item()?;
-        if let Annotation::Own(bytes) = annotation {
-            if self.own_left > 0 || self.in_multi {
+        let covers = match annotation {
+            Annotation::Own(bytes) => Some((bytes, Of::Own)),
+            Annotation::Passed(bytes) => Some((bytes, Of::Passed)),
+            Annotation::Timestamp(_) | Annotation::Other => None,
+        };
+        if let Some((bytes, of)) = covers {
+            if self.covered > 0 || self.in_multi {
                 return Err(self.error(Problem::Own));
             }
             // Its end must be a place in the file.
             if self.place.file.checked_add(len).and_then(|place| place.checked_add(bytes)).is_none() {
                 return Err(self.error(Problem::Own));
             }
-            self.own_left = bytes;
+            (self.covered, self.covered_of) = (bytes, of);
         }
         self.place.file += len;
         self.end_unit();
@@ -315,14 +335,14 @@ impl Scanner {
             self.mark(name.start);
             return Err(self.error(if multi { Problem::UnexpectedMulti } else { Problem::UnexpectedExec }));
         }
-        self.in_own = self.own_left > 0;
+        self.of = if self.covered > 0 { self.covered_of } else { Of::Stream };
         let len = self.take_item()?;
         self.place.file += len;
-        if !self.in_own {
+        if self.of != Of::Own {
             self.place.stream += len;
         }
         self.in_multi = (self.in_multi || multi) && !exec;
-        if self.in_multi && self.in_own && self.own_left == 0 {
+        if self.in_multi && self.of != Of::Stream && self.covered == 0 {
             return Err(self.error(Problem::Own));
         }
         self.end_unit();
@@ -332,8 +352,8 @@ impl Scanner {
     /// The bytes from the start on are an item; answers how many these are.
     fn take_item(&mut self) -> Result<u64, ScanError> {
         let len = (self.at - self.start) as u64;
-        if self.own_left > 0 {
-            self.own_left = self.own_left.checked_sub(len).ok_or_else(|| self.error(Problem::Own))?;
+        if self.covered > 0 {
+            self.covered = self.covered.checked_sub(len).ok_or_else(|| self.error(Problem::Own))?;
         }
         self.found = self.start..self.at;
         self.start = self.at;
@@ -345,7 +365,7 @@ impl Scanner {
     }
 
     fn end_unit(&mut self) {
-        if !self.in_multi && self.own_left == 0 {
+        if !self.in_multi && self.covered == 0 {
             self.unit_end = self.place;
         }
     }
@@ -404,7 +424,7 @@ pub enum Problem {
     LongCommand,
     /// An annotation longer than [`annotation::LINE_LEN_MAX`].
     LongLine,
-    /// An [`Annotation::Own`] line that can't be read, stands where none may, or ends within a unit.
+    /// An [`Annotation::Own`] or [`Annotation::Passed`] line that can't be read, stands where none may, or ends within a unit.
     Own,
     UnexpectedMulti,
     UnexpectedExec,
@@ -509,9 +529,16 @@ mod tests {
 
     fn describe(item: &Item<'_>) -> String {
         match &item.kind {
-            ItemKind::Command { args, own } => {
+            ItemKind::Command { args, of } => {
                 let words: Vec<_> = args.iter().map(|arg| arg.escape_ascii().to_string()).collect();
-                format!("{}{}", if *own { "own " } else { "" }, words.join(" "))
+                {
+                    let of = match of {
+                        Of::Stream => "",
+                        Of::Own => "own ",
+                        Of::Passed => "passed ",
+                    };
+                    format!("{of}{}", words.join(" "))
+                }
             }
             ItemKind::Annotation { line, annotation } => format!("{annotation:?} {}", line.escape_ascii()),
         }
@@ -594,6 +621,19 @@ mod tests {
     }
 
     #[test]
+    fn what_was_passed_over_is_of_the_stream() {
+        let unknown = command(&["NEWER", "k"]);
+        let bytes =
+            [format!("#RIVULET:PASSED {}\r\n", unknown.len()).as_bytes(), &unknown, &command(&["PING"])].concat();
+        let (items, end) = scan([bytes.as_slice()]);
+        assert_eq!(end, Ok(()));
+        let texts: Vec<_> = items.iter().map(|item| item.0.as_str()).collect();
+        assert_eq!(texts[1..], ["passed NEWER k", "PING"]);
+        let stream = (unknown.len() + 14) as u64;
+        assert_eq!(items.last().map(|item| item.2), Some(Place { file: bytes.len() as u64, stream }));
+    }
+
+    #[test]
     fn each_cut_keeps_the_whole_units() {
         let (bytes, ends) = sample();
         for cut in 0..bytes.len() {
@@ -636,6 +676,9 @@ mod tests {
             (b"#RIVULET:OWN 15\r\n*1\r\n$5\r\nMULTI\r\n", 25, Problem::Own),
             (b"#RIVULET:OWN 17\r\n#RIVULET:OWN 1\r\n", 17, Problem::Own),
             (b"#RIVULET:OWN 18446744073709551615\r\n", 0, Problem::Own),
+            (b"#RIVULET:PASSED x\r\n", 0, Problem::Own),
+            (b"#RIVULET:PASSED 15\r\n*1\r\n$5\r\nMULTI\r\n", 28, Problem::Own),
+            (b"#RIVULET:OWN 20\r\n#RIVULET:PASSED 1\r\n", 17, Problem::Own),
         ] {
             let whole = [&set[..], tail].concat();
             let before = set.len() as u64;
@@ -673,7 +716,7 @@ mod tests {
         let mut items = Items::new(bytes.as_slice(), start);
         let mut count = 0;
         while let Some(item) = items.next().expect("sound") {
-            let ItemKind::Command { args, own: false } = item.kind else { panic!("only commands were written") };
+            let ItemKind::Command { args, of: Of::Stream } = item.kind else { panic!("only commands were written") };
             assert_eq!(args.at(2).len(), count);
             assert!(args.wire().is_some());
             count += 1;
@@ -722,7 +765,7 @@ mod tests {
             while let Ok(Some(item)) = scanner.next(&bytes) {
                 let ItemKind::Command { args, .. } = item.kind else { continue };
                 let (wire, mut batch) = (&bytes[item.range], Batch::default());
-                let limits = Limits { bulk_len_max: 512 << 20, authenticated: true };
+                let limits = Limits { bulk_len_max: 512 << 20, authenticated: true, arrays_only: true };
                 Decoder::default().decode(wire, &mut batch, 2, limits).expect("sound");
                 prop_assert_eq!(batch.len(), 1);
                 prop_assert!(batch.args(0, wire).iter().eq(args.iter()));

@@ -15,7 +15,7 @@ use rivulet_aof::identity::Role;
 use rivulet_aof::manifest::{BaseFormat, Kind, Manifest};
 use rivulet_aof::op::{Change, Disk, FileOp};
 use rivulet_aof::recover::{self, Replayed};
-use rivulet_aof::scan::{ItemKind, Items, ItemsError, Place};
+use rivulet_aof::scan::{ItemKind, Items, ItemsError, Of, Place};
 use rivulet_replication::history::{History, Kinship};
 use rivulet_replication::position::ReplId;
 
@@ -461,13 +461,13 @@ fn start(directory: &Path, as_replica: bool) -> Started {
                 Ok(Some(item)) => {
                     let end = position + item.range.len();
                     match item.kind {
-                        ItemKind::Command { args, own } => {
+                        ItemKind::Command { args, of } => {
                             if file.kind == Kind::Base {
                                 let number = |at: usize| str::from_utf8(args.at(at)).unwrap().parse::<usize>().unwrap();
                                 base = Some((number(1), number(2)));
                             }
-                            marked |= own;
-                            if !own {
+                            marked |= of == Of::Own;
+                            if of != Of::Own {
                                 stream.extend_from_slice(&bytes[position..end]);
                             }
                         }
@@ -486,7 +486,7 @@ fn start(directory: &Path, as_replica: bool) -> Started {
             stream.truncate(end.stream as usize);
             content.extend_from_slice(&stream);
             let name = file.name.clone();
-            replayed.push(Replayed { name, stream_bytes: end.stream, file_bytes: end.file, marked });
+            replayed.push(Replayed { name, stream_bytes: end.stream, file_bytes: end.file, marked, diverged: false });
         }
     }
     let resumed = recover::resume(&found, &replayed, as_replica, id(200));
@@ -557,7 +557,7 @@ fn read_segment(segment: &rivulet_aof::files::Segment) -> Vec<u8> {
     let (mut stream, mut position) = (Vec::new(), 0usize);
     while let Ok(Some(item)) = items.next() {
         let end = position + item.range.len();
-        if let ItemKind::Command { own: false, .. } = item.kind {
+        if let ItemKind::Command { of: Of::Stream, .. } = item.kind {
             stream.extend_from_slice(&bytes[position..end]);
         }
         position = end;

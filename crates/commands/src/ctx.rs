@@ -14,8 +14,10 @@ pub struct Call {
     pub now_ms: u64,
     /// The command comes from this server's master: expiry is the master's affair and nothing is refused.
     pub from_master: bool,
-    /// This server is a replica: expired keys are hidden, not deleted.
+    /// This server is a replica.
     pub is_replica: bool,
+    /// Expired keys are hidden, not deleted: on a replica, and in a pause.
+    pub keeps_expired: bool,
     /// The client can't wait: it is in a transaction, or it is the master.
     pub deny_blocking: bool,
     /// Somebody watches or tracks keys.
@@ -115,7 +117,7 @@ impl<'a> Data<'a> {
     #[inline]
     pub fn expire_if_due(&mut self, key: Key<'_>) {
         if self.db().expires_len() > 0
-            && !self.call.is_replica
+            && !self.call.keeps_expired
             && self.db().find(key).is_some_and(|e| self.is_expired(e))
         {
             self.delete_expired(key);

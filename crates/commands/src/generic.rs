@@ -383,7 +383,7 @@ mod tests {
         let mut b = bench();
         b.run("SET k v PX 100");
         b.advance_ms(101);
-        b.call.is_replica = true;
+        (b.call.is_replica, b.call.keeps_expired) = (true, true);
         assert_eq!(b.run("EXISTS k"), ":0\r\n");
         assert!(b.effects().propagated.is_empty());
         b.call.from_master = true;

@@ -49,6 +49,7 @@ impl Bench {
                 now_ms: 1_700_000_000_000,
                 from_master: false,
                 is_replica: false,
+                keeps_expired: false,
                 deny_blocking: false,
                 note_touched: true,
                 note_ready: true,

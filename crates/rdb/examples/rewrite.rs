@@ -16,8 +16,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let compress = rest.get(1).is_none_or(|word| word != "plain");
     let options = Options { unsupported: Unsupported::Skip, ..Options::default() };
     let mut reader = Reader::new(File::open(from)?, options);
-    let aux =
-        Aux { redis_version: "7.0.15", ctime_s: 1_700_000_000, used_memory: 0, replication: None, aof_base: false };
+    let aux = Aux {
+        redis_version: "7.0.15",
+        ctime_s: 1_700_000_000,
+        used_memory: 0,
+        replication: None,
+        aof_base: false,
+        diverged: false,
+    };
     let mut saver = Saver::new(File::create(to)?, Writer::new(version, compress), true, &aux);
     let mut db = 0;
     loop {

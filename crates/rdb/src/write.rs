@@ -62,6 +62,8 @@ pub struct Aux<'a> {
     pub replication: Option<Replication<'a>>,
     /// The file is the base of an append-only file.
     pub aof_base: bool,
+    /// The data are not what the stream says: a replica's own writes, commands that it could not execute.
+    pub diverged: bool,
 }
 
 /// Where in the replication stream the file stands.
@@ -119,6 +121,10 @@ impl Writer {
             self.aux(out, b"repl-offset", number.format(replication.offset).as_bytes());
         }
         self.aux(out, b"aof-base", if aux.aof_base { b"1" } else { b"0" });
+        if aux.diverged {
+            // Redis passes over fields that it does not know.
+            self.aux(out, b"rivulet-diverged", b"1");
+        }
     }
 
     /// One auxiliary field; a loader ignores those that it doesn't know.

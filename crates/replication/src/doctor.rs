@@ -15,6 +15,8 @@ pub struct Figures<'a> {
     pub syncs: &'a SyncHistory,
     /// A replica: how long its link has been down.
     pub link_down_seconds: Option<u64>,
+    /// The data are not what their position says: from which offset on, and why.
+    pub diverged: Option<(u64, &'a str)>,
     pub replicas: usize,
     /// Bytes of `repl-backlog-size`, and whether it is `auto`.
     pub backlog_size: u64,
@@ -61,6 +63,7 @@ const BLOCKED_PART_OF_TIMEOUT: u64 = 4;
 /// What is wrong, each finding one paragraph; nothing if all is well.
 pub fn diagnose(f: &Figures<'_>) -> Vec<String> {
     let mut out = Vec::new();
+    out.extend(diverged(f));
     out.extend(backlog_for_reconnects(f));
     out.extend(avoidable_full_syncs(f));
     out.extend(failed_syncs(f));
@@ -247,6 +250,15 @@ fn no_backlog_on_disk(f: &Figures<'_>) -> Option<String> {
     })
 }
 
+fn diverged(f: &Figures<'_>) -> Option<String> {
+    let (offset, why) = f.diverged?;
+    Some(format!(
+        "The data differ from the master's since offset {offset}: {why}. REPLICATION VERIFY on the master names the keys. \
+         A full sync makes them equal again (REPLICAOF NO ONE, then REPLICAOF), unless this version does not know the command; \
+         then use one that does. If this node is promoted, its replicas fetch all data."
+    ))
+}
+
 fn link_down(f: &Figures<'_>) -> Option<String> {
     let down = f.link_down_seconds?;
     Some(format!(
@@ -288,6 +300,7 @@ mod tests {
             measure,
             syncs,
             link_down_seconds: None,
+            diverged: None,
             replicas: 1,
             backlog_size: 1 << 20,
             backlog_auto: false,
@@ -374,6 +387,13 @@ mod tests {
         assert!(with(|i| Lag { bytes: i * 1000, seconds: 0 }).is_empty(), "too little");
         assert!(with(|i| Lag { bytes: 900_000 - i, seconds: 1 }).is_empty(), "it shrinks");
         assert!(with(|i| Lag { bytes: 0, seconds: i })[0].contains("not acknowledged anything"));
+    }
+
+    #[test]
+    fn data_that_differ() {
+        let (measure, syncs) = Default::default();
+        let f = Figures { diverged: Some((23, "clients write to this replica")), ..figures(&measure, &syncs) };
+        assert_one(&f, &["since offset 23", "clients write", "VERIFY"]);
     }
 
     #[test]

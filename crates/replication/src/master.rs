@@ -541,9 +541,16 @@ impl Master {
         sessions.chain(self.promised.iter().map(|promise| promise.from)).min()
     }
 
+    /// Those who were turned away and did not come back are forgotten; answers whether there were any, so that `below` has changed.
+    pub fn forget_turned_away(&mut self, now: Millis) -> bool {
+        let before = self.turned_away.len();
+        self.turned_away.retain(|(at, _)| now < at + TURNED_AWAY_FOR);
+        self.turned_away.len() != before
+    }
+
     /// The run ids of all nodes below this one or about to be, for `ReplicaLink::set_below`, in order.
     pub fn below(&mut self, now: Millis) -> Vec<ReplId> {
-        self.turned_away.retain(|(at, _)| now < at + TURNED_AWAY_FOR);
+        self.forget_turned_away(now);
         let turned_away = self.turned_away.iter().flat_map(|(_, ids)| ids);
         let sessions = self.sessions.iter().map(|(_, session)| session.announced());
         let mut ids: Vec<ReplId> =

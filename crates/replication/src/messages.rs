@@ -84,6 +84,8 @@ pub enum Replconf {
     RunId(ReplId),
     /// Rivulet's own: the run ids of all nodes below the one that speaks. It gets no reply.
     Below(Vec<ReplId>),
+    /// Rivulet's own: a secret of a node below, which goes up from link to link. Who gets its own back is below itself. It gets no reply.
+    Probe(ReplId),
 }
 
 /// A version of a server, as `REPLCONF version` names it.
@@ -161,6 +163,9 @@ fn replconf_option(name: &[u8], value: &[u8], fack: Option<u64>) -> Result<Replc
             ReplId::parse(value).ok_or_else(|| "ERR rivulet-runid must be forty hexadecimal digits".to_string())?,
         ),
         b"rivulet-below" => Replconf::Below(value.split(|byte| *byte == b',').filter_map(ReplId::parse).collect()),
+        b"rivulet-probe" => Replconf::Probe(
+            ReplId::parse(value).ok_or_else(|| "ERR rivulet-probe must be forty hexadecimal digits".to_string())?,
+        ),
         _ => return Err(format!("ERR Unrecognized REPLCONF option: {}", String::from_utf8_lossy(name))),
     })
 }
@@ -422,6 +427,7 @@ mod tests {
         assert_eq!(options("set-rdb-client-id -1"), [Err(NOT_AN_INTEGER.to_string())]);
         assert_eq!(options("rdb-filter-only functions"), [Ok(Replconf::RdbFilter { functions: true })]);
         assert_eq!(options(&format!("rivulet-below {},{}", id(1), id(2))), [Ok(Replconf::Below(vec![id(1), id(2)]))]);
+        assert_eq!(options(&format!("rivulet-probe {}", id(3))), [Ok(Replconf::Probe(id(3)))]);
     }
 
     #[test]

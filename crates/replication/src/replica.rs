@@ -29,7 +29,13 @@ pub struct ReplicaLink {
     has_whole_data: bool,
     /// The run id of the master, if it told one.
     peer: Option<ReplId>,
+    /// Who says to be below, directly or through others. Anybody can say that: it makes suspicious, and a probe proves it.
     below: Vec<ReplId>,
+    /// Probes of nodes below, to be passed on upwards, and when they came.
+    probes: Vec<(Millis, ReplId)>,
+    /// When the own probe came back from below: the master is below this node.
+    loop_seen_at: Option<Millis>,
+    probed_at: Millis,
     fsynced: Option<u64>,
     failover: bool,
     attempted_at: Option<Millis>,
@@ -55,6 +61,8 @@ pub struct LinkConfig {
     pub listening_port: u16,
     pub announce_ip: Option<String>,
     pub run_id: ReplId,
+    /// A secret that only those above this node learn, one for as long as the link is: if it comes back from below, there is a loop.
+    pub probe: ReplId,
     /// Named to the master with `REPLCONF version`, if at all.
     pub version: Option<String>,
     pub load: LoadMode,
@@ -107,6 +115,8 @@ enum State {
         lines: LineBuffer,
         /// The replies that are still to come, in order.
         expected: VecDeque<Expected>,
+        /// The master may be below this node: until then it is not asked for anything, and the probe may come back.
+        suspects_until: Option<Millis>,
     },
     Receiving {
         deadline: Millis,
@@ -207,6 +217,12 @@ type Actions<'a, 'b> = &'a mut Vec<Action<'b>>;
 
 const ACK_PERIOD: Millis = 1000;
 const RETRY_PERIOD: Millis = 1000;
+/// A probe is back by then, if there is a loop: those whose links are down pass it on when they try again.
+const PROBE_PERIOD: Millis = RETRY_PERIOD + RETRY_PERIOD / 2;
+/// A probe that came is passed on for so long, and a loop that was seen is believed in.
+const PROBE_VALID: Millis = 3 * RETRY_PERIOD;
+/// More of them are not kept: strangers may send any number.
+const PROBES_MAX: usize = 64;
 /// Two attempts to connect are this far apart at least, even after a failure that is retried at once.
 const ATTEMPT_SPACING: Millis = 200;
 
@@ -222,6 +238,9 @@ impl ReplicaLink {
             has_whole_data,
             peer: None,
             below: Vec::new(),
+            probes: Vec::new(),
+            loop_seen_at: None,
+            probed_at: now,
             fsynced: None,
             failover: false,
             attempted_at: None,
@@ -243,6 +262,11 @@ impl ReplicaLink {
                 log(out, Report::warning("Timeout connecting to the MASTER..."));
                 self.abort(now, out);
             }
+            State::Greeting { suspects_until, .. } if suspects_until.is_some_and(|until| now >= until) => {
+                // Nothing has come back: who says that the master is below this node is wrong, or it was so a moment ago.
+                *suspects_until = None;
+                self.ask_when_greeted(out);
+            }
             State::Receiving { deadline, .. } | State::Parallel { deadline, .. } if now > *deadline => {
                 log(
                     out,
@@ -260,6 +284,7 @@ impl ReplicaLink {
             State::Streaming { position: Some(position), ack_at, .. } if now >= *ack_at => {
                 *ack_at = now + ACK_PERIOD;
                 out.push(Action::Send(ack_command(position.offset, self.fsynced)));
+                self.probe_if_suspicious(now, out);
             }
             State::Loading { main: Main::Asking { .. } | Main::Keeping(_), newline_at, .. }
             | State::Parallel { newline_at, .. }
@@ -283,6 +308,7 @@ impl ReplicaLink {
                 deadline: now + self.config.timeout,
                 lines: LineBuffer::default(),
                 expected: [Expected::Pong].into(),
+                suspects_until: None,
             };
         }
     }
@@ -415,6 +441,13 @@ impl ReplicaLink {
         }
     }
 
+    /// The data are not what the stream makes of its master's: they are fetched anew.
+    pub fn resync(&mut self, now: Millis, out: Actions<'_, '_>) {
+        if let State::Streaming { .. } = self.state {
+            self.lose_stream(now, false, out);
+        }
+    }
+
     /// The link shall be cut and made again (`CLIENT KILL TYPE master`).
     pub fn reconnect(&mut self, now: Millis, out: Actions<'_, '_>) {
         match self.state {
@@ -424,12 +457,13 @@ impl ReplicaLink {
         }
     }
 
-    /// `REPLICAOF` names another master. What was applied so far is where the new link will go on.
+    /// `REPLICAOF` names another master. What was applied so far is where the new link will go on. The driver gives it a new probe before.
     pub fn retarget(&mut self, now: Millis, host: &str, port: u16, out: Actions<'_, '_>) {
         self.leave(now, out);
         self.config.host = host.to_string();
         self.config.port = port;
         self.one_channel = false;
+        self.loop_seen_at = None;
         self.state = State::Waiting { retry_at: now };
         self.tick(now, out);
     }
@@ -445,17 +479,34 @@ impl ReplicaLink {
         self.failover = true;
     }
 
-    /// The run ids of the nodes below this one, for the detection of loops (rule 28). Told on to a master that
-    /// understands; if the master itself is among them, the link is cut.
+    /// The run ids of the nodes that say to be below this one, for the detection of loops (rule 28). Told on to a master that
+    /// understands; if the master itself is among them, a probe goes up.
     pub fn set_below(&mut self, now: Millis, below: Vec<ReplId>, out: Actions<'_, '_>) {
         if self.below == below {
             return;
         }
         self.below = below;
-        if self.loops() {
-            self.refuse_loop(now, out);
-        } else if !matches!(self.state, State::Waiting { .. } | State::Connecting { .. }) {
+        if !matches!(self.state, State::Waiting { .. } | State::Connecting { .. }) {
             self.tell_below(out);
+            self.probe_if_suspicious(now, out);
+        }
+    }
+
+    /// A probe came from below. The own one proves that the master is below this node, and others may be told so by theirs.
+    pub fn probe_came(&mut self, now: Millis, probe: ReplId, out: Actions<'_, '_>) {
+        if probe != self.config.probe {
+            self.probes.retain(|(at, other)| *other != probe && now < at + PROBE_VALID);
+            if self.probes.len() < PROBES_MAX {
+                self.probes.push((now, probe));
+                if !matches!(self.state, State::Waiting { .. } | State::Connecting { .. }) {
+                    self.send_probe(probe, out);
+                }
+            }
+            return;
+        }
+        self.loop_seen_at = Some(now);
+        if !self.failover && matches!(self.state, State::Greeting { .. } | State::Streaming { .. }) {
+            self.refuse_loop(now, out);
         }
     }
 
@@ -664,15 +715,29 @@ impl ReplicaLink {
             Some(Expected::RunId) => {
                 // Only a Rivulet names itself; to others the option is unknown.
                 self.peer = line.strip_prefix(b"+OK ").and_then(ReplId::parse);
-                self.tell_below(out);
-                if self.loops() {
+                if self.peer == Some(self.config.run_id) {
                     return self.refuse_loop(now, out);
+                }
+                self.tell_below(out);
+                self.send_probes(now, out);
+                if !self.failover && self.loop_seen_at.is_some_and(|at| now < at + PROBE_VALID) {
+                    return self.refuse_loop(now, out);
+                }
+                if self.suspects_loop() {
+                    if let State::Greeting { suspects_until, .. } = &mut self.state {
+                        *suspects_until = Some(now + PROBE_PERIOD);
+                    }
                 }
             }
             Some(Expected::Psync) => return self.psync_reply(now, line, out),
             None => return self.refuse(now, format!("Unexpected line from master in the handshake: '{text}'"), out),
         }
-        if let State::Greeting { expected, .. } = &mut self.state
+        self.ask_when_greeted(out);
+    }
+
+    /// Asks for the data when all replies of the greeting are there and nothing speaks against it.
+    fn ask_when_greeted(&mut self, out: Actions<'_, '_>) {
+        if let State::Greeting { expected, suspects_until: None, .. } = &mut self.state
             && expected.is_empty()
         {
             expected.push_back(Expected::Psync);
@@ -870,7 +935,8 @@ impl ReplicaLink {
             // The master has not yet answered; when it does, this is a partial resync as any other.
             Main::Asking { lines, expected } => {
                 self.cached = target;
-                self.state = State::Greeting { deadline: now + self.config.timeout, lines, expected };
+                self.state =
+                    State::Greeting { deadline: now + self.config.timeout, lines, expected, suspects_until: None };
             }
             Main::Keeping(early) => {
                 self.stream(now, target);
@@ -899,11 +965,34 @@ impl ReplicaLink {
         }
     }
 
-    /// The master is this node itself or one of those below it, unless it is being made the master right now.
-    fn loops(&self) -> bool {
-        let own = self.config.run_id;
-        let through = |id: &ReplId| *id == own || Some(*id) == self.peer;
-        !self.failover && self.peer.is_some_and(|peer| peer == own || self.below.iter().any(through))
+    /// The master is said to be below this node, and is not being made the master right now.
+    fn suspects_loop(&self) -> bool {
+        let through = |id: &ReplId| *id == self.config.run_id || Some(*id) == self.peer;
+        !self.failover && self.peer.is_some() && self.below.iter().any(through)
+    }
+
+    /// The own probe goes up while somebody says that it would come back.
+    fn probe_if_suspicious(&mut self, now: Millis, out: Actions<'_, '_>) {
+        if self.suspects_loop() && now >= self.probed_at + ACK_PERIOD / 2 {
+            self.probed_at = now;
+            self.send_probe(self.config.probe, out);
+        }
+    }
+
+    /// The own probe, and those that came from below.
+    fn send_probes(&mut self, now: Millis, out: Actions<'_, '_>) {
+        self.probed_at = now;
+        self.probes.retain(|(at, _)| now < at + PROBE_VALID);
+        self.send_probe(self.config.probe, out);
+        for at in 0..self.probes.len() {
+            self.send_probe(self.probes[at].1, out);
+        }
+    }
+
+    fn send_probe(&self, probe: ReplId, out: Actions<'_, '_>) {
+        if self.peer.is_some() {
+            out.push(Action::Send(command(&["REPLCONF", "rivulet-probe", probe.as_str()])));
+        }
     }
 
     fn refuse_loop(&mut self, now: Millis, out: Actions<'_, '_>) {

@@ -77,6 +77,8 @@ pub enum ReplconfOutcome {
     Ack { offset: u64, fsynced: Option<u64> },
     /// The nodes below have changed; no reply.
     Below,
+    /// A probe has come up: tell `ReplicaLink::probe_came`; no reply.
+    Probe(ReplId),
     /// On a replica, from its master: call `ReplicaLink::getack`; no reply.
     GetAck,
     /// No reply.
@@ -97,6 +99,7 @@ impl Announced {
                     self.below = ids;
                     return ReplconfOutcome::Below;
                 }
+                Ok(Replconf::Probe(probe)) => return ReplconfOutcome::Probe(probe),
                 Ok(Replconf::ListeningPort(port)) => self.port = port,
                 Ok(Replconf::IpAddress(ip)) => self.ip = (!ip.is_empty()).then_some(ip),
                 Ok(Replconf::CapaEof) => self.capa.eof = true,

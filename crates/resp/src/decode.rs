@@ -26,6 +26,8 @@ pub enum ProtocolError {
     InvalidBulkLen,
     UnauthenticatedBulkLen,
     ExpectedDollar(u8),
+    /// A master sends arrays and nothing else: we do not stand where it thinks that we do.
+    InlineFromMaster,
 }
 
 impl fmt::Display for ProtocolError {
@@ -39,6 +41,7 @@ impl fmt::Display for ProtocolError {
             ProtocolError::BulkLenTooBig => "too big bulk count string",
             ProtocolError::InvalidBulkLen => "invalid bulk length",
             ProtocolError::UnauthenticatedBulkLen => "unauthenticated bulk length",
+            ProtocolError::InlineFromMaster => "Master using the inline protocol. Desync?",
             ProtocolError::ExpectedDollar(c) => return write!(f, "expected '$', got '{}'", *c as char),
         })
     }
@@ -53,6 +56,8 @@ pub struct Limits {
     pub bulk_len_max: u64,
     /// A client that has not authenticated may send 10 arguments of 16 KiB.
     pub authenticated: bool,
+    /// Only arrays with arguments are taken, as on a master's link: no inline lines, no empty ones.
+    pub arrays_only: bool,
 }
 
 /// One decoded command of a batch.
@@ -138,6 +143,8 @@ impl Decoder {
                 self.arguments(buffer, limits)?
             } else if buffer[self.at] == b'*' {
                 self.count(buffer, limits)? && (self.missing == 0 || self.arguments(buffer, limits)?)
+            } else if limits.arrays_only {
+                return Err(ProtocolError::InlineFromMaster);
             } else {
                 match self.inline(buffer, batch)? {
                     true => continue,
@@ -208,6 +215,9 @@ impl Decoder {
         let count = integer(&line[1..]).filter(|&n| n <= i64::from(i32::MAX)).ok_or(ProtocolError::InvalidCount)?;
         if count > 10 && !limits.authenticated {
             return Err(ProtocolError::UnauthenticatedCount);
+        }
+        if count <= 0 && limits.arrays_only {
+            return Err(ProtocolError::InvalidCount);
         }
         self.sloppy = !is_canonical(&line[1..]);
         self.at = next;
@@ -325,7 +335,7 @@ fn is_canonical(digits: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    const OPEN: Limits = Limits { bulk_len_max: 512 << 20, authenticated: true };
+    const OPEN: Limits = Limits { bulk_len_max: 512 << 20, authenticated: true, arrays_only: false };
 
     fn all(bytes: &[u8], limits: Limits) -> Result<Vec<Vec<Vec<u8>>>, ProtocolError> {
         let mut batch = Batch::default();
@@ -345,7 +355,7 @@ mod tests {
 
     #[test]
     fn no_argument_is_longer_than_its_span_can_say() {
-        let open = Limits { bulk_len_max: u64::MAX, authenticated: true };
+        let open = Limits { bulk_len_max: u64::MAX, authenticated: true, arrays_only: false };
         let error = all(b"*1\r\n$2147483648\r\n", open).expect_err("too long");
         assert_eq!(error, ProtocolError::InvalidBulkLen);
         assert_eq!(all(b"*1\r\n$2147483647\r\n", open).expect("may be"), Vec::<Vec<Vec<u8>>>::new());
@@ -386,10 +396,14 @@ mod tests {
     #[test]
     fn limits_and_errors_are_those_of_redis() {
         let closed = Limits { authenticated: false, ..OPEN };
+        let arrays = Limits { arrays_only: true, ..OPEN };
         for (bytes, limits, text) in [
             (&b"*x\r\n"[..], OPEN, "invalid multibulk length"),
             (b"*2147483648\r\n", OPEN, "invalid multibulk length"),
             (b"*11\r\n", closed, "unauthenticated multibulk length"),
+            (b"PING\r\n", arrays, "Master using the inline protocol. Desync?"),
+            (b"\n", arrays, "Master using the inline protocol. Desync?"),
+            (b"*0\r\n", arrays, "invalid multibulk length"),
             (b"*1\r\n:1\r\n", OPEN, "expected '$', got ':'"),
             (b"*1\r\n$-1\r\n", OPEN, "invalid bulk length"),
             (b"*1\r\n$536870913\r\n", OPEN, "invalid bulk length"),

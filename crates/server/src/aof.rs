@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use rivulet_aof::files::Old;
+use rivulet_aof::identity::Role;
 use rivulet_aof::manifest::{self, BaseFormat, Manifest};
 use rivulet_aof::op::Change;
 use rivulet_aof::recover::{self, FindError, Found, Replayed};
@@ -101,7 +102,7 @@ impl Node {
         let nothing = files.is_empty();
         self.aof.found = Some(found);
         if nothing {
-            return self.append_only_loaded(None);
+            return self.append_only_loaded(None, false);
         }
         let (cut_allowed, renames) = (self.config.aof_load_truncated, self.renames.clone());
         let load = AppendOnlyFiles { files, cut_allowed, renames, total };
@@ -153,7 +154,8 @@ impl Node {
     }
 
     /// The files are loaded: the node stands where they end. `db` is the database that the stream was in.
-    pub fn append_only_loaded(&mut self, db: Option<usize>) -> Result<(), String> {
+    /// `diverged` is what the base says.
+    pub fn append_only_loaded(&mut self, db: Option<usize>, diverged: bool) -> Result<(), String> {
         let Some(found) = self.aof.found.take() else { return Ok(()) };
         let replayed = std::mem::take(&mut self.aof.replayed);
         let as_replica = self.config.replicaof.is_some();
@@ -169,6 +171,12 @@ impl Node {
         }
         r.log.reset_to(resumed.offset);
         r.is_stranger = !known && as_replica;
+        // As a master it had begun a history of its own, to which all that it did belongs.
+        let was_replica = found.identity.as_ref().is_some_and(|identity| identity.role == Role::Replica);
+        if was_replica && (diverged || replayed.iter().any(|file| file.diverged)) {
+            self.restored_diverged();
+        }
+        let r = &mut self.replication;
         if let Some(db) = db {
             r.encoder.resume_in(db as u32);
         }

@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use rivulet_commands::Command;
 use rivulet_commands::effects::OnTimeout;
 use rivulet_commands::spec::Group;
 use rivulet_commands::table;
 use rivulet_keyspace::Type;
-use rivulet_resp::Args;
 
 use crate::clients::{Blocked, BlockedOn, ClientId};
 use crate::node::Node;
@@ -213,64 +211,6 @@ impl Node {
                 }
                 _ => {}
             }
-        }
-    }
-
-    // ---- CLIENT PAUSE ----
-
-    /// Whether the pause stops this command.
-    pub fn must_pause(&mut self, id: ClientId, command: &'static Command) -> bool {
-        let Some(pause) = self.pause else { return false };
-        if self.now_ms() >= pause.until_ms {
-            return false;
-        }
-        let Some(client) = self.clients.get(id) else { return false };
-        if client.is_master() || self.depth > 0 {
-            return false;
-        }
-        use rivulet_commands::spec::{Handler, Node as Run};
-        // A queued command waits with its EXEC.
-        let runs_now = client.multi.is_none() || matches!(command.handler, Handler::Node(Run::Exec));
-        if !runs_now {
-            return false;
-        }
-        if matches!(
-            command.handler,
-            Handler::Node(Run::Client | Run::Failover | Run::Replconf | Run::Psync | Run::Sync | Run::Shutdown)
-        ) {
-            return false;
-        }
-        if !pause.writes_only {
-            return true;
-        }
-        let queued_writes =
-            matches!(command.handler, Handler::Node(Run::Exec)) && client.multi.as_ref().is_some_and(|m| m.writes);
-        rivulet_commands::table::may_write(command) || queued_writes
-    }
-
-    pub fn block_for_pause(&mut self, id: ClientId, args: Args<'_>) {
-        self.block(id, BlockedOn::Pause { args: args.to_owned() }, None);
-    }
-
-    /// Lets paused clients go on if the pause is over.
-    pub fn end_pause_if_due(&mut self) {
-        if self.pause.is_some_and(|p| self.now_ms() >= p.until_ms) {
-            self.end_pause();
-        }
-    }
-
-    pub fn end_pause(&mut self) {
-        self.pause = None;
-        for id in std::mem::take(&mut self.blocking.paused) {
-            let Some(client) = self.clients.get_mut(id) else { continue };
-            let Some(blocked) = client.blocked.take() else { continue };
-            let BlockedOn::Pause { args } = &blocked.reason else {
-                client.blocked = Some(blocked);
-                continue;
-            };
-            let args = args.clone();
-            self.forget_blocked(id, &blocked);
-            self.execute_owned(id, &args);
         }
     }
 }

@@ -7,7 +7,8 @@ use rivulet_resp::Args;
 
 use crate::clients::{BlockedOn, Client, ClientId, Kind, ReplyMode};
 use crate::connection::check_client_name;
-use crate::node::{Node, Pause};
+use crate::node::Node;
+use crate::pause::PauseWhy;
 
 /// CLIENT LIST's line about a client, in the form of Redis 7.0.
 pub fn line(node: &Node, client: &Client) -> String {
@@ -164,7 +165,7 @@ impl Node {
             }
             "pause" => self.client_pause(id, args)?,
             "unpause" => {
-                self.end_pause();
+                self.end_pause(PauseWhy::Client);
                 self.reply(id).ok();
             }
             "unblock" => self.client_unblock(id, args)?,
@@ -321,12 +322,8 @@ impl Node {
             return Err(Fail::new("ERR timeout is negative"));
         }
         let until_ms = self.now_ms().saturating_add(ms as u64);
-        // A pause that goes on is made longer and stricter, never less.
-        let before = self.pause.filter(|p| p.until_ms > self.now_ms());
-        self.pause = Some(Pause {
-            until_ms: before.map_or(until_ms, |p| p.until_ms.max(until_ms)),
-            writes_only: writes_only && before.is_none_or(|p| p.writes_only),
-        });
+        self.end_pauses_if_due();
+        self.pauses.begin(PauseWhy::Client, until_ms, writes_only);
         self.reply(id).ok();
         Ok(())
     }

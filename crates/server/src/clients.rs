@@ -44,6 +44,8 @@ pub struct Multi {
     pub memory_bytes: usize,
     /// One of the queued commands writes.
     pub writes: bool,
+    /// One of the commands writes, or goes to the replicas though it does not.
+    pub may_replicate: bool,
     pub denies_oom: bool,
     /// One of them may not run while the link to the master is down.
     pub denies_stale: bool,

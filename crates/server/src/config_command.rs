@@ -135,7 +135,9 @@ impl Node {
                         crate::memory::used()
                     );
                 }
-                self.evict_to_limit();
+                if self.depth == 0 {
+                    self.make_room();
+                }
                 Ok(())
             }
             "requirepass" => {

@@ -29,7 +29,7 @@ impl Node {
         if self.signals.is_pending() {
             self.handle_signals();
         }
-        self.end_pause_if_due();
+        self.end_pauses_if_due();
         self.follow_tick();
         self.replication_tick();
         self.failover_tick();
@@ -48,8 +48,8 @@ impl Node {
         stats.repl_output_rate.sample(stats.repl_output_bytes, now_ms);
         // Keeps the peak, and evicts while nobody writes.
         crate::memory::used();
-        if self.config.maxmemory > 0 && !self.is_loading() {
-            self.evict_to_limit();
+        if self.config.maxmemory > 0 {
+            self.make_room();
         }
     }
 
@@ -69,7 +69,7 @@ impl Node {
         if self.is_replica() || !self.debug.active_expire || self.is_loading() {
             return;
         }
-        if self.pause.is_some_and(|p| self.now_ms() < p.until_ms) || !self.replication.failover.is_idle() {
+        if self.is_paused() || !self.replication.failover.is_idle() {
             return;
         }
         let now_ms = self.unix_ms();
@@ -105,7 +105,7 @@ impl Node {
     }
 
     fn expire_own_keys(&mut self) {
-        if self.own_expiring.is_empty() || !self.is_replica() {
+        if self.own_expiring.is_empty() || !self.is_replica() || self.is_paused() {
             return;
         }
         let now_ms = self.unix_ms();

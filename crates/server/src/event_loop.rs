@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rivulet_net::{Interest, Poll, Ready, Stream};
 
-use crate::clients::ClientId;
+use crate::clients::{Client, ClientId};
 use crate::node::{Node, TOKEN_LISTENER_LAST, TOKEN_MASTER, TOKEN_RDB_CHANNEL, TOKEN_WAKER};
 use crate::scheduling::{self, Rests, Turns};
 use crate::{clock, log};
@@ -81,6 +81,9 @@ impl Node {
         if let Some(deadline) = self.blocking.next_deadline_ms() {
             until = until.min(deadline);
         }
+        if let Some(end) = self.pauses.next_end_ms() {
+            until = until.min(end);
+        }
         // A deadline of the same millisecond has not passed yet: do not spin on it.
         Duration::from_millis(until.saturating_sub(self.now_ms()).max(1))
     }
@@ -98,8 +101,10 @@ impl Node {
                 if event.read {
                     self.read_client(id);
                 }
-                if event.write && self.clients.get(id).is_some_and(|c| c.watching_write) {
-                    self.write_client(id);
+                match self.clients.get(id) {
+                    Some(client) if !event.write || !client.watching_write => {}
+                    Some(client) if client.is_replica() => self.flush_replica(id),
+                    _ => self.clients.queue_write(id),
                 }
             }
         }
@@ -231,8 +236,16 @@ impl Node {
         }
     }
 
-    /// Sends what the socket takes, and asks to be told when it takes more.
-    pub fn write_client(&mut self, id: ClientId) {
+    /// Sends a replica what it is owed: its link has no replies that others would have to wait for.
+    pub fn flush_replica(&mut self, id: ClientId) {
+        if self.clients.get(id).is_some_and(Client::is_replica) {
+            self.write_client(id);
+        }
+    }
+
+    /// Sends what the socket takes, and asks to be told when it takes more. Nothing else writes to a client's socket, and of replies only
+    /// [`Node::send_replies`] makes it send any.
+    fn write_client(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else { return };
         client.write_queued = false;
         if client.closing || self.withholds_ids(id) {
@@ -297,9 +310,9 @@ impl Node {
         }
     }
 
-    /// What must be done before the loop waits. Replies are sent after everything that may write some, and after the stream was offered to the replicas'
-    /// sockets: what a client was told of reaches them though this process is killed then.
+    /// What must be done before the loop waits. Replies are sent after everything that may write some.
     fn before_sleep(&mut self) {
+        self.end_pauses_if_due();
         self.expire_due_keys();
         self.after_unit();
         self.time_out_blocked();
@@ -310,9 +323,13 @@ impl Node {
         self.evict_clients(None);
     }
 
-    /// Sends the replies of this turn. A client over its limit gets none of them.
+    /// Sends the replies of this turn. A client over its limit gets none of them. The stream was offered to the replicas' sockets before: what a client
+    /// is told of reaches them though this process is killed then.
     fn send_replies(&mut self) {
         self.check_output_limits();
+        for id in self.release_replies() {
+            self.write_client(id);
+        }
         while !self.clients.to_write.is_empty() {
             for id in std::mem::take(&mut self.clients.to_write) {
                 if !self.hold_reply(id) {
@@ -320,7 +337,6 @@ impl Node {
                 }
             }
         }
-        self.release_replies();
     }
 
     fn close_clients(&mut self) {

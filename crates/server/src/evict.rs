@@ -24,6 +24,16 @@ impl Node {
         log.memory_bytes().saturating_sub(log.size() as usize)
     }
 
+    /// Makes room at the border of a unit of execution; answers whether memory is within `maxmemory` now, or nothing may be evicted because the data
+    /// must stand still: while they load, in a pause, and on a replica, whose master decides.
+    pub fn make_room(&mut self) -> bool {
+        let must_stand_still = self.is_loading()
+            || self.is_paused()
+            || !self.replication.failover.is_idle()
+            || (self.is_replica() && self.config.replica_ignore_maxmemory);
+        must_stand_still || self.evict_to_limit()
+    }
+
     /// Evicts until memory is within the limit; answers whether it is.
     pub fn evict_to_limit(&mut self) -> bool {
         let limit = self.config.maxmemory as usize;

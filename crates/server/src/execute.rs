@@ -43,7 +43,11 @@ impl Node {
                 break;
             }
             batch.clear();
-            let limits = Limits { bulk_len_max: self.settings.bulk_len_max, authenticated: client.authenticated };
+            let limits = Limits {
+                bulk_len_max: self.settings.bulk_len_max,
+                authenticated: client.authenticated,
+                arrays_only: false,
+            };
             let decoded = client.decoder.decode(&buffer[done..], &mut batch, BATCH_COMMANDS, limits);
             if let Err(error) = decoded
                 && batch.is_empty()
@@ -149,12 +153,11 @@ impl Node {
             Ok(command) => command,
             Err(fail) => return self.refuse(id, found.filter(|c| c.subcommands.is_empty()), fail, mark),
         };
-        // The commonest case, with none of what the slow checks look for.
-        if let Err(fail) = self.check(id, command) {
+        let out_of_memory = self.config.maxmemory > 0 && self.depth == 0 && !self.make_room();
+        if let Err(fail) = self.check(id, command, out_of_memory) {
             return self.refuse(id, Some(command), fail, mark);
         }
-        let client = self.clients.at(id);
-        if client.kind != Kind::Replica && self.must_pause(id, command) {
+        if self.must_pause(id, command) {
             self.block_for_pause(id, args);
             return;
         }
@@ -202,10 +205,10 @@ impl Node {
         if sub.arity_fits(args.len()) { Ok(sub) } else { Err(Fail::arity(&table::full_name(sub))) }
     }
 
-    /// The checks between arity and the call.
+    /// The checks between arity and the call. They change nothing; room was made before, and `out_of_memory` says that there was none to be had.
     #[inline]
-    fn check(&mut self, id: ClientId, command: &'static Command) -> Result<(), Fail> {
-        let client = self.clients.at(id);
+    fn check(&self, id: ClientId, command: &'static Command, out_of_memory: bool) -> Result<(), Fail> {
+        let Some(client) = self.clients.get(id) else { return Ok(()) };
         let is_master = client.is_master();
         if !client.authenticated && !command.is(flag::NO_AUTH) {
             return Err(Fail::new("NOAUTH Authentication required."));
@@ -213,7 +216,6 @@ impl Node {
         if command.is(flag::PROTECTED) {
             self.check_protected(id, command)?;
         }
-        let client = self.clients.at(id);
         let in_multi = client.multi.is_some();
         let (is_replica_link, pubsub_only) = (client.is_replica(), !client.resp3 && client.subscriptions() > 0);
         if is_master {
@@ -227,11 +229,8 @@ impl Node {
         let denies_stale = !command.is(flag::STALE) || queued.is_some_and(|m| m.denies_stale);
         let denies_loading = !command.is(flag::LOADING) || queued.is_some_and(|m| m.denies_loading);
         let denies_async_loading = command.is(flag::NO_ASYNC_LOADING) || queued.is_some_and(|m| m.denies_async_loading);
-        if self.config.maxmemory > 0 {
-            let out_of_memory = !self.evict_to_limit();
-            if out_of_memory && denies_oom {
-                return Err(Fail::new("OOM command not allowed when used memory > 'maxmemory'."));
-            }
+        if out_of_memory && denies_oom {
+            return Err(Fail::new("OOM command not allowed when used memory > 'maxmemory'."));
         }
         if writes || matches!(command.handler, Handler::Node(rivulet_commands::spec::Node::Ping)) {
             self.check_disk()?;
@@ -240,9 +239,7 @@ impl Node {
             if !self.is_replica() && self.too_few_good_replicas() {
                 return Err(Fail::new("NOREPLICAS Not enough good replicas to write."));
             }
-            if self.is_replica() && self.config.replica_read_only {
-                return Err(Fail::new("READONLY You can't write against a read only replica."));
-            }
+            self.check_role()?;
         }
         if pubsub_only && !allowed_while_subscribed(command) {
             return Err(Fail::text(format!(
@@ -268,9 +265,18 @@ impl Node {
         Ok(())
     }
 
+    /// A replica takes writes from its master only, unless it was told to take its own.
+    #[inline]
+    pub fn check_role(&self) -> Result<(), Fail> {
+        if self.is_replica() && self.config.replica_read_only {
+            return Err(Fail::new("READONLY You can't write against a read only replica."));
+        }
+        Ok(())
+    }
+
     /// DEBUG and its like may be off, or for local clients only.
-    fn check_protected(&mut self, id: ClientId, command: &'static Command) -> Result<(), Fail> {
-        if self.clients.at(id).is_master()
+    fn check_protected(&self, id: ClientId, command: &'static Command) -> Result<(), Fail> {
+        if self.clients.get(id).is_some_and(Client::is_master)
             || crate::config::allows(&self.config.enable_debug_command, self.is_local(id))
         {
             return Ok(());
@@ -302,8 +308,12 @@ impl Node {
             self.error_reply(id, &text);
             return self.finish_reply(id, mark);
         }
-        if let Some(multi) = &mut self.clients.at(id).multi {
+        let client = self.clients.at(id);
+        if let Some(multi) = &mut client.multi {
             multi.broken = true;
+        }
+        if client.kind != Kind::Normal {
+            client.last_command = command;
         }
         self.error_reply(id, &fail.0);
         if let Some(command) = command.filter(|_| self.clients.get(id).is_some_and(Client::is_replica)) {
@@ -354,10 +364,17 @@ impl Node {
             now_ms: self.unix_ms(),
             from_master: client.is_master(),
             is_replica: self.is_replica(),
+            keeps_expired: self.keeps_expired(),
             deny_blocking: self.depth > 0 || client.is_master(),
             note_touched: !self.watched.is_empty(),
             note_ready: !self.blocking.is_empty(),
         }
+    }
+
+    /// Keys whose time is over are hidden and stay: the master says when they go, and nothing goes in a pause.
+    #[inline]
+    fn keeps_expired(&self) -> bool {
+        self.is_replica() || self.is_paused()
     }
 
     /// Runs a command, counts it, and gathers what it has to propagate.
@@ -456,6 +473,7 @@ impl Node {
             now_ms: self.unix_ms(),
             from_master: false,
             is_replica: self.is_replica(),
+            keeps_expired: self.keeps_expired(),
             deny_blocking: true,
             note_touched: !self.watched.is_empty(),
             note_ready: !self.blocking.is_empty(),
@@ -524,6 +542,7 @@ impl Node {
         if self.clients.get(id).is_none_or(Client::is_master) {
             return;
         }
+        self.note_diverged(|| "clients write to this replica".to_string());
         self.note_own_expiring(db, command, args);
         match propagation {
             Propagation::Nothing => {}

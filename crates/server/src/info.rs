@@ -361,10 +361,15 @@ fn stats(node: &Node, out: &mut String) {
     field!(out, "reply_buffer_expands", 0);
 }
 
+/// A text as the value of a field, which ends with its line.
+fn one_line(text: &str) -> String {
+    text.replace(['\r', '\n'], " ")
+}
+
 fn replication(node: &Node, out: &mut String) {
     let r = &node.replication;
     let now = node.now_ms();
-    field!(out, "role", if r.is_replica() { "slave" } else { "master" });
+    field!(out, "role", if node.is_replica() { "slave" } else { "master" });
     if let Some(link) = &r.link {
         let state = &link.state;
         field!(out, "master_host", link.host);
@@ -405,6 +410,12 @@ fn replication(node: &Node, out: &mut String) {
         field!(out, "slave_priority", node.config.replica_priority);
         field!(out, "slave_read_only", u8::from(node.config.replica_read_only));
         field!(out, "replica_announced", u8::from(node.config.replica_announced));
+    }
+    field!(out, "diverged", u8::from(r.diverged.is_some()));
+    if let Some(diverged) = &r.diverged {
+        field!(out, "diverged_offset", diverged.offset);
+        field!(out, "diverged_times", diverged.times);
+        field!(out, "diverged_reason", one_line(&diverged.why));
     }
     field!(out, "connected_slaves", r.master.len());
     if let Some(good) = r.master.good_replicas(now) {

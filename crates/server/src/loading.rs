@@ -404,7 +404,14 @@ mod tests {
     fn load_one_that_promises(keys: u64) -> Vec<Loaded> {
         let mut bytes = Vec::new();
         let mut writer = Writer::new(Version::DEFAULT, false);
-        let aux = Aux { redis_version: "7.0.15", ctime_s: 0, used_memory: 0, replication: None, aof_base: false };
+        let aux = Aux {
+            redis_version: "7.0.15",
+            ctime_s: 0,
+            used_memory: 0,
+            replication: None,
+            aof_base: false,
+            diverged: false,
+        };
         writer.header(&mut bytes, &aux);
         writer.select_db(&mut bytes, 0);
         writer.resize_db(&mut bytes, keys, 0);

@@ -16,7 +16,8 @@ use rivulet_replication::position::ReplId;
 use crate::clients::{ClientId, Kind};
 use crate::config::{AppendFsync, Config};
 use crate::log;
-use crate::node::{Node, Pause, os_error};
+use crate::node::{Node, os_error};
+use crate::pause::PauseWhy;
 
 use reader::{LogReader, Wanted};
 pub use writer::{LogWriter, Token};
@@ -158,11 +159,11 @@ impl Node {
         }
         self.tell_what_is_on_disk();
         if self.log_on_disk.writer.is_some() {
-            self.release_replies();
             // A disk that can't keep up slows down those who write, not the memory of all.
             self.stats.log_queue_peak = self.stats.log_queue_peak.max(self.log_on_disk.queued_bytes());
-            if self.log_on_disk.is_congested(self.config.log_queue_limit) && self.pause.is_none() {
-                self.pause = Some(Pause { until_ms: self.now_ms() + CONGESTION_PAUSE_MS, writes_only: true });
+            if self.log_on_disk.is_congested(self.config.log_queue_limit) && !self.is_paused() {
+                let until_ms = self.now_ms() + CONGESTION_PAUSE_MS;
+                self.pauses.begin(PauseWhy::Congestion, until_ms, true);
             }
         }
     }
@@ -192,7 +193,7 @@ impl Node {
             self.piece_read(piece);
         }
         if !self.log_on_disk.untold.is_empty() && !self.log_on_disk.lacks_ids() {
-            std::mem::take(&mut self.log_on_disk.untold).into_iter().for_each(|id| self.write_client(id));
+            std::mem::take(&mut self.log_on_disk.untold).into_iter().for_each(|id| self.flush_replica(id));
         }
     }
 
@@ -482,7 +483,7 @@ impl Node {
             Ok(bytes) => {
                 self.log_on_disk.read_bytes += bytes.len() as u64;
                 client.piece = Some(Box::new(crate::clients::LogPiece { offset: piece.offset, bytes }));
-                self.write_client(piece.client);
+                self.flush_replica(piece.client);
             }
             Err(e) => {
                 log::warning!(
@@ -498,12 +499,13 @@ impl Node {
 
     // ---- replies ----
 
-    /// Sends replies that waited for the log, as far as what they tell of is safe now.
-    pub fn release_replies(&mut self) {
+    /// The clients with replies that waited for the log, and of which some tell of what is safe now.
+    pub fn release_replies(&mut self) -> Vec<ClientId> {
         self.log_on_disk.safe = self.safe_offset();
         if self.log_on_disk.held.is_empty() {
-            return;
+            return Vec::new();
         }
+        let mut released = Vec::new();
         let safe = self.log_on_disk.safe;
         for id in std::mem::take(&mut self.log_on_disk.held) {
             let says = self.reply_says(id);
@@ -517,15 +519,15 @@ impl Node {
                 } else {
                     hold.sendable = client.output.bytes.len();
                 }
-                let held = hold.held;
-                self.write_client(id);
-                if !held {
+                released.push(id);
+                if !hold.held {
                     continue;
                 }
             }
             self.log_on_disk.held.push(id);
         }
         self.watch_for_held();
+        released
     }
 
     /// A client's reply leaves when its write survives a kill of the process; with `appendfsync always` every reply when all before it is durable. Answers

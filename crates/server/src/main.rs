@@ -30,6 +30,7 @@ mod memory_command;
 mod messages;
 mod migrate;
 mod node;
+mod pause;
 mod payload;
 mod persistence;
 mod pubsub;

@@ -60,7 +60,7 @@ pub struct Node {
     pub unit_no_multi: bool,
     /// How deep in EXEC we are: the unit is propagated at 0.
     pub depth: u32,
-    pub pause: Option<Pause>,
+    pub pauses: crate::pause::Pauses,
     pub shutdown: Option<crate::shutdown::Shutdown>,
     pub exit: Option<i32>,
     pub debug: DebugSwitches,
@@ -71,14 +71,6 @@ pub struct Node {
     pub batch: Batch,
     pub spare_input: Vec<u8>,
     pub signals: crate::signals::Signals,
-}
-
-/// CLIENT PAUSE.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pause {
-    pub until_ms: u64,
-    /// Only commands that may write wait.
-    pub writes_only: bool,
 }
 
 /// What DEBUG switches.
@@ -148,7 +140,7 @@ impl Node {
             unit: Vec::new(),
             unit_no_multi: false,
             depth: 0,
-            pause: None,
+            pauses: Default::default(),
             shutdown: None,
             exit: None,
             debug: DebugSwitches {

@@ -112,6 +112,8 @@ pub struct Identity {
     pub id: Option<String>,
     pub offset: Option<u64>,
     pub stream_db: Option<u32>,
+    /// The data are not what the stream says.
+    pub diverged: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,6 +241,10 @@ impl Node {
         if let Form::Commands { timestamp_s: Some(seconds) } = form {
             rivulet_aof::annotation::Annotation::Timestamp(seconds).append_to(&mut bytes);
         }
+        if matches!(form, Form::Commands { .. }) && self.replication.diverged.is_some() {
+            // Nothing is passed over here, but something was before.
+            rivulet_aof::annotation::Annotation::Passed(0).append_to(&mut bytes);
+        }
         let id = self.replication.history.id().to_string();
         let aux = Aux { aof_base, ..self.aux(&id) };
         writer.header(&mut bytes, &aux);
@@ -262,6 +268,7 @@ impl Node {
             used_memory: crate::memory::used() as u64,
             replication,
             aof_base: false,
+            diverged: self.replication.diverged.is_some(),
         }
     }
 
@@ -719,6 +726,7 @@ impl Node {
             b"repl-id" => load.identity.id = Some(text),
             b"repl-offset" => load.identity.offset = text.parse().ok(),
             b"repl-stream-db" => load.identity.stream_db = text.parse().ok(),
+            b"rivulet-diverged" => load.identity.diverged = true,
             _ if load.from_aof => {}
             b"redis-ver" => log::notice!("Loading RDB produced by version {text}"),
             b"ctime" => {
@@ -749,7 +757,7 @@ impl Node {
                 let loaded = result.and_then(|()| {
                     log::notice!("DB loaded from append only file: {seconds:.3} seconds");
                     self.persistence.dirty = 0;
-                    self.append_only_loaded(db)
+                    self.append_only_loaded(db, load.identity.diverged)
                 });
                 match loaded {
                     Ok(()) => self.ready(),

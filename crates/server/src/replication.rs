@@ -4,10 +4,12 @@
 //! [`follow`] the replica's, and [`progress`] says how far a full sync is; [`sync_history`], [`doctor`] and [`verify`] are what REPLICATION shows and
 //! proves.
 
+pub mod apply;
 mod doctor;
 mod follow;
 mod progress;
 mod serve;
+pub mod stream_log;
 mod sync_history;
 mod verify;
 
@@ -18,7 +20,6 @@ use rivulet_net::Stream;
 use rivulet_replication::apply::Applied;
 use rivulet_replication::failover::Failover;
 use rivulet_replication::history::History;
-use rivulet_replication::log::ReplLog;
 use rivulet_replication::master::{Master, MasterConfig, RunningSnapshot, promoted_report};
 use rivulet_replication::measure::{AUTO_SIZE_MIN, Measure};
 use rivulet_replication::position::{Position, ReplId};
@@ -28,6 +29,7 @@ use rivulet_replication::stream::StreamEncoder;
 use rivulet_replication::syncs::SyncHistory;
 use rivulet_resp::{Args, Decoder};
 
+use self::stream_log::{Role, StreamLog};
 use crate::clients::{BlockedOn, ClientId, Kind};
 use crate::config::{Config, DisklessLoad};
 use crate::helpers::Helper;
@@ -38,7 +40,7 @@ use crate::persistence::Identity;
 /// The node's part in replication.
 pub struct Replication {
     pub history: History,
-    pub log: ReplLog,
+    pub log: StreamLog,
     pub encoder: StreamEncoder,
     pub master: Master,
     pub failover: Failover,
@@ -47,6 +49,11 @@ pub struct Replication {
     pub link: Option<Link>,
     /// The data came from files that say nothing of their history: a master can't be asked to go on from them.
     pub is_stranger: bool,
+    /// The data are not what the position says, and why.
+    pub diverged: Option<apply::Diverged>,
+    /// The first error of the unit of the stream that is being executed.
+    apply_error: Option<apply::ApplyError>,
+    healed_at_ms: Option<u64>,
     /// All replicas are being disconnected: who is left is not told of.
     dropping_replicas: bool,
     /// The snapshot that replicas wait for or are being sent.
@@ -83,6 +90,8 @@ pub struct Link {
     pub output: Vec<u8>,
     pub watching_write: bool,
     pub reading: bool,
+    /// The server starts, and what it has on disk is not loaded yet: it asks nobody for anything.
+    pub waits_for_data: bool,
     /// The data here came from this master.
     pub has_its_data: bool,
     /// `master_host` and `master_port`.
@@ -103,13 +112,20 @@ impl Replication {
     pub fn new(config: &Config, run_id: &str, rng: &mut fastrand::Rng, now_ms: u64) -> Replication {
         Replication {
             history: History::new(random_id(rng)),
-            log: ReplLog::new(config.repl_backlog_size.bytes().unwrap_or(AUTO_SIZE_MIN)),
+            log: StreamLog::new(
+                config.repl_backlog_size.bytes().unwrap_or(AUTO_SIZE_MIN),
+                if config.replicaof.is_some() { Role::Replica } else { Role::Master },
+            ),
             encoder: StreamEncoder::new(),
             master: Master::new(master_config(config), now_ms),
             failover: Failover::default(),
             run_id: ReplId::parse(run_id.as_bytes()).unwrap_or(ReplId::ZERO),
+
             link: None,
             is_stranger: false,
+            diverged: None,
+            apply_error: None,
+            healed_at_ms: None,
             dropping_replicas: false,
             running: None,
             syncs: SyncHistory::default(),
@@ -122,8 +138,10 @@ impl Replication {
         }
     }
 
+    /// Whether this node follows a master, or is to as soon as its data are loaded.
+    #[inline]
     pub fn is_replica(&self) -> bool {
-        self.link.is_some()
+        self.log.role() == Role::Replica
     }
 
     /// `master_repl_offset`.
@@ -181,17 +199,18 @@ impl Node {
     /// Whether writes go to the stream here. A replica never adds to the stream that it receives.
     #[inline]
     pub fn wants_stream(&self) -> bool {
-        self.replication.link.is_none() && self.replication.log.is_active() && self.persistence.replayer.is_none()
+        !self.replication.is_replica() && self.replication.log.is_active() && self.persistence.replayer.is_none()
     }
 
     /// Appends one command of its own unit to the stream.
     pub fn propagate_now(&mut self, db: usize, args: Args<'_>) {
         let r = &mut self.replication;
+        let Some(mut own) = r.log.own() else { return };
         r.scratch.clear();
         match args.wire() {
             // The commonest case: the bytes go from where they arrived to the log.
             Some(bytes) if r.encoder.goes_on_in(db as u32) => {
-                r.log.append(bytes);
+                own.append(bytes);
                 return;
             }
             Some(bytes) => r.encoder.encoded(db as u32, bytes, &mut r.scratch),
@@ -201,7 +220,7 @@ impl Node {
                 r.encoder.encoded(db as u32, &bytes, &mut r.scratch);
             }
         }
-        r.log.append(&r.scratch);
+        own.append(&r.scratch);
     }
 
     /// Appends the writes of a unit to the stream, in MULTI when there are several.
@@ -215,13 +234,14 @@ impl Node {
             unit.iter().map(|(db, args)| (*db as u32, args.as_args().iter().collect())).collect();
         let writes: Vec<(u32, &[&[u8]])> = words.iter().map(|(db, args)| (*db, args.as_slice())).collect();
         let r = &mut self.replication;
+        let Some(mut own) = r.log.own() else { return };
         r.scratch.clear();
         if no_multi {
             r.encoder.sequence(&writes, &mut r.scratch);
         } else {
             r.encoder.unit(&writes, &mut r.scratch);
         }
-        r.log.append(&r.scratch);
+        own.append(&r.scratch);
     }
 
     /// Whether a master must refuse writes for want of good replicas.
@@ -232,15 +252,15 @@ impl Node {
     /// Tells both ends what the configuration says now.
     pub fn apply_replication_config(&mut self) {
         self.replication.master.set_config(master_config(&self.config));
-        let config = self.link_config(String::new(), 0);
+        let config = self.link_config(String::new(), 0, ReplId::ZERO);
         if let Some(link) = &mut self.replication.link {
-            let (host, port) = (link.host.clone(), link.port);
-            *link.state.config_mut() = LinkConfig { host, port, ..config };
+            let (host, port, probe) = (link.host.clone(), link.port, link.state.config().probe);
+            *link.state.config_mut() = LinkConfig { host, port, probe, ..config };
         }
         self.size_backlog();
     }
 
-    fn link_config(&self, host: String, port: u16) -> LinkConfig {
+    fn link_config(&self, host: String, port: u16, probe: ReplId) -> LinkConfig {
         let some = |bytes: &Vec<u8>| (!bytes.is_empty()).then(|| bytes.clone());
         LinkConfig {
             host,
@@ -255,6 +275,7 @@ impl Node {
             },
             announce_ip: (!self.config.replica_announce_ip.is_empty()).then(|| self.config.replica_announce_ip.clone()),
             run_id: self.replication.run_id,
+            probe,
             version: Some(crate::REDIS_VERSION.to_string()),
             load: match self.config.repl_diskless_load {
                 DisklessLoad::Disabled => LoadMode::AfterTransfer,
@@ -289,7 +310,10 @@ impl Node {
 
     /// REPLICAOF, from a client, the configuration or a failover.
     pub fn follow(&mut self, host: &str, port: u16) {
-        let was_master = self.replication.link.is_none();
+        let was_master = !self.is_replica();
+        // What this node has done as a master is in the stream before it takes another's.
+        self.propagate_unit();
+        self.replication.log.set_role(Role::Replica);
         self.config.replicaof = Some((host.to_string(), port));
         let now = self.now_ms();
         let mut actions = Vec::new();
@@ -297,6 +321,7 @@ impl Node {
             Some(link) => {
                 (link.host, link.port) = (host.to_string(), port);
                 link.has_its_data = false;
+                link.state.config_mut().probe = random_id(&mut self.rng);
                 link.state.retarget(now, host, port, &mut actions);
             }
             None => {
@@ -324,7 +349,8 @@ impl Node {
     /// Makes the link; it connects with the next tick.
     pub fn attach_link(&mut self, host: &str, port: u16, cached: Option<Position>) {
         let now = self.now_ms();
-        let config = self.link_config(host.to_string(), port);
+        let probe = random_id(&mut self.rng);
+        let config = self.link_config(host.to_string(), port, probe);
         let state = ReplicaLink::new(config, cached, true, now);
         let client = self.clients.add(None, now);
         client.kind = Kind::Master;
@@ -345,6 +371,7 @@ impl Node {
             output: Vec::new(),
             watching_write: false,
             reading: true,
+            waits_for_data: false,
             has_its_data: false,
             host: host.to_string(),
             port,
@@ -390,12 +417,21 @@ impl Node {
         self.own_sync_ended();
         let now = self.now_ms();
         self.config.replicaof = None;
+        self.replication.log.set_role(Role::Master);
         log::set_role(b'M');
         let id = random_id(&mut self.rng);
         let offset = self.replication.offset();
         self.replication.is_stranger = false;
-        self.replication.history.promote(id, offset);
-        log_report(&promoted_report(&self.replication.history));
+        if self.replication.diverged.take().is_some() {
+            // Others at this position have other data: nobody may go on from here with theirs.
+            self.replication.history.adopt(id);
+            log::warning!(
+                "The data are not those of the former master: this node begins a history of its own, as {id}."
+            );
+        } else {
+            self.replication.history.promote(id, offset);
+            log_report(&promoted_report(&self.replication.history));
+        }
         if let Some(load) = self.persistence.load.take_if(|l| l.why == crate::persistence::LoadWhy::FullSync) {
             self.give_up_load(load);
         }
@@ -445,12 +481,45 @@ impl Node {
                 r.encoder.force_select();
             }
         }
+        if identity.diverged {
+            self.restored_diverged();
+        }
+    }
+
+    /// The data on disk, which are loaded, were not what their position says. A master begins a history of its own with them.
+    pub fn restored_diverged(&mut self) {
+        match self.is_replica() {
+            true => self.note_diverged(|| "so it was before the restart".to_string()),
+            false => self.replication.history.adopt(random_id(&mut self.rng)),
+        }
     }
 
     /// The position that a restarted replica resumes from.
     pub fn restored_position(&self) -> Option<Position> {
         let r = &self.replication;
         (r.log.is_active() && !r.is_stranger).then(|| r.history.position_at(r.offset()))
+    }
+
+    /// A replica's data are loaded: its link may begin, where they stand.
+    pub fn begin_following(&mut self) {
+        let cached = self.restored_position();
+        let (db, offset) = (self.replication.encoder.db().unwrap_or(0) as usize, self.replication.offset());
+        let Some(link) = &mut self.replication.link else { return };
+        link.waits_for_data = false;
+        link.has_its_data = cached.is_some();
+        link.applied = Applied::from(offset);
+        if let Some(position) = cached {
+            link.state.kept(position);
+        }
+        let client = link.client;
+        self.clients.at(client).db = db;
+    }
+
+    /// Asks all replicas for their offsets: a master does, before it ends or hands over.
+    pub fn ask_for_acks(&mut self) {
+        if let Some(mut own) = self.replication.log.own() {
+            own.append(rivulet_replication::stream::GETACK);
+        }
     }
 
     // ---- commands ----

@@ -6,7 +6,8 @@ use rivulet_resp::Args;
 use crate::clients::{BlockedOn, ClientId};
 use crate::config::ShutdownOn;
 use crate::log;
-use crate::node::{Node, Pause};
+use crate::node::Node;
+use crate::pause::PauseWhy;
 use crate::replication::log_report;
 
 /// How to end.
@@ -86,8 +87,8 @@ impl Node {
             log::notice!("Waiting for replicas before shutting down.");
             let deadline_ms = self.now_ms() + seconds * 1000;
             self.shutdown = Some(Shutdown { request, deadline_ms });
-            self.pause = Some(Pause { until_ms: u64::MAX, writes_only: true });
-            self.replication.log.append(rivulet_replication::stream::GETACK);
+            self.pauses.begin(PauseWhy::Shutdown, u64::MAX, true);
+            self.ask_for_acks();
         }
         if self.shutdown.is_some() {
             if let Some(id) = client {
@@ -111,7 +112,7 @@ impl Node {
     }
 
     fn end_of_shutdown_wait(&mut self, text: &[u8]) {
-        self.end_pause();
+        self.end_pause(PauseWhy::Shutdown);
         for id in self.clients.ids() {
             let waits = self
                 .clients

@@ -121,8 +121,12 @@ fn serve(startup: Startup) -> i32 {
     node.warn_about_timeout();
     memory::fault_in_program();
     node.startup_memory = memory::used();
-    if node.config.replicaof.is_some() {
-        log::set_role(b'S');
+    if let Some((host, port)) = node.config.replicaof.clone() {
+        // It is a replica from the beginning; what it has loaded says where it goes on.
+        node.attach_link(&host, port, None);
+        if let Some(link) = &mut node.replication.link {
+            link.waits_for_data = true;
+        }
     }
     match node.load_at_startup() {
         Ok(()) if node.persistence.load.is_none() && node.exit.is_none() => node.ready(),
@@ -209,16 +213,7 @@ fn banner(node: &Node) {
 impl Node {
     /// The data is there: the server is open, and a replica goes to its master.
     pub fn ready(&mut self) {
-        if let Some((host, port)) = self.config.replicaof.clone()
-            && self.replication.link.is_none()
-        {
-            let cached = self.restored_position();
-            let has_its_data = cached.is_some();
-            self.attach_link(&host, port, cached);
-            if let Some(link) = &mut self.replication.link {
-                link.has_its_data = has_its_data;
-            }
-        }
+        self.begin_following();
         log::notice!("Ready to accept connections");
     }
 }

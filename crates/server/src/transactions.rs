@@ -1,8 +1,8 @@
 //! MULTI, EXEC, DISCARD, WATCH and UNWATCH.
 
-use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
 use rivulet_commands::spec::flag;
+use rivulet_commands::{Command, table};
 use rivulet_resp::Args;
 
 use crate::clients::{ClientId, Multi, Watched};
@@ -28,6 +28,7 @@ impl Node {
                 let args = args.to_owned();
                 multi.memory_bytes += args.memory_bytes();
                 multi.writes |= command.is(flag::WRITE);
+                multi.may_replicate |= table::may_write(command);
                 multi.denies_oom |= command.is(flag::DENYOOM);
                 multi.denies_stale |= !command.is(flag::STALE);
                 multi.denies_loading |= !command.is(flag::LOADING);
@@ -59,7 +60,7 @@ impl Node {
         let Some(multi) = client.multi.take() else {
             return Err(Fail::new("ERR EXEC without MULTI"));
         };
-        let touched = client.watch_broken;
+        let (touched, is_master) = (client.watch_broken, client.is_master());
         self.unwatch_all(id);
         if multi.broken {
             return Err(Fail::new("EXECABORT Transaction discarded because of previous errors."));
@@ -74,7 +75,11 @@ impl Node {
             if self.clients.get(id).is_none_or(|c| c.closing) {
                 break;
             }
-            self.call(id, command, args.as_args(), None);
+            // The transaction may have made a replica of this server: its own writes end with that.
+            match self.check_role() {
+                Err(fail) if command.is(flag::WRITE) && !is_master => self.error_reply(id, &fail.0),
+                _ => self.call(id, command, args.as_args(), None),
+            }
         }
         self.depth -= 1;
         Ok(())

@@ -32,7 +32,14 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = FIXTURES.map(<[u8]>::to_vec).to_vec();
     let mut writer = Writer::new(Version::DEFAULT, true);
     let mut own = Vec::new();
-    let aux = Aux { redis_version: "7.0.15", ctime_s: 0, used_memory: 0, replication: None, aof_base: false };
+    let aux = Aux {
+        redis_version: "7.0.15",
+        ctime_s: 0,
+        used_memory: 0,
+        replication: None,
+        aof_base: false,
+        diverged: false,
+    };
     writer.header(&mut own, &aux);
     writer.select_db(&mut own, 0);
     for (i, value) in dump_payloads::values().iter().enumerate() {

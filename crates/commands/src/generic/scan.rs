@@ -74,7 +74,7 @@ fn is_expired(data: &Data<'_>, entry: EntryRef<'_>) -> bool {
 
 /// Deletes keys that were found expired, unless that is the master's affair.
 fn delete_expired(data: &mut Data<'_>, keys: Vec<Vec<u8>>) {
-    if !data.call.is_replica {
+    if !data.call.keeps_expired {
         for bytes in keys {
             data.delete_expired(data.key(&bytes));
         }
@@ -146,7 +146,7 @@ pub(super) fn randomkey(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
         };
         tries += 1;
         let gone = !data.call.from_master && entry.deadline().is_some_and(|ms| data.call.now_ms > ms);
-        let give_up = data.call.is_replica && tries >= TRIES_ON_REPLICA && db.len() == db.expires_len();
+        let give_up = data.call.keeps_expired && tries >= TRIES_ON_REPLICA && db.len() == db.expires_len();
         if !gone || give_up {
             ctx.reply.bulk(entry.key());
             return Ok(());
@@ -199,10 +199,10 @@ mod tests {
         b.run("SET k v PX 10");
         b.advance_ms(11);
         assert_eq!(b.run("KEYS *"), "*0\r\n");
-        b.call.is_replica = true;
+        b.call.keeps_expired = true;
         assert_eq!(b.run("SCAN 0"), "*2\r\n$1\r\n0\r\n*0\r\n");
         assert_eq!(b.run("RANDOMKEY"), "$1\r\nk\r\n");
-        b.call.is_replica = false;
+        b.call.keeps_expired = false;
         assert_eq!(b.run("SCAN 0"), "*2\r\n$1\r\n0\r\n*0\r\n");
         assert_eq!(b.effects().propagated, ["DEL k"]);
         assert!(b.raw_effects().no_multi);

@@ -18,6 +18,7 @@ fn aux() -> Aux<'static> {
         used_memory: 5_000_000_000,
         replication: Some(Replication { stream_db: 3, id: ID, offset: 123_456_789_012 }),
         aof_base: false,
+        diverged: false,
     }
 }
 

@@ -19,6 +19,7 @@ fn config() -> LinkConfig {
         listening_port: 7000,
         announce_ip: None,
         run_id: id(0xf),
+        probe: id(0xe),
         version: None,
         load: LoadMode::AfterTransfer,
         dual_channel: false,
@@ -399,4 +400,47 @@ fn a_failover_is_asked_for_once() {
         story.hear(reply).assert_said(&format!("FailoverAnswered({accepted})"));
         assert_eq!(story.link.is_up(), accepted);
     }
+}
+
+/// Anybody can say that the master is below this node. The probe proves it, which only those above have heard.
+#[test]
+fn a_loop_is_believed_when_the_probe_comes_back() {
+    let probe = format!("send REPLCONF rivulet-probe {}", id(0xe));
+    let mut story = Story::new(config(), None);
+    story.connect().hear("+PONG\r\n").said();
+    story.tell(|link, now, out| link.set_below(now, vec![id(2)], out));
+    story.hear(&format!("+OK\r\n+OK\r\n+OK {}\r\n", id(2)));
+    assert_eq!(story.said(), [format!("send REPLCONF rivulet-below {}", id(2)), probe.clone()], "it waits");
+    story.pass(PROBE_PERIOD - 1);
+    assert_eq!(story.said(), [""; 0]);
+    story.pass(1).assert_said("send PSYNC");
+
+    // While the stream flows a claim leads to another probe, and to nothing else.
+    story.hear(&full_resync()).hear("$1\r\na").tell(|link, now, out| link.loaded(now, Ok(()), out)).said();
+    story.tell(|link, now, out| link.set_below(now, vec![id(2), id(3)], out));
+    assert_eq!(story.said(), [format!("send REPLCONF rivulet-below {},{}", id(2), id(3)), probe.clone()]);
+    story.pass(5_000).said();
+    assert!(story.link.is_up());
+    story.tell(|link, now, out| link.probe_came(now, id(0xd), out));
+    assert_eq!(story.said(), [format!("send REPLCONF rivulet-probe {}", id(0xd))], "others' go on upwards");
+    story.tell(|link, now, out| link.probe_came(now, id(0xe), out));
+    story.assert_said("a loop is refused");
+    assert!(!story.link.is_up());
+
+    // It is over when the probe is not seen any more.
+    story.tell(|link, now, out| link.set_below(now, vec![], out)).pass(PROBE_VALID);
+    story.tell(|link, now, out| link.connected(now, out)).hear("+PONG\r\n");
+    story.hear(&format!("+OK\r\n+OK\r\n+OK {}\r\n", id(2))).assert_said("send PSYNC");
+}
+
+#[test]
+fn a_probe_waits_for_the_link_that_takes_it_up() {
+    let mut story = Story::new(config(), None);
+    story.tell(|link, now, out| link.probe_came(now, id(0xd), out));
+    story.connect().hear("+PONG\r\n").hear(&format!("+OK\r\n+OK\r\n+OK {}\r\n", id(2)));
+    story.assert_said(&format!("send REPLCONF rivulet-probe {}", id(0xd)));
+    for n in 0..=PROBES_MAX as u8 {
+        story.tell(|link, now, out| link.probe_came(now, id(n + 0x20), out));
+    }
+    assert_eq!(story.link.probes.len(), PROBES_MAX);
 }

@@ -418,7 +418,11 @@ impl Node {
 
     pub fn follow(&mut self, port: u16, now: Millis, effects: &mut Vec<Effect>) {
         if self.link.is_some() {
-            return self.with_link(now, effects, |link, out| link.retarget(now, "sim", port, out));
+            let probe = random_id(&mut self.rng);
+            return self.with_link(now, effects, |link, out| {
+                link.config_mut().probe = probe;
+                link.retarget(now, "sim", port, out);
+            });
         }
         self.attach_link(port, now);
         self.log_history_changed(now);
@@ -482,6 +486,7 @@ impl Node {
             listening_port: self.index as u16,
             announce_ip: None,
             run_id: self.run_id,
+            probe: random_id(&mut self.rng),
             version: None,
             load,
             dual_channel,
@@ -741,6 +746,9 @@ impl Node {
                         if let Some(session) = self.master.get_mut(conn) {
                             session.acked(offset, fsynced, now);
                         }
+                    }
+                    ReplconfOutcome::Probe(probe) => {
+                        self.with_link(now, effects, |link, out| link.probe_came(now, probe, out));
                     }
                     ReplconfOutcome::Below | ReplconfOutcome::GetAck | ReplconfOutcome::Silent => {}
                 }

@@ -159,7 +159,7 @@ directives! {
     "repl-backlog-ttl" => repl_backlog_ttl: u64 = 3600, Integer(0, LONG_MAX), 0, "Seconds without replicas after which the backlog is freed; 0 is never.";
     "min-replicas-to-write" | "min-slaves-to-write" => min_replicas_to_write: u64 = 0, Integer(0, INT_MAX), 0, "Good replicas that a write needs; 0 is off.";
     "min-replicas-max-lag" | "min-slaves-max-lag" => min_replicas_max_lag: u64 = 10, Integer(0, INT_MAX), 0, "Seconds since its last acknowledgement for which a replica is good; 0 turns the check off.";
-    "propagation-error-behavior" => propagation_error_behavior: PropagationError = PropagationError::Ignore, Choice, 0, "What to do when a command from the master or a log fails.";
+    "propagation-error-behavior" => propagation_error_behavior: PropagationError = PropagationError::Resync, Choice, 0, "What to do when a command of the master fails here: fetch the data again where that can help (resync), say so and go on (ignore), or end (panic, panic-on-replicas).";
     "shutdown-timeout" => shutdown_timeout: u64 = 10, Integer(0, INT_MAX), 0, "Seconds that a shutdown waits for replicas.";
     "shutdown-on-sigint" => shutdown_on_sigint: ShutdownOn = ShutdownOn::default(), Flags, MULTI_ARG, "How SIGINT shuts down: default, save, nosave, now, force.";
     "shutdown-on-sigterm" => shutdown_on_sigterm: ShutdownOn = ShutdownOn::default(), Flags, MULTI_ARG, "How SIGTERM shuts down: default, save, nosave, now, force.";

@@ -61,6 +61,7 @@ choices! {
     }
     /// What a command from the master that fails does.
     enum PropagationError {
+        "resync" => Resync,
         "ignore" => Ignore,
         "panic" => Panic,
         "panic-on-replicas" => PanicOnReplicas,

@@ -5,8 +5,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
+use rivulet_aof::annotation::Annotation;
 use rivulet_aof::recover::Replayed;
-use rivulet_aof::scan::{ItemKind, Items, ItemsError, Place, Problem};
+use rivulet_aof::scan::{ItemKind, Items, ItemsError, Of, Place, Problem};
 use rivulet_rdb::read::Options;
 
 use super::{Commands, Loaded, Worker};
@@ -104,16 +105,23 @@ impl Worker {
         let name = &file.name;
         let mut items = Items::new(source, Place { file: start, stream: 0 });
         let mut block = Commands::with_room(BLOCK_BYTES);
-        let mut marked = false;
+        let (mut marked, mut diverged) = (false, false);
         let mut keys = 0u64;
         let outcome = loop {
             match items.next() {
                 Ok(Some(item)) => match item.kind {
-                    ItemKind::Command { args, own } => {
-                        marked |= own;
-                        block.push(args, &files.renames, &self.hasher);
+                    ItemKind::Command { args, of } => {
+                        marked |= of == Of::Own;
+                        // A replica's own writes, and what it could not execute, make its data others than its master's.
+                        diverged |= of == Of::Passed || of == Of::Own && !args.is(0, "select");
+                        if of != Of::Passed {
+                            block.push(args, &files.renames, &self.hasher);
+                        }
                     }
-                    ItemKind::Annotation { .. } => marked = true,
+                    ItemKind::Annotation { annotation, .. } => {
+                        marked = true;
+                        diverged |= matches!(annotation, Annotation::Passed(_));
+                    }
                 },
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
@@ -133,7 +141,8 @@ impl Worker {
         };
         self.tell(Loaded::Commands(block));
         let end = items.scanner().unit_end();
-        let replayed = Replayed { name: name.clone(), stream_bytes: end.stream, file_bytes: end.file, marked };
+        let replayed =
+            Replayed { name: name.clone(), stream_bytes: end.stream, file_bytes: end.file, marked, diverged };
         match outcome {
             Ok(()) => Ok((replayed, false)),
             Err(ItemsError::Io(error)) => Err(unreadable(name, &error)),

@@ -19,6 +19,7 @@ impl Node {
                 .as_ref()
                 .filter(|l| !l.state.is_up())
                 .and_then(|l| l.state.down_since_seconds(now)),
+            diverged: r.diverged.as_ref().map(|diverged| (diverged.offset, diverged.why.as_str())),
             replicas: r.master.len(),
             backlog_size: r.log.size(),
             backlog_auto: config.repl_backlog_size.bytes().is_none(),

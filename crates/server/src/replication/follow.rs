@@ -6,22 +6,20 @@ use std::os::fd::AsFd;
 use rivulet_commands::fail::Fail;
 use rivulet_keyspace::Keyspace;
 use rivulet_net::{Interest, Poll, Ready, Stream};
-use rivulet_replication::apply::Applied;
 use rivulet_replication::failover::{FailoverAction, Request};
 use rivulet_replication::position::Position;
 use rivulet_replication::replica::{Action, LoadMode};
 use rivulet_replication::report::Level;
 use rivulet_replication::syncs::Kind;
-use rivulet_resp::decode::Limits;
-use rivulet_resp::{Args, OwnedArgs};
+use rivulet_resp::Args;
 
 use super::{Channel, log_report, random_id};
 use crate::clients::ClientId;
-use crate::execute::BATCH_COMMANDS;
 use crate::helpers::{self, Helper};
 use crate::loading::Source;
 use crate::log;
-use crate::node::{Node, Pause, ReplPause, TOKEN_MASTER, TOKEN_RDB_CHANNEL, os_error, resolve};
+use crate::node::{Node, ReplPause, TOKEN_MASTER, TOKEN_RDB_CHANNEL, os_error, resolve};
+use crate::pause::PauseWhy;
 use crate::persistence::{Load, LoadWhy, Place};
 
 /// Bytes read from the master at one time.
@@ -35,7 +33,7 @@ impl Node {
         let now = self.now_ms();
         let fsynced = self.fsynced_offset();
         let mut actions = Vec::new();
-        if let Some(link) = &mut self.replication.link {
+        if let Some(link) = self.replication.link.as_mut().filter(|link| !link.waits_for_data) {
             link.state.set_fsynced(fsynced);
             link.state.tick(now, &mut actions);
         }
@@ -102,7 +100,9 @@ impl Node {
     pub fn read_master_again(&mut self) {
         let loader_wants = self.persistence.load.as_ref().is_none_or(|l| l.loader.wants_bytes());
         let Some(link) = &self.replication.link else { return };
-        let read = link.state.wants_read() && (loader_wants || link.state.has_channel());
+        // What a pause keeps from being executed has a bound, too.
+        let kept_by_pause = self.is_paused() && link.input.len() >= link.state.config().early_bytes_max;
+        let read = link.state.wants_read() && !kept_by_pause && (loader_wants || link.state.has_channel());
         let write = link.watching_write;
         let channel_write = link.channel.as_ref().map(|c| c.watching_write);
         self.watch_master(read, write);
@@ -210,7 +210,7 @@ impl Node {
                     match self.replication.failover.answered(accepted) {
                         Some(action) => self.failover_action(action),
                         // The target has taken over: writes that waited here are told that this is a replica now.
-                        None if accepted => self.end_pause(),
+                        None if accepted => self.end_pause(PauseWhy::Failover),
                         None => {}
                     }
                 }
@@ -486,6 +486,7 @@ impl Node {
         self.replication.log.free();
         self.log_reset();
         self.own_expiring.clear();
+        self.replication.diverged = None;
         let mut beside = self.persistence.loaded_beside.take();
         if let Some(load) = &mut self.persistence.load {
             // What was decoded early; the rest follows.
@@ -541,6 +542,7 @@ impl Node {
             kept = self.restored_position();
         }
         let ok = result.is_ok();
+        let diverged = load.identity.diverged;
         if !ok && load.replaces {
             self.empty_all(self.config.replica_lazy_flush);
         }
@@ -564,98 +566,14 @@ impl Node {
         }
         self.persistence.dirty = 0;
         self.follow_actions(actions);
+        if ok && diverged {
+            self.note_diverged(|| "the master's data had diverged when it sent them".to_string());
+        }
         self.read_master_again();
         if ok {
             for waiting in self.blocking.ready_after_load(&self.keyspace) {
                 self.blocking.ready.push(waiting);
             }
-        }
-    }
-
-    // ---- the stream ----
-
-    fn stream_from(&mut self, offset: u64) {
-        let db = self.replication.encoder.db().unwrap_or(0) as usize;
-        let Some(link) = &mut self.replication.link else { return };
-        link.applied = Applied::from(offset);
-        link.input.clear();
-        link.executed = 0;
-        link.decoder.rewind();
-        let client = link.client;
-        if let Some(client) = self.clients.get_mut(client) {
-            client.multi = None;
-            client.db = db;
-        }
-    }
-
-    /// Executes what is whole of the stream, and passes it on to the own log exactly as it came.
-    fn apply_stream(&mut self, bytes: &[u8]) {
-        let Some(link) = &mut self.replication.link else { return };
-        link.applied.received(bytes.len());
-        let id = link.client;
-        let mut input = std::mem::take(&mut link.input);
-        input.extend_from_slice(bytes);
-        let mut decoder = std::mem::take(&mut link.decoder);
-        // Bytes before `executed` belong to a transaction that is open: executed, but not yet applied.
-        let mut executed = link.executed;
-        let mut applied = 0;
-        let mut batch = std::mem::take(&mut self.batch);
-        let limits = Limits { bulk_len_max: u64::MAX, authenticated: true };
-        let mut failed = None;
-        'all: loop {
-            batch.clear();
-            let decoded = decoder.decode(&input[executed..], &mut batch, BATCH_COMMANDS, limits);
-            if let Err(e) = decoded
-                && batch.is_empty()
-            {
-                failed = Some(e.to_string());
-                break;
-            }
-            if batch.is_empty() {
-                break;
-            }
-            let base = executed;
-            let looked_up = self.look_up(id, &batch, &input[base..]);
-            for i in 0..batch.len() {
-                let end = base + batch.wire_end(i);
-                let (command, args) = (looked_up.commands[i], batch.args(i, &input[base..]));
-                match command.is_none().then(|| older_form(args)).flatten() {
-                    Some(older) => self.execute_owned(id, &older),
-                    None => self.execute(id, command, args, looked_up.hints[i]),
-                }
-                let Some(client) = self.clients.get(id) else { break 'all };
-                let (in_multi, db) = (client.multi.is_some(), client.db);
-                let Some(link) = &mut self.replication.link else { break 'all };
-                let count = link.applied.command(end - executed, in_multi);
-                executed = end;
-                if count > 0 {
-                    self.replication.log.append(&input[applied..applied + count]);
-                    self.replication.encoder.resume_in(db as u32);
-                    applied += count;
-                    if let Some(link) = &mut self.replication.link {
-                        link.state.applied(link.applied.applied());
-                    }
-                }
-            }
-            // The decoder stands before a command that is not whole: its place is counted from the present base.
-            decoder.rebase();
-        }
-        self.batch = batch;
-        input.drain(..applied);
-        let Some(link) = &mut self.replication.link else { return };
-        if link.client != id {
-            return;
-        }
-        link.input = input;
-        link.executed = executed - applied;
-        link.decoder = decoder;
-        if let Some(text) = failed {
-            let now = self.now_ms();
-            let mut actions = Vec::new();
-            if let Some(link) = &mut self.replication.link {
-                link.state.protocol_error(now, &text, &mut actions);
-            }
-            self.follow_actions(actions);
         }
     }
 
@@ -688,9 +606,9 @@ impl Node {
         let r = &mut self.replication;
         let report = r.failover.start(request, is_replica, &r.master, now).map_err(Fail::text)?;
         log_report(&report);
-        self.pause = Some(Pause { until_ms: u64::MAX, writes_only: true });
+        self.pauses.begin(PauseWhy::Failover, u64::MAX, true);
         // The target's acknowledgement is wanted now, not within a second.
-        self.replication.log.append(rivulet_replication::stream::GETACK);
+        self.ask_for_acks();
         self.reply(id).ok();
         Ok(())
     }
@@ -709,18 +627,8 @@ impl Node {
                 if was_handing_over {
                     self.promote();
                 }
-                self.end_pause();
+                self.end_pause(PauseWhy::Failover);
             }
         }
     }
-}
-
-/// What a newer master's command is in the words of Redis 7.0. Redis 8 sends HINCRBYFLOAT as HSETEX with KEEPTTL; where no field has a deadline
-/// that is HSET.
-fn older_form(args: Args<'_>) -> Option<OwnedArgs> {
-    if args.len() < 7 || !args.is(0, "hsetex") || !args.is(2, "keepttl") || !args.is(3, "fields") {
-        return None;
-    }
-    let words = [b"HSET".as_slice(), args.at(1)].into_iter().chain(args.iter().skip(5));
-    Some(OwnedArgs::from_slices(&words.collect::<Vec<_>>()))
 }

@@ -60,6 +60,7 @@ impl Node {
             ReplconfOutcome::Error(text) => return Err(Fail::text(text)),
             ReplconfOutcome::Ack { offset, fsynced } => self.acked(id, offset, fsynced),
             ReplconfOutcome::Below => self.tell_below(),
+            ReplconfOutcome::Probe(probe) => self.probe_came(probe),
             ReplconfOutcome::GetAck if from_master => self.answer_getack(),
             ReplconfOutcome::GetAck | ReplconfOutcome::Silent => {}
         }
@@ -106,7 +107,7 @@ impl Node {
         };
         let r = &self.replication;
         let mut node = NodeFacts {
-            is_replica: r.link.is_some(),
+            is_replica: r.is_replica(),
             link_up: r.link.as_ref().is_some_and(|l| l.state.is_up()),
             has_whole_data: r.link.as_ref().is_some_and(|l| l.state.has_whole_data() && r.log.is_active()),
             failing_over: !r.failover.is_idle(),
@@ -187,6 +188,16 @@ impl Node {
     fn update_hold(&mut self) {
         let r = &mut self.replication;
         r.log.hold(r.master.log_hold());
+    }
+
+    /// A probe came from below (rule 28): it goes on upwards, or has come round.
+    fn probe_came(&mut self, probe: ReplId) {
+        let now = self.now_ms();
+        let mut actions = Vec::new();
+        if let Some(link) = &mut self.replication.link {
+            link.state.probe_came(now, probe, &mut actions);
+        }
+        self.follow_actions(actions);
     }
 
     /// The nodes below have changed: the master above is told.
@@ -368,7 +379,7 @@ impl Node {
         let ids: Vec<ClientId> = self.replication.master.sessions().map(|(id, _)| id).collect();
         for id in ids {
             if self.clients.get(id).is_some_and(|c| c.payload.is_some() && !c.watching_write) {
-                self.write_client(id);
+                self.flush_replica(id);
             }
         }
         self.drop_sent_blocks();
@@ -406,7 +417,7 @@ impl Node {
                     match bytes {
                         Ok(bytes) => {
                             cursor.take_piece(offset, bytes);
-                            self.write_client(id);
+                            self.flush_replica(id);
                         }
                         Err(e) => {
                             log::warning!("Reading what a slow replica has not been sent yet: {}", os_error(&e));
@@ -444,7 +455,7 @@ impl Node {
         }
         self.pause_at(ReplPause::AfterFork);
         let r = &mut self.replication;
-        if r.link.is_none() {
+        if !r.is_replica() {
             r.encoder.force_select();
         }
         let stream_db = r.encoder.db();
@@ -639,12 +650,17 @@ impl Node {
                 session.payload_progress(now);
             }
         }
+        if self.replication.master.forget_turned_away(now) {
+            self.tell_below();
+        }
         let mut actions = Vec::new();
         self.replication.master.tick(now, facts, &mut actions);
         for action in actions {
             match action {
                 MasterAction::AppendPing => {
-                    self.replication.log.append(stream::PING);
+                    if let Some(mut own) = self.replication.log.own() {
+                        own.append(stream::PING);
+                    }
                 }
                 MasterAction::SendNewline(id) => {
                     if let Some(client) = self.clients.get_mut(id) {
@@ -675,11 +691,8 @@ impl Node {
         if self.replication.master.is_empty() {
             return;
         }
-        if self.replication.link.is_none()
-            && self.replication.failover.is_idle()
-            && self.replication.master.take_getack()
-        {
-            self.replication.log.append(stream::GETACK);
+        if !self.is_replica() && self.replication.failover.is_idle() && self.replication.master.take_getack() {
+            self.ask_for_acks();
         }
         let ids: smallvec::SmallVec<[ClientId; 8]> = self.replication.master.sessions().map(|(id, _)| id).collect();
         for id in ids {
@@ -766,22 +779,6 @@ impl Node {
         }
         self.replication.dropping_replicas = false;
         self.tell_below();
-    }
-
-    /// An error goes to a peer that should never cause one.
-    pub fn note_error_to_peer(&mut self, id: ClientId, text: &[u8]) {
-        let Some(client) = self.clients.get(id) else { return };
-        let (from, to) = match client.kind {
-            Kind::Master => ("replica", "master"),
-            Kind::Replica => ("master", "replica"),
-            _ => return,
-        };
-        let command = client.last_command.map_or("<unknown>", |c| c.name);
-        let text = String::from_utf8_lossy(text).into_owned();
-        log::warning!(
-            "== CRITICAL == This {from} is sending an error to its {to}: '{text}' after processing the command '{command}'"
-        );
-        self.stats.unexpected_errors += 1;
     }
 }
 

@@ -127,7 +127,9 @@ impl Node {
                         return;
                     }
                     let first = marker.keys_of.is_none();
-                    self.replication.log.append(&marker.command());
+                    if let Some(mut own) = self.replication.log.own() {
+                        own.append(&marker.command());
+                    }
                     if let Some(asked) = &mut self.replication.verify.asked {
                         asked.verification.began(marker.token, offset);
                         if first {

@@ -1,0 +1,260 @@
+//! Executes the stream of the master, and passes it on to the own log exactly as it came.
+//!
+//! A command of the stream was done by the master. What can't be done here, because nobody here knows the command or because it fails, makes the data
+//! others than the position says. That is never silent: the log, INFO and the doctor say so, and `propagation-error-behavior` decides what follows.
+
+use rivulet_aof::annotation::Annotation;
+use rivulet_commands::table;
+use rivulet_replication::apply::Applied;
+use rivulet_resp::decode::Limits;
+use rivulet_resp::{Args, Batch, Decoder, OwnedArgs};
+
+use crate::clients::{ClientId, Kind};
+use crate::config::PropagationError;
+use crate::execute::BATCH_COMMANDS;
+use crate::log;
+use crate::node::Node;
+
+/// A full sync that an error in the stream asks for comes at most this often: if it did not help, another one would not.
+const HEAL_SPACING_MS: u64 = 3_600_000;
+
+/// Data that are not what their position says.
+#[derive(Clone, Debug)]
+pub struct Diverged {
+    /// Where in the stream it began.
+    pub offset: u64,
+    /// What happened first.
+    pub why: String,
+    /// How often something happened since.
+    pub times: u64,
+}
+
+/// A command of the master that failed here.
+#[derive(Debug)]
+pub struct ApplyError {
+    command: String,
+    text: String,
+    /// Nobody here knows the command, so a snapshot of what it made would not be understood either.
+    unknown: bool,
+}
+
+/// The stream while a part of it is executed.
+struct Run {
+    client: ClientId,
+    input: Vec<u8>,
+    decoder: Decoder,
+    /// Bytes of the input that are executed, and of those the ones that are in the log.
+    executed: usize,
+    applied: usize,
+}
+
+/// Why a run ends before its input does.
+enum Stop {
+    /// The rest is no whole command, or a pause keeps it.
+    Rest,
+    /// The link, or its client, is gone.
+    Gone,
+    /// What came is no command.
+    Protocol(String),
+    /// The data are to be fetched again.
+    Heal,
+}
+
+impl Node {
+    /// The stream begins, or goes on, after `offset`.
+    pub(super) fn stream_from(&mut self, offset: u64) {
+        let db = self.replication.encoder.db().unwrap_or(0) as usize;
+        let Some(link) = &mut self.replication.link else { return };
+        link.applied = Applied::from(offset);
+        link.input.clear();
+        link.executed = 0;
+        link.decoder.rewind();
+        let client = link.client;
+        if let Some(client) = self.clients.get_mut(client) {
+            client.multi = None;
+            client.db = db;
+        }
+    }
+
+    /// Executes what a pause kept.
+    pub fn apply_kept_stream(&mut self) {
+        if self.replication.link.as_ref().is_some_and(|link| link.state.is_up() && !link.input.is_empty()) {
+            self.apply_stream(&[]);
+            self.read_master_again();
+        }
+    }
+
+    /// Executes what is whole of the stream. Bytes before `executed` belong to a transaction that is open: executed, but not yet applied.
+    pub(super) fn apply_stream(&mut self, bytes: &[u8]) {
+        let Some(link) = &mut self.replication.link else { return };
+        link.applied.received(bytes.len());
+        let mut run = Run {
+            client: link.client,
+            input: std::mem::take(&mut link.input),
+            decoder: std::mem::take(&mut link.decoder),
+            executed: link.executed,
+            applied: 0,
+        };
+        run.input.extend_from_slice(bytes);
+        let mut batch = std::mem::take(&mut self.batch);
+        let stop = loop {
+            if let Err(stop) = self.apply_batch(&mut run, &mut batch) {
+                break stop;
+            }
+        };
+        self.batch = batch;
+        run.input.drain(..run.applied);
+        let Some(link) = self.replication.link.as_mut().filter(|link| link.client == run.client) else { return };
+        link.input = run.input;
+        link.executed = run.executed - run.applied;
+        link.decoder = run.decoder;
+        let now = self.now_ms();
+        let mut actions = Vec::new();
+        if let Some(link) = &mut self.replication.link {
+            match stop {
+                Stop::Rest | Stop::Gone => return,
+                Stop::Protocol(text) => link.state.protocol_error(now, &text, &mut actions),
+                Stop::Heal => link.state.resync(now, &mut actions),
+            }
+        }
+        self.follow_actions(actions);
+    }
+
+    /// Decodes and executes up to a batch of commands.
+    fn apply_batch(&mut self, run: &mut Run, batch: &mut Batch) -> Result<(), Stop> {
+        batch.clear();
+        let limits = Limits { bulk_len_max: u64::MAX, authenticated: true, arrays_only: true };
+        let decoded = run.decoder.decode(&run.input[run.executed..], batch, BATCH_COMMANDS, limits);
+        if batch.is_empty() {
+            return Err(decoded.err().map_or(Stop::Rest, |error| Stop::Protocol(error.to_string())));
+        }
+        let base = run.executed;
+        let looked_up = self.look_up(run.client, batch, &run.input[base..]);
+        for i in 0..batch.len() {
+            let (command, args) = (looked_up.commands[i], batch.args(i, &run.input[base..]));
+            if args.wire().is_none() {
+                return Err(Stop::Protocol("a command of the master is not in the form that masters send".to_string()));
+            }
+            if self.must_pause_stream(run.client, command) {
+                run.decoder.rewind();
+                return Err(Stop::Rest);
+            }
+            match command.is_none().then(|| older_form(args)).flatten() {
+                Some(older) => self.execute_owned(run.client, &older),
+                None => self.execute(run.client, command, args, looked_up.hints[i]),
+            }
+            self.command_applied(run, base + batch.wire_end(i))?;
+        }
+        // The decoder stands before a command that is not whole: its place is counted from the present base.
+        run.decoder.rebase();
+        Ok(())
+    }
+
+    /// The command that ends at `end` was executed: what became applied with it goes to the log.
+    fn command_applied(&mut self, run: &mut Run, end: usize) -> Result<(), Stop> {
+        let Some(client) = self.clients.get(run.client) else { return Err(Stop::Gone) };
+        let (in_multi, db) = (client.multi.is_some(), client.db);
+        let Some(link) = &mut self.replication.link else { return Err(Stop::Gone) };
+        let count = link.applied.command(end - run.executed, in_multi);
+        run.executed = end;
+        if count == 0 {
+            return Ok(());
+        }
+        let error = self.replication.apply_error.take();
+        if error.as_ref().is_some_and(|error| error.unknown) {
+            self.pass_over_in_files(count);
+        }
+        if let Some(mut stream) = self.replication.log.masters() {
+            stream.append(&run.input[run.applied..run.applied + count]);
+        }
+        self.replication.encoder.resume_in(db as u32);
+        run.applied += count;
+        if let Some(link) = &mut self.replication.link {
+            link.state.applied(link.applied.applied());
+        }
+        if error.is_some_and(|error| self.heals_after(error)) { Err(Stop::Heal) } else { Ok(()) }
+    }
+
+    // ---- what can't be done here ----
+
+    /// An error goes to a peer that should never cause one (`afterErrorReply` in networking.c).
+    pub fn note_error_to_peer(&mut self, id: ClientId, text: &[u8]) {
+        let Some(client) = self.clients.get(id) else { return };
+        let loads = self.persistence.replayer == Some(id);
+        let (from, to) = match client.kind {
+            Kind::Master if loads => ("server", "AOF-loading-client"),
+            Kind::Master => ("replica", "master"),
+            Kind::Replica => ("master", "replica"),
+            _ => return,
+        };
+        let command = client.last_command.map_or_else(|| "<unknown>".to_string(), table::full_name);
+        let text = String::from_utf8_lossy(text).into_owned();
+        log::warning!(
+            "== CRITICAL == This {from} is sending an error to its {to}: '{text}' after processing the command '{command}'"
+        );
+        self.stats.unexpected_errors += 1;
+        let behavior = self.config.propagation_error_behavior;
+        if behavior == PropagationError::Panic || behavior == PropagationError::PanicOnReplicas && to == "master" {
+            log::warning!(
+                "This {from} panicked sending an error to its {to} after processing the command '{command}': propagation-error-behavior asks for that."
+            );
+            self.exit = Some(1);
+        }
+        if to == "master" && self.replication.apply_error.is_none() {
+            let unknown = text.starts_with("ERR unknown");
+            self.replication.apply_error = Some(ApplyError { command, text, unknown });
+        }
+    }
+
+    /// The data are others than the position says, from now on. The first reason is kept.
+    pub fn note_diverged(&mut self, why: impl FnOnce() -> String) {
+        let offset = self.replication.offset();
+        match &mut self.replication.diverged {
+            Some(diverged) => diverged.times += 1,
+            none => *none = Some(Diverged { offset, why: why(), times: 1 }),
+        }
+    }
+
+    /// A command of the master has failed here. Answers whether the data shall be fetched again.
+    fn heals_after(&mut self, error: ApplyError) -> bool {
+        let ApplyError { command, text, unknown } = error;
+        let first = self.replication.diverged.is_none();
+        self.note_diverged(|| format!("the master's command '{command}' failed here: {text}"));
+        let asked = self.config.propagation_error_behavior == PropagationError::Resync && !unknown;
+        let now = self.now_ms();
+        let rested = self.replication.healed_at_ms.is_none_or(|at| now.saturating_sub(at) >= HEAL_SPACING_MS);
+        if asked && rested {
+            self.replication.healed_at_ms = Some(now);
+            log::warning!("The data differ from the master's: fetching them again.");
+            return true;
+        }
+        if first {
+            let why = match (unknown, asked) {
+                (true, _) => "this version does not know the command, and a full sync would not change that",
+                (false, true) => "the last full sync for that reason did not help",
+                (false, false) => "propagation-error-behavior does not ask for a full sync",
+            };
+            log::warning!("The data differ from the master's from now on: {why}. See REPLICATION DOCTOR.");
+        }
+        false
+    }
+
+    /// The next bytes of the stream are not executed here, and are not to be at a restart.
+    fn pass_over_in_files(&mut self, bytes: usize) {
+        if self.log_on_disk.files.is_aof() {
+            let mut line = Vec::new();
+            Annotation::Passed(bytes as u64).append_to(&mut line);
+            self.hand_over_own(&line);
+        }
+    }
+}
+
+/// What a newer master's command is in the words of Redis 7.0. Redis 8 sends HINCRBYFLOAT as HSETEX with KEEPTTL; where no field has a deadline
+/// that is HSET.
+pub fn older_form(args: Args<'_>) -> Option<OwnedArgs> {
+    if args.len() < 7 || !args.is(0, "hsetex") || !args.is(2, "keepttl") || !args.is(3, "fields") {
+        return None;
+    }
+    let words = [b"HSET".as_slice(), args.at(1)].into_iter().chain(args.iter().skip(5));
+    Some(OwnedArgs::from_slices(&words.collect::<Vec<_>>()))
+}
