@@ -171,6 +171,12 @@ impl Client {
         sent
     }
 
+    /// The connection itself, of which nothing may have been read ahead.
+    pub fn socket(&mut self) -> &mut TcpStream {
+        assert!(self.socket.buffer().is_empty(), "there are bytes that were read ahead");
+        self.socket.get_mut()
+    }
+
     /// Sends bytes as they are.
     pub fn send_raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.socket.get_mut().write_all(bytes)

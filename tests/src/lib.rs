@@ -6,6 +6,7 @@
 pub mod client;
 pub mod clock_step;
 pub mod data;
+pub mod fake_master;
 mod grammar;
 pub mod process;
 pub mod random;

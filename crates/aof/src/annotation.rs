@@ -24,11 +24,11 @@ impl Annotation {
     /// What `line`, which ends with its newline, says.
     pub fn parse(line: &[u8]) -> Result<Annotation, UnreadableCount> {
         let text = line.strip_suffix(b"\r\n").and_then(|line| std::str::from_utf8(line).ok());
-        let covers: [(&str, fn(u64) -> Annotation); 2] =
-            [("#RIVULET:OWN", Annotation::Own), ("#RIVULET:PASSED", Annotation::Passed)];
-        if let Some((word, of)) = covers.into_iter().find(|(word, _)| line.starts_with(word.as_bytes())) {
-            let count = text.and_then(|text| text.strip_prefix(word)?.strip_prefix(' ')?.parse().ok());
-            return count.map(of).ok_or(UnreadableCount);
+        let counted = |word: &str| text.and_then(|text| text.strip_prefix(word)?.strip_prefix(' ')?.parse().ok());
+        for (word, of) in [("#RIVULET:OWN", Annotation::Own as fn(u64) -> _), ("#RIVULET:PASSED", Annotation::Passed)] {
+            if line.starts_with(word.as_bytes()) {
+                return counted(word).map(of).ok_or(UnreadableCount);
+            }
         }
         let time = text.and_then(|text| text.strip_prefix("#TS:")?.parse().ok());
         Ok(time.map_or(Annotation::Other, Annotation::Timestamp))

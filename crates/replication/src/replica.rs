@@ -723,10 +723,9 @@ impl ReplicaLink {
                 if !self.failover && self.loop_seen_at.is_some_and(|at| now < at + PROBE_VALID) {
                     return self.refuse_loop(now, out);
                 }
-                if self.suspects_loop() {
-                    if let State::Greeting { suspects_until, .. } = &mut self.state {
-                        *suspects_until = Some(now + PROBE_PERIOD);
-                    }
+                let suspects = self.suspects_loop();
+                if let State::Greeting { suspects_until, .. } = &mut self.state {
+                    *suspects_until = suspects.then_some(now + PROBE_PERIOD);
                 }
             }
             Some(Expected::Psync) => return self.psync_reply(now, line, out),

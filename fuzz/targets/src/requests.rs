@@ -3,7 +3,7 @@
 use rivulet_resp::decode::Limits;
 use rivulet_resp::{Batch, Decoder, ProtocolError};
 
-const LIMITS: Limits = Limits { bulk_len_max: 512 << 20, authenticated: true };
+const LIMITS: Limits = Limits { bulk_len_max: 512 << 20, authenticated: true, arrays_only: false };
 
 pub fn run(bytes: &[u8]) {
     let (whole, whole_error) = decode(bytes, bytes.len().max(1));
@@ -19,8 +19,12 @@ pub fn run(bytes: &[u8]) {
     assert_eq!(decode(&written, written.len().max(1)), (whole, None), "written again");
     // A stranger's limits only make more errors.
     let mut batch = Batch::default();
-    let _ =
-        Decoder::default().decode(bytes, &mut batch, usize::MAX, Limits { bulk_len_max: 1024, authenticated: false });
+    let _ = Decoder::default().decode(
+        bytes,
+        &mut batch,
+        usize::MAX,
+        Limits { bulk_len_max: 1024, authenticated: false, arrays_only: true },
+    );
 }
 
 type Commands = Vec<Vec<Vec<u8>>>;

@@ -10,7 +10,7 @@ use rivulet_replication::master::{
 };
 use rivulet_replication::measure::Peer;
 use rivulet_replication::messages::PsyncRequest;
-use rivulet_replication::position::Position;
+use rivulet_replication::position::{Position, ReplId};
 use rivulet_replication::psync::{NodeFacts, SyncFacts, refusal};
 use rivulet_replication::session::{OutputLimit, ReplconfOutcome, State, Target};
 use rivulet_replication::stream;
