@@ -17,10 +17,12 @@ pub fn unix_ms() -> u64 {
 
 /// Microseconds that never go back or leap, whatever is done to the system's clock: the Unix time of the first call, and what has passed since. So
 /// a moment of it can be shown to people by adding how far the wall clock is ahead ([`Node::unix_us`](crate::node::Node::unix_us)).
+#[inline]
 pub fn machine_us() -> u64 {
-    static ANCHOR_US: OnceLock<u64> = OnceLock::new();
-    let since_start_us = monotonic_us();
-    ANCHOR_US.get_or_init(|| unix_us().saturating_sub(since_start_us)) + since_start_us
+    static ANCHOR: OnceLock<(Instant, u64)> = OnceLock::new();
+    let (start, unix_us) = ANCHOR.get_or_init(|| (Instant::now(), unix_us()));
+    let passed = start.elapsed();
+    unix_us + passed.as_secs() * 1_000_000 + u64::from(passed.subsec_micros())
 }
 
 static START: OnceLock<Instant> = OnceLock::new();
