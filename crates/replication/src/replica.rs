@@ -413,6 +413,11 @@ impl ReplicaLink {
         self.has_whole_data = true;
     }
 
+    /// The data are not what the position says: the next request names none.
+    pub fn forget_position(&mut self) {
+        self.cached = None;
+    }
+
     /// The stream is applied up to `offset`. To be told before anything else happens to the link.
     pub fn applied(&mut self, offset: u64) {
         if let State::Streaming { position: Some(position), .. } = &mut self.state {

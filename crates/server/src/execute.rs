@@ -239,7 +239,9 @@ impl Node {
             if !self.is_replica() && self.too_few_good_replicas() {
                 return Err(Fail::new("NOREPLICAS Not enough good replicas to write."));
             }
-            self.check_role()?;
+            if self.is_replica() && self.config.replica_read_only {
+                return Err(Fail::new("READONLY You can't write against a read only replica."));
+            }
         }
         if pubsub_only && !allowed_while_subscribed(command) {
             return Err(Fail::text(format!(
@@ -261,15 +263,6 @@ impl Node {
         }
         if is_replica_link && (writes || command.is(flag::READONLY) || command.is(flag::MAY_REPLICATE)) {
             return Err(Fail::new("ERR Replica can't interact with the keyspace"));
-        }
-        Ok(())
-    }
-
-    /// A replica takes writes from its master only, unless it was told to take its own.
-    #[inline]
-    pub fn check_role(&self) -> Result<(), Fail> {
-        if self.is_replica() && self.config.replica_read_only {
-            return Err(Fail::new("READONLY You can't write against a read only replica."));
         }
         Ok(())
     }
@@ -542,7 +535,11 @@ impl Node {
         if self.clients.get(id).is_none_or(Client::is_master) {
             return;
         }
-        self.note_diverged(|| "clients write to this replica".to_string());
+        match self.config.replica_read_only {
+            // Only a transaction that has made a replica of this server comes here.
+            true => self.note_role_changed_within(),
+            false => self.note_diverged(|| "clients write to this replica".to_string()),
+        }
         self.note_own_expiring(db, command, args);
         match propagation {
             Propagation::Nothing => {}

@@ -311,8 +311,10 @@ impl Node {
     /// REPLICAOF, from a client, the configuration or a failover.
     pub fn follow(&mut self, host: &str, port: u16) {
         let was_master = !self.is_replica();
-        // What this node has done as a master is in the stream before it takes another's.
-        self.propagate_unit();
+        // What this node has done as a master is in the stream before it takes another's, but for a transaction that has not ended: Redis's replicas
+        // get nothing of one that changes the role.
+        let cut = was_master && !self.unit.is_empty();
+        self.unit.clear();
         self.replication.log.set_role(Role::Replica);
         self.config.replicaof = Some((host.to_string(), port));
         let now = self.now_ms();
@@ -338,6 +340,9 @@ impl Node {
                 }
                 self.attach_link(host, port, cached);
             }
+        }
+        if cut {
+            self.note_role_changed_within();
         }
         if was_master {
             self.log_history_changed();

@@ -60,7 +60,7 @@ impl Node {
         let Some(multi) = client.multi.take() else {
             return Err(Fail::new("ERR EXEC without MULTI"));
         };
-        let (touched, is_master) = (client.watch_broken, client.is_master());
+        let touched = client.watch_broken;
         self.unwatch_all(id);
         if multi.broken {
             return Err(Fail::new("EXECABORT Transaction discarded because of previous errors."));
@@ -75,11 +75,7 @@ impl Node {
             if self.clients.get(id).is_none_or(|c| c.closing) {
                 break;
             }
-            // The transaction may have made a replica of this server: its own writes end with that.
-            match self.check_role() {
-                Err(fail) if command.is(flag::WRITE) && !is_master => self.error_reply(id, &fail.0),
-                _ => self.call(id, command, args.as_args(), None),
-            }
+            self.call(id, command, args.as_args(), None);
         }
         self.depth -= 1;
         Ok(())

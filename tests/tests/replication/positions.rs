@@ -86,7 +86,7 @@ fn what_is_no_array_ends_the_link_and_the_position() {
     }
 }
 
-/// A write between two changes of role belonged to no stream.
+/// A write between two changes of role belongs to no stream, so the position before it can't be gone on from.
 #[test]
 fn roles_that_change_within_a_transaction() {
     let elsewhere = FakeMaster::new();

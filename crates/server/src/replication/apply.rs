@@ -215,6 +215,14 @@ impl Node {
         }
     }
 
+    /// A transaction wrote and made a replica of this server: what it wrote is in no stream, so the position is no proof, and not one to go on from.
+    pub fn note_role_changed_within(&mut self) {
+        self.note_diverged(|| "a transaction wrote here and changed the role of this node".to_string());
+        if let Some(link) = &mut self.replication.link {
+            link.state.forget_position();
+        }
+    }
+
     /// A command of the master has failed here. Answers whether the data shall be fetched again.
     fn heals_after(&mut self, error: ApplyError) -> bool {
         let ApplyError { command, text, unknown } = error;
