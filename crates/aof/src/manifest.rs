@@ -187,11 +187,6 @@ pub fn file_name(appendfilename: &str) -> String {
     format!("{appendfilename}.manifest")
 }
 
-/// Under which a new manifest is written before it replaces the old.
-pub fn temp_file_name(appendfilename: &str) -> String {
-    format!("temp-{appendfilename}.manifest")
-}
-
 /// The incremental file that Redis begins when append-only is switched on and no base exists yet.
 pub fn temp_incr_name(appendfilename: &str) -> String {
     format!("temp-{appendfilename}.incr")

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use rivulet_resp::Args;
 
 use crate::fail::Fail;
-use crate::spec::{Begin, Command, Find, Handler, KeySpec, flag, key};
+use crate::spec::{Begin, Command, Find, KeySpec, flag, key};
 
 /// The families, in the order of the documentation. Not a `const`: a command is told from others by its address.
 static FAMILIES: &[&[Command]] = &[
@@ -164,11 +164,6 @@ pub fn has_movable_keys(command: &Command) -> bool {
             s.flags & (key::INCOMPLETE | key::NOT_KEY) == key::INCOMPLETE
                 || !matches!((s.begin, s.find), (Begin::Index(_), Find::Range { .. }))
         })
-}
-
-/// Whether the server runs the command (it needs more than data).
-pub fn is_node_command(command: &Command) -> bool {
-    !matches!(command.handler, Handler::Data(_))
 }
 
 /// Whether a command may change data.

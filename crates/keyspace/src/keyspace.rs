@@ -98,10 +98,6 @@ impl<H: HashKeys> Keyspace<H> {
         }
     }
 
-    pub fn is_snapshotting(&self) -> bool {
-        self.walking
-    }
-
     /// Hands about `budget` entries to the snapshot's sink. Answers what of the databases emptied meanwhile can be freed, and whether all is handed over.
     pub fn walk_snapshot(&mut self, budget: usize) -> (Vec<Trash>, bool) {
         let mut left = budget;

@@ -103,10 +103,6 @@ impl Writer {
         self.version
     }
 
-    pub fn set_compress(&mut self, compress: bool) {
-        self.compress = compress;
-    }
-
     /// The magic and the auxiliary fields.
     pub fn header(&mut self, out: &mut Vec<u8>, aux: &Aux<'_>) {
         out.extend_from_slice(format!("REDIS{:04}", self.version.0).as_bytes());

@@ -128,22 +128,8 @@ impl<'a> Reply<'a> {
 
     /// Puts the header of an array before what was written since [`Reply::begin`].
     pub fn end(&mut self, mark: Mark, len: usize) {
-        self.insert_header(mark, b'*', len);
-    }
-
-    /// Puts the header of a map of `len` pairs before what was written since [`Reply::begin`].
-    pub fn end_map(&mut self, mark: Mark, len: usize) {
-        if self.resp3 { self.insert_header(mark, b'%', len) } else { self.insert_header(mark, b'*', len * 2) }
-    }
-
-    /// Puts the header of a set before what was written since [`Reply::begin`].
-    pub fn end_set(&mut self, mark: Mark, len: usize) {
-        self.insert_header(mark, if self.resp3 { b'~' } else { b'*' }, len);
-    }
-
-    fn insert_header(&mut self, mark: Mark, kind: u8, len: usize) {
         let end = self.out.len();
-        self.number_line(kind, len as i64);
+        self.array(len);
         let header = self.out.len() - end;
         self.out[mark.0..].rotate_right(header);
     }

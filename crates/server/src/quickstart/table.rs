@@ -118,17 +118,28 @@ fn table(nodes: &[Node], seconds: u64) -> Vec<String> {
         format!("{name:<12} {role:<8} {port:<6} {state:<10} {offset:>12} {behind:>9} {lag:>6} {keys:>8}")
     };
     let mut lines = vec![line("NODE", &["ROLE", "PORT", "STATE", "OFFSET", "BEHIND", "LAG", "KEYS"])];
-    for node in nodes {
+    let depths: Vec<Option<usize>> = nodes.iter().map(|n| n.place.upstream.map(|_| n.place.depth)).collect();
+    for (i, node) in nodes.iter().enumerate() {
         let row = Row::of(node, nodes);
-        let name = match (node.place.upstream, node.place.depth) {
-            (None, _) => node.place.name.clone(),
-            (_, depth) => format!("{}└ {}", "  ".repeat(depth), node.place.name),
-        };
+        let name = branch(&depths, i) + &node.place.name;
         let port = node.place.port.to_string();
         lines.push(line(&name, &[row.role, &port, &row.state, &row.offset, &row.behind, &row.lag, &row.keys]));
     }
     lines.push(format!("running {} (Ctrl-C ends it)", clock_text(seconds)));
     lines
+}
+
+/// The branches of the tree before the name of node `i`. `depths` are those of all nodes, from top to bottom; a node without one is a root.
+fn branch(depths: &[Option<usize>], i: usize) -> String {
+    let Some(own) = depths[i] else { return String::new() };
+    // Whether another branch begins further down at the same place.
+    let goes_on = |depth: usize| {
+        let below = depths[i + 1..].iter().find(|d| d.is_none_or(|d| d <= depth));
+        below == Some(&Some(depth))
+    };
+    let mut text: String = (0..own).map(|depth| if goes_on(depth) { "│ " } else { "  " }).collect();
+    text.push_str(if goes_on(own) { "├ " } else { "└ " });
+    text
 }
 
 fn summary(nodes: &[Node], seconds: u64) -> String {
@@ -174,6 +185,14 @@ pub fn bytes_text(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_last_branch_ends_the_line() {
+        let drawn = |depths: &[Option<usize>]| (0..depths.len()).map(|i| branch(depths, i)).collect::<Vec<_>>();
+        assert_eq!(drawn(&[None, Some(0), Some(1)]), ["", "└ ", "  └ "]);
+        assert_eq!(drawn(&[None, Some(0), Some(1), Some(0), Some(0)]), ["", "├ ", "│ └ ", "├ ", "└ "]);
+        assert_eq!(drawn(&[None, Some(0), Some(1), Some(1), None, Some(0)]), ["", "└ ", "  ├ ", "  └ ", "", "└ "]);
+    }
 
     #[test]
     fn numbers() {
