@@ -3,7 +3,7 @@
 //! A file may end anywhere. What counts then is the end of the last whole *unit*: a command, a MULTI with all up to its EXEC, or an
 //! [`Annotation::Own`] line with all the bytes that it names. The scanner knows that place, in the file and in the stream. It takes what the loader
 //! of Redis takes of files that a server wrote, and of each command what [`rivulet_resp::Decoder`] takes, so that a range that it has passed can be
-//! given to that. It executes nothing and doesn't know commands, but for MULTI and EXEC.
+//! given to that (but for numbers with leading zeros, which no server writes). It executes nothing and doesn't know commands, but for MULTI and EXEC.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -766,6 +766,9 @@ mod tests {
                 let ItemKind::Command { args, .. } = item.kind else { continue };
                 let (wire, mut batch) = (&bytes[item.range], Batch::default());
                 let limits = Limits { bulk_len_max: 512 << 20, authenticated: true, arrays_only: true };
+                if args.wire().is_none() {
+                    continue;
+                }
                 Decoder::default().decode(wire, &mut batch, 2, limits).expect("sound");
                 prop_assert_eq!(batch.len(), 1);
                 prop_assert!(batch.args(0, wire).iter().eq(args.iter()));

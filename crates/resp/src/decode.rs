@@ -14,6 +14,9 @@ const LINE_LEN_MAX: usize = 64 * 1024;
 /// The longest argument, whatever `proto-max-bulk-len` says: spans count bytes in 32 bits.
 const ARG_LEN_MAX: usize = (2 << 30) - 1;
 
+/// Places of so many arguments are kept for the next commands.
+const KEPT_SPANS: usize = 1024;
+
 /// Why a connection must be closed. Its text follows `-ERR Protocol error: `.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProtocolError {
@@ -104,6 +107,20 @@ impl Batch {
         self.commands[i].wire_end
     }
 
+    /// Forgets the commands, and gives back what those of many arguments have left.
+    pub fn give_back(&mut self) {
+        self.clear();
+        self.spans.shrink_to(KEPT_SPANS);
+        self.stored.shrink_to(KEPT_SPANS);
+    }
+
+    /// What is in memory for the commands.
+    pub fn memory_bytes(&self) -> usize {
+        self.commands.capacity() * size_of::<Command>()
+            + self.spans.capacity() * size_of::<Span>()
+            + self.stored.capacity()
+    }
+
     /// Forgets the commands, keeping the memory.
     pub fn clear(&mut self) {
         self.commands.clear();
@@ -176,11 +193,6 @@ impl Decoder {
         self.start
     }
 
-    /// Whether a command has begun and not ended.
-    pub fn in_command(&self) -> bool {
-        self.missing > 0
-    }
-
     /// Bytes of the buffer that are decoded, of complete commands or not.
     pub fn decoded(&self) -> usize {
         self.at
@@ -189,6 +201,18 @@ impl Decoder {
     /// Bytes of the arguments of the present command that are there.
     pub fn arguments_len(&self) -> usize {
         self.spans.iter().map(|span| span.len as usize).sum()
+    }
+
+    /// What is in memory for the arguments of the present command.
+    pub fn memory_bytes(&self) -> usize {
+        self.spans.capacity() * size_of::<Span>()
+    }
+
+    /// Gives back what a command of many arguments has left, unless one has begun.
+    pub fn give_back(&mut self) {
+        if self.missing == 0 && self.spans.capacity() > KEPT_SPANS {
+            self.spans = Vec::new();
+        }
     }
 
     /// Bytes that the argument which is being read still lacks, given the buffer's length.
@@ -219,7 +243,7 @@ impl Decoder {
         if count <= 0 && limits.arrays_only {
             return Err(ProtocolError::InvalidCount);
         }
-        self.sloppy = !is_canonical(&line[1..]);
+        self.sloppy = buffer[next - 1] != b'\n';
         self.at = next;
         self.missing = usize::try_from(count).unwrap_or(0);
         if self.missing == 0 {
@@ -251,7 +275,7 @@ impl Decoder {
                     if len > 16384 && !limits.authenticated {
                         return Err(ProtocolError::UnauthenticatedBulkLen);
                     }
-                    self.sloppy |= !is_canonical(&line[1..]);
+                    self.sloppy |= buffer[next - 1] != b'\n';
                     self.at = next;
                     len
                 }
@@ -312,23 +336,21 @@ impl Decoder {
     }
 }
 
+/// A number as counts are written: without a sign but for `-`, without leading zeros, as in Redis (`string2ll`). So that a count has one form only, and
+/// what came is what is passed on.
 fn integer(text: &[u8]) -> Option<i64> {
-    let (digits, negative) = match text {
-        [b'-', rest @ ..] => (rest, true),
-        _ => (text, false),
-    };
-    if digits.is_empty() || digits.len() > 18 {
-        return None;
+    match text {
+        [b'0'] => Some(0),
+        [b'1'..=b'9', rest @ ..] if rest.len() < 18 => {
+            let mut n = i64::from(text[0] - b'0');
+            for d in rest {
+                n = n * 10 + i64::from(d.checked_sub(b'0').filter(|d| *d < 10)?);
+            }
+            Some(n)
+        }
+        [b'1'..=b'9', ..] | [b'-', b'1'..=b'9', ..] => std::str::from_utf8(text).ok()?.parse().ok(),
+        _ => None,
     }
-    let mut n = 0i64;
-    for d in digits {
-        n = n * 10 + i64::from(d.checked_sub(b'0').filter(|d| *d < 10)?);
-    }
-    Some(if negative { -n } else { n })
-}
-
-fn is_canonical(digits: &[u8]) -> bool {
-    matches!(digits, [b'0'] | [b'1'..=b'9', ..])
 }
 
 #[cfg(test)]
@@ -345,7 +367,7 @@ mod tests {
 
     #[test]
     fn pipelined_commands_and_inline_lines() {
-        let bytes = b"*2\r\n$3\r\nGET\r\n$1\r\na\r\nPING 'x y'\r\n\r\n*0\r\n*-1\r\n*1\r\n$4\r\nQUIT\r\n*1\r\n$4\r\nQU";
+        let bytes = b"*2\r\n$3\r\nGET\r\n$1\r\na\r\nPING 'x y'\r\n\r\n*0\r\n*-1\r\n*-9223372036854775808\r\n*1\r\n$4\r\nQUIT\r\n*1\r\n$4\r\nQU";
         let commands = all(bytes, OPEN).expect("valid");
         assert_eq!(
             commands,
@@ -363,7 +385,7 @@ mod tests {
 
     #[test]
     fn any_split_gives_the_same_commands() {
-        let bytes = b"*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$5\r\na\r\nb!\r\nECHO hi\n*1\r\n$04\r\nPING\r\n";
+        let bytes = b"*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$5\r\na\r\nb!\r\nECHO hi\n*1\r\n$4\rxPING\rx";
         for step in 1..bytes.len() {
             let mut decoder = Decoder::default();
             let (mut buffer, mut seen) = (Vec::new(), Vec::new());
@@ -400,6 +422,14 @@ mod tests {
         for (bytes, limits, text) in [
             (&b"*x\r\n"[..], OPEN, "invalid multibulk length"),
             (b"*2147483648\r\n", OPEN, "invalid multibulk length"),
+            (b"*\r\n", OPEN, "invalid multibulk length"),
+            (b"*04\r\n", OPEN, "invalid multibulk length"),
+            (b"*-0\r\n", OPEN, "invalid multibulk length"),
+            (b"*+1\r\n", OPEN, "invalid multibulk length"),
+            (b"*1\r\n$\r\n", OPEN, "invalid bulk length"),
+            (b"*1\r\n$04\r\n", OPEN, "invalid bulk length"),
+            (b"*1\r\n$-0\r\n", OPEN, "invalid bulk length"),
+            (b"*1\r\n$+4\r\n", OPEN, "invalid bulk length"),
             (b"*11\r\n", closed, "unauthenticated multibulk length"),
             (b"PING\r\n", arrays, "Master using the inline protocol. Desync?"),
             (b"\n", arrays, "Master using the inline protocol. Desync?"),

@@ -59,7 +59,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         &b"*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$5\r\na\r\nb!\r\n*1\r\n$4\r\nPING\r\n"[..],
         b"*2\r\n$3\r\nGET\r\n$1\r\na\r\nPING 'x y'\r\n\r\n*0\r\n*-1\r\nECHO \"\\x41\\n\"\n",
         b"SET a \"b c\" 'd\\'e'\r\nQUIT\r\n",
-        b"*1\r\n$04\r\nPING\r\n*2\r\n$4\r\nECHO\r\n$0\r\n\r\n",
+        b"*1\r\n$4\rxPING\r\n*2\r\n$4\r\nECHO\r\n$0\r\n\r\n",
     ]
     .map(<[u8]>::to_vec)
     .to_vec()
