@@ -19,6 +19,28 @@ pub fn float(text: &[u8]) -> Result<f64, Fail> {
     Ok(value)
 }
 
+/// How many ms from now a time-out in ms lasts, if it ever ends. It must end within the years that the clock can tell, as since Redis 7.2.
+pub fn timeout_ms(text: &[u8], now_ms: u64) -> Result<Option<u64>, Fail> {
+    let ms = int(text).map_err(|_| Fail::new("ERR timeout is not an integer or out of range"))?;
+    within_years(ms, now_ms)
+}
+
+/// The same in seconds, which may be a fraction.
+pub fn timeout_seconds(text: &[u8], now_ms: u64) -> Result<Option<u64>, Fail> {
+    const NOT_FLOAT: Fail = Fail::new("ERR timeout is not a float or out of range");
+    let seconds = rivulet_resp::double::parse(text).filter(|s| !s.is_nan()).ok_or(NOT_FLOAT)?;
+    // What an integer can't hold becomes the highest, or the lowest.
+    within_years((seconds * 1000.0).ceil() as i64, now_ms)
+}
+
+fn within_years(ms: i64, now_ms: u64) -> Result<Option<u64>, Fail> {
+    let ms = u64::try_from(ms).map_err(|_| Fail::new("ERR timeout is negative"))?;
+    if ms > (i64::MAX as u64).saturating_sub(now_ms) {
+        return Err(Fail::new("ERR timeout is out of range"));
+    }
+    Ok((ms > 0).then_some(ms))
+}
+
 /// LIMIT of SINTERCARD and ZINTERCARD; 0 is no limit.
 pub fn limit(text: &[u8]) -> Result<usize, Fail> {
     match int(text).map(usize::try_from) {
@@ -48,6 +70,38 @@ fn is_out_of_range(text: &[u8], value: f64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_ends_within_the_years_that_a_clock_can_tell() {
+        let now = 1_700_000_000_000;
+        let longest = i64::MAX as u64 - now;
+        for (text, want) in [
+            ("0".to_string(), Ok(None)),
+            ("5".to_string(), Ok(Some(5))),
+            (longest.to_string(), Ok(Some(longest))),
+            ((longest + 1).to_string(), Err("ERR timeout is out of range")),
+            (i64::MAX.to_string(), Err("ERR timeout is out of range")),
+            ("-1".to_string(), Err("ERR timeout is negative")),
+            ("99999999999999999999".to_string(), Err("ERR timeout is not an integer or out of range")),
+            ("x".to_string(), Err("ERR timeout is not an integer or out of range")),
+        ] {
+            assert_eq!(timeout_ms(text.as_bytes(), now), want.map_err(Fail::new), "{text}");
+        }
+        for (text, want) in [
+            ("0", Ok(None)),
+            ("0.0001", Ok(Some(1))),
+            ("1.5", Ok(Some(1500))),
+            ("9223370000000000", Ok(Some(9_223_370_000_000_000_000))),
+            ("9223372036854774", Err("ERR timeout is out of range")),
+            ("1e300", Err("ERR timeout is out of range")),
+            ("inf", Err("ERR timeout is out of range")),
+            ("-1e300", Err("ERR timeout is negative")),
+            ("-1", Err("ERR timeout is negative")),
+            ("nan", Err("ERR timeout is not a float or out of range")),
+        ] {
+            assert_eq!(timeout_seconds(text.as_bytes(), now), want.map_err(Fail::new), "{text}");
+        }
+    }
 
     #[test]
     fn doubles_stay_in_range() {

@@ -10,15 +10,7 @@ use crate::fail::{Fail, SYNTAX};
 
 /// The last argument of the blocking commands, in seconds: how many ms the wait lasts, or none when it never ends.
 pub(crate) fn timeout(ctx: &Ctx<'_>, i: usize) -> Result<Option<u64>, Fail> {
-    const NOT_FLOAT: Fail = Fail::new("ERR timeout is not a float or out of range");
-    const NEGATIVE: Fail = Fail::new("ERR timeout is negative");
-    let seconds = rivulet_resp::double::parse(ctx.args.at(i)).filter(|s| !s.is_nan()).ok_or(NOT_FLOAT)?;
-    let ms = (seconds * 1000.0).ceil();
-    // Redis lets what an i64 can't hold become negative.
-    if ms < 0.0 || ms >= i64::MAX as f64 {
-        return Err(NEGATIVE);
-    }
-    Ok((ms > 0.0).then_some(ms as u64))
+    crate::parse::timeout_seconds(ctx.args.at(i), ctx.db.now_ms())
 }
 
 /// Waits for one of the keys, or answers at once what the client would get at the deadline if it can't wait.
