@@ -508,14 +508,14 @@ impl Master {
         std::mem::take(&mut self.acks_wanted) && !self.sessions.is_empty()
     }
 
-    /// WAIT: how many replicas have acknowledged `offset`.
-    pub fn count_acked(&self, offset: u64) -> usize {
-        self.count(|session| session.is_online() && session.ack_offset() >= offset)
-    }
-
-    /// WAITAOF: how many have it on disk.
-    pub fn count_fsynced(&self, offset: u64) -> usize {
-        self.count(|session| session.is_online() && session.fsynced_offset().is_some_and(|fsynced| fsynced >= offset))
+    /// WAIT and WAITAOF: what each replica that is online has acknowledged, and what it has on disk, the highest offset first.
+    pub fn acked_offsets(&self) -> (Vec<u64>, Vec<u64>) {
+        let online = || self.sessions.iter().map(|(_, session)| session).filter(|session| session.is_online());
+        let mut acked: Vec<u64> = online().map(Session::ack_offset).collect();
+        let mut fsynced: Vec<u64> = online().filter_map(Session::fsynced_offset).collect();
+        acked.sort_unstable_by(|a, b| b.cmp(a));
+        fsynced.sort_unstable_by(|a, b| b.cmp(a));
+        (acked, fsynced)
     }
 
     /// INFO's `min_slaves_good_slaves`; `None` when the check is off.
@@ -847,8 +847,8 @@ mod tests {
         assert!(node.master.may_write(8_999) && !node.master.may_write(9_000));
         node.master.get_mut(keys[0]).unwrap().acked(10, None, 9_000);
         assert_eq!(node.master.good_replicas(9_000), Some(1));
-        assert_eq!((node.master.count_acked(10), node.master.count_acked(11)), (1, 0));
-        assert_eq!(node.master.count_fsynced(10), 0);
+        node.master.get_mut(keys[1]).unwrap().acked(7, Some(3), 9_000);
+        assert_eq!(node.master.acked_offsets(), (vec![10, 7], vec![3]));
         assert!(!node.master.take_getack());
         node.master.want_acks();
         node.master.want_acks();

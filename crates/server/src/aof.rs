@@ -14,6 +14,7 @@ use rivulet_commands::fail::Fail;
 use rivulet_replication::position::Position;
 use rivulet_resp::{Args, OwnedArgs};
 
+use crate::ack_waits::Wish;
 use crate::clients::{BlockedOn, ClientId};
 use crate::config::AppendFsync;
 use crate::loading::{AppendOnlyFile, AppendOnlyFiles, Source};
@@ -645,15 +646,12 @@ impl Node {
         let number = |at: usize| rivulet_commands::parse::int(args.at(at));
         let (local, replicas) = (number(1)?, number(2)?);
         if !(0..=1).contains(&local) {
-            return Err(Fail::new("ERR value is out of range, must be between 0 and 1"));
+            return Err(Fail::new("ERR value is out of range, value must between 0 and 1"));
         }
         if replicas < 0 {
             return Err(Fail::new("ERR value is out of range, must be positive"));
         }
-        let timeout = number(3).map_err(|_| Fail::new("ERR timeout is not an integer or out of range"))?;
-        if timeout < 0 {
-            return Err(Fail::new("ERR timeout is negative"));
-        }
+        let deadline = self.deadline_of(args.at(3))?;
         if self.is_replica() {
             return Err(Fail::new(
                 "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not propagated.",
@@ -663,33 +661,17 @@ impl Node {
             return Err(Fail::new("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."));
         }
         let offset = self.clients.at(id).written_offset;
-        let (have_local, have) = self.durable_counts(offset);
-        if have_local >= local && have >= replicas || self.depth > 0 {
-            self.reply_waitaof(id, offset);
+        let wish = Wish::Durable { local: local == 1, replicas: replicas as usize };
+        if self.depth > 0 || self.is_where_wished(wish, offset) {
+            self.reply_acks(id, wish, offset);
             return Ok(());
         }
-        let deadline = (timeout > 0).then(|| self.now_ms() + timeout as u64);
-        let reason = BlockedOn::Durable { local: local == 1, replicas: replicas as usize, offset };
-        self.block(id, reason, deadline);
+        self.block(id, BlockedOn::Acks { wish, offset }, deadline);
         self.replication.master.want_acks();
         if let Some(writer) = &self.log_on_disk.writer {
             writer.watch();
         }
         Ok(())
-    }
-
-    /// Whether `offset` is durable here, and on how many replicas.
-    pub fn durable_counts(&self, offset: u64) -> (i64, i64) {
-        let local = self.fsynced_offset().is_some_and(|durable| durable >= offset);
-        (i64::from(local), self.replication.master.count_fsynced(offset) as i64)
-    }
-
-    pub fn reply_waitaof(&mut self, id: ClientId, offset: u64) {
-        let (local, replicas) = self.durable_counts(offset);
-        let mut reply = self.reply(id);
-        reply.array(2);
-        reply.int(local);
-        reply.int(replicas);
     }
 
     /// A client's write on a writable replica: it is not the stream's, but a restart should have it.

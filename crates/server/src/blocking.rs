@@ -1,31 +1,38 @@
 //! Clients that wait: for keys, for acknowledgements of replicas, for the end of a pause.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use rivulet_commands::effects::OnTimeout;
+use rivulet_commands::fail::Fail;
 use rivulet_commands::spec::Group;
 use rivulet_commands::table;
 use rivulet_keyspace::Type;
 
+use crate::ack_waits::AckWaits;
 use crate::clients::{Blocked, BlockedOn, ClientId};
 use crate::node::Node;
 
 /// (database, key).
 type DbKey = (usize, Box<[u8]>);
 
+/// The place of a waiting client among all that ever waited, from 1 on.
+pub type Ticket = u64;
+
 /// Who waits for what.
 #[derive(Default)]
 pub struct Blocking {
-    /// In the order in which they came.
-    by_key: HashMap<DbKey, VecDeque<ClientId>>,
+    /// By ticket: in the order in which they came.
+    by_key: BTreeMap<DbKey, BTreeMap<Ticket, ClientId>>,
     /// Keys that came to hold a value since the last look.
     pub ready: Vec<DbKey>,
     deadlines: BTreeSet<(u64, ClientId)>,
-    /// Clients in WAIT.
-    pub acks: Vec<ClientId>,
+    /// Clients in WAIT and WAITAOF.
+    pub acks: AckWaits,
     /// Clients stopped by CLIENT PAUSE.
-    pub paused: VecDeque<ClientId>,
+    pub paused: BTreeMap<Ticket, ClientId>,
     blocked: usize,
+    last_ticket: Ticket,
 }
 
 impl Blocking {
@@ -41,7 +48,14 @@ impl Blocking {
 
     /// Keys of these databases that somebody waits for.
     pub fn waited_for_in(&self, dbs: &[usize]) -> Vec<DbKey> {
-        self.by_key.keys().filter(|(db, _)| dbs.contains(db)).cloned().collect()
+        let first = |db: usize| (db, Box::default());
+        dbs.iter().flat_map(|&db| self.by_key.range(first(db)..first(db + 1))).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// The next who waits for a key after the one with this ticket.
+    fn next_waiting(&self, key: &DbKey, after: Ticket) -> Option<(Ticket, ClientId)> {
+        let (ticket, id) = self.by_key.get(key)?.range((Bound::Excluded(after), Bound::Unbounded)).next()?;
+        Some((*ticket, *id))
     }
 
     /// Keys that somebody waits for and that are there, after the data was replaced.
@@ -60,20 +74,25 @@ impl Blocking {
 }
 
 impl Node {
+    /// When a wait ends whose time-out in ms is an argument, if it ever does.
+    pub fn deadline_of(&self, timeout: &[u8]) -> Result<Option<u64>, Fail> {
+        let timeout_ms = rivulet_commands::parse::timeout_ms(timeout, self.now_ms())?;
+        Ok(timeout_ms.map(|ms| self.now_ms() + ms))
+    }
+
     /// Makes a client wait; its further input stays where it is.
     pub fn block(&mut self, id: ClientId, reason: BlockedOn, deadline_ms: Option<u64>) {
         let since_us = self.now_us;
+        self.blocking.last_ticket += 1;
+        let ticket = self.blocking.last_ticket;
         match &reason {
             BlockedOn::Keys { db, keys, .. } => {
                 for key in keys {
-                    let waiting = self.blocking.by_key.entry((*db, key.clone())).or_default();
-                    if !waiting.contains(&id) {
-                        waiting.push_back(id);
-                    }
+                    self.blocking.by_key.entry((*db, key.clone())).or_default().insert(ticket, id);
                 }
             }
-            BlockedOn::Acks { .. } | BlockedOn::Durable { .. } => self.blocking.acks.push(id),
-            BlockedOn::Pause { .. } => self.blocking.paused.push_back(id),
+            BlockedOn::Acks { wish, offset } => self.blocking.acks.insert(*wish, *offset, id),
+            BlockedOn::Pause { .. } => _ = self.blocking.paused.insert(ticket, id),
             BlockedOn::Shutdown | BlockedOn::Verify => {}
         }
         if !matches!(reason, BlockedOn::Pause { .. }) {
@@ -82,7 +101,7 @@ impl Node {
         if let Some(deadline) = deadline_ms {
             self.blocking.deadlines.insert((deadline, id));
         }
-        self.clients.at(id).blocked = Some(Box::new(Blocked { reason, deadline_ms, since_us }));
+        self.clients.at(id).blocked = Some(Box::new(Blocked { reason, deadline_ms, since_us, ticket }));
     }
 
     /// Takes a client that no longer waits out of all lists; it goes on with its input.
@@ -95,15 +114,15 @@ impl Node {
                 for key in keys {
                     let db_key = (*db, key.clone());
                     if let Some(waiting) = self.blocking.by_key.get_mut(&db_key) {
-                        waiting.retain(|&c| c != id);
+                        waiting.remove(&blocked.ticket);
                         if waiting.is_empty() {
                             self.blocking.by_key.remove(&db_key);
                         }
                     }
                 }
             }
-            BlockedOn::Acks { .. } | BlockedOn::Durable { .. } => self.blocking.acks.retain(|&c| c != id),
-            BlockedOn::Pause { .. } => self.blocking.paused.retain(|&c| c != id),
+            BlockedOn::Acks { wish, offset } => self.blocking.acks.remove(*wish, *offset, id),
+            BlockedOn::Pause { .. } => _ = self.blocking.paused.remove(&blocked.ticket),
             BlockedOn::Shutdown | BlockedOn::Verify => {}
         }
         if !matches!(blocked.reason, BlockedOn::Pause { .. }) {
@@ -137,11 +156,7 @@ impl Node {
         match &blocked.reason {
             BlockedOn::Keys { on_timeout: OnTimeout::NullArray, .. } => self.reply(id).null_array(),
             BlockedOn::Keys { on_timeout: OnTimeout::Null, .. } => self.reply(id).null(),
-            BlockedOn::Acks { offset, .. } => {
-                let count = self.replicas_with_ack(*offset);
-                self.reply(id).int(count as i64);
-            }
-            BlockedOn::Durable { offset, .. } => self.reply_waitaof(id, *offset),
+            BlockedOn::Acks { wish, offset } => self.reply_acks(id, *wish, *offset),
             BlockedOn::Verify => self.reply_verify(id),
             BlockedOn::Pause { .. } | BlockedOn::Shutdown => {}
         }
@@ -163,8 +178,9 @@ impl Node {
         while !self.blocking.ready.is_empty() {
             for (db, key) in std::mem::take(&mut self.blocking.ready) {
                 let db_key = (db, key);
-                let Some(waiting) = self.blocking.by_key.get(&db_key) else { continue };
-                for id in waiting.clone() {
+                let mut last = 0;
+                while let Some((ticket, id)) = self.blocking.next_waiting(&db_key, last) {
+                    last = ticket;
                     let db = self.keyspace.db(db);
                     let Some(found) = db.find(db.key(&db_key.1)).map(|e| e.value_type()) else { break };
                     if self.waits_for_type(id, found) {
@@ -186,31 +202,6 @@ impl Node {
             Group::List => found == Type::List,
             Group::SortedSet => found == Type::ZSet,
             _ => true,
-        }
-    }
-
-    /// Clients in WAIT and WAITAOF whose offset is where they want it.
-    pub fn serve_acks(&mut self) {
-        for id in self.blocking.acks.clone() {
-            match self.clients.get(id).and_then(|c| c.blocked.as_deref()).map(|blocked| &blocked.reason) {
-                Some(&BlockedOn::Acks { replicas, offset }) => {
-                    let count = self.replicas_with_ack(offset);
-                    if count >= replicas {
-                        self.unblock_silently(id);
-                        self.reply(id).int(count as i64);
-                        self.clients.queue_write(id);
-                    }
-                }
-                Some(&BlockedOn::Durable { local, replicas, offset }) => {
-                    let (have_local, have) = self.durable_counts(offset);
-                    if have_local >= i64::from(local) && have as usize >= replicas {
-                        self.unblock_silently(id);
-                        self.reply_waitaof(id, offset);
-                        self.clients.queue_write(id);
-                    }
-                }
-                _ => {}
-            }
         }
     }
 }

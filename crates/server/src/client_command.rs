@@ -285,8 +285,11 @@ impl Node {
                 }
             }
         }
-        let killed: Vec<(ClientId, Kind)> =
-            self.clients.iter().filter(|c| filter.fits(c, id) && !c.closing).map(|c| (c.id, c.kind)).collect();
+        let fits = |c: &&Client| filter.fits(c, id) && !c.closing;
+        let killed: Vec<(ClientId, Kind)> = match filter.id {
+            Some(wanted) => self.clients.get(wanted).filter(fits).map(|c| (c.id, c.kind)).into_iter().collect(),
+            None => self.clients.iter().filter(fits).map(|c| (c.id, c.kind)).collect(),
+        };
         for &(victim, kind) in &killed {
             if kind == Kind::Master {
                 self.reconnect_master();
@@ -316,12 +319,7 @@ impl Node {
             Some(b"all") => false,
             Some(_) => return Err(Fail::new("ERR CLIENT PAUSE mode must be WRITE or ALL")),
         };
-        let ms = rivulet_commands::parse::int(args.at(2))
-            .map_err(|_| Fail::new("ERR timeout is not an integer or out of range"))?;
-        if ms < 0 {
-            return Err(Fail::new("ERR timeout is negative"));
-        }
-        let until_ms = self.now_ms().saturating_add(ms as u64);
+        let until_ms = self.deadline_of(args.at(2))?.unwrap_or(self.now_ms());
         self.end_pauses_if_due();
         self.pauses.begin(PauseWhy::Client, until_ms, writes_only);
         self.reply(id).ok();
@@ -335,12 +333,10 @@ impl Node {
             Some(_) => return Err(Fail::new("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
         };
         let wanted = rivulet_commands::parse::int(args.at(2)).map_err(|_| NOT_INTEGER)? as ClientId;
-        let can = self.clients.get(wanted).and_then(|c| c.blocked.as_deref()).is_some_and(|b| {
-            matches!(
-                b.reason,
-                BlockedOn::Keys { .. } | BlockedOn::Acks { .. } | BlockedOn::Durable { .. } | BlockedOn::Verify
-            )
-        });
+        let can =
+            self.clients.get(wanted).and_then(|c| c.blocked.as_deref()).is_some_and(|b| {
+                matches!(b.reason, BlockedOn::Keys { .. } | BlockedOn::Acks { .. } | BlockedOn::Verify)
+            });
         if can && with_error {
             self.unblock_with_error(wanted, b"UNBLOCKED client unblocked via CLIENT UNBLOCK");
         } else if can {

@@ -1,4 +1,4 @@
-//! Keeping within `maxmemory-clients`: the connections that use most memory are closed first.
+//! Keeping within `maxmemory-clients`: the connections that use most memory are closed first, as far as powers of two tell them apart.
 //!
 //! Each client's memory is counted where it may have changed: after its input was read or executed, and after output was sent. Nothing is
 //! counted while there is no limit. Replicas and the master's link are not counted: their buffers belong to replication.
@@ -33,7 +33,7 @@ impl Node {
         }
     }
 
-    /// Counts anew what all clients use: after the limit was set, and now and then.
+    /// Counts anew what all clients use, when the limit was set.
     pub fn count_all_client_memory(&mut self) {
         if self.limits_client_memory() {
             for id in self.clients.ids() {
@@ -46,13 +46,16 @@ impl Node {
     pub fn evict_clients(&mut self, executing: Option<ClientId>) {
         let Some(limit) = self.client_memory_limit() else { return };
         if self.clients.counted_memory() < limit {
+            self.clients.told_of_limit = false;
             return;
+        }
+        // Who may not be evicted is over the limit for long: nothing is to be looked at anew for each batch.
+        if self.clients.largest().is_none() && self.clients.to_close.is_empty() {
+            return self.tell_of_client_limit();
         }
         self.close_condemned(executing);
-        if self.clients.counted_memory() < limit {
-            return;
-        }
-        for id in self.evictable_clients() {
+        while self.clients.counted_memory() >= limit {
+            let Some(id) = self.clients.largest() else { return self.tell_of_client_limit() };
             log::notice!("Evicting client: {}", self.client_line(id));
             self.stats.evicted_clients += 1;
             if executing == Some(id) {
@@ -61,34 +64,26 @@ impl Node {
             } else {
                 self.free_client(id);
             }
-            if self.clients.counted_memory() < limit {
-                return;
-            }
         }
-        log::warning!("Over client maxmemory after evicting all evictable clients");
+    }
+
+    /// Said once, until the others are below the limit again.
+    fn tell_of_client_limit(&mut self) {
+        if !std::mem::replace(&mut self.clients.told_of_limit, true) {
+            log::warning!("Over client maxmemory after evicting all evictable clients");
+        }
     }
 
     /// Those that go anyway make room first, so that no other goes for them.
     fn close_condemned(&mut self, executing: Option<ClientId>) {
         self.check_output_limits();
-        for id in self.clients.to_close.clone() {
+        for id in std::mem::take(&mut self.clients.to_close) {
             if executing == Some(id) {
                 self.clients.count_memory(id);
+                self.clients.to_close.push(id);
             } else {
                 self.free_client(id);
             }
         }
-    }
-
-    /// The largest first.
-    fn evictable_clients(&self) -> Vec<ClientId> {
-        let mut sizes: Vec<(usize, ClientId)> = self
-            .clients
-            .iter()
-            .filter(|c| c.counted_memory > 0 && !c.no_evict && !c.closing)
-            .map(|c| (c.counted_memory, c.id))
-            .collect();
-        sizes.sort_unstable_by(|a, b| b.cmp(a));
-        sizes.into_iter().map(|(_, id)| id).collect()
     }
 }

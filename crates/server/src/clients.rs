@@ -1,7 +1,7 @@
 //! Connections: what the server knows of each, and where they are kept.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use rivulet_commands::Command;
@@ -10,8 +10,12 @@ use rivulet_net::Stream;
 use rivulet_replication::session::Announced;
 use rivulet_resp::{Decoder, OwnedArgs};
 
+use crate::ack_waits::Wish;
+use crate::blocking::Ticket;
 use crate::id_hash::IdMap;
+use crate::output::Output;
 use crate::payload::PayloadCursor;
+use crate::unauthenticated::OUTPUT_BYTES_MAX;
 
 /// Names a client for as long as the server runs.
 pub type ClientId = u64;
@@ -54,11 +58,12 @@ pub struct Multi {
     pub denies_async_loading: bool,
 }
 
-/// A key that a client watches.
-#[derive(Clone, PartialEq, Eq)]
+/// A key that clients watch: (database, key).
+pub type WatchedKey = (usize, Arc<[u8]>);
+
+/// What is kept of a key that a client watches.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Watched {
-    pub db: usize,
-    pub key: Box<[u8]>,
     /// Its deadline had passed when the watch began, and it is still there: when it goes nothing has changed.
     pub expired: bool,
 }
@@ -70,46 +75,20 @@ pub struct Blocked {
     pub deadline_ms: Option<u64>,
     /// When it began to wait, in Unix us: for the statistics.
     pub since_us: u64,
+    pub ticket: Ticket,
 }
 
 pub enum BlockedOn {
     /// On keys of a database; the command runs again when one is ready.
     Keys { db: usize, keys: Vec<Box<[u8]>>, command: &'static Command, args: OwnedArgs, on_timeout: OnTimeout },
-    /// WAIT: until so many replicas have acknowledged the offset.
-    Acks { replicas: usize, offset: u64 },
-    /// WAITAOF: until the offset is durable here (`local`) and on so many replicas.
-    Durable { local: bool, replicas: usize, offset: u64 },
+    /// WAIT and WAITAOF: until the offset is where it is wished to be.
+    Acks { wish: Wish, offset: u64 },
     /// Until the pause of clients ends; the command then runs.
     Pause { args: OwnedArgs },
     /// SHUTDOWN: until replicas have caught up.
     Shutdown,
     /// REPLICATION VERIFY: until replicas have reported.
     Verify,
-}
-
-/// Where a connection's replies wait to be sent.
-#[derive(Default)]
-pub struct Output {
-    pub bytes: Vec<u8>,
-    /// So many of them are sent.
-    pub sent: usize,
-}
-
-/// So few bytes of replies may wait for any client: with more, limits count them all (`PROTO_REPLY_CHUNK_BYTES` of Redis).
-const UNCOUNTED_BYTES: usize = 16 * 1024;
-
-impl Output {
-    pub fn pending(&self) -> usize {
-        self.bytes.len() - self.sent
-    }
-
-    /// What waits, as CLIENT LIST shows it: bytes that are not counted (`obl`), or blocks of Redis (`oll`) and bytes (`omem`) that are.
-    pub fn shape(&self) -> (usize, usize, usize) {
-        match self.pending() {
-            few if few <= UNCOUNTED_BYTES => (few, 0, 0),
-            many => (0, many.div_ceil(UNCOUNTED_BYTES), many),
-        }
-    }
 }
 
 /// A part of the stream that has left the memory.
@@ -119,7 +98,7 @@ pub struct LogPiece {
 }
 
 /// About what a watched key takes, here and in the list of those who watch it.
-const WATCHED_BYTES: usize = size_of::<Watched>() + 32;
+const WATCHED_BYTES: usize = size_of::<(WatchedKey, Watched)>() + 32;
 /// About what a subscription takes, here and in the channel's list.
 const SUBSCRIPTION_BYTES: usize = 64;
 
@@ -127,11 +106,11 @@ const SUBSCRIPTION_BYTES: usize = 64;
 #[derive(Default)]
 pub struct Hold {
     pub held: bool,
-    /// When the log is safe up to here, so many bytes of the output may leave.
+    /// When the log is safe up to here, the output before the place `bytes` may leave.
     pub offset: u64,
-    pub bytes: usize,
-    /// So many may leave now.
-    pub sendable: usize,
+    pub bytes: u64,
+    /// Those before this place may leave now.
+    pub sendable: u64,
 }
 
 /// A connection.
@@ -156,18 +135,20 @@ pub struct Client {
     pub name: Vec<u8>,
     pub user: Arc<str>,
     pub authenticated: bool,
+    /// What `Clients::unauthenticated_bytes` has in it for this client.
+    unauthenticated_bytes: usize,
     pub reply: ReplyMode,
-    /// Pushes were written since the last reply: they go out though replies are off.
+    /// What was written since the last reply goes out though replies are off: it tells of subscriptions.
     pub pushed: bool,
     pub no_evict: bool,
     pub monitor: bool,
     pub multi: Option<Multi>,
     /// WATCHed keys, and whether one was touched.
-    pub watched: Vec<Watched>,
+    pub watched: BTreeMap<WatchedKey, Watched>,
     pub watch_broken: bool,
-    pub channels: Vec<Arc<[u8]>>,
-    pub patterns: Vec<Arc<[u8]>>,
-    pub shard_channels: Vec<Arc<[u8]>>,
+    pub channels: BTreeSet<Arc<[u8]>>,
+    pub patterns: BTreeSet<Arc<[u8]>>,
+    pub shard_channels: BTreeSet<Arc<[u8]>>,
     pub blocked: Option<Box<Blocked>>,
     /// What it said with REPLCONF. Its session, once it is a replica, is with `replication::master`.
     pub announced: Box<Announced>,
@@ -193,7 +174,9 @@ pub struct Client {
     pub executing_bytes: usize,
     pub args_memory: usize,
     /// What `Clients::counted_memory` has in it for this client.
-    pub counted_memory: usize,
+    counted_memory: usize,
+    /// The power of two of it, while the client may be evicted for it.
+    size_class: Option<u32>,
     /// Commands that arrived while it was blocked wait in `input`.
     pub has_more_input: bool,
 }
@@ -218,16 +201,17 @@ impl Client {
             name: Vec::new(),
             user: Arc::from("default"),
             authenticated: false,
+            unauthenticated_bytes: 0,
             reply: ReplyMode::On,
             pushed: false,
             no_evict: false,
             monitor: false,
             multi: None,
-            watched: Vec::new(),
+            watched: BTreeMap::new(),
             watch_broken: false,
-            channels: Vec::new(),
-            patterns: Vec::new(),
-            shard_channels: Vec::new(),
+            channels: BTreeSet::new(),
+            patterns: BTreeSet::new(),
+            shard_channels: BTreeSet::new(),
             blocked: None,
             announced: Box::default(),
             payload: None,
@@ -245,6 +229,7 @@ impl Client {
             executing_bytes: 0,
             args_memory: 0,
             counted_memory: 0,
+            size_class: None,
             has_more_input: false,
         }
     }
@@ -269,11 +254,23 @@ impl Client {
             Kind::Pubsub => limits[2],
             Kind::Replica | Kind::Master => return false,
         };
+        if self.closing {
+            return false;
+        }
         let counted = self.output.shape().2 as u64;
         let is_over_soft = soft > 0 && counted > soft;
         self.over_soft_since_ms = is_over_soft.then(|| self.over_soft_since_ms.unwrap_or(now_ms));
         let is_too_long = self.over_soft_since_ms.is_some_and(|since| now_ms.saturating_sub(since) / 1000 > seconds);
-        hard > 0 && counted > hard || is_too_long
+        hard > 0 && counted > hard || is_too_long || !self.authenticated && counted > OUTPUT_BYTES_MAX as u64
+    }
+
+    /// Gives memory back that a large command has left; a quiet connection keeps no buffers at all.
+    pub fn give_back(&mut self, is_quiet: bool) {
+        self.decoder.give_back();
+        if is_quiet {
+            self.output.give_back();
+            self.input_peak = 0;
+        }
     }
 
     /// Bytes of input that are not done with.
@@ -286,7 +283,8 @@ impl Client {
         let announced = self.input.len() + self.decoder.wanted(self.input.len());
         size_of::<Client>()
             + self.input.capacity().max(announced)
-            + self.output.bytes.capacity()
+            + self.output.memory_bytes()
+            + self.decoder.memory_bytes()
             + self.args_memory
             + self.multi.as_ref().map_or(0, |m| m.memory_bytes)
             + self.name.capacity()
@@ -294,6 +292,9 @@ impl Client {
             + self.subscriptions() * SUBSCRIPTION_BYTES
     }
 }
+
+/// So many are looked at in a slice, if there are as many.
+const SLICE_MIN: usize = 5;
 
 /// All clients. An id is never used twice.
 #[derive(Default)]
@@ -308,6 +309,14 @@ pub struct Clients {
     len: usize,
     /// Sum of the clients' `counted_memory`.
     counted_memory: usize,
+    /// Sum of the clients' own.
+    unauthenticated_bytes: usize,
+    /// Those that may be evicted, by the power of two of `counted_memory`.
+    by_size: BTreeSet<(u32, ClientId)>,
+    /// The slot that `next_slice` looked at last.
+    slice_at: usize,
+    /// The log knows that `maxmemory-clients` can't be kept to.
+    pub told_of_limit: bool,
     /// Clients with output to send before the loop sleeps.
     pub to_write: Vec<ClientId>,
     pub to_close: Vec<ClientId>,
@@ -333,8 +342,9 @@ impl Clients {
         self.last.set((0, 0));
         self.free.push(slot);
         self.len -= 1;
-        let client = self.slots[slot as usize].take()?;
-        self.counted_memory -= client.counted_memory;
+        let mut client = self.slots[slot as usize].take()?;
+        self.set_counted(&mut client, 0);
+        self.set_unauthenticated(&mut client, 0);
         Some(client)
     }
 
@@ -378,6 +388,17 @@ impl Clients {
         self.slots.iter_mut().flatten().map(|c| &mut **c)
     }
 
+    /// The next clients to look at, so many that all have had their turn after a second.
+    pub fn next_slice(&mut self, period_ms: u64) -> Vec<ClientId> {
+        let count = (self.slots.len() * period_ms as usize).div_ceil(1000).max(SLICE_MIN).min(self.slots.len());
+        let mut ids = Vec::with_capacity(count);
+        for _ in 0..count {
+            self.slice_at = (self.slice_at + 1) % self.slots.len();
+            ids.extend(self.slots[self.slice_at].as_ref().map(|client| client.id));
+        }
+        ids
+    }
+
     pub fn ids(&self) -> Vec<ClientId> {
         let mut ids: Vec<_> = self.index.keys().copied().collect();
         ids.sort_unstable();
@@ -391,11 +412,63 @@ impl Clients {
 
     /// Counts a client's memory anew.
     pub fn count_memory(&mut self, id: ClientId) {
-        let Some(client) = self.get_mut(id) else { return };
+        let Some(slot) = self.slot_of(id) else { return };
+        let Some(mut client) = self.slots[slot as usize].take() else { return };
         let counts = matches!(client.kind, Kind::Normal | Kind::Pubsub) && !client.closing;
         let now = if counts { client.memory_bytes() } else { 0 };
+        self.set_counted(&mut client, now);
+        self.slots[slot as usize] = Some(client);
+    }
+
+    fn set_counted(&mut self, client: &mut Client, now: usize) {
         let before = std::mem::replace(&mut client.counted_memory, now);
         self.counted_memory = self.counted_memory - before + now;
+        let class = if client.no_evict { None } else { now.checked_ilog2() };
+        if client.size_class != class {
+            if let Some(before) = std::mem::replace(&mut client.size_class, class) {
+                self.by_size.remove(&(before, client.id));
+            }
+            self.by_size.extend(class.map(|class| (class, client.id)));
+        }
+    }
+
+    /// One of those with most memory counted, within a factor of two, that may be evicted.
+    pub fn largest(&self) -> Option<ClientId> {
+        self.by_size.last().map(|(_, id)| *id)
+    }
+
+    /// Bytes kept for clients that have not authenticated, or a little more.
+    pub fn unauthenticated_bytes(&self) -> usize {
+        self.unauthenticated_bytes
+    }
+
+    /// Counts anew what is kept for a client that has not authenticated.
+    pub fn count_unauthenticated(&mut self, id: ClientId) {
+        let Some(slot) = self.slot_of(id) else { return };
+        let Some(mut client) = self.slots[slot as usize].take() else { return };
+        let keeps = !client.authenticated && !client.closing;
+        let now = if keeps { client.input.capacity() + client.output.memory_bytes() } else { 0 };
+        self.set_unauthenticated(&mut client, now);
+        self.slots[slot as usize] = Some(client);
+    }
+
+    fn set_unauthenticated(&mut self, client: &mut Client, now: usize) {
+        let before = std::mem::replace(&mut client.unauthenticated_bytes, now);
+        self.unauthenticated_bytes = self.unauthenticated_bytes - before + now;
+    }
+
+    /// Counts all anew that have not authenticated; answers those for which something is kept.
+    pub fn recount_unauthenticated(&mut self) -> Vec<(usize, ClientId)> {
+        let ids: Vec<ClientId> = self.iter().filter(|c| c.unauthenticated_bytes > 0).map(|c| c.id).collect();
+        ids.iter().for_each(|id| self.count_unauthenticated(*id));
+        let keep = |id: ClientId| self.get(id).map(|c| (c.unauthenticated_bytes, id));
+        ids.into_iter().filter_map(keep).filter(|(bytes, _)| *bytes > 0).collect()
+    }
+
+    /// The client has authenticated.
+    pub fn authenticated(&mut self, id: ClientId) {
+        self.at(id).authenticated = true;
+        self.count_unauthenticated(id);
     }
 
     /// Notes that a client has output.
@@ -416,6 +489,85 @@ impl Clients {
         {
             client.closing = true;
             self.to_close.push(id);
+            self.count_unauthenticated(id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn crowd(count: usize) -> Clients {
+        let mut clients = Clients::default();
+        (0..count).for_each(|_| _ = clients.add(None, 0).id);
+        clients
+    }
+
+    #[test]
+    fn each_client_is_looked_at_once_a_second_and_few_at_a_time() {
+        for (count, period_ms, most) in [(3, 100, 3), (10, 100, 5), (1000, 100, 100), (1000, 2, 5), (10_000, 100, 1000)]
+        {
+            let mut clients = crowd(count);
+            // Some have gone meanwhile.
+            (1..=count as u64).filter(|id| id % 7 == 0).for_each(|id| _ = clients.remove(id));
+            let mut seen = HashSet::new();
+            for _ in 0..1000 / period_ms {
+                let slice = clients.next_slice(period_ms);
+                assert!(slice.len() <= most, "{count} clients, {period_ms} ms: {} at a time", slice.len());
+                seen.extend(slice);
+            }
+            assert_eq!(seen.len(), clients.len(), "{count} clients, {period_ms} ms");
+        }
+        assert_eq!(Clients::default().next_slice(100), []);
+    }
+
+    #[test]
+    fn the_largest_is_found_by_its_size() {
+        let mut clients = crowd(50);
+        let mut total = 0;
+        for id in 1..=50 {
+            let bytes = (id as usize * 37 % 50) * 10_000;
+            clients.at(id).output.bytes = Vec::with_capacity(bytes);
+            clients.count_memory(id);
+            total += clients.at(id).memory_bytes();
+        }
+        assert_eq!(clients.counted_memory(), total);
+        // Who may stay does not count as the largest.
+        let spared = clients.largest().expect("there are some");
+        clients.at(spared).no_evict = true;
+        clients.count_memory(spared);
+        let mut last = usize::MAX;
+        while let Some(id) = clients.largest() {
+            let size = clients.at(id).memory_bytes();
+            assert!(id != spared && size < last.saturating_mul(2), "{size} after {last}");
+            last = size;
+            if id % 2 == 0 {
+                clients.remove(id);
+            } else {
+                clients.close_soon(id);
+                clients.count_memory(id);
+            }
+        }
+        assert_eq!(clients.counted_memory(), clients.at(spared).memory_bytes());
+    }
+
+    #[test]
+    fn what_strangers_keep_is_counted_until_they_are_known_or_gone() {
+        let mut clients = crowd(3);
+        for id in 1..=3 {
+            clients.at(id).input = Vec::with_capacity(1000 * id as usize);
+            clients.count_unauthenticated(id);
+        }
+        assert_eq!(clients.unauthenticated_bytes(), 6000);
+        clients.authenticated(3);
+        assert_eq!(clients.unauthenticated_bytes(), 3000);
+        clients.at(2).input = Vec::new();
+        assert_eq!(clients.recount_unauthenticated(), [(1000, 1)]);
+        assert_eq!(clients.unauthenticated_bytes(), 1000);
+        clients.remove(1);
+        assert_eq!(clients.unauthenticated_bytes(), 0);
     }
 }

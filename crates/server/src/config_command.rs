@@ -109,7 +109,8 @@ impl Node {
         match name {
             "port" | "bind" | "unixsocket" | "unixsocketperm" | "tcp-backlog" => {
                 self.config.bind_is_default &= name != "bind";
-                self.listen_again().map_err(|_| {
+                self.listen_again().map_err(|reason| {
+                    log::warning!("{reason}");
                     if name == "bind" {
                         "Failed to bind to specified addresses."
                     } else {
@@ -122,6 +123,13 @@ impl Node {
             "loglevel" => {
                 log::set_level(self.config.loglevel);
                 Ok(())
+            }
+            "maxclients" => {
+                let made = crate::descriptors::make_room(self.config.maxclients);
+                self.accepting.reserved_from = crate::descriptors::reserved_from();
+                made.map_err(|possible| {
+                    format!("The operating system is not able to handle the specified number of clients, try with {possible}")
+                })
             }
             "maxmemory-clients" => {
                 self.count_all_client_memory();

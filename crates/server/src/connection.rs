@@ -65,7 +65,7 @@ impl Node {
         if !self.check_password(user, password) {
             return Err(WRONG_PASSWORD);
         }
-        self.clients.at(id).authenticated = true;
+        self.clients.authenticated(id);
         self.reply(id).ok();
         Ok(())
     }
@@ -107,8 +107,8 @@ impl Node {
                 "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
             ));
         }
+        self.clients.authenticated(id);
         let client = self.clients.at(id);
-        client.authenticated = true;
         client.resp3 = resp3;
         if let Some(name) = name {
             client.name = name;
@@ -140,14 +140,14 @@ impl Node {
         client.multi = None;
         self.unwatch_all(id);
         self.unsubscribe_all(id);
-        self.monitors.retain(|&m| m != id);
+        self.monitors.remove(&id);
         let needs_auth = !self.config.requirepass.is_empty();
         let client = self.clients.at(id);
         client.monitor = false;
         client.kind = Kind::Normal;
         client.db = 0;
         client.resp3 = false;
-        client.name.clear();
+        client.name = Vec::new();
         client.no_evict = false;
         client.reply = ReplyMode::On;
         client.authenticated = !needs_auth;
@@ -174,7 +174,7 @@ impl Node {
         if !client.is_replica() {
             if !client.monitor {
                 client.monitor = true;
-                self.monitors.push(id);
+                self.monitors.insert(id);
             }
             self.reply(id).ok();
         }
@@ -191,7 +191,8 @@ impl Node {
             line.push(b' ');
             line.extend(rivulet_resp::inline::quote(if is_secret(args, i) { b"(redacted)" } else { arg }));
         }
-        for monitor in self.monitors.clone() {
+        let monitors = std::mem::take(&mut self.monitors);
+        for &monitor in &monitors {
             if self.clients.get(monitor).is_some_and(|c| !c.closing) {
                 let mut reply = self.reply(monitor);
                 reply.raw(b"+");
@@ -200,6 +201,7 @@ impl Node {
                 self.clients.queue_write(monitor);
             }
         }
+        self.monitors = monitors;
     }
 }
 
@@ -217,6 +219,17 @@ pub fn is_secret(args: Args<'_>, i: usize) -> bool {
 
 /// Where the options of MIGRATE begin.
 const MIGRATE_OPTIONS: usize = 6;
+
+/// A subcommand that exists has a form that does not.
+pub fn wrong_subcommand(args: Args<'_>) -> Fail {
+    let (container, word) = (args.at(0).to_ascii_uppercase(), args.at(1));
+    let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
+    text.extend(&word[..word.len().min(128)]);
+    text.extend(b"'. Try ");
+    text.extend(container);
+    text.extend(b" HELP.");
+    Fail::bytes(text)
+}
 
 /// A client's name has no spaces, newlines or unprintable characters.
 pub fn check_client_name(name: &[u8]) -> Result<(), Fail> {

@@ -38,7 +38,8 @@ impl Node {
         self.save_if_due();
         self.aof_cron();
         self.shutdown_tick();
-        self.time_out_clients();
+        self.look_at_clients(period);
+        self.accept_again_if_due();
         self.expire_own_keys();
         let stats = &mut self.stats;
         stats.ops_rate.sample(stats.commands, now_ms);
@@ -127,42 +128,50 @@ impl Node {
 
     // ---- clients ----
 
-    fn time_out_clients(&mut self) {
+    /// Looks at some clients, so that each is looked at once a second however many there are: limits on its output, its time-out, buffers that it does
+    /// not need.
+    fn look_at_clients(&mut self, period_ms: u64) {
         let now_ms = self.now_ms();
         let timeout = self.config.timeout;
         let limits = self.config.client_output_buffer_limit;
+        let counts_memory = self.limits_client_memory();
         let (mut idle, mut over) = (Vec::new(), Vec::new());
-        for client in self.clients.iter_mut() {
+        for id in self.clients.next_slice(period_ms) {
+            let Some(client) = self.clients.get_mut(id) else { continue };
             // Who takes nothing is over its limit for longer and longer though nothing more is written, and who has taken all is not.
             if client.is_over_limit(&limits, now_ms) {
-                over.push(client.id);
+                over.push(id);
             }
-            if timeout > 0
-                && client.kind == Kind::Normal
-                && client.blocked.is_none()
-                && now_ms.saturating_sub(client.last_active_ms) / 1000 > timeout
-            {
-                idle.push(client.id);
+            let quiet_ms = now_ms.saturating_sub(client.last_active_ms);
+            if timeout > 0 && client.kind == Kind::Normal && client.blocked.is_none() && quiet_ms / 1000 > timeout {
+                idle.push(id);
             }
-            // A connection that is quiet keeps no buffers.
-            if now_ms.saturating_sub(client.last_active_ms) > QUIET_MS {
-                if client.input.is_empty() && client.input.capacity() > 0 {
-                    client.input = Vec::new();
-                    client.input_peak = 0;
-                }
-                if client.output.bytes.is_empty() && client.output.bytes.capacity() > 0 {
-                    client.output.bytes = Vec::new();
-                }
+            client.give_back(quiet_ms > QUIET_MS);
+            if counts_memory {
+                self.clients.count_memory(id);
             }
         }
-        // One large command does not make the buffer that all share large for ever.
+        // One large command does not make the buffers that all share large for ever.
         self.spare_input.shrink_to(READ_BYTES);
-        self.count_all_client_memory();
+        self.batch.give_back();
+        self.own_pushes.shrink_to(READ_BYTES);
         self.close_over_limit(over);
         for id in idle {
             log::verbose!("Closing idle client");
             self.clients.close_soon(id);
         }
+    }
+
+    /// Closes a client, and answers that it did, if too much output waits for it.
+    #[cold]
+    pub fn close_if_over_limit(&mut self, id: ClientId) -> bool {
+        let now_ms = self.now_ms();
+        let limits = self.config.client_output_buffer_limit;
+        let is_over = self.clients.get_mut(id).is_some_and(|client| client.is_over_limit(&limits, now_ms));
+        if is_over {
+            self.close_over_limit(vec![id]);
+        }
+        is_over
     }
 
     /// Closes clients for which too much output waits (`client-output-buffer-limit`) and that are to be written to.

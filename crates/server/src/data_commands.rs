@@ -89,7 +89,7 @@ impl Node {
                 self.reply(id).ok();
                 Ok(())
             }
-            Err(_) => Err(Fail::new("ERR")),
+            Err(reason) => Err(Fail::text(format!("ERR {reason}"))),
         }
     }
 

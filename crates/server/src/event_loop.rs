@@ -4,17 +4,17 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use rivulet_net::{Interest, Poll, Ready, Stream};
+use rivulet_net::{Interest, Poll, Ready};
 
 use crate::clients::{Client, ClientId};
 use crate::node::{Node, TOKEN_LISTENER_LAST, TOKEN_MASTER, TOKEN_RDB_CHANNEL, TOKEN_WAKER};
 use crate::scheduling::{self, Rests, Turns};
-use crate::{clock, log};
+use crate::{clock, log, unauthenticated};
 
 /// Bytes that one read asks for.
 pub const READ_BYTES: usize = 64 * 1024;
-/// Connections accepted at one time, so that those that are open get their turn.
-const ACCEPTS_MAX: usize = 1000;
+/// A client that has sent no more than this of a command has no buffer with room for more.
+const SMALL_INPUT_BYTES: usize = 2 * 1024;
 /// The most that a buffer grows by at once for a large argument, unless it is larger than that already.
 const GROWTH_BYTES: usize = 1 << 20;
 /// Bytes written to one connection before others get their turn.
@@ -110,85 +110,24 @@ impl Node {
         }
     }
 
-    fn accept(&mut self, listener: usize) {
-        for _ in 0..ACCEPTS_MAX {
-            let Some(socket) = self.listeners.get(listener) else { return };
-            match socket.accept() {
-                Ok(Some(stream)) => self.add_connection(stream),
-                Ok(None) => return,
-                Err(e) => {
-                    log::warning!("Accepting client connection: {e}");
-                    return;
-                }
-            }
-        }
-    }
-
-    fn add_connection(&mut self, mut stream: Stream) {
-        if self.clients.len() >= self.config.maxclients as usize {
-            // The connection is closed whether or not the error arrives.
-            let _ = stream.write(b"-ERR max number of clients reached\r\n");
-            self.stats.rejected_connections += 1;
-            return;
-        }
-        let peer = stream.peer_address();
-        if let Some(address) = peer
-            && self.config.protected_mode
-            && self.config.requirepass.is_empty()
-            && !address.ip().to_canonical().is_loopback()
-        {
-            // As above.
-            let _ = stream.write(PROTECTED_MODE_TEXT);
-            self.stats.rejected_connections += 1;
-            return;
-        }
-        // Options that a socket refuses do not make it useless.
-        let _ = stream.set_nodelay(true);
-        if self.config.tcp_keepalive > 0 {
-            let _ = stream.set_keepalive(Duration::from_secs(self.config.tcp_keepalive));
-        }
-        let now_ms = self.now_ms();
-        let local = stream.local_address();
-        let needs_auth = !self.config.requirepass.is_empty();
-        let client = self.clients.add(None, now_ms);
-        let id = client.id;
-        client.authenticated = !needs_auth;
-        match peer {
-            Some(address) => {
-                client.address = address.to_string();
-                client.local_address = local.map_or_else(String::new, |a| a.to_string());
-            }
-            None => {
-                client.is_unix = true;
-                client.address = format!("{}:0", self.config.unixsocket);
-                client.local_address = client.address.clone();
-            }
-        }
-        client.watching_read = true;
-        if let Err(e) = self.poll.add(stream.as_fd(), id, Interest::READ) {
-            log::warning!("Error registering fd event for the new client: {e}");
-            self.clients.remove(id);
-            return;
-        }
-        self.clients.at(id).stream = Some(stream);
-        self.count_client_memory(id);
-        self.stats.connections += 1;
-    }
-
     fn read_client(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else { return };
         if client.closing {
             return;
         }
         let mut buffer = std::mem::take(&mut client.input);
-        if buffer.is_empty() && buffer.capacity() < READ_BYTES {
-            buffer = std::mem::take(&mut self.spare_input);
-        }
         let wanted = client.decoder.wanted(buffer.len());
+        if buffer.len() <= SMALL_INPUT_BYTES && wanted < READ_BYTES {
+            // Who has sent little, or nothing, shares the buffer that all read into.
+            let kept = std::mem::replace(&mut buffer, std::mem::take(&mut self.spare_input));
+            if !kept.is_empty() {
+                buffer.extend_from_slice(&kept);
+            }
+        }
         let room = make_room(&mut buffer, wanted);
         let Some(stream) = &mut client.stream else { return };
         match stream.read_into(&mut buffer, room) {
-            Ok(None) => client.input = buffer,
+            Ok(None) => self.keep_input(id, buffer, 0),
             Ok(Some(read)) => {
                 self.stats.net_input_bytes += read as u64;
                 self.stats.reads += 1;
@@ -201,15 +140,8 @@ impl Node {
                         session.newline(now);
                     }
                 }
-                let limit = self.config.client_query_buffer_limit;
-                if buffer.len() as u64 > limit {
-                    log::warning!(
-                        "Closing client that reached max query buffer length: {} (qbuf initial bytes: {:?})",
-                        self.client_line(id),
-                        String::from_utf8_lossy(&buffer[..buffer.len().min(64)])
-                    );
-                    self.stats.query_limit_disconnections += 1;
-                    self.clients.close_soon(id);
+                let limit = self.config.client_query_buffer_limit.min(unauthenticated::INPUT_BYTES_MAX);
+                if buffer.len() as u64 > limit && self.is_over_input_limit(id, &buffer) {
                     return;
                 }
                 self.process_input(id, buffer);
@@ -221,7 +153,56 @@ impl Node {
                     log::verbose!("Reading from client: {}", crate::node::os_error(&e));
                 }
                 self.clients.close_soon(id);
+                self.give_input_back(buffer);
             }
+        }
+    }
+
+    /// Closes a client for which more input waits than may; answers whether it did.
+    #[cold]
+    fn is_over_input_limit(&mut self, id: ClientId, buffer: &[u8]) -> bool {
+        let Some(client) = self.clients.get(id) else { return false };
+        if client.authenticated && buffer.len() as u64 <= self.config.client_query_buffer_limit {
+            return false;
+        }
+        log::warning!(
+            "Closing client that reached max query buffer length: {} (qbuf initial bytes: {:?})",
+            self.client_line(id),
+            String::from_utf8_lossy(&buffer[..buffer.len().min(64)])
+        );
+        self.stats.query_limit_disconnections += 1;
+        self.clients.close_soon(id);
+        true
+    }
+
+    /// Keeps input from `done` on for a client: in a buffer of its own that has room for little more than what was sent, whatever the sender says of
+    /// what is to follow.
+    pub fn keep_input(&mut self, id: ClientId, mut buffer: Vec<u8>, done: usize) {
+        let rest = buffer.len() - done;
+        if rest == 0 {
+            return self.give_input_back(buffer);
+        }
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if buffer.capacity() > 4 * rest + SMALL_INPUT_BYTES {
+            client.input = buffer[done..].to_vec();
+            self.give_input_back(buffer);
+        } else {
+            buffer.drain(..done);
+            client.input = buffer;
+        }
+        if !self.clients.at(id).authenticated {
+            self.count_unauthenticated(id);
+        }
+    }
+
+    /// A buffer serves the next read of whichever client.
+    #[inline]
+    pub fn give_input_back(&mut self, mut buffer: Vec<u8>) {
+        // Who takes a large one over would have it counted as its own.
+        let is_large = buffer.capacity() > READ_BYTES && self.limits_client_memory();
+        if buffer.capacity() > self.spare_input.capacity() && !is_large {
+            buffer.clear();
+            self.spare_input = buffer;
         }
     }
 
@@ -252,43 +233,25 @@ impl Node {
             return;
         }
         let Some(client) = self.clients.get_mut(id) else { return };
-        let mut written = 0;
         // Replies to writes wait for the append-only file.
-        let limit = if self.log_on_disk.safe == u64::MAX { usize::MAX } else { client.hold.sendable };
-        let end = limit.min(client.output.bytes.len());
-        while client.output.sent < end && written < WRITE_BYTES_MAX {
-            let Some(stream) = &mut client.stream else {
-                client.output.bytes.clear();
-                client.output.sent = 0;
-                return;
-            };
-            match stream.write(&client.output.bytes[client.output.sent..end]) {
-                Ok(0) => break,
-                Ok(n) => {
-                    client.output.sent += n;
-                    written += n;
-                }
-                Err(e) => {
-                    log::verbose!("Error writing to client: {}", crate::node::os_error(&e));
-                    self.clients.close_soon(id);
-                    return;
-                }
-            }
-        }
-        self.stats.net_output_bytes += written as u64;
-        self.stats.writes += 1;
-        let done = client.output.sent >= end;
-        if client.output.pending() == 0 {
-            client.hold.sendable = 0;
-            client.output.sent = 0;
-            client.output.bytes.clear();
-            if client.output.bytes.capacity() > READ_BYTES {
-                client.output.bytes = Vec::new();
-            }
-            if client.close_after_reply {
+        let limit = if self.log_on_disk.safe == u64::MAX { u64::MAX } else { client.hold.sendable };
+        let end = limit.min(client.output.end());
+        let Some(stream) = &mut client.stream else { return client.output.clear() };
+        match client.output.send(stream, end, WRITE_BYTES_MAX) {
+            Ok(written) => self.stats.net_output_bytes += written as u64,
+            Err(e) => {
+                log::verbose!("Error writing to client: {}", crate::node::os_error(&e));
                 self.clients.close_soon(id);
                 return;
             }
+        }
+        self.stats.writes += 1;
+        let done = client.output.sent_to() >= end;
+        if client.output.pending() > 0 {
+            self.count_unsent(id);
+        } else if client.close_after_reply {
+            self.clients.close_soon(id);
+            return;
         }
         self.count_client_memory(id);
         let replica_wants = self.write_replica(id);
@@ -353,7 +316,7 @@ impl Node {
         self.unsubscribe_all(id);
         self.unwatch_all(id);
         self.unblock_silently(id);
-        self.monitors.retain(|&m| m != id);
+        self.monitors.remove(&id);
         self.replica_gone(id);
         if let Some(client) = self.clients.remove(id)
             && let Some(stream) = &client.stream
@@ -361,19 +324,21 @@ impl Node {
             // Closing the socket takes it out in any case.
             let _ = self.poll.remove(stream.as_fd());
         }
+        self.accept_again();
     }
 }
 
 /// Makes room for the next read, and answers how much. A large argument gets what it still wants and no more, so that a client's memory does
-/// not depend on the pieces in which it arrives; but by and by, as its length may be a lie.
+/// not depend on the pieces in which it arrives; but by and by, as its length may be a lie. What else is incomplete gets as much as is there.
 fn make_room(buffer: &mut Vec<u8>, wanted: usize) -> usize {
     let spare = buffer.capacity() - buffer.len();
-    if wanted == 0 {
-        buffer.reserve(READ_BYTES);
-    } else if spare < wanted.min(READ_BYTES) {
-        buffer.reserve_exact(wanted.min(buffer.len().max(GROWTH_BYTES)));
+    let more = match wanted {
+        0 if buffer.len() <= SMALL_INPUT_BYTES => READ_BYTES,
+        0 => buffer.len().min(READ_BYTES),
+        wanted => wanted.min(buffer.len().max(GROWTH_BYTES)),
+    };
+    if spare < more.min(READ_BYTES / 2) {
+        buffer.reserve_exact(more);
     }
     buffer.capacity() - buffer.len()
 }
-
-const PROTECTED_MODE_TEXT: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. Set a password with requirepass, bind addresses with bind, or turn protected-mode off, to accept connections from elsewhere.\r\n";

@@ -2,6 +2,8 @@
 //!
 //! The order of the checks is that of Redis 7.0 (`processCommand` in server.c), as clients see it in which error they get.
 
+use std::collections::HashSet;
+
 use rivulet_commands::ctx::{Call, Ctx, Data};
 use rivulet_commands::fail::Fail;
 use rivulet_commands::spec::{Begin, Find, Handler, flag};
@@ -10,8 +12,8 @@ use rivulet_resp::decode::Limits;
 use rivulet_resp::{Args, Batch, OwnedArgs, Reply};
 
 use crate::clients::{BlockedOn, Client, ClientId, Kind, ReplyMode};
-use crate::event_loop::READ_BYTES;
 use crate::node::Node;
+use crate::output::UNCOUNTED_BYTES;
 use crate::{clock, log};
 
 /// Commands whose memory is asked for together.
@@ -42,6 +44,14 @@ impl Node {
             if client.closing || client.close_after_reply || client.blocked.is_some() {
                 break;
             }
+            // Who asks for more than it reads is closed before it has asked for all.
+            let client = if client.output.bytes.len() <= UNCOUNTED_BYTES {
+                client
+            } else if self.close_if_over_limit(id) {
+                break;
+            } else {
+                self.clients.at(id)
+            };
             batch.clear();
             let limits = Limits {
                 bulk_len_max: self.settings.bulk_len_max,
@@ -64,17 +74,14 @@ impl Node {
             self.count_client_memory(id);
         }
         self.batch = batch;
-        buffer.drain(..done);
-        let Some(client) = self.clients.get_mut(id) else { return };
-        client.has_more_input = !buffer.is_empty() && client.blocked.is_some();
-        client.input_peak = client.input_peak.max(buffer.len());
-        if buffer.is_empty() {
-            // Who takes a large one over would have it counted as its own.
-            if buffer.capacity() <= READ_BYTES || !self.limits_client_memory() {
-                self.spare_input = buffer;
-            }
+        let Some(client) = self.clients.get_mut(id) else { return self.give_input_back(buffer) };
+        let rest = buffer.len() - done;
+        client.has_more_input = rest > 0 && client.blocked.is_some();
+        client.input_peak = client.input_peak.max(rest);
+        if rest == 0 {
+            self.give_input_back(buffer);
         } else {
-            client.input = buffer;
+            self.keep_input(id, buffer, done);
         }
         self.count_client_memory(id);
     }
@@ -90,6 +97,15 @@ impl Node {
     fn run_batch(&mut self, id: ClientId, batch: &Batch, buffer: &[u8]) -> usize {
         let looked_up = self.look_up(id, batch, buffer);
         self.now_us = clock::machine_us();
+        self.executing = id;
+        let done = self.run_commands(id, batch, buffer, &looked_up);
+        self.executing = 0;
+        self.own_pushes.clear();
+        done
+    }
+
+    #[inline]
+    fn run_commands(&mut self, id: ClientId, batch: &Batch, buffer: &[u8], looked_up: &LookedUp) -> usize {
         for i in 0..batch.len() {
             self.execute(id, looked_up.commands[i], batch.args(i, buffer), looked_up.hints[i]);
             let Some(client) = self.clients.get_mut(id) else { return batch.wire_end(i) };
@@ -151,6 +167,7 @@ impl Node {
         }
         let command = match self.resolve(found, args) {
             Ok(command) => command,
+            Err(_) if found.is_none() && is_http(args.at(0)) => return self.abort_http(id),
             Err(fail) => return self.refuse(id, found.filter(|c| c.subcommands.is_empty()), fail, mark),
         };
         let out_of_memory = self.config.maxmemory > 0 && self.depth == 0 && !self.make_room();
@@ -203,6 +220,19 @@ impl Node {
             return Err(Fail::bytes(text));
         };
         if sub.arity_fits(args.len()) { Ok(sub) } else { Err(Fail::arity(&table::full_name(sub))) }
+    }
+
+    /// A web page makes its reader's browser talk to this server: nothing of it is executed.
+    #[cold]
+    fn abort_http(&mut self, id: ClientId) {
+        let now_ms = self.now_ms();
+        if self.attack_told_ms.is_none_or(|told| now_ms.saturating_sub(told) > ATTACK_PERIOD_MS) {
+            self.attack_told_ms = Some(now_ms);
+            log::warning!(
+                "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis instance. Connection aborted."
+            );
+        }
+        self.clients.close_soon(id);
     }
 
     /// The checks between arity and the call. They change nothing; room was made before, and `out_of_memory` says that there was none to be had.
@@ -327,8 +357,13 @@ impl Node {
     #[inline]
     fn finish_reply(&mut self, id: ClientId, mark: usize) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        if client.reply != ReplyMode::On && !std::mem::take(&mut client.pushed) {
-            client.output.bytes.truncate(mark.max(client.output.sent));
+        if client.reply != ReplyMode::On {
+            if !std::mem::take(&mut client.pushed) {
+                client.output.bytes.truncate(mark);
+            }
+            if self.executing == id {
+                client.output.bytes.append(&mut self.own_pushes);
+            }
         }
         match client.kind {
             Kind::Master => client.output.bytes.clear(),
@@ -650,7 +685,9 @@ impl Node {
     pub fn execute_owned(&mut self, id: ClientId, args: &OwnedArgs) {
         let args = args.as_args();
         let command = self.find_command(args.at(0));
+        let others = (std::mem::replace(&mut self.executing, id), std::mem::take(&mut self.own_pushes));
         self.execute(id, command, args, None);
+        (self.executing, self.own_pushes) = others;
     }
 }
 
@@ -665,13 +702,22 @@ fn only_key(command: &Command, args: &OwnedArgs, key: &[u8]) -> OwnedArgs {
         (Begin::Index(first), Find::Count { at, .. }) => Some((first + at) as usize),
         _ => None,
     };
+    let places: HashSet<usize> = keys.iter().map(|(at, _)| *at).collect();
     let words: Vec<&[u8]> = line
         .iter()
         .enumerate()
-        .filter(|(at, _)| *at == kept || !keys.iter().any(|(other, _)| other == at))
+        .filter(|(at, _)| *at == kept || !places.contains(at))
         .map(|(at, word)| if Some(at) == count_at { b"1".as_slice() } else { word })
         .collect();
     OwnedArgs::from_slices(&words)
+}
+
+/// The log is told of attacks no more often than this.
+const ATTACK_PERIOD_MS: u64 = 60_000;
+
+/// Whether a line is one of HTTP that no command begins with.
+fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
 }
 
 /// Commands that MULTI does not queue.

@@ -105,12 +105,15 @@ fn server(node: &Node, out: &mut String) {
 }
 
 fn clients(node: &Node, out: &mut String) {
-    let all = node.clients.iter().filter(|c| !matches!(c.kind, Kind::Replica | Kind::Master)).count();
+    let (mut all, mut input, mut output) = (0, 0, 0);
+    for client in node.clients.iter() {
+        all += usize::from(!matches!(client.kind, Kind::Replica | Kind::Master));
+        input = input.max(client.input_peak.max(client.input.len()));
+        output = output.max(client.output.pending());
+    }
     field!(out, "connected_clients", all);
     field!(out, "cluster_connections", 0);
     field!(out, "maxclients", node.config.maxclients);
-    let input = node.clients.iter().map(|c| c.input_peak.max(c.input.len())).max().unwrap_or(0);
-    let output = node.clients.iter().map(|c| c.output.pending()).max().unwrap_or(0);
     field!(out, "client_recent_max_input_buffer", input);
     field!(out, "client_recent_max_output_buffer", output);
     field!(out, "blocked_clients", node.blocking.len());
@@ -140,7 +143,8 @@ fn memory_section(node: &Node, out: &mut String) {
     let peak = memory::peak().max(used);
     let rss = resident();
     let allocator = memory::allocator_stats();
-    let overhead = node.overhead_memory();
+    let clients = node.client_memory();
+    let overhead = node.overhead_memory(clients);
     let dataset = used.saturating_sub(overhead);
     let net = used.saturating_sub(node.startup_memory).max(1);
     let log_bytes = node.replication.log.memory_bytes();
@@ -194,8 +198,8 @@ fn memory_section(node: &Node, out: &mut String) {
         let kept = node.replication.link.as_ref().map_or(0, |l| l.state.kept_bytes());
         field!(out, "mem_replica_full_sync_buffer", kept);
     }
-    field!(out, "mem_clients_slaves", node.client_memory(&[Kind::Replica]));
-    field!(out, "mem_clients_normal", node.client_memory(&[Kind::Normal, Kind::Pubsub]));
+    field!(out, "mem_clients_slaves", clients.replicas);
+    field!(out, "mem_clients_normal", clients.normal);
     field!(out, "mem_cluster_links", 0);
     field!(out, "mem_aof_buffer", node.log_on_disk.writer.as_ref().map_or(0, |w| w.queued_bytes()));
     field!(out, "mem_allocator", "jemalloc-5.3.1");
@@ -332,7 +336,7 @@ fn stats(node: &Node, out: &mut String) {
     field!(out, "keyspace_misses", s.misses);
     field!(out, "pubsub_channels", node.pubsub.channel_count());
     field!(out, "pubsub_patterns", node.pubsub.pattern_count());
-    field!(out, "pubsubshard_channels", node.pubsub.names(crate::pubsub::ChannelKind::Shard).len());
+    field!(out, "pubsubshard_channels", node.pubsub.shard_channel_count());
     field!(out, "latest_fork_usec", 0);
     field!(out, "total_forks", s.snapshots);
     field!(out, "migrate_cached_sockets", 0);

@@ -513,11 +513,11 @@ impl Node {
             let hold = &mut client.hold;
             if hold.offset <= safe {
                 hold.sendable = hold.bytes;
-                hold.held = client.output.bytes.len() > hold.bytes && says > safe;
+                hold.held = client.output.end() > hold.bytes && says > safe;
                 if hold.held {
-                    (hold.offset, hold.bytes) = (says, client.output.bytes.len());
+                    (hold.offset, hold.bytes) = (says, client.output.end());
                 } else {
-                    hold.sendable = client.output.bytes.len();
+                    hold.sendable = client.output.end();
                 }
                 released.push(id);
                 if !hold.held {
@@ -544,12 +544,12 @@ impl Node {
             return true;
         }
         if says <= safe {
-            client.hold.sendable = client.output.bytes.len();
+            client.hold.sendable = client.output.end();
             return false;
         }
         client.write_queued = false;
         client.hold.held = true;
-        (client.hold.offset, client.hold.bytes) = (says, client.output.bytes.len());
+        (client.hold.offset, client.hold.bytes) = (says, client.output.end());
         self.log_on_disk.held.push(id);
         self.watch_for_held();
         true

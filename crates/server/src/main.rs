@@ -1,9 +1,12 @@
 //! `rivulet-server`: takes Redis's arguments and configuration files as they are.
 
+mod accept;
+mod ack_waits;
 mod aof;
 mod blocking;
 mod client_command;
 mod client_eviction;
+mod client_set;
 mod clients;
 mod clock;
 mod command_command;
@@ -13,6 +16,7 @@ mod connection;
 mod cron;
 mod data_commands;
 mod debug;
+mod descriptors;
 mod digest;
 mod dispatch;
 mod event_loop;
@@ -30,6 +34,7 @@ mod memory_command;
 mod messages;
 mod migrate;
 mod node;
+mod output;
 mod pause;
 mod payload;
 mod persistence;
@@ -47,6 +52,7 @@ mod snapshot;
 mod start;
 mod stats;
 mod transactions;
+mod unauthenticated;
 
 /// The level of Redis whose behaviour this server has, as INFO announces it.
 pub const REDIS_VERSION: &str = "7.0.15";

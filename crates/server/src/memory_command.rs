@@ -8,6 +8,13 @@ use crate::clients::{ClientId, Kind};
 use crate::memory;
 use crate::node::Node;
 
+/// Bytes of the buffers of clients.
+#[derive(Clone, Copy, Default)]
+pub struct ClientMemory {
+    pub normal: usize,
+    pub replicas: usize,
+}
+
 impl Node {
     pub fn memory_command(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
         match command.name {
@@ -65,22 +72,32 @@ impl Node {
         Ok(())
     }
 
-    /// Bytes of the buffers of clients of these kinds.
-    pub fn client_memory(&self, kinds: &[Kind]) -> usize {
-        self.clients.iter().filter(|c| kinds.contains(&c.kind)).map(|c| c.memory_bytes()).sum()
+    /// Looks at all clients once.
+    pub fn client_memory(&self) -> ClientMemory {
+        let mut memory = ClientMemory::default();
+        for client in self.clients.iter() {
+            match client.kind {
+                Kind::Normal | Kind::Pubsub => memory.normal += client.memory_bytes(),
+                Kind::Replica => memory.replicas += client.memory_bytes(),
+                Kind::Master => {}
+            }
+        }
+        memory
     }
 
     /// Bytes that are no data: tables, logs, buffers.
-    pub fn overhead_memory(&self) -> usize {
+    pub fn overhead_memory(&self, clients: ClientMemory) -> usize {
         self.keyspace.iter().map(|db| db.overhead_bytes()).sum::<usize>()
             + self.replication.log.memory_bytes()
-            + self.client_memory(&[Kind::Normal, Kind::Pubsub, Kind::Replica])
+            + clients.normal
+            + clients.replicas
     }
 
     fn memory_stats(&mut self, id: ClientId) {
         let stats = memory::allocator_stats();
         let used = memory::used();
-        let overhead = self.overhead_memory();
+        let clients = self.client_memory();
+        let overhead = self.overhead_memory(clients);
         let keys = self.keyspace.len();
         let dataset = used.saturating_sub(overhead);
         let rows: Vec<(&str, i64)> = vec![
@@ -88,8 +105,8 @@ impl Node {
             ("total.allocated", used as i64),
             ("startup.allocated", self.startup_memory as i64),
             ("replication.backlog", self.replication.log.memory_bytes() as i64),
-            ("clients.slaves", self.client_memory(&[Kind::Replica]) as i64),
-            ("clients.normal", self.client_memory(&[Kind::Normal, Kind::Pubsub]) as i64),
+            ("clients.slaves", clients.replicas as i64),
+            ("clients.normal", clients.normal as i64),
             ("overhead.total", overhead as i64),
             ("keys.count", keys as i64),
             ("keys.bytes-per-key", used.saturating_sub(self.startup_memory).checked_div(keys).unwrap_or(0) as i64),
@@ -115,7 +132,7 @@ impl Node {
         if memory::peak() > memory::used() * 3 / 2 && memory::used() > 5 << 20 {
             text += "Memory in use was much higher at its peak than it is now: the process may keep pages that it no longer needs.\n";
         }
-        if self.client_memory(&[Kind::Normal, Kind::Pubsub]) > 200 << 10 << 10 {
+        if self.client_memory().normal > 200 << 10 << 10 {
             text +=
                 "Buffers of clients are large: look for slow readers in CLIENT LIST (omem) and for long pipelines.\n";
         }

@@ -6,20 +6,18 @@ use rivulet_commands::Command;
 use rivulet_commands::effects::{Event, class};
 use rivulet_commands::fail::Fail;
 use rivulet_commands::glob;
-use rivulet_resp::Args;
+use rivulet_resp::{Args, Reply};
 
-use crate::clients::{ClientId, Kind};
+use crate::clients::{ClientId, Kind, ReplyMode};
+use crate::connection::wrong_subcommand;
 use crate::node::Node;
 use crate::pubsub::ChannelKind;
 
 impl Node {
     pub fn subscribe(&mut self, id: ClientId, kind: ChannelKind, args: Args<'_>) -> Result<(), Fail> {
-        if self.depth > 0 && !self.clients.at(id).resp3 {
-            // In a transaction the replies would be confused with those of EXEC, as in Redis they are refused.
-            return Err(Fail::text(format!(
-                "ERR {} isn't allowed for a DENY BLOCKING client",
-                kind.subscribe_word().to_uppercase()
-            )));
+        // As in Redis: the other two may stand in a transaction, in either protocol.
+        if self.depth > 0 && kind == ChannelKind::Shard {
+            return Err(Fail::new("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"));
         }
         for name in args.iter().skip(1) {
             let client = self.clients.at(id);
@@ -28,9 +26,9 @@ impl Node {
                 ChannelKind::Pattern => &mut client.patterns,
                 ChannelKind::Shard => &mut client.shard_channels,
             };
-            if !mine.iter().any(|c| **c == *name) {
+            if !mine.contains(name) {
                 let name: Arc<[u8]> = name.into();
-                mine.push(name.clone());
+                mine.insert(name.clone());
                 self.pubsub.subscribe(kind, &name, id);
             }
             let client = self.clients.at(id);
@@ -47,11 +45,12 @@ impl Node {
             args.iter().skip(1).map(Arc::from).collect()
         } else {
             let client = self.clients.at(id);
-            match kind {
-                ChannelKind::Plain => client.channels.clone(),
-                ChannelKind::Pattern => client.patterns.clone(),
-                ChannelKind::Shard => client.shard_channels.clone(),
-            }
+            let mine = match kind {
+                ChannelKind::Plain => &client.channels,
+                ChannelKind::Pattern => &client.patterns,
+                ChannelKind::Shard => &client.shard_channels,
+            };
+            mine.iter().cloned().collect()
         };
         if names.is_empty() {
             self.tell_subscription(id, kind.unsubscribe_word(), kind, None);
@@ -74,8 +73,7 @@ impl Node {
             ChannelKind::Pattern => &mut client.patterns,
             ChannelKind::Shard => &mut client.shard_channels,
         };
-        if let Some(at) = mine.iter().position(|c| **c == *name) {
-            mine.remove(at);
+        if mine.remove(name) {
             self.pubsub.unsubscribe(kind, name, id);
         }
     }
@@ -86,8 +84,8 @@ impl Node {
             ChannelKind::Shard => client.shard_channels.len(),
             _ => client.channels.len() + client.patterns.len(),
         };
-        let client = self.clients.at(id);
-        client.pushed = client.resp3;
+        // In either protocol it comes though replies are off.
+        self.clients.at(id).pushed = true;
         let mut reply = self.reply(id);
         reply.push(3);
         reply.bulk(word.as_bytes());
@@ -126,6 +124,7 @@ impl Node {
             }
         }
         self.reply(id).int(count as i64);
+        self.release_pushes();
         Ok(())
     }
 
@@ -133,17 +132,10 @@ impl Node {
     pub fn deliver(&mut self, kind: ChannelKind, channel: &[u8], message: &[u8]) -> usize {
         let mut count = 0;
         let word: &[u8] = if kind == ChannelKind::Shard { b"smessage" } else { b"message" };
-        for listener in self.pubsub.listeners(kind, channel).to_vec() {
-            if self.clients.get(listener).is_none_or(|c| c.closing) {
-                continue;
-            }
-            let mut reply = self.reply(listener);
-            reply.push(3);
-            reply.bulk(word);
-            reply.bulk(channel);
-            reply.bulk(message);
-            self.clients.queue_write(listener);
-            count += 1;
+        let listeners: Vec<ClientId> =
+            self.pubsub.listeners(kind, channel).into_iter().flat_map(|listeners| listeners.iter()).collect();
+        for listener in listeners {
+            count += usize::from(self.push_message(listener, &[word, channel, message]));
         }
         if kind == ChannelKind::Shard || self.pubsub.pattern_count() == 0 {
             return count;
@@ -152,22 +144,39 @@ impl Node {
             .pubsub
             .patterns()
             .filter(|(pattern, _)| glob::matches(pattern, channel))
-            .flat_map(|(pattern, listeners)| listeners.iter().map(|&l| (pattern.clone(), l)))
+            .flat_map(|(pattern, listeners)| listeners.iter().map(|l| (pattern.clone(), l)))
             .collect();
         for (pattern, listener) in matching {
-            if self.clients.get(listener).is_none_or(|c| c.closing) {
-                continue;
-            }
-            let mut reply = self.reply(listener);
-            reply.push(4);
-            reply.bulk(b"pmessage");
-            reply.bulk(&pattern);
-            reply.bulk(channel);
-            reply.bulk(message);
-            self.clients.queue_write(listener);
-            count += 1;
+            count += usize::from(self.push_message(listener, &[b"pmessage", &pattern, channel, message]));
         }
         count
+    }
+
+    /// Writes a message to a listener; answers whether it is there.
+    fn push_message(&mut self, listener: ClientId, words: &[&[u8]]) -> bool {
+        let is_own = listener == self.executing;
+        let Some(client) = self.clients.get_mut(listener).filter(|c| !c.closing) else { return false };
+        let out = if is_own { &mut self.own_pushes } else { &mut client.output.bytes };
+        let mut reply = Reply::new(out, client.resp3);
+        reply.push(words.len());
+        words.iter().for_each(|word| reply.bulk(word));
+        if !is_own {
+            self.clients.queue_write(listener);
+        }
+        true
+    }
+
+    /// What a client has caused itself to be told follows the reply of its command, or of its EXEC, and never stands within (as since Redis 7.2).
+    /// While replies are off it goes out after they were thrown away, see `finish_reply`.
+    pub fn release_pushes(&mut self) {
+        if self.own_pushes.is_empty() || self.depth > 0 {
+            return;
+        }
+        let Some(client) = self.clients.get_mut(self.executing) else { return };
+        if client.reply == ReplyMode::On {
+            client.output.bytes.append(&mut self.own_pushes);
+            self.clients.queue_write(self.executing);
+        }
     }
 
     /// Publishes keyspace events.
@@ -186,6 +195,7 @@ impl Node {
                 self.deliver(ChannelKind::Plain, format!("__keyevent@{db}__:{name}").as_bytes(), &key);
             }
         }
+        self.release_pushes();
     }
 
     pub fn pubsub_command(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
@@ -193,7 +203,7 @@ impl Node {
         match command.name {
             name @ ("channels" | "shardchannels") => {
                 if args.len() > 3 {
-                    return Err(Fail::arity(&format!("pubsub|{name}")));
+                    return Err(wrong_subcommand(args));
                 }
                 let kind = if name == "channels" { ChannelKind::Plain } else { ChannelKind::Shard };
                 let names: Vec<Arc<[u8]>> = self
@@ -209,8 +219,11 @@ impl Node {
             }
             name @ ("numsub" | "shardnumsub") => {
                 let kind = if name == "numsub" { ChannelKind::Plain } else { ChannelKind::Shard };
-                let counts: Vec<(&[u8], usize)> =
-                    args.iter().skip(2).map(|channel| (channel, self.pubsub.listeners(kind, channel).len())).collect();
+                let counts: Vec<(&[u8], usize)> = args
+                    .iter()
+                    .skip(2)
+                    .map(|channel| (channel, self.pubsub.listeners(kind, channel).map_or(0, |l| l.len())))
+                    .collect();
                 let mut reply = self.reply(id);
                 reply.array(counts.len() * 2);
                 for (channel, count) in counts {

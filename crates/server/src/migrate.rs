@@ -95,10 +95,11 @@ impl Node {
             self.reply(id).simple("NOKEY");
             return Ok(());
         }
-        let target =
-            (String::from_utf8_lossy(args.at(1)).into_owned(), rivulet_commands::parse::int(args.at(2))? as u16);
+        // What is no port is one that nobody listens on, as in Redis.
+        let port = rivulet_commands::parse::int(args.at(2)).ok().and_then(|port| u16::try_from(port).ok());
+        let target = (String::from_utf8_lossy(args.at(1)).into_owned(), port.unwrap_or(0));
         let answers = exchange(&target, &stream, replies + sent.len(), timeout)
-            .map_err(|e| Fail::text(format!("IOERR error or timeout {e} to target instance")))?;
+            .map_err(|e| Fail::text(format!("IOERR error or timeout {e}")))?;
         let mut first_error = None;
         let mut moved = Vec::new();
         for (i, line) in answers.into_iter().enumerate() {
@@ -143,19 +144,22 @@ fn exchange(
     replies: usize,
     timeout: Duration,
 ) -> Result<Vec<Vec<u8>>, &'static str> {
-    let address =
-        (target.0.as_str(), target.1).to_socket_addrs().ok().and_then(|mut a| a.next()).ok_or("connecting")?;
-    let mut stream = TcpStream::connect_timeout(&address, timeout).map_err(|_| "connecting")?;
+    const CONNECTING: &str = "connecting to the client";
+    const WRITING: &str = "writing to target instance";
+    const READING: &str = "reading to target instance";
+    let address = (target.0.as_str(), target.1).to_socket_addrs().ok().and_then(|mut a| a.next()).ok_or(CONNECTING)?;
+    // Redis, which does not wait for the connection, finds at the first write that there is none.
+    let mut stream = TcpStream::connect_timeout(&address, timeout).map_err(|_| WRITING)?;
     stream
         .set_read_timeout(Some(timeout))
         .and_then(|()| stream.set_write_timeout(Some(timeout)))
-        .map_err(|_| "connecting")?;
-    stream.write_all(bytes).map_err(|_| "writing")?;
+        .map_err(|_| CONNECTING)?;
+    stream.write_all(bytes).map_err(|_| WRITING)?;
     let (mut lines, mut line, mut buffer) = (Vec::new(), Vec::new(), [0u8; 4096]);
     while lines.len() < replies {
-        let n = stream.read(&mut buffer).map_err(|_| "reading")?;
+        let n = stream.read(&mut buffer).map_err(|_| READING)?;
         if n == 0 {
-            return Err("reading");
+            return Err(READING);
         }
         for &c in &buffer[..n] {
             if c == b'\n' {

@@ -1,7 +1,8 @@
 //! The node: everything that the executor thread owns. Other files of this crate give it its behaviour, one concern each.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use rivulet_commands::{Command, Effects, Settings};
 use rivulet_keyspace::{KeyHasher, Keyspace, Trash};
@@ -9,6 +10,7 @@ use rivulet_net::{Epoll, Interest, Listener, Poll, Waker, bind_tcp, bind_unix};
 use rivulet_resp::{Batch, OwnedArgs, Reply};
 
 use crate::blocking::Blocking;
+use crate::client_set::ClientSet;
 use crate::clients::{ClientId, Clients};
 use crate::config::Config;
 use crate::persistence::Persistence;
@@ -30,6 +32,7 @@ pub struct Node {
     pub poll: Epoll,
     pub waker: Waker,
     pub listeners: Vec<Listener>,
+    pub accepting: crate::accept::Accepting,
     pub replication: Replication,
     pub persistence: Persistence,
     pub log_on_disk: crate::log_on_disk::LogOnDisk,
@@ -37,9 +40,14 @@ pub struct Node {
     pub pubsub: PubSub,
     pub blocking: Blocking,
     /// Who watches a key: (database, key).
-    pub watched: HashMap<(usize, Box<[u8]>), Vec<ClientId>>,
+    pub watched: BTreeMap<(usize, Arc<[u8]>), ClientSet>,
     pub renames: Renames,
-    pub monitors: Vec<ClientId>,
+    pub monitors: BTreeSet<ClientId>,
+    /// The client whose batch runs, 0 for none; and what it has caused itself to be told, which follows its reply.
+    pub executing: ClientId,
+    pub own_pushes: Vec<u8>,
+    /// When the log was told last of somebody who speaks HTTP.
+    pub attack_told_ms: Option<u64>,
     pub stats: Stats,
     pub slowlog: Slowlog,
     pub latency: crate::latency::Latency,
@@ -123,13 +131,17 @@ impl Node {
             persistence: Persistence::new(now_us / 1000),
             pubsub: PubSub::default(),
             blocking: Blocking::default(),
-            watched: HashMap::new(),
+            watched: BTreeMap::new(),
             renames: Renames::default(),
-            monitors: Vec::new(),
+            monitors: BTreeSet::new(),
+            executing: 0,
+            own_pushes: Vec::new(),
+            attack_told_ms: None,
             stats: Stats::default(),
             slowlog: Slowlog::default(),
             latency: Default::default(),
             listeners: Vec::new(),
+            accepting: Default::default(),
             now_us,
             wall_ahead_us: 0,
             started_ms: now_us / 1000,
@@ -222,9 +234,8 @@ impl Node {
     pub fn listen(&mut self) -> Result<(), String> {
         self.listeners = self.open_listeners(self.config.port)?;
         for (i, listener) in self.listeners.iter().enumerate() {
-            let token = TOKEN_LISTENER_LAST - i as u64;
             self.poll
-                .add(std::os::fd::AsFd::as_fd(listener), token, Interest::READ)
+                .add(std::os::fd::AsFd::as_fd(listener), listener_token(i), Interest::READ)
                 .map_err(|e| format!("can't watch a listening socket: {e}"))?;
         }
         Ok(())
@@ -276,7 +287,7 @@ impl Node {
         }
         if !self.config.unixsocket.is_empty() {
             let mode = (self.config.unixsocketperm != 0).then_some(self.config.unixsocketperm);
-            let listener = bind_unix(self.config.unixsocket.as_ref(), mode)
+            let listener = bind_unix(self.config.unixsocket.as_ref(), mode, self.config.tcp_backlog)
                 .map_err(|e| format!("Failed opening Unix socket: bind: {}", os_error(&e)))?;
             listeners.push(listener);
         }
@@ -284,7 +295,7 @@ impl Node {
         Ok(listeners)
     }
 
-    /// Listens where the changed configuration says; the old sockets stay when that fails.
+    /// Listens where the changed configuration says. When that fails nothing listens any more, until the caller has put the configuration back and calls again.
     pub fn listen_again(&mut self) -> Result<(), String> {
         let old = std::mem::take(&mut self.listeners);
         for listener in &old {
@@ -295,6 +306,11 @@ impl Node {
         drop(old);
         self.listen()
     }
+}
+
+/// The token of the poll for a listening socket.
+pub fn listener_token(index: usize) -> u64 {
+    TOKEN_LISTENER_LAST - index as u64
 }
 
 /// The first address of a name.

@@ -137,7 +137,7 @@ impl Node {
     }
 
     fn go_on_after_pause(&mut self) {
-        for id in std::mem::take(&mut self.blocking.paused) {
+        for id in std::mem::take(&mut self.blocking.paused).into_values() {
             let Some(client) = self.clients.get_mut(id) else { continue };
             let Some(blocked) = client.blocked.take() else { continue };
             let BlockedOn::Pause { args } = &blocked.reason else {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::client_set::ClientSet;
 use crate::clients::ClientId;
 
 /// One kind of channel, with the words that its replies use.
@@ -35,53 +36,62 @@ impl ChannelKind {
 /// Who listens to what.
 #[derive(Default)]
 pub struct PubSub {
-    channels: HashMap<Arc<[u8]>, Vec<ClientId>>,
-    shard_channels: HashMap<Arc<[u8]>, Vec<ClientId>>,
+    channels: HashMap<Arc<[u8]>, ClientSet>,
+    shard_channels: HashMap<Arc<[u8]>, ClientSet>,
     /// Ordered, so that a message reaches patterns in the same order each time.
-    patterns: BTreeMap<Arc<[u8]>, Vec<ClientId>>,
+    patterns: BTreeMap<Arc<[u8]>, ClientSet>,
 }
+
+/// A map with room for so many channels gives room back when few are left.
+const KEPT_CHANNELS: usize = 1024;
 
 impl PubSub {
     pub fn subscribe(&mut self, kind: ChannelKind, name: &Arc<[u8]>, client: ClientId) {
-        let listeners = match kind {
-            ChannelKind::Plain => self.channels.entry(name.clone()).or_default(),
-            ChannelKind::Shard => self.shard_channels.entry(name.clone()).or_default(),
-            ChannelKind::Pattern => self.patterns.entry(name.clone()).or_default(),
+        let mut is_new = false;
+        let first = || {
+            is_new = true;
+            ClientSet::One(client)
         };
-        listeners.push(client);
+        let listeners = match kind {
+            ChannelKind::Plain => self.channels.entry(name.clone()).or_insert_with(first),
+            ChannelKind::Shard => self.shard_channels.entry(name.clone()).or_insert_with(first),
+            ChannelKind::Pattern => self.patterns.entry(name.clone()).or_insert_with(first),
+        };
+        if !is_new {
+            listeners.insert(client);
+        }
     }
 
     pub fn unsubscribe(&mut self, kind: ChannelKind, name: &[u8], client: ClientId) {
-        let leave = |listeners: &mut Vec<ClientId>| {
-            listeners.retain(|&c| c != client);
-            listeners.is_empty()
-        };
         match kind {
             ChannelKind::Plain | ChannelKind::Shard => {
                 let map = if kind == ChannelKind::Plain { &mut self.channels } else { &mut self.shard_channels };
-                if map.get_mut(name).is_some_and(leave) {
+                if map.get_mut(name).is_some_and(|listeners| listeners.remove(client)) {
                     map.remove(name);
+                    if map.capacity() > KEPT_CHANNELS && map.len() < map.capacity() / 8 {
+                        map.shrink_to(map.len() * 2);
+                    }
                 }
             }
             ChannelKind::Pattern => {
-                if self.patterns.get_mut(name).is_some_and(leave) {
+                if self.patterns.get_mut(name).is_some_and(|listeners| listeners.remove(client)) {
                     self.patterns.remove(name);
                 }
             }
         }
     }
 
-    pub fn listeners(&self, kind: ChannelKind, name: &[u8]) -> &[ClientId] {
-        let found = match kind {
+    /// Who listens to a channel, or to just this pattern.
+    pub fn listeners(&self, kind: ChannelKind, name: &[u8]) -> Option<&ClientSet> {
+        match kind {
             ChannelKind::Plain => self.channels.get(name),
             ChannelKind::Shard => self.shard_channels.get(name),
             ChannelKind::Pattern => self.patterns.get(name),
-        };
-        found.map_or(&[], Vec::as_slice)
+        }
     }
 
-    pub fn patterns(&self) -> impl Iterator<Item = (&Arc<[u8]>, &[ClientId])> {
-        self.patterns.iter().map(|(name, listeners)| (name, listeners.as_slice()))
+    pub fn patterns(&self) -> impl Iterator<Item = (&Arc<[u8]>, &ClientSet)> {
+        self.patterns.iter()
     }
 
     pub fn pattern_count(&self) -> usize {
@@ -99,6 +109,10 @@ impl PubSub {
 
     pub fn channel_count(&self) -> usize {
         self.channels.len()
+    }
+
+    pub fn shard_channel_count(&self) -> usize {
+        self.shard_channels.len()
     }
 
     /// Whether nobody listens to anything.

@@ -30,6 +30,7 @@ use rivulet_replication::syncs::SyncHistory;
 use rivulet_resp::{Args, Decoder};
 
 use self::stream_log::{Role, StreamLog};
+use crate::ack_waits::Wish;
 use crate::clients::{BlockedOn, ClientId, Kind};
 use crate::config::{Config, DisklessLoad};
 use crate::helpers::Helper;
@@ -401,9 +402,7 @@ impl Node {
             let waits = self.clients.get(id).is_some_and(|c| {
                 matches!(
                     c.blocked.as_deref().map(|b| &b.reason),
-                    Some(
-                        BlockedOn::Keys { .. } | BlockedOn::Acks { .. } | BlockedOn::Durable { .. } | BlockedOn::Verify
-                    )
+                    Some(BlockedOn::Keys { .. } | BlockedOn::Acks { .. } | BlockedOn::Verify)
                 )
             });
             if waits {
@@ -546,10 +545,8 @@ impl Node {
             self.reply(id).ok();
             return Ok(());
         }
-        let port = rivulet_commands::parse::int(args.at(2))?;
-        let Some(port) = u16::try_from(port).ok() else {
-            return Err(Fail::new("ERR Invalid master port"));
-        };
+        let port = rivulet_commands::parse::int(args.at(2)).ok().and_then(|port| u16::try_from(port).ok());
+        let port = port.ok_or(Fail::new("ERR Invalid master port"))?;
         let host = String::from_utf8_lossy(args.at(1)).into_owned();
         if let Some(link) = &self.replication.link
             && link.host.eq_ignore_ascii_case(&host)
@@ -610,27 +607,16 @@ impl Node {
             ));
         }
         let wanted = rivulet_commands::parse::int(args.at(1))?;
-        if wanted < 0 {
-            return Err(Fail::new("ERR value is out of range, must be positive"));
-        }
-        let timeout = rivulet_commands::parse::int(args.at(2))
-            .map_err(|_| Fail::new("ERR timeout is not an integer or out of range"))?;
-        if timeout < 0 {
-            return Err(Fail::new("ERR timeout is negative"));
-        }
+        let deadline = self.deadline_of(args.at(2))?;
         let offset = self.clients.at(id).written_offset;
-        let count = self.replicas_with_ack(offset);
-        if count as i64 >= wanted || self.depth > 0 {
-            self.reply(id).int(count as i64);
+        // Fewer than none are always there, as in Redis.
+        let wish = Wish::Acked { replicas: usize::try_from(wanted).unwrap_or(0) };
+        if self.depth > 0 || self.is_where_wished(wish, offset) {
+            self.reply_acks(id, wish, offset);
             return Ok(());
         }
-        let deadline = (timeout > 0).then(|| self.now_ms() + timeout as u64);
-        self.block(id, BlockedOn::Acks { replicas: wanted as usize, offset }, deadline);
+        self.block(id, BlockedOn::Acks { wish, offset }, deadline);
         self.replication.master.want_acks();
         Ok(())
-    }
-
-    pub fn replicas_with_ack(&self, offset: u64) -> usize {
-        self.replication.master.count_acked(offset)
     }
 }

@@ -7,7 +7,7 @@ use rivulet_commands::fail::Fail;
 use rivulet_resp::Args;
 
 use crate::clients::ClientId;
-use crate::connection::is_secret;
+use crate::connection::{is_secret, wrong_subcommand};
 use crate::node::Node;
 
 /// One slow command.
@@ -61,14 +61,12 @@ impl Node {
             "get" => {
                 let mut count = 10;
                 if let Some(text) = args.get(2) {
-                    let n = rivulet_commands::parse::int(text)?;
-                    if n < -1 {
-                        return Err(Fail::new("ERR count should be greater than or equal to -1"));
-                    }
+                    const WRONG: Fail = Fail::new("ERR count should be greater than or equal to -1");
+                    let n = rivulet_commands::parse::int(text).ok().filter(|n| *n >= -1).ok_or(WRONG)?;
                     count = usize::try_from(n).unwrap_or(usize::MAX);
                 }
                 if args.len() > 3 {
-                    return Err(Fail::arity("slowlog|get"));
+                    return Err(wrong_subcommand(args));
                 }
                 let count = count.min(self.slowlog.entries.len());
                 let client = self.clients.at(id);

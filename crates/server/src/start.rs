@@ -6,12 +6,11 @@ use std::io::Write;
 
 use rivulet_commands::{Command, table};
 use rivulet_keyspace::Keyspace;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::{Config, ConfigError, Line, PIDFILE_DEFAULT, Start, Startup, USAGE};
 use crate::node::Node;
 use crate::renames::Renames;
-use crate::{REDIS_VERSION, helpers, log, memory};
+use crate::{REDIS_VERSION, descriptors, helpers, log, memory};
 
 /// Runs what the command line asks for; answers the exit status.
 pub fn main() -> i32 {
@@ -97,7 +96,10 @@ fn serve(startup: Startup) -> i32 {
         ),
     }
     warnings.iter().for_each(|w| log::warning!("{w}"));
-    raise_file_limit(&mut config);
+    if let Err(text) = descriptors::fit_maxclients(&mut config) {
+        log::warning!("{text}");
+        return 1;
+    }
     helpers::begin();
     let mut node = match Node::new(config) {
         Ok(node) => node,
@@ -107,6 +109,7 @@ fn serve(startup: Startup) -> i32 {
         }
     };
     node.renames = Renames(renames);
+    node.accepting.reserved_from = descriptors::reserved_from();
     if let Err(text) = node.listen() {
         log::warning!("{text}");
         return 1;
@@ -145,32 +148,6 @@ fn serve(startup: Startup) -> i32 {
     // Freeing a large keyspace value by value would only delay the end.
     std::mem::forget(std::mem::replace(&mut node.keyspace, Keyspace::new(1, rivulet_keyspace::KeyHasher::new([0, 0]))));
     status
-}
-
-/// Descriptors that are not clients': files, sockets that listen, the poll, standard streams.
-const DESCRIPTORS_RESERVED: u64 = 32;
-
-/// Asks the system for as many descriptors as `maxclients` may need, and lowers that to what it grants.
-fn raise_file_limit(config: &mut Config) {
-    let wanted = config.maxclients + DESCRIPTORS_RESERVED;
-    let limit = getrlimit(Resource::Nofile);
-    let current = limit.current.unwrap_or(u64::MAX);
-    if current >= wanted {
-        return;
-    }
-    let raised = limit.maximum.map_or(wanted, |maximum| wanted.min(maximum));
-    let granted = match setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum }) {
-        Ok(()) => raised,
-        Err(_) => current,
-    };
-    if granted < wanted {
-        let before = config.maxclients;
-        config.maxclients = granted.saturating_sub(DESCRIPTORS_RESERVED).max(1);
-        log::warning!(
-            "The system grants {granted} open files, and maxclients {before} needs {wanted}: maxclients is {} now. Raise the limit (ulimit -n) for more.",
-            config.maxclients
-        );
-    }
 }
 
 /// What `rename-command` lines say: the new name of each command, and nothing for an old one.

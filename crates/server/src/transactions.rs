@@ -1,11 +1,14 @@
 //! MULTI, EXEC, DISCARD, WATCH and UNWATCH.
 
+use std::sync::Arc;
+
 use rivulet_commands::fail::Fail;
 use rivulet_commands::spec::flag;
 use rivulet_commands::{Command, table};
 use rivulet_resp::Args;
 
-use crate::clients::{ClientId, Multi, Watched};
+use crate::client_set::ClientSet;
+use crate::clients::{ClientId, Multi, Watched, WatchedKey};
 use crate::node::Node;
 
 impl Node {
@@ -78,6 +81,7 @@ impl Node {
             self.call(id, command, args.as_args(), None);
         }
         self.depth -= 1;
+        self.release_pushes();
         Ok(())
     }
 
@@ -91,10 +95,11 @@ impl Node {
             let db = client.db;
             for key in args.iter().skip(1) {
                 let expired = self.is_logically_expired(db, key);
+                let db_key: WatchedKey = (db, key.into());
                 let client = self.clients.at(id);
-                if !client.watched.iter().any(|w| w.db == db && *w.key == *key) {
-                    client.watched.push(Watched { db, key: key.into(), expired });
-                    self.watched.entry((db, key.into())).or_default().push(id);
+                if !client.watched.contains_key(&db_key) {
+                    client.watched.insert(db_key.clone(), Watched { expired });
+                    self.watched.entry(db_key).or_insert(ClientSet::One(id)).insert(id);
                 }
             }
         }
@@ -111,13 +116,9 @@ impl Node {
     pub fn unwatch_all(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else { return };
         client.watch_broken = false;
-        for Watched { db, key, .. } in std::mem::take(&mut client.watched) {
-            let key = (db, key);
-            if let Some(watchers) = self.watched.get_mut(&key) {
-                watchers.retain(|&c| c != id);
-                if watchers.is_empty() {
-                    self.watched.remove(&key);
-                }
+        for key in std::mem::take(&mut client.watched).into_keys() {
+            if self.watched.get_mut(&key).is_some_and(|watchers| watchers.remove(id)) {
+                self.watched.remove(&key);
             }
         }
     }
@@ -130,22 +131,23 @@ impl Node {
     /// A watched key whose deadline has passed since counts as changed.
     fn expire_watched(&mut self, id: ClientId) {
         let Some(client) = self.clients.get(id) else { return };
-        if client.watched.iter().any(|w| !w.expired && self.is_logically_expired(w.db, &w.key)) {
+        if client.watched.iter().any(|((db, key), w)| !w.expired && self.is_logically_expired(*db, key)) {
             self.clients.at(id).watch_broken = true;
         }
     }
 
     /// Keys changed: the transactions that watch them fail.
     pub fn break_watches(&mut self, touched: Vec<(usize, Box<[u8]>)>) {
-        for db_key in touched {
-            let (db, key) = (db_key.0, &db_key.1);
+        for (db, key) in touched {
+            let db_key: WatchedKey = (db, key.into());
+            let Some(watchers) = self.watched.get(&db_key) else { continue };
             let gone = {
                 let db = self.keyspace.db(db);
-                db.find(db.key(key)).is_none()
+                db.find(db.key(&db_key.1)).is_none()
             };
-            for id in self.watched.get(&db_key).cloned().unwrap_or_default() {
+            for id in watchers.iter() {
                 let Some(client) = self.clients.get_mut(id) else { continue };
-                match client.watched.iter_mut().find(|w| w.db == db && w.key == *key) {
+                match client.watched.get_mut(&db_key) {
                     // It was expired already, and now it is deleted: nothing has changed.
                     Some(watched) if watched.expired && gone => watched.expired = false,
                     _ => client.watch_broken = true,
@@ -161,12 +163,9 @@ impl Node {
             let db = node.keyspace.db(db);
             db.find(db.key(key)).is_some()
         };
-        let watched: Vec<(Box<[u8]>, Vec<ClientId>)> = self
-            .watched
-            .iter()
-            .filter(|((watched_db, _), _)| *watched_db == db)
-            .map(|((_, key), ids)| (key.clone(), ids.clone()))
-            .collect();
+        let from_here = (db, Arc::from(&b""[..]))..(db + 1, Arc::from(&b""[..]));
+        let watched: Vec<(Arc<[u8]>, Vec<ClientId>)> =
+            self.watched.range(from_here).map(|((_, key), ids)| (key.clone(), ids.iter().collect())).collect();
         for (key, ids) in watched {
             let is_there = there(self, db, &key);
             let comes = other.is_some_and(|o| there(self, o, &key));
@@ -176,7 +175,7 @@ impl Node {
             let comes_expired = other.is_some_and(|o| self.is_logically_expired(o, &key));
             for id in ids {
                 let Some(client) = self.clients.get_mut(id) else { continue };
-                let Some(watched) = client.watched.iter_mut().find(|w| w.db == db && w.key == key) else { continue };
+                let Some(watched) = client.watched.get_mut(&(db, key.clone())) else { continue };
                 if watched.expired {
                     if !comes {
                         watched.expired = false;

@@ -1,0 +1,134 @@
+//! New connections: who is let in, and what happens when there is no room for more.
+//!
+//! The last descriptors that the system grants are kept for files, so that this server can still save when clients have taken all others. When it
+//! runs out of them nevertheless, it accepts nobody for a while: a listening socket that nobody accepts from would wake the loop for ever.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+use rivulet_net::{Interest, Poll, Stream};
+
+use crate::log;
+use crate::node::Node;
+
+/// Connections accepted at one time, so that those that are open get their turn.
+const ACCEPTS_MAX: usize = 1000;
+/// How long nobody is accepted when the system has no room, unless a client goes before.
+const REST_MS: u64 = 1000;
+
+/// Whether connections are accepted.
+#[derive(Default)]
+pub struct Accepting {
+    /// Nobody is accepted until then, or until a client goes.
+    rests_until_ms: Option<u64>,
+    /// The log has been told, and nobody was accepted since.
+    told: bool,
+    /// No client has this descriptor or a higher one; 0 for no limit.
+    pub reserved_from: u64,
+}
+
+impl Accepting {
+    fn is_reserved(&self, fd: BorrowedFd<'_>) -> bool {
+        self.reserved_from > 0 && fd.as_raw_fd() as u64 >= self.reserved_from
+    }
+}
+
+impl Node {
+    pub fn accept(&mut self, listener: usize) {
+        for _ in 0..ACCEPTS_MAX {
+            let Some(socket) = self.listeners.get(listener) else { return };
+            match socket.accept() {
+                Ok(Some(stream)) => {
+                    self.accepting.told = false;
+                    self.add_connection(stream);
+                }
+                Ok(None) => return,
+                Err(error) => return self.rest_accepting(&error),
+            }
+        }
+    }
+
+    /// No connection can be had now: descriptors or memory are lacking. Those that wait stay in the system's queue.
+    fn rest_accepting(&mut self, error: &std::io::Error) {
+        if !std::mem::replace(&mut self.accepting.told, true) {
+            log::warning!("Accepting client connection: accept: {}", crate::node::os_error(error));
+        }
+        self.accepting.rests_until_ms = Some(self.now_ms() + REST_MS);
+        self.watch_listeners(Interest::NONE);
+    }
+
+    /// Accepts again when its time has come.
+    pub fn accept_again_if_due(&mut self) {
+        if self.accepting.rests_until_ms.is_some_and(|until| self.now_ms() >= until) {
+            self.accept_again();
+        }
+    }
+
+    /// A client has gone, so there may be room.
+    pub fn accept_again(&mut self) {
+        if self.accepting.rests_until_ms.take().is_some() {
+            self.watch_listeners(Interest::READ);
+        }
+    }
+
+    fn watch_listeners(&mut self, interest: Interest) {
+        for (i, listener) in self.listeners.iter().enumerate() {
+            if let Err(error) = self.poll.change(listener.as_fd(), crate::node::listener_token(i), interest) {
+                log::warning!("Watching a listening socket failed: {error}");
+            }
+        }
+    }
+
+    fn add_connection(&mut self, mut stream: Stream) {
+        if self.clients.len() >= self.config.maxclients as usize || self.accepting.is_reserved(stream.as_fd()) {
+            // The connection is closed whether or not the error arrives.
+            let _ = stream.write(b"-ERR max number of clients reached\r\n");
+            self.stats.rejected_connections += 1;
+            return;
+        }
+        let peer = stream.peer_address();
+        if let Some(address) = peer
+            && self.config.protected_mode
+            && self.config.requirepass.is_empty()
+            && !address.ip().to_canonical().is_loopback()
+        {
+            // As above.
+            let _ = stream.write(PROTECTED_MODE_TEXT);
+            self.stats.rejected_connections += 1;
+            return;
+        }
+        // Options that a socket refuses do not make it useless.
+        let _ = stream.set_nodelay(true);
+        if self.config.tcp_keepalive > 0 {
+            let _ = stream.set_keepalive(Duration::from_secs(self.config.tcp_keepalive));
+        }
+        let now_ms = self.now_ms();
+        let local = stream.local_address();
+        let needs_auth = !self.config.requirepass.is_empty();
+        let client = self.clients.add(None, now_ms);
+        let id = client.id;
+        client.authenticated = !needs_auth;
+        match peer {
+            Some(address) => {
+                client.address = address.to_string();
+                client.local_address = local.map_or_else(String::new, |a| a.to_string());
+            }
+            None => {
+                client.is_unix = true;
+                client.address = format!("{}:0", self.config.unixsocket);
+                client.local_address = client.address.clone();
+            }
+        }
+        client.watching_read = true;
+        if let Err(e) = self.poll.add(stream.as_fd(), id, Interest::READ) {
+            log::warning!("Error registering fd event for the new client: {e}");
+            self.clients.remove(id);
+            return;
+        }
+        self.clients.at(id).stream = Some(stream);
+        self.count_client_memory(id);
+        self.stats.connections += 1;
+    }
+}
+
+const PROTECTED_MODE_TEXT: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. Set a password with requirepass, bind addresses with bind, or turn protected-mode off, to accept connections from elsewhere.\r\n";
