@@ -124,6 +124,7 @@ pub struct Server {
     pub dir: TempDir,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    shell_line: Option<String>,
     password: Option<String>,
     child: Option<Child>,
     client: Option<Client>,
@@ -148,6 +149,7 @@ impl Server {
             dir: TempDir::new(),
             args,
             env: Vec::new(),
+            shell_line: None,
             password,
             child: None,
             client: None,
@@ -162,6 +164,17 @@ impl Server {
     /// A variable of the environment, for each start from now on.
     pub fn set_env(&mut self, name: &str, value: &str) {
         self.env.push((name.to_string(), value.to_string()));
+    }
+
+    /// What a shell does before it becomes the server, for each start from now on: `ulimit` for example.
+    pub fn set_shell_line(&mut self, line: &str) {
+        self.shell_line = Some(line.to_string());
+    }
+
+    /// Nanoseconds that the thread which executes commands has been running.
+    pub fn busy_ns(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/schedstat", self.pid())).expect("the server runs");
+        text.split(' ').next().and_then(|ns| ns.parse().ok()).expect("a number")
     }
 
     /// Starts the process and waits until it serves.
@@ -192,7 +205,14 @@ impl Server {
         let program = self.kind.program().unwrap_or_else(|| panic!("{:?} is not installed", self.kind));
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.dir.path().join("log"));
         let log = log.expect("a log file");
-        let mut command = Command::new(program);
+        let mut command = match &self.shell_line {
+            None => Command::new(program),
+            Some(line) => {
+                let mut shell = Command::new("sh");
+                shell.arg("-c").arg(format!("{line}; exec \"$0\" \"$@\"")).arg(program);
+                shell
+            }
+        };
         // A file with settings is the first argument, where there is one.
         let file = self.args.first().filter(|a| !a.starts_with("--"));
         command.args(file).args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""]);

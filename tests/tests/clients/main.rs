@@ -1,0 +1,10 @@
+//! Clients and their connections: what people's tools see, what connections may cost, and how many of them there may be.
+
+mod channels;
+mod descriptors;
+mod memory;
+mod output;
+mod requests;
+mod strangers;
+mod tools;
+mod work;
