@@ -9,8 +9,13 @@ use std::rc::Rc;
 
 use crate::entry::{Entry, EntryRef, NewEntry};
 use crate::hash::{HashKeys, Key, KeyHasher};
-use crate::table::{NEVER, SlotMut, Table};
+use crate::table::{SlotMut, Table};
 use crate::value::Value;
+
+mod due;
+mod sample;
+
+pub use due::Expired;
 
 /// Receives the entries of a snapshot, each once, in the state in which it was when the snapshot began.
 pub trait Sink {
@@ -71,9 +76,6 @@ pub enum Deadline {
     Keep,
     Set(Option<u64>),
 }
-
-/// Deadlines are indexed in ticks of this many milliseconds, rounded down.
-const TICK_SHIFT: u32 = 5;
 
 /// One of the numbered databases.
 pub struct Db<H = KeyHasher> {
@@ -204,7 +206,6 @@ impl<H: HashKeys> Db<H> {
         let mut slot = self.table.get_mut(found);
         slot.as_ref().set_clock(clock);
         let old = slot.entry().set_string_and_deadline(bytes, after);
-        drop(slot);
         self.deadline_changed(key.hash, before, after);
         StringSet { existed: true, old }
     }
@@ -250,76 +251,6 @@ impl<H: HashKeys> Db<H> {
         }
     }
 
-    // ---- expiry ----
-
-    fn tick_of(&self, base: u64, ms: u64) -> u32 {
-        u32::try_from(ms.saturating_sub(base) >> TICK_SHIFT).map_or(NEVER - 1, |t| t.min(NEVER - 1))
-    }
-
-    fn note_due(&mut self, hash: u64, ms: u64) {
-        // A day before the first deadline: earlier ones round up to the base, and so are found at once.
-        let base = *self.tick_base.get_or_insert(ms.saturating_sub(86_400_000));
-        let tick = self.tick_of(base, ms);
-        if let Some(position) = self.table.note_due(hash, tick) {
-            self.due.push(Reverse((tick, position)));
-        }
-    }
-
-    /// Queues the segments around `hash` again after their borders changed.
-    fn requeue_due(&mut self, hash: u64) {
-        if self.tick_base.is_none() {
-            return;
-        }
-        let (here, buddy) = self.table.buddies(hash);
-        for position in [Some(here), buddy].into_iter().flatten() {
-            let tick = self.table.segment_due(position);
-            if tick != NEVER {
-                self.due.push(Reverse((tick, self.table.segment_range(position).0)));
-            }
-        }
-    }
-
-    /// Up to `limit` keys whose deadline is before `now_ms`. They stay until they are removed, and are found again if they are not.
-    pub fn expired_keys(&mut self, now_ms: u64, limit: usize) -> Vec<Vec<u8>> {
-        let mut keys = Vec::new();
-        let Some(base) = self.tick_base else { return keys };
-        let now_tick = self.tick_of(base, now_ms);
-        let mut looked_at = Vec::new();
-        while let Some(&Reverse((tick, position))) = self.due.peek() {
-            if tick > now_tick || keys.len() >= limit {
-                break;
-            }
-            self.due.pop();
-            if self.table.segment_range(position).0 != position || self.table.segment_due(position) != tick {
-                continue;
-            }
-            for bucket in self.table.due_buckets(position, now_tick) {
-                if keys.len() >= limit {
-                    break;
-                }
-                let mut earliest = NEVER;
-                self.table.visit_bucket(bucket, |entry| {
-                    if let Some(ms) = entry.deadline() {
-                        earliest = earliest.min(self.tick_of(base, ms));
-                        if now_ms > ms {
-                            keys.push(entry.key().to_vec());
-                        }
-                    }
-                });
-                self.table.set_bucket_due(bucket, earliest);
-            }
-            // What is still due here is within the present tick, or was just handed out: not looked at again in this call.
-            looked_at.push(position);
-        }
-        for position in looked_at {
-            let next = self.table.segment_due(position);
-            if next != NEVER {
-                self.due.push(Reverse((next, position)));
-            }
-        }
-        keys
-    }
-
     // ---- by position ----
 
     /// Visits at least `count` entries if there are so many, and answers the cursor to go on with; 0 is the end. A key that is there from the
@@ -336,50 +267,6 @@ impl<H: HashKeys> Db<H> {
             buckets += 1;
             if position == 0 || seen >= count || buckets >= count.saturating_mul(10) {
                 return position >> SCAN_SHIFT;
-            }
-        }
-    }
-
-    /// An entry chosen at random, each with nearly the same chance. `random` gives random words.
-    pub fn random_entry(&self, mut random: impl FnMut() -> u64) -> Option<EntryRef<'_>> {
-        if self.is_empty() {
-            return None;
-        }
-        for _ in 0..10_000 {
-            if let Some(entry) = self.table.probe(random(), random() as usize) {
-                return Some(entry);
-            }
-        }
-        // Nearly empty segments: take the first entry after a random position.
-        let mut position = random();
-        loop {
-            let mut first = None;
-            position = self.table.visit_bucket(position, |entry| first = first.or(Some(entry.address())));
-            if let Some(address) = first {
-                // SAFETY: the address is that of an entry of this table, which the result borrows.
-                return Some(EntryRef::new(unsafe { Entry::from_address(address) }));
-            }
-        }
-    }
-
-    /// The mean time to live of keys that have a deadline, estimated from some of them, in ms.
-    pub fn average_ttl_ms(&self, now_ms: u64) -> u64 {
-        const KEYS: usize = 32;
-        if self.expires == 0 {
-            return 0;
-        }
-        let (mut sum, mut count, mut looked_at) = (0, 0, 0);
-        let mut position = 0;
-        loop {
-            position = self.table.visit_bucket(position, |entry| {
-                looked_at += 1;
-                if let Some(ms) = entry.deadline() {
-                    sum += ms.saturating_sub(now_ms);
-                    count += 1;
-                }
-            });
-            if position == 0 || count >= KEYS || looked_at >= 100 * KEYS {
-                return sum.checked_div(count as u64).unwrap_or(0);
             }
         }
     }

@@ -9,12 +9,18 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
 use crate::size_class::size_class;
-use crate::table::prefetch;
+use crate::table::{entry_in, prefetch, with_entry};
 use crate::value::elem::parse_int;
 use crate::value::{Blob, Elem, Hash, List, Set, StrBuf, Value, ValueRef, Word, ZSet};
 
 /// Strings up to this length lie in the entry itself.
 pub const EMBEDDED_LEN_MAX: usize = 248;
+
+/// The longest key. Whoever takes keys from outside refuses longer ones.
+pub const KEY_LEN_MAX: usize = u32::MAX as usize;
+
+/// Bits of the addresses that a process is given if it does not ask for more: the table's slots keep so many. It is 47 on x86-64 and 48 on ARM64.
+pub(crate) const ADDRESS_BITS: u32 = if cfg!(target_arch = "x86_64") { 47 } else { 48 };
 
 const KIND_INT: u32 = 0;
 const KIND_EMBEDDED: u32 = 1;
@@ -54,7 +60,7 @@ impl Type {
     }
 }
 
-/// Types whose values an entry stores as a word.
+/// Types whose values an entry stores as a word. Others can't be made: the entry's kinds name these.
 pub trait Collection: Word {
     const TYPE: Type;
     const FIRST_KIND: u32;
@@ -220,10 +226,15 @@ impl Entry {
         let shape = Shape::new(key.len(), payload.kind(), value_len, deadline.is_some());
         let layout = shape.layout();
         // SAFETY: the layout is never empty.
-        let Some(pointer) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
-        let entry = Entry(pointer);
+        let entry = Entry(checked(unsafe { alloc(layout) }, layout));
         entry.fill(&shape, key, payload, deadline, flags);
         entry
+    }
+
+    /// Leaves the integer 0 in place of a value of a word, which is then the caller's alone whatever happens to the caller.
+    fn leave_zero(self) {
+        self.set_head((self.head() & !(15 << KIND_SHIFT)) | (KIND_INT << KIND_SHIFT));
+        self.write(self.shape().word_at, &0u64.to_ne_bytes());
     }
 
     /// Writes the whole entry; the allocation has the class of `shape`.
@@ -234,7 +245,7 @@ impl Entry {
             self.write(4, &[key.len() as u8]);
         } else {
             self.write(4, &[255]);
-            self.write(5, &(key.len() as u32).to_ne_bytes());
+            self.write(5, &u32::try_from(key.len()).expect("keys are refused that are longer").to_ne_bytes());
         }
         if let Some(ms) = deadline {
             self.write(shape.deadline_at, &ms.to_ne_bytes());
@@ -366,7 +377,8 @@ impl Entry {
         let value_len = if let Payload::Embedded(bytes) = payload { bytes.len() } else { 0 };
         let new = Shape::new(key_len, payload.kind(), value_len, deadline.is_some());
         let flags = (self.head() & CLOCK_MASK) | if raw { RAW } else { 0 };
-        if new.key_at == old.key_at && new.layout() == old.layout() && self.kind() == payload.kind() {
+        // With the key at the same place both kinds are embedded, or both a word.
+        if new.key_at == old.key_at && new.layout() == old.layout() {
             // The key stays where it is; only deadline and value change.
             let deadline_bit = if deadline.is_some() { HAS_DEADLINE } else { 0 };
             self.set_head(flags | (payload.kind() << KIND_SHIFT) | deadline_bit);
@@ -386,6 +398,30 @@ impl Entry {
         self.free_memory();
         entry
     }
+}
+
+/// What the allocator gave, if the table's slots can keep it: null and what lies too far up are found by one comparison.
+#[inline]
+fn checked(pointer: *mut u8, layout: Layout) -> NonNull<u8> {
+    if !fits(pointer.addr() as u64) {
+        no_place(pointer, layout);
+    }
+    // SAFETY: null does not fit.
+    unsafe { NonNull::new_unchecked(pointer) }
+}
+
+/// Whether an address is not null and has no more bits than slots keep.
+#[inline]
+const fn fits(address: u64) -> bool {
+    address.wrapping_sub(1) >> ADDRESS_BITS == 0
+}
+
+#[cold]
+fn no_place(pointer: *mut u8, layout: Layout) -> ! {
+    if pointer.is_null() {
+        handle_alloc_error(layout);
+    }
+    panic!("the allocator gave {pointer:p}, and the table keeps addresses of {ADDRESS_BITS} bits");
 }
 
 /// The integer as which a string value is stored: Redis tries texts of at most 20 characters.
@@ -433,11 +469,16 @@ impl View<'_> {
     }
 }
 
-/// An entry lent for reading.
+/// An entry lent for reading, on the thread that has the table: reads set its clock.
+///
+/// ```compile_fail
+/// fn sent<T: Send>() {}
+/// sent::<rivulet_keyspace::EntryRef<'static>>();
+/// ```
 #[derive(Clone, Copy)]
 pub struct EntryRef<'a> {
     entry: Entry,
-    life: PhantomData<&'a u8>,
+    life: PhantomData<(&'a u8, *const ())>,
 }
 
 impl<'a> EntryRef<'a> {
@@ -577,96 +618,120 @@ impl<'a> EntryRef<'a> {
 }
 
 /// An entry lent for change. Only the table's capturing functions hand one out.
+///
+/// At each moment the slot has the entry and the entry owns its value, also when a caller's function panics or a guard is forgotten.
 pub struct EntryMut<'a> {
     /// Where the table keeps the entry.
-    place: &'a mut Entry,
+    slot: &'a mut u64,
 }
 
 impl<'a> EntryMut<'a> {
-    pub(crate) fn new(place: &'a mut Entry) -> Self {
-        EntryMut { place }
+    /// # Safety
+    /// The slot has an entry that nobody else uses during `'a`.
+    pub(crate) unsafe fn new(slot: &'a mut u64) -> Self {
+        EntryMut { slot }
+    }
+
+    #[inline]
+    fn entry(&self) -> Entry {
+        entry_in(*self.slot)
+    }
+
+    /// Puts `payload` in place of the present value, which was taken or needs no drop.
+    #[inline]
+    fn refill(&mut self, payload: &Payload<'_>, deadline: Option<u64>, raw: bool) {
+        let entry = self.entry().refill(payload, deadline, raw);
+        *self.slot = with_entry(*self.slot, entry);
     }
 
     pub fn as_ref(&self) -> EntryRef<'_> {
-        EntryRef::new(*self.place)
+        EntryRef::new(self.entry())
     }
 
     /// The collection of type `T`, or nothing when the value is of another type.
-    pub(crate) fn into_collection<'t, T: Collection>(self) -> Option<CollectionMut<'t, T>> {
-        let form = self.place.kind().wrapping_sub(T::FIRST_KIND);
+    pub(crate) fn into_collection<T: Collection>(self) -> Option<CollectionMut<'a, T>> {
+        let entry = self.entry();
+        let form = entry.kind().wrapping_sub(T::FIRST_KIND);
         (form < u32::from(T::KINDS)).then(|| {
-            // SAFETY: the kind names this type; the guard owns it until it writes it back.
-            let value = unsafe { T::from_word(form as u8, self.place.word()) };
-            CollectionMut { entry: *self.place, value: ManuallyDrop::new(value), life: PhantomData }
+            // SAFETY: the kind names this type, and the entry is given another value at once.
+            let value = unsafe { T::from_word(form as u8, entry.word()) };
+            entry.leave_zero();
+            CollectionMut { entry, value: ManuallyDrop::new(value), life: PhantomData }
         })
     }
 
     /// Makes the value this string, keeping the deadline. Answers the old value when it was not a small string.
     #[inline]
     pub fn set_string(&mut self, bytes: &[u8]) -> Option<Value> {
-        let deadline = self.place.deadline();
+        let deadline = self.entry().deadline();
         self.set_string_and_deadline(bytes, deadline)
     }
 
     pub(crate) fn set_string_and_deadline(&mut self, bytes: &[u8], deadline: Option<u64>) -> Option<Value> {
         let old = self.take_if_heavy();
-        *self.place = if let Some(n) = string_int(bytes) {
-            self.place.refill(&Payload::Word { kind: KIND_INT, word: n as u64 }, deadline, false)
+        if let Some(n) = string_int(bytes) {
+            self.refill(&Payload::Word { kind: KIND_INT, word: n as u64 }, deadline, false);
         } else if bytes.len() <= EMBEDDED_LEN_MAX {
-            self.place.refill(&Payload::Embedded(bytes), deadline, false)
+            self.refill(&Payload::Embedded(bytes), deadline, false);
         } else {
-            self.place.refill(&blob(Blob::from_slice(bytes)), deadline, false)
-        };
+            self.refill(&blob(Blob::from_slice(bytes)), deadline, false);
+        }
         old
     }
 
     /// Makes the value this integer, keeping the deadline.
     pub fn set_int(&mut self, n: i64) -> Option<Value> {
-        let deadline = self.place.deadline();
+        let deadline = self.entry().deadline();
         let old = self.take_if_heavy();
-        *self.place = self.place.refill(&Payload::Word { kind: KIND_INT, word: n as u64 }, deadline, false);
+        self.refill(&Payload::Word { kind: KIND_INT, word: n as u64 }, deadline, false);
         old
     }
 
-    /// Edits a string in place as bytes; it then counts as `raw`. The value must be a string.
+    /// Edits a string in place as bytes; it then counts as `raw`. The value must be a string. If `edit` panics, a large string is lost: the key holds 0.
     pub fn edit_string<R>(&mut self, edit: impl FnOnce(&mut Vec<u8>) -> R) -> R {
-        let deadline = self.place.deadline();
-        if self.place.kind() == KIND_BLOB {
-            // SAFETY: the word came from a blob that this entry owns; it is written back below, and nothing reads the entry between.
-            let mut value = unsafe { Blob::from_word(0, self.place.word()) };
+        let deadline = self.entry().deadline();
+        let taken = if self.entry().kind() == KIND_BLOB { self.take_if_heavy() } else { None };
+        if let Some(Value::Str(StrBuf::Blob(mut value))) = taken {
             let result = edit(value.edit());
-            *self.place = self.place.refill(&blob(value), deadline, true);
+            self.refill(&blob(value), deadline, true);
             return result;
         }
         let mut bytes = self.as_ref().string().expect("the value is a string").to_vec();
         let result = edit(&mut bytes);
-        *self.place = if bytes.len() <= EMBEDDED_LEN_MAX {
-            self.place.refill(&Payload::Embedded(&bytes), deadline, true)
+        if bytes.len() <= EMBEDDED_LEN_MAX {
+            self.refill(&Payload::Embedded(&bytes), deadline, true);
         } else {
-            self.place.refill(&blob(Blob::from_vec(bytes)), deadline, true)
-        };
+            self.refill(&blob(Blob::from_vec(bytes)), deadline, true);
+        }
         result
     }
 
     /// Sets the deadline's place in the entry; the table keeps its own index of them.
     pub(crate) fn set_deadline(&mut self, deadline: Option<u64>) {
-        let raw = self.place.head() & RAW != 0;
-        let kind = self.place.kind();
-        *self.place = if kind == KIND_EMBEDDED {
-            let bytes: smallvec::SmallVec<[u8; 256]> = self.place.embedded().into();
-            self.place.refill(&Payload::Embedded(&bytes), deadline, raw)
+        let entry = self.entry();
+        let raw = entry.head() & RAW != 0;
+        let kind = entry.kind();
+        if kind == KIND_EMBEDDED {
+            let bytes: smallvec::SmallVec<[u8; 256]> = entry.embedded().into();
+            self.refill(&Payload::Embedded(&bytes), deadline, raw);
         } else {
-            self.place.refill(&Payload::Word { kind, word: self.place.word() }, deadline, raw)
-        };
+            self.refill(&Payload::Word { kind, word: entry.word() }, deadline, raw);
+        }
     }
 
-    /// Takes what must be dropped or handed to the reaper; the entry must be refilled at once.
+    /// Takes what must be dropped or handed to the reaper; the entry holds 0 until it is refilled.
     fn take_if_heavy(&mut self) -> Option<Value> {
-        (self.place.kind() > KIND_EMBEDDED).then(|| self.place.take_value())
+        let entry = self.entry();
+        (entry.kind() > KIND_EMBEDDED).then(|| {
+            let value = entry.take_value();
+            entry.leave_zero();
+            value
+        })
     }
 }
 
-/// A collection lent for change; it is written back to its entry, which does not move, when the guard goes.
+/// A collection lent for change; it is written back to its entry, which does not move, when the guard goes. Until then the entry holds the integer 0:
+/// a guard that is forgotten loses the value, and nothing else.
 pub struct CollectionMut<'a, T: Collection> {
     entry: Entry,
     value: ManuallyDrop<T>,
@@ -694,5 +759,19 @@ impl<T: Collection> Drop for CollectionMut<'_, T> {
         let kind = T::FIRST_KIND + u32::from(form);
         self.entry.set_head((head & !(15 << KIND_SHIFT)) | (kind << KIND_SHIFT));
         self.entry.write(self.entry.shape().word_at, &word.to_ne_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_slots_can_not_keep_are_found() {
+        for (address, good) in
+            [(0, false), (8, true), ((1 << ADDRESS_BITS) - 8, true), (1 << ADDRESS_BITS, false), (u64::MAX - 7, false)]
+        {
+            assert_eq!(fits(address), good, "{address:x}");
+        }
     }
 }

@@ -10,24 +10,20 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use crate::entry::{Collection, CollectionMut, Entry, EntryMut, EntryRef};
 use crate::hash::{HashKeys, Key};
 
+mod due;
+mod slot;
+
+pub(crate) use due::NEVER;
+use due::{NOT_LISTED, part_of_due, spread_due};
+pub(crate) use slot::with_entry;
+use slot::{ADDRESS, LOCAL_BITS, SPILLED, TAG_SHIFT, WINDOW_STEP, entry_of_slot, local, local_of_slot, slot_of, tag};
+
 const SLOTS: usize = 8;
-const TAG_SHIFT: u32 = 45;
-const TAG_BITS: u32 = 64 - TAG_SHIFT;
-/// Slot 0 of a bucket carries it when an entry whose search passes here lies further right.
-const SPILLED: u64 = 1 << 44;
-const ADDRESS: u64 = SPILLED - 1;
-/// Bits of the hash, below the segment's depth, that decide the bucket.
-const LOCAL_BITS: u32 = 16;
-/// A tag's window moves each time the depth has grown by this much.
-const WINDOW_STEP: u32 = 4;
-const _: () = assert!(LOCAL_BITS + WINDOW_STEP - 1 == TAG_BITS);
 
 const BUCKETS_MIN: usize = 8;
 const BUCKETS_MAX: usize = 128;
 /// What a split leaves each half with.
 const BUCKETS_AFTER_SPLIT: usize = 80;
-/// No deadline in a bucket.
-pub(crate) const NEVER: u32 = u32::MAX;
 
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]
@@ -136,32 +132,10 @@ struct Segment {
     captured: u128,
     /// For each bucket a tick not after its earliest deadline; absent while no key has one.
     due: Option<Box<[u32]>>,
-}
-
-/// How a segment finds the bucket and the tag of a hash.
-#[inline]
-fn local(hash: u64, depth: u8) -> u64 {
-    (hash << depth) >> (64 - LOCAL_BITS)
-}
-
-#[inline]
-fn tag(hash: u64, depth: u8) -> u64 {
-    (hash << (u32::from(depth) & !(WINDOW_STEP - 1))) >> TAG_SHIFT
-}
-
-#[inline]
-fn local_of_slot(slot: u64, depth: u8) -> u64 {
-    ((slot >> TAG_SHIFT) >> (WINDOW_STEP - 1 - (u32::from(depth) % WINDOW_STEP))) & ((1 << LOCAL_BITS) - 1)
-}
-
-#[inline]
-fn entry_of_slot(slot: u64) -> Entry {
-    // SAFETY: a slot with an address holds one of an entry that the table owns.
-    unsafe { Entry::from_address((slot & ADDRESS) << 3) }
-}
-
-fn slot_of(entry: Entry, hash: u64, depth: u8) -> u64 {
-    (tag(hash, depth) << TAG_SHIFT) | (entry.address() >> 3)
+    /// Its place in the list of segments with deadlines.
+    due_at: u32,
+    /// The earliest tick with which it waits in the database's heap.
+    queued: u32,
 }
 
 /// The buckets that a segment of `len` entries should have.
@@ -191,6 +165,8 @@ pub(crate) struct Table {
     depth: u8,
     segments: Vec<Option<Segment>>,
     free_segments: Vec<u32>,
+    /// Segments that have `due`, in no order.
+    with_deadlines: Vec<u32>,
     len: usize,
 }
 
@@ -207,12 +183,23 @@ pub(crate) struct Found {
 impl Table {
     pub(crate) fn new() -> Table {
         let buckets = Buckets::new(BUCKETS_MIN);
-        let segment = Segment { buckets, depth: 0, prefix: 0, len: 0, epoch: 0, captured: 0, due: None };
+        let segment = Segment {
+            buckets,
+            depth: 0,
+            prefix: 0,
+            len: 0,
+            epoch: 0,
+            captured: 0,
+            due: None,
+            due_at: NOT_LISTED,
+            queued: NEVER,
+        };
         Table {
             directory: vec![DirEntry { buckets, segment: 0, depth: 0 }],
             depth: 0,
             segments: vec![Some(segment)],
             free_segments: Vec::new(),
+            with_deadlines: Vec::new(),
             len: 0,
         }
     }
@@ -222,14 +209,25 @@ impl Table {
         let full = BUCKETS_MAX * SLOTS * 7 / 8;
         let depth = (0..u8::MAX).find(|&depth| most_in_one(keys >> depth) <= full).expect("the keys become fewer");
         let buckets = buckets_with_room(most_in_one(keys >> depth));
-        let mut table = Table { directory: Vec::new(), depth, segments: Vec::new(), free_segments: Vec::new(), len: 0 };
+        let mut table = Table::new();
+        (table.directory, table.segments, table.depth) = (Vec::new(), Vec::new(), depth);
         let count = 1usize << depth;
         table.directory.reserve_exact(count);
         table.segments.reserve_exact(count);
         for prefix in 0..count {
             let buckets = Buckets::new(buckets);
             table.directory.push(DirEntry { buckets, segment: prefix as u32, depth });
-            let segment = Segment { buckets, depth, prefix: prefix as u64, len: 0, epoch: 0, captured: 0, due: None };
+            let segment = Segment {
+                buckets,
+                depth,
+                prefix: prefix as u64,
+                len: 0,
+                epoch: 0,
+                captured: 0,
+                due: None,
+                due_at: NOT_LISTED,
+                queued: NEVER,
+            };
             table.segments.push(Some(segment));
         }
         table
@@ -335,9 +333,8 @@ impl Table {
     /// The entry for change.
     pub(crate) fn get_mut(&mut self, found: Found) -> SlotMut<'_> {
         let buckets = self.segment(found.segment).buckets;
-        let slot = buckets.get(found.at);
         // SAFETY: the slot is inside the segment, which lives as long as the borrow of the table.
-        SlotMut { entry: entry_of_slot(slot), slot: unsafe { &mut *buckets.slot(found.at) } }
+        SlotMut { slot: unsafe { &mut *buckets.slot(found.at) } }
     }
 
     /// Adds an entry whose key is not in the table.
@@ -474,9 +471,9 @@ impl Table {
         } else {
             for_each_slot(&old, |slot| halves[bit_of(slot)].place(local_of_slot(slot, new_depth), slot & !SPILLED));
         }
-        let (epoch, captured, due) = {
+        let (epoch, captured, due, due_at, queued) = {
             let s = self.segment_mut(index);
-            (s.epoch, s.captured, s.due.take())
+            (s.epoch, s.captured, s.due.take(), s.due_at, s.queued)
         };
         old.free();
         let middle = old.count as usize / 2;
@@ -492,6 +489,8 @@ impl Table {
                 epoch,
                 captured,
                 due,
+                due_at: if i == 0 { due_at } else { NOT_LISTED },
+                queued: if i == 0 { queued } else { NEVER },
             };
             let at = if i == 0 { index } else { self.free_segments.pop().unwrap_or(self.segments.len() as u32) };
             if at as usize == self.segments.len() {
@@ -499,12 +498,14 @@ impl Table {
             } else {
                 self.segments[at as usize] = Some(segment);
             }
+            self.list_if_due(at);
             self.point_directory_at(at);
         }
     }
 
     fn merge(&mut self, a: u32, b: u32, hasher: &impl HashKeys) {
         let (low, high) = if self.segment(a).prefix & 1 == 0 { (a, b) } else { (b, a) };
+        self.take_from_list(high);
         let upper = self.segments[high as usize].take().expect("a buddy is live");
         self.free_segments.push(high);
         let lower = self.segment(low);
@@ -519,22 +520,18 @@ impl Table {
         let lower = self.segment_mut(low);
         lower.buckets.free();
         upper.buckets.free();
-        let due = if lower.due.is_some() || upper.due.is_some() {
-            let part = |due: &Option<Box<[u32]>>, count: u32| {
-                due.clone().unwrap_or_else(|| vec![NEVER; count as usize].into())
-            };
-            let mut all = part(&lower.due, lower.buckets.count).into_vec();
+        let due = (lower.due.is_some() || upper.due.is_some()).then(|| {
+            let mut all = part_of_due(&lower.due, lower.buckets.count).into_vec();
             // Both halves are brought to one scale before they are joined.
-            let right = part(&upper.due, upper.buckets.count);
+            let right = part_of_due(&upper.due, upper.buckets.count);
             let scale = all.len().max(right.len());
             all = spread_due(&all, scale).into_vec();
             all.extend_from_slice(&spread_due(&right, scale));
-            Some(spread_due(&all, new.count as usize))
-        } else {
-            None
-        };
+            spread_due(&all, new.count as usize)
+        });
         lower.due = due;
         (lower.buckets, lower.depth, lower.prefix, lower.len) = (new, new_depth, prefix, len);
+        self.list_if_due(low);
         self.point_directory_at(low);
     }
 
@@ -610,6 +607,23 @@ impl Table {
         (slot & ADDRESS != 0).then(|| EntryRef::new(entry_of_slot(slot)))
     }
 
+    /// An entry of the first segment that has some, from one chosen by `random` on. For tables in which probes find nothing.
+    pub(crate) fn any_entry(&self, random: u64) -> Option<EntryRef<'_>> {
+        let count = self.segments.len();
+        let start = random as usize % count;
+        let segments = (0..count).filter_map(|i| self.segments[(start + i) % count].as_ref());
+        let segment = segments.into_iter().find(|segment| segment.len > 0)?;
+        let mut left = (random >> 32) as usize % segment.len;
+        let mut chosen = None;
+        for_each_slot(&segment.buckets, |slot| {
+            if left == 0 && chosen.is_none() {
+                chosen = Some(EntryRef::new(entry_of_slot(slot)));
+            }
+            left = left.saturating_sub(1);
+        });
+        chosen
+    }
+
     /// All entries, in no particular order.
     pub(crate) fn for_each(&self, mut f: impl FnMut(EntryRef<'_>)) {
         for segment in self.segments.iter().flatten() {
@@ -649,53 +663,6 @@ impl Table {
         (start, start.wrapping_add(1 << (64 - depth)))
     }
 
-    // ---- marks of expiry ----
-
-    /// Notes that a key at `hash` is due at `tick`; answers whether that is the earliest of its segment, with the segment's first position.
-    pub(crate) fn note_due(&mut self, hash: u64, tick: u32) -> Option<u64> {
-        let d = *self.directory_entry(hash);
-        let home = d.buckets.home(local(hash, d.depth));
-        let segment = self.segment_mut(d.segment);
-        let due = segment.due.get_or_insert_with(|| vec![NEVER; d.buckets.count as usize].into());
-        if due[home] <= tick {
-            return None;
-        }
-        let earliest = due.iter().min().is_none_or(|&first| tick < first);
-        due[home] = tick;
-        earliest.then(|| self.segment_range(hash).0)
-    }
-
-    /// The earliest tick noted in the segment of `position`.
-    pub(crate) fn segment_due(&self, position: u64) -> u32 {
-        self.segment(self.directory_entry(position).segment)
-            .due
-            .as_ref()
-            .and_then(|due| due.iter().min().copied())
-            .unwrap_or(NEVER)
-    }
-
-    /// Positions of the segment's buckets that are due at `tick` or before.
-    pub(crate) fn due_buckets(&self, position: u64, tick: u32) -> Vec<u64> {
-        let d = self.directory_entry(position);
-        let segment = self.segment(d.segment);
-        let start = self.segment_range(position).0;
-        let Some(due) = &segment.due else { return Vec::new() };
-        let at = |home: usize| {
-            let first_local = ((home as u64) << LOCAL_BITS).div_ceil(due.len() as u64);
-            start | (first_local << (64 - LOCAL_BITS - u32::from(d.depth)))
-        };
-        due.iter().enumerate().filter(|&(_, &t)| t <= tick).map(|(home, _)| at(home)).collect()
-    }
-
-    /// Sets the tick of the bucket of `position`, once its entries have been looked at.
-    pub(crate) fn set_bucket_due(&mut self, position: u64, tick: u32) {
-        let d = *self.directory_entry(position);
-        let home = d.buckets.home(local(position, d.depth));
-        if let Some(due) = &mut self.segment_mut(d.segment).due {
-            due[home] = tick;
-        }
-    }
-
     /// Bytes of the directory and the segments, without the entries.
     pub(crate) fn overhead_bytes(&self) -> usize {
         let segments: usize = self
@@ -724,32 +691,31 @@ impl Drop for Table {
     }
 }
 
-/// An entry lent for change, which finds its way back to the table when the guard goes.
+/// An entry lent for change. Whoever moves it says so in its slot at once, so that nothing depends on how the guard goes.
 pub struct SlotMut<'a> {
-    entry: Entry,
     slot: &'a mut u64,
 }
 
 impl<'a> SlotMut<'a> {
     pub fn entry(&mut self) -> EntryMut<'_> {
-        EntryMut::new(&mut self.entry)
+        // SAFETY: the slot is that of an entry, and is lent with it.
+        unsafe { EntryMut::new(self.slot) }
     }
 
     pub fn as_ref(&self) -> EntryRef<'_> {
-        EntryRef::new(self.entry)
+        EntryRef::new(entry_of_slot(*self.slot))
     }
 
     /// The collection of type `T`, or nothing when the value is of another type.
     pub fn collection<T: Collection>(self) -> Option<CollectionMut<'a, T>> {
-        let mut entry = self.entry;
-        EntryMut::new(&mut entry).into_collection()
+        // SAFETY: as above; the entry does not move while its collection is lent.
+        unsafe { EntryMut::new(self.slot) }.into_collection()
     }
 }
 
-impl Drop for SlotMut<'_> {
-    fn drop(&mut self) {
-        *self.slot = (*self.slot & !ADDRESS) | (self.entry.address() >> 3);
-    }
+/// The entry in a slot that has one.
+pub(crate) fn entry_in(slot: u64) -> Entry {
+    entry_of_slot(slot)
 }
 
 fn for_each_slot(buckets: &Buckets, mut f: impl FnMut(u64)) {
@@ -782,17 +748,6 @@ fn rehash(buckets: &Buckets, hasher: &impl HashKeys, mut f: impl FnMut(u64, u64)
             }
         }
     }
-}
-
-/// Ticks of `due.len()` buckets brought to `count` buckets over the same positions: never later than before.
-fn spread_due(due: &[u32], count: usize) -> Box<[u32]> {
-    (0..count)
-        .map(|new| {
-            let from = new * due.len() / count;
-            let to = ((new + 1) * due.len()).div_ceil(count);
-            due[from..to].iter().copied().min().unwrap_or(NEVER)
-        })
-        .collect()
 }
 
 /// Asks the memory for what lies at an address.

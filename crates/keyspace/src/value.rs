@@ -104,7 +104,7 @@ impl Value {
 /// A form of a value that fits one machine word, so that an entry can store it beside a few bits that name the form.
 ///
 /// `KINDS` counts the forms of the type; `into_word` answers which one this is (`0..KINDS`) and its word.
-pub trait Word: Sized {
+pub trait Word: Sized + sealed::Sealed {
     /// How many forms the type has.
     const KINDS: u8;
     /// Gives up the value as its form and one word.
@@ -116,6 +116,12 @@ pub trait Word: Sized {
     /// (a second copy must never be dropped nor mutated while the first is in use).
     unsafe fn from_word(form: u8, word: u64) -> Self;
 }
+
+/// Entries take a word back as what its kind says, so which types have words is decided here alone.
+mod sealed {
+    pub trait Sealed {}
+}
+pub(crate) use sealed::Sealed;
 
 /// Where a value changes from its packed to its chunked form; the names are those of Redis's directives.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -263,11 +263,12 @@ fn every_deadline_is_found_once_it_has_passed() {
             }
             assert_eq!(ks.db(0).expires_len(), deadlines.len(), "RIVULET_SEED={seed}");
             loop {
-                let keys = ks.db_mut(0).expired_keys(now, 50);
-                if keys.is_empty() {
+                let expired = ks.db_mut(0).expired_keys(now, 50);
+                if !expired.more {
+                    assert_eq!(expired.keys.len(), 0, "who finds keys says that there may be more");
                     break;
                 }
-                for name in keys {
+                for name in expired.keys {
                     let key = ks.key(&name);
                     // The same key may be handed out twice before it is removed.
                     if ks.db_mut(0).remove(key).is_some() {
@@ -276,7 +277,8 @@ fn every_deadline_is_found_once_it_has_passed() {
                     }
                 }
             }
-            let late = deadlines.values().filter(|&&at| at < now).count();
+            // A tick is 32 ms.
+            let late = deadlines.values().filter(|&&at| at + 32 < now).count();
             assert_eq!(late, 0, "expired keys were not found: RIVULET_SEED={seed}");
         }
     }
@@ -333,4 +335,232 @@ fn room_is_for_an_empty_database() {
     db.set_string(db.key(b"here"), b"already", Deadline::Keep, 0);
     db.take_room(Room::for_keys(1000));
     assert_eq!(db.len(), 1);
+}
+
+/// One database with `others` keys that have no deadline.
+fn plain(others: usize) -> Keyspace {
+    let mut ks = Keyspace::new(1, KeyHasher::new([5, 6]));
+    for i in 0..others {
+        set(&mut ks, &format!("plain:{i}"), None);
+    }
+    ks
+}
+
+fn set(ks: &mut Keyspace, name: &str, deadline: Option<u64>) {
+    let key = ks.key(name.as_bytes());
+    ks.db_mut(0).set_string(key, b"v", Deadline::Set(deadline), 0);
+}
+
+const NOW: u64 = 1_795_000_000_000;
+const DAY: u64 = 86_400_000;
+
+/// Removes what is due; answers how many keys that were, and in how many calls.
+fn expire_all(ks: &mut Keyspace, now: u64) -> (usize, usize) {
+    let (mut keys, mut calls) = (0, 0);
+    loop {
+        calls += 1;
+        let expired = ks.db_mut(0).expired_keys(now, 64);
+        for name in &expired.keys {
+            let key = ks.key(name);
+            keys += usize::from(ks.db_mut(0).remove(key).is_some());
+        }
+        if !expired.more {
+            return (keys, calls);
+        }
+    }
+}
+
+#[test]
+fn a_first_deadline_in_ten_years_does_not_make_all_others_due() {
+    let mut ks = plain(0);
+    set(&mut ks, "far", Some(NOW + 3650 * DAY));
+    let count = if cfg!(miri) { 50 } else { 20_000 };
+    for i in 0..count {
+        set(&mut ks, &format!("k{i}"), Some(NOW + 3_600_000 + i));
+    }
+    // Once all marks are set right; then a look costs one step.
+    assert_eq!(expire_all(&mut ks, NOW).0, 0);
+    assert_eq!(expire_all(&mut ks, NOW + 1), (0, 1));
+    assert!(ks.db(0).next_due_ms().is_some_and(|ms| ms > NOW + 3_600_000));
+    assert_eq!(expire_all(&mut ks, NOW + 3_600_000 + count + 64).0, count as usize);
+    assert_eq!(expire_all(&mut ks, NOW + 3651 * DAY).0, 1);
+}
+
+#[test]
+fn deadlines_outlive_a_clock_that_is_set_and_years_of_uptime() {
+    let mut ks = plain(0);
+    set(&mut ks, "soon", Some(NOW + 1000));
+    set(&mut ks, "later", Some(NOW + 1500 * DAY));
+    assert_eq!(expire_all(&mut ks, NOW - 800 * DAY).0, 0, "the clock went back by two years");
+    set(&mut ks, "in the past", Some(NOW - 790 * DAY));
+    assert_eq!(expire_all(&mut ks, NOW - 789 * DAY).0, 1);
+    assert_eq!(expire_all(&mut ks, NOW + 1100).0, 1);
+    assert_eq!(expire_all(&mut ks, NOW + 1499 * DAY).0, 0);
+    set(&mut ks, "after four years", Some(NOW + 1499 * DAY + 5000));
+    assert_eq!(expire_all(&mut ks, NOW + 1499 * DAY + 6000).0, 1);
+    assert_eq!(expire_all(&mut ks, NOW + 1501 * DAY).0, 1);
+    assert!(ks.db(0).is_empty());
+}
+
+#[test]
+fn a_call_ends_after_its_steps_though_no_key_is_due_any_more() {
+    let mut ks = plain(0);
+    let count = if cfg!(miri) { 50 } else { 20_000 };
+    for i in 0..count {
+        set(&mut ks, &format!("k{i}"), Some(NOW + 1000));
+    }
+    // Sessions whose deadline is put off: each bucket's mark is too early.
+    for i in 0..count {
+        set(&mut ks, &format!("k{i}"), Some(NOW + DAY));
+    }
+    let (keys, calls) = expire_all(&mut ks, NOW + 2000);
+    assert_eq!(keys, 0);
+    let buckets = count / 8;
+    assert!(calls as u64 >= buckets / 64 && (calls as u64) < count / 64 + 20, "{calls} calls of 64 steps");
+    assert_eq!(expire_all(&mut ks, NOW + 3000), (0, 1), "the marks are right now");
+}
+
+#[test]
+fn keys_with_deadlines_are_drawn_without_a_look_at_others() {
+    let mut ks = plain(if cfg!(miri) { 200 } else { 100_000 });
+    let volatile = 100;
+    for i in 0..volatile {
+        set(&mut ks, &format!("v{i}"), Some(NOW + i));
+    }
+    let mut rng = Rng::with_seed(7);
+    let mut drawn = HashMap::<Vec<u8>, usize>::new();
+    for _ in 0..200 {
+        let mut words = 0;
+        let (mut seen, db) = (0, ks.db_mut(0));
+        let random = || {
+            words += 1;
+            rng.u64(..)
+        };
+        db.sample_volatile(random, 5, |_, entry| {
+            seen += 1;
+            assert!(entry.deadline().is_some());
+            *drawn.entry(entry.key().to_vec()).or_default() += 1;
+        });
+        assert!((5..=12).contains(&seen), "{seen}");
+        assert!(words <= 5 * 5, "{words} random words for {seen} keys");
+    }
+    assert!(drawn.len() > 95, "all have a chance: {}", drawn.len());
+    // A mark without a deadline costs one look.
+    for i in 0..volatile {
+        let name = format!("v{i}");
+        let key = ks.key(name.as_bytes());
+        ks.db_mut(0).set_deadline(key, None);
+    }
+    for _ in 0..100 {
+        ks.db_mut(0).sample_volatile(|| rng.u64(..), 5, |_, _| panic!("there are none"));
+    }
+    let mut words = 0;
+    let random = || {
+        words += 1;
+        rng.u64(..)
+    };
+    ks.db_mut(0).sample_volatile(random, 5, |_, _| panic!("there are none"));
+    assert_eq!(words, 1, "nothing is listed any more");
+}
+
+#[test]
+fn the_key_that_is_due_first_is_found() {
+    let mut ks = plain(if cfg!(miri) { 100 } else { 5000 });
+    let mut rng = Rng::with_seed(11);
+    let mut left: Vec<u64> = (0..if cfg!(miri) { 20 } else { 2000 }).map(|_| rng.u64(..10_000_000)).collect();
+    for at in &left {
+        set(&mut ks, &format!("v{at}"), Some(NOW + at));
+    }
+    left.sort_unstable();
+    left.dedup();
+    for _ in 0..left.len() {
+        let (deadline, hash) = ks.db_mut(0).soonest().expect("some are left");
+        let name = ks.db(0).find_hash(hash).expect("it is there").key().to_vec();
+        assert_eq!(ks.db(0).find(ks.key(&name)).and_then(|e| e.deadline()), Some(deadline));
+        let first = NOW + left[0];
+        assert!((first..first + 32).contains(&deadline), "within a tick of the first");
+        left.retain(|&at| at != deadline - NOW);
+        let key = ks.key(&name);
+        ks.db_mut(0).remove(key);
+    }
+    assert_eq!(ks.db_mut(0).soonest(), None);
+}
+
+#[test]
+fn samples_give_each_key_nearly_the_same_chance() {
+    let count = if cfg!(miri) { 50 } else { 3000 };
+    let ks = plain(count);
+    let mut rng = Rng::with_seed(13);
+    let mut drawn = HashMap::<u64, usize>::new();
+    let mut total = 0;
+    for _ in 0..count * 20 {
+        ks.db(0).sample(rng.u64(..), 5, |hash, entry| {
+            assert_eq!(ks.db(0).find_hash(hash).map(|e| e.key()), Some(entry.key()));
+            *drawn.entry(hash).or_default() += 1;
+            total += 1;
+        });
+    }
+    assert_eq!(drawn.len(), count);
+    let mean = total / count;
+    assert!(drawn.values().all(|&n| n > mean / 4 && n < mean * 3), "{mean} on average");
+}
+
+#[test]
+fn a_key_is_found_in_a_table_that_is_nearly_empty() {
+    let mut ks = Keyspace::new(1, KeyHasher::new([3, 4]));
+    ks.db_mut(0).take_room(Room::for_keys(if cfg!(miri) { 2000 } else { 300_000 }));
+    set(&mut ks, "only", None);
+    let mut words = 0;
+    let found = ks.db(0).random_entry(|| {
+        words += 1;
+        0x1234_5678_9abc_def0 ^ (words << 40)
+    });
+    assert_eq!(found.map(|e| e.key()), Some(&b"only"[..]));
+    assert!(words < 1000, "{words} random words");
+    let mut seen = 0;
+    ks.db(0).sample(99 << 50, 5, |_, _| seen += 1);
+    assert_eq!(seen, 1);
+}
+
+#[test]
+fn a_forgotten_guard_and_a_panic_leave_a_sound_key() {
+    let mut ks = plain(0);
+    let key = ks.key(b"list");
+    let mut list = List::new();
+    list.push_back(b"one", &Limits::default());
+    ks.db_mut(0).insert(key, list.into(), None, 0);
+    let mut guard = ks.db_mut(0).find_mut(key).and_then(|slot| slot.collection::<List>()).expect("a list");
+    for i in 0..100 {
+        guard.push_back(format!("{i:0100}").as_bytes(), &Limits::default());
+    }
+    std::mem::forget(guard);
+    assert!(
+        ks.db(0).find(key).is_some_and(|e| e.string().is_some_and(|s| s.eq_bytes(b"0"))),
+        "the value is lost, the key is not"
+    );
+
+    let mut slot = ks.db_mut(0).find_mut(key).expect("it is there");
+    slot.entry().set_string(&[b'x'; 200]);
+    std::mem::forget(slot);
+    assert!(
+        ks.db(0).find(key).is_some_and(|e| e.string().is_some_and(|s| s.len() == 200)),
+        "it moved, and the table knows"
+    );
+
+    for (len, left) in [(200, 200), (5000, 1)] {
+        set(&mut ks, "edited", None);
+        let key = ks.key(b"edited");
+        ks.db_mut(0).set_string(key, &vec![b'x'; len], Deadline::Keep, 0);
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let mut slot = ks.db_mut(0).find_mut(key).expect("it is there");
+            slot.entry().edit_string(|bytes| {
+                bytes.push(b'y');
+                assert!(bytes.is_empty(), "as the test wants");
+            });
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(ks.db(0).find(key).and_then(|e| e.string()).map(|s| s.len()), Some(left));
+        let mut slot = ks.db_mut(0).find_mut(key).expect("it is there");
+        slot.entry().edit_string(|bytes| bytes.extend_from_slice(b"more"));
+    }
 }

@@ -1,7 +1,4 @@
-//! Periodic tasks, and what is done before each sleep: expiry, time-outs, limits, samples.
-
-use rivulet_commands::{Command, table};
-use rivulet_resp::Args;
+//! Periodic tasks, and what is done before each sleep: time-outs, limits, samples.
 
 use crate::clients::{ClientId, Kind};
 use crate::event_loop::READ_BYTES;
@@ -9,8 +6,6 @@ use crate::log;
 use crate::node::Node;
 use crate::persistence::LoadWhy;
 
-/// Expired keys deleted between two looks at the sockets.
-const EXPIRED_KEYS_MAX: usize = 64;
 /// A connection that sent nothing for so long is quiet.
 const QUIET_MS: u64 = 500;
 /// The core of replication wants to be told the time this often.
@@ -60,69 +55,6 @@ impl Node {
         let end = r.log.end_offset();
         if let Some(action) = r.failover.tick(now, &r.master, end) {
             self.failover_action(action);
-        }
-    }
-
-    // ---- expiry ----
-
-    /// Deletes keys whose time has come (a master decides that; a replica waits to be told).
-    pub fn expire_due_keys(&mut self) {
-        if self.is_replica() || !self.debug.active_expire || self.is_loading() {
-            return;
-        }
-        if self.is_paused() || !self.replication.failover.is_idle() {
-            return;
-        }
-        let now_ms = self.unix_ms();
-        for index in 0..self.keyspace.databases() {
-            if self.keyspace.db(index).expires_len() == 0 {
-                continue;
-            }
-            let keys = self.keyspace.db_mut(index).expired_keys(now_ms, EXPIRED_KEYS_MAX);
-            for key in keys {
-                self.with_data(index, |data| {
-                    let key = data.key(&key);
-                    data.expire_if_due(key);
-                });
-                self.after_unit();
-            }
-        }
-    }
-
-    /// A client of this writable replica gave keys a deadline: this server must expire them itself (rule 36).
-    pub fn note_own_expiring(&mut self, db: usize, command: &'static Command, args: Args<'_>) {
-        let Ok(keys) = table::keys_of(command, args) else { return };
-        for (at, _) in keys {
-            let key = args.at(at);
-            let db_ref = self.keyspace.db(db);
-            let has_deadline = db_ref.find(db_ref.key(key)).is_some_and(|e| e.deadline().is_some());
-            let own = (db, Box::from(key));
-            if has_deadline {
-                self.own_expiring.insert(own);
-            } else {
-                self.own_expiring.remove(&own);
-            }
-        }
-    }
-
-    fn expire_own_keys(&mut self) {
-        if self.own_expiring.is_empty() || !self.is_replica() || self.is_paused() {
-            return;
-        }
-        let now_ms = self.unix_ms();
-        let keys: Vec<_> = self.own_expiring.iter().cloned().collect();
-        for (index, key) in keys {
-            let db = self.keyspace.db(index);
-            let deadline = db.find(db.key(&key)).and_then(|e| e.deadline());
-            if deadline.is_none_or(|ms| now_ms > ms) {
-                if deadline.is_some() {
-                    let db = self.keyspace.db_mut(index);
-                    let key = db.key(&key);
-                    drop(db.remove(key));
-                    self.stats.expired += 1;
-                }
-                self.own_expiring.remove(&(index, key));
-            }
         }
     }
 

@@ -84,6 +84,12 @@ impl Node {
         if let Some(end) = self.pauses.next_end_ms() {
             until = until.min(end);
         }
+        if let Some(at_us) = self.data_work_at_us() {
+            if at_us <= self.now_us {
+                return Duration::ZERO;
+            }
+            until = until.min(at_us / 1000);
+        }
         // A deadline of the same millisecond has not passed yet: do not spin on it.
         Duration::from_millis(until.saturating_sub(self.now_ms()).max(1))
     }
@@ -277,6 +283,7 @@ impl Node {
     fn before_sleep(&mut self) {
         self.end_pauses_if_due();
         self.expire_due_keys();
+        self.evict_in_background();
         self.after_unit();
         self.time_out_blocked();
         self.log_before_sleep();

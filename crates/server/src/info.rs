@@ -323,15 +323,15 @@ fn stats(node: &Node, out: &mut String) {
     }
     field!(out, "expired_keys", s.expired);
     field!(out, "expired_stale_perc", "0.00");
-    field!(out, "expired_time_cap_reached_count", 0);
-    field!(out, "expire_cycle_cpu_milliseconds", 0);
+    field!(out, "expired_time_cap_reached_count", node.expiry.time_cap_reached);
+    field!(out, "expire_cycle_cpu_milliseconds", node.expiry.spent_us / 1000);
     field!(out, "evicted_keys", s.evicted);
     field!(out, "evicted_clients", s.evicted_clients);
     // Fields of Redis 7.2.
     field!(out, "client_query_buffer_limit_disconnections", s.query_limit_disconnections);
     field!(out, "client_output_buffer_limit_disconnections", s.output_limit_disconnections);
-    field!(out, "total_eviction_exceeded_time", 0);
-    field!(out, "current_eviction_exceeded_time", 0);
+    field!(out, "total_eviction_exceeded_time", node.eviction.exceeded_ms(node.now_us));
+    field!(out, "current_eviction_exceeded_time", node.eviction.exceeding_ms(node.now_us));
     field!(out, "keyspace_hits", s.hits);
     field!(out, "keyspace_misses", s.misses);
     field!(out, "pubsub_channels", node.pubsub.channel_count());

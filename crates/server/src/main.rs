@@ -22,6 +22,7 @@ mod dispatch;
 mod event_loop;
 mod evict;
 mod execute;
+mod expire;
 mod helpers;
 mod id_hash;
 mod info;

@@ -1,6 +1,6 @@
 //! The node: everything that the executor thread owns. Other files of this crate give it its behaviour, one concern each.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -74,7 +74,9 @@ pub struct Node {
     pub debug: DebugSwitches,
     pub reaper: crate::reaper::Reaper,
     /// Keys that were given a deadline on this replica by its own clients.
-    pub own_expiring: BTreeSet<(usize, Box<[u8]>)>,
+    pub own_expiring: crate::expire::OwnExpiring,
+    pub expiry: crate::expire::Expiry,
+    pub eviction: crate::evict::Eviction,
     /// Taken out while a batch runs, to be used again.
     pub batch: Batch,
     pub spare_input: Vec<u8>,
@@ -163,7 +165,9 @@ impl Node {
                 repl_pause: None,
             },
             reaper: crate::reaper::Reaper::start(),
-            own_expiring: BTreeSet::new(),
+            own_expiring: Default::default(),
+            expiry: Default::default(),
+            eviction: Default::default(),
             batch: Batch::default(),
             spare_input: Vec::new(),
             signals: crate::signals::Signals::install(&waker)?,

@@ -107,6 +107,8 @@ impl fmt::Debug for Blob {
     }
 }
 
+impl crate::value::Sealed for Blob {}
+
 impl Word for Blob {
     const KINDS: u8 = 1;
 

@@ -93,6 +93,8 @@ impl Drop for Chunk {
     }
 }
 
+impl crate::value::Sealed for Chunk {}
+
 impl Word for Chunk {
     const KINDS: u8 = 1;
 

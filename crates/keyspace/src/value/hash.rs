@@ -218,6 +218,8 @@ impl fmt::Debug for Hash {
     }
 }
 
+impl crate::value::Sealed for Hash {}
+
 impl Word for Hash {
     const KINDS: u8 = 2;
 

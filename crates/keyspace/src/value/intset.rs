@@ -200,6 +200,8 @@ impl fmt::Debug for IntSet {
     }
 }
 
+impl crate::value::Sealed for IntSet {}
+
 impl Word for IntSet {
     const KINDS: u8 = 1;
 

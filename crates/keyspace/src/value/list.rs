@@ -382,6 +382,8 @@ impl fmt::Debug for List {
     }
 }
 
+impl crate::value::Sealed for List {}
+
 impl Word for List {
     const KINDS: u8 = 2;
 

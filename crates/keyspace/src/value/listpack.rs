@@ -522,6 +522,8 @@ impl Builder {
 /// What a builder keeps between listpacks.
 const BUILDER_BYTES_MAX: usize = 1 << 20;
 
+impl crate::value::Sealed for ListPack {}
+
 impl Word for ListPack {
     const KINDS: u8 = 1;
 

@@ -557,6 +557,8 @@ impl<const EXTRA: usize, const PIECES: usize> Pack<EXTRA, PIECES> {
     }
 }
 
+impl<const EXTRA: usize, const PIECES: usize> crate::value::Sealed for Pack<EXTRA, PIECES> {}
+
 impl<const EXTRA: usize, const PIECES: usize> Word for Pack<EXTRA, PIECES> {
     const KINDS: u8 = 1;
 

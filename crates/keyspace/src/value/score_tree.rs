@@ -262,6 +262,8 @@ impl ScoreTree {
     }
 }
 
+impl crate::value::Sealed for ScoreTree {}
+
 impl Word for ScoreTree {
     const KINDS: u8 = 1;
 
@@ -365,6 +367,8 @@ impl Leaf for Items {
         true
     }
 }
+
+impl crate::value::Sealed for Items {}
 
 impl Word for Items {
     const KINDS: u8 = 1;
@@ -472,6 +476,8 @@ impl Leaf for Scores {
         true
     }
 }
+
+impl crate::value::Sealed for Scores {}
 
 impl Word for Scores {
     const KINDS: u8 = 1;

@@ -233,6 +233,8 @@ impl fmt::Debug for Set {
     }
 }
 
+impl crate::value::Sealed for Set {}
+
 impl Word for Set {
     const KINDS: u8 = 3;
 

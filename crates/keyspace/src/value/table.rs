@@ -82,6 +82,8 @@ impl<const PIECES: usize> Leaf for Records<PIECES> {
     }
 }
 
+impl<const PIECES: usize> crate::value::Sealed for Records<PIECES> {}
+
 impl<const PIECES: usize> Word for Records<PIECES> {
     const KINDS: u8 = 1;
 
@@ -194,6 +196,8 @@ impl<const PIECES: usize> Default for Table<PIECES> {
         Self::new()
     }
 }
+
+impl<const PIECES: usize> crate::value::Sealed for Table<PIECES> {}
 
 impl<const PIECES: usize> Word for Table<PIECES> {
     const KINDS: u8 = 1;

@@ -723,6 +723,8 @@ impl<L: Leaf> Node<L> {
     }
 }
 
+impl<L: Leaf> crate::value::Sealed for Tree<L> {}
+
 impl<L: Leaf> Word for Tree<L> {
     const KINDS: u8 = 1;
 

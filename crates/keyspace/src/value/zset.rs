@@ -287,6 +287,8 @@ impl fmt::Debug for ZSet {
     }
 }
 
+impl crate::value::Sealed for ZSet {}
+
 impl Word for ZSet {
     const KINDS: u8 = 2;
 
