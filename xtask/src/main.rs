@@ -3,6 +3,7 @@
 mod chore;
 mod fuzz;
 mod measure;
+mod miri;
 mod mutate;
 mod pauses;
 mod peers;
@@ -23,6 +24,7 @@ Usage: cargo xtask <chore>
   bench [WHAT] [ARGS]         measurements beside the peers: ops, mem, fullsync, steady, resume
   fuzz [TARGET] [--seconds N] [--case C] [--smoke]
                               fuzz with cargo-fuzz if it is installed, else with the runner on stable Rust
+  miri [WORDS]                the keyspace's tests under Miri, if a nightly compiler with it is installed
   mutate [WORDS]              break the rules of replication one by one in a copy of the sources:
                               the simulation must notice each
   soak [--minutes N] [--seed S]
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         "suite" => measure::suite(args),
         "bench" => measure::bench(args),
         "fuzz" => fuzz::run(args),
+        "miri" => miri::run(args),
         "mutate" => mutate::run(args),
         "pauses" => pauses::run(args),
         "soak" => soak::run(args),

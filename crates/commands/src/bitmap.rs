@@ -1,6 +1,6 @@
 //! Commands on the bits of strings. Bit 0 is the highest bit of the first byte.
 
-use rivulet_keyspace::{Deadline, Elem, Key};
+use rivulet_keyspace::{Deadline, Elem, Key, bits};
 use rivulet_resp::{Args, Reply};
 
 use crate::ctx::{Ctx, Data};
@@ -229,10 +229,7 @@ fn bitcount(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
 /// The set bits from `first` to `last`.
 fn count_bits(bytes: &[u8], first: usize, last: usize) -> u64 {
     let part = &bytes[first / 8..=last / 8];
-    let mut chunks = part.chunks_exact(8);
-    let mut count: u64 =
-        (&mut chunks).map(|c| u64::from(u64::from_ne_bytes(c.try_into().expect("chunks of 8")).count_ones())).sum();
-    count += chunks.remainder().iter().map(|b| u64::from(b.count_ones())).sum::<u64>();
+    let count = bits::count_ones(part);
     let before = !(0xff_u8 >> (first % 8));
     let after = !(0xff_u8 << (7 - last % 8));
     count - u64::from((bytes[first / 8] & before).count_ones()) - u64::from((bytes[last / 8] & after).count_ones())
@@ -274,8 +271,7 @@ fn find_bit(bytes: &[u8], first: usize, last: usize, bit: bool) -> Option<usize>
     let in_first = wanted((bytes[at] ^ flip) & (0xff >> (first % 8)), at);
     let position = in_first.or_else(|| {
         let rest = &bytes[at + 1..=(last / 8).max(at)];
-        let skipped = rest.chunks(64).take_while(|chunk| chunk.iter().all(|&b| b == flip)).map(<[u8]>::len).sum();
-        let offset = skipped + rest[skipped..].iter().position(|&b| b != flip)?;
+        let offset = bits::first_other(rest, flip)?;
         wanted(rest[offset] ^ flip, at + 1 + offset)
     });
     position.filter(|&position| position <= last)

@@ -6,6 +6,7 @@
 
 use std::io::Read;
 
+use rivulet_keyspace::KEY_LEN_MAX;
 use rivulet_keyspace::value::{Limits, Value};
 
 use crate::error::{Doing, Error, Problem};
@@ -358,6 +359,9 @@ impl<R: Read> Reader<R> {
         self.value_type = Some(value_type);
         let mut key = std::mem::take(&mut self.scratch.key);
         self.input.string(&mut key)?;
+        if key.len() > KEY_LEN_MAX {
+            return Err(Problem::Corrupt("a key of 4 GiB or more"));
+        }
         self.doing = Doing::ReadValue;
         let loaded = value::load(value_type, &mut self.input, &mut self.scratch, &self.options.limits);
         self.scratch.trim();

@@ -8,6 +8,7 @@ use rivulet_commands::ctx::{Call, Ctx, Data};
 use rivulet_commands::fail::Fail;
 use rivulet_commands::spec::{Begin, Find, Handler, flag};
 use rivulet_commands::{Command, Propagation, table};
+use rivulet_keyspace::KEY_LEN_MAX;
 use rivulet_resp::decode::Limits;
 use rivulet_resp::{Args, Batch, OwnedArgs, Reply};
 
@@ -30,6 +31,16 @@ pub struct LookedUp {
 pub fn first_key<'a>(command: &Command, args: Args<'a>) -> Option<(usize, &'a [u8])> {
     let Begin::Index(at) = command.keys.first()?.begin else { return None };
     Some((at as usize, args.get(at as usize)?))
+}
+
+/// Whether a command has a key that is longer than entries can have. Only with a `proto-max-bulk-len` that was raised far can it come here.
+#[cold]
+fn has_long_key(looked_up: &LookedUp, batch: &Batch, buffer: &[u8]) -> bool {
+    (0..batch.len()).any(|i| {
+        let args = batch.args(i, buffer);
+        let keys = looked_up.commands[i].and_then(|command| table::keys_of(command, args).ok()).unwrap_or_default();
+        keys.iter().any(|&(at, _)| args.at(at).len() > KEY_LEN_MAX)
+    })
 }
 
 impl Node {
@@ -96,6 +107,10 @@ impl Node {
     /// Runs the commands of a batch in order; answers how many bytes of `buffer` are done with.
     fn run_batch(&mut self, id: ClientId, batch: &Batch, buffer: &[u8]) -> usize {
         let looked_up = self.look_up(id, batch, buffer);
+        if buffer.len() > KEY_LEN_MAX && has_long_key(&looked_up, batch, buffer) {
+            self.protocol_error(id, "invalid bulk length");
+            return buffer.len();
+        }
         self.now_us = clock::machine_us();
         self.executing = id;
         let done = self.run_commands(id, batch, buffer, &looked_up);
