@@ -12,18 +12,22 @@ const TESTS: &[&[&str]] = &[
 
 /// Runs them if a nightly compiler with Miri is installed; says so if not.
 pub fn run(args: &[String]) -> Outcome {
-    let mut version = chore::command("cargo");
-    let there = version.args(["+nightly", "miri", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let mut version = chore::command("rustup");
+    let there = version
+        .args(["run", "nightly", "cargo", "miri", "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     if !there.is_ok_and(|status| status.success()) {
         println!("No nightly compiler with Miri is installed: the keyspace was NOT checked by it.");
         println!("    rustup toolchain install nightly --component miri,rust-src");
         return Ok(());
     }
     for tests in TESTS {
-        let mut miri = chore::command("cargo");
+        let mut miri = chore::command("rustup");
         // Addresses in slots are integers for a while, and whoever owns the entries knows them again. No file or clock is read.
         miri.env("MIRIFLAGS", "-Zmiri-permissive-provenance");
-        miri.args(["+nightly", "miri", "test", "-p", "rivulet-keyspace"]);
+        miri.args(["run", "nightly", "cargo", "miri", "test", "-p", "rivulet-keyspace"]);
         let (at, filters) = tests.split_at(tests.iter().position(|&word| word == "--").unwrap_or(tests.len()));
         miri.args(at);
         if args.is_empty() {

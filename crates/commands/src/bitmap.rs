@@ -1,5 +1,7 @@
 //! Commands on the bits of strings. Bit 0 is the highest bit of the first byte.
 
+use std::borrow::Cow;
+
 use rivulet_keyspace::{Deadline, Elem, Key, bits};
 use rivulet_resp::{Args, Reply};
 
@@ -148,11 +150,7 @@ fn bitop(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
         let key = ctx.key(i);
         len = len.max(with_string(&mut ctx.db, key, |bytes| bytes.map_or(0, <[u8]>::len))?);
     }
-    let mut result = vec![0; len];
-    for i in 3..ctx.args.len() {
-        let source = ctx.db.get(ctx.key(i)).and_then(|entry| entry.string()).unwrap_or(Elem::Bytes(b""));
-        source.with(|source| combine(&mut result, source, operation, i == 3));
-    }
+    let result = combined(ctx, operation, len);
     let to = ctx.key(2);
     if len > 0 {
         ctx.db.expire_if_due(to);
@@ -168,18 +166,47 @@ fn bitop(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     Ok(())
 }
 
-/// Combines the next source, which counts as padded with zeros, into the result.
-fn combine(result: &mut [u8], source: &[u8], operation: Operation, first: bool) {
-    let (head, tail) = result.split_at_mut(source.len());
+/// Bytes that are combined at a time, so that what was combined is still near when the next source comes.
+const BLOCK: usize = 16 * 1024;
+
+/// All sources combined into `len` bytes; each counts as padded with zeros.
+fn combined(ctx: &Ctx<'_>, operation: Operation, len: usize) -> Vec<u8> {
+    let sources: Vec<Cow<'_, [u8]>> = (3..ctx.args.len())
+        .map(|i| match ctx.db.get(ctx.key(i)).and_then(|entry| entry.string()) {
+            Some(Elem::Bytes(bytes)) => Cow::Borrowed(bytes),
+            Some(number) => Cow::Owned(number.to_vec()),
+            None => Cow::Borrowed(&[][..]),
+        })
+        .collect();
+    let mut result = Vec::with_capacity(len);
+    while result.len() < len {
+        let (from, upto) = (result.len(), len.min(result.len() + BLOCK));
+        let part = |source: &'_ Cow<'_, [u8]>| from.min(source.len())..upto.min(source.len());
+        result.extend_from_slice(&sources[0][part(&sources[0])]);
+        result.resize(upto, 0);
+        let block = &mut result[from..];
+        if operation == Operation::Not {
+            block.iter_mut().for_each(|byte| *byte = !*byte);
+        }
+        for source in &sources[1..] {
+            combine(block, &source[part(source)], operation);
+        }
+    }
+    result
+}
+
+/// Combines the next source with the block.
+fn combine(block: &mut [u8], source: &[u8], operation: Operation) {
+    let (head, tail) = block.split_at_mut(source.len());
+    let pairs = head.iter_mut().zip(source);
     match operation {
-        Operation::Not => head.iter_mut().zip(source).for_each(|(r, s)| *r = !s),
-        _ if first => head.copy_from_slice(source),
         Operation::And => {
-            head.iter_mut().zip(source).for_each(|(r, s)| *r &= s);
+            pairs.for_each(|(r, s)| *r &= s);
             tail.fill(0);
         }
-        Operation::Or => head.iter_mut().zip(source).for_each(|(r, s)| *r |= s),
-        Operation::Xor => head.iter_mut().zip(source).for_each(|(r, s)| *r ^= s),
+        Operation::Or => pairs.for_each(|(r, s)| *r |= s),
+        Operation::Xor => pairs.for_each(|(r, s)| *r ^= s),
+        Operation::Not => {}
     }
 }
 
