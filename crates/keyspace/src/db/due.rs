@@ -53,7 +53,7 @@ impl<H: HashKeys> Db<H> {
 
     /// Queues the segment of `position`, if it has marks and does not wait with as early a one.
     pub(super) fn queue(&mut self, position: u64) {
-        let Some(entry) = self.table.to_queue(position) else { return };
+        let Some(entry) = self.table.enqueue(position) else { return };
         self.due.push(Reverse(entry));
         // Segments that were joined to others leave theirs behind.
         if self.due.len() > HEAP_SPARE + 4 * self.table.marked_segments() {

@@ -42,7 +42,7 @@ impl Table {
     }
 
     /// Whether the segment of `position` is to be queued, with its earliest tick and its first position.
-    pub(crate) fn to_queue(&mut self, position: u64) -> Option<(u32, u64)> {
+    pub(crate) fn enqueue(&mut self, position: u64) -> Option<(u32, u64)> {
         let tick = self.segment_due(position);
         let index = self.directory_entry(position).segment;
         let segment = self.segment_mut(index);
@@ -169,7 +169,7 @@ impl Table {
         for i in 0..self.with_deadlines.len() {
             let index = self.with_deadlines[i];
             self.segment_mut(index).queued = NEVER;
-            queue.extend(self.to_queue(self.position_of(index, 0)));
+            queue.extend(self.enqueue(self.position_of(index, 0)));
         }
         queue
     }
