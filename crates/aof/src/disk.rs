@@ -2,13 +2,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{FallocateFlags, fallocate};
 
 use crate::identity::Place;
-use crate::op::Disk;
+use crate::op::{Disk, Medium};
 
 /// The system's files. It knows nothing of the log: it does what it is told.
 #[derive(Debug, Default)]
@@ -72,6 +73,11 @@ impl SystemDisk {
         self.current.as_ref().map(|current| Arc::clone(&current.file))
     }
 
+    /// Makes what is in a file durable. One that is nothing on a disk has nothing to be synced.
+    pub fn sync_file(file: &File) -> io::Result<()> {
+        file.sync_data().or_else(|error| if error.kind() == io::ErrorKind::InvalidInput { Ok(()) } else { Err(error) })
+    }
+
     /// Its path and length.
     pub fn end(&self) -> Option<(&Path, u64)> {
         self.current.as_ref().map(|current| (current.path.as_path(), current.len))
@@ -118,7 +124,7 @@ impl Disk for SystemDisk {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.current.as_ref().map_or(Ok(()), |current| current.file.sync_data())
+        self.current.as_ref().map_or(Ok(()), |current| SystemDisk::sync_file(&current.file))
     }
 
     fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
@@ -138,6 +144,33 @@ impl Disk for SystemDisk {
 
     fn close(&mut self) {
         self.current = None;
+    }
+}
+
+impl Medium for SystemDisk {
+    fn note(&mut self, path: &Path, at: u64, bytes: &[u8]) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).create(true).truncate(at == 0).open(path)?;
+        file.write_all_at(bytes, at)
+    }
+
+    fn sync_note(&mut self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_data()
+    }
+
+    fn rename_note(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn len(&mut self, path: &Path) -> io::Result<u64> {
+        Ok(fs::metadata(path)?.len())
+    }
+
+    fn read(&mut self, path: &Path, at: u64, bytes: &mut [u8]) -> io::Result<()> {
+        File::open(path)?.read_exact_at(bytes, at)
+    }
+
+    fn overwrite(&mut self, path: &Path, at: u64, bytes: &[u8]) -> io::Result<()> {
+        OpenOptions::new().write(true).open(path)?.write_all_at(bytes, at)
     }
 }
 

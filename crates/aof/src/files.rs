@@ -40,6 +40,8 @@ pub struct Segment {
     /// There is such.
     pub marked: bool,
     pub kind: Kind,
+    /// It can't be read, or holds other bytes than were written: neither it nor what comes before it is served.
+    pub damaged: bool,
 }
 
 /// What a segment is there for.
@@ -130,9 +132,17 @@ impl LogFiles {
         }
     }
 
-    /// The lowest offset that is on disk.
+    /// The lowest offset that can be read from disk, with all that follows.
     pub fn first_offset(&self) -> Option<u64> {
-        self.segments.front().map(|first| first.start)
+        let damaged = self.segments.iter().rev().find(|segment| segment.damaged).map(|segment| segment.end);
+        damaged.or_else(|| self.segments.front().map(|first| first.start))
+    }
+
+    /// The segment with the byte after `offset` can't be read, or holds other bytes than were written.
+    pub fn set_damaged(&mut self, offset: u64) {
+        if let Some(segment) = self.segments.iter_mut().find(|s| s.start <= offset && offset < s.end) {
+            segment.damaged = true;
+        }
     }
 
     /// The offset after the last byte given to a file.
@@ -168,7 +178,7 @@ impl LogFiles {
     /// Where the byte after `offset` lies.
     pub fn locate(&self, offset: u64) -> Option<Location> {
         let index = self.segments.partition_point(|segment| segment.end <= offset);
-        let segment = self.segments.get(index).filter(|segment| segment.start <= offset)?;
+        let segment = self.segments.get(index).filter(|segment| segment.start <= offset && !segment.damaged)?;
         Some(Location { path: segment.path.clone(), start: segment.start, end: segment.end, marked: segment.marked })
     }
 
@@ -187,13 +197,22 @@ impl LogFiles {
         self.segments = segments.into();
         let last = manifest.incr.last().map(|file| directory.path.join(&file.name));
         self.mode = Mode::Aof { directory, filename: filename.to_string(), manifest, open: true };
-        match (last, self.segments.back_mut()) {
+        // What was loaded is what the data are made of: from now on that is what the bytes should be.
+        let mut sums = Vec::new();
+        for segment in self.segments.iter_mut().filter(|segment| segment.damaged) {
+            segment.damaged = false;
+            sums.push(FileOp::Sum { path: segment.path.clone() });
+        }
+        let mut change = match (last, self.segments.back_mut()) {
             (Some(path), Some(segment)) if segment.path == path => {
                 let resume = FileOp::Resume { path, len: segment.file_bytes };
-                Change { ops: vec![resume, self.identity_op(State::Open)], must: true }
+                // Checksums are made anew with it: before that the history must be the new one.
+                Change { ops: vec![self.identity_op(State::Open), resume], must: true }
             }
             _ => self.begin_data_segment(end),
-        }
+        };
+        change.ops.extend(sums);
+        change
     }
 
     /// Begins append-only files where there are none: `base` is a file that holds the present data.
@@ -500,7 +519,7 @@ impl LogFiles {
 
 impl Segment {
     fn empty(path: PathBuf, start: u64, kind: Kind) -> Segment {
-        Segment { path, start, end: start, file_bytes: 0, marked: false, kind }
+        Segment { path, start, end: start, file_bytes: 0, marked: false, kind, damaged: false }
     }
 }
 

@@ -123,15 +123,17 @@ impl Identity {
         self.segments.iter().find(|segment| segment.name == name)
     }
 
-    /// The history of data that were loaded up to `end`, for a node that starts (rule 41; the table in docs/log.md). `None`: whose data these are
-    /// is not known.
-    pub fn resume(&self, end: u64, as_replica: bool, place: Place, new: ReplId) -> Option<History> {
+    /// The history of data that were loaded up to `end`, for a node that starts (rule 41; the table in docs/log.md). Up to `proven` they are what
+    /// was written, for all that is known; behind that they are not. `None`: whose data these are is not known, or a replica can't go on from them.
+    pub fn resume(&self, end: u64, proven: u64, as_replica: bool, place: Place, new: ReplId) -> Option<History> {
         let mut history = self.history.clone();
         match self.state {
             State::Clean { offset } if end > offset => return None,
+            _ if as_replica && proven < end => return None,
             _ if as_replica => {}
-            State::Clean { offset } if end == offset && self.role == Role::Master && place == self.place => {}
-            _ => history.promote(new, end),
+            State::Clean { offset }
+                if end == offset && proven == end && self.role == Role::Master && place == self.place => {}
+            _ => history.promote(new, proven.min(end)),
         }
         Some(history)
     }
@@ -232,7 +234,7 @@ mod tests {
         let replica = Identity { role: Role::Replica, ..clean.clone() };
         let elsewhere = Place { device: 1, inode: 3 };
         let same = |identity: &Identity, end, as_replica, place| {
-            identity.resume(end, as_replica, place, id(9)).map(|history| (history.id(), history.second_offset()))
+            identity.resume(end, end, as_replica, place, id(9)).map(|history| (history.id(), history.second_offset()))
         };
         let forked_at = |end: i64| Some((id(9), end + 1));
         assert_eq!(same(&clean, 900, false, HERE), Some((id(3), 251)));
@@ -242,6 +244,12 @@ mod tests {
         assert_eq!(same(&clean, 901, true, HERE), None);
         assert_eq!(same(&replica, 900, false, HERE), forked_at(900));
         assert_eq!(same(&open, 900, false, HERE), forked_at(900));
+        // What is behind a changed byte belongs to nobody else.
+        let damaged = |as_replica| {
+            let resumed = clean.resume(900, 880, as_replica, HERE, id(9));
+            resumed.map(|history| (history.id(), history.second_offset()))
+        };
+        assert_eq!((damaged(false), damaged(true)), (forked_at(880), None));
         for (identity, end) in [(&clean, 900), (&clean, 899), (&replica, 900), (&open, 5)] {
             assert_eq!(same(identity, end, true, HERE), Some((id(3), 251)));
         }

@@ -7,7 +7,7 @@
 //! 2. [`identity`]: whose stream it is;
 //! 3. [`op`]: what is done to files;
 //! 4. [`files`]: the segments, and what happens to them;
-//! 5. [`disk`]: carrying it out;
+//! 5. [`disk`]: carrying it out; [`sums`] and [`summed`]: checksums of what was written, and what a failed fsync puts in doubt;
 //! 6. [`tail`]: the last bytes, which a killed process leaves in memory;
 //! 7. [`recover`]: what a restart makes of it;
 //! 8. [`rewrite`]: a value as commands, for a base that is no RDB file;
@@ -23,4 +23,6 @@ pub mod op;
 pub mod recover;
 pub mod rewrite;
 pub mod scan;
+pub mod summed;
+pub mod sums;
 pub mod tail;

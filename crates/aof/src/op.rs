@@ -18,6 +18,8 @@ pub enum FileOp {
     Rename { from: PathBuf, to: PathBuf },
     /// The file goes, if it is there.
     Remove { path: PathBuf },
+    /// Checksums are made of what is in a file that nothing is appended to.
+    Sum { path: PathBuf },
     /// Nothing is appended any more.
     Close,
 }
@@ -41,6 +43,24 @@ pub trait Disk {
     fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove(&mut self, path: &Path) -> io::Result<()>;
     fn close(&mut self);
+    /// Makes checksums of a file, where there are any.
+    fn sum(&mut self, _path: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What [`crate::summed::Summed`] needs of a disk beside that: files with notes on segments, and what is in segments.
+pub trait Medium: Disk {
+    /// Bytes of a file of notes, which is made if it is not there, and begun anew at 0.
+    fn note(&mut self, path: &Path, at: u64, bytes: &[u8]) -> io::Result<()>;
+    fn sync_note(&mut self, path: &Path) -> io::Result<()>;
+    /// The name changes; it becomes durable with the next name in the directory that does.
+    fn rename_note(&mut self, from: &Path, to: &Path) -> io::Result<()>;
+    fn len(&mut self, path: &Path) -> io::Result<u64>;
+    /// All of `bytes`, or an error.
+    fn read(&mut self, path: &Path, at: u64, bytes: &mut [u8]) -> io::Result<()>;
+    /// Bytes that were there are written once more.
+    fn overwrite(&mut self, path: &Path, at: u64, bytes: &[u8]) -> io::Result<()>;
 }
 
 impl Change {
@@ -59,6 +79,7 @@ impl FileOp {
             FileOp::Sync => disk.sync(),
             FileOp::Rename { from, to } => disk.rename(from, to),
             FileOp::Remove { path } => disk.remove(path),
+            FileOp::Sum { path } => disk.sum(path),
             FileOp::Close => {
                 disk.close();
                 Ok(())

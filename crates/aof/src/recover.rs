@@ -14,6 +14,7 @@ use crate::disk::place;
 use crate::files::{BACKLOG_IDENTITY, Directory, Kind, Segment, backlog_path, identity_name};
 use crate::identity::{Identity, SegmentLine};
 use crate::manifest::{self, Manifest, ManifestError};
+use crate::sums;
 
 /// What lies in a directory of append-only files.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub struct Replayed {
     pub marked: bool,
     /// The data are not what the stream says: there were writes of the node's own, or commands that it passed over.
     pub diverged: bool,
+    /// The file has bytes that are not those which were written: of the stream's, so many come before them.
+    pub proven_bytes: Option<u64>,
 }
 
 /// Where a restarted node stands.
@@ -90,12 +93,14 @@ fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Where the node stands after the manifest's files were loaded. `new` is the id that it takes if it must.
+/// Where the node stands after the manifest's files were loaded. `new` is the id that it takes if it must. Behind a byte that was changed nothing is
+/// claimed.
 pub fn resume(found: &Found, replayed: &[Replayed], as_replica: bool, new: ReplId) -> Resumed {
     let stream_bytes: u64 = replayed.iter().map(|file| file.stream_bytes).sum();
     let known = found.identity.as_ref().and_then(|identity| {
         let start = start_of(identity, replayed)?;
-        let history = identity.resume(start + stream_bytes, as_replica, found.directory.place, new)?;
+        let (end, proven) = (start + stream_bytes, start + proven_bytes(replayed));
+        let history = identity.resume(end, proven, as_replica, found.directory.place, new)?;
         Some((identity, start, history))
     });
     let start = known.as_ref().map_or(0, |(_, start, _)| *start);
@@ -112,10 +117,18 @@ pub fn resume(found: &Found, replayed: &[Replayed], as_replica: bool, new: ReplI
             file_bytes: file.file_bytes,
             marked: file.marked,
             kind: Kind::Data,
+            damaged: file.proven_bytes.is_some(),
         });
         end += file.stream_bytes;
     }
     Resumed { history: known.map(|(.., history)| history), offset: end, segments }
+}
+
+/// Bytes of the stream before the first that was changed.
+fn proven_bytes(replayed: &[Replayed]) -> u64 {
+    let whole = replayed.iter().take_while(|file| file.proven_bytes.is_none());
+    let damaged = replayed.iter().find_map(|file| file.proven_bytes);
+    whole.map(|file| file.stream_bytes).sum::<u64>() + damaged.unwrap_or(0)
 }
 
 /// The offset at which the first of the files begins, if the identity knows all of them and they follow each other.
@@ -145,7 +158,8 @@ fn backlog(directory: &Path, lines: &[SegmentLine], end: u64) -> Vec<Segment> {
         });
         let Some((path, file_bytes)) = found else { break };
         let (start, marked) = (line.start, line.marked);
-        segments.push(Segment { path, start, end: wanted, file_bytes, marked, kind: Kind::Backlog });
+        let kind = Kind::Backlog;
+        segments.push(Segment { path, start, end: wanted, file_bytes, marked, kind, damaged: false });
         wanted = line.start;
     }
     segments.reverse();
@@ -169,8 +183,9 @@ pub fn find_backlog(directory: &Directory, id: ReplId, offset: u64) -> (Vec<Segm
 fn remove_others(directory: &Path, kept: &[Segment]) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for path in entries.flatten().map(|entry| entry.path()) {
-        let is_segment = path.extension().is_some_and(|extension| extension == "backlog");
-        if is_segment && !kept.iter().any(|segment| segment.path == path) {
+        let segment = sums::segment_of(&path).unwrap_or_else(|| path.clone());
+        let is_segment = segment.extension().is_some_and(|extension| extension == "backlog");
+        if is_segment && !kept.iter().any(|kept| kept.path == segment) {
             let _ = fs::remove_file(path);
         }
     }

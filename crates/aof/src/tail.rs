@@ -1,29 +1,36 @@
 //! The tail: the last bytes of the log, in memory that outlives the process.
 //!
-//! A ring in a file that is mapped and shared. The executor puts bytes into it, the log writer takes them out and appends them to the segment. A
-//! process that is killed leaves the ring with the system, and [`recover`] adds to the segment what the writer had not come to. So a reply
-//! may leave when its write is in the ring, and the writer may write seldom and much. A loss of power is not what it is for: what is durable says
-//! fsync alone.
+//! A ring in a file that is mapped and shared. Beside giving bytes to the log writer, the executor puts them there; when they are in the segment
+//! the ring has room for others. A process that is killed leaves the ring with the system, and [`recover`] adds to the segment what the writer had
+//! not come to. So a reply may leave when its write is in the ring, and the writer may write seldom and much. A loss of power is not what it is for:
+//! what is durable says fsync alone.
 //!
 //! ```text
 //!      0  RIVTAIL1, the boot of the system (16 bytes), device and inode of this file: a copy or a file of an earlier boot is nothing
 //!     40  1 if what follows holds
 //!     48  the counter at which the segment's bytes begin in the ring, and the bytes that the segment had then
-//!     64  counter of bytes taken out
 //!    128  counter of bytes put in
 //!    192  length of the segment's name, and the name
 //!   4096  the ring: the byte with counter n is at n modulo its size
 //! ```
 //! Numbers are 64 bits, as the machine has them.
+//!
+//! No disk is sure to take what is stored into a mapping: a copy-on-write file system that is full has no room for another copy of a page, and
+//! somebody may cut the file short. The system says so by SIGBUS at the store. Then [`guard`] puts memory of the process in the mapping's place:
+//! the store goes there, the tail is broken from then on and takes nothing more, and replies wait for the segment. Nothing is ever read from the
+//! mapping, so nothing is lost with it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+mod guard;
+
+use guard::Guard;
 
 /// Bytes that the ring holds: what the writer may be behind without holding up replies.
 pub const RING_BYTES: usize = 4 << 20;
@@ -34,7 +41,6 @@ const WHOSE_BYTES: usize = 40;
 const VALID: usize = 40;
 const FIRST: usize = 48;
 const FILE_LEN: usize = 56;
-const TAKEN: usize = 64;
 const PUT: usize = 128;
 const NAME_LEN: usize = 192;
 const NAME: usize = 200;
@@ -44,17 +50,16 @@ const PUT_BYTES_MAX: usize = RING_BYTES / 2;
 /// So much of what the segment has already is compared with the ring before anything is added to it.
 const COMPARED_BYTES_MAX: u64 = (RING_BYTES - PUT_BYTES_MAX) as u64;
 
-/// The end that bytes are put into.
+/// A tail that is written.
 #[derive(Debug)]
-pub struct Intake {
-    ring: Arc<Ring>,
-}
-
-/// The end that bytes are taken from, in the order in which they came. It says which file they belong to.
-#[derive(Debug)]
-pub struct Outlet {
-    ring: Arc<Ring>,
+pub struct Tail {
+    ring: Ring,
     path: PathBuf,
+    /// A file is named.
+    valid: bool,
+    /// Counters of bytes put in, and of those that are in their file.
+    put: u64,
+    taken: u64,
 }
 
 /// The name of the file.
@@ -62,86 +67,82 @@ pub fn file_name(filename: &str) -> String {
     format!("{filename}.tail")
 }
 
-/// Makes an empty tail, in place of one that is there.
-pub fn create(path: &Path) -> io::Result<(Intake, Outlet)> {
-    remove(path)?;
-    let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-    // The pages are there before they are mapped: a full disk is an error here and no signal later.
-    let page = [0; HEAD_BYTES];
-    for _ in 0..FILE_BYTES / HEAD_BYTES {
-        file.write_all(&page)?;
+impl Tail {
+    /// Makes an empty tail, in place of one that is there.
+    pub fn create(path: &Path) -> io::Result<Tail> {
+        remove(path)?;
+        let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        // The pages are there before they are mapped: a disk that is full says so here.
+        let page = [0; HEAD_BYTES];
+        for _ in 0..FILE_BYTES / HEAD_BYTES {
+            file.write_all(&page)?;
+        }
+        let whose = whose(&file)?;
+        let ring = Ring::map(&file)?;
+        ring.store(0, &whose);
+        Ok(Tail { ring, path: path.to_path_buf(), valid: false, put: 0, taken: 0 })
     }
-    let ring = Arc::new(Ring::map(&file)?);
-    ring.sign(&whose(&file)?);
-    Ok((Intake { ring: Arc::clone(&ring) }, Outlet { ring, path: path.to_path_buf() }))
-}
 
-impl Intake {
-    /// Puts all of `bytes` in, or says that they have no room, are too many, or that no file is named.
-    pub fn put(&mut self, bytes: &[u8]) -> bool {
-        let ring = &*self.ring;
-        let (put, taken) = (ring.number(PUT).load(Ordering::Relaxed), ring.number(TAKEN).load(Ordering::Acquire));
-        let room = RING_BYTES - (put - taken) as usize;
-        if bytes.len() > room.min(PUT_BYTES_MAX) || ring.number(VALID).load(Ordering::Relaxed) != 1 {
+    /// Puts all bytes in, or says that they have no room, are too many, that no file is named, or that the tail is broken.
+    pub fn put<'a>(&mut self, slices: impl Iterator<Item = &'a [u8]> + Clone) -> bool {
+        let count: usize = slices.clone().map(<[u8]>::len).sum();
+        let room = RING_BYTES - self.pending();
+        if !self.valid || count > room.min(PUT_BYTES_MAX) {
             return false;
         }
-        let at = put as usize % RING_BYTES;
-        let (first, second) = bytes.split_at(bytes.len().min(RING_BYTES - at));
-        // SAFETY: the bytes between `put` and `taken + RING_BYTES` are this end's alone, and there is one intake (`&mut self`).
-        unsafe {
-            std::ptr::copy_nonoverlapping(first.as_ptr(), ring.bytes().add(at), first.len());
-            std::ptr::copy_nonoverlapping(second.as_ptr(), ring.bytes(), second.len());
+        let mut put = self.put;
+        for bytes in slices {
+            let at = put as usize % RING_BYTES;
+            let (first, second) = bytes.split_at(bytes.len().min(RING_BYTES - at));
+            self.ring.store(HEAD_BYTES + at, first);
+            self.ring.store(HEAD_BYTES, second);
+            put += bytes.len() as u64;
         }
-        ring.number(PUT).store(put + bytes.len() as u64, Ordering::Release);
+        self.ring.number(PUT).store(put, Ordering::Release);
+        // What of this was stored in the file's pages is not known.
+        if self.is_broken() {
+            self.valid = false;
+            return false;
+        }
+        self.put = put;
         true
     }
 
-    /// Bytes that were not taken out.
+    /// Bytes that are not in their file yet.
     pub fn pending(&self) -> usize {
-        self.ring.pending()
-    }
-}
-
-impl Outlet {
-    /// The bytes to take, in up to two pieces.
-    pub fn pieces(&self) -> [&[u8]; 2] {
-        let ring = &*self.ring;
-        let (put, taken) = (ring.number(PUT).load(Ordering::Acquire), ring.number(TAKEN).load(Ordering::Relaxed));
-        let (count, at) = ((put - taken) as usize, taken as usize % RING_BYTES);
-        let first = count.min(RING_BYTES - at);
-        // SAFETY: the bytes between `taken` and `put` are this end's until `taken` is moved, which needs `&mut self`.
-        unsafe {
-            [
-                std::slice::from_raw_parts(ring.bytes().add(at), first),
-                std::slice::from_raw_parts(ring.bytes(), count - first),
-            ]
-        }
+        (self.put - self.taken) as usize
     }
 
     /// So many bytes are in the file now.
     pub fn taken(&mut self, count: usize) {
-        let taken = self.ring.number(TAKEN);
-        taken.store(taken.load(Ordering::Relaxed) + count as u64, Ordering::Release);
+        self.taken += count as u64;
     }
 
-    /// What is put in from now on belongs to this file, which has `len` bytes. The ring must be empty and nothing be put in meanwhile.
+    /// The system has taken the file's pages away.
+    pub fn is_broken(&self) -> bool {
+        compiler_fence(Ordering::SeqCst);
+        self.ring.guard.is_broken()
+    }
+
+    /// What is put in from now on belongs to this file, which has `len` bytes. Everything is in a file now.
     pub fn belongs_to(&mut self, path: &Path, len: u64) {
         self.belongs_to_none();
         let name = path.file_name().map(|name| name.as_encoded_bytes()).unwrap_or_default();
-        if path.parent() != self.path.parent() || name.len() > NAME_BYTES_MAX || self.ring.pending() > 0 {
+        if path.parent() != self.path.parent() || name.len() > NAME_BYTES_MAX || self.pending() > 0 {
             return;
         }
-        let ring = &*self.ring;
-        ring.number(NAME_LEN).store(name.len() as u64, Ordering::Relaxed);
-        // SAFETY: the name has room in the head, and only this end writes there.
-        unsafe { std::ptr::copy_nonoverlapping(name.as_ptr(), ring.start.add(NAME), name.len()) };
-        ring.number(FILE_LEN).store(len, Ordering::Relaxed);
-        ring.number(FIRST).store(ring.number(PUT).load(Ordering::Relaxed), Ordering::Relaxed);
-        ring.number(VALID).store(1, Ordering::Release);
+        self.ring.number(NAME_LEN).store(name.len() as u64, Ordering::Relaxed);
+        self.ring.store(NAME, name);
+        self.ring.number(FILE_LEN).store(len, Ordering::Relaxed);
+        self.ring.number(FIRST).store(self.put, Ordering::Relaxed);
+        self.ring.number(PUT).store(self.put, Ordering::Relaxed);
+        self.ring.number(VALID).store(1, Ordering::Release);
+        self.valid = !self.is_broken();
     }
 
     /// Nothing can be put in until a file is named.
     pub fn belongs_to_none(&mut self) {
+        self.valid = false;
         self.ring.number(VALID).store(0, Ordering::Release);
     }
 
@@ -227,12 +228,11 @@ impl<'a> Left<'a> {
 #[derive(Debug)]
 struct Ring {
     start: *mut u8,
+    guard: Guard,
 }
 
-// SAFETY: the numbers are atomic, and each byte of the ring is accessed by one end at a time, as the numbers say.
+// SAFETY: the mapping is this value's alone, and stays where it is whichever thread has it.
 unsafe impl Send for Ring {}
-// SAFETY: as above.
-unsafe impl Sync for Ring {}
 
 impl Ring {
     fn map(file: &File) -> io::Result<Ring> {
@@ -240,33 +240,31 @@ impl Ring {
         // SAFETY: a new mapping anywhere, of a file that has this length and that nobody else is asked to write to.
         let start =
             unsafe { mmap(std::ptr::null_mut(), FILE_BYTES, ProtFlags::READ | ProtFlags::WRITE, flags, file, 0)? };
-        Ok(Ring { start: start.cast() })
+        match Guard::new(start as usize, FILE_BYTES) {
+            Ok(guard) => Ok(Ring { start: start.cast(), guard }),
+            Err(error) => {
+                // SAFETY: what was just mapped, and nobody else has it.
+                let _ = unsafe { munmap(start, FILE_BYTES) };
+                Err(error)
+            }
+        }
     }
 
-    /// Says whose file it is. Nobody else has the ring yet.
-    fn sign(&self, whose: &[u8; WHOSE_BYTES]) {
-        // SAFETY: the head has room for it, and the other fields lie behind.
-        unsafe { std::ptr::copy_nonoverlapping(whose.as_ptr(), self.start, WHOSE_BYTES) };
+    fn store(&self, at: usize, bytes: &[u8]) {
+        assert!(at + bytes.len() <= FILE_BYTES, "within the mapping");
+        // SAFETY: within the mapping, which nobody reads or writes but the owner of this; a page that the file can't give is replaced by the guard.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.add(at), bytes.len()) };
     }
 
     fn number(&self, at: usize) -> &AtomicU64 {
         // SAFETY: within the mapping and aligned; these places are accessed as atomics only.
         unsafe { AtomicU64::from_ptr(self.start.add(at).cast()) }
     }
-
-    fn bytes(&self) -> *mut u8 {
-        // SAFETY: the mapping is longer than its head.
-        unsafe { self.start.add(HEAD_BYTES) }
-    }
-
-    fn pending(&self) -> usize {
-        (self.number(PUT).load(Ordering::Acquire) - self.number(TAKEN).load(Ordering::Acquire)) as usize
-    }
 }
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        // SAFETY: what `map` made, and no end is left.
+        // SAFETY: what `map` made, and its owner goes.
         let _ = unsafe { munmap(self.start.cast(), FILE_BYTES) };
     }
 }
@@ -297,24 +295,34 @@ mod tests {
 
     struct Bench {
         directory: tempfile::TempDir,
-        intake: Intake,
-        outlet: Outlet,
+        tail: Tail,
+        /// What was put in and is not written.
+        waiting: Vec<u8>,
     }
 
     impl Bench {
         /// A segment that has three bytes already.
         fn new() -> Bench {
             let directory = tempfile::tempdir().unwrap();
-            let (intake, mut outlet) = create(&directory.path().join("a.tail")).unwrap();
+            let mut tail = Tail::create(&directory.path().join("a.tail")).unwrap();
             fs::write(directory.path().join("segment"), b"old").unwrap();
-            outlet.belongs_to(&directory.path().join("segment"), 3);
-            Bench { directory, intake, outlet }
+            tail.belongs_to(&directory.path().join("segment"), 3);
+            Bench { directory, tail, waiting: Vec::new() }
+        }
+
+        fn put(&mut self, bytes: &[u8]) -> bool {
+            let (first, second) = bytes.split_at(bytes.len() / 3);
+            let done = self.tail.put([first, second].into_iter());
+            if done {
+                self.waiting.extend_from_slice(bytes);
+            }
+            done
         }
 
         fn write(&mut self, count: usize) {
-            let bytes: Vec<u8> = self.outlet.pieces().concat();
-            self.append(&bytes[..count]);
-            self.outlet.taken(count);
+            let bytes: Vec<u8> = self.waiting.drain(..count).collect();
+            self.append(&bytes);
+            self.tail.taken(count);
         }
 
         fn append(&self, bytes: &[u8]) {
@@ -339,18 +347,18 @@ mod tests {
             let mut all = b"old".to_vec();
             for _ in 0..rng.usize(0..60) {
                 let bytes: Vec<u8> = (0..rng.usize(1..600_000)).map(|_| rng.u8(..)).collect();
-                if bench.intake.put(&bytes) {
+                if bench.put(&bytes) {
                     all.extend_from_slice(&bytes);
                 } else {
-                    assert!(bench.intake.pending() + bytes.len() > RING_BYTES, "seed {seed}");
+                    assert!(bench.tail.pending() + bytes.len() > RING_BYTES, "seed {seed}");
                 }
                 if rng.bool() {
-                    let pending = bench.intake.pending();
+                    let pending = bench.tail.pending();
                     bench.write(rng.usize(0..=pending));
                 }
             }
             // Killed between the write and the note of it.
-            let unnoted = bench.outlet.pieces().concat();
+            let unnoted = bench.waiting.clone();
             bench.append(&unnoted[..rng.usize(0..=unnoted.len())]);
             assert!(bench.restart() == all, "seed {seed}");
         }
@@ -359,14 +367,14 @@ mod tests {
     #[test]
     fn another_file_is_left_alone() {
         let mut bench = Bench::new();
-        assert!(bench.intake.put(b"new bytes"));
+        assert!(bench.put(b"new bytes"));
         bench.write(4);
         // Somebody else has gone on with the file.
         bench.append(b"xyz");
         assert_eq!(bench.restart(), b"oldnew xyz");
 
         let mut bench = Bench::new();
-        assert!(bench.intake.put(b"new"));
+        assert!(bench.put(b"new"));
         assert_eq!(recover(bench.directory.path(), "a", "another").unwrap(), 0);
         assert_eq!(bench.restart(), b"old", "the tail is gone with the first recovery");
     }
@@ -374,7 +382,7 @@ mod tests {
     #[test]
     fn a_copy_of_a_tail_is_nothing() {
         let mut bench = Bench::new();
-        assert!(bench.intake.put(b"new"));
+        assert!(bench.put(b"new"));
         let path = bench.directory.path().join("a.tail");
         let bytes = fs::read(&path).unwrap();
         fs::rename(&path, bench.directory.path().join("kept")).unwrap();
@@ -389,16 +397,40 @@ mod tests {
     #[test]
     fn bytes_are_of_the_file_that_is_named() {
         let mut bench = Bench::new();
-        assert!(bench.intake.put(b"one"));
+        assert!(bench.put(b"one"));
         bench.write(3);
-        bench.outlet.belongs_to_none();
-        assert!(!bench.intake.put(b"lost"));
+        bench.tail.belongs_to_none();
+        assert!(!bench.put(b"lost"));
         fs::write(bench.directory.path().join("next"), b"").unwrap();
-        bench.outlet.belongs_to(&bench.directory.path().join("next"), 0);
-        assert!(bench.intake.put(b"two"));
+        bench.tail.belongs_to(&bench.directory.path().join("next"), 0);
+        assert!(bench.put(b"two"));
         assert_eq!(recover(bench.directory.path(), "a", "next").unwrap(), 3);
         assert_eq!(fs::read(bench.directory.path().join("next")).unwrap(), b"two");
-        bench.outlet.belongs_to(Path::new("/elsewhere/next"), 0);
-        assert!(!bench.intake.put(b"x"), "a file of another directory has no tail");
+        bench.tail.belongs_to(Path::new("/elsewhere/next"), 0);
+        assert!(!bench.put(b"x"), "a file of another directory has no tail");
+    }
+
+    /// The pages of a file that was cut short are gone, as are those that a full disk can't give.
+    #[test]
+    fn a_file_that_is_taken_away_breaks_the_tail_and_nothing_else() {
+        let cut = |bench: &Bench, len| {
+            OpenOptions::new().write(true).open(bench.directory.path().join("a.tail")).unwrap().set_len(len).unwrap()
+        };
+        for len in [0, HEAD_BYTES as u64, 3 * HEAD_BYTES as u64 + 1] {
+            let (mut bench, mut other) = (Bench::new(), Bench::new());
+            assert!(bench.put(b"before"));
+            cut(&bench, len);
+            let piece = [7; 1000];
+            assert!((0..1000).any(|_| !bench.put(&piece)), "cut to {len}");
+            assert!(bench.tail.is_broken() && !bench.put(b"x"));
+            let segment = bench.directory.path().join("segment");
+            bench.write(bench.waiting.len());
+            bench.tail.belongs_to(&segment, 3);
+            assert!(!bench.put(b"x"), "it stays broken");
+            assert!(other.put(b"new") && !other.tail.is_broken(), "another one is as it was");
+            let written = fs::read(&segment).unwrap();
+            assert_eq!(bench.restart(), written);
+            assert_eq!(other.restart(), b"oldnew");
+        }
     }
 }

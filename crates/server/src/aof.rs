@@ -18,7 +18,7 @@ use crate::ack_waits::Wish;
 use crate::clients::{BlockedOn, ClientId};
 use crate::config::AppendFsync;
 use crate::loading::{AppendOnlyFile, AppendOnlyFiles, Source};
-use crate::log_on_disk::TOKEN_REWRITE;
+use crate::log_on_disk::{LogWriter, TOKEN_REWRITE, TOKEN_REWRITE_BEGUN};
 use crate::node::{Node, os_error};
 use crate::persistence::{LoadWhy, Place, Purpose, Running};
 use crate::replication::random_id;
@@ -39,6 +39,10 @@ pub struct Aof {
     /// Bytes of the base and of everything since, when the last rewrite ended.
     pub rewritten_bytes: u64,
     pub base_bytes: u64,
+    /// Append-only is on, but its files could not be begun: that is tried again.
+    begin_again: bool,
+    /// Files that a restart would begin with lack something that was acknowledged: no writes before a rewrite has made them whole.
+    not_whole: bool,
     /// What a start found; kept until the files are loaded.
     found: Option<Found>,
     pub replayed: Vec<Replayed>,
@@ -246,14 +250,28 @@ impl Node {
 
     /// `appendonly` was set.
     pub fn apply_appendonly(&mut self) -> Result<(), String> {
-        match (self.config.appendonly, self.log_on_disk.files.is_aof()) {
-            (true, false) => self.begin_append_only(),
-            (false, true) => {
-                self.end_append_only();
-                Ok(())
-            }
-            _ => Ok(()),
+        let is_on = self.log_on_disk.files.is_aof() || self.aof.begin_again;
+        match (self.config.appendonly, is_on) {
+            (true, false) => return self.turn_on_append_only(),
+            (false, true) => self.end_append_only(),
+            _ => {}
         }
+        Ok(())
+    }
+
+    /// `appendonly yes` at run time. What can't begin is refused, and nothing has changed then.
+    fn turn_on_append_only(&mut self) -> Result<(), String> {
+        let begun = self.begin_append_only().and_then(|()| self.schedule_first_rewrite());
+        begun.map_err(|text| {
+            log::warning!("{text}");
+            log::warning!(
+                "Redis needs to enable the AOF but can't trigger a background AOF rewrite operation. Check the above logs for more info about the error."
+            );
+            if self.log_on_disk.files.is_aof() {
+                self.end_append_only();
+            }
+            "Unable to turn on AOF. Check server logs.".to_string()
+        })
     }
 
     fn begin_append_only(&mut self) -> Result<(), String> {
@@ -268,6 +286,11 @@ impl Node {
             }
             FindError::Manifest(error) => error.log_lines().join(" "),
         })?;
+        let incr = manifest::temp_incr_name(&filename);
+        probe(&found.directory.path.join(&incr))
+            .map_err(|e| format!("Can't open the append-only file {incr}: {}", os_error(&e)))?;
+        let base = self.temporary_base();
+        probe(&base).map_err(|e| format!("Can't open the AOF base file {}: {}", base.display(), os_error(&e)))?;
         if !self.replication.log.is_active() && !self.is_replica() {
             // What came before is in no log: a new history begins (rule 8).
             let id = random_id(&mut self.rng);
@@ -280,13 +303,12 @@ impl Node {
         if let Some(writer) = &self.log_on_disk.writer {
             writer.change(change, None);
         }
-        self.schedule_first_rewrite();
+        self.aof.rewrite_scheduled = true;
         Ok(())
     }
 
     /// Append-only is on, and no file holds the data yet: a rewrite makes the first.
-    pub fn schedule_first_rewrite(&mut self) {
-        self.aof.rewrite_scheduled = true;
+    fn schedule_first_rewrite(&mut self) -> Result<(), String> {
         match &self.persistence.running {
             Some(Running { purpose: Purpose::AofRewrite, .. }) => {
                 log::warning!(
@@ -298,7 +320,7 @@ impl Node {
                 log::warning!(
                     "AOF was enabled but there is already another background operation. An AOF background was scheduled to start when possible."
                 );
-                return;
+                return Ok(());
             }
             None => {}
         }
@@ -306,16 +328,15 @@ impl Node {
             log::warning!(
                 "AOF was enabled during a transaction. An AOF background was scheduled to start when possible."
             );
-            return;
+            return Ok(());
         }
-        if !self.is_loading() {
-            self.start_rewrite_if_scheduled();
-        }
+        if self.is_loading() || self.aof.renaming.is_some() { Ok(()) } else { self.start_rewrite() }
     }
 
     fn end_append_only(&mut self) {
         self.cancel_rewrite();
-        self.aof.rewrite_scheduled = false;
+        (self.aof.rewrite_scheduled, self.aof.begin_again) = (false, false);
+        self.set_not_whole(None);
         self.hand_over(self.replication.offset());
         let change = self.log_on_disk.files.disable();
         if let Some(writer) = &self.log_on_disk.writer {
@@ -399,7 +420,8 @@ impl Node {
         }
         let change = self.log_on_disk.files.begin_rewrite(end);
         if let Some(writer) = &self.log_on_disk.writer {
-            writer.change(change, None);
+            let token = (!change.must).then_some(TOKEN_REWRITE_BEGUN);
+            writer.change(change, token);
             writer.hold_sync(self.config.no_appendfsync_on_rewrite);
         }
         self.segment_began();
@@ -421,9 +443,25 @@ impl Node {
         manifest::temp_base_name(std::process::id(), self.aof.rewrites_begun).into()
     }
 
+    /// The first base is written, but the files that a restart begins with do not have it yet.
+    pub fn is_naming_first_base(&self) -> bool {
+        self.aof.renaming.as_ref().is_some_and(|renaming| renaming.first)
+    }
+
     pub fn is_rewriting(&self) -> bool {
         matches!(self.persistence.running, Some(Running { purpose: Purpose::AofRewrite, .. }))
             || self.aof.renaming.is_some()
+    }
+
+    /// The first incremental file was made, or could not be: then nothing could go on from the base.
+    pub fn first_file_begun(&mut self, result: Result<(), String>) {
+        let Err(text) = result else { return };
+        let incr = manifest::temp_incr_name(&self.config.appendfilename);
+        log::warning!("Can't open the append-only file {incr}: {text}");
+        if matches!(self.persistence.running, Some(Running { purpose: Purpose::AofRewrite, .. })) {
+            self.cancel_snapshot();
+            self.rewrite_failed();
+        }
     }
 
     /// The rewrite is given up.
@@ -493,13 +531,7 @@ impl Node {
             if alone {
                 return;
             }
-            // It is not known which files the disk has: they are read again, and a rewrite makes them whole.
-            self.log_on_disk.files.disable();
-            if self.config.appendonly
-                && let Err(text) = self.begin_append_only()
-            {
-                log::warning!("{text}");
-            }
+            self.begin_files_anew(&text);
             return;
         }
         log::notice!("Successfully renamed the temporary AOF base file {} into {base}", temporary.display());
@@ -516,7 +548,44 @@ impl Node {
         self.aof.last_rewrite_failed = false;
         self.aof.consecutive_failures = 0;
         self.after_rewrite();
+        if !alone && self.aof.not_whole {
+            self.set_not_whole(None);
+        }
         log::notice!("Background AOF rewrite finished successfully");
+    }
+
+    /// It is not known which files the disk has, or what is in them: they are read again, and a rewrite makes them whole. That is tried by the
+    /// periodic tasks until it succeeds; until then nothing is written that they would lack.
+    fn begin_files_anew(&mut self, why: &str) {
+        self.end_append_only();
+        if self.config.appendonly {
+            self.set_not_whole(Some(why));
+        }
+        if self.config.appendonly
+            && let Err(text) = self.begin_append_only()
+        {
+            log::warning!("{text}");
+            self.aof.begin_again = true;
+        }
+    }
+
+    fn set_not_whole(&mut self, why: Option<&str>) {
+        self.aof.not_whole = why.is_some();
+        if let Some(writer) = &self.log_on_disk.writer {
+            writer.set_files_failing(why);
+        }
+    }
+
+    /// What a failed fsync covered is on no disk: only the data in memory can bring it there.
+    pub fn begin_files_anew_if_lost(&mut self) {
+        if !self.log_on_disk.writer.as_ref().is_some_and(LogWriter::take_lost) || !self.log_on_disk.files.is_aof() {
+            return;
+        }
+        let why = self.log_on_disk.failure().unwrap_or_default();
+        log::warning!(
+            "What the failed fsync covered can't be read back. The AOF files are begun anew from the data in memory."
+        );
+        self.begin_files_anew(&why);
     }
 
     fn rewrite_failed(&mut self) {
@@ -564,7 +633,17 @@ impl Node {
             self.exit = Some(1);
             return;
         }
+        self.begin_files_anew_if_lost();
         if self.persistence.running.is_some() || self.is_loading() || self.aof.renaming.is_some() {
+            return;
+        }
+        if self.aof.begin_again {
+            if !self.is_limited() {
+                self.aof.begin_again = false;
+                self.aof.consecutive_failures += 1;
+                let why = self.log_on_disk.failure().unwrap_or_default();
+                self.begin_files_anew(&why);
+            }
             return;
         }
         if self.aof.rewrite_scheduled {
@@ -693,13 +772,12 @@ impl Node {
 
     /// Why writes are refused for the sake of the append-only file, if they are.
     pub fn check_aof(&self) -> Result<(), Fail> {
-        if !self.log_on_disk.files.is_aof() || !self.log_on_disk.files.is_open() {
-            return Ok(());
+        let Some(text) = self.log_on_disk.failure() else { return Ok(()) };
+        let files = &self.log_on_disk.files;
+        if self.aof.not_whole || files.is_aof() && files.is_open() {
+            return Err(Fail::text(format!("MISCONF Errors writing to the AOF file: {text}")));
         }
-        match self.log_on_disk.failure() {
-            Some(text) => Err(Fail::text(format!("MISCONF Errors writing to the AOF file: {text}"))),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// DEBUG LOADAOF: the data are read anew from the files.
@@ -732,6 +810,12 @@ impl Node {
         memory::used();
         result.map_err(failed)
     }
+}
+
+/// Whether a file can be made at this path.
+fn probe(path: &Path) -> std::io::Result<()> {
+    std::fs::File::create(path)?;
+    std::fs::remove_file(path)
 }
 
 /// Completes the last file with what a killed process had not written yet.

@@ -85,6 +85,9 @@ impl Node {
         let failed =
             change.names.iter().find_map(|name| self.apply_directive(name, &before).err().map(|text| (*name, text)));
         if let Some((name, text)) = failed {
+            log::warning!(
+                "Failed applying new configuration. Possibly related to new {name} setting. Restoring previous settings."
+            );
             let names = change.names.clone();
             self.config.rollback(change);
             for name in names {

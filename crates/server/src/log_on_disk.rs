@@ -70,6 +70,8 @@ const BACKLOG_RETRY_MS: u64 = 60_000;
 const TOKEN_BACKLOG: Token = 0;
 /// The end of a rewrite of append-only files.
 pub const TOKEN_REWRITE: Token = 1;
+/// The first incremental file of a rewrite.
+pub const TOKEN_REWRITE_BEGUN: Token = 3;
 /// An identity file with new ids.
 const TOKEN_IDS: Token = 2;
 
@@ -180,6 +182,7 @@ impl Node {
         for (token, result) in results {
             match token {
                 TOKEN_REWRITE => self.rewrite_files_changed(result),
+                TOKEN_REWRITE_BEGUN => self.first_file_begun(result),
                 TOKEN_IDS => self.log_on_disk.ids_due -= 1,
                 _ => {
                     if let Err(text) = result {
@@ -303,11 +306,10 @@ impl Node {
         let open = disk.writer.as_ref().zip(files.segments().last()).filter(|_| files.is_open());
         let on_disk = open.map(|(writer, last)| {
             // A writer that has not come to this beginning of the stream has written nothing of it.
-            let (written, fsynced) = writer.written().zip(writer.fsynced()).unwrap_or((last.start, last.start));
+            let written = writer.written().unwrap_or(last.start);
             // Without a base a restart does not begin with these files: what is in them proves nothing.
             let gates = files.is_aof() && !files.is_waiting_for_base() && writer.failure().is_none();
-            let kept = writer.kept().unwrap_or(last.start);
-            let durable = if self.config.appendfsync == AppendFsync::Always { fsynced } else { kept };
+            let durable = self.kept_by(writer).unwrap_or(last.start);
             let first = files.first_offset().unwrap_or(last.start);
             OnDisk { first, written, send_before: gates.then_some(durable) }
         });
@@ -315,7 +317,7 @@ impl Node {
         // A backlog that is only for replicas keeps nobody waiting.
         if let Some(writer) = &self.log_on_disk.writer
             && self.log_on_disk.files.is_aof()
-            && writer.kept().is_none_or(|kept| kept < self.log_on_disk.handed)
+            && self.kept_by(writer).is_none_or(|kept| kept < self.log_on_disk.handed)
             && (!self.replication.master.is_empty() || !self.log_on_disk.held.is_empty())
         {
             writer.watch();
@@ -492,6 +494,8 @@ impl Node {
                     self.client_line(piece.client),
                     os_error(&e)
                 );
+                // It would ask for them again, and others too: what can't be read is not offered any more.
+                self.log_on_disk.files.set_damaged(piece.offset);
                 self.clients.close_soon(piece.client);
             }
         }
@@ -573,16 +577,21 @@ impl Node {
         }
     }
 
+    /// The offset up to which bytes are as safe as `appendfsync` wants them; `None` until the writer has come to the stream's last beginning.
+    fn kept_by(&self, writer: &LogWriter) -> Option<u64> {
+        if self.config.appendfsync == AppendFsync::Always { writer.fsynced() } else { writer.kept() }
+    }
+
     /// The offset up to which replies may tell of writes; no limit without append-only files.
     fn safe_offset(&self) -> u64 {
         let disk = &self.log_on_disk;
         let waits = disk.files.is_aof() && disk.files.is_open() && !disk.files.is_waiting_for_base();
         let Some(writer) = disk.writer.as_ref().filter(|_| waits) else { return u64::MAX };
-        if self.config.appendfsync == AppendFsync::Always {
-            return writer.fsynced().unwrap_or(0);
+        // A disk that refuses is told of by refused writes; with `always` the server ends.
+        if writer.failure().is_some() && self.config.appendfsync != AppendFsync::Always {
+            return u64::MAX;
         }
-        // A disk that refuses is told of by refused writes.
-        if writer.failure().is_some() { u64::MAX } else { writer.kept().unwrap_or(0) }
+        self.kept_by(writer).unwrap_or(0)
     }
 
     /// Up to where the stream is durable here, for WAITAOF and for the master; `None` without append-only files.
@@ -591,7 +600,9 @@ impl Node {
         if !disk.files.is_aof() {
             return None;
         }
-        Some(if disk.files.is_waiting_for_base() { 0 } else { disk.writer.as_ref()?.fsynced().unwrap_or(0) })
+        // Without a base a restart does not begin with these files.
+        let proves_nothing = disk.files.is_waiting_for_base() || self.is_naming_first_base();
+        Some(if proves_nothing { 0 } else { disk.writer.as_ref()?.fsynced().unwrap_or(0) })
     }
 
     // ---- the end ----
@@ -601,6 +612,9 @@ impl Node {
         self.hand_over(self.replication.offset());
         if let Some(writer) = &self.log_on_disk.writer {
             writer.wait_until_idle();
+            if let Some(text) = writer.failure().filter(|_| self.log_on_disk.files.is_aof()) {
+                log::warning!("The last {} bytes are not in the AOF file: {text}", writer.queued_bytes());
+            }
         }
     }
 

@@ -1,4 +1,5 @@
-//! Signals: SIGTERM and SIGINT ask for a shutdown; the loop is woken to see it.
+//! Signals: SIGTERM and SIGINT ask for a shutdown; the loop is woken to see it. Some are ignored, as what they tell is an error of a call or of no
+//! concern to a server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +16,7 @@ pub struct Signals {
 impl Signals {
     /// Installs the handlers; each wakes the loop.
     pub fn install(waker: &Waker) -> std::io::Result<Signals> {
+        ignore_what_calls_tell();
         let last = Arc::new(AtomicUsize::new(0));
         let ints = Arc::new(AtomicUsize::new(0));
         // The snapshot that a shutdown is writing has this name.
@@ -52,5 +54,14 @@ impl Signals {
     /// A shutdown was given up: the next SIGINT counts as the first again.
     pub fn forget_interrupts(&self) {
         self.ints.store(0, Ordering::Relaxed);
+    }
+}
+
+/// A write beyond the limit for files (`ulimit -f`) is an error of that write (EFBIG), and one to a closed socket is, too (EPIPE). A terminal that
+/// goes does not end the server, as with Redis.
+fn ignore_what_calls_tell() {
+    for signal in [libc::SIGXFSZ, libc::SIGPIPE, libc::SIGHUP] {
+        // SAFETY: no handler is given, and nobody else in this process handles these.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
 }

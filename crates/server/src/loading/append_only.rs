@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use rivulet_aof::annotation::Annotation;
 use rivulet_aof::recover::Replayed;
 use rivulet_aof::scan::{ItemKind, Items, ItemsError, Of, Place, Problem};
+use rivulet_aof::sums;
 use rivulet_rdb::read::Options;
 
 use super::{Commands, Loaded, Worker};
@@ -103,7 +104,9 @@ impl Worker {
         files: &AppendOnlyFiles,
     ) -> Result<(Replayed, bool), String> {
         let name = &file.name;
+        let damaged_from = self.compare(file)?;
         let mut items = Items::new(source, Place { file: start, stream: 0 });
+        let mut proven = Place::default();
         let mut block = Commands::with_room(BLOCK_BYTES);
         let (mut marked, mut diverged) = (false, false);
         let mut keys = 0u64;
@@ -126,6 +129,10 @@ impl Worker {
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             }
+            let unit_end = items.scanner().unit_end();
+            if damaged_from.is_some_and(|from| unit_end.file <= from) {
+                proven = unit_end;
+            }
             keys += 1;
             let delay = self.key_delay.load(Ordering::Relaxed);
             if delay != 0 {
@@ -141,8 +148,14 @@ impl Worker {
         };
         self.tell(Loaded::Commands(block));
         let end = items.scanner().unit_end();
-        let replayed =
-            Replayed { name: name.clone(), stream_bytes: end.stream, file_bytes: end.file, marked, diverged };
+        let replayed = Replayed {
+            name: name.clone(),
+            stream_bytes: end.stream,
+            file_bytes: end.file,
+            marked,
+            diverged,
+            proven_bytes: damaged_from.map(|_| proven.stream),
+        };
         match outcome {
             Ok(()) => Ok((replayed, false)),
             Err(ItemsError::Io(error)) => Err(unreadable(name, &error)),
@@ -162,6 +175,23 @@ impl Worker {
                 Ok((replayed, true))
             }
         }
+    }
+
+    /// Looks whether the file holds what was written to it; says where a block begins that does not. It is loaded all the same, as a value has no
+    /// checksum for Redis either, but what follows can't be claimed to be what replicas have.
+    fn compare(&self, file: &AppendOnlyFile) -> Result<Option<u64>, String> {
+        if file.is_base {
+            return Ok(None);
+        }
+        let damage = sums::compare(&file.path).map_err(|e| unreadable(&file.name, &e))?;
+        Ok(damage.map(|damage| {
+            let found = damage.found.map_or("the file ends before".to_string(), |found| format!("it is {found:016x}"));
+            self.tell(Loaded::Warning(format!(
+                "The AOF file {} is not as it was written: bytes {} to {} had the checksum {:016x}, now {found}. It is loaded as it is; replicas that are behind these bytes get a full sync.",
+                file.name, damage.bytes.start, damage.bytes.end, damage.expected
+            )));
+            damage.bytes.start
+        }))
     }
 
     /// Cuts off what is no whole unit of execution.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rivulet_aof::files::Location;
 use rivulet_aof::scan::{Items, ItemsError, Place};
+use rivulet_aof::sums::{self, Block};
 use rivulet_net::Waker;
 
 use crate::clients::ClientId;
@@ -64,11 +65,19 @@ impl LogReader {
     }
 }
 
-/// Files that were read last, so that a replica that reads on costs no new look at names. With each goes the last unit of execution that was found
-/// in it.
+/// Files that were read last, so that a replica that reads on costs no new look at names.
 #[derive(Default)]
 struct OpenSegments {
-    files: Vec<(PathBuf, File, Place)>,
+    files: Vec<OpenSegment>,
+}
+
+struct OpenSegment {
+    path: PathBuf,
+    file: File,
+    /// The last unit of execution that was found in it.
+    unit: Place,
+    /// What is known of its bytes: a byte that has changed since it was written must not reach a replica.
+    blocks: Vec<Block>,
 }
 
 /// How long a name is waited for.
@@ -79,18 +88,31 @@ const OPEN_MAX: usize = 8;
 
 impl OpenSegments {
     fn read(&mut self, location: &Location, offset: u64) -> io::Result<Vec<u8>> {
-        let index = match self.files.iter().position(|(path, ..)| *path == location.path) {
+        let index = match self.files.iter().position(|open| open.path == location.path) {
             Some(index) => index,
             None => {
                 let file = open(&location.path)?;
                 if self.files.len() == OPEN_MAX {
                     self.files.remove(0);
                 }
-                self.files.push((location.path.clone(), file, Place { file: 0, stream: location.start }));
+                let (path, unit) = (location.path.clone(), Place { file: 0, stream: location.start });
+                let blocks = sums::read(&path)?;
+                self.files.push(OpenSegment { path, file, unit, blocks });
                 self.files.len() - 1
             }
         };
-        let (_, file, unit) = &mut self.files[index];
+        let read = self.files[index].read(location, offset);
+        // It is opened anew when somebody asks again.
+        if read.is_err() {
+            self.files.remove(index);
+        }
+        read
+    }
+}
+
+impl OpenSegment {
+    fn read(&mut self, location: &Location, offset: u64) -> io::Result<Vec<u8>> {
+        let OpenSegment { file, unit, .. } = self;
         let (position, len) = if location.marked {
             if unit.stream > offset {
                 *unit = Place { file: 0, stream: location.start };
@@ -103,10 +125,37 @@ impl OpenSegments {
         // The segment's end is what was given to the writer: the last of it may still be on its way.
         let there = rustix::io::pread(file, rustix::buffer::spare_capacity(&mut bytes), position)?;
         if there == 0 {
-            Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the segment ends too early"))
-        } else {
-            Ok(bytes)
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the segment ends too early"));
         }
+        self.compare(position, &bytes)?;
+        Ok(bytes)
+    }
+
+    /// Compares the blocks that have a part in a piece with their checksums, as far as these are known.
+    fn compare(&self, position: u64, piece: &[u8]) -> io::Result<()> {
+        let until = position + piece.len() as u64;
+        let first = self.blocks.partition_point(|block| block.end <= position);
+        let mut start = first.checked_sub(1).map_or(0, |before| self.blocks[before].end);
+        let mut whole = Vec::new();
+        for block in &self.blocks[first..] {
+            if start >= until {
+                break;
+            }
+            let bytes = if start >= position && block.end <= until {
+                &piece[(start - position) as usize..(block.end - position) as usize]
+            } else {
+                whole.resize((block.end - start) as usize, 0);
+                self.file.read_exact_at(&mut whole, start)?;
+                &whole
+            };
+            if rivulet_rdb::crc64::checksum(bytes) != block.sum {
+                let text =
+                    format!("bytes {start} to {} of {} are not what was written", block.end, self.path.display());
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            }
+            start = block.end;
+        }
+        Ok(())
     }
 }
 
@@ -179,6 +228,30 @@ mod tests {
         let mut open = OpenSegments::default();
         assert_eq!(open.read(&location, 106).unwrap(), b"PING\r\n");
         assert_eq!(open.read(&location, 112).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_byte_that_has_changed_is_not_read() {
+        let path = std::env::temp_dir().join(format!("rivulet-reader-changed-{}", std::process::id()));
+        let mut content: Vec<u8> = (0..700_000u32).map(|i| (i % 251) as u8).collect();
+        std::fs::write(&path, &content).unwrap();
+        let (mut records, mut notes) = (sums::Records::default(), sums::Records::head().to_vec());
+        for range in [0..200_000, 200_000..400_000, 400_000..600_000] {
+            let (end, sum) = (range.end as u64, rivulet_rdb::crc64::checksum(&content[range]));
+            records.append(Block { end, sum }, &mut notes);
+        }
+        std::fs::write(sums::path_of(&path), notes).unwrap();
+        let location = Location { path: path.clone(), start: 0, end: 700_000, marked: false };
+        let mut open = OpenSegments::default();
+        assert!(open.read(&location, 0).unwrap() == content);
+        content[399_999] ^= 1;
+        std::fs::write(&path, &content).unwrap();
+        for (offset, is_whole) in [(0, false), (200_000, false), (399_999, false), (400_000, true), (650_000, true)] {
+            let read = open.read(&location, offset);
+            assert_eq!(read.is_ok(), is_whole, "from {offset} on: {:?}", read.err());
+        }
+        std::fs::remove_file(sums::path_of(&path)).unwrap();
         std::fs::remove_file(path).unwrap();
     }
 }

@@ -4,8 +4,11 @@
 //! refuses is tried again each second, and stays in memory until then. A second thread syncs each second, so that bytes are written meanwhile.
 //!
 //! With a [tail] bytes survive a kill of the process from the moment they are appended, so nobody waits for a write, and the
-//! writer lingers to write much at once. Bytes go through the tail while nothing else is queued; a step on files, or more than the tail
-//! holds, takes the way through memory, and what comes behind it too.
+//! writer lingers to write much at once. Bytes are put into the tail while nothing else is queued; with a step on files before them, or when they
+//! are more than the tail holds, they are in memory only, and what comes behind them too.
+//!
+//! What a failed fsync covered is not durable before it was written again and synced ([`Summed`]); until then `failure` says so. If it can't be
+//! read back, the executor is told to begin the files anew from the data.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -16,8 +19,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rivulet_aof::disk::SystemDisk;
-use rivulet_aof::op::{Change, Disk};
-use rivulet_aof::tail::{self, Intake, Outlet};
+use rivulet_aof::op::{Change, Disk, FileOp};
+use rivulet_aof::summed::Summed;
+use rivulet_aof::tail::Tail;
 use rivulet_net::Waker;
 use rivulet_replication::log::SharedBytes;
 
@@ -44,8 +48,6 @@ pub struct LogWriter {
 pub type Token = u64;
 
 enum Job {
-    /// What is in the tail.
-    Tail,
     /// The tail is this file from now on.
     OpenTail(PathBuf),
     /// There is no tail any more.
@@ -54,6 +56,8 @@ enum Job {
     Append {
         bytes: Vec<u8>,
         end: u64,
+        /// They are in the tail too.
+        in_tail: bool,
     },
     /// The same, as parts of the log's own blocks.
     Share {
@@ -85,10 +89,17 @@ struct Shared {
     policy: AtomicU8,
     /// Nothing is synced each second while this is set.
     hold_sync: AtomicBool,
-    failing: AtomicBool,
+    /// What does not work: bits of [`Failing`].
+    failing: AtomicU8,
+    /// The writer tries again and again, and comes to nothing else.
+    stuck: AtomicBool,
+    /// What a failed fsync covered can't be brought to the disk: the files must be begun anew.
+    lost: AtomicBool,
     /// The executor wants to know when `written` or `fsynced` has moved.
     watched: AtomicBool,
     sync_pending: AtomicBool,
+    /// The sync that ended last, until the writer has looked at it.
+    sync_ended: Mutex<Option<SyncEnd>>,
     delayed_syncs: AtomicU64,
     /// For tests: us to sleep before each write.
     sleep_us: AtomicU64,
@@ -97,17 +108,37 @@ struct Shared {
     waker: Waker,
 }
 
+/// What may not work.
+#[derive(Clone, Copy)]
+enum Failing {
+    Writing = 1,
+    Syncing = 2,
+    /// The executor says that the files are not whole.
+    Files = 4,
+}
+
+/// How a sync in the background ended.
+struct SyncEnd {
+    /// Of the file that was synced, so many bytes were covered.
+    mark: u64,
+    result: io::Result<()>,
+}
+
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
-    /// Jobs that are not the tail's, and have not ended.
+    /// Jobs that are not in the tail, and have not ended.
     others: usize,
-    tail: Option<Intake>,
-    /// The offset of the stream after what is in the tail.
-    tail_end: u64,
+    tail: Option<Tail>,
+    /// Bytes in the tail that no writer has taken.
+    in_tail: usize,
+    /// A buffer that was written, for the next bytes.
+    spare: Vec<u8>,
     writer: Activity,
     /// Somebody waits until all is done.
     hurry: bool,
+    /// The policy has changed, or a sync has ended.
+    attention: bool,
 }
 
 /// What the writer does.
@@ -123,6 +154,10 @@ enum Activity {
 /// What the disk refused is tried again after so long.
 const RETRY: Duration = Duration::from_secs(1);
 const SYNC_PERIOD_MS: u64 = 1000;
+/// A tail that could not be made, or broke, is made again after so long.
+const TAIL_RETRY_MS: u64 = 60_000;
+/// A larger buffer is not kept.
+const SPARE_BYTES_MAX: usize = 1 << 20;
 /// After a write the next one is put off so long, unless so much has come together.
 const LINGER_US: u64 = 2_000;
 const LINGER_BYTES: usize = 1 << 20;
@@ -147,9 +182,12 @@ impl LogWriter {
             fsynced: AtomicU64::new(end),
             policy: AtomicU8::new(EVERY_SECOND),
             hold_sync: AtomicBool::new(false),
-            failing: AtomicBool::new(false),
+            failing: AtomicU8::new(0),
+            stuck: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
             watched: AtomicBool::new(false),
             sync_pending: AtomicBool::new(false),
+            sync_ended: Mutex::default(),
             delayed_syncs: AtomicU64::new(0),
             sleep_us: AtomicU64::new(0),
             results: Mutex::default(),
@@ -157,8 +195,15 @@ impl LogWriter {
             waker,
         });
         let syncer = Syncer::start(Arc::clone(&shared));
-        let thread =
-            Thread { shared: Arc::clone(&shared), disk: SystemDisk::default(), tail: None, syncer, unsynced: false };
+        let thread = Thread {
+            shared: Arc::clone(&shared),
+            disk: Summed::new(SystemDisk::default()),
+            tail_wanted: None,
+            tail_retry_ms: 0,
+            syncer,
+            unsynced: false,
+            policy: EVERY_SECOND,
+        };
         helpers::start("log-writer", move || thread.run());
         LogWriter { shared, generation: 0, tailed_end: end, kept: end, tailed: true, appended_us: 0 }
     }
@@ -169,9 +214,26 @@ impl LogWriter {
             AppendFsync::EverySec => EVERY_SECOND,
             AppendFsync::Always => ALWAYS,
         };
-        self.shared.policy.store(policy, Ordering::Relaxed);
         // With `always` nobody goes by what survives a kill.
         self.tailed = policy != ALWAYS;
+        let mut queue = lock(&self.shared.queue);
+        self.shared.policy.store(policy, Ordering::Relaxed);
+        // It may sleep while something waits for a sync that was nobody's business before.
+        queue.attention = true;
+        self.shared.wake(queue);
+    }
+
+    /// The files are not whole for this reason, or are again: [`LogWriter::failure`] tells.
+    pub fn set_files_failing(&self, why: Option<&str>) {
+        match why {
+            Some(why) => self.shared.fails(Failing::Files, why.to_string()),
+            None => self.shared.works(Failing::Files),
+        };
+    }
+
+    /// What a failed fsync covered can't be brought to the disk. Told once.
+    pub fn take_lost(&self) -> bool {
+        self.shared.lost.load(Ordering::Relaxed) && self.shared.lost.swap(false, Ordering::AcqRel)
     }
 
     /// Bytes for files beside it may go through the tail at `path`.
@@ -194,58 +256,22 @@ impl LogWriter {
     }
 
     /// Bytes for the current file; the stream is at `end` after them.
-    pub fn append<'a>(&mut self, mut slices: impl Iterator<Item = &'a [u8]> + Clone, end: u64) {
+    pub fn append<'a>(&mut self, slices: impl Iterator<Item = &'a [u8]> + Clone, end: u64) {
         let now_us = clock::monotonic_us();
         let is_lone = now_us - self.appended_us > LINGER_US;
         self.appended_us = now_us;
         let mut queue = lock(&self.shared.queue);
-        let rest = if self.tailed && queue.others == 0 {
-            let Queue { tail, jobs, .. } = &mut *queue;
-            let mut put = 0;
-            let rest = slices.find(|slice| {
-                let fits = tail.as_mut().is_some_and(|tail| tail.put(slice));
-                put += if fits { slice.len() } else { 0 };
-                !fits
-            });
-            if put > 0 {
-                self.shared.queued_bytes.fetch_add(put, Ordering::Relaxed);
-                if jobs.is_empty() {
-                    jobs.push_back(Job::Tail);
-                }
+        let in_tail =
+            self.tailed && queue.others == 0 && queue.tail.as_mut().is_some_and(|tail| tail.put(slices.clone()));
+        let count = slices.clone().map(<[u8]>::len).sum();
+        queue.append(slices, count, end, in_tail);
+        self.shared.queued_bytes.fetch_add(count, Ordering::Relaxed);
+        if in_tail {
+            self.tailed_end = end;
+            // Who writes now and then finds in the file what was acknowledged, as with Redis, if the disk is quick.
+            if !is_lone {
+                self.kept = end;
             }
-            rest
-        } else {
-            slices.next()
-        };
-        match rest {
-            None => {
-                (queue.tail_end, self.tailed_end) = (end, end);
-                // Who writes now and then finds in the file what was acknowledged, as with Redis, if the disk is quick.
-                if !is_lone {
-                    self.kept = end;
-                }
-                self.shared.wake(queue);
-            }
-            Some(first) => self.append_in_memory(queue, std::iter::once(first).chain(slices), end),
-        }
-    }
-
-    fn append_in_memory<'a>(
-        &self,
-        mut queue: MutexGuard<'_, Queue>,
-        slices: impl Iterator<Item = &'a [u8]> + Clone,
-        end: u64,
-    ) {
-        if !matches!(queue.jobs.back(), Some(Job::Append { .. })) {
-            queue.others += 1;
-            queue.jobs.push_back(Job::Append { bytes: Vec::new(), end });
-        }
-        if let Some(Job::Append { bytes, end: until }) = queue.jobs.back_mut() {
-            let count = slices.clone().map(<[u8]>::len).sum();
-            bytes.reserve(count);
-            slices.for_each(|slice| bytes.extend_from_slice(slice));
-            self.shared.queued_bytes.fetch_add(count, Ordering::Relaxed);
-            *until = end;
         }
         self.shared.wake(queue);
     }
@@ -294,9 +320,7 @@ impl LogWriter {
     pub fn rebase(&mut self, end: u64) {
         self.generation += 1;
         (self.tailed_end, self.kept) = (0, 0);
-        let mut queue = lock(&self.shared.queue);
-        queue.tail_end = end;
-        self.shared.push(queue, Job::Rebase { end, generation: self.generation });
+        self.shared.push(lock(&self.shared.queue), Job::Rebase { end, generation: self.generation });
     }
 
     /// Bytes that wait to be written.
@@ -306,7 +330,7 @@ impl LogWriter {
 
     /// Why the last write failed, while it does.
     pub fn failure(&self) -> Option<String> {
-        self.shared.failing.load(Ordering::Relaxed).then(|| lock(&self.shared.last_error).clone())
+        (self.shared.failing.load(Ordering::Relaxed) != 0).then(|| lock(&self.shared.last_error).clone())
     }
 
     /// Syncs that were put off because one was still going on.
@@ -326,7 +350,7 @@ impl LogWriter {
     /// Waits until all that was queued is done, or the disk refuses it. For the beginning and the end of the process, and for DEBUG.
     pub fn wait_until_idle(&self) {
         let mut queue = lock(&self.shared.queue);
-        while !queue.is_idle() && !self.shared.failing.load(Ordering::Relaxed) {
+        while !queue.is_idle() && !self.shared.stuck.load(Ordering::Relaxed) {
             queue.hurry = true;
             self.shared.queued.notify_one();
             let waited = self.shared.done.wait_timeout(queue, Duration::from_millis(100));
@@ -342,7 +366,21 @@ impl Queue {
 
     /// What is there should be written without waiting for more.
     fn presses(&self) -> bool {
-        self.others > 0 || self.hurry || self.tail.as_ref().is_some_and(|tail| tail.pending() >= LINGER_BYTES)
+        self.others > 0 || self.hurry || self.attention || self.in_tail >= LINGER_BYTES
+    }
+
+    fn append<'a>(&mut self, slices: impl Iterator<Item = &'a [u8]>, count: usize, end: u64, in_tail: bool) {
+        if !matches!(self.jobs.back(), Some(Job::Append { in_tail: before, .. }) if *before == in_tail) {
+            self.others += usize::from(!in_tail);
+            let bytes = std::mem::take(&mut self.spare);
+            self.jobs.push_back(Job::Append { bytes, end, in_tail });
+        }
+        self.in_tail += if in_tail { count } else { 0 };
+        if let Some(Job::Append { bytes, end: until, .. }) = self.jobs.back_mut() {
+            bytes.reserve(count);
+            slices.for_each(|slice| bytes.extend_from_slice(slice));
+            *until = end;
+        }
     }
 }
 
@@ -376,30 +414,57 @@ impl Shared {
         self.tell_progress();
     }
 
-    fn failed(&self, what: &str, error: &io::Error) {
-        let text = os_error(error);
-        *lock(&self.last_error) = text.clone();
-        if !self.failing.swap(true, Ordering::AcqRel) {
-            log::warning!("{what}: {text}");
+    /// Says that something does not work; answers whether that is new.
+    fn fails(&self, what: Failing, text: String) -> bool {
+        *lock(&self.last_error) = text;
+        let is_new = self.failing.fetch_or(what as u8, Ordering::AcqRel) & what as u8 == 0;
+        if is_new {
             self.waker.wake();
+        }
+        is_new
+    }
+
+    fn failed(&self, what: Failing, line: &str, error: &io::Error) {
+        let text = os_error(error);
+        if self.fails(what, text.clone()) {
+            log::warning!("{line}: {text}");
         }
     }
 
-    fn works(&self) {
-        if self.failing.swap(false, Ordering::AcqRel) {
+    /// Answers whether it did not before.
+    fn works(&self, what: Failing) -> bool {
+        if self.failing.load(Ordering::Relaxed) & what as u8 == 0 {
+            return false;
+        }
+        self.failing.fetch_and(!(what as u8), Ordering::AcqRel);
+        self.waker.wake();
+        true
+    }
+
+    fn can_write(&self) {
+        if self.works(Failing::Writing) {
             log::warning!("AOF write error looks solved. The server can write again.");
-            self.waker.wake();
+        }
+    }
+
+    fn can_sync(&self) {
+        if self.works(Failing::Syncing) {
+            log::warning!("The AOF file is synced again, with what the failed fsync covered.");
         }
     }
 }
 
 struct Thread {
     shared: Arc<Shared>,
-    disk: SystemDisk,
-    tail: Option<Outlet>,
+    disk: Summed<SystemDisk>,
+    /// Where there should be a tail, and when one that is not there is tried again.
+    tail_wanted: Option<PathBuf>,
+    tail_retry_ms: u64,
     syncer: Syncer,
     /// Bytes were written since the last sync began.
     unsynced: bool,
+    /// What it was when last looked at.
+    policy: u8,
 }
 
 impl Thread {
@@ -412,14 +477,26 @@ impl Thread {
                 wrote_us = clock::monotonic_us();
             }
             jobs.into_iter().for_each(|job| self.carry_out(job));
-            match self.shared.policy.load(Ordering::Relaxed) {
+            self.look_at_sync();
+            self.look_at_policy();
+            let is_time = clock::monotonic_ms() >= synced_ms + SYNC_PERIOD_MS;
+            match self.policy {
                 ALWAYS if self.unsynced => self.sync_now(),
-                EVERY_SECOND if self.unsynced && clock::monotonic_ms() >= synced_ms + SYNC_PERIOD_MS => {
+                _ if self.disk.is_in_doubt() && is_time => {
+                    synced_ms = clock::monotonic_ms();
+                    self.sync_again();
+                }
+                EVERY_SECOND if self.unsynced && is_time && !self.disk.is_in_doubt() => {
                     synced_ms = clock::monotonic_ms();
                     self.sync_elsewhere();
                 }
+                NO_POLICY => self.disk.note_full(),
                 _ => {}
             }
+            if let Some(error) = self.disk.take_trouble() {
+                log::warning!("Can't keep checksums of the log's files: {}", os_error(&error));
+            }
+            self.mend_tail();
         }
     }
 
@@ -433,9 +510,11 @@ impl Thread {
         }
         loop {
             let now_us = clock::monotonic_us();
-            let left_us = if queue.jobs.is_empty() {
+            let left_us = if queue.attention {
+                0
+            } else if queue.jobs.is_empty() {
                 queue.writer = Activity::Waits;
-                if !self.unsynced || self.shared.policy.load(Ordering::Relaxed) == NO_POLICY {
+                if !self.waits_for_sync() {
                     queue = self.shared.queued.wait(queue).unwrap_or_else(PoisonError::into_inner);
                     continue;
                 }
@@ -451,62 +530,90 @@ impl Thread {
             queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         queue.writer = Activity::Writes;
+        queue.attention = false;
+        queue.in_tail = 0;
         std::mem::take(&mut queue.jobs)
+    }
+
+    /// There is something to sync when its time comes.
+    fn waits_for_sync(&self) -> bool {
+        self.disk.is_in_doubt() || self.unsynced && self.policy != NO_POLICY
     }
 
     fn carry_out(&mut self, job: Job) {
         match job {
-            Job::Tail => return self.append_tail(),
-            Job::Append { bytes, end } => {
-                self.append(&bytes, end);
-                self.shared.queued_bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
+            Job::Append { bytes, end, in_tail } => {
+                self.append(bytes, end, in_tail);
+                if in_tail {
+                    return;
+                }
             }
             Job::Share { parts, end } => self.append_shared(parts, end),
             Job::Change { change, token } => self.change(&change, token),
             Job::Rebase { end, generation } => self.rebase(end, generation),
             Job::OpenTail(path) => self.open_tail(path),
             Job::CloseTail => {
-                lock(&self.shared.queue).tail = None;
-                if let Some(tail) = self.tail.take() {
+                self.tail_wanted = None;
+                let tail = lock(&self.shared.queue).tail.take();
+                if let Some(tail) = tail {
                     tail.remove();
                 }
             }
         }
-        // Nothing goes through the tail while such a job is there, so it is empty now.
-        if let Some(tail) = &mut self.tail {
-            match self.disk.end() {
+        // Nothing is put into the tail while such a job is there, so all of it is written now.
+        let mut queue = lock(&self.shared.queue);
+        if let Some(tail) = &mut queue.tail {
+            match self.disk.disk().end() {
                 Some((path, len)) => tail.belongs_to(path, len),
                 None => tail.belongs_to_none(),
             }
         }
-        lock(&self.shared.queue).others -= 1;
+        queue.others -= 1;
     }
 
     fn open_tail(&mut self, path: PathBuf) {
-        match tail::create(&path) {
-            Ok((intake, outlet)) => {
-                lock(&self.shared.queue).tail = Some(intake);
-                self.tail = Some(outlet);
-            }
+        match Tail::create(&path) {
+            Ok(tail) => lock(&self.shared.queue).tail = Some(tail),
             // Replies wait for the file then.
             Err(e) => log::warning!("Can't make {}: {}", path.display(), os_error(&e)),
         }
+        self.tail_retry_ms = clock::monotonic_ms() + TAIL_RETRY_MS;
+        self.tail_wanted = Some(path);
     }
 
-    fn append_tail(&mut self) {
-        let Some(mut tail) = self.tail.take() else { return };
-        let end = lock(&self.shared.queue).tail_end;
-        let pieces = tail.pieces();
-        let count = pieces.iter().map(|piece| piece.len()).sum();
-        pieces.iter().filter(|piece| !piece.is_empty()).for_each(|piece| self.write(piece));
-        tail.taken(count);
-        self.tail = Some(tail);
+    /// A tail that broke goes, and is made again later.
+    fn mend_tail(&mut self) {
+        let Some(path) = &self.tail_wanted else { return };
+        let mut queue = lock(&self.shared.queue);
+        let broken = queue.tail.take_if(|tail| tail.is_broken());
+        let is_there = queue.tail.is_some();
+        drop(queue);
+        if let Some(broken) = broken {
+            log::warning!(
+                "The disk has taken {} away from the server. Until there is another one, replies wait for the AOF file.",
+                path.display()
+            );
+            broken.remove();
+            self.tail_retry_ms = clock::monotonic_ms() + TAIL_RETRY_MS;
+        } else if !is_there && clock::monotonic_ms() >= self.tail_retry_ms {
+            self.tail_retry_ms = u64::MAX;
+            self.shared.push(lock(&self.shared.queue), Job::OpenTail(path.clone()));
+        }
+    }
+
+    fn append(&mut self, mut bytes: Vec<u8>, end: u64, in_tail: bool) {
+        self.write(&bytes);
+        let count = bytes.len();
+        bytes.clear();
+        let mut queue = lock(&self.shared.queue);
+        if in_tail && let Some(tail) = &mut queue.tail {
+            tail.taken(count);
+        }
+        if bytes.capacity() <= SPARE_BYTES_MAX {
+            queue.spare = bytes;
+        }
+        drop(queue);
         self.shared.queued_bytes.fetch_sub(count, Ordering::Relaxed);
-        self.tell_written(end);
-    }
-
-    fn append(&mut self, bytes: &[u8], end: u64) {
-        self.write(bytes);
         self.tell_written(end);
     }
 
@@ -521,16 +628,32 @@ impl Thread {
     }
 
     fn write(&mut self, bytes: &[u8]) {
+        // A file that could not be begun was told of; what was meant for it goes nowhere.
+        if self.disk.disk().end().is_none() {
+            return;
+        }
         let sleep_us = self.shared.sleep_us.load(Ordering::Relaxed);
         if sleep_us > 0 {
             clock::sleep(Duration::from_micros(sleep_us));
         }
         while let Err(error) = self.disk.append(bytes) {
-            self.shared.failed("Error writing to the AOF file", &error);
-            clock::sleep(RETRY);
+            self.shared.failed(Failing::Writing, "Error writing to the AOF file", &error);
+            self.rest();
         }
-        self.shared.works();
+        self.goes_on();
+        self.shared.can_write();
         self.unsynced = true;
+    }
+
+    /// Waits before something is tried again.
+    fn rest(&self) {
+        self.shared.stuck.store(true, Ordering::Relaxed);
+        self.shared.done.notify_all();
+        clock::sleep(RETRY);
+    }
+
+    fn goes_on(&self) {
+        self.shared.stuck.store(false, Ordering::Relaxed);
     }
 
     fn tell_written(&self, end: u64) {
@@ -542,18 +665,30 @@ impl Thread {
     }
 
     fn change(&mut self, change: &Change, token: Option<Token>) {
+        use FileOp::{Begin, Close, Resume, Sync};
+        // What a sync in the background finds is of the file that is current now.
+        if change.ops.iter().any(|op| matches!(op, Sync | Begin { .. } | Resume { .. } | Close)) {
+            self.wait_for_sync();
+        }
         let mut result = change.carry_out(&mut self.disk);
-        while let (true, Err((_, error))) = (change.must, &result) {
-            self.shared.failed("Error changing the files of the log", error);
-            clock::sleep(RETRY);
+        while let (true, false, Err((_, error))) = (change.must, self.disk.is_lost(), &result) {
+            self.shared.failed(Failing::Writing, "Error changing the files of the log", error);
+            self.rest();
             result = change.carry_out(&mut self.disk);
         }
-        if change.must {
-            self.shared.works();
+        self.goes_on();
+        match &result {
+            Ok(()) if change.must => self.shared.can_write(),
+            Ok(()) => {}
+            Err((step, error)) if token.is_none() => {
+                log::warning!("Error changing the files of the log ({:?}): {}", change.ops[*step], os_error(error));
+            }
+            Err(_) => {}
         }
-        if result.is_ok() && change.ops.contains(&rivulet_aof::op::FileOp::Sync) {
+        if result.is_ok() && change.ops.contains(&Sync) {
             self.shared.tell_synced(self.shared.written.load(Ordering::Relaxed));
         }
+        self.tell_doubt();
         if let Some(token) = token {
             let result = result.map_err(|(_, error)| os_error(&error));
             lock(&self.shared.results).push((token, result));
@@ -563,66 +698,125 @@ impl Thread {
 
     fn rebase(&mut self, end: u64, generation: u64) {
         // The syncer may still be about to tell an offset of the old stream.
-        while self.shared.sync_pending.load(Ordering::Acquire) {
-            clock::sleep(Duration::from_millis(1));
-        }
+        self.wait_for_sync();
         self.shared.written.store(end, Ordering::Release);
         self.shared.fsynced.store(end, Ordering::Release);
         self.shared.generation.store(generation, Ordering::Release);
         self.shared.tell_progress();
     }
 
-    fn sync_now(&mut self) {
-        while let Err(error) = self.disk.sync() {
-            self.shared.failed("Can't persist AOF for fsync error when the AOF fsync policy is 'always'", &error);
-            clock::sleep(RETRY);
+    // ---- syncing ----
+
+    /// The policy has changed: what waited for a write may wait for a sync now, and the other way round.
+    fn look_at_policy(&mut self) {
+        let policy = self.shared.policy.load(Ordering::Relaxed);
+        if std::mem::replace(&mut self.policy, policy) != policy {
+            self.shared.tell_progress();
         }
-        self.shared.works();
+    }
+
+    /// A sync in the background has ended, well or not.
+    fn look_at_sync(&mut self) {
+        let Some(SyncEnd { mark, result }) = lock(&self.shared.sync_ended).take() else { return };
+        match result {
+            Ok(()) => self.disk.synced(mark),
+            Err(error) => {
+                self.disk.doubt();
+                self.shared.failed(Failing::Syncing, "Fail to fsync the AOF file", &error);
+            }
+        }
+    }
+
+    fn wait_for_sync(&mut self) {
+        while self.shared.sync_pending.load(Ordering::Acquire) {
+            clock::sleep(Duration::from_millis(1));
+        }
+        self.look_at_sync();
+    }
+
+    fn sync_now(&mut self) {
+        self.wait_for_sync();
+        while let Err(error) = self.disk.sync_written() {
+            let line = "Can't persist AOF for fsync error when the AOF fsync policy is 'always'";
+            self.shared.failed(Failing::Syncing, line, &error);
+            if self.disk.is_lost() {
+                return self.tell_doubt();
+            }
+            self.rest();
+        }
+        self.goes_on();
+        self.synced();
+    }
+
+    /// After a failed sync: what it covered is written again, and synced here.
+    fn sync_again(&mut self) {
+        match self.disk.sync_written() {
+            Ok(()) => self.synced(),
+            Err(error) => self.shared.failed(Failing::Syncing, "Fail to fsync the AOF file", &error),
+        }
+        self.tell_doubt();
+    }
+
+    fn synced(&mut self) {
         self.unsynced = false;
+        self.shared.can_sync();
         self.shared.tell_synced(self.shared.written.load(Ordering::Relaxed));
+    }
+
+    /// Another file may have been begun, or the bytes of this one can't be had.
+    fn tell_doubt(&self) {
+        if !self.disk.is_in_doubt() {
+            self.shared.can_sync();
+        } else if self.disk.is_lost() && !self.shared.lost.swap(true, Ordering::AcqRel) {
+            self.shared.waker.wake();
+        }
     }
 
     fn sync_elsewhere(&mut self) {
         if self.shared.hold_sync.load(Ordering::Relaxed) {
             return;
         }
-        let Some(file) = self.disk.current() else { return };
-        if self.syncer.begin(file, self.shared.written.load(Ordering::Relaxed)) {
-            self.unsynced = false;
-        } else {
+        let Some(file) = self.disk.disk().current() else { return };
+        if self.shared.sync_pending.load(Ordering::Acquire) {
             self.shared.delayed_syncs.fetch_add(1, Ordering::Relaxed);
+            return;
         }
+        let mark = self.disk.mark();
+        self.unsynced = false;
+        self.syncer.begin(file, mark, self.shared.written.load(Ordering::Relaxed));
     }
 }
 
 /// The thread that syncs each second.
 struct Syncer {
     shared: Arc<Shared>,
-    to: std::sync::mpsc::Sender<(Arc<File>, u64)>,
+    to: std::sync::mpsc::Sender<(Arc<File>, u64, u64)>,
 }
 
 impl Syncer {
     fn start(shared: Arc<Shared>) -> Syncer {
-        let (to, from) = std::sync::mpsc::channel::<(Arc<File>, u64)>();
+        let (to, from) = std::sync::mpsc::channel::<(Arc<File>, u64, u64)>();
         let own = Arc::clone(&shared);
         helpers::start("log-syncer", move || {
-            for (file, end) in from {
-                match file.sync_data() {
-                    Ok(()) => own.tell_synced(end),
-                    Err(error) => log::warning!("Fail to fsync the AOF file: {}", os_error(&error)),
+            for (file, mark, end) in from {
+                let result = SystemDisk::sync_file(&file);
+                if result.is_ok() {
+                    own.tell_synced(end);
                 }
+                *lock(&own.sync_ended) = Some(SyncEnd { mark, result });
                 own.sync_pending.store(false, Ordering::Release);
+                let mut queue = lock(&own.queue);
+                queue.attention = true;
+                own.wake(queue);
             }
         });
         Syncer { shared, to }
     }
 
-    /// Begins to sync, unless the last one still goes on.
-    fn begin(&self, file: Arc<File>, end: u64) -> bool {
-        if self.shared.sync_pending.swap(true, Ordering::AcqRel) {
-            return false;
-        }
+    /// Begins to sync a file; no other sync goes on.
+    fn begin(&self, file: Arc<File>, mark: u64, end: u64) {
+        self.shared.sync_pending.store(true, Ordering::Release);
         // The thread ends with this end of the channel only.
-        self.to.send((file, end)).is_ok()
+        let _ = self.to.send((file, mark, end));
     }
 }

@@ -1,0 +1,197 @@
+//! Checksums of a segment, in a file of its own beside it (docs/log.md).
+//!
+//! A changed byte within a value is a valid command with another value: nothing in the segment tells. So a restart compares what it reads with what
+//! was written. What does not match is loaded as it is, but no replica goes on from behind it ([`crate::recover`]).
+//!
+//! ```text
+//!      0  RIVSUMS1
+//!      8  where a block ends in the segment; it begins where the one before it ends
+//!     16  CRC-64 of the block
+//!     24  CRC-64 of all of these pairs so far
+//!     32  the next block
+//! ```
+//! Numbers are 64 bits, little-endian. A record whose last number is wrong ends the file: what lies behind is not known. This module does no more
+//! than format and compare; [`crate::summed`] says when a block ends and is noted.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use rivulet_rdb::crc64::Digest;
+
+/// A block has no more bytes.
+pub const BLOCK_BYTES_MAX: u64 = 256 << 10;
+const SUFFIX: &str = ".sums";
+const MAGIC: &[u8; 8] = b"RIVSUMS1";
+const RECORD_BYTES: usize = 24;
+
+/// Bytes that stand together in a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Block {
+    /// Where it ends in the file.
+    pub end: u64,
+    pub sum: u64,
+}
+
+/// Writes records, one after the other.
+#[derive(Debug, Default, Clone)]
+pub struct Records {
+    chain: Digest,
+}
+
+/// Bytes of a segment that are not those which were written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The first block that does not match.
+    pub bytes: Range<u64>,
+    pub expected: u64,
+    /// `None`: the file ends before the block does.
+    pub found: Option<u64>,
+}
+
+/// The name of the file with a segment's checksums.
+pub fn path_of(segment: &Path) -> PathBuf {
+    let mut name = segment.as_os_str().to_owned();
+    name.push(SUFFIX);
+    name.into()
+}
+
+/// The segment that a file has the checksums of, if it is one.
+pub fn segment_of(path: &Path) -> Option<PathBuf> {
+    Some(path.to_str()?.strip_suffix(SUFFIX)?.into())
+}
+
+impl Records {
+    /// What the file begins with.
+    pub fn head() -> &'static [u8] {
+        MAGIC
+    }
+
+    pub fn append(&mut self, block: Block, out: &mut Vec<u8>) {
+        let pair = [block.end.to_le_bytes(), block.sum.to_le_bytes()].concat();
+        self.chain.update(&pair);
+        out.extend_from_slice(&pair);
+        out.extend_from_slice(&self.chain.value().to_le_bytes());
+    }
+}
+
+/// The blocks that a file of checksums tells of, as far as it is whole.
+pub fn parse(bytes: &[u8]) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut records = Records::default();
+    let mut again = Vec::with_capacity(RECORD_BYTES);
+    let Some(rest) = bytes.strip_prefix(MAGIC) else { return blocks };
+    for record in rest.chunks_exact(RECORD_BYTES) {
+        let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| record[at + i]));
+        let block = Block { end: number(0), sum: number(8) };
+        again.clear();
+        records.append(block, &mut again);
+        let start = blocks.last().map_or(0, |last| last.end);
+        if again != record || block.end <= start || block.end - start > BLOCK_BYTES_MAX {
+            break;
+        }
+        blocks.push(block);
+    }
+    blocks
+}
+
+/// The blocks of a segment that are known; none where nothing was noted.
+pub fn read(segment: &Path) -> io::Result<Vec<Block>> {
+    match fs::read(path_of(segment)) {
+        Ok(bytes) => Ok(parse(&bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Compares a segment with its checksums. What was not noted is not compared.
+pub fn compare(segment: &Path) -> io::Result<Option<Damage>> {
+    let blocks = read(segment)?;
+    if blocks.is_empty() {
+        return Ok(None);
+    }
+    let mut file = File::open(segment)?;
+    let (mut start, mut bytes) = (0, Vec::new());
+    for block in blocks {
+        bytes.clear();
+        let wanted = block.end - start;
+        let whole = (&mut file).take(wanted).read_to_end(&mut bytes)? as u64 == wanted;
+        let found = whole.then(|| rivulet_rdb::crc64::checksum(&bytes));
+        if found != Some(block.sum) {
+            return Ok(Some(Damage { bytes: start..block.end, expected: block.sum, found }));
+        }
+        start = block.end;
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn file(blocks: &[Block]) -> Vec<u8> {
+        let mut bytes = Records::head().to_vec();
+        let mut records = Records::default();
+        blocks.iter().for_each(|block| records.append(*block, &mut bytes));
+        bytes
+    }
+
+    fn sample() -> Vec<Block> {
+        [(3, 7), (BLOCK_BYTES_MAX + 3, 0), (BLOCK_BYTES_MAX + 4, u64::MAX)]
+            .map(|(end, sum)| Block { end, sum })
+            .to_vec()
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        assert_eq!(parse(&file(&sample())), sample());
+        assert_eq!(parse(&file(&[])), []);
+    }
+
+    #[test]
+    fn a_file_that_is_cut_or_changed_tells_of_what_comes_before() {
+        let bytes = file(&sample());
+        for end in 0..bytes.len() {
+            let whole = end.saturating_sub(MAGIC.len()) / RECORD_BYTES;
+            assert_eq!(parse(&bytes[..end]), sample()[..whole], "cut at {end}");
+        }
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 4;
+            let whole = at.saturating_sub(MAGIC.len()) / RECORD_BYTES;
+            let expected = if at < MAGIC.len() { 0 } else { whole };
+            assert_eq!(parse(&changed), sample()[..expected], "changed at {at}");
+        }
+    }
+
+    #[test]
+    fn a_block_that_is_changed_or_cut_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let segment = directory.path().join("a");
+        let sum = rivulet_rdb::crc64::checksum;
+        assert_eq!(path_of(&segment), directory.path().join("a.sums"));
+        assert_eq!(segment_of(&path_of(&segment)), Some(segment.clone()));
+        fs::write(&segment, b"onetwothree").unwrap();
+        assert_eq!(compare(&segment).unwrap(), None, "nothing was noted");
+        let blocks = [Block { end: 3, sum: sum(b"one") }, Block { end: 6, sum: sum(b"two") }];
+        fs::write(path_of(&segment), file(&blocks)).unwrap();
+        assert_eq!(compare(&segment).unwrap(), None);
+        fs::write(&segment, b"onetwo and what was not noted").unwrap();
+        assert_eq!(compare(&segment).unwrap(), None);
+        let damage = |found| Some(Damage { bytes: 3..6, expected: sum(b"two"), found });
+        fs::write(&segment, b"onetwOthree").unwrap();
+        assert_eq!(compare(&segment).unwrap(), damage(Some(sum(b"twO"))));
+        fs::write(&segment, b"onetw").unwrap();
+        assert_eq!(compare(&segment).unwrap(), damage(None));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_parsed_without_harm(bytes: Vec<u8>) {
+            let file = [MAGIC.as_slice(), &bytes].concat();
+            prop_assert_eq!(parse(&file), Vec::new());
+        }
+    }
+}
