@@ -1,0 +1,190 @@
+//! A disk whose fsync fails. A library that is loaded before the C library stands for it.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use rivulet_tests::process::{TempDir, tool};
+use rivulet_tests::{Kind, Server, wait};
+
+use crate::{last_incr, wait_refused, wait_taken};
+
+/// While the file FAULT is there, fsync of an incremental file fails. If it says so, the system also loses what was not synced: what is read then is
+/// what an older block held.
+const LIBRARY: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static off_t synced;
+
+static int fails(int fd) {
+    char link[64], path[4096];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t len = readlink(link, path, sizeof path - 1);
+    if (len < 0) return 0;
+    path[len] = 0;
+    if (!strstr(path, ".incr.aof")) return 0;
+    struct stat now;
+    if (fstat(fd, &now)) return 0;
+    int fault = open(getenv("FAULT"), O_RDONLY);
+    if (fault < 0) { synced = now.st_size; return 0; }
+    char drops = 0;
+    ssize_t got = read(fault, &drops, 1);
+    close(fault);
+    if (got == 1 && drops == 'd') {
+        int again = open(path, O_WRONLY);
+        for (off_t at = synced; at < now.st_size; at++) pwrite(again, "", 1, at);
+        close(again);
+    }
+    errno = EIO;
+    return 1;
+}
+
+int fdatasync(int fd) {
+    if (fails(fd)) return -1;
+    return ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(fd);
+}
+
+int fsync(int fd) {
+    if (fails(fd)) return -1;
+    return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(fd);
+}
+"#;
+
+struct Faults {
+    directory: TempDir,
+}
+
+impl Faults {
+    fn new() -> Option<Faults> {
+        let Some(compiler) = tool("cc") else {
+            println!("skipped: there is no C compiler");
+            return None;
+        };
+        let directory = TempDir::new();
+        let source = directory.path().join("faults.c");
+        std::fs::write(&source, LIBRARY).expect("a source file");
+        let faults = Faults { directory };
+        let status = Command::new(compiler)
+            .args(["-shared", "-fPIC", "-w", "-o"])
+            .arg(faults.library())
+            .arg(source)
+            .arg("-ldl")
+            .status();
+        assert!(status.is_ok_and(|status| status.success()), "the library can't be built");
+        Some(faults)
+    }
+
+    fn library(&self) -> PathBuf {
+        self.directory.path().join("faults.so")
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.path().join("fault")
+    }
+
+    fn server(&self, kind: Kind, args: &[&str]) -> Server {
+        let mut server = Server::prepare(kind, &[&["--appendonly", "yes"], args].concat());
+        server.set_env("LD_PRELOAD", &self.library().to_string_lossy());
+        server.set_env("FAULT", &self.file().to_string_lossy());
+        server.launch();
+        server
+    }
+
+    fn begin(&self, how: &str) {
+        std::fs::write(self.file(), how).expect("a file");
+    }
+
+    fn end(&self) {
+        std::fs::remove_file(self.file()).expect("it goes");
+    }
+}
+
+fn durable(server: &mut Server, wait_ms: u64) -> i64 {
+    server.must(&format!("WAITAOF 1 0 {wait_ms}")).items()[0].int()
+}
+
+#[test]
+fn writes_are_refused_until_it_was_written_again() {
+    let Some(faults) = Faults::new() else { return };
+    for kind in [Kind::Rivulet, Kind::Redis7].into_iter().filter(|kind| kind.is_there()) {
+        let mut server = faults.server(kind, &[]);
+        server.must("SET before 1");
+        faults.begin("fails");
+        server.must("SET during 1");
+        wait_refused(&mut server, "Input/output error");
+        assert!(server.log().contains("Fail to fsync the AOF file: Input/output error"), "{}", server.log());
+        if kind == Kind::Redis7 {
+            // It syncs again only when something was written, which it refuses.
+            continue;
+        }
+        // This connection wrote `during`.
+        assert_eq!(durable(&mut server, 1500), 0, "what a failed fsync covered is not durable");
+        faults.end();
+        wait_taken(&mut server);
+        assert_eq!(durable(&mut server, 0), 1);
+        server.kill();
+        server.launch();
+        assert_eq!(server.must("EXISTS before during taken").int(), 3);
+    }
+}
+
+#[test]
+fn what_the_system_dropped_is_written_from_memory() {
+    let Some(faults) = Faults::new() else { return };
+    let mut server = faults.server(Kind::Rivulet, &[]);
+    server.must("SET before 1");
+    assert_eq!(durable(&mut server, 0), 1);
+    let first = last_incr(&server);
+    faults.begin("drops");
+    server.must("SET during 1");
+    wait_refused(&mut server, "Input/output error");
+    faults.end();
+    wait_taken(&mut server);
+    assert_eq!(durable(&mut server, 0), 1);
+    assert_ne!(last_incr(&server), first, "the file with the hole is used no more\n{}", server.log());
+    server.kill();
+    server.launch();
+    assert_eq!(server.must("EXISTS before during taken").int(), 3, "{}", server.log());
+}
+
+#[test]
+fn a_rewrite_does_not_make_it_look_durable() {
+    let Some(faults) = Faults::new() else { return };
+    let mut server = faults.server(Kind::Rivulet, &[]);
+    server.must("SET before 1");
+    faults.begin("fails");
+    server.must("SET during 1");
+    wait_refused(&mut server, "Input/output error");
+    // It begins a new file; before that everything in the old one must be durable.
+    server.must("BGREWRITEAOF");
+    assert_eq!(durable(&mut server, 1500), 0);
+    faults.end();
+    wait_taken(&mut server);
+    assert_eq!(durable(&mut server, 0), 1);
+    wait::until("the rewrite is over", || server.info("aof_rewrite_in_progress") == "0");
+    server.kill();
+    server.launch();
+    assert_eq!(server.must("EXISTS before during taken").int(), 3, "{}", server.log());
+}
+
+#[test]
+fn with_always_nothing_is_acknowledged_and_the_server_ends() {
+    let Some(faults) = Faults::new() else { return };
+    let mut server = faults.server(Kind::Rivulet, &["--appendfsync", "always"]);
+    server.must("SET before 1");
+    faults.begin("fails");
+    let reply = server.main().try_call("SET during 1");
+    assert!(reply.is_err(), "{reply:?}");
+    assert!(server.log().contains("Can't recover from AOF write error when the AOF fsync policy is 'always'. Exiting"));
+    faults.end();
+    server.kill();
+    server.launch();
+    assert_eq!(server.must("EXISTS before").int(), 1);
+}

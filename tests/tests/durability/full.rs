@@ -1,0 +1,109 @@
+//! Disks that are full, and a tail that is taken away.
+
+use std::fs::OpenOptions;
+
+use rivulet_tests::{Kind, Server, wait};
+
+use crate::{DIRECTORY, Mount, assert_filled, file, fill, wait_refused, wait_taken};
+
+const NO_SPACE: &str = "No space left on device";
+
+#[test]
+fn a_tail_that_is_cut_short_costs_nothing() {
+    for fsync in ["everysec", "no"] {
+        let mut server = Server::start(Kind::Rivulet, &["--appendonly", "yes", "--appendfsync", fsync]);
+        server.must("SET before 1");
+        let tail = file(&server, "appendonly.aof.tail");
+        wait::until("there is a tail", || tail.exists());
+        OpenOptions::new().write(true).open(&tail).and_then(|file| file.set_len(0)).expect("it can be cut");
+        // Replies wait for the file from now on.
+        assert_eq!(fill(&mut server, "k", 100, 2000), 2000);
+        wait::until("it is told", || server.log().contains("replies wait for the AOF file"));
+        server.kill();
+        server.launch();
+        assert_filled(&mut server, "k", 100, 2000);
+        assert_eq!(server.must("EXISTS before").int(), 1);
+    }
+}
+
+/// Fills the disk, frees some of it, and looks whether all that was acknowledged is there after a crash.
+fn fill_the_disk(server: &mut Server, spare: &std::path::Path) {
+    let count = fill(server, "k", 100_000, 10_000);
+    assert!(count < 10_000, "the disk is never full");
+    wait_refused(server, NO_SPACE);
+    // Those who come later are refused, too, and reads are not.
+    server.must("GET k:0");
+    assert_eq!(server.must("WAITAOF 0 0 1").items().len(), 2);
+    std::fs::remove_file(spare).expect("the spare file goes");
+    wait_taken(server);
+    let more = fill(server, "more", 100, 1000);
+    server.kill();
+    server.launch();
+    assert_filled(server, "k", 100_000, count);
+    assert_filled(server, "more", 100, more);
+}
+
+#[test]
+fn a_small_file_system_that_is_full() {
+    let mut server = Server::prepare(Kind::Rivulet, &["--appendonly", "yes"]);
+    let point = server.dir.path().join(DIRECTORY);
+    let Some(_mount) = Mount::in_memory(&point, 16 << 20) else { return };
+    let spare = point.join("spare");
+    std::fs::write(&spare, vec![1; 2 << 20]).expect("there is room");
+    server.launch();
+    fill_the_disk(&mut server, &spare);
+    server.kill();
+}
+
+#[test]
+fn no_room_for_a_tail() {
+    let mut server = Server::prepare(Kind::Rivulet, &["--appendonly", "yes"]);
+    let point = server.dir.path().join(DIRECTORY);
+    let Some(_mount) = Mount::in_memory(&point, 4 << 20) else { return };
+    let spare = point.join("spare");
+    std::fs::write(&spare, vec![1; 1 << 20]).expect("there is room");
+    server.launch();
+    let told = || server.log().contains("Can't make") && server.log().contains(NO_SPACE);
+    wait::until("it is told that there is no tail", told);
+    fill_the_disk(&mut server, &spare);
+    server.kill();
+}
+
+/// On such a file system each page that is stored to anew needs room of its own.
+#[test]
+fn a_copy_on_write_file_system_that_is_full() {
+    for (kind, bytes) in [("btrfs", 128 << 20), ("xfs", 300 << 20)] {
+        let mut server = Server::prepare(Kind::Rivulet, &["--appendonly", "yes"]);
+        let point = server.dir.path().join(DIRECTORY);
+        let Some(_mount) = Mount::in_a_file(&point, kind, bytes) else { continue };
+        server.launch();
+        server.must("SET before 1");
+        share(&point);
+        // Little is left, so that the log and the pages of the tail take it away from each other.
+        let spare = point.join("spare");
+        fill_up(&spare, 3 << 20);
+        fill_the_disk(&mut server, &spare);
+        server.kill();
+    }
+}
+
+/// Makes a copy of the tail that shares its blocks, if the file system can.
+fn share(point: &std::path::Path) {
+    let path = |name: &str| point.join(name).to_string_lossy().into_owned();
+    let (text, ok) =
+        rivulet_tests::process::run("cp", &["--reflink=always", &path("appendonly.aof.tail"), &path("copy")]);
+    println!("the blocks of the tail are shared: {ok} {text}");
+    rivulet_tests::process::run("sync", &[]);
+}
+
+/// A file that takes all but so many bytes.
+fn fill_up(path: &std::path::Path, left: usize) {
+    let mut file = std::fs::File::create(path).expect("a file");
+    let piece = vec![1; 1 << 20];
+    let mut written = 0u64;
+    while std::io::Write::write_all(&mut file, &piece).and_then(|()| file.sync_data()).is_ok() {
+        written += piece.len() as u64;
+    }
+    // What could not be synced may be there in part.
+    file.set_len(written.saturating_sub(left as u64)).and_then(|()| file.sync_all()).expect("it is cut");
+}

@@ -1,0 +1,93 @@
+//! Settings that change while something waits for the disk.
+
+use rivulet_tests::{Kind, Server, wait};
+
+use crate::file;
+
+#[test]
+fn replies_do_not_wait_for_another_write() {
+    for (from, to) in
+        [("no", "always"), ("everysec", "always"), ("always", "no"), ("no", "everysec"), ("always", "everysec")]
+    {
+        let mut server = Server::start(Kind::Rivulet, &["--appendonly", "yes", "--appendfsync", from]);
+        let (mut writer, mut other) = (server.client(), server.client());
+        for n in 0..20 {
+            server.must(&["CONFIG", "SET", "appendfsync", from]);
+            writer.must(&format!("SET a {n}"));
+            // The writer has nothing more to do.
+            wait::until("it is written", || server.info("aof_buffer_length") == "0");
+            // All at once: the setting, and a read by another client.
+            writer.must(&["CONFIG", "SET", "appendfsync", to]);
+            other.must("GET a");
+            other.must(&format!("SET b {n}"));
+        }
+    }
+}
+
+#[test]
+fn no_reply_is_forgotten_while_append_only_and_fsync_change() {
+    let mut server = Server::start(Kind::Rivulet, &[]);
+    let mut clients: Vec<_> = (0..8).map(|_| server.client()).collect();
+    let steps = [
+        ["appendonly", "yes"],
+        ["appendfsync", "always"],
+        ["appendfsync", "no"],
+        ["appendonly", "no"],
+        ["appendfsync", "always"],
+        ["appendonly", "yes"],
+        ["appendfsync", "everysec"],
+        ["appendfsync", "always"],
+        ["appendonly", "no"],
+        ["appendfsync", "no"],
+    ];
+    for round in 0..3 {
+        for step in steps {
+            for client in &mut clients {
+                (0..50).for_each(|n| client.add(&format!("SET k{n} {round}")));
+                client.flush().expect("it is sent");
+            }
+            server.must(&[&["CONFIG", "SET"], &step[..]].concat().iter().map(|w| w.as_bytes()).collect::<Vec<_>>()[..]);
+            for client in &mut clients {
+                (0..50).for_each(|_| assert_eq!(client.read().expect("a reply").text(), "OK"));
+            }
+        }
+    }
+}
+
+#[test]
+fn append_only_is_refused_where_its_files_cannot_be_made() {
+    for kind in [Kind::Rivulet, Kind::Redis7].into_iter().filter(|kind| kind.is_there()) {
+        let mut server = Server::start(kind, &[]);
+        server.must("SET a 1");
+        // A directory stands where the first file would be.
+        let in_the_way = file(&server, "temp-appendonly.aof.incr");
+        std::fs::create_dir_all(&in_the_way).expect("a directory");
+        let history = server.info("master_replid");
+        let reply = server.call("CONFIG SET appendonly yes");
+        assert_eq!(
+            reply.text(),
+            "ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. Check server logs."
+        );
+        let log = server.log();
+        for line in [
+            "Can't open the append-only file temp-appendonly.aof.incr: Is a directory",
+            "Redis needs to enable the AOF but can't trigger a background AOF rewrite operation. Check the above logs for more info about the error.",
+            "Failed applying new configuration. Possibly related to new appendonly setting. Restoring previous settings.",
+        ] {
+            assert!(log.contains(line), "{kind:?}: {line}\n{log}");
+        }
+        assert_eq!(server.must("CONFIG GET appendonly").items()[1].text(), "no");
+        assert_eq!((server.info("aof_enabled").as_str(), server.info("aof_rewrites").as_str()), ("0", "0"));
+        assert_eq!(server.info("master_replid"), history);
+        server.must("SET b 1");
+        std::fs::remove_dir(&in_the_way).expect("it is empty");
+        server.must("CONFIG SET appendonly yes");
+        wait::until("the first files are whole", || {
+            file(&server, "appendonly.aof.manifest").exists() && server.info("aof_rewrite_in_progress") == "0"
+        });
+        server.must("SET c 1");
+        server.kill();
+        server.launch_with(&["--appendonly", "yes"]);
+        assert_eq!(server.must("EXISTS a b c").int(), 3, "{kind:?}");
+    }
+}
