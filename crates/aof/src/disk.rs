@@ -102,7 +102,7 @@ impl Disk for SystemDisk {
     }
 
     fn resume(&mut self, path: &Path, len: u64) -> io::Result<()> {
-        let file = OpenOptions::new().append(true).open(path)?;
+        let file = OpenOptions::new().write(true).open(path)?;
         file.set_len(len)?;
         file.sync_all()?;
         self.current = Some(Current::new(path, file, len));
@@ -112,14 +112,17 @@ impl Disk for SystemDisk {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(current) = &mut self.current else { return Err(io::Error::other("no file is open")) };
         current.reserve(bytes.len() as u64);
-        if let Err(error) = bytes.chunks(WRITE_BYTES).try_for_each(|piece| (&*current.file).write_all(piece)) {
-            current.reserved = None;
-            // What a full disk took of them would be there twice after the next attempt.
-            current.file.set_len(current.len)?;
-            io::Seek::seek(&mut &*current.file, io::SeekFrom::Start(current.len))?;
-            return Err(error);
+        let mut at = current.len;
+        for piece in bytes.chunks(WRITE_BYTES) {
+            if let Err(error) = current.file.write_all_at(piece, at) {
+                current.reserved = None;
+                // What a full disk took of them should not be there after a crash. The next attempt writes in the same place.
+                let _ = current.file.set_len(current.len);
+                return Err(error);
+            }
+            at += piece.len() as u64;
         }
-        current.len += bytes.len() as u64;
+        current.len = at;
         Ok(())
     }
 

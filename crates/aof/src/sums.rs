@@ -96,18 +96,14 @@ pub fn parse(bytes: &[u8]) -> Vec<Block> {
     blocks
 }
 
-/// The blocks of a segment that are known; none where nothing was noted.
-pub fn read(segment: &Path) -> io::Result<Vec<Block>> {
-    match fs::read(path_of(segment)) {
-        Ok(bytes) => Ok(parse(&bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
+/// The blocks of a segment that are known; none where nothing was noted, or where that can't be read.
+pub fn read(segment: &Path) -> Vec<Block> {
+    fs::read(path_of(segment)).map_or_else(|_| Vec::new(), |bytes| parse(&bytes))
 }
 
 /// Compares a segment with its checksums. What was not noted is not compared.
 pub fn compare(segment: &Path) -> io::Result<Option<Damage>> {
-    let blocks = read(segment)?;
+    let blocks = read(segment);
     if blocks.is_empty() {
         return Ok(None);
     }

@@ -9,6 +9,7 @@ use rivulet_aof::identity::Role;
 use rivulet_aof::manifest::{self, BaseFormat, Manifest};
 use rivulet_aof::op::Change;
 use rivulet_aof::recover::{self, FindError, Found, Replayed};
+use rivulet_aof::sums;
 use rivulet_aof::tail;
 use rivulet_commands::fail::Fail;
 use rivulet_replication::position::Position;
@@ -90,18 +91,7 @@ impl Node {
         self.take_over_old_file(&mut found, &filename)?;
         self.remove_history(&mut found, &filename);
         add_tail(&found, &filename)?;
-        let mut files = Vec::new();
-        let mut total = 0;
-        for file in found.manifest.data() {
-            let path = found.directory.path.join(&file.name);
-            let len = std::fs::metadata(&path)
-                .map_err(|e| format!("Unable to obtain the AOF file {} length. stat: {}", file.name, os_error(&e)))?
-                .len();
-            total += len;
-            let is_base = file.kind == manifest::Kind::Base;
-            let old_style = file.name == filename;
-            files.push(AppendOnlyFile { path, name: file.name.clone(), is_base, old_style, len });
-        }
+        let (files, total) = self.files_to_load(&found)?;
         self.aof.base_bytes = files.first().filter(|file| file.is_base).map_or(0, |file| file.len);
         self.aof.rewritten_bytes = self.aof.base_bytes;
         let nothing = files.is_empty();
@@ -112,6 +102,23 @@ impl Node {
         let (cut_allowed, renames) = (self.config.aof_load_truncated, self.renames.clone());
         let load = AppendOnlyFiles { files, cut_allowed, renames, total };
         self.begin_load(Source::AppendOnly(load), LoadWhy::Startup, Place::Databases)
+    }
+
+    /// What the manifest names, and the bytes of all.
+    fn files_to_load(&self, found: &Found) -> Result<(Vec<AppendOnlyFile>, u64), String> {
+        let mut files = Vec::new();
+        let mut total = 0;
+        for file in found.manifest.data() {
+            let path = found.directory.path.join(&file.name);
+            let len = std::fs::metadata(&path)
+                .map_err(|e| format!("Unable to obtain the AOF file {} length. stat: {}", file.name, os_error(&e)))?
+                .len();
+            total += len;
+            let is_base = file.kind == manifest::Kind::Base;
+            let old_style = file.name == self.config.appendfilename;
+            files.push(AppendOnlyFile { path, name: file.name.clone(), is_base, old_style, len });
+        }
+        Ok((files, total))
     }
 
     /// An append-only file of before Redis 7 becomes the base.
@@ -148,8 +155,10 @@ impl Node {
         }
         for file in std::mem::take(&mut found.manifest.history) {
             log::notice!("Removing the history file {} in the background", file.name);
+            let path = found.directory.path.join(&file.name);
             // A file that stays is not named any more.
-            let _ = std::fs::remove_file(found.directory.path.join(&file.name));
+            let _ = std::fs::remove_file(sums::path_of(&path));
+            let _ = std::fs::remove_file(path);
         }
         let path = found.directory.path.join(manifest::file_name(filename));
         let replaced = rivulet_aof::op::FileOp::Replace { path, bytes: found.manifest.to_bytes() };
@@ -791,17 +800,10 @@ impl Node {
         if let Some(writer) = &self.log_on_disk.writer {
             writer.wait_until_idle();
         }
-        self.empty_all(false);
         let found = recover::find(self.config.appenddirname.as_ref(), &self.config.appendfilename)
             .map_err(|_| failed("Can't read the AOF manifest".into()))?;
-        let files = found.manifest.data().filter_map(|file| {
-            let path = found.directory.path.join(&file.name);
-            let len = std::fs::metadata(&path).ok()?.len();
-            let (is_base, old_style) = (file.kind == manifest::Kind::Base, file.name == self.config.appendfilename);
-            Some(AppendOnlyFile { path, name: file.name.clone(), is_base, old_style, len })
-        });
-        let files: Vec<_> = files.collect();
-        let total = files.iter().map(|file| file.len).sum();
+        let (files, total) = self.files_to_load(&found).map_err(failed)?;
+        self.empty_all(false);
         let (cut_allowed, renames) = (self.config.aof_load_truncated, self.renames.clone());
         let load = AppendOnlyFiles { files, cut_allowed, renames, total };
         self.begin_load(Source::AppendOnly(load), LoadWhy::Debug, Place::Databases).map_err(failed)?;

@@ -22,7 +22,7 @@ fn file(server: &Server, name: &str) -> PathBuf {
 fn last_incr(server: &Server) -> PathBuf {
     let manifest = std::fs::read_to_string(file(server, "appendonly.aof.manifest")).expect("a manifest");
     let name =
-        manifest.lines().filter(|line| line.ends_with("type i")).filter_map(|line| line.split(' ').nth(1)).last();
+        manifest.lines().filter(|line| line.ends_with("type i")).filter_map(|line| line.split(' ').nth(1)).next_back();
     file(server, name.expect("an incremental file"))
 }
 
