@@ -23,6 +23,8 @@ pub struct Found {
     /// Empty when there is none.
     pub manifest: Manifest,
     pub identity: Option<Identity>,
+    /// To be told when the base is loaded: it is not as it was written.
+    pub base_damaged: bool,
 }
 
 /// Why the files can't be used.
@@ -71,7 +73,7 @@ pub fn find(directory: &Path, filename: &str) -> Result<Found, FindError> {
     };
     let path = directory.path.join(identity_name(filename));
     let identity = read_if_there(&path).map_err(at(&path))?.and_then(|bytes| Identity::parse(&bytes));
-    Ok(Found { directory, manifest, identity })
+    Ok(Found { directory, manifest, identity, base_damaged: false })
 }
 
 /// A directory of segments; it is made if it is not there.
@@ -97,7 +99,7 @@ fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
 /// claimed.
 pub fn resume(found: &Found, replayed: &[Replayed], as_replica: bool, new: ReplId) -> Resumed {
     let stream_bytes: u64 = replayed.iter().map(|file| file.stream_bytes).sum();
-    let known = found.identity.as_ref().and_then(|identity| {
+    let known = found.identity.as_ref().filter(|_| !found.base_damaged).and_then(|identity| {
         let start = start_of(identity, replayed)?;
         let (end, proven) = (start + stream_bytes, start + proven_bytes(replayed));
         let history = identity.resume(end, proven, as_replica, found.directory.place, new)?;

@@ -14,7 +14,7 @@
 //! than format and compare; [`crate::summed`] says when a block ends and is noted.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -101,6 +101,25 @@ pub fn read(segment: &Path) -> Vec<Block> {
     fs::read(path_of(segment)).map_or_else(|_| Vec::new(), |bytes| parse(&bytes))
 }
 
+/// Makes the checksums of a file that is whole.
+pub fn make(path: &Path) -> io::Result<()> {
+    let mut file = File::open(path)?;
+    let (mut records, mut notes) = (Records::default(), Records::head().to_vec());
+    let (mut end, mut bytes) = (0, Vec::new());
+    loop {
+        bytes.clear();
+        let count = (&mut file).take(BLOCK_BYTES_MAX).read_to_end(&mut bytes)? as u64;
+        if count == 0 {
+            break;
+        }
+        end += count;
+        records.append(Block { end, sum: rivulet_rdb::crc64::checksum(&bytes) }, &mut notes);
+    }
+    let mut sums = File::create(path_of(path))?;
+    sums.write_all(&notes)?;
+    sums.sync_data()
+}
+
 /// Compares a segment with its checksums. What was not noted is not compared.
 pub fn compare(segment: &Path) -> io::Result<Option<Damage>> {
     let blocks = read(segment);
@@ -181,6 +200,15 @@ mod tests {
         assert_eq!(compare(&segment).unwrap(), damage(Some(sum(b"twO"))));
         fs::write(&segment, b"onetw").unwrap();
         assert_eq!(compare(&segment).unwrap(), damage(None));
+        let long = vec![7; 3 * BLOCK_BYTES_MAX as usize / 2];
+        fs::write(&segment, &long).unwrap();
+        make(&segment).unwrap();
+        assert_eq!(
+            (read(&segment).last().map(|last| last.end), compare(&segment).unwrap()),
+            (Some(long.len() as u64), None)
+        );
+        fs::write(&segment, &long[1..]).unwrap();
+        assert_eq!(compare(&segment).unwrap().map(|damage| damage.bytes), Some(BLOCK_BYTES_MAX..long.len() as u64));
     }
 
     proptest! {

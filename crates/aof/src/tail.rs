@@ -121,7 +121,7 @@ impl Tail {
     /// The system has taken the file's pages away.
     pub fn is_broken(&self) -> bool {
         compiler_fence(Ordering::SeqCst);
-        self.ring.guard.is_broken()
+        self.ring.guard.as_ref().is_none_or(Guard::is_broken)
     }
 
     /// What is put in from now on belongs to this file, which has `len` bytes. Everything is in a file now.
@@ -228,7 +228,8 @@ impl<'a> Left<'a> {
 #[derive(Debug)]
 struct Ring {
     start: *mut u8,
-    guard: Guard,
+    /// There until the mapping goes.
+    guard: Option<Guard>,
 }
 
 // SAFETY: the mapping is this value's alone, and stays where it is whichever thread has it.
@@ -241,7 +242,7 @@ impl Ring {
         let start =
             unsafe { mmap(std::ptr::null_mut(), FILE_BYTES, ProtFlags::READ | ProtFlags::WRITE, flags, file, 0)? };
         match Guard::new(start as usize, FILE_BYTES) {
-            Ok(guard) => Ok(Ring { start: start.cast(), guard }),
+            Ok(guard) => Ok(Ring { start: start.cast(), guard: Some(guard) }),
             Err(error) => {
                 // SAFETY: what was just mapped, and nobody else has it.
                 let _ = unsafe { munmap(start, FILE_BYTES) };
@@ -264,6 +265,8 @@ impl Ring {
 
 impl Drop for Ring {
     fn drop(&mut self) {
+        // Another mapping may have the same addresses then.
+        self.guard = None;
         // SAFETY: what `map` made, and its owner goes.
         let _ = unsafe { munmap(self.start.cast(), FILE_BYTES) };
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rivulet_aof::files::Old;
 use rivulet_aof::identity::Role;
 use rivulet_aof::manifest::{self, BaseFormat, Manifest};
-use rivulet_aof::op::Change;
+use rivulet_aof::op::{Change, FileOp};
 use rivulet_aof::recover::{self, FindError, Found, Replayed};
 use rivulet_aof::sums;
 use rivulet_aof::tail;
@@ -69,6 +69,16 @@ struct Renaming {
 /// After so many failed rewrites in a row the automatic ones are made rarer.
 const FAILURES_MAX: u64 = 3;
 const LIMIT_MINUTES_MAX: u64 = 60;
+
+impl Aof {
+    /// The loader has come to the end of a file.
+    pub fn file_loaded(&mut self, replayed: Option<Replayed>, base_damaged: bool) {
+        self.replayed.extend(replayed);
+        if let Some(found) = &mut self.found {
+            found.base_damaged |= base_damaged;
+        }
+    }
+}
 
 impl Node {
     // ---- the start ----
@@ -135,10 +145,10 @@ impl Node {
         let dir = &self.config.appenddirname;
         found.manifest = Manifest::for_upgrade(filename);
         let path = found.directory.path.join(manifest::file_name(filename));
-        let moved = rivulet_aof::op::Change {
+        let moved = Change {
             ops: vec![
-                rivulet_aof::op::FileOp::Replace { path, bytes: found.manifest.to_bytes() },
-                rivulet_aof::op::FileOp::Rename { from: filename.into(), to: inside },
+                FileOp::Replace { path, bytes: found.manifest.to_bytes() },
+                FileOp::Rename { from: filename.into(), to: inside },
             ],
             must: false,
         };
@@ -161,7 +171,7 @@ impl Node {
             let _ = std::fs::remove_file(path);
         }
         let path = found.directory.path.join(manifest::file_name(filename));
-        let replaced = rivulet_aof::op::FileOp::Replace { path, bytes: found.manifest.to_bytes() };
+        let replaced = FileOp::Replace { path, bytes: found.manifest.to_bytes() };
         if let Err(e) = replaced.carry_out(&mut rivulet_aof::disk::SystemDisk::default()) {
             log::warning!("Can't write the AOF manifest: {}", os_error(&e));
         }
@@ -201,10 +211,11 @@ impl Node {
         let (role, history) = (self.log_role(), self.replication.history.clone());
         let filename = self.config.appendfilename.clone();
         self.log_on_disk.files.set_history(&history, role);
-        let Found { directory, manifest, .. } = found;
+        let Found { directory, manifest, base_damaged, .. } = found;
+        let damaged_base = manifest.base.as_ref().filter(|_| base_damaged).map(|base| directory.path.join(&base.name));
         let dir = directory.path.clone();
         let had = manifest.incr.last().map(|file| file.name.clone());
-        let change = if manifest.base.is_none() && manifest.incr.is_empty() {
+        let mut change = if manifest.base.is_none() && manifest.incr.is_empty() {
             let (base, format) = self.empty_base();
             let change = self.log_on_disk.files.create_aof(directory, &filename, base, format, resumed.offset);
             let base = self.log_on_disk.files.manifest().and_then(|m| m.base.as_ref()).map(|base| base.name.clone());
@@ -215,6 +226,8 @@ impl Node {
             let files = &mut self.log_on_disk.files;
             files.resume_aof(directory, &filename, manifest, resumed.segments, resumed.offset)
         };
+        // What was loaded is what the data are made of.
+        change.ops.extend(damaged_base.map(|path| FileOp::Sum { path }));
         let last = self.log_on_disk.files.manifest().and_then(|m| m.incr.last()).map(|file| file.name.clone());
         let last = last.unwrap_or_default();
         match had {
@@ -602,7 +615,9 @@ impl Node {
         self.aof.consecutive_failures += 1;
         self.after_rewrite();
         // The snapshot's own thread has removed its file, if it could.
-        let _ = std::fs::remove_file(self.temporary_base());
+        let base = self.temporary_base();
+        let _ = std::fs::remove_file(sums::path_of(&base));
+        let _ = std::fs::remove_file(base);
         self.drop_pending_file();
     }
 

@@ -608,7 +608,7 @@ impl Node {
                     now_ms.saturating_sub(std::mem::replace(&mut load.file_started_ms, now_ms)) as f64 / 1000.0;
                 let kind = if file.is_base { "base" } else { "incr" };
                 log::notice!("DB loaded from {kind} file {}: {seconds:.3} seconds", file.name);
-                self.aof.replayed.extend(file.replayed);
+                self.aof.file_loaded(file.replayed, file.base_damaged);
                 load.files_ended += 1;
             }
             Loaded::FileBegins => self.replay_file_begins(),

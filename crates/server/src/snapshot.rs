@@ -27,9 +27,10 @@ use rivulet_replication::verify::{Findings, Marker};
 pub use form::{Encoder, Form};
 use summing::Summing;
 
-use crate::clock;
 use crate::helpers::{self, Helper};
+use crate::node::os_error;
 use crate::payload::{Pace, Payload};
+use crate::{clock, log};
 
 /// Captured bytes are passed on in pieces of about this size.
 const PIECE_BYTES: usize = 128 << 10;
@@ -537,6 +538,12 @@ impl Serializer {
                 file.flush()?;
                 file.get_ref().sync_all()?;
                 std::fs::rename(&*temporary, &*path)?;
+                // An RDB file has a checksum of its own.
+                if matches!(self.writer, Encoder::Commands)
+                    && let Err(e) = rivulet_aof::sums::make(path)
+                {
+                    log::warning!("Can't keep checksums of {}: {}", path.display(), os_error(&e));
+                }
                 sync_directory(path)
             }
             Output::Blocks { pace, .. } => {

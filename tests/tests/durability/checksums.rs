@@ -117,6 +117,32 @@ fn a_replica_does_not_go_on_from_changed_data() {
 }
 
 #[test]
+fn a_changed_base_of_commands_is_nobodys() {
+    let mut master = Server::start(Kind::Rivulet, &["--appendonly", "yes", "--aof-use-rdb-preamble", "no"]);
+    let mut replica = Server::start(Kind::Rivulet, &[]);
+    fill(&mut master, "k", 1000, 600);
+    master.must("SET changed abcdefghijklmnopqrstuvwxyz");
+    master.must("BGREWRITEAOF");
+    wait::until("the rewrite is over", || master.info("aof_rewrite_in_progress") == "0");
+    replica.follow(&master);
+    equal(&mut master, &mut replica);
+    master.restart();
+    replica.wait_for_link();
+    assert_eq!(master.count("sync_full"), 0, "{}", master.log());
+    master.shutdown("NOSAVE");
+    change(&file(&master, "appendonly.aof.2.base.aof"), "abcdefghijklmnopqrstuvwxyz");
+    master.launch();
+    replica.wait_for_link();
+    equal(&mut master, &mut replica);
+    assert_eq!(replica.must("GET changed").text(), "abcdefghijklmoopqrstuvwxyz");
+    assert_eq!(master.count("sync_full"), 1, "{}", master.log());
+    assert!(master.log().contains("appendonly.aof.2.base.aof is not as it was written"), "{}", master.log());
+    let history = master.info("master_replid");
+    master.restart();
+    assert_eq!(master.info("master_replid"), history, "{}", master.log());
+}
+
+#[test]
 fn a_changed_backlog_is_not_sent() {
     let args = ["--appendonly", "yes", "--repl-backlog-size", "16kb", "--repl-backlog-disk-size", "64mb"];
     let mut master = Server::start(Kind::Rivulet, &args);

@@ -41,6 +41,8 @@ pub struct FileEnd {
     pub is_base: bool,
     /// For an incremental file.
     pub replayed: Option<Replayed>,
+    /// For the base: it is not as it was written.
+    pub base_damaged: bool,
 }
 
 /// Commands are passed on in blocks of about this size.
@@ -59,8 +61,10 @@ impl Worker {
             if cut && !is_last {
                 return Err("Fatal error: the truncated file is not the last file".into());
             }
+            let base_damaged = file.is_base && replayed.proven_bytes.is_some();
             let replayed = (!file.is_base).then_some(replayed);
-            self.tell(Loaded::FileEnd(FileEnd { name: file.name.clone(), is_base: file.is_base, replayed }));
+            let (name, is_base) = (file.name.clone(), file.is_base);
+            self.tell(Loaded::FileEnd(FileEnd { name, is_base, replayed, base_damaged }));
         }
         Ok(())
     }
@@ -180,15 +184,16 @@ impl Worker {
     /// Looks whether the file holds what was written to it; says where a block begins that does not. It is loaded all the same, as a value has no
     /// checksum for Redis either, but what follows can't be claimed to be what replicas have.
     fn compare(&self, file: &AppendOnlyFile) -> Result<Option<u64>, String> {
-        if file.is_base {
-            return Ok(None);
-        }
         let damage = sums::compare(&file.path).map_err(|e| unreadable(&file.name, &e))?;
         Ok(damage.map(|damage| {
             let found = damage.found.map_or("the file ends before".to_string(), |found| format!("it is {found:016x}"));
             self.tell(Loaded::Warning(format!(
-                "The AOF file {} is not as it was written: bytes {} to {} had the checksum {:016x}, now {found}. It is loaded as it is; replicas that are behind these bytes get a full sync.",
-                file.name, damage.bytes.start, damage.bytes.end, damage.expected
+                "The AOF file {} is not as it was written: bytes {} to {} had the checksum {:016x}, now {found}. It is loaded as it is; {} get a full sync.",
+                file.name,
+                damage.bytes.start,
+                damage.bytes.end,
+                damage.expected,
+                if file.is_base { "all replicas" } else { "replicas that are behind these bytes" }
             )));
             damage.bytes.start
         }))
