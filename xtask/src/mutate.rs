@@ -61,19 +61,19 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "rule 41: an unclean end keeps its id",
         file: "crates/aof/src/identity.rs",
-        from: "_ => history.promote(new, end),",
+        from: "_ => history.promote(new, proven.min(end)),",
         to: "_ => _ = new,",
     },
     Mutation {
         name: "rule 41: what a replica wrote is gone on with by a master, under the same id",
         file: "crates/aof/src/identity.rs",
-        from: "if end == offset && self.role == Role::Master && place == self.place => {}",
-        to: "if end == offset && place == self.place => {}",
+        from: "if end == offset && proven == end && self.role == Role::Master && place == self.place => {}",
+        to: "if end == offset && proven == end && place == self.place => {}",
     },
     Mutation {
         name: "rule 41: an unclean end forgets its id",
         file: "crates/aof/src/identity.rs",
-        from: "_ => history.promote(new, end),",
+        from: "_ => history.promote(new, proven.min(end)),",
         to: "_ => history.adopt(new),",
     },
     Mutation {

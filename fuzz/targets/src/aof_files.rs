@@ -1,20 +1,30 @@
-//! Append-only files and their manifests: the same items however the bytes arrive, places that hold together, and a manifest that is written
-//! again reads the same.
+//! Append-only files, their manifests and checksums: the same items however the bytes arrive, places that hold together, and a manifest or
+//! checksums that are written again read the same.
 
 use rivulet_aof::annotation::Annotation;
 use rivulet_aof::manifest::{BaseFormat, Manifest};
 use rivulet_aof::scan::{ItemKind, Place, ScanError, Scanner};
+use rivulet_aof::sums::{self, Block, Records};
 
 pub fn run(bytes: &[u8]) {
     let whole = scan(bytes, bytes.len().max(1));
     for step in [1, 2, 3, 7, 64] {
         assert_eq!(scan(bytes, step), whole, "in pieces of {step}");
     }
+    let blocks = sums::parse(bytes);
+    assert!(blocks.is_empty() || bytes.starts_with(&written(&blocks)));
     if let Ok(manifest) = Manifest::parse(bytes) {
         // Without files nothing is written, and nothing is no manifest.
         let again = Manifest::parse(&manifest.to_bytes());
         assert!(again.as_ref() == Ok(&manifest) || manifest.data().count() + manifest.history.len() == 0);
     }
+}
+
+fn written(blocks: &[Block]) -> Vec<u8> {
+    let mut bytes = Records::head().to_vec();
+    let mut records = Records::default();
+    blocks.iter().for_each(|block| records.append(*block, &mut bytes));
+    bytes
 }
 
 /// Each item's arguments or line with the places after it, and how it ended.
@@ -62,5 +72,6 @@ pub fn seeds() -> Vec<Vec<u8>> {
         manifest.retire_incr(1);
         manifest.next_incr("an \"odd\" name");
     }
-    vec![file, manifest.to_bytes()]
+    let blocks = [Block { end: 7, sum: 1 }, Block { end: 9, sum: 2 }, Block { end: 262_000, sum: u64::MAX }];
+    vec![file, manifest.to_bytes(), written(&blocks)]
 }

@@ -360,7 +360,7 @@ impl Disk {
         let identity = self.files.identity.as_ref().expect("there is one from the first start on");
         // Through its bytes, as it is on disk.
         let identity = Identity::parse(&identity.to_bytes()).expect("what is written is read");
-        let history = identity.resume(offset, as_replica, HERE, new).expect("nobody else writes here");
+        let history = identity.resume(offset, offset, as_replica, HERE, new).expect("nobody else writes here");
         let role = if as_replica { Role::Replica } else { Role::Master };
         self.files.identify(&history, role, State::Open);
         self.state = Writing::ToFiles;
