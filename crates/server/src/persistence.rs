@@ -681,7 +681,7 @@ impl Node {
             db.prefetch_insertion(decoded.hash);
         }
         let mut expired = Vec::new();
-        load.loader.keys_loaded += entries.len() as u64;
+        let count = entries.len();
         for Decoded { hash, deadline_ms, entry } in entries {
             if drop_expired && deadline_ms.is_some_and(|at| at < now_ms) {
                 load.loader.keys_expired += 1;
@@ -700,6 +700,7 @@ impl Node {
                 return Err(format!("the key '{}' is there twice", String::from_utf8_lossy(entry.key())));
             }
         }
+        load.loader.keys_loaded += (count - expired.len()) as u64;
         // Replicas that resume from the position of the file still have these.
         let (why, index) = (load.why, load.db);
         if why == LoadWhy::Startup && self.wants_stream() {
