@@ -510,6 +510,10 @@ impl<R: Read> Items<R> {
         &self.scanner
     }
 
+    pub fn source(&mut self) -> &mut R {
+        &mut self.source
+    }
+
     fn read_more(&mut self) -> io::Result<u64> {
         self.buffer.drain(..self.scanner.consumed());
         self.scanner.rebase();

@@ -126,19 +126,81 @@ pub fn compare(segment: &Path) -> io::Result<Option<Damage>> {
     if blocks.is_empty() {
         return Ok(None);
     }
-    let mut file = File::open(segment)?;
-    let (mut start, mut bytes) = (0, Vec::new());
-    for block in blocks {
-        bytes.clear();
-        let wanted = block.end - start;
-        let whole = (&mut file).take(wanted).read_to_end(&mut bytes)? as u64 == wanted;
-        let found = whole.then(|| rivulet_rdb::crc64::checksum(&bytes));
-        if found != Some(block.sum) {
-            return Ok(Some(Damage { bytes: start..block.end, expected: block.sum, found }));
-        }
-        start = block.end;
+    let mut compared = Compared::new(File::open(segment)?, blocks);
+    compared.finish()?;
+    Ok(compared.damage)
+}
+
+/// What is read of a segment, from its beginning on, and compared on the way.
+#[derive(Debug)]
+pub struct Compared<R> {
+    source: R,
+    blocks: std::vec::IntoIter<Block>,
+    /// The block that is being read, where it begins, and how much of it was read.
+    block: Option<Block>,
+    start: u64,
+    at: u64,
+    digest: Digest,
+    damage: Option<Damage>,
+}
+
+impl<R: Read> Compared<R> {
+    pub fn new(source: R, blocks: Vec<Block>) -> Compared<R> {
+        let mut blocks = blocks.into_iter();
+        let block = blocks.next();
+        Compared { source, blocks, block, start: 0, at: 0, digest: Digest::new(), damage: None }
     }
-    Ok(None)
+
+    /// Bytes before it are those which were written, or nothing is known of them.
+    pub fn proven_until(&self) -> u64 {
+        if self.block.is_some() || self.damage.is_some() { self.start } else { u64::MAX }
+    }
+
+    /// The first block that does not match.
+    pub fn damage(&self) -> Option<&Damage> {
+        self.damage.as_ref()
+    }
+
+    /// Reads and compares what is left.
+    pub fn finish(&mut self) -> io::Result<()> {
+        let mut bytes = vec![0; 64 << 10];
+        while self.block.is_some() && self.read(&mut bytes)? > 0 {}
+        Ok(())
+    }
+
+    fn add(&mut self, mut bytes: &[u8]) {
+        while let Some(block) = self.block.filter(|_| !bytes.is_empty()) {
+            let (now, rest) = bytes.split_at(bytes.len().min((block.end - self.at) as usize));
+            self.digest.update(now);
+            self.at += now.len() as u64;
+            if self.at == block.end {
+                let found = std::mem::take(&mut self.digest).value();
+                self.block_ended(block, Some(found));
+            }
+            bytes = rest;
+        }
+    }
+
+    fn block_ended(&mut self, block: Block, found: Option<u64>) {
+        if found == Some(block.sum) {
+            self.start = block.end;
+            self.block = self.blocks.next();
+        } else {
+            self.damage = Some(Damage { bytes: self.start..block.end, expected: block.sum, found });
+            self.block = None;
+        }
+    }
+}
+
+impl<R: Read> Read for Compared<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.add(&buffer[..count]);
+        if let Some(block) = self.block.filter(|_| count == 0) {
+            self.block_ended(block, None);
+        }
+        Ok(count)
+    }
 }
 
 #[cfg(test)]
@@ -200,6 +262,16 @@ mod tests {
         assert_eq!(compare(&segment).unwrap(), damage(Some(sum(b"twO"))));
         fs::write(&segment, b"onetw").unwrap();
         assert_eq!(compare(&segment).unwrap(), damage(None));
+        let mut compared = Compared::new(&b"onetwO"[..], blocks.to_vec());
+        let mut proven = vec![compared.proven_until()];
+        for _ in 0..6 {
+            compared.read_exact(&mut [0]).unwrap();
+            proven.push(compared.proven_until());
+        }
+        assert_eq!(proven, [0, 0, 0, 3, 3, 3, 3], "whatever the pieces");
+        let mut compared = Compared::new(&b"onetwo and more"[..], blocks.to_vec());
+        io::copy(&mut compared, &mut io::sink()).unwrap();
+        assert_eq!((compared.proven_until(), compared.damage()), (u64::MAX, None));
         let long = vec![7; 3 * BLOCK_BYTES_MAX as usize / 2];
         fs::write(&segment, &long).unwrap();
         make(&segment).unwrap();

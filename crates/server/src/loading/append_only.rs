@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use rivulet_aof::annotation::Annotation;
 use rivulet_aof::recover::Replayed;
 use rivulet_aof::scan::{ItemKind, Items, ItemsError, Of, Place, Problem};
-use rivulet_aof::sums;
+use rivulet_aof::sums::{self, Compared};
 use rivulet_rdb::read::Options;
 
 use super::{Commands, Loaded, Worker};
@@ -108,9 +108,10 @@ impl Worker {
         files: &AppendOnlyFiles,
     ) -> Result<(Replayed, bool), String> {
         let name = &file.name;
-        let damaged_from = self.compare(file)?;
-        let mut items = Items::new(source, Place { file: start, stream: 0 });
-        let mut proven = Place::default();
+        // What follows a snapshot has no checksums.
+        let blocks = if start == 0 { sums::read(&file.path) } else { Vec::new() };
+        let mut items = Items::new(Compared::new(source, blocks), Place { file: start, stream: 0 });
+        let (mut unit_end, mut proven) = (Place::default(), Place::default());
         let mut block = Commands::with_room(BLOCK_BYTES);
         let (mut marked, mut diverged) = (false, false);
         let mut keys = 0u64;
@@ -133,10 +134,10 @@ impl Worker {
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             }
-            let unit_end = items.scanner().unit_end();
-            if damaged_from.is_some_and(|from| unit_end.file <= from) {
-                proven = unit_end;
-            }
+            // A block is compared when it has been read to its end, which may be later than what it begins with.
+            let proven_until = items.source().proven_until();
+            let before_this = std::mem::replace(&mut unit_end, items.scanner().unit_end());
+            proven = [unit_end, before_this].into_iter().find(|end| end.file <= proven_until).unwrap_or(proven);
             keys += 1;
             let delay = self.key_delay.load(Ordering::Relaxed);
             if delay != 0 {
@@ -158,7 +159,7 @@ impl Worker {
             file_bytes: end.file,
             marked,
             diverged,
-            proven_bytes: damaged_from.map(|_| proven.stream),
+            proven_bytes: self.is_damaged(file, items.source())?.then_some(proven.stream),
         };
         match outcome {
             Ok(()) => Ok((replayed, false)),
@@ -181,22 +182,18 @@ impl Worker {
         }
     }
 
-    /// Looks whether the file holds what was written to it; says where a block begins that does not. It is loaded all the same, as a value has no
-    /// checksum for Redis either, but what follows can't be claimed to be what replicas have.
-    fn compare(&self, file: &AppendOnlyFile) -> Result<Option<u64>, String> {
-        let damage = sums::compare(&file.path).map_err(|e| unreadable(&file.name, &e))?;
-        Ok(damage.map(|damage| {
-            let found = damage.found.map_or("the file ends before".to_string(), |found| format!("it is {found:016x}"));
-            self.tell(Loaded::Warning(format!(
-                "The AOF file {} is not as it was written: bytes {} to {} had the checksum {:016x}, now {found}. It is loaded as it is; {} get a full sync.",
-                file.name,
-                damage.bytes.start,
-                damage.bytes.end,
-                damage.expected,
-                if file.is_base { "all replicas" } else { "replicas that are behind these bytes" }
-            )));
-            damage.bytes.start
-        }))
+    /// Whether the file does not hold what was written to it. It is loaded all the same, as a value has no checksum for Redis either, but what
+    /// follows can't be claimed to be what replicas have.
+    fn is_damaged(&self, file: &AppendOnlyFile, read: &mut Compared<File>) -> Result<bool, String> {
+        read.finish().map_err(|e| unreadable(&file.name, &e))?;
+        let Some(damage) = read.damage() else { return Ok(false) };
+        let found = damage.found.map_or("the file ends before".to_string(), |found| format!("it is {found:016x}"));
+        let who = if file.is_base { "all replicas" } else { "replicas that are behind these bytes" };
+        self.tell(Loaded::Warning(format!(
+            "The AOF file {} is not as it was written: bytes {} to {} had the checksum {:016x}, now {found}. It is loaded as it is; {who} get a full sync.",
+            file.name, damage.bytes.start, damage.bytes.end, damage.expected
+        )));
+        Ok(true)
     }
 
     /// Cuts off what is no whole unit of execution.
