@@ -24,9 +24,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 
 mod guard;
 
@@ -53,13 +54,40 @@ const COMPARED_BYTES_MAX: u64 = (RING_BYTES - PUT_BYTES_MAX) as u64;
 /// A tail that is written.
 #[derive(Debug)]
 pub struct Tail {
-    ring: Ring,
+    ring: Arc<Ring>,
     path: PathBuf,
     /// A file is named.
     valid: bool,
     /// Counters of bytes put in, and of those that are in their file.
     put: u64,
     taken: u64,
+}
+
+/// The pages of a tail, for a thread that may wait for the disk.
+#[derive(Debug)]
+pub struct Pages {
+    ring: Arc<Ring>,
+    /// Bytes that had been put in when this was called last.
+    put: u64,
+}
+
+impl Pages {
+    /// Sees to it that the next stores find their pages, for twice as many bytes as came since the last call. The system takes pages back when it
+    /// has written them to the disk; a store that asks for one again may have to wait for the file system. What can't be given breaks the tail at
+    /// the next store.
+    pub fn prepare(&mut self) {
+        let put = self.ring.put.load(Ordering::Relaxed);
+        let ahead = (2 * (put - self.put)).min(RING_BYTES as u64) as usize;
+        self.put = put;
+        if ahead == 0 {
+            return;
+        }
+        let at = put as usize % RING_BYTES;
+        let first = ahead.min(RING_BYTES - at);
+        self.ring.populate(0, HEAD_BYTES);
+        self.ring.populate(HEAD_BYTES + at, first);
+        self.ring.populate(HEAD_BYTES, ahead - first);
+    }
 }
 
 /// The name of the file.
@@ -78,7 +106,7 @@ impl Tail {
             file.write_all(&page)?;
         }
         let whose = whose(&file)?;
-        let ring = Ring::map(&file)?;
+        let ring = Arc::new(Ring::map(&file)?);
         ring.store(0, &whose);
         Ok(Tail { ring, path: path.to_path_buf(), valid: false, put: 0, taken: 0 })
     }
@@ -105,7 +133,12 @@ impl Tail {
             return false;
         }
         self.put = put;
+        self.ring.put.store(put, Ordering::Relaxed);
         true
+    }
+
+    pub fn pages(&self) -> Pages {
+        Pages { ring: Arc::clone(&self.ring), put: self.put }
     }
 
     /// Bytes that are not in their file yet.
@@ -230,10 +263,14 @@ struct Ring {
     start: *mut u8,
     /// There until the mapping goes.
     guard: Option<Guard>,
+    /// The counter of bytes put in, for who must not read the mapping.
+    put: AtomicU64,
 }
 
-// SAFETY: the mapping is this value's alone, and stays where it is whichever thread has it.
+// SAFETY: the mapping stays where it is whichever thread has it.
 unsafe impl Send for Ring {}
+// SAFETY: only a `Tail` stores to it, and there is one; `Pages` touch no byte.
+unsafe impl Sync for Ring {}
 
 impl Ring {
     fn map(file: &File) -> io::Result<Ring> {
@@ -242,7 +279,7 @@ impl Ring {
         let start =
             unsafe { mmap(std::ptr::null_mut(), FILE_BYTES, ProtFlags::READ | ProtFlags::WRITE, flags, file, 0)? };
         match Guard::new(start as usize, FILE_BYTES) {
-            Ok(guard) => Ok(Ring { start: start.cast(), guard: Some(guard) }),
+            Ok(guard) => Ok(Ring { start: start.cast(), guard: Some(guard), put: AtomicU64::new(0) }),
             Err(error) => {
                 // SAFETY: what was just mapped, and nobody else has it.
                 let _ = unsafe { munmap(start, FILE_BYTES) };
@@ -255,6 +292,15 @@ impl Ring {
         assert!(at + bytes.len() <= FILE_BYTES, "within the mapping");
         // SAFETY: within the mapping, which nobody reads or writes but the owner of this; a page that the file can't give is replaced by the guard.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.add(at), bytes.len()) };
+    }
+
+    /// Has the system give the pages of these bytes. One that is too old to do so gives them as they are stored to.
+    fn populate(&self, at: usize, count: usize) {
+        let (from, until) = (at / HEAD_BYTES * HEAD_BYTES, (at + count).next_multiple_of(HEAD_BYTES).min(FILE_BYTES));
+        if count > 0 {
+            // SAFETY: whole pages within the mapping, whose bytes stay what they are.
+            let _ = unsafe { madvise(self.start.add(from).cast(), until - from, Advice::LinuxPopulateWrite) };
+        }
     }
 
     fn number(&self, at: usize) -> &AtomicU64 {
@@ -421,8 +467,14 @@ mod tests {
         };
         for len in [0, HEAD_BYTES as u64, 3 * HEAD_BYTES as u64 + 1] {
             let (mut bench, mut other) = (Bench::new(), Bench::new());
+            let mut pages = bench.tail.pages();
             assert!(bench.put(b"before"));
+            pages.prepare();
+            assert!(bench.put(b"before too"));
             cut(&bench, len);
+            // No signal comes of this, and nothing is known of it yet.
+            pages.prepare();
+            assert!(!bench.tail.is_broken());
             let piece = [7; 1000];
             assert!((0..1000).any(|_| !bench.put(&piece)), "cut to {len}");
             assert!(bench.tail.is_broken() && !bench.put(b"x"));

@@ -21,7 +21,7 @@ use std::time::Duration;
 use rivulet_aof::disk::SystemDisk;
 use rivulet_aof::op::{Change, Disk, FileOp};
 use rivulet_aof::summed::Summed;
-use rivulet_aof::tail::Tail;
+use rivulet_aof::tail::{Pages, Tail};
 use rivulet_net::Waker;
 use rivulet_replication::log::SharedBytes;
 
@@ -156,6 +156,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const SYNC_PERIOD_MS: u64 = 1000;
 /// A tail that could not be made, or broke, is made again after so long.
 const TAIL_RETRY_MS: u64 = 60_000;
+/// The pages of the tail are prepared so often, so that the executor need not wait for them.
+const PREPARE_PERIOD_MS: u64 = 100;
 /// A larger buffer is not kept.
 const SPARE_BYTES_MAX: usize = 1 << 20;
 /// After a write the next one is put off so long, unless so much has come together.
@@ -200,6 +202,8 @@ impl LogWriter {
             disk: Summed::new(SystemDisk::default()),
             tail_wanted: None,
             tail_retry_ms: 0,
+            pages: None,
+            prepared_ms: 0,
             syncer,
             unsynced: false,
             policy: EVERY_SECOND,
@@ -460,6 +464,9 @@ struct Thread {
     /// Where there should be a tail, and when one that is not there is tried again.
     tail_wanted: Option<PathBuf>,
     tail_retry_ms: u64,
+    /// The pages of one that is there, and when they were prepared last.
+    pages: Option<Pages>,
+    prepared_ms: u64,
     syncer: Syncer,
     /// Bytes were written since the last sync began.
     unsynced: bool,
@@ -553,7 +560,7 @@ impl Thread {
             Job::Rebase { end, generation } => self.rebase(end, generation),
             Job::OpenTail(path) => self.open_tail(path),
             Job::CloseTail => {
-                self.tail_wanted = None;
+                (self.tail_wanted, self.pages) = (None, None);
                 let tail = lock(&self.shared.queue).tail.take();
                 if let Some(tail) = tail {
                     tail.remove();
@@ -573,7 +580,10 @@ impl Thread {
 
     fn open_tail(&mut self, path: PathBuf) {
         match Tail::create(&path) {
-            Ok(tail) => lock(&self.shared.queue).tail = Some(tail),
+            Ok(tail) => {
+                self.pages = Some(tail.pages());
+                lock(&self.shared.queue).tail = Some(tail);
+            }
             // Replies wait for the file then.
             Err(e) => log::warning!("Can't make {}: {}", path.display(), os_error(&e)),
         }
@@ -584,6 +594,11 @@ impl Thread {
     /// A tail that broke goes, and is made again later.
     fn mend_tail(&mut self) {
         let Some(path) = &self.tail_wanted else { return };
+        let now_ms = clock::monotonic_ms();
+        if let Some(pages) = self.pages.as_mut().filter(|_| now_ms >= self.prepared_ms + PREPARE_PERIOD_MS) {
+            pages.prepare();
+            self.prepared_ms = now_ms;
+        }
         let mut queue = lock(&self.shared.queue);
         let broken = queue.tail.take_if(|tail| tail.is_broken());
         let is_there = queue.tail.is_some();
@@ -593,9 +608,10 @@ impl Thread {
                 "The disk has taken {} away from the server. Until there is another one, replies wait for the AOF file.",
                 path.display()
             );
+            self.pages = None;
             broken.remove();
-            self.tail_retry_ms = clock::monotonic_ms() + TAIL_RETRY_MS;
-        } else if !is_there && clock::monotonic_ms() >= self.tail_retry_ms {
+            self.tail_retry_ms = now_ms + TAIL_RETRY_MS;
+        } else if !is_there && now_ms >= self.tail_retry_ms {
             self.tail_retry_ms = u64::MAX;
             self.shared.push(lock(&self.shared.queue), Job::OpenTail(path.clone()));
         }
