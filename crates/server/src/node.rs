@@ -1,6 +1,6 @@
 //! The node: everything that the executor thread owns. Other files of this crate give it its behaviour, one concern each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
