@@ -71,7 +71,8 @@ mod tests {
     #[test]
     fn all_ways_agree_at_each_length_and_place() {
         let mut rng = fastrand::Rng::with_seed(3);
-        for len in (0..70).chain([255, 256, 257, 511, 512, 513, 1000]) {
+        let short = if cfg!(miri) { 10 } else { 70 };
+        for len in (0..short).chain([255, 256, 257, 511, 512, 513]) {
             let bytes: Vec<u8> = (0..len).map(|_| rng.u8(..)).collect();
             let slow: u64 = bytes.iter().map(|b| u64::from(b.count_ones())).sum();
             assert_eq!((count_ones(&bytes), plain::count_ones(&bytes)), (slow, slow));
