@@ -113,6 +113,11 @@ impl<R: Read> Input<R> {
         true
     }
 
+    /// Takes so many bytes that are present.
+    pub fn skip_present(&mut self, len: usize) {
+        self.at += len;
+    }
+
     /// Puts so many bytes that are present into `out`.
     pub fn take_present(&mut self, len: usize, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.buffer[self.at..self.at + len]);

@@ -188,24 +188,35 @@ impl<R: Read> Reader<R> {
     /// entry is too large for that: [`next`](Reader::next) reads it, and finds what is wrong with it. Entries are read one way only: what comes
     /// of a block is what `next` would have given, with the same errors.
     pub fn block(&mut self, entries_max: usize, bytes_max: usize) -> Option<Block> {
+        let (entries, len) = self.frame_block(entries_max, bytes_max)?;
+        let base = self.input.offset();
+        let mut bytes = Vec::with_capacity(len);
+        self.input.take_present(len, &mut bytes);
+        Some(Block { bytes, base, version: self.version, entries })
+    }
+
+    /// Passes over what [`block`](Reader::block) would cut out; answers how many entries that were.
+    pub fn skip_block(&mut self, entries_max: usize, bytes_max: usize) -> usize {
+        let Some((entries, len)) = self.frame_block(entries_max, bytes_max) else { return 0 };
+        self.input.skip_present(len);
+        entries
+    }
+
+    fn frame_block(&mut self, entries_max: usize, bytes_max: usize) -> Option<(usize, usize)> {
         if !matches!(self.state, State::Body) {
             return None;
         }
         let mut framed = self.framed(entries_max, bytes_max);
         if framed.0 == 0 {
-            if self.input.present().len() >= bytes_max || !self.input.top_up() {
+            let present = self.input.present();
+            // What is no entry needs no more bytes to be told from one, and there may be none.
+            let is_other = present.first().is_some_and(|byte| *byte >= opcodes::SLOT_IMPORT && !is_attribute(*byte));
+            if is_other || present.len() >= bytes_max || !self.input.top_up() {
                 return None;
             }
             framed = self.framed(entries_max, bytes_max);
         }
-        let (entries, len) = framed;
-        if entries == 0 {
-            return None;
-        }
-        let base = self.input.offset();
-        let mut bytes = Vec::with_capacity(len);
-        self.input.take_present(len, &mut bytes);
-        Some(Block { bytes, base, version: self.version, entries })
+        (framed.0 > 0).then_some(framed)
     }
 
     /// How many entries can be cut out, and their bytes.
@@ -403,6 +414,11 @@ impl<R: Read> Reader<R> {
             Some(expected) => Err(Problem::Checksum { expected, found }),
         }
     }
+}
+
+/// It says something of the entry that follows it.
+fn is_attribute(opcode: u8) -> bool {
+    matches!(opcode, opcodes::EXPIRE_MS | opcodes::EXPIRE_S | opcodes::IDLE | opcodes::FREQ)
 }
 
 impl Reader<std::io::Empty> {

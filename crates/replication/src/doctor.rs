@@ -17,6 +17,8 @@ pub struct Figures<'a> {
     pub link_down_seconds: Option<u64>,
     /// The data are not what their position says: from which offset on, and why.
     pub diverged: Option<(u64, &'a str)>,
+    /// A replica: its last full syncs could not be loaded.
+    pub unloadable: Option<FailedLoads<'a>>,
     pub replicas: usize,
     /// Bytes of `repl-backlog-size`, and whether it is `auto`.
     pub backlog_size: u64,
@@ -43,6 +45,15 @@ pub struct Slowest<'a> {
     pub took: Millis,
 }
 
+/// Full syncs that could not be loaded, one after the other.
+#[derive(Debug, Clone, Copy)]
+pub struct FailedLoads<'a> {
+    pub count: u32,
+    pub why: &'a str,
+    pub retry_in: Millis,
+    pub keeps_old_data: bool,
+}
+
 #[derive(Debug, Clone, Copy)]
 pub struct GoodReplicas {
     pub wanted: usize,
@@ -66,7 +77,10 @@ pub fn diagnose(f: &Figures<'_>) -> Vec<String> {
     out.extend(diverged(f));
     out.extend(backlog_for_reconnects(f));
     out.extend(avoidable_full_syncs(f));
-    out.extend(failed_syncs(f));
+    out.extend(match f.unloadable {
+        Some(loads) => Some(failed_loads(&loads)),
+        None => failed_syncs(f),
+    });
     out.extend(ping_and_timeout(f));
     out.extend(f.measure.lags().filter_map(|(replica, samples)| growing_lag(replica, samples, f)));
     out.extend(blocking_command(f));
@@ -131,6 +145,17 @@ fn avoidable_full_syncs(f: &Figures<'_>) -> Option<String> {
             bytes(most)
         )
     })
+}
+
+fn failed_loads(loads: &FailedLoads<'_>) -> String {
+    let times = if loads.count == 1 { "once".to_string() } else { format!("{} times in a row", loads.count) };
+    let old = if loads.keeps_old_data { "The old data are kept" } else { "There are no old data any more" };
+    format!(
+        "The master's snapshot could not be loaded, {times}: {}. {old}, and the next attempt is in {}. Remove what this \
+         server can't load from the master, or follow another one; REPLICAOF tries at once.",
+        loads.why,
+        seconds(loads.retry_in)
+    )
 }
 
 fn failed_syncs(f: &Figures<'_>) -> Option<String> {
@@ -301,6 +326,7 @@ mod tests {
             syncs,
             link_down_seconds: None,
             diverged: None,
+            unloadable: None,
             replicas: 1,
             backlog_size: 1 << 20,
             backlog_auto: false,
@@ -413,5 +439,10 @@ mod tests {
         assert_one(&Figures { disk_size: 0, ..plain() }, &["repl-backlog-disk-size to 1gb"]);
         assert!(diagnose(&Figures { disk_size: 0, replicas: 0, ..plain() }).is_empty());
         assert_one(&Figures { link_down_seconds: Some(9), ..plain() }, &["down for 9 s"]);
+        let loads = FailedLoads { count: 3, why: "no such type", retry_in: 4000, keeps_old_data: true };
+        assert_one(
+            &Figures { unloadable: Some(loads), ..plain() },
+            &["3 times in a row: no such type", "old data are kept", "4.0 s"],
+        );
     }
 }

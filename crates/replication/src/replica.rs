@@ -4,11 +4,13 @@
 //! time-outs; it does not open sockets, decode snapshots, execute commands, or own the node's history and log.
 
 mod two_channels;
+mod unloadable;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use self::two_channels::Main;
+pub use self::unloadable::Unloadable;
 use crate::messages::{LineBuffer, PsyncReply, ack_command, asked_words, command, psync_command};
 use crate::position::{Position, ReplId};
 use crate::rdb_channel::RdbChannel;
@@ -45,6 +47,7 @@ pub struct ReplicaLink {
     one_channel: bool,
     /// The most bytes of the stream that were kept during the present full sync.
     kept_peak: usize,
+    unloadable: Unloadable,
 }
 
 /// What the configuration says; it may change at any time.
@@ -248,6 +251,7 @@ impl ReplicaLink {
             down_since: None,
             one_channel: false,
             kept_peak: 0,
+            unloadable: Unloadable::default(),
         }
     }
 
@@ -404,7 +408,18 @@ impl ReplicaLink {
         if failure.0 == LoadMode::Beside {
             log(out, Report::notice("MASTER <-> REPLICA sync: Discarding temporary DB in background"));
         }
-        self.abort(now, out);
+        self.wait_after_failed_load(now, error, out);
+    }
+
+    /// The next attempt would most likely fail as this one did: it waits for longer and longer.
+    fn wait_after_failed_load(&mut self, now: Millis, why: &str, out: Actions<'_, '_>) {
+        let wait = self.unloadable.failed(why);
+        let (count, seconds) = (self.unloadable.failures(), wait / 1000);
+        let times = if count == 1 { "once".to_string() } else { format!("{count} times in a row") };
+        let text = format!("The full sync could not be loaded {times}: the next attempt is in {seconds} s");
+        log(out, Report::notice(text));
+        out.push(Action::Disconnect);
+        self.state = State::Waiting { retry_at: now + wait };
     }
 
     /// A snapshot was not taken over after all and the old data are still there, whole: the next request names their position.
@@ -469,6 +484,7 @@ impl ReplicaLink {
         self.config.port = port;
         self.one_channel = false;
         self.loop_seen_at = None;
+        self.unloadable = Unloadable::default();
         self.state = State::Waiting { retry_at: now };
         self.tick(now, out);
     }
@@ -548,6 +564,19 @@ impl ReplicaLink {
     /// The data is that of a history, not half a snapshot: others may be served from it.
     pub fn has_whole_data(&self) -> bool {
         self.has_whole_data
+    }
+
+    /// Full syncs that could not be loaded since the last that was, or since REPLICAOF.
+    pub fn unloadable(&self) -> &Unloadable {
+        &self.unloadable
+    }
+
+    /// How long the next attempt waits; 0 while one is made or the link is up.
+    pub fn retry_in(&self, now: Millis) -> Millis {
+        match self.state {
+            State::Waiting { retry_at } => retry_at.saturating_sub(now),
+            _ => 0,
+        }
     }
 
     /// The snapshot comes over the second connection.
@@ -927,6 +956,7 @@ impl ReplicaLink {
             out.push(Action::ReplaceData);
         }
         self.has_whole_data = true;
+        self.unloadable = Unloadable::default();
         out.push(Action::Adopt(target));
         // What was durable was the old data.
         self.fsynced = None;
@@ -959,6 +989,7 @@ impl ReplicaLink {
         (self.cached, self.before_change) = (None, None);
         self.down_since = None;
         self.one_channel = false;
+        self.unloadable = Unloadable::default();
         self.state = State::Streaming { position, ack_at: now, deadline: now + self.config.timeout };
     }
 

@@ -408,6 +408,12 @@ fn replication(node: &Node, out: &mut String) {
             field!(out, "master_sync_seconds_left", left);
             field!(out, "master_sync_last_io_seconds_ago", progress.last_io_seconds);
         }
+        let unloadable = state.unloadable();
+        if unloadable.failures() > 0 {
+            field!(out, "master_sync_failures", unloadable.failures());
+            field!(out, "master_sync_failure", unloadable.why().replace(['\r', '\n'], " "));
+            field!(out, "master_sync_retry_seconds", state.retry_in(now).div_ceil(1000));
+        }
         if !state.is_up() {
             field!(out, "master_link_down_since_seconds", state.down_since_seconds(now).map_or(-1, |s| s as i64));
         }

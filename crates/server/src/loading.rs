@@ -6,6 +6,7 @@
 mod append_only;
 mod commands;
 mod decode;
+mod receive;
 mod store;
 
 use std::fs::File;
@@ -24,7 +25,7 @@ use rivulet_keyspace::{HashKeys, KeyHasher, NewEntry, Room, Value};
 use rivulet_net::Waker;
 use rivulet_rdb::ShortString;
 use rivulet_rdb::read::{Entry, Options, Reader};
-use store::{Store, Storing};
+use store::Storing;
 
 use crate::{clock, helpers};
 pub use append_only::{AppendOnlyFile, AppendOnlyFiles, FileEnd};
@@ -41,6 +42,8 @@ pub enum Loaded {
     Database {
         db: u64,
     },
+    /// What was stored first can be loaded, as far as could be seen: that begins now.
+    Checked,
     /// Room for that many.
     Room {
         keys: u64,
@@ -80,16 +83,29 @@ pub enum Source {
     File(PathBuf),
     AppendOnly(AppendOnlyFiles),
     /// Bytes pushed with [`Loader::push`] are decoded as they come.
-    Stream,
+    Stream {
+        framing: Framing,
+    },
     /// Bytes pushed are stored in this file, and loaded from it when all have come.
     Stored {
         path: PathBuf,
         remove: bool,
+        framing: Framing,
     },
     /// Bytes pushed are decoded as they come, and stored in this file if one is wanted. The end waits until all are wanted, as with `Stored`.
     Early {
         path: Option<PathBuf>,
+        framing: Framing,
     },
+}
+
+/// How the end of a snapshot was told that a master sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// By its length.
+    Counted,
+    /// By a mark, which stands right behind it.
+    Marked,
 }
 
 /// A load that goes on.
@@ -133,7 +149,7 @@ impl Loader {
             _ => 0,
         };
         let (bytes_to, bytes_from) = mpsc::channel();
-        let decodes_at_once = matches!(source, Source::Stream);
+        let decodes_at_once = matches!(source, Source::Stream { .. });
         let bytes_to = if matches!(source, Source::File(_) | Source::AppendOnly(_)) { None } else { Some(bytes_to) };
         let bytes = Bytes {
             from: bytes_from,
@@ -296,13 +312,6 @@ fn clock_bits(clock_use: ClockUse, now_ms: u64, idle_s: Option<u64>, freq: Optio
 /// How often a key counts as used that nothing is known of.
 const LFU_NEW: u8 = 5;
 
-/// Writes what comes to a file, until it ends.
-fn store(bytes: &mut Bytes, path: &Path) -> io::Result<()> {
-    let mut store = Store::create(path, true)?;
-    io::copy(bytes, &mut store)?;
-    store.finish()
-}
-
 struct Worker {
     to: SyncSender<Sent>,
     hasher: KeyHasher,
@@ -318,12 +327,16 @@ impl Worker {
         let result = match source {
             Source::File(path) => self.load_file(&path, options),
             Source::AppendOnly(files) => self.load_append_only(files, options),
-            Source::Stream => self.load_stream(&mut bytes, options),
-            Source::Early { path: None } => self.load_stream(&mut bytes, options),
-            Source::Early { path: Some(path) } => self.load_and_store(&mut bytes, &path, options),
-            Source::Stored { path, remove } => {
-                let stored = store(&mut bytes, &path).map_err(|e| store::failure(&e));
-                let result = stored.and_then(|()| self.load_file(&path, options));
+            Source::Stream { framing } | Source::Early { path: None, framing } => {
+                self.load_stream(&mut bytes, framing, options)
+            }
+            Source::Early { path: Some(path), framing } => self.load_and_store(&mut bytes, &path, framing, options),
+            Source::Stored { path, remove, framing } => {
+                let stored = self.store(&mut bytes, &path, framing, options.clone());
+                let result = stored.and_then(|()| {
+                    self.tell(Loaded::Checked);
+                    self.load_file(&path, options)
+                });
                 if remove {
                     // A file that can't be removed is overwritten by the next.
                     let _ = std::fs::remove_file(&path);
@@ -332,21 +345,6 @@ impl Worker {
             }
         };
         self.tell(Loaded::End(result));
-    }
-
-    /// Decodes what comes. The end is told when the transfer has ended too, which may be a moment after the last entry.
-    fn load_stream(&self, bytes: &mut Bytes, options: Options) -> Result<(), String> {
-        self.load_snapshot(&mut *bytes, None, options)?;
-        io::copy(bytes, &mut io::sink()).map_err(|e| e.to_string()).map(|_| ())
-    }
-
-    /// Decodes what comes, which is stored meanwhile.
-    fn load_and_store(&self, bytes: &mut Bytes, path: &Path, options: Options) -> Result<(), String> {
-        bytes.storing = Some(Storing::start(path).map_err(|e| store::failure(&e))?);
-        let loaded = self.load_stream(bytes, options);
-        let stored = bytes.storing.take().map_or(Ok(()), |storing| storing.end(loaded.is_ok()));
-        // If it can't be stored, that is why it could not be loaded.
-        stored.map_err(|e| store::failure(&e)).and(loaded)
     }
 
     /// A file from its beginning.

@@ -91,6 +91,10 @@ pub struct Load {
     pub replaces: bool,
     /// They will be when the first entry comes.
     pub replaces_with_first: bool,
+    /// It is stored first, and not all of it has been gone through.
+    pub is_unchecked: bool,
+    /// The databases will be emptied when it has been.
+    pub replaces_when_checked: bool,
     /// Entries replace those of the same key.
     merges: bool,
     db: usize,
@@ -534,6 +538,7 @@ impl Node {
 
     pub fn begin_load(&mut self, source: Source, why: LoadWhy, place: Place) -> Result<(), String> {
         let from_aof = matches!(source, Source::AppendOnly(_));
+        let is_unchecked = matches!(source, Source::Stored { .. });
         let beside =
             (place != Place::Databases).then(|| Keyspace::new(self.keyspace.databases(), self.keyspace.hasher()));
         let loader = Loader::start(
@@ -553,6 +558,8 @@ impl Node {
             place,
             replaces: why != LoadWhy::FullSync,
             replaces_with_first: false,
+            is_unchecked,
+            replaces_when_checked: false,
             merges: false,
             db: 0,
             rooms: BTreeMap::new(),
@@ -601,6 +608,12 @@ impl Node {
                     self.replace_data();
                 }
                 return self.insert_entries(entries).err().map(Err);
+            }
+            Loaded::Checked => {
+                load.is_unchecked = false;
+                if std::mem::take(&mut load.replaces_when_checked) {
+                    self.replace_data_when_there_is_some();
+                }
             }
             Loaded::Commands(bytes) => return self.replay(&bytes).err().map(|text| Err(self.replay_failed(&text))),
             Loaded::FileEnd(file) => {

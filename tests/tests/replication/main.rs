@@ -1,6 +1,8 @@
 //! Rivulet as master and as replica of Redis 7.0, Redis 8 and Valkey 9, and of itself.
 
+mod bounds;
 mod clock;
+mod fake_master;
 mod full_sync;
 mod links;
 mod log;

@@ -342,8 +342,34 @@ fn a_failed_load_keeps_the_old_data_only_beside() {
         let from = if load == LoadMode::AfterTransfer { "disk" } else { "socket" };
         story.assert_said(&format!("# Failed trying to load the MASTER synchronization DB from {from}: bad"));
         assert_eq!((story.link.position(), story.link.has_whole_data()), (kept, kept.is_some()), "{load:?}");
-        assert_eq!(story.link.role_state(), "connecting");
+        assert_eq!(story.link.role_state(), "connect");
     }
+}
+
+#[test]
+fn what_can_not_be_loaded_is_asked_for_less_and_less_often() {
+    let mut story = Story::new(LinkConfig { load: LoadMode::Beside, ..config() }, None);
+    for (count, wait) in [(1, 1_000), (2, 2_000), (3, 4_000)] {
+        story.greet().hear(&full_resync()).hear("$3\r\nabc").said();
+        story.tell(|link, now, out| link.loaded(now, Err("bad"), out));
+        story.assert_said(&format!("the next attempt is in {} s", wait / 1000));
+        assert_eq!((story.link.unloadable().failures(), story.link.retry_in(story.now)), (count, wait));
+        story.pass(wait - 1);
+        assert_eq!(story.said(), [""; 0], "it is too soon");
+        story.pass(1).assert_said("Connect");
+        story.tell(|link, now, out| link.disconnected(now, "refused", out));
+        // Another failure does not shorten what follows.
+        story.pass(RETRY_PERIOD).said();
+    }
+    assert_eq!(story.link.unloadable().why(), "bad");
+    story.tell(|link, now, out| link.retarget(now, "other", 1, out));
+    story.assert_said("Connecting to MASTER other:1");
+    assert_eq!(story.link.unloadable().failures(), 0, "that master's may be another");
+    story.greet().hear(&full_resync()).hear("$3\r\nabc");
+    story.tell(|link, now, out| link.loaded(now, Err("bad"), out));
+    story.pass(1_000).greet().hear(&full_resync()).hear("$3\r\nabc");
+    story.tell(|link, now, out| link.loaded(now, Ok(()), out));
+    assert_eq!(story.link.unloadable().failures(), 0, "it was loaded");
 }
 
 #[test]

@@ -87,10 +87,12 @@ impl Worker {
                 true => "Reading RDB preamble from AOF file...".into(),
                 false => "Reading RDB base file on AOF loading...".into(),
             }));
-            start = self.load_snapshot(&source, len, options.clone()).map_err(|e| match file.old_style {
+            let loaded = self.load_snapshot(&source, len, options.clone());
+            let end = loaded.map_err(|e| match file.old_style {
                 true => format!("Error reading the RDB preamble of the AOF file {name}, AOF loading aborted: {e}"),
                 false => format!("Error reading the RDB base file {name}, AOF loading aborted: {e}"),
             })?;
+            start = end.len;
             source.seek(SeekFrom::Start(start)).map_err(|e| unreadable(name, &e))?;
             if file.old_style {
                 self.tell(Loaded::Note("Reading the remaining AOF tail...".into()));

@@ -19,9 +19,9 @@ use crate::memory::Counted;
 /// Entries in one batch: with their buckets they fit into a core's cache.
 const BATCH_ENTRIES: usize = 512;
 /// Entries in one block.
-const BLOCK_ENTRIES: usize = 4 * BATCH_ENTRIES;
+pub const BLOCK_ENTRIES: usize = 4 * BATCH_ENTRIES;
 /// A block is cut when it has this many bytes.
-const BLOCK_BYTES: usize = 256 << 10;
+pub const BLOCK_BYTES: usize = 256 << 10;
 /// More threads than this decode faster than the executor inserts.
 const DECODERS_MAX: usize = 4;
 
@@ -57,6 +57,14 @@ impl Jobs {
     }
 }
 
+/// A snapshot's end.
+pub struct End {
+    /// So many bytes it has.
+    pub len: u64,
+    /// So many bytes behind it were read with it.
+    pub ahead: usize,
+}
+
 /// Gives blocks to the decoders.
 struct Cutter<'a> {
     jobs: &'a Jobs,
@@ -65,8 +73,8 @@ struct Cutter<'a> {
 }
 
 impl Worker {
-    /// Loads a snapshot of at most `len` bytes, after which more may follow; says how long it was.
-    pub fn load_snapshot(&self, from: impl Read, len: Option<u64>, options: Options) -> Result<u64, String> {
+    /// Loads a snapshot of at most `len` bytes, after which more may follow; says where it ended.
+    pub fn load_snapshot(&self, from: impl Read, len: Option<u64>, options: Options) -> Result<End, String> {
         let (to, queue) = mpsc::channel();
         let jobs = Jobs { queue: Mutex::new(queue), has_failed: AtomicBool::new(false), failure: Mutex::new(None) };
         let wanted = thread::available_parallelism().map_or(1, |cores| cores.get().min(DECODERS_MAX));
@@ -96,7 +104,7 @@ impl Worker {
         mut reader: Reader<R>,
         len: Option<u64>,
         mut cutter: Option<Cutter<'_>>,
-    ) -> Result<u64, String> {
+    ) -> Result<End, String> {
         let mut batch = Vec::new();
         let mut keys = 0u64;
         // All databases may promise theirs before the first key comes.
@@ -136,7 +144,7 @@ impl Worker {
                 self.tell(Loaded::Entries(std::mem::take(&mut batch)));
             }
             if let Event::Eof(_) = event {
-                return Ok(reader.offset());
+                return Ok(End { len: reader.offset(), ahead: reader.into_rest().1.len() });
             }
             if let Some(loaded) = said(event, keys_max(len, reader.offset()).saturating_sub(promised))? {
                 if let Loaded::Room { keys, .. } = loaded {
@@ -213,7 +221,7 @@ impl Worker {
 }
 
 /// What the executor is told of an event that is no entry. Room is made for no more than `keys_max`.
-fn said(event: Event, keys_max: u64) -> Result<Option<Loaded>, String> {
+pub fn said(event: Event, keys_max: u64) -> Result<Option<Loaded>, String> {
     Ok(Some(match event {
         Event::SelectDb(db) => Loaded::Database { db },
         Event::ResizeDb { keys, .. } if keys <= keys_max => Loaded::Room { keys, room: Room::for_keys(keys as usize) },

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{self, JoinHandle};
 
@@ -40,7 +41,10 @@ pub struct Store {
 impl Store {
     /// A file that will be `path`. Its bytes stay in the cache if it is to be read soon.
     pub fn create(path: &Path, read_soon: bool) -> io::Result<Store> {
-        let temporary = path.with_file_name(format!("temp-{}.{}.rdb", clock::unix_ms() / 1000, std::process::id()));
+        // One that is given up and the next may overlap, and each removes what is not whole of its own.
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let (seconds, count) = (clock::unix_ms() / 1000, COUNT.fetch_add(1, Ordering::Relaxed));
+        let temporary = path.with_file_name(format!("temp-{seconds}.{}.{count}.rdb", std::process::id()));
         let open = |flags: i32| {
             OpenOptions::new().write(true).create(true).truncate(true).custom_flags(flags).open(&temporary)
         };

@@ -1,6 +1,6 @@
 //! REPLICATION DOCTOR: gathers what the doctor looks at, and says what it finds.
 
-use rivulet_replication::doctor::{Figures, GoodReplicas, Slowest, diagnose, measured};
+use rivulet_replication::doctor::{FailedLoads, Figures, GoodReplicas, Slowest, diagnose, measured};
 
 use crate::node::Node;
 
@@ -20,6 +20,12 @@ impl Node {
                 .filter(|l| !l.state.is_up())
                 .and_then(|l| l.state.down_since_seconds(now)),
             diverged: r.diverged.as_ref().map(|diverged| (diverged.offset, diverged.why.as_str())),
+            unloadable: r.link.as_ref().filter(|l| l.state.unloadable().failures() > 0).map(|l| FailedLoads {
+                count: l.state.unloadable().failures(),
+                why: l.state.unloadable().why(),
+                retry_in: l.state.retry_in(now),
+                keeps_old_data: l.state.has_whole_data(),
+            }),
             replicas: r.master.len(),
             backlog_size: r.log.size(),
             backlog_auto: config.repl_backlog_size.bytes().is_none(),

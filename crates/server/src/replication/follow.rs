@@ -16,7 +16,7 @@ use rivulet_resp::Args;
 use super::{Channel, log_report, random_id};
 use crate::clients::ClientId;
 use crate::helpers::{self, Helper};
-use crate::loading::Source;
+use crate::loading::{Framing, Source};
 use crate::log;
 use crate::node::{Node, ReplPause, TOKEN_MASTER, TOKEN_RDB_CHANNEL, os_error, resolve};
 use crate::pause::PauseWhy;
@@ -439,12 +439,15 @@ impl Node {
         // Nothing is given up for what is decoded while it comes, if there is nothing. A delay that is asked for is one of the load.
         let early = self.keyspace.is_empty() && self.config.key_load_delay == 0;
         let same_history = target.is_some_and(|t| t.id == self.replication.history.id());
+        let framing = if len.is_some() { Framing::Counted } else { Framing::Marked };
         let (source, place) = match mode {
-            LoadMode::AfterTransfer if early => (Source::Early { path: (!removes).then_some(path) }, Place::Early),
-            LoadMode::AfterTransfer => (Source::Stored { path, remove: removes }, Place::Databases),
-            LoadMode::InPlace => (Source::Stream, Place::Databases),
-            LoadMode::Beside if same_history => (Source::Stream, Place::ServingOld),
-            LoadMode::Beside => (Source::Stream, Place::HidingOld),
+            LoadMode::AfterTransfer if early => {
+                (Source::Early { path: (!removes).then_some(path), framing }, Place::Early)
+            }
+            LoadMode::AfterTransfer => (Source::Stored { path, remove: removes, framing }, Place::Databases),
+            LoadMode::InPlace => (Source::Stream { framing }, Place::Databases),
+            LoadMode::Beside if same_history => (Source::Stream { framing }, Place::ServingOld),
+            LoadMode::Beside => (Source::Stream { framing }, Place::HidingOld),
         };
         if let Err(text) = self.begin_load(source, LoadWhy::FullSync, place) {
             let now = self.now_ms();
@@ -467,10 +470,12 @@ impl Node {
         }
     }
 
-    /// A stored snapshot takes the old data's place when the first of its entries comes: there may be none (rule 30).
-    fn replace_data_when_there_is_some(&mut self) {
+    /// A stored snapshot takes the old data's place when all of it was gone through, and the first of its entries comes: there may be none (rule
+    /// 30).
+    pub fn replace_data_when_there_is_some(&mut self) {
         let refuses = self.refusal_of_empty().is_some();
         match &mut self.persistence.load {
+            Some(load) if load.is_unchecked => load.replaces_when_checked = true,
             Some(load) if refuses && load.beside.as_ref().is_none_or(Keyspace::is_empty) => {
                 load.replaces_with_first = true;
             }
@@ -538,11 +543,15 @@ impl Node {
             log::warning!("Full sync refused: {text}.");
             result = Err(text);
         }
-        if load.replaces_with_first {
-            kept = self.restored_position();
-        }
         let ok = result.is_ok();
         let diverged = load.identity.diverged;
+        if load.replaces_with_first || load.replaces_when_checked {
+            match ok {
+                // It is empty, and so is the master: that was allowed.
+                true => self.replace_data(),
+                false => kept = self.restored_position(),
+            }
+        }
         if !ok && load.replaces {
             self.empty_all(self.config.replica_lazy_flush);
         }
