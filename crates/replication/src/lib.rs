@@ -26,6 +26,7 @@ pub mod rdb_channel;
 pub mod replica;
 pub mod report;
 pub mod session;
+mod sessions;
 pub mod stream;
 pub mod syncs;
 pub mod transfer;

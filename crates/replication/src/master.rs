@@ -3,6 +3,8 @@
 //! It decides; the driver writes to sockets, makes snapshots, and owns the history and the log. A replica with
 //! replicas of its own uses it too: then it writes no PING, because it forwards its master's.
 
+use std::collections::BTreeSet;
+
 use crate::Millis;
 use crate::history::History;
 use crate::log::ReplLog;
@@ -12,11 +14,12 @@ use crate::psync::{Decision, NodeFacts, Refusal, continue_report, decide};
 use crate::report::Report;
 pub use crate::session::ReplicaKey;
 use crate::session::{Announced, Capa, Filter, Session, State, Target};
+use crate::sessions::Sessions;
 
 /// The replicas of this node, in the order in which they came. The driver names them by its own keys.
 #[derive(Debug)]
 pub struct Master {
-    sessions: Vec<(ReplicaKey, Session)>,
+    sessions: Sessions,
     config: MasterConfig,
     counters: SyncCounters,
     /// When the last PING was due.
@@ -30,6 +33,16 @@ pub struct Master {
     turned_away: Vec<(Millis, Vec<ReplId>)>,
     promised: Vec<Promise>,
     decided: Option<Decision>,
+    /// The stream was offered up to here.
+    offered: Option<u64>,
+}
+
+/// Who needs the oldest bytes of the log, and from which offset on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slowest {
+    pub from: u64,
+    /// `None` if it is one that has its snapshot, and is still to ask for the stream that follows.
+    pub replica: Option<ReplicaKey>,
 }
 
 /// A snapshot went over its own connection, which is gone, and the replica has yet to ask for the stream that follows: until
@@ -177,7 +190,7 @@ const TURNED_AWAY_FOR: Millis = 2000;
 impl Master {
     pub fn new(config: MasterConfig, now: Millis) -> Master {
         Master {
-            sessions: Vec::new(),
+            sessions: Sessions::default(),
             config,
             counters: SyncCounters::default(),
             pinged_at: now,
@@ -188,6 +201,7 @@ impl Master {
             turned_away: Vec::new(),
             promised: Vec::new(),
             decided: None,
+            offered: None,
         }
     }
 
@@ -216,7 +230,7 @@ impl Master {
                         Some(snapshot) => Session::beside(announced, peer_ip, from, snapshot, now),
                         None => Session::continuing(announced, peer_ip, from, now),
                     };
-                    self.sessions.push((key, session));
+                    self.sessions.push(key, session);
                     return (Answer::Continue { reply }, reports);
                 }
                 Decision::Full(reason) => {
@@ -241,7 +255,7 @@ impl Master {
                  continue with dedicated {channel}."
             )));
             if let TwoChannels::RdbChannel { .. } = how {
-                self.sessions.push((key, Session::waiting_for_channel(announced, peer_ip, now)));
+                self.sessions.push(key, Session::waiting_for_channel(announced, peer_ip, now));
             }
             return (Answer::TwoChannels { reply: two_channels_reply(how) }, reports);
         }
@@ -255,7 +269,7 @@ impl Master {
             }
         }
         self.counters.full += 1;
-        self.sessions.push((key, Session::waiting(announced, peer_ip, request.is_none(), now)));
+        self.sessions.push(key, Session::waiting(announced, peer_ip, request.is_none(), now));
         let log = match log.is_active() {
             true => LogNeed::Nothing,
             false if node.is_replica => LogNeed::Create,
@@ -326,10 +340,14 @@ impl Master {
 
     /// The connection whose stream goes beside the snapshot on this one.
     fn main_of(&self, rdb: ReplicaKey) -> Option<ReplicaKey> {
+        let announced = self.get(rdb)?.announced();
+        if !announced.rdb_channel {
+            return None;
+        }
+        let named = announced.main_client.filter(|main| self.get(*main).is_some());
         let beside =
             |session: &Session| matches!(session.state(), State::Beside { snapshot, .. } if snapshot == Some(rdb));
-        let named = self.get(rdb).and_then(|session| session.announced().main_client);
-        self.sessions.iter().find(|(key, session)| beside(session) || Some(*key) == named).map(|(key, _)| *key)
+        named.or_else(|| self.sessions.iter().find(|(_, session)| beside(session)).map(|(key, _)| key))
     }
 
     /// The connection with the snapshot that belongs to the stream on this one, as long as that is not all sent.
@@ -340,7 +358,7 @@ impl Master {
                 let serves = |session: &Session| {
                     session.announced().rdb_channel && session.announced().main_client == Some(main)
                 };
-                self.sessions.iter().find(|(_, session)| serves(session)).map(|(key, _)| *key)
+                self.sessions.iter().find(|(_, session)| serves(session)).map(|(key, _)| key)
             }
             _ => None,
         }
@@ -385,8 +403,7 @@ impl Master {
     /// The connection of a replica is closed. Tell the log what to `hold`.
     pub fn detach(&mut self, key: ReplicaKey, now: Millis) -> Option<Detached> {
         let partner = self.rdb_of(key).or_else(|| self.main_of(key));
-        let at = self.sessions.iter().position(|(other, _)| *other == key)?;
-        let (_, session) = self.sessions.remove(at);
+        let session = self.sessions.remove(key)?;
         self.had_replicas = true;
         if self.sessions.is_empty() {
             self.no_replicas_since = now;
@@ -440,17 +457,17 @@ impl Master {
         if now >= self.newline_at {
             self.newline_at = now + NEWLINE_PERIOD;
             let waiting = self.sessions.iter().filter(|(_, session)| session.wants_newline());
-            out.extend(waiting.map(|(key, _)| MasterAction::SendNewline(*key)));
+            out.extend(waiting.map(|(key, _)| MasterAction::SendNewline(key)));
         }
-        for (key, session) in &self.sessions {
+        for (key, session) in self.sessions.iter() {
             if let Some(report) = session.timed_out(self.config.timeout, now) {
-                out.push(MasterAction::Disconnect(*key, report));
+                out.push(MasterAction::Disconnect(key, report));
             } else if let State::WaitChannel { since } = session.state()
                 && now.saturating_sub(since) > self.config.timeout
-                && self.rdb_of(*key).is_none()
+                && self.rdb_of(key).is_none()
             {
                 let text = format!("Replica {} opened no RDB channel in time: disconnecting it", session.name());
-                out.push(MasterAction::Disconnect(*key, Report::warning(text)));
+                out.push(MasterAction::Disconnect(key, Report::warning(text)));
             }
         }
         self.promised.retain(|promise| now < promise.until);
@@ -473,7 +490,7 @@ impl Master {
     pub fn due_group(&self, now: Millis) -> Option<SnapshotGroup> {
         let waiting = || {
             self.sessions.iter().filter_map(|(key, session)| match session.state() {
-                State::WaitSnapshotStart { since } => Some((*key, since, session.announced())),
+                State::WaitSnapshotStart { since } => Some((key, since, session.announced())),
                 _ => None,
             })
         };
@@ -518,27 +535,64 @@ impl Master {
         (acked, fsynced)
     }
 
+    /// The replicas that are to be offered the stream up to `send_before`: all that have not been sent so far, if it was not offered before. A turn
+    /// that adds nothing to the stream looks at nobody.
+    pub fn offer(&mut self, send_before: u64) -> impl Iterator<Item = ReplicaKey> {
+        let is_new = self.offered.replace(send_before) != Some(send_before);
+        let takes = move |(_, session): &(ReplicaKey, &Session)| session.takes(send_before);
+        self.sessions.iter().take(if is_new { usize::MAX } else { 0 }).filter(takes).map(|(key, _)| key)
+    }
+
+    /// The next time the stream is offered to all, whether or not it has grown.
+    pub fn offer_again(&mut self) {
+        self.offered = None;
+    }
+
     /// INFO's `min_slaves_good_slaves`; `None` when the check is off.
     pub fn good_replicas(&self, now: Millis) -> Option<usize> {
-        let (min, lag_max) = (self.config.good_replicas_min, self.config.good_lag_seconds_max);
-        (min > 0 && lag_max > 0).then(|| self.count(|session| session.is_good(lag_max, now)))
+        self.first_good_replicas(usize::MAX, now)
     }
 
     /// Whether enough good replicas are there for a write on a master; otherwise it is refused with NOREPLICAS.
     pub fn may_write(&self, now: Millis) -> bool {
-        self.good_replicas(now).is_none_or(|good| good >= self.config.good_replicas_min)
+        let wanted = self.config.good_replicas_min;
+        self.first_good_replicas(wanted, now).is_none_or(|good| good >= wanted)
+    }
+
+    /// The same, counted up to a number.
+    fn first_good_replicas(&self, most: usize, now: Millis) -> Option<usize> {
+        let (min, lag_max) = (self.config.good_replicas_min, self.config.good_lag_seconds_max);
+        let good = || self.sessions.iter().filter(|(_, session)| session.is_good(lag_max, now));
+        (min > 0 && lag_max > 0).then(|| good().take(most).count())
     }
 
     /// What `ReplLog::hold` must be told.
     pub fn log_hold(&self) -> Option<u64> {
-        let sessions = self.sessions.iter().filter_map(|(key, session)| match session.promises_from() {
-            Some(from) => {
-                let asked = self.sessions.iter().any(|(_, other)| other.announced().rdb_client == Some(*key));
-                (!asked).then_some(from)
-            }
-            None => session.needs_from(),
+        self.slowest().map(|slowest| slowest.from)
+    }
+
+    /// Who needs the oldest bytes of the log.
+    pub fn slowest(&self) -> Option<Slowest> {
+        let asked = self.asked_for();
+        let sessions = self.sessions.iter().filter_map(|(key, session)| {
+            let from = match session.promises_from() {
+                Some(from) => (!asked.contains(&key)).then_some(from),
+                None => session.needs_from(),
+            }?;
+            Some(Slowest { from, replica: Some(key) })
         });
-        sessions.chain(self.promised.iter().map(|promise| promise.from)).min()
+        let promised = self.promised.iter().map(|promise| Slowest { from: promise.from, replica: None });
+        sessions.chain(promised).min_by_key(|slowest| slowest.from)
+    }
+
+    /// The connections of snapshots whose replicas have asked for the stream that follows.
+    fn asked_for(&self) -> BTreeSet<ReplicaKey> {
+        self.sessions.iter().filter_map(|(_, session)| session.announced().rdb_client).collect()
+    }
+
+    /// What was promised from this offset on is not kept.
+    pub fn forget_promises_before(&mut self, offset: u64) {
+        self.promised.retain(|promise| promise.from > offset);
     }
 
     /// Those who were turned away and did not come back are forgotten; answers whether there were any, so that `below` has changed.
@@ -577,20 +631,20 @@ impl Master {
     }
 
     pub fn get(&self, key: ReplicaKey) -> Option<&Session> {
-        self.sessions.iter().find(|(other, _)| *other == key).map(|(_, session)| session)
+        self.sessions.get(key)
     }
 
     pub fn get_mut(&mut self, key: ReplicaKey) -> Option<&mut Session> {
-        self.sessions.iter_mut().find(|(other, _)| *other == key).map(|(_, session)| session)
+        self.sessions.get_mut(key)
     }
 
     /// All replicas, in the order in which they came.
     pub fn sessions(&self) -> impl Iterator<Item = (ReplicaKey, &Session)> {
-        self.sessions.iter().map(|(key, session)| (*key, session))
+        self.sessions.iter()
     }
 
     pub fn sessions_mut(&mut self) -> impl Iterator<Item = (ReplicaKey, &mut Session)> {
-        self.sessions.iter_mut().map(|(key, session)| (*key, session))
+        self.sessions.iter_mut()
     }
 
     /// `connected_slaves`.
@@ -601,8 +655,8 @@ impl Master {
     /// Replicas that have or are being sent a snapshot and did not ask for the stream that follows yet: Valkey's
     /// `replicas_waiting_psync`.
     pub fn waiting_psync(&self) -> usize {
-        let asked = |rdb| self.sessions.iter().any(|(_, other)| other.announced().rdb_client == Some(rdb));
-        let waits = |(key, session): &&(ReplicaKey, Session)| session.promises_from().is_some() && !asked(*key);
+        let asked = self.asked_for();
+        let waits = |(key, session): &(ReplicaKey, &Session)| session.promises_from().is_some() && !asked.contains(key);
         self.promised.len() + self.sessions.iter().filter(waits).count()
     }
 
@@ -655,362 +709,4 @@ pub fn promoted_report(history: &History) -> Report {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::messages::AskedId;
-
-    fn id(n: u8) -> ReplId {
-        ReplId::from_random(&[n; 20])
-    }
-
-    fn config() -> MasterConfig {
-        MasterConfig {
-            timeout: 60_000,
-            ping_period: 10_000,
-            backlog_ttl: 3_600_000,
-            diskless: true,
-            diskless_delay: 5_000,
-            diskless_replicas_max: 0,
-            dual_channel: false,
-            rdb_channel: false,
-            good_replicas_min: 0,
-            good_lag_seconds_max: 10,
-        }
-    }
-
-    fn capable() -> Announced {
-        Announced { capa: Capa { eof: true, psync2: true, ..Capa::default() }, ..Announced::default() }
-    }
-
-    struct Node {
-        master: Master,
-        history: History,
-        log: ReplLog,
-        keys: u64,
-    }
-
-    impl Node {
-        fn new(config: MasterConfig) -> Node {
-            let mut log = ReplLog::new(1 << 20);
-            log.create();
-            Node { master: Master::new(config, 0), history: History::new(id(1)), log, keys: 0 }
-        }
-
-        fn sync(&mut self, announced: Announced, request: Option<&PsyncRequest>, now: Millis) -> (u64, Answer) {
-            self.keys += 1;
-            let (history, log) = (&self.history, &self.log);
-            let applicant = Applicant { key: self.keys, announced, peer_ip: "h".to_string(), request };
-            let (answer, _) = self.master.answer(applicant, history, log, &NodeFacts::default(), now);
-            (self.keys, answer)
-        }
-
-        fn tick(&mut self, now: Millis) -> Vec<MasterAction> {
-            let mut out = Vec::new();
-            self.master.tick(now, TickFacts { log_active: self.log.is_active(), ..TickFacts::default() }, &mut out);
-            out
-        }
-    }
-
-    fn any() -> PsyncRequest {
-        PsyncRequest { id: AskedId::Any, asked: -1, failover: false }
-    }
-
-    #[test]
-    fn requests_are_counted() {
-        let mut node = Node::new(config());
-        node.log.append(b"0123456789");
-        let at = |asked| PsyncRequest { id: AskedId::Id(id(1)), asked, failover: false };
-        assert_eq!(node.sync(capable(), Some(&any()), 0).1, Answer::Full { log: LogNeed::Nothing });
-        let (key, answer) = node.sync(capable(), Some(&at(11)), 0);
-        assert_eq!(answer, Answer::Continue { reply: continue_reply(id(1), true) });
-        assert_eq!(node.master.get(key).unwrap().cursor(), 10);
-        assert_eq!(node.sync(capable(), Some(&at(12)), 0).1, Answer::Full { log: LogNeed::Nothing });
-        node.sync(capable(), None, 0);
-        assert_eq!(node.master.counters(), SyncCounters { full: 3, partial_ok: 1, partial_err: 1 });
-        node.log.free();
-        assert_eq!(node.sync(capable(), Some(&any()), 0).1, Answer::Full { log: LogNeed::CreateWithNewId });
-    }
-
-    #[test]
-    fn a_replica_whose_link_is_down_continues_others_and_copies_none() {
-        let mut node = Node::new(config());
-        node.log.append(b"0123456789");
-        let down = NodeFacts { is_replica: true, has_whole_data: true, ..NodeFacts::default() };
-        let mut ask = |asked, node_facts: &NodeFacts| {
-            let request = PsyncRequest { id: AskedId::Id(id(1)), asked, failover: false };
-            let applicant = Applicant {
-                key: asked as u64,
-                announced: capable(),
-                peer_ip: "h".to_string(),
-                request: Some(&request),
-            };
-            node.master.answer(applicant, &node.history, &node.log, node_facts, 0).0
-        };
-        assert!(matches!(ask(11, &down), Answer::Continue { .. }));
-        assert!(matches!(ask(12, &down), Answer::TryLater { error } if error.starts_with("NOMASTERLINK")));
-        assert!(matches!(ask(12, &NodeFacts { link_up: true, ..down }), Answer::Full { .. }));
-        assert_eq!(node.master.counters(), SyncCounters { full: 1, partial_ok: 1, partial_err: 1 });
-    }
-
-    #[test]
-    fn a_diskless_snapshot_waits_for_more_replicas() {
-        let mut node = Node::new(MasterConfig { diskless_replicas_max: 3, ..config() });
-        let (first, _) = node.sync(capable(), Some(&any()), 1_000);
-        let (second, _) = node.sync(capable(), Some(&any()), 4_000);
-        assert_eq!(node.master.due_group(5_999), None);
-        let group = node.master.due_group(6_000).unwrap();
-        assert_eq!((group.replicas, group.target), (vec![first, second], Target::Sockets));
-        node.sync(capable(), Some(&any()), 4_500);
-        assert_eq!(node.master.due_group(4_500).unwrap().replicas.len(), 3);
-    }
-
-    #[test]
-    fn a_replica_without_the_mark_gets_a_length() {
-        let mut node = Node::new(config());
-        let (old, _) = node.sync(Announced::default(), None, 0);
-        let group = node.master.due_group(0).unwrap();
-        assert_eq!((group.replicas, group.target, group.rdb_version), (vec![old], Target::Stored, 10));
-    }
-
-    #[test]
-    fn replicas_with_other_wishes_get_another_snapshot() {
-        let mut node = Node::new(MasterConfig { diskless: false, ..config() });
-        let filter = Filter { exclude_data: true, exclude_functions: false };
-        let (first, _) = node.sync(Announced { filter, ..capable() }, Some(&any()), 0);
-        node.sync(capable(), Some(&any()), 0);
-        let group = node.master.due_group(0).unwrap();
-        assert_eq!((group.replicas, group.target, group.filter), (vec![first], Target::Sockets, filter));
-    }
-
-    #[test]
-    fn a_late_replica_joins_a_snapshot_that_is_there_from_its_start() {
-        let mut node = Node::new(MasterConfig { diskless: false, ..config() });
-        let position = Position { id: id(1), offset: 0 };
-        let running = RunningSnapshot {
-            position,
-            target: Target::Stored,
-            from_start: true,
-            capa: Capa { eof: true, psync2: true, ..Capa::default() },
-            filter: Filter::default(),
-            rdb_version: 10,
-        };
-        let place = |node: &mut Node, announced: Announced, running: RunningSnapshot| {
-            let (key, _) = node.sync(announced, Some(&any()), 0);
-            node.master.place(key, Some(&running), &node.history, &node.log, 0).0.is_some()
-        };
-        assert!(place(&mut node, capable(), running));
-        assert!(!place(&mut node, Announced::default(), running), "it has not the needed capabilities");
-        let sent = RunningSnapshot { target: Target::Sockets, ..running };
-        assert!(place(&mut node, capable(), sent));
-        assert!(!place(&mut node, capable(), RunningSnapshot { from_start: false, ..sent }), "its head is gone");
-        assert!(!place(&mut node, capable(), RunningSnapshot { rdb_version: 11, ..running }));
-        let other_past = Position { id: id(2), offset: 0 };
-        assert!(!place(&mut node, capable(), RunningSnapshot { position: other_past, ..running }));
-        assert_eq!(node.master.log_hold(), Some(0));
-        node.log.append(&vec![b'x'; 2 << 20]);
-        assert!(!place(&mut node, capable(), running), "the log since its start is gone");
-    }
-
-    #[test]
-    fn heartbeats_and_time_outs() {
-        let mut node = Node::new(config());
-        assert!(node.tick(0).is_empty(), "no PING without replicas");
-        let (key, _) = node.sync(capable(), Some(&any()), 1_000);
-        assert_eq!(node.tick(1_000), [MasterAction::SendNewline(key)], "the period counts from the start");
-        assert!(node.tick(1_500).is_empty());
-        let session = node.master.get_mut(key).unwrap();
-        session.snapshot_started(Position { id: id(1), offset: 0 }, Target::Sockets, 1_500);
-        session.payload_sent(2_000);
-        assert_eq!(node.tick(11_000), [MasterAction::AppendPing]);
-        let disconnects =
-            |actions: Vec<MasterAction>| actions.iter().any(|action| matches!(action, MasterAction::Disconnect(..)));
-        assert!(!disconnects(node.tick(62_000)));
-        assert!(disconnects(node.tick(62_001)));
-        node.master.detach(key, 70_000);
-        assert!(node.tick(70_000 + 3_600_000).is_empty());
-        assert!(matches!(node.tick(70_001 + 3_600_000)[..], [MasterAction::FreeLog(_)]));
-        let mut out = Vec::new();
-        node.master.tick(
-            9_999_999_999,
-            TickFacts { log_active: true, is_replica: true, ..TickFacts::default() },
-            &mut out,
-        );
-        assert!(out.is_empty(), "a replica keeps its log");
-    }
-
-    #[test]
-    fn good_replicas_and_acknowledgements() {
-        let mut node = Node::new(MasterConfig { good_replicas_min: 2, good_lag_seconds_max: 8, ..config() });
-        node.log.append(b"0123456789");
-        let request = PsyncRequest { id: AskedId::Id(id(1)), asked: 11, failover: false };
-        let keys = [0, 0].map(|now| node.sync(capable(), Some(&request), now).0);
-        assert!(node.master.may_write(8_999) && !node.master.may_write(9_000));
-        node.master.get_mut(keys[0]).unwrap().acked(10, None, 9_000);
-        assert_eq!(node.master.good_replicas(9_000), Some(1));
-        node.master.get_mut(keys[1]).unwrap().acked(7, Some(3), 9_000);
-        assert_eq!(node.master.acked_offsets(), (vec![10, 7], vec![3]));
-        assert!(!node.master.take_getack());
-        node.master.want_acks();
-        node.master.want_acks();
-        assert!(node.master.take_getack() && !node.master.take_getack());
-    }
-
-    fn two(dual_channel: bool, rdb_channel: bool) -> Node {
-        Node::new(MasterConfig { dual_channel, rdb_channel, diskless_delay: 0, ..config() })
-    }
-
-    fn with(capa: Capa) -> Announced {
-        Announced { capa: Capa { eof: true, psync2: true, ..capa }, ..Announced::default() }
-    }
-
-    const VALKEY: Capa = Capa { eof: true, psync2: true, dual_channel: true, rdb_channel: false };
-    const REDIS: Capa = Capa { eof: true, psync2: true, dual_channel: false, rdb_channel: true };
-
-    fn of_channel(main_client: Option<u64>) -> Announced {
-        Announced { rdb_only: true, rdb_channel: true, main_client, ..capable() }
-    }
-
-    #[test]
-    fn who_is_served_over_two_channels() {
-        let both = Capa { dual_channel: true, ..REDIS };
-        let (dual, rdb) = (TwoChannels::DualChannel, TwoChannels::RdbChannel { main_client: 1 });
-        let table = [
-            (true, true, both, Some(rdb)),
-            (true, false, both, Some(dual)),
-            (false, true, VALKEY, None),
-            (true, false, VALKEY, Some(dual)),
-            (true, false, REDIS, None),
-            (false, true, REDIS, Some(rdb)),
-            (false, false, both, None),
-            (true, true, Capa::default(), None),
-        ];
-        for (dual_channel, rdb_channel, capa, expected) in table {
-            let answer = two(dual_channel, rdb_channel).sync(with(capa), Some(&any()), 0).1;
-            let reply = expected.map(|how| Answer::TwoChannels { reply: two_channels_reply(how) });
-            assert_eq!(answer, reply.unwrap_or(Answer::Full { log: LogNeed::Nothing }), "{capa:?}");
-        }
-        let mut stored = two(true, true);
-        stored.master.config.diskless = false;
-        assert_eq!(stored.sync(with(both), Some(&any()), 0).1, Answer::Full { log: LogNeed::Nothing });
-        assert_eq!(two(true, true).sync(with(both), None, 0).1, Answer::Full { log: LogNeed::Nothing });
-    }
-
-    /// Up to a snapshot that has begun at offset 4 and more of the stream: the node, the main connection and the other.
-    fn begun(valkey: bool) -> (Node, u64, u64) {
-        let mut node = two(valkey, !valkey);
-        let (main, _) = node.sync(with(if valkey { VALKEY } else { REDIS }), Some(&any()), 0);
-        let request = any();
-        let (rdb, answer) = node.sync(of_channel((!valkey).then_some(main)), (!valkey).then_some(&request), 0);
-        assert_eq!(answer, Answer::Full { log: LogNeed::Nothing });
-        assert_eq!(node.master.due_group(0).unwrap().replicas, [rdb]);
-        node.log.append(b"past");
-        let position = Position { id: id(1), offset: 4 };
-        let reply = node.master.snapshot_started(rdb, position, Some(3), Target::Sockets, 0);
-        let line = format!("$ENDOFF:4 {} 3 {rdb}\r\n", id(1)).into_bytes();
-        assert_eq!(reply, if valkey { line } else { crate::messages::full_resync_reply(position) });
-        node.log.append(b"stream");
-        (node, main, rdb)
-    }
-
-    /// Valkey's replica asks for what follows its snapshot.
-    fn ask(node: &mut Node, main: u64, rdb: u64) -> Answer {
-        let request = PsyncRequest { id: AskedId::Id(id(1)), asked: 5, failover: false };
-        let announced = Announced { rdb_client: Some(rdb), ..with(VALKEY) };
-        let applicant = Applicant { key: main, announced, peer_ip: "h".to_string(), request: Some(&request) };
-        node.master.answer(applicant, &node.history, &node.log, &NodeFacts::default(), 0).0
-    }
-
-    #[test]
-    fn the_stream_goes_beside_the_snapshot() {
-        let (mut node, main, rdb) = begun(false);
-        assert_eq!((node.master.len(), node.master.log_hold()), (1, Some(4)));
-        assert_eq!(node.master.get(main).unwrap().state(), State::Beside { from: 4, snapshot: Some(rdb) });
-        assert!(!node.master.payload_sent(rdb, 7).unwrap().0);
-        assert_eq!(node.master.detach(rdb, 7).unwrap().partner, None);
-        assert!(node.master.get_mut(main).unwrap().acked(4, None, 8));
-        assert_eq!(node.master.counters(), SyncCounters { full: 1, partial_ok: 0, partial_err: 0 });
-    }
-
-    #[test]
-    fn the_stream_is_kept_until_a_valkey_asks_for_it() {
-        let (mut node, main, rdb) = begun(true);
-        assert_eq!((node.master.log_hold(), node.master.waiting_psync()), (Some(4), 1));
-        assert!(matches!(ask(&mut node, main, rdb), Answer::Continue { .. }));
-        assert_eq!(node.master.get(main).unwrap().state(), State::Beside { from: 4, snapshot: Some(rdb) });
-        node.master.get_mut(main).unwrap().sent(6);
-        assert_eq!((node.master.log_hold(), node.master.waiting_psync()), (Some(10), 0), "the stream is sent");
-        let shown: Vec<_> = node.master.sessions().map(|(_, s)| (s.state_name(), s.channel_name())).collect();
-        assert_eq!(shown, [("wait_bgsave", Some("rdb-channel")), ("bg_transfer", Some("main-channel"))]);
-        // A snapshot that is sent before the replica asks: the connection is gone, the stream is not.
-        let (mut node, main, rdb) = begun(true);
-        node.master.payload_sent(rdb, 0);
-        node.master.detach(rdb, 0);
-        assert_eq!((node.master.log_hold(), node.master.waiting_psync()), (Some(4), 1));
-        node.tick(59_999);
-        assert!(matches!(ask(&mut node, main, rdb), Answer::Continue { .. }));
-        assert_eq!(node.master.get(main).unwrap().state(), State::Beside { from: 4, snapshot: None });
-        assert_eq!(node.master.waiting_psync(), 0);
-        // It never asks.
-        let (mut node, _, rdb) = begun(true);
-        node.master.payload_sent(rdb, 0);
-        node.master.detach(rdb, 0);
-        node.tick(60_000);
-        assert_eq!(node.master.log_hold(), None);
-    }
-
-    #[test]
-    fn either_connection_takes_the_other_along() {
-        for valkey in [true, false] {
-            for main_ends in [true, false] {
-                let (mut node, main, rdb) = begun(valkey);
-                if valkey {
-                    ask(&mut node, main, rdb);
-                }
-                let (ends, other) = if main_ends { (main, rdb) } else { (rdb, main) };
-                assert_eq!(node.master.detach(ends, 0).unwrap().partner, Some(other));
-                assert_eq!(node.master.detach(other, 0).unwrap().partner, None);
-                assert_eq!(node.master.log_hold(), None);
-            }
-        }
-        let mut node = two(false, true);
-        let (main, _) = node.sync(with(REDIS), Some(&any()), 0);
-        assert_eq!(node.master.detach(main, 0).unwrap().partner, None);
-        let answer = node.sync(of_channel(Some(main)), Some(&any()), 0).1;
-        assert!(matches!(answer, Answer::NoMain { error } if error.contains("under the id 1")));
-    }
-
-    #[test]
-    fn a_second_connection_must_come_in_time() {
-        let mut node = two(false, true);
-        let (main, _) = node.sync(with(REDIS), Some(&any()), 0);
-        let given_up = |actions: &[MasterAction]| {
-            actions.iter().any(|action| matches!(action, MasterAction::Disconnect(key, _) if *key == main))
-        };
-        assert!(!given_up(&node.tick(60_000)));
-        assert!(given_up(&node.tick(60_001)));
-        node.sync(of_channel(Some(main)), Some(&any()), 60_001);
-        assert!(!given_up(&node.tick(60_001)), "it waits for its snapshot");
-    }
-
-    #[test]
-    fn a_snapshot_on_its_own_connection_is_never_a_stored_one() {
-        let mut node = two(true, true);
-        let (old, _) = node.sync(Announced::default(), None, 0);
-        let (rdb, _) = node.sync(of_channel(None), None, 0);
-        let (plain, _) = node.sync(capable(), Some(&any()), 0);
-        let group = node.master.due_group(0).unwrap();
-        assert_eq!((group.replicas, group.target), (vec![rdb, plain], Target::Sockets));
-        node.master.detach(rdb, 0);
-        assert_eq!(node.master.due_group(0).unwrap().replicas, [old, plain]);
-        let running = RunningSnapshot {
-            position: Position { id: id(1), offset: 0 },
-            target: Target::Stored,
-            from_start: true,
-            capa: Capa::default(),
-            filter: Filter::default(),
-            rdb_version: 10,
-        };
-        let (late, _) = node.sync(of_channel(None), None, 0);
-        assert!(node.master.place(late, Some(&running), &node.history, &node.log, 0).0.is_none());
-    }
-}
+mod tests;

@@ -348,6 +348,15 @@ impl Session {
         (flows && bytes > 0).then(|| log.read(self.cursor, bytes))
     }
 
+    /// Whether the stream up to `send_before` has something for it. One that is not sent all of its snapshot may have waited for that, too.
+    pub fn takes(&self, send_before: u64) -> bool {
+        match self.state {
+            State::Online { awaiting_ack: false } | State::Beside { .. } => self.cursor < send_before,
+            State::WaitSnapshotEnd { .. } | State::SendBulk | State::Sent => true,
+            State::Online { awaiting_ack: true } | State::WaitSnapshotStart { .. } | State::WaitChannel { .. } => false,
+        }
+    }
+
     /// So many bytes of the stream were written to its socket.
     pub fn sent(&mut self, bytes: u64) {
         self.cursor += bytes;

@@ -2,7 +2,6 @@
 
 mod bounds;
 mod clock;
-mod fake_master;
 mod full_sync;
 mod links;
 mod log;
