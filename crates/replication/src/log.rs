@@ -147,6 +147,11 @@ impl ReplLog {
         self.trim();
     }
 
+    /// A replica is attached that needs the bytes from here on: as `hold`, for one more.
+    pub fn hold_from(&mut self, offset: u64) {
+        self.hold = Some(self.hold.map_or(offset, |hold| hold.min(offset)));
+    }
+
     /// `repl-backlog-size` was set.
     pub fn resize(&mut self, size: u64) {
         self.trim();

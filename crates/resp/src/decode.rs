@@ -127,7 +127,18 @@ impl Batch {
         self.spans.clear();
         self.stored.clear();
     }
+
+    /// Forgets the commands, and the memory that one with many arguments left here.
+    pub fn give_back(&mut self) {
+        self.clear();
+        self.spans.shrink_to(SPANS_KEPT);
+        self.stored.shrink_to(STORED_KEPT);
+    }
 }
+
+/// Memory for so many arguments, and for so many bytes of inline commands, is kept for what comes next.
+const SPANS_KEPT: usize = 1024;
+const STORED_KEPT: usize = 64 * 1024;
 
 /// Where decoding of a connection's bytes stands.
 #[derive(Default)]
@@ -146,6 +157,13 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// Gives back what a command with many arguments left here, unless it is still coming.
+    pub fn give_back(&mut self) {
+        if self.spans.is_empty() {
+            self.spans.shrink_to(SPANS_KEPT);
+        }
+    }
+
     /// Decodes up to `max` complete commands of `buffer` into `batch`. After they have been executed, the caller drops the first
     /// [`Decoder::consumed`] bytes of the buffer and calls [`Decoder::rebase`].
     pub fn decode(

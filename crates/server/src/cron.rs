@@ -35,6 +35,8 @@ impl Node {
         self.shutdown_tick();
         self.look_at_clients(period);
         self.accept_again_if_due();
+        self.replication.give_back();
+        self.batch.give_back();
         self.expire_own_keys();
         let stats = &mut self.stats;
         stats.ops_rate.sample(stats.commands, now_ms);

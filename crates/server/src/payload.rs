@@ -301,6 +301,7 @@ impl PayloadCursor {
                 }
                 let Some(payload) = payload else { return Ok(Next::End) };
                 if let Some(bytes) = payload.at(*offset) {
+                    *piece = Piece::None;
                     return Ok(Next::Bytes(bytes));
                 }
                 if *offset == payload.end {
@@ -384,6 +385,16 @@ mod tests {
         taken
     }
 
+    /// Waits for what another thread does, however long it is kept from it.
+    fn until(what: &str, mut done: impl FnMut() -> bool) {
+        let patience_ms = 120_000;
+        let begun_ms = clock::monotonic_ms();
+        while !done() {
+            assert!(clock::monotonic_ms() - begun_ms < patience_ms, "{what}: not within {patience_ms} ms");
+            clock::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+
     #[test]
     fn a_slow_replica_is_sent_from_the_file_what_has_left_the_window() {
         let (to, from) = channel();
@@ -401,28 +412,21 @@ mod tests {
             payload.settle(offsets.0, offsets.1);
             assert!(payload.room() > 0 || payload.held_bytes() > 16 << 20);
         }
-        for _ in 0..5000 {
+        until("what has left the window is in the file", || {
             payload.settle(slow.offset().expect("an offset"), 40 << 20);
-            if payload.held_bytes() <= 9 << 20 {
-                break;
-            }
-            clock::sleep(std::time::Duration::from_millis(1));
-        }
-        assert!(payload.held_bytes() <= 9 << 20, "{} bytes are in memory", payload.held_bytes());
+            payload.held_bytes() <= 9 << 20
+        });
         assert!(payload.spilled_bytes() >= 31 << 20);
         let mut left = (40 << 20) - slow.offset().expect("an offset") as usize;
-        for _ in 0..5000 {
+        until("the slow one has all", || {
             left -= take(&mut slow, &payload, usize::MAX);
-            if left == 0 {
-                break;
-            }
             match payload.poll_spill() {
                 Some(SpillDone::Piece { client: 7, offset, bytes }) => slow.take_piece(offset, bytes.expect("bytes")),
                 Some(_) => panic!("nothing else was asked for"),
-                None => clock::sleep(std::time::Duration::from_millis(1)),
+                None => {}
             }
-        }
-        assert_eq!(left, 0);
+            left == 0
+        });
         payload.settle(40 << 20, 40 << 20);
         assert_eq!(payload.held_bytes(), 0);
     }

@@ -193,6 +193,21 @@ impl Persistence {
             .chain(self.sending.iter_mut().map(|sending| &mut sending.payload))
     }
 
+    /// The same, each with the replicas that it is for.
+    pub fn transfers(&self) -> impl Iterator<Item = (&Payload, &[ClientId])> {
+        let running = self.running.iter().map(|running| &running.snapshot);
+        running
+            .filter_map(|snapshot| Some((snapshot.payload.as_ref()?, &snapshot.receivers[..])))
+            .chain(self.sending.iter().map(|sending| (&sending.payload, &sending.receivers[..])))
+    }
+
+    pub fn transfers_mut(&mut self) -> impl Iterator<Item = (&mut Payload, &[ClientId])> {
+        let running = self.running.iter_mut().map(|running| &mut running.snapshot);
+        running
+            .filter_map(|snapshot| Some((snapshot.payload.as_mut()?, &snapshot.receivers[..])))
+            .chain(self.sending.iter_mut().map(|sending| (&mut sending.payload, &sending.receivers[..])))
+    }
+
     /// Whether a save for the user runs.
     pub fn is_saving(&self) -> bool {
         matches!(self.running, Some(Running { purpose: Purpose::Save | Purpose::ReplicasStored, .. }))

@@ -38,6 +38,9 @@ use crate::log;
 use crate::node::{Node, ReplPause};
 use crate::persistence::Identity;
 
+/// Buffers that are used again keep so many bytes.
+const KEPT_BYTES: usize = 256 << 10;
+
 /// The node's part in replication.
 pub struct Replication {
     pub history: History,
@@ -67,6 +70,10 @@ pub struct Replication {
     /// Replicas that `client-output-buffer-limit` cut off.
     pub replicas_cut_off: u64,
     pub progress: progress::Progress,
+    /// Replicas have gone: the log may keep less than before.
+    hold_changed: bool,
+    /// Replicas have acknowledged something in this turn.
+    acks_came: bool,
     /// Where the stream goes before it is appended.
     scratch: Vec<u8>,
 }
@@ -135,12 +142,27 @@ impl Replication {
             verify: Default::default(),
             replicas_cut_off: 0,
             progress: progress::Progress::default(),
+            hold_changed: false,
+            acks_came: false,
             scratch: Vec::new(),
         }
     }
 
     /// Whether this node follows a master, or is to as soon as its data are loaded.
     #[inline]
+    /// Gives back what one large unit or command left here.
+    pub fn give_back(&mut self) {
+        self.scratch.clear();
+        self.scratch.shrink_to(KEPT_BYTES);
+        let Some(link) = &mut self.link else { return };
+        // A large command that is still coming would only be moved about.
+        if link.input.len() < KEPT_BYTES {
+            link.input.shrink_to(KEPT_BYTES);
+        }
+        link.output.shrink_to(KEPT_BYTES);
+        link.decoder.give_back();
+    }
+
     pub fn is_replica(&self) -> bool {
         self.log.role() == Role::Replica
     }

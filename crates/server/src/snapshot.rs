@@ -126,7 +126,14 @@ struct Capture {
 impl Capture {
     fn pass_on(&mut self) {
         if !self.buffer.is_empty() {
-            let bytes = std::mem::replace(&mut self.buffer, self.spares.take());
+            // Limits count bytes, not the room that they have: what is far from full goes without its own.
+            let bytes = if self.buffer.len() < PIECE_BYTES / 2 {
+                let bytes = self.buffer.as_slice().to_vec();
+                self.buffer.clear();
+                bytes
+            } else {
+                std::mem::replace(&mut self.buffer, self.spares.take())
+            };
             self.under_way.fetch_add(bytes.len(), Ordering::Relaxed);
             // A serializer that failed has ended; its result tells why.
             let _ = self.to.send(Piece::Bytes(bytes, std::mem::take(&mut self.keys)));
@@ -519,7 +526,7 @@ impl Serializer {
                     clock::sleep(Duration::from_millis(1));
                 }
                 pace.add(bytes.len());
-                to.send(Arc::new(bytes))
+                to.send(Arc::new(without_slack(bytes)))
                     .map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "nobody wants the snapshot"))?;
                 waker.wake();
             }
@@ -575,8 +582,56 @@ impl Serializer {
     }
 }
 
+/// A block that may wait for long takes little more memory than it has bytes.
+fn without_slack(mut block: Vec<u8>) -> Vec<u8> {
+    if block.capacity() - block.len() > block.len() / 4 {
+        block.shrink_to_fit();
+    }
+    block
+}
+
 /// Makes the new name of a file durable.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use rivulet_rdb::write::{Version, Writer};
+
+    use super::*;
+
+    #[test]
+    fn pieces_and_blocks_take_the_memory_that_they_are_counted_with() {
+        let (spares, maker) = Spares::new();
+        maker.fill_up();
+        let (to, from) = mpsc::channel();
+        let mut capture = Capture {
+            writer: Encoder::Rdb(Writer::new(Version::DEFAULT, false)),
+            buffer: Vec::with_capacity(PIECE_ROOM),
+            spares,
+            keys: 0,
+            keys_max: 1,
+            db: None,
+            access: AccessInfo::None,
+            to,
+            under_way: Arc::default(),
+            keys_done: 0,
+            exclude_data: false,
+        };
+        // With a delay for each key, and before each big value, a piece has one key.
+        for len in [1, 100, PIECE_BYTES / 2 - 1, PIECE_BYTES / 2, PIECE_BYTES] {
+            capture.buffer.resize(len, b'x');
+            capture.pass_on();
+            let Ok(Piece::Bytes(bytes, _)) = from.try_recv() else { panic!("a piece of {len} bytes") };
+            assert_eq!(bytes.len(), len);
+            assert!(bytes.capacity() <= len * 5 / 2, "{len} bytes take {}", bytes.capacity());
+            let mut block = Vec::with_capacity(PIECE_ROOM);
+            block.extend_from_slice(&bytes);
+            let block = without_slack(block);
+            assert!(block.capacity() <= len * 5 / 4, "{len} bytes take {}", block.capacity());
+            assert_eq!(block, bytes);
+        }
+    }
 }

@@ -122,7 +122,14 @@ mod tests {
     fn snapshot(unreadable: bool) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut writer = Writer::new(Version::DEFAULT, false);
-        let aux = Aux { redis_version: "7.0.15", ctime_s: 0, used_memory: 0, replication: None, aof_base: false };
+        let aux = Aux {
+            redis_version: "7.0.15",
+            ctime_s: 0,
+            used_memory: 0,
+            replication: None,
+            aof_base: false,
+            diverged: false,
+        };
         writer.header(&mut bytes, &aux);
         writer.select_db(&mut bytes, 0);
         for key in [b"one", b"two"] {

@@ -12,7 +12,7 @@ use rivulet_replication::measure::Peer;
 use rivulet_replication::messages::PsyncRequest;
 use rivulet_replication::position::{Position, ReplId};
 use rivulet_replication::psync::{NodeFacts, SyncFacts, refusal};
-use rivulet_replication::session::{OutputLimit, ReplconfOutcome, State, Target};
+use rivulet_replication::session::{OutputLimit, ReplconfOutcome, Session, State, Target};
 use rivulet_replication::stream;
 use rivulet_replication::transfer::{counted_header, marked_header};
 use rivulet_replication::verify::REPORT_OPTION;
@@ -74,8 +74,8 @@ impl Node {
             log::notice!("Synchronization with replica {} succeeded", session.name());
         }
         self.look_at_sync(id);
-        self.serve_acks();
-        self.shutdown_progress();
+        // Who waits for it looks once a turn, however many acknowledge something in it.
+        self.replication.acks_came = true;
         self.clients.queue_write(id);
     }
 
@@ -180,13 +180,18 @@ impl Node {
                 self.replication_tick();
             }
         }
-        self.update_hold();
+        let r = &mut self.replication;
+        if let Some(from) = r.master.get(id).and_then(Session::needs_from) {
+            r.log.hold_from(from);
+        }
         self.tell_below();
         Ok(())
     }
 
+    /// Tells the log what the replicas need. Who comes is told of at once ([`Node::sync`]); the rest may wait for the end of a turn.
     fn update_hold(&mut self) {
         let r = &mut self.replication;
+        r.hold_changed = false;
         r.log.hold(r.master.log_hold());
     }
 
@@ -200,9 +205,9 @@ impl Node {
         self.follow_actions(actions);
     }
 
-    /// The nodes below have changed: the master above is told.
+    /// The nodes below have changed: the master above is told, if there is one.
     fn tell_below(&mut self) {
-        if self.replication.dropping_replicas {
+        if self.replication.dropping_replicas || self.replication.link.is_none() {
             return;
         }
         let now = self.now_ms();
@@ -376,7 +381,7 @@ impl Node {
 
     /// Blocks of a payload have come: all who are being sent it get their turn.
     pub fn send_payload(&mut self) {
-        let ids: Vec<ClientId> = self.replication.master.sessions().map(|(id, _)| id).collect();
+        let ids: Vec<ClientId> = self.persistence.transfers().flat_map(|(_, receivers)| receivers).copied().collect();
         for id in ids {
             if self.clients.get(id).is_some_and(|c| c.payload.is_some() && !c.watching_write) {
                 self.flush_replica(id);
@@ -387,10 +392,10 @@ impl Node {
 
     fn drop_sent_blocks(&mut self) {
         let (mut held, mut spilled) = (0, 0);
-        for payload in self.persistence.payloads_mut() {
-            let cursors =
-                self.clients.iter().filter_map(|c| c.payload.as_ref()).filter(|c| c.of() == Some(payload.mark));
-            let reach = cursors.filter_map(PayloadCursor::offset).fold(None, |reach: Option<(u64, u64)>, at| {
+        for (payload, receivers) in self.persistence.transfers_mut() {
+            let cursors = receivers.iter().filter_map(|id| self.clients.get(*id)?.payload.as_ref());
+            let offsets = cursors.filter(|c| c.of() == Some(payload.mark)).filter_map(PayloadCursor::offset);
+            let reach = offsets.fold(None, |reach: Option<(u64, u64)>, at| {
                 Some(reach.map_or((at, at), |(low, high)| (low.min(at), high.max(at))))
             });
             if reach.is_some_and(|(lowest, fastest)| payload.settle(lowest, fastest)) {
@@ -545,14 +550,17 @@ impl Node {
         self.replication_tick();
     }
 
-    fn is_being_sent(&self, mark: [u8; 40]) -> bool {
-        self.clients.iter().any(|c| !c.closing && c.payload.as_ref().and_then(PayloadCursor::of) == Some(mark))
+    /// Whether one of them is still being sent the payload.
+    fn is_being_sent(&self, mark: [u8; 40], receivers: &[ClientId]) -> bool {
+        let sent = |c: &Client| !c.closing && c.payload.as_ref().and_then(PayloadCursor::of) == Some(mark);
+        receivers.iter().any(|id| self.clients.get(*id).is_some_and(sent))
     }
 
     /// Payloads that nobody is sent any more go, and the snapshot that is made for nobody ends.
     fn end_socket_snapshot_if_sent(&mut self) {
         let sending = std::mem::take(&mut self.persistence.sending);
-        let (sending, sent) = sending.into_iter().partition(|sending| self.is_being_sent(sending.payload.mark));
+        let (sending, sent) =
+            sending.into_iter().partition(|sending| self.is_being_sent(sending.payload.mark, &sending.receivers));
         self.persistence.sending = sending;
         for Sending { payload, receivers } in sent {
             let up = receivers.iter().filter(|id| self.replication.master.get(**id).is_some()).count();
@@ -567,7 +575,7 @@ impl Node {
         let Some(payload) = &snapshot.payload else { return };
         let anyone = snapshot.receivers.iter().any(|id| self.clients.get(*id).is_some_and(|c| !c.closing));
         // A replica that wanted no more than the snapshot may be gone before the serializer has said that it is done.
-        if anyone || payload.is_whole() || self.is_being_sent(payload.mark) {
+        if anyone || payload.is_whole() {
             return;
         }
         log::warning!("{LAST_DROPPED}");
@@ -582,12 +590,12 @@ impl Node {
 
     /// Those who are sent the snapshot that is being made.
     fn drop_receivers(&mut self) {
-        let payload = self.persistence.running.as_ref().and_then(|r| r.snapshot.payload.as_ref());
-        let Some(mark) = payload.map(|payload| payload.mark) else { return };
-        let sent = |c: &&Client| c.payload.as_ref().and_then(PayloadCursor::of) == Some(mark);
-        let ids: Vec<ClientId> = self.clients.iter().filter(sent).map(|c| c.id).collect();
-        for id in ids {
-            self.clients.close_soon(id);
+        let Some(running) = &self.persistence.running else { return };
+        let Some(mark) = running.snapshot.payload.as_ref().map(|payload| payload.mark) else { return };
+        for id in running.snapshot.receivers.clone() {
+            if self.is_being_sent(mark, &[id]) {
+                self.clients.close_soon(id);
+            }
         }
     }
 
@@ -645,8 +653,10 @@ impl Node {
             log_is_kept: self.log_on_disk.files.is_aof(),
         };
         // A replica that has all that is made of its snapshot is not the one that holds it up.
-        for client in self.clients.iter().filter(|c| c.payload.is_some() && !c.watching_write) {
-            if let Some(session) = self.replication.master.get_mut(client.id) {
+        for id in self.persistence.transfers().flat_map(|(_, receivers)| receivers) {
+            if self.clients.get(*id).is_some_and(|c| c.payload.is_some() && !c.watching_write)
+                && let Some(session) = self.replication.master.get_mut(*id)
+            {
                 session.payload_progress(now);
             }
         }
@@ -684,24 +694,41 @@ impl Node {
         }
         // What was kept for a replica that never asked for it is kept no longer.
         self.update_hold();
+        self.check_replica_limits();
+        // Nobody is forgotten for long, whatever he waited for.
+        self.replication.master.offer_again();
     }
 
-    /// What the replicas are owed before the loop sleeps.
+    /// What the replicas are owed before the loop sleeps. In a turn that adds nothing to the stream that is nothing, however many there are.
     pub fn replication_before_sleep(&mut self) {
+        if self.replication.hold_changed {
+            self.update_hold();
+        }
         if self.replication.master.is_empty() {
             return;
         }
         if !self.is_replica() && self.replication.failover.is_idle() && self.replication.master.take_getack() {
             self.ask_for_acks();
         }
-        let ids: smallvec::SmallVec<[ClientId; 8]> = self.replication.master.sessions().map(|(id, _)| id).collect();
-        for id in ids {
+        if std::mem::take(&mut self.replication.acks_came) {
+            self.serve_acks();
+            self.shutdown_progress();
+        }
+        let r = &mut self.replication;
+        let ids: smallvec::SmallVec<[ClientId; 8]> = r.master.offer(r.log.send_before()).collect();
+        if !ids.is_empty() {
+            self.offer_stream(&ids);
+        }
+        self.drop_sent_blocks();
+    }
+
+    fn offer_stream(&mut self, ids: &[ClientId]) {
+        for &id in ids {
             if self.clients.get(id).is_some_and(|c| !c.watching_write && !c.closing) {
                 let more = self.write_replica(id);
                 self.watch_write(id, more);
             }
         }
-        self.drop_sent_blocks();
         self.update_hold();
         self.check_replica_limits();
     }
@@ -753,7 +780,7 @@ impl Node {
         if let Some(client) = self.clients.get_mut(id) {
             client.payload = None;
         }
-        self.update_hold();
+        self.replication.hold_changed = true;
         self.tell_below();
         self.end_socket_snapshot_if_sent();
         // A file that only replicas wanted is of no use when the last of them is gone.

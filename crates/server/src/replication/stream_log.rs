@@ -74,6 +74,10 @@ impl StreamLog {
         self.log.hold(lowest);
     }
 
+    pub fn hold_from(&mut self, offset: u64) {
+        self.log.hold_from(offset);
+    }
+
     pub fn resize(&mut self, size: u64) {
         self.log.resize(size);
     }
