@@ -302,6 +302,13 @@ impl ReplicaLink {
         }
     }
 
+    /// The connection is not read for now: that nothing comes is not the master's silence.
+    pub fn unread(&mut self, now: Millis) {
+        if let State::Receiving { deadline, .. } | State::Streaming { deadline, .. } = &mut self.state {
+            *deadline = now + self.config.timeout;
+        }
+    }
+
     /// The connection that was asked for is open.
     pub fn connected(&mut self, now: Millis, out: Actions<'_, '_>) {
         if let State::Connecting { .. } = self.state {

@@ -411,9 +411,10 @@ fn replication(node: &Node, out: &mut String) {
         let unloadable = state.unloadable();
         if unloadable.failures() > 0 {
             field!(out, "master_sync_failures", unloadable.failures());
-            field!(out, "master_sync_failure", unloadable.why().replace(['\r', '\n'], " "));
+            field!(out, "master_sync_failure", one_line(unloadable.why()));
             field!(out, "master_sync_retry_seconds", state.retry_in(now).div_ceil(1000));
         }
+        field!(out, "master_link_waits_for_disk", u8::from(link.waits_for_disk));
         if !state.is_up() {
             field!(out, "master_link_down_since_seconds", state.down_since_seconds(now).map_or(-1, |s| s as i64));
         }

@@ -114,6 +114,11 @@ impl LogOnDisk {
         self.queued_bytes() > limit
     }
 
+    /// Bytes of the stream that wait to be written, given to the writer or not.
+    pub fn unwritten_bytes(&self, end: u64) -> u64 {
+        self.queued_bytes() + end.saturating_sub(self.handed)
+    }
+
     /// Bytes that wait to be written.
     pub fn queued_bytes(&self) -> u64 {
         self.writer.as_ref().map_or(0, |writer| writer.queued_bytes() as u64)
@@ -163,7 +168,10 @@ impl Node {
         if self.log_on_disk.writer.is_some() {
             // A disk that can't keep up slows down those who write, not the memory of all.
             self.stats.log_queue_peak = self.stats.log_queue_peak.max(self.log_on_disk.queued_bytes());
-            if self.log_on_disk.is_congested(self.config.log_queue_limit) && !self.is_paused() {
+            self.follow_disk();
+            // A replica's stream waits by itself.
+            let has_writers = !self.is_replica() || !self.config.replica_read_only;
+            if has_writers && self.log_on_disk.is_congested(self.config.log_queue_limit) && !self.is_paused() {
                 let until_ms = self.now_ms() + CONGESTION_PAUSE_MS;
                 self.pauses.begin(PauseWhy::Congestion, until_ms, true);
             }

@@ -5,6 +5,7 @@
 //! proves.
 
 pub mod apply;
+mod congestion;
 mod doctor;
 mod follow;
 mod progress;
@@ -72,6 +73,8 @@ pub struct Replication {
     pub progress: progress::Progress,
     /// Replicas have gone: the log may keep less than before.
     hold_changed: bool,
+    /// When the log was told last that the stream waits for the disk.
+    waiting_said_ms: Option<u64>,
     /// Replicas have acknowledged something in this turn.
     acks_came: bool,
     /// Where the stream goes before it is appended.
@@ -100,6 +103,8 @@ pub struct Link {
     pub reading: bool,
     /// The server starts, and what it has on disk is not loaded yet: it asks nobody for anything.
     pub waits_for_data: bool,
+    /// The disk takes less than the master sends: its stream is not read.
+    pub waits_for_disk: bool,
     /// The data here came from this master.
     pub has_its_data: bool,
     /// `master_host` and `master_port`.
@@ -143,6 +148,7 @@ impl Replication {
             replicas_cut_off: 0,
             progress: progress::Progress::default(),
             hold_changed: false,
+            waiting_said_ms: None,
             acks_came: false,
             scratch: Vec::new(),
         }
@@ -400,6 +406,7 @@ impl Node {
             watching_write: false,
             reading: true,
             waits_for_data: false,
+            waits_for_disk: false,
             has_its_data: false,
             host: host.to_string(),
             port,

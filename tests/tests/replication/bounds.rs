@@ -1,7 +1,15 @@
 //! What replication may take of memory, disk and time when the other end, or the disk, does not do its part.
 
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
 use rivulet_tests::fake_master::{FakeLink, FakeMaster};
 use rivulet_tests::{Kind, Server, wait};
+
+use crate::assert_in_step;
 
 const REPLID: &str = "1234567890123456789012345678901234567890";
 
@@ -56,4 +64,80 @@ fn a_snapshot_that_can_not_be_loaded_is_asked_for_less_and_less_often() {
             assert_eq!(replica.info("master_sync_failures"), "");
         }
     }
+}
+
+/// A directory on a file system of its own with so much room; nothing where none may be mounted.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(megabytes: u32) -> Option<SmallDisk> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("rivulet-small-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).expect("a directory");
+        let size = format!("size={megabytes}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&path).status();
+        if !mounted.is_ok_and(|status| status.success()) {
+            println!("skipped: no file system can be mounted");
+            let _ = std::fs::remove_dir(&path);
+            return None;
+        }
+        Some(SmallDisk(path))
+    }
+
+    /// Takes or frees all the room that is left.
+    fn fill(&self) {
+        let mut file = std::fs::File::create(self.0.join("filler")).expect("a file");
+        while file.write_all(&[0; 4096]).is_ok() {}
+    }
+
+    fn make_room(&self) {
+        std::fs::remove_file(self.0.join("filler")).expect("it was filled");
+    }
+
+    fn dir(&self) -> &str {
+        self.0.to_str().expect("a name")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // A server that was killed a moment ago may still hold it.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+/// Writes so many megabytes of the stream, over a few keys.
+fn write_stream(master: &mut Server, megabytes: usize) {
+    let value = vec![b'x'; 1 << 20];
+    for i in 0..megabytes {
+        master.main().must(&[b"SET".as_slice(), format!("key:{}", i % 4).as_bytes(), &value]);
+    }
+}
+
+#[test]
+fn a_replica_whose_disk_is_full_leaves_the_stream_to_its_master() {
+    let Some(disk) = SmallDisk::mount(128) else { return };
+    let mut master = Server::start(Kind::Rivulet, &["--repl-timeout", "5", "--repl-ping-replica-period", "1"]);
+    let options = ["--dir", disk.dir(), "--appendonly", "yes", "--log-queue-limit", "4mb", "--repl-timeout", "5"];
+    let mut replica = Server::start(Kind::Rivulet, &options);
+    replica.follow(&master);
+    assert_in_step(&mut master, &mut replica);
+    wait::until("the file has its base", || replica.info("aof_rewrite_in_progress") == "0");
+    disk.fill();
+    let before = replica.count("used_memory");
+    write_stream(&mut master, 60);
+    wait::until("the replica says that it waits", || replica.info("master_link_waits_for_disk") == "1");
+    assert!(replica.log().contains("more than log-queue-limit"));
+    // For longer than the time-out: it is there, and acknowledges what it has applied.
+    wait::pause(Duration::from_secs(7));
+    assert_eq!((replica.info("master_link_status"), master.count("connected_slaves")), ("up".to_string(), 1));
+    let grown = replica.count("used_memory") - before;
+    assert!(grown < 24 << 20, "{grown} bytes for a limit of 4 MB, in the queue and in the backlog");
+    assert!(replica.count("master_repl_offset") < master.count("master_repl_offset"));
+    disk.make_room();
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(replica.info("master_link_waits_for_disk"), "0");
+    assert_eq!((master.count("sync_full"), master.count("sync_partial_ok")), (1, 0));
 }

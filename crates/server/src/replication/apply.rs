@@ -18,6 +18,9 @@ use crate::node::Node;
 /// A full sync that an error in the stream asks for comes at most this often: if it did not help, another one would not.
 const HEAL_SPACING_MS: u64 = 3_600_000;
 
+/// After so many bytes of the stream one looks whether the disk keeps up.
+const DISK_LOOK_BYTES: usize = 1 << 20;
+
 /// Data that are not what their position says.
 #[derive(Clone, Debug)]
 pub struct Diverged {
@@ -97,7 +100,15 @@ impl Node {
         };
         run.input.extend_from_slice(bytes);
         let mut batch = std::mem::take(&mut self.batch);
+        // Much may have been kept, and what is applied must be written.
+        let mut look_at = run.executed;
         let stop = loop {
+            if run.executed >= look_at {
+                look_at = run.executed + DISK_LOOK_BYTES;
+                if self.stream_must_wait() {
+                    break Stop::Rest;
+                }
+            }
             if let Err(stop) = self.apply_batch(&mut run, &mut batch) {
                 break stop;
             }

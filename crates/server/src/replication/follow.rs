@@ -35,6 +35,9 @@ impl Node {
         let mut actions = Vec::new();
         if let Some(link) = self.replication.link.as_mut().filter(|link| !link.waits_for_data) {
             link.state.set_fsynced(fsynced);
+            if !link.reading {
+                link.state.unread(now);
+            }
             link.state.tick(now, &mut actions);
         }
         self.follow_actions(actions);
@@ -102,7 +105,8 @@ impl Node {
         let Some(link) = &self.replication.link else { return };
         // What a pause keeps from being executed has a bound, too.
         let kept_by_pause = self.is_paused() && link.input.len() >= link.state.config().early_bytes_max;
-        let read = link.state.wants_read() && !kept_by_pause && (loader_wants || link.state.has_channel());
+        let applies = !kept_by_pause && !link.waits_for_disk;
+        let read = link.state.wants_read() && applies && (loader_wants || link.state.has_channel());
         let write = link.watching_write;
         let channel_write = link.channel.as_ref().map(|c| c.watching_write);
         self.watch_master(read, write);
