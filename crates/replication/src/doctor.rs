@@ -33,6 +33,9 @@ pub struct Figures<'a> {
     pub slowest: Option<Slowest<'a>>,
     /// Replicas that were cut off because of `client-output-buffer-limit replica`, and its hard and soft limit.
     pub cut_off: u64,
+    /// The slowest ones that were cut off because of `repl-hold-limit`, or of a full disk, and that limit.
+    pub hold_cut_off: u64,
+    pub hold_limit: u64,
     pub output_limits: (u64, u64),
     /// `min-replicas-to-write`, `min-replicas-max-lag` and how many replicas are good; `None` when the check is off.
     pub good_replicas: Option<GoodReplicas>,
@@ -85,6 +88,7 @@ pub fn diagnose(f: &Figures<'_>) -> Vec<String> {
     out.extend(f.measure.lags().filter_map(|(replica, samples)| growing_lag(replica, samples, f)));
     out.extend(blocking_command(f));
     out.extend(output_limit(f));
+    out.extend(hold_limit(f));
     out.extend(too_few_good_replicas(f));
     out.extend(no_backlog_on_disk(f));
     out.extend(link_down(f));
@@ -253,6 +257,18 @@ fn output_limit(f: &Figures<'_>) -> Option<String> {
     })
 }
 
+fn hold_limit(f: &Figures<'_>) -> Option<String> {
+    (f.hold_cut_off > 0).then(|| {
+        format!(
+            "{} times the slowest replica was cut off, because more was held for replicas than repl-hold-limit ({}) or the \
+             disk allows. Make the way to it faster, or set repl-hold-limit to {}mb if the disk has room for that.",
+            f.hold_cut_off,
+            bytes(f.hold_limit),
+            (f.hold_limit.saturating_mul(2) >> 20).max(1)
+        )
+    })
+}
+
 fn too_few_good_replicas(f: &Figures<'_>) -> Option<String> {
     let good = f.good_replicas.filter(|good| good.there < good.wanted)?;
     Some(format!(
@@ -336,6 +352,8 @@ mod tests {
             ping_period: 10_000,
             slowest: None,
             cut_off: 0,
+            hold_cut_off: 0,
+            hold_limit: 64 << 20,
             output_limits: (256 << 20, 64 << 20),
             good_replicas: None,
         }
@@ -439,6 +457,7 @@ mod tests {
         assert_one(&Figures { disk_size: 0, ..plain() }, &["repl-backlog-disk-size to 1gb"]);
         assert!(diagnose(&Figures { disk_size: 0, replicas: 0, ..plain() }).is_empty());
         assert_one(&Figures { link_down_seconds: Some(9), ..plain() }, &["down for 9 s"]);
+        assert_one(&Figures { hold_cut_off: 2, ..plain() }, &["2 times", "64.0 MiB", "repl-hold-limit to 128mb"]);
         let loads = FailedLoads { count: 3, why: "no such type", retry_in: 4000, keeps_old_data: true };
         assert_one(
             &Figures { unloadable: Some(loads), ..plain() },

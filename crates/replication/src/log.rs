@@ -147,6 +147,11 @@ impl ReplLog {
         self.trim();
     }
 
+    /// What `hold` was told.
+    pub fn held_from(&self) -> Option<u64> {
+        self.hold
+    }
+
     /// A replica is attached that needs the bytes from here on: as `hold`, for one more.
     pub fn hold_from(&mut self, offset: u64) {
         self.hold = Some(self.hold.map_or(offset, |hold| hold.min(offset)));

@@ -590,8 +590,8 @@ impl Master {
         self.sessions.iter().filter_map(|(_, session)| session.announced().rdb_client).collect()
     }
 
-    /// What was promised from this offset on is not kept.
-    pub fn forget_promises_before(&mut self, offset: u64) {
+    /// What was promised from this offset on, or from before it, is not kept.
+    pub fn forget_promises_to(&mut self, offset: u64) {
         self.promised.retain(|promise| promise.from > offset);
     }
 

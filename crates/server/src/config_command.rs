@@ -36,6 +36,7 @@ impl Node {
                 self.replication.master.reset_counters();
                 self.replication.syncs.reset_counters();
                 self.replication.replicas_cut_off = 0;
+                self.replication.slowest_cut_off = 0;
                 self.reaper.reset_freed();
                 crate::memory::reset_peak();
                 self.reply(id).ok();

@@ -484,6 +484,10 @@ fn replication(node: &Node, out: &mut String) {
             )
         );
     }
+    let (stream, spilled) = node.held_for_replicas();
+    field!(out, "repl_hold_bytes", stream + spilled);
+    field!(out, "repl_hold_limit", node.hold_limit());
+    field!(out, "repl_hold_disconnections", r.slowest_cut_off);
     let payloads = || node.persistence.payloads();
     field!(out, "repl_sync_window_bytes", payloads().map(|p| p.held_bytes()).sum::<u64>());
     field!(out, "repl_sync_window_peak_bytes", node.stats.sync_window_peak);

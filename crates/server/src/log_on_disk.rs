@@ -7,7 +7,7 @@ mod writer;
 
 use rivulet_aof::files::{Directory, LogFiles};
 use rivulet_aof::identity::Role;
-use rivulet_aof::op::Change;
+use rivulet_aof::op::{Change, FileOp};
 use rivulet_aof::recover;
 use rivulet_replication::history::History;
 use rivulet_replication::log::OnDisk;
@@ -15,6 +15,7 @@ use rivulet_replication::position::ReplId;
 
 use crate::clients::{ClientId, Kind};
 use crate::config::{AppendFsync, Config};
+use crate::helpers;
 use crate::log;
 use crate::node::{Node, os_error};
 use crate::pause::PauseWhy;
@@ -96,6 +97,24 @@ impl LogOnDisk {
     fn change(&self, change: Change, token: Option<Token>) {
         if let Some(writer) = &self.writer {
             writer.change(change, token);
+        }
+    }
+
+    /// A writer that waits for room on the disk does not come to the files that go: they go at once. What is not there under its name yet goes when
+    /// it comes to them.
+    fn make_room(&self, change: &Change) {
+        if self.failure().is_none() {
+            return;
+        }
+        let removed = |op: &FileOp| if let FileOp::Remove { path } = op { Some(path.clone()) } else { None };
+        let paths: Vec<_> = change.ops.iter().filter_map(removed).collect();
+        if !paths.is_empty() {
+            helpers::start("room-maker", move || {
+                for path in paths {
+                    // As said: the writer tries again.
+                    let _ = std::fs::remove_file(path);
+                }
+            });
         }
     }
 
@@ -461,6 +480,7 @@ impl Node {
 
     fn give_up_backlog(&mut self) {
         let change = self.log_on_disk.files.drop_backlog();
+        self.log_on_disk.make_room(&change);
         self.log_on_disk.change(change, None);
         self.log_on_disk.backlog_retry_ms = self.now_ms() + BACKLOG_RETRY_MS;
     }
@@ -472,6 +492,7 @@ impl Node {
         let limit = if keep { self.config.repl_backlog_disk_size } else { 0 };
         let change = self.log_on_disk.files.trim(limit, needed);
         if !change.ops.is_empty() {
+            self.log_on_disk.make_room(&change);
             self.log_on_disk.change(change, None);
         }
     }

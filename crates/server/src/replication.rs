@@ -8,6 +8,7 @@ pub mod apply;
 mod congestion;
 mod doctor;
 mod follow;
+mod held;
 mod progress;
 mod serve;
 pub mod stream_log;
@@ -70,6 +71,8 @@ pub struct Replication {
     pub verify: verify::Verify,
     /// Replicas that `client-output-buffer-limit` cut off.
     pub replicas_cut_off: u64,
+    /// The slowest ones that had to go because too much was held for replicas.
+    pub slowest_cut_off: u64,
     pub progress: progress::Progress,
     /// Replicas have gone: the log may keep less than before.
     hold_changed: bool,
@@ -146,6 +149,7 @@ impl Replication {
             own_sync: Default::default(),
             verify: Default::default(),
             replicas_cut_off: 0,
+            slowest_cut_off: 0,
             progress: progress::Progress::default(),
             hold_changed: false,
             waiting_said_ms: None,

@@ -10,6 +10,7 @@ use rivulet_tests::fake_master::{FakeLink, FakeMaster};
 use rivulet_tests::{Kind, Server, wait};
 
 use crate::assert_in_step;
+use crate::full_sync::slow_replica;
 
 const REPLID: &str = "1234567890123456789012345678901234567890";
 
@@ -140,4 +141,68 @@ fn a_replica_whose_disk_is_full_leaves_the_stream_to_its_master() {
     assert_in_step(&mut master, &mut replica);
     assert_eq!(replica.info("master_link_waits_for_disk"), "0");
     assert_eq!((master.count("sync_full"), master.count("sync_partial_ok")), (1, 0));
+}
+
+#[test]
+fn the_slowest_goes_when_more_is_held_for_replicas_than_may_be() {
+    let bounds = ["--repl-backlog-disk-size", "4mb", "--repl-hold-limit", "40mb"];
+    let mut master = Server::start(Kind::Rivulet, &[&bounds[..], &["--repl-sync-window", "8mb"]].concat());
+    let mut replica = Server::start(Kind::Rivulet, &[]);
+    replica.follow(&master);
+    assert_in_step(&mut master, &mut replica);
+    let value = vec![b'x'; 1 << 20];
+    for i in 0..16 {
+        master.main().must(&[b"SET".as_slice(), format!("data:{i}").as_bytes(), &value]);
+    }
+    // Two that take nothing: one from now on, one that comes later.
+    let first = slow_replica(&master);
+    wait::until("its snapshot has begun", || master.count("connected_slaves") == 2);
+    write_stream(&mut master, 8);
+    let second = slow_replica(&master);
+    wait::until("it waits too", || master.count("connected_slaves") == 3);
+    write_stream(&mut master, 4);
+    // Nobody is cut off for being slow.
+    assert_eq!((master.count("connected_slaves"), master.count("repl_hold_disconnections")), (3, 0));
+    write_stream(&mut master, 80);
+    wait::until("they had to go", || master.count("connected_slaves") == 1);
+    assert_eq!(master.count("repl_hold_disconnections"), 2);
+    assert!(master.log().contains("more than repl-hold-limit (41943040) for replicas, of which this is the slowest"));
+    let history = format!("{:?}", master.must("REPLICATION HISTORY"));
+    assert_eq!(history.matches("more than repl-hold-limit").count(), 2, "{history}");
+    assert!(master.must("REPLICATION DOCTOR").text().contains("repl-hold-limit to 80mb"));
+    wait::until("all that was held is given back", || {
+        let small = master.count("repl_backlog_disk_bytes") <= 8 << 20;
+        small && master.count("repl_hold_bytes") == 0 && master.count("repl_sync_spill_bytes") == 0
+    });
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(master.count("sync_partial_ok"), 0, "who keeps up has noticed nothing");
+    drop((first, second));
+}
+
+#[test]
+fn a_full_disk_costs_the_slowest_its_place_and_writes_go_on() {
+    let Some(disk) = SmallDisk::mount(96) else { return };
+    let options = ["--appendonly", "yes", "--repl-backlog-disk-size", "1mb", "--auto-aof-rewrite-percentage", "0"];
+    let mut master = Server::start(Kind::Rivulet, &[&options[..], &["--dir", disk.dir()]].concat());
+    write_stream(&mut master, 4);
+    let slow = slow_replica(&master);
+    wait::until("its snapshot has begun", || master.count("connected_slaves") == 1);
+    let value = vec![b'y'; 1 << 20];
+    let mut refused = false;
+    wait::until("the slow one has to go", || {
+        for i in 0..16 {
+            let reply = master.call(&[b"SET".as_slice(), format!("key:{}", i % 4).as_bytes(), &value]);
+            refused |= reply.is_error();
+        }
+        // What was data becomes something that only the slow one needs.
+        master.call("BGREWRITEAOF");
+        wait::until("it is rewritten, or can't be", || master.info("aof_rewrite_in_progress") == "0");
+        master.count("connected_slaves") == 0
+    });
+    assert!(master.log().contains("the disk takes no more (No space left on device)"), "{}", master.log());
+    wait::until("writes go on", || !master.call("SET after 1").is_error());
+    wait::until("it is written", || master.info("aof_last_write_status") == "ok");
+    assert_eq!(master.count("repl_hold_bytes"), 0);
+    println!("a write was refused meanwhile: {refused}");
+    drop(slow);
 }

@@ -240,7 +240,7 @@ fn read_payload(mut slow: TcpStream) -> usize {
 }
 
 /// A replica that asks for a full sync and takes nothing yet.
-fn slow_replica(master: &Server) -> TcpStream {
+pub fn slow_replica(master: &Server) -> TcpStream {
     let mut slow = TcpStream::connect(("127.0.0.1", master.port)).expect("a connection");
     slow.write_all(b"REPLCONF capa eof capa psync2\r\n").expect("it is sent");
     slow.read_exact(&mut [0; 5]).expect("the answer is OK");

@@ -155,6 +155,7 @@ directives! {
     "snapshot-limbo-limit" => snapshot_limbo_limit: u64 = 256 << 20, Memory(1 << 20, LONG_MAX), 0, "A snapshot fails, and is tried again, when so many bytes wait to be written because writes overtake it.";
     "log-queue-limit" => log_queue_limit: u64 = 256 << 20, Memory(1 << 20, LONG_MAX), 0, "Writes wait while so many bytes wait to be written to the append-only file.";
     "repl-sync-window" => repl_sync_window: u64 = 64 << 20, Memory(0, LONG_MAX), 0, "Bytes of a snapshot without a file that wait in memory for slow replicas, at least `snapshot-queue-limit`; more wait on disk.";
+    "repl-hold-limit" => repl_hold_limit: u64 = 0, Memory(0, LONG_MAX), 0, "Bytes that may be held for slow replicas, all together: of the stream beyond the backlog, and of full syncs on disk. Beyond that, or when the disk is full, the slowest is cut off. 0 is what the data take in memory, at least the hard limit of `client-output-buffer-limit replica`.";
     "repl-backlog-disk-size" => repl_backlog_disk_size: u64 = 1 << 30, Memory(0, LONG_MAX), 0, "Bytes of the stream that are kept on disk behind the backlog in memory; 0 keeps none.";
     "repl-backlog-ttl" => repl_backlog_ttl: u64 = 3600, Integer(0, LONG_MAX), 0, "Seconds without replicas after which the backlog is freed; 0 is never.";
     "min-replicas-to-write" | "min-slaves-to-write" => min_replicas_to_write: u64 = 0, Integer(0, INT_MAX), 0, "Good replicas that a write needs; 0 is off.";

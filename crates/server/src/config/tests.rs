@@ -57,6 +57,7 @@ const OWN: &[&str] = &[
     "dual-channel-replication-enabled",
     "log-queue-limit",
     "repl-backlog-disk-size",
+    "repl-hold-limit",
     "repl-rdb-channel",
     "repl-require-data",
     "repl-sync-window",

@@ -35,6 +35,8 @@ impl Node {
             ping_period: config.repl_ping_replica_period * 1000,
             slowest: slowest.as_ref().map(|(name, took)| Slowest { name, took: *took }),
             cut_off: r.replicas_cut_off,
+            hold_cut_off: r.slowest_cut_off,
+            hold_limit: self.hold_limit(),
             output_limits: (hard, soft),
             good_replicas: good.map(|there| GoodReplicas {
                 wanted: config.min_replicas_to_write as usize,

@@ -192,7 +192,9 @@ impl Node {
     fn update_hold(&mut self) {
         let r = &mut self.replication;
         r.hold_changed = false;
-        r.log.hold(r.master.log_hold());
+        let slowest = r.master.slowest();
+        r.log.hold(slowest.map(|slowest| slowest.from));
+        self.check_held(slowest);
     }
 
     /// A probe came from below (rule 28): it goes on upwards, or has come round.
