@@ -1,8 +1,9 @@
 //! A snapshot on its way to replicas: the bytes that the serializer has made, and how far each replica has been sent.
 //!
 //! The walker goes at the pace of the replica that is ahead. What the others have not taken yet stays in memory up to a window
-//! (`repl-sync-window`), and beyond that in a file, so that a slow replica holds up nobody. The head stays until more than a small part of the
-//! data has been made: who comes late can still be sent the whole (rule 26).
+//! (`repl-sync-window`), and beyond that in a file, so that a slow replica holds up nobody. The head stays until all have been sent it, and if one
+//! is as slow as that, it goes to the file too: who comes late can still be sent the whole (rule 26), and needs no further snapshot and no further
+//! file.
 
 mod spill;
 
@@ -42,7 +43,7 @@ impl Pace {
 
     /// What is kept of the beginning of data that take `data_bytes` in memory.
     pub fn head(&self, data_bytes: u64) -> u64 {
-        (data_bytes / HEAD_SHARE).clamp(self.queue, self.window)
+        (data_bytes / HEAD_SHARE).max(self.queue).max(HEAD_MIN).min(self.window)
     }
 
     /// The serializer has made so many more bytes.
@@ -63,6 +64,8 @@ impl Pace {
 
 /// The head that is kept is this part of the data. That is no memory worth speaking of, and more time than replicas need that come together.
 const HEAD_SHARE: u64 = 64;
+/// At least so much: what a socket takes for a replica that reads nothing is less.
+const HEAD_MIN: u64 = 8 << 20;
 
 /// Bytes of a snapshot as the serializer makes them, kept until the slowest of its replicas has them.
 pub struct Payload {
@@ -78,6 +81,8 @@ pub struct Payload {
     fastest: u64,
     pub pace: Arc<Pace>,
     spill: Option<Spill>,
+    /// The file has the payload from its beginning on.
+    spills_all: bool,
     spill_failed: bool,
     waker: Waker,
     /// The last block is here.
@@ -99,6 +104,7 @@ impl Payload {
             fastest: 0,
             pace,
             spill: None,
+            spills_all: false,
             spill_failed: false,
             waker,
             whole: false,
@@ -127,7 +133,7 @@ impl Payload {
 
     /// Its beginning is still there.
     pub fn has_head(&self) -> bool {
-        self.start() == 0 && self.spill.is_none()
+        self.start() == 0 || self.spills_all
     }
 
     /// Where the bytes in memory begin.
@@ -138,6 +144,11 @@ impl Payload {
     /// Bytes in memory.
     pub fn held_bytes(&self) -> u64 {
         self.pace.held()
+    }
+
+    /// Part of it is on disk, for those who are slow.
+    pub fn is_spilled(&self) -> bool {
+        self.spill.is_some()
     }
 
     /// Bytes that were made.
@@ -174,7 +185,13 @@ impl Payload {
     pub fn settle(&mut self, lowest: u64, fastest: u64) -> bool {
         self.fastest = fastest;
         let written_to = self.spill.as_ref().map_or(0, Spill::written_to);
-        let gone = if self.end <= self.head { 0 } else { lowest.max(written_to) };
+        let gone = if self.spills_all {
+            written_to
+        } else if lowest < self.head {
+            0
+        } else {
+            lowest.max(written_to)
+        };
         while let Some((at, block)) = self.blocks.front()
             && at + block.len() as u64 <= gone
         {
@@ -190,6 +207,7 @@ impl Payload {
             return false;
         }
         let begins = self.spill.is_none();
+        self.spills_all |= begins && self.start() == 0;
         let spill = self.spill.get_or_insert_with(|| Spill::start(self.waker.clone()));
         let first = self.blocks.partition_point(|(at, _)| *at < self.handed_to);
         for (at, block) in self.blocks.range(first..) {
@@ -428,7 +446,44 @@ mod tests {
             left == 0
         });
         payload.settle(40 << 20, 40 << 20);
-        assert_eq!(payload.held_bytes(), 0);
+        assert!(payload.held_bytes() <= 8 << 20, "what is not in the file stays for those who come late");
+    }
+
+    #[test]
+    fn who_is_slow_from_the_beginning_makes_the_file_whole_and_newcomers_need_no_other() {
+        let (to, from) = channel();
+        let pace = Arc::new(Pace::new(8 << 20, 4 << 20));
+        let head = pace.head(0);
+        assert_eq!(head, 8 << 20);
+        let mut payload = Payload::new(from, pace.clone(), Waker::new().expect("an eventfd"), [b'm'; 40], head);
+        let (mut fast, mut slow) = (PayloadCursor::made([0; 40], Vec::new()), PayloadCursor::made([0; 40], Vec::new()));
+        for number in 0..20 {
+            pace.add(BLOCK);
+            to.send(block(number)).expect("it is taken");
+            payload.take_blocks();
+            take(&mut fast, &payload, usize::MAX);
+            // What a socket takes, and no more.
+            let taken = slow.offset().expect("an offset") as usize;
+            take(&mut slow, &payload, (3 * BLOCK).saturating_sub(taken));
+            payload.settle(slow.offset().expect("an offset"), fast.offset().expect("an offset"));
+            assert!(payload.has_head(), "at block {number}");
+        }
+        until("the file has what has left the window", || {
+            payload.settle(3 << 20, 20 << 20);
+            payload.held_bytes() <= 9 << 20
+        });
+        assert!(payload.has_head() && payload.spilled_bytes() <= 20 << 20);
+        for mut cursor in [PayloadCursor::made([0; 40], Vec::new()), slow] {
+            let mut left = (20 << 20) - cursor.offset().expect("an offset") as usize;
+            until("all is sent", || {
+                left -= take(&mut cursor, &payload, usize::MAX);
+                if let Some(SpillDone::Piece { offset, bytes, .. }) = payload.poll_spill() {
+                    cursor.take_piece(offset, bytes.expect("bytes"));
+                }
+                left == 0
+            });
+        }
+        assert!(payload.spilled_bytes() <= 20 << 20, "the file is no larger than the snapshot");
     }
 
     #[test]

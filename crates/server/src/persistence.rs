@@ -13,6 +13,7 @@ use rivulet_keyspace::{Keyspace, Room};
 use rivulet_rdb::read::{Options, Unsupported};
 use rivulet_rdb::save::Saver;
 use rivulet_rdb::write::{Aux, Meta, Replication as AuxReplication, Version, Writer};
+use rivulet_replication::master::RunningSnapshot;
 use rivulet_resp::OwnedArgs;
 
 use crate::clients::ClientId;
@@ -58,6 +59,8 @@ pub struct Persistence {
 pub struct Sending {
     pub payload: Payload,
     pub receivers: Vec<ClientId>,
+    /// Where it stands, and who could be sent it.
+    pub snapshot: Option<RunningSnapshot>,
 }
 
 /// A snapshot that runs, and why.

@@ -168,7 +168,7 @@ fn the_slowest_goes_when_more_is_held_for_replicas_than_may_be() {
     assert_eq!(master.count("repl_hold_disconnections"), 2);
     assert!(master.log().contains("more than repl-hold-limit (41943040) for replicas, of which this is the slowest"));
     let history = format!("{:?}", master.must("REPLICATION HISTORY"));
-    assert_eq!(history.matches("more than repl-hold-limit").count(), 2, "{history}");
+    assert!(history.contains("more than repl-hold-limit"), "{history}");
     assert!(master.must("REPLICATION DOCTOR").text().contains("repl-hold-limit to 80mb"));
     wait::until("all that was held is given back", || {
         let small = master.count("repl_backlog_disk_bytes") <= 8 << 20;

@@ -169,14 +169,7 @@ impl Node {
                         self.log_history_changed();
                     }
                 }
-                self.note_head();
-                let r = &mut self.replication;
-                let (reply, report) = r.master.place(id, r.running.as_ref(), &r.history, &r.log, now);
-                report.iter().for_each(log_report);
-                if let Some(reply) = reply {
-                    self.reply(id).raw(&reply);
-                    self.join_socket_snapshot(id);
-                }
+                self.join_snapshot(id);
                 self.replication_tick();
             }
         }
@@ -498,16 +491,56 @@ impl Node {
         }
     }
 
-    /// A replica that came late is sent the snapshot from its beginning, if it is one that is being sent.
-    fn join_socket_snapshot(&mut self, id: ClientId) {
-        let (Some(Running { snapshot, .. }), Some(running)) = (&mut self.persistence.running, self.replication.running)
-        else {
-            return;
+    /// A replica that waits is sent a snapshot that there is already, if one fits.
+    fn join_snapshot(&mut self, id: ClientId) {
+        self.note_head();
+        let now = self.now_ms();
+        let candidates = self.replication.running.into_iter().map(|snapshot| (None, snapshot));
+        let candidates: Vec<_> = candidates.chain(self.spilled_snapshots()).collect();
+        let r = &mut self.replication;
+        let mut place = |snapshot| r.master.place(id, snapshot, &r.history, &r.log, now);
+        let placed = candidates.iter().find_map(|(mark, snapshot)| match place(Some(snapshot)) {
+            (Some(reply), report) => Some((*mark, snapshot.position, reply, report)),
+            _ => None,
+        });
+        let Some((mark, position, reply, report)) = placed else {
+            let (_, report) = place(r.running.as_ref());
+            return report.iter().for_each(log_report);
         };
-        let Some(payload) = &snapshot.payload else { return };
-        self.clients.at(id).payload = Some(PayloadCursor::made(payload.mark, marked_header(&payload.mark)));
-        snapshot.receivers.push(id);
-        self.replication.syncs.snapshot_began(id, running.position.offset);
+        report.iter().for_each(log_report);
+        self.reply(id).raw(&reply);
+        self.join_payload(id, mark, position);
+    }
+
+    /// Snapshots that are made, and that are all on disk for a slow replica: a further one for who comes now would need a further file. Nobody is
+    /// sent more of the stream than of the snapshot for that.
+    fn spilled_snapshots(&self) -> impl Iterator<Item = (Option<[u8; 40]>, RunningSnapshot)> {
+        let end = self.replication.offset();
+        self.persistence.sending.iter().rev().filter_map(move |Sending { payload, snapshot, .. }| {
+            let snapshot = (*snapshot)?;
+            let is_near = end.saturating_sub(snapshot.position.offset) <= payload.made_bytes();
+            let fits = payload.is_spilled() && payload.has_head() && is_near;
+            fits.then_some((Some(payload.mark), RunningSnapshot { from_start: true, ..snapshot }))
+        })
+    }
+
+    /// It is sent this payload from its beginning: one that is made, or that of the snapshot that runs if that goes to sockets.
+    fn join_payload(&mut self, id: ClientId, mark: Option<[u8; 40]>, position: Position) {
+        let p = &mut self.persistence;
+        let (mark, receivers) = match mark {
+            Some(mark) => {
+                let Some(sending) = p.sending.iter_mut().find(|sending| sending.payload.mark == mark) else { return };
+                (mark, &mut sending.receivers)
+            }
+            None => {
+                let Some(Running { snapshot, .. }) = &mut p.running else { return };
+                let Some(payload) = &snapshot.payload else { return };
+                (payload.mark, &mut snapshot.receivers)
+            }
+        };
+        receivers.push(id);
+        self.clients.at(id).payload = Some(PayloadCursor::made(mark, marked_header(&mark)));
+        self.replication.syncs.snapshot_began(id, position.offset);
         self.clients.queue_write(id);
     }
 
@@ -542,7 +575,7 @@ impl Node {
         if let Some(mut payload) = running.snapshot.payload.take() {
             payload.take_blocks();
             let receivers = std::mem::take(&mut running.snapshot.receivers);
-            self.persistence.sending.push(Sending { payload, receivers });
+            self.persistence.sending.push(Sending { payload, receivers, snapshot: self.replication.running });
         }
         let trash = running.snapshot.cancel(&mut self.keyspace);
         self.free_later(trash);
@@ -564,7 +597,7 @@ impl Node {
         let (sending, sent) =
             sending.into_iter().partition(|sending| self.is_being_sent(sending.payload.mark, &sending.receivers));
         self.persistence.sending = sending;
-        for Sending { payload, receivers } in sent {
+        for Sending { payload, receivers, .. } in sent {
             let up = receivers.iter().filter(|id| self.replication.master.get(**id).is_some()).count();
             if up == 0 && payload.sent_to < receivers.len() {
                 log::warning!("{LAST_DROPPED}");
