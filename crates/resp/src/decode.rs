@@ -14,9 +14,6 @@ const LINE_LEN_MAX: usize = 64 * 1024;
 /// The longest argument, whatever `proto-max-bulk-len` says: spans count bytes in 32 bits.
 const ARG_LEN_MAX: usize = (2 << 30) - 1;
 
-/// Places of so many arguments are kept for the next commands.
-const KEPT_SPANS: usize = 1024;
-
 /// Why a connection must be closed. Its text follows `-ERR Protocol error: `.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProtocolError {
@@ -110,8 +107,8 @@ impl Batch {
     /// Forgets the commands, and gives back what those of many arguments have left.
     pub fn give_back(&mut self) {
         self.clear();
-        self.spans.shrink_to(KEPT_SPANS);
-        self.stored.shrink_to(KEPT_SPANS);
+        self.spans.shrink_to(SPANS_KEPT);
+        self.stored.shrink_to(STORED_KEPT);
     }
 
     /// What is in memory for the commands.
@@ -126,13 +123,6 @@ impl Batch {
         self.commands.clear();
         self.spans.clear();
         self.stored.clear();
-    }
-
-    /// Forgets the commands, and the memory that one with many arguments left here.
-    pub fn give_back(&mut self) {
-        self.clear();
-        self.spans.shrink_to(SPANS_KEPT);
-        self.stored.shrink_to(STORED_KEPT);
     }
 }
 
@@ -157,13 +147,6 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Gives back what a command with many arguments left here, unless it is still coming.
-    pub fn give_back(&mut self) {
-        if self.spans.is_empty() {
-            self.spans.shrink_to(SPANS_KEPT);
-        }
-    }
-
     /// Decodes up to `max` complete commands of `buffer` into `batch`. After they have been executed, the caller drops the first
     /// [`Decoder::consumed`] bytes of the buffer and calls [`Decoder::rebase`].
     pub fn decode(
@@ -228,7 +211,7 @@ impl Decoder {
 
     /// Gives back what a command of many arguments has left, unless one has begun.
     pub fn give_back(&mut self) {
-        if self.missing == 0 && self.spans.capacity() > KEPT_SPANS {
+        if self.missing == 0 && self.spans.capacity() > SPANS_KEPT {
             self.spans = Vec::new();
         }
     }

@@ -36,7 +36,6 @@ impl Node {
         self.look_at_clients(period);
         self.accept_again_if_due();
         self.replication.give_back();
-        self.batch.give_back();
         self.expire_own_keys();
         let stats = &mut self.stats;
         stats.ops_rate.sample(stats.commands, now_ms);
