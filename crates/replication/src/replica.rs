@@ -392,54 +392,6 @@ impl ReplicaLink {
         }
     }
 
-    /// The snapshot is loaded, after `PayloadEnd`; or it can't be, at any time after `PayloadBegin`. After a failure the
-    /// driver empties what is half loaded.
-    pub fn loaded(&mut self, now: Millis, result: Result<(), &str>, out: Actions<'_, '_>) {
-        let failure = match (&self.state, result) {
-            (State::Loading { .. }, Ok(())) => return self.start_stream(now, out),
-            (
-                State::Loading { load, .. } | State::Receiving { load, .. } | State::Parallel { load, .. },
-                Err(error),
-            ) => (*load, error),
-            (State::Receiving { load, .. } | State::Parallel { load, .. }, Ok(())) => {
-                (*load, "it ended before its end was received")
-            }
-            _ => return,
-        };
-        let (from, error) = match failure {
-            (LoadMode::AfterTransfer, error) => ("disk", error),
-            (_, error) => ("socket", error),
-        };
-        let text = format!("Failed trying to load the MASTER synchronization DB from {from}: {error}");
-        log(out, Report::warning(text));
-        if failure.0 == LoadMode::Beside {
-            log(out, Report::notice("MASTER <-> REPLICA sync: Discarding temporary DB in background"));
-        }
-        self.wait_after_failed_load(now, error, out);
-    }
-
-    /// The next attempt would most likely fail as this one did: it waits for longer and longer.
-    fn wait_after_failed_load(&mut self, now: Millis, why: &str, out: Actions<'_, '_>) {
-        let wait = self.unloadable.failed(why);
-        let (count, seconds) = (self.unloadable.failures(), wait / 1000);
-        let times = if count == 1 { "once".to_string() } else { format!("{count} times in a row") };
-        let text = format!("The full sync could not be loaded {times}: the next attempt is in {seconds} s");
-        log(out, Report::notice(text));
-        out.push(Action::Disconnect);
-        self.state = State::Waiting { retry_at: now + wait };
-    }
-
-    /// A snapshot was not taken over after all and the old data are still there, whole: the next request names their position.
-    pub fn kept(&mut self, position: Position) {
-        self.cached = Some(position);
-        self.has_whole_data = true;
-    }
-
-    /// The data are not what the position says: the next request names none.
-    pub fn forget_position(&mut self) {
-        self.cached = None;
-    }
-
     /// The stream is applied up to `offset`. To be told before anything else happens to the link.
     pub fn applied(&mut self, offset: u64) {
         if let State::Streaming { position: Some(position), .. } = &mut self.state {
@@ -571,19 +523,6 @@ impl ReplicaLink {
     /// The data is that of a history, not half a snapshot: others may be served from it.
     pub fn has_whole_data(&self) -> bool {
         self.has_whole_data
-    }
-
-    /// Full syncs that could not be loaded since the last that was, or since REPLICAOF.
-    pub fn unloadable(&self) -> &Unloadable {
-        &self.unloadable
-    }
-
-    /// How long the next attempt waits; 0 while one is made or the link is up.
-    pub fn retry_in(&self, now: Millis) -> Millis {
-        match self.state {
-            State::Waiting { retry_at } => retry_at.saturating_sub(now),
-            _ => 0,
-        }
     }
 
     /// The snapshot comes over the second connection.
