@@ -34,7 +34,9 @@ impl Node {
         match self.config.repl_hold_limit {
             0 => {
                 let hard = Some(self.config.client_output_buffer_limit[1].0).filter(|hard| *hard > 0);
-                hard.unwrap_or(LIMIT_MIN).max(crate::memory::used() as u64)
+                // Where there is no disk, what is held is in memory itself.
+                let data = crate::memory::used().saturating_sub(self.replication.log.memory_bytes());
+                hard.unwrap_or(LIMIT_MIN).max(data as u64)
             }
             limit => limit,
         }
