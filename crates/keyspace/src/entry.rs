@@ -413,7 +413,7 @@ fn checked(pointer: *mut u8, layout: Layout) -> NonNull<u8> {
 /// Whether an address is not null and has no more bits than slots keep.
 #[inline]
 const fn fits(address: u64) -> bool {
-    address.wrapping_sub(1) >> ADDRESS_BITS == 0
+    address.wrapping_sub(1) < (1 << ADDRESS_BITS) - 1
 }
 
 #[cold]
