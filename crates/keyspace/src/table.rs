@@ -209,8 +209,9 @@ impl Table {
         let full = BUCKETS_MAX * SLOTS * 7 / 8;
         let depth = (0..u8::MAX).find(|&depth| most_in_one(keys >> depth) <= full).expect("the keys become fewer");
         let buckets = buckets_with_room(most_in_one(keys >> depth));
-        let mut table = Table::new();
-        (table.directory, table.segments, table.depth) = (Vec::new(), Vec::new(), depth);
+        let (directory, segments) = (Vec::new(), Vec::new());
+        let (free_segments, with_deadlines) = (Vec::new(), Vec::new());
+        let mut table = Table { directory, depth, segments, free_segments, with_deadlines, len: 0 };
         let count = 1usize << depth;
         table.directory.reserve_exact(count);
         table.segments.reserve_exact(count);
