@@ -16,7 +16,7 @@
 //! Numbers are 64 bits, as the machine has them.
 //!
 //! No disk is sure to take what is stored into a mapping: a copy-on-write file system that is full has no room for another copy of a page, and
-//! somebody may cut the file short. The system says so by SIGBUS at the store. Then [`guard`] puts memory of the process in the mapping's place:
+//! somebody may cut the file short. The system says so by SIGBUS at the store. Then `guard` puts memory of the process in the mapping's place:
 //! the store goes there, the tail is broken from then on and takes nothing more, and replies wait for the segment. Nothing is ever read from the
 //! mapping, so nothing is lost with it.
 
