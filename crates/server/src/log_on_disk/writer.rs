@@ -3,7 +3,7 @@
 //! The executor never waits for it. It reads how far the bytes are written and synced, and asks to be woken when that changes. What the disk
 //! refuses is tried again each second, and stays in memory until then. A second thread syncs each second, so that bytes are written meanwhile.
 //!
-//! With a [tail] bytes survive a kill of the process from the moment they are appended, so nobody waits for a write, and the
+//! With a tail bytes survive a kill of the process from the moment they are appended, so nobody waits for a write, and the
 //! writer lingers to write much at once. Bytes are put into the tail while nothing else is queued; with a step on files before them, or when they
 //! are more than the tail holds, they are in memory only, and what comes behind them too.
 //!
