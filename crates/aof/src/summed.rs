@@ -1,8 +1,9 @@
 //! A disk that keeps checksums beside the segments that it writes, and that knows which bytes a failed fsync may have cost.
 //!
-//! A block of a segment ends when it is full, and where a sync begins. It is noted when the sync that covers it has succeeded, so that a loss of power
-//! does not make it look damaged; with `appendfsync no`, which waits for nothing, when it is full. Noting never fails the log: what can't be noted
-//! now is noted later, and until then is not compared at a restart.
+//! A block of a segment ends when it is full, and where a sync begins (with `appendfsync always` once a second: a record for each would
+//! cost a write for each). It is noted when the sync that covers it has succeeded, so that a loss of power does not make it look damaged; with
+//! `appendfsync no`, which waits for nothing, when it is full. Noting never fails the log: what can't be noted now is noted later, and until then is
+//! not compared at a restart.
 //!
 //! After a failed fsync the system may have dropped the bytes and call them clean: another fsync that succeeds says nothing about them. So before
 //! the next one they are read back, compared with their checksums, and written again. Bytes that can't be read back are lost to this file; only
@@ -113,7 +114,7 @@ impl<D: Medium> Summed<D> {
         self.trouble.take()
     }
 
-    /// A sync begins elsewhere: answers up to where in the file it will have made bytes durable.
+    /// A sync begins: ends the block, if it is worth it, and answers up to where in the file the sync will have made bytes durable.
     pub fn mark(&mut self) -> u64 {
         let Some(current) = &mut self.current else { return 0 };
         if current.len - current.start >= self.mark_bytes_min {
@@ -158,10 +159,11 @@ impl<D: Medium> Summed<D> {
         }
     }
 
-    /// What was appended is durable, as far as the system says so and no earlier sync has failed.
+    /// What was appended is durable, as far as the system says so and no earlier sync has failed. Ends no block: who syncs many times a second
+    /// marks once a second.
     pub fn sync_written(&mut self) -> io::Result<()> {
         self.write_again()?;
-        let mark = self.mark();
+        let mark = self.current.as_ref().map_or(0, |current| current.len);
         if let Err(error) = self.disk.sync() {
             self.doubt();
             return Err(error);
@@ -451,6 +453,7 @@ mod tests {
     fn blocks_are_noted_when_they_are_synced() {
         let mut bench = Bench::new();
         bench.disk.append(&[1; 100]).unwrap();
+        bench.disk.mark();
         bench.disk.sync_written().unwrap();
         assert_eq!(bench.noted(), [], "few bytes are not worth a record");
         bench.disk.append(&vec![2; 5000]).unwrap();
@@ -510,6 +513,10 @@ mod tests {
         let mut bench = Bench::new();
         bench.disk.append(&vec![1; 6000]).unwrap();
         bench.disk.sync_written().unwrap();
+        assert_eq!(bench.noted(), [], "a sync ends no block");
+        bench.disk.mark();
+        bench.disk.sync_written().unwrap();
+        assert_eq!(bench.noted(), [6000]);
         bench.disk.append(&vec![2; FULL as usize]).unwrap();
         bench.disk.append(b"rest").unwrap();
         bench.disk.disk.fails = true;

@@ -331,6 +331,7 @@ impl Life {
     }
 
     fn sync(&mut self) {
+        self.disk.mark();
         self.disk.sync_written().unwrap();
         if self.has_base() {
             self.mark(self.handed, self.handed);

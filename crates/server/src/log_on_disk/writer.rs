@@ -488,7 +488,13 @@ impl Thread {
             self.look_at_policy();
             let is_time = clock::monotonic_ms() >= synced_ms + SYNC_PERIOD_MS;
             match self.policy {
-                ALWAYS if self.unsynced => self.sync_now(),
+                ALWAYS if self.unsynced => {
+                    if is_time {
+                        synced_ms = clock::monotonic_ms();
+                        self.disk.mark();
+                    }
+                    self.sync_now();
+                }
                 _ if self.disk.is_in_doubt() && is_time => {
                     synced_ms = clock::monotonic_ms();
                     self.sync_again();
@@ -766,6 +772,7 @@ impl Thread {
 
     /// After a failed sync: what it covered is written again, and synced here.
     fn sync_again(&mut self) {
+        self.disk.mark();
         match self.disk.sync_written() {
             Ok(()) => self.synced(),
             Err(error) => self.shared.failed(Failing::Syncing, "Fail to fsync the AOF file", &error),
