@@ -40,7 +40,6 @@ mod pause;
 mod payload;
 mod persistence;
 mod pubsub;
-mod quickstart;
 mod reaper;
 mod renames;
 mod replay;

@@ -16,7 +16,7 @@ use crate::{REDIS_VERSION, descriptors, helpers, log, memory};
 pub fn main() -> i32 {
     let args: Vec<OsString> = std::env::args_os().collect();
     if args.get(1).is_some_and(|a| a == "quickstart") {
-        return crate::quickstart::main(&args[2..]);
+        return rivulet_quickstart::main(&args[2..]);
     }
     match Config::from_args(args) {
         Ok(Start::Version) => {

@@ -6,6 +6,7 @@
 //! server's state but over its port, as any client does.
 
 mod client;
+mod clock;
 mod load;
 mod node;
 mod story;
@@ -20,7 +21,6 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::clock;
 use load::Load;
 use node::{Folder, Node, Place};
 use table::Screen;
