@@ -17,7 +17,6 @@ use rivulet_resp::{Args, OwnedArgs};
 
 use crate::ack_waits::Wish;
 use crate::clients::{BlockedOn, ClientId};
-use crate::config::AppendFsync;
 use crate::loading::{AppendOnlyFile, AppendOnlyFiles, Source};
 use crate::log_on_disk::{LogWriter, TOKEN_REWRITE, TOKEN_REWRITE_BEGUN};
 use crate::node::{Node, os_error};
@@ -25,6 +24,7 @@ use crate::persistence::{LoadWhy, Place, Purpose, Running};
 use crate::replication::random_id;
 use crate::snapshot::{Destination, Form, Snapshot};
 use crate::{log, memory};
+use rivulet_config::AppendFsync;
 
 /// The state of append-only persistence.
 #[derive(Default)]

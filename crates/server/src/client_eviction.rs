@@ -4,9 +4,9 @@
 //! counted while there is no limit. Replicas and the master's link are not counted: their buffers belong to replication.
 
 use crate::clients::ClientId;
-use crate::config::BytesOrPercent;
 use crate::log;
 use crate::node::Node;
+use rivulet_config::BytesOrPercent;
 
 /// A lower limit would leave no room to talk to the server at all.
 const LIMIT_BYTES_MIN: u64 = 128 * 1024;

@@ -5,9 +5,9 @@ use rivulet_commands::fail::Fail;
 use rivulet_resp::Args;
 
 use crate::clients::ClientId;
-use crate::config::{Config, RewriteWith, SetBy, SetError};
 use crate::log;
 use crate::node::Node;
+use rivulet_config::{Apply, Config, Directive, RewriteWith, SetBy, SetError};
 
 impl Node {
     pub fn config_command(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
@@ -84,16 +84,16 @@ impl Node {
         change.warnings.iter().for_each(|w| log::warning!("{w}"));
         let before = change.before().clone();
         let failed =
-            change.names.iter().find_map(|name| self.apply_directive(name, &before).err().map(|text| (*name, text)));
+            change.directives.iter().find_map(|d| self.apply_directive(d, &before).err().map(|text| (d.name, text)));
         if let Some((name, text)) = failed {
             log::warning!(
                 "Failed applying new configuration. Possibly related to new {name} setting. Restoring previous settings."
             );
-            let names = change.names.clone();
+            let directives = change.directives.clone();
             self.config.rollback(change);
-            for name in names {
+            for directive in directives {
                 // What could be applied before can be applied again.
-                let _ = self.apply_directive(name, &before);
+                let _ = self.apply_directive(directive, &before);
             }
             self.take_settings();
             return Err(Fail::text(SetError::failed(name, text).to_string()));
@@ -109,82 +109,65 @@ impl Node {
     }
 
     /// Makes one changed directive take effect.
-    fn apply_directive(&mut self, name: &str, before: &Config) -> Result<(), String> {
-        match name {
-            "port" | "bind" | "unixsocket" | "unixsocketperm" | "tcp-backlog" => {
-                self.config.bind_is_default &= name != "bind";
-                self.listen_again().map_err(|reason| {
-                    log::warning!("{reason}");
-                    if name == "bind" {
-                        "Failed to bind to specified addresses."
-                    } else {
-                        "Unable to listen on this port. Check server logs."
-                    }
-                    .to_string()
-                })
+    fn apply_directive(&mut self, directive: &Directive, before: &Config) -> Result<(), String> {
+        match directive.apply {
+            Apply::Nothing => {}
+            Apply::Bind => {
+                self.config.bind_is_default &= self.config.bind == before.bind;
+                return self.listen_as_changed("Failed to bind to specified addresses.");
             }
-            "dir" => std::env::set_current_dir(&self.config.dir).map_err(|e| crate::node::os_error(&e)),
-            "loglevel" => {
-                log::set_level(self.config.loglevel);
-                Ok(())
+            Apply::Listen => return self.listen_as_changed("Unable to listen on this port. Check server logs."),
+            Apply::Directory => {
+                return std::env::set_current_dir(&self.config.dir).map_err(|e| crate::node::os_error(&e));
             }
-            "maxclients" => {
-                let made = crate::descriptors::make_room(self.config.maxclients);
-                self.accepting.reserved_from = crate::descriptors::reserved_from();
-                made.map_err(|possible| {
-                    format!("The operating system is not able to handle the specified number of clients, try with {possible}")
-                })
-            }
-            "maxmemory-clients" => {
-                self.count_all_client_memory();
-                Ok(())
-            }
-            "maxmemory" => {
-                if self.config.maxmemory > 0 && (crate::memory::used() as u64) > self.config.maxmemory {
-                    log::warning!(
-                        "WARNING: the new maxmemory value set via CONFIG SET ({}) is smaller than the current memory usage ({}). This will result in key eviction and/or the inability to accept new write commands depending on the maxmemory-policy.",
-                        self.config.maxmemory,
-                        crate::memory::used()
-                    );
-                }
-                if self.depth == 0 {
-                    self.make_room();
-                }
-                Ok(())
-            }
-            "requirepass" => {
-                // Clients that are in stay in, as in Redis.
-                Ok(())
-            }
-            "rdb-key-save-delay" | "key-load-delay" => {
-                self.apply_delays();
-                Ok(())
-            }
-            "appendonly" => self.apply_appendonly(),
-            "appendfsync" => {
+            Apply::LogLevel => log::set_level(self.config.loglevel),
+            Apply::MaxClients => return self.make_room_for_clients(),
+            Apply::ClientMemory => self.count_all_client_memory(),
+            Apply::Maxmemory => self.maxmemory_changed(),
+            Apply::Delays => self.apply_delays(),
+            Apply::AppendOnly => return self.apply_appendonly(),
+            Apply::AppendFsync => {
                 if let Some(writer) = &mut self.log_on_disk.writer {
                     writer.set_policy(self.config.appendfsync);
                 }
-                Ok(())
             }
-            "slowlog-max-len" | "save" => Ok(()),
-            "latency-tracking" => {
+            Apply::LatencyTracking => {
                 if !self.config.latency_tracking && before.latency_tracking {
                     self.stats.commands_by_name.values_mut().for_each(|(_, s)| s.histogram = None);
                 }
-                Ok(())
             }
-            _ if name.starts_with("repl")
-                || name.starts_with("min-")
-                || name.starts_with("master")
-                || name.starts_with("slave")
-                || matches!(name, "dual-channel-replication-enabled" | "client-output-buffer-limit") =>
-            {
+            Apply::Replication => {
                 self.apply_replication_config();
                 self.warn_about_timeout();
-                Ok(())
             }
-            _ => Ok(()),
+        }
+        Ok(())
+    }
+
+    fn listen_as_changed(&mut self, refusal: &str) -> Result<(), String> {
+        self.listen_again().map_err(|reason| {
+            log::warning!("{reason}");
+            refusal.to_string()
+        })
+    }
+
+    fn make_room_for_clients(&mut self) -> Result<(), String> {
+        let made = crate::descriptors::make_room(self.config.maxclients);
+        self.accepting.reserved_from = crate::descriptors::reserved_from();
+        made.map_err(|possible| {
+            format!("The operating system is not able to handle the specified number of clients, try with {possible}")
+        })
+    }
+
+    fn maxmemory_changed(&mut self) {
+        let (limit, used) = (self.config.maxmemory, crate::memory::used() as u64);
+        if limit > 0 && used > limit {
+            log::warning!(
+                "WARNING: the new maxmemory value set via CONFIG SET ({limit}) is smaller than the current memory usage ({used}). This will result in key eviction and/or the inability to accept new write commands depending on the maxmemory-policy."
+            );
+        }
+        if self.depth == 0 {
+            self.make_room();
         }
     }
 

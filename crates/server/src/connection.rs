@@ -5,9 +5,9 @@ use rivulet_replication::verify::Marker;
 use rivulet_resp::{Args, Reply};
 
 use crate::clients::{ClientId, Kind, ReplyMode};
-use crate::config::is_sensitive;
 use crate::node::Node;
 use crate::{REDIS_VERSION, clock};
+use rivulet_config::is_sensitive;
 
 const WRONG_PASSWORD: Fail = Fail::new("WRONGPASS invalid username-password pair or user is disabled.");
 

@@ -2,8 +2,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::config::Config;
 use crate::log;
+use rivulet_config::Config;
 
 /// Descriptors that are not clients': files, sockets that listen, the poll, standard streams (`CONFIG_MIN_RESERVED_FDS` of Redis).
 const RESERVED: u64 = 32;

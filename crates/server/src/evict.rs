@@ -9,10 +9,10 @@ use rivulet_commands::effects::class;
 use rivulet_keyspace::{Db, EntryRef};
 use rivulet_resp::OwnedArgs;
 
-use crate::config::MaxmemoryPolicy as Policy;
 use crate::node::Node;
 use crate::{clock, memory};
 use pool::{Candidate, Pool, Scale};
+use rivulet_config::MaxmemoryPolicy as Policy;
 
 /// Keys evicted between two looks at the clock.
 const KEYS_PER_STEP: usize = 16;

@@ -315,7 +315,7 @@ impl Node {
     /// DEBUG and its like may be off, or for local clients only.
     fn check_protected(&self, id: ClientId, command: &'static Command) -> Result<(), Fail> {
         if self.clients.get(id).is_some_and(Client::is_master)
-            || crate::config::allows(&self.config.enable_debug_command, self.is_local(id))
+            || rivulet_config::allows(&self.config.enable_debug_command, self.is_local(id))
         {
             return Ok(());
         }

@@ -8,14 +8,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use crate::clock;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Level {
-    Debug,
-    Verbose,
-    Notice,
-    Warning,
-}
+pub use rivulet_config::Level;
 
 static LEVEL: AtomicU8 = AtomicU8::new(Level::Notice as u8);
 static ROLE: AtomicU8 = AtomicU8::new(b'M');

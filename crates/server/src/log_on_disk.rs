@@ -14,11 +14,11 @@ use rivulet_replication::log::OnDisk;
 use rivulet_replication::position::ReplId;
 
 use crate::clients::{ClientId, Kind};
-use crate::config::{AppendFsync, Config};
 use crate::helpers;
 use crate::log;
 use crate::node::{Node, os_error};
 use crate::pause::PauseWhy;
+use rivulet_config::{AppendFsync, Config};
 
 use reader::{LogReader, Wanted};
 pub use writer::{LogWriter, Token};

@@ -10,7 +10,6 @@ mod client_set;
 mod clients;
 mod clock;
 mod command_command;
-mod config;
 mod config_command;
 mod connection;
 mod cron;

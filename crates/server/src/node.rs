@@ -12,7 +12,6 @@ use rivulet_resp::{Batch, OwnedArgs, Reply};
 use crate::blocking::Blocking;
 use crate::client_set::ClientSet;
 use crate::clients::{ClientId, Clients};
-use crate::config::Config;
 use crate::persistence::Persistence;
 use crate::pubsub::PubSub;
 use crate::renames::Renames;
@@ -20,6 +19,7 @@ use crate::replication::Replication;
 use crate::slowlog::Slowlog;
 use crate::stats::Stats;
 use crate::{clock, log};
+use rivulet_config::Config;
 
 /// A server's whole state. One thread owns it.
 pub struct Node {

@@ -34,11 +34,11 @@ use rivulet_resp::{Args, Decoder};
 use self::stream_log::{Role, StreamLog};
 use crate::ack_waits::Wish;
 use crate::clients::{BlockedOn, ClientId, Kind};
-use crate::config::{Config, DisklessLoad};
 use crate::helpers::Helper;
 use crate::log;
 use crate::node::{Node, ReplPause};
 use crate::persistence::Identity;
+use rivulet_config::{Config, DisklessLoad};
 
 /// Buffers that are used again keep so many bytes.
 const KEPT_BYTES: usize = 256 << 10;

@@ -4,11 +4,11 @@ use rivulet_commands::fail::{Fail, SYNTAX};
 use rivulet_resp::Args;
 
 use crate::clients::{BlockedOn, ClientId};
-use crate::config::ShutdownOn;
 use crate::log;
 use crate::node::Node;
 use crate::pause::PauseWhy;
 use crate::replication::log_report;
+use rivulet_config::ShutdownOn;
 
 /// How to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,10 +7,10 @@ use std::io::Write;
 use rivulet_commands::{Command, table};
 use rivulet_keyspace::Keyspace;
 
-use crate::config::{Config, ConfigError, Line, PIDFILE_DEFAULT, Start, Startup, USAGE};
 use crate::node::Node;
 use crate::renames::Renames;
 use crate::{REDIS_VERSION, descriptors, helpers, log, memory};
+use rivulet_config::{Config, ConfigError, Line, PIDFILE_DEFAULT, Start, Startup, USAGE};
 
 /// Runs what the command line asks for; answers the exit status.
 pub fn main() -> i32 {

@@ -4,7 +4,7 @@ use rivulet_commands::ctx::{lfu_decayed, lru_clock};
 use rivulet_commands::settings::ClockUse;
 use rivulet_keyspace::EntryRef;
 
-use crate::config::MaxmemoryPolicy as Policy;
+use rivulet_config::MaxmemoryPolicy as Policy;
 
 /// Candidates that are kept.
 const CANDIDATES: usize = 16;

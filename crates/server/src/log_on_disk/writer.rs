@@ -25,10 +25,10 @@ use rivulet_aof::tail::{Pages, Tail};
 use rivulet_net::Waker;
 use rivulet_replication::log::SharedBytes;
 
-use crate::config::AppendFsync;
 use crate::helpers;
 use crate::node::os_error;
 use crate::{clock, log};
+use rivulet_config::AppendFsync;
 
 /// The executor's end.
 pub struct LogWriter {

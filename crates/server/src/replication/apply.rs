@@ -10,10 +10,10 @@ use rivulet_resp::decode::Limits;
 use rivulet_resp::{Args, Batch, Decoder, OwnedArgs};
 
 use crate::clients::{ClientId, Kind};
-use crate::config::PropagationError;
 use crate::execute::BATCH_COMMANDS;
 use crate::log;
 use crate::node::Node;
+use rivulet_config::PropagationError;
 
 /// A full sync that an error in the stream asks for comes at most this often: if it did not help, another one would not.
 const HEAL_SPACING_MS: u64 = 3_600_000;

@@ -12,13 +12,18 @@ const BY: SetBy = SetBy { local: false, loading: false };
 /// What CONFIG GET * of a fresh Redis 7.0.15 shows, without `dir`.
 const REDIS_DEFAULTS: &str = include_str!("redis-7.0.15-defaults.txt");
 
+/// What a change has changed.
+fn names(change: &Change) -> Vec<&'static str> {
+    change.directives.iter().map(|directive| directive.name).collect()
+}
+
 fn text_of(config: &Config, name: &str) -> String {
     let found = config.get(&[name]);
     String::from_utf8(found.first().unwrap_or_else(|| panic!("no {name}")).1.clone()).expect("text")
 }
 
 fn set(config: &mut Config, pairs: &[(&str, &str)]) -> Result<Vec<&'static str>, String> {
-    config.set(pairs, BY).map(|change| change.names).map_err(|e| e.to_string())
+    config.set(pairs, BY).map(|change| names(&change)).map_err(|e| e.to_string())
 }
 
 fn start(args: &[&str]) -> Result<Box<Startup>, String> {
@@ -116,7 +121,7 @@ fn every_value_can_be_set_to_itself() {
         let (directive, _) = Directive::find(name.as_bytes()).expect("it was listed");
         if !directive.has(IMMUTABLE) {
             let change = config.set(&[(name.as_bytes(), value)], BY).unwrap_or_else(|e| panic!("{name}: {e}"));
-            assert!(change.names.is_empty(), "{name} changed");
+            assert!(change.directives.is_empty(), "{name} changed");
         }
     }
     assert!(config.get(&["*"]) == before);
@@ -152,7 +157,7 @@ fn config_set_is_all_or_nothing() {
     assert_eq!(config.maxmemory, 10 << 20);
 
     let change = config.set(&[("port", "1"), ("bind", "127.0.0.1")], BY).expect("valid");
-    assert!(change.names.contains(&"bind") && change.before().bind_is_default && !config.bind_is_default);
+    assert!(names(&change).contains(&"bind") && change.before().bind_is_default && !config.bind_is_default);
     assert_eq!(
         SetError::failed("port", "Unable to listen on this port. Check server logs.").to_string(),
         "ERR CONFIG SET failed (possibly related to argument 'port') - Unable to listen on this port. Check server logs."
@@ -642,5 +647,12 @@ fn values_of(kind: &Kind) -> String {
         Kind::ReplicaOf => "host and port, or `no one`".into(),
         Kind::Percentiles => "numbers, 0 to 100".into(),
         Kind::Text(_) | Kind::OptionalText(_) | Kind::Dir => "text".into(),
+    }
+}
+
+#[test]
+fn what_can_not_change_asks_for_nothing() {
+    for directive in DIRECTIVES.iter().filter(|d| d.has(directive::IMMUTABLE)) {
+        assert_eq!(directive.apply, Apply::Nothing, "{}", directive.name);
     }
 }

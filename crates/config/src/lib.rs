@@ -1,12 +1,13 @@
 //! The configuration: its directives, how they are read from the command line and from files, changed at run time, and written back.
 //!
 //! One table, [`DIRECTIVES`], says what each directive is; [`Config`] holds the values. Reading ([`Config::from_args`]), CONFIG GET and SET,
-//! CONFIG REWRITE and the documentation all go by the table. Nothing here acts on a value: the server applies what [`Config::set`] says has
-//! changed, and runs in `dir`.
+//! CONFIG REWRITE and the documentation all go by the table. Nothing here acts on a value: a row says what its change asks of the server
+//! ([`Apply`]), which does that for what [`Config::set`] says has changed, and runs in `dir`.
 
 mod change;
 mod check;
 pub mod directive;
+mod level;
 mod load;
 mod rewrite;
 mod table;
@@ -19,8 +20,9 @@ use std::path::Path;
 use rivulet_commands::settings::{ClockUse, Settings};
 use rivulet_keyspace::Limits;
 
-pub use change::{SetBy, SetError, allows, is_sensitive};
-pub use directive::Directive;
+pub use change::{Change, SetBy, SetError, allows, is_sensitive};
+pub use directive::{Apply, Directive};
+pub use level::Level;
 pub use load::{ConfigError, Line, Start, Startup, USAGE};
 pub use rewrite::RewriteWith;
 pub use table::{Config, DIRECTIVES};

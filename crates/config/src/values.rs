@@ -5,7 +5,7 @@ use rivulet_keyspace::value::elem::parse_int;
 use rivulet_resp::double;
 
 use super::directive::Kind;
-use crate::log::Level;
+use crate::Level;
 
 /// Save points when none is given.
 pub(super) const SAVE_DEFAULT: [(u64, u64); 3] = [(3600, 1), (300, 100), (60, 10000)];

@@ -56,6 +56,32 @@ pub enum Kind {
     Dir,
 }
 
+/// What a change at run time asks of the server, beside the value itself, which is looked at when it is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Apply {
+    Nothing,
+    /// Listens on other addresses, or on another port.
+    Bind,
+    Listen,
+    /// Goes to another directory.
+    Directory,
+    LogLevel,
+    /// Makes room for so many connections.
+    MaxClients,
+    /// Counts the clients' memory.
+    ClientMemory,
+    /// Makes room in memory.
+    Maxmemory,
+    /// Tells helpers how slow they are to be.
+    Delays,
+    /// Begins or ends append-only files.
+    AppendOnly,
+    AppendFsync,
+    LatencyTracking,
+    /// Tells the link to the master, the replicas' sessions and the backlog.
+    Replication,
+}
+
 /// A row of the table.
 pub struct Directive {
     pub name: &'static str,
@@ -63,8 +89,8 @@ pub struct Directive {
     pub aliases: &'static [&'static str],
     pub kind: Kind,
     pub flags: u8,
+    pub apply: Apply,
     /// For people: docs/configuration.md is made from it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a test writes and checks the page"))]
     pub doc: &'static str,
     pub(super) field: fn(&Config) -> &dyn Field,
     pub(super) field_mut: fn(&mut Config) -> &mut dyn Field,

@@ -21,8 +21,8 @@ pub struct SetBy {
 
 /// What CONFIG SET changed, and the way back.
 pub struct Change {
-    /// Directives whose values differ now, by their names in the table, in the order in which the client gave them.
-    pub names: Vec<&'static str>,
+    /// Directives whose values differ now, in the order in which the client gave them.
+    pub directives: Vec<&'static Directive>,
     /// To be logged.
     pub warnings: Vec<String>,
     before: Box<Config>,
@@ -111,14 +111,15 @@ impl Config {
             self.repl_backlog_size = self.repl_backlog_size.at_least(BACKLOG_SIZE_MIN);
         }
         let changed: Vec<_> = directives.iter().map(|(d, _)| *d).filter(|d| !d.is_same(self, &before)).collect();
-        let mut names: Vec<&'static str> = Vec::new();
-        for directive in &changed {
-            if !names.contains(&directive.name) {
-                names.push(directive.name);
+        let warnings = changed.iter().filter_map(|d| d.warning(self)).collect();
+        let mut directives: Vec<&'static Directive> = Vec::new();
+        for directive in changed {
+            // It may have been given by two of its names.
+            if !directives.iter().any(|known| known.name == directive.name) {
+                directives.push(directive);
             }
         }
-        let warnings = changed.iter().filter_map(|d| d.warning(self)).collect();
-        Ok(Change { names, warnings, before })
+        Ok(Change { directives, warnings, before })
     }
 
     /// Takes back what [`Config::set`] changed.

@@ -5,11 +5,11 @@
 
 use std::path::PathBuf;
 
+use super::directive::{Apply, Directive, Kind::*};
 use super::directive::{DENY_LOADING, HIDDEN, IMMUTABLE, MULTI_ARG, NO_MEANING, PROTECTED, SENSITIVE};
-use super::directive::{Directive, Kind::*};
 use super::values::*;
 use super::{check, current_dir};
-use crate::log::Level;
+use crate::Level;
 
 const INT_MAX: i128 = i32::MAX as i128;
 const INT_MIN: i128 = i32::MIN as i128;
@@ -23,8 +23,17 @@ const FACILITIES: &[&str] = &["user", "local0", "local1", "local2", "local3", "l
 /// Where a server listens that isn't told: on all addresses, of which IPv6 may be missing.
 pub(super) const BIND_DEFAULT: [&str; 2] = ["*", "-::*"];
 
+macro_rules! apply {
+    () => {
+        Apply::Nothing
+    };
+    ($apply:ident) => {
+        Apply::$apply
+    };
+}
+
 macro_rules! directives {
-    ($($name:literal $(| $alias:literal)? => $field:ident: $type:ty = $default:expr, $kind:expr, $flags:expr, $doc:literal;)*) => {
+    ($($name:literal $(| $alias:literal)? => $field:ident: $type:ty = $default:expr, $kind:expr, $flags:expr $(=> $apply:ident)?, $doc:literal;)*) => {
         /// The configuration: the value of each directive, under its name with underscores.
         #[derive(Clone, PartialEq)]
         pub struct Config {
@@ -49,6 +58,7 @@ macro_rules! directives {
             aliases: &[$($alias)?],
             kind: $kind,
             flags: $flags,
+            apply: apply!($($apply)?),
             doc: $doc,
             field: |c| &c.$field,
             field_mut: |c| &mut c.$field,
@@ -58,18 +68,18 @@ macro_rules! directives {
 
 directives! {
     // Network.
-    "port" => port: u16 = 6379, Integer(0, 65535), 0, "TCP port; 0 listens on none.";
-    "bind" => bind: Vec<String> = BIND_DEFAULT.map(String::from).to_vec(), Bind, MULTI_ARG, "Addresses to listen on; one with a leading `-` may be missing, `*` is all of IPv4, `::*` all of IPv6.";
+    "port" => port: u16 = 6379, Integer(0, 65535), 0 => Listen, "TCP port; 0 listens on none.";
+    "bind" => bind: Vec<String> = BIND_DEFAULT.map(String::from).to_vec(), Bind, MULTI_ARG => Bind, "Addresses to listen on; one with a leading `-` may be missing, `*` is all of IPv4, `::*` all of IPv6.";
     "bind-source-addr" => bind_source_addr: String = String::new(), OptionalText(check::any), 0, "Address that connections to a master leave from.";
     "unixsocket" => unixsocket: String = String::new(), OptionalText(check::any), IMMUTABLE, "Path of a Unix socket to listen on.";
     "unixsocketperm" => unixsocketperm: u32 = 0, Octal(0o777), IMMUTABLE, "Permissions of the Unix socket, octal; 0 leaves them to the umask.";
     "tcp-backlog" => tcp_backlog: u32 = 511, Integer(0, INT_MAX), IMMUTABLE, "Connections that may wait to be accepted.";
     "tcp-keepalive" => tcp_keepalive: u64 = 300, Integer(0, INT_MAX), 0, "Seconds between probes of silent connections; 0 sends none.";
     "timeout" => timeout: u64 = 0, Integer(0, INT_MAX), 0, "Seconds after which an idle client is closed; 0 is never.";
-    "maxclients" => maxclients: u64 = 10000, Integer(1, UINT_MAX), 0, "Clients that may be connected at once.";
+    "maxclients" => maxclients: u64 = 10000, Integer(1, UINT_MAX), 0 => MaxClients, "Clients that may be connected at once.";
     "protected-mode" => protected_mode: bool = true, Bool, 0, "Without a password, serve local clients only.";
     "socket-mark-id" => socket_mark_id: u32 = 0, Integer(0, UINT_MAX), IMMUTABLE | NO_MEANING, "Mark for the listening sockets' packets.";
-    "client-output-buffer-limit" => client_output_buffer_limit: [(u64, u64, u64); 3] = OUTPUT_LIMITS_DEFAULT, BufferLimits, MULTI_ARG, "Per class (normal, replica, pubsub): hard limit, soft limit and the seconds that the soft one may be passed; 0 is no limit.";
+    "client-output-buffer-limit" => client_output_buffer_limit: [(u64, u64, u64); 3] = OUTPUT_LIMITS_DEFAULT, BufferLimits, MULTI_ARG => Replication, "Per class (normal, replica, pubsub): hard limit, soft limit and the seconds that the soft one may be passed; 0 is no limit.";
     "client-query-buffer-limit" => client_query_buffer_limit: u64 = 1 << 30, Memory(1 << 20, LONG_MAX), 0, "Bytes that a client may send without completing a command.";
     "proto-max-bulk-len" => proto_max_bulk_len: u64 = 512 << 20, Memory(1 << 20, LONG_MAX), 0, "Length of the longest argument, and of the longest string.";
     "io-threads" => io_threads: u64 = 1, Integer(1, 128), IMMUTABLE | NO_MEANING, "Threads that serve sockets.";
@@ -79,7 +89,7 @@ directives! {
     "daemonize" => daemonize: bool = false, Bool, IMMUTABLE, "Run in the background.";
     "supervised" => supervised: String = "no".into(), Word(&["upstart", "systemd", "auto", "no"]), IMMUTABLE | NO_MEANING, "Who supervises the process.";
     "pidfile" => pidfile: String = String::new(), OptionalText(check::any), IMMUTABLE, "File that holds the process id; in the background it is /var/run/redis.pid if not set.";
-    "loglevel" => loglevel: Level = Level::Notice, Choice, 0, "Least level of lines that are logged.";
+    "loglevel" => loglevel: Level = Level::Notice, Choice, 0 => LogLevel, "Least level of lines that are logged.";
     "logfile" => logfile: String = String::new(), Text(check::any), IMMUTABLE, "The log's file; empty is standard output.";
     "syslog-enabled" => syslog_enabled: bool = false, Bool, IMMUTABLE | NO_MEANING, "Log to the system's log.";
     "syslog-ident" => syslog_ident: String = "redis".into(), Text(check::any), IMMUTABLE | NO_MEANING, "Name in the system's log.";
@@ -114,7 +124,7 @@ directives! {
 
     // Snapshots.
     "save" => save: Vec<(u64, u64)> = SAVE_DEFAULT.to_vec(), Save, MULTI_ARG, "Save a snapshot after so many seconds if there were so many changes; several pairs; `\"\"` is never.";
-    "dir" => dir: String = current_dir(), Dir, PROTECTED | DENY_LOADING, "Directory of all files; the process runs in it.";
+    "dir" => dir: String = current_dir(), Dir, PROTECTED | DENY_LOADING => Directory, "Directory of all files; the process runs in it.";
     "dbfilename" => dbfilename: String = "dump.rdb".into(), Text(check::db_file_name), PROTECTED, "Name of the snapshot.";
     "rdbcompression" => rdbcompression: bool = true, Bool, 0, "Compress strings in snapshots.";
     "rdbchecksum" => rdbchecksum: bool = true, Bool, IMMUTABLE, "Snapshots end with a checksum, and it is checked.";
@@ -122,55 +132,55 @@ directives! {
     "rdb-save-incremental-fsync" => rdb_save_incremental_fsync: bool = true, Bool, NO_MEANING, "Sync a snapshot to disk while it is written.";
     "stop-writes-on-bgsave-error" => stop_writes_on_bgsave_error: bool = true, Bool, 0, "Refuse writes after a snapshot failed.";
     "sanitize-dump-payload" => sanitize_dump_payload: String = "no".into(), Word(&["no", "yes", "clients"]), 0, "Check every byte of values that are loaded or restored.";
-    "rdb-key-save-delay" => rdb_key_save_delay: i64 = 0, Integer(INT_MIN, INT_MAX), HIDDEN, "For tests: microseconds to wait per key that is saved; negative is keys per microsecond.";
-    "key-load-delay" => key_load_delay: i64 = 0, Integer(INT_MIN, INT_MAX), HIDDEN, "For tests: microseconds to wait per key that is loaded; negative is keys per microsecond.";
+    "rdb-key-save-delay" => rdb_key_save_delay: i64 = 0, Integer(INT_MIN, INT_MAX), HIDDEN => Delays, "For tests: microseconds to wait per key that is saved; negative is keys per microsecond.";
+    "key-load-delay" => key_load_delay: i64 = 0, Integer(INT_MIN, INT_MAX), HIDDEN => Delays, "For tests: microseconds to wait per key that is loaded; negative is keys per microsecond.";
     "loading-process-events-interval-bytes" => loading_process_events_interval_bytes: u64 = 2 << 20, Integer(1024, INT_MAX), HIDDEN, "Bytes that are loaded between two looks at the clients.";
 
     // Replication.
     "replicaof" | "slaveof" => replicaof: Option<(String, u16)> = None, ReplicaOf, IMMUTABLE | MULTI_ARG, "Host and port of the master; `no one` is none.";
-    "masteruser" => masteruser: Vec<u8> = Vec::new(), OptionalText(check::any), SENSITIVE, "User to log in to the master as.";
-    "masterauth" => masterauth: Vec<u8> = Vec::new(), OptionalText(check::any), SENSITIVE, "Password for the master.";
-    "replica-announce-ip" | "slave-announce-ip" => replica_announce_ip: String = String::new(), OptionalText(check::any), 0, "Address that the master is told.";
-    "replica-announce-port" | "slave-announce-port" => replica_announce_port: u16 = 0, Integer(0, 65535), 0, "Port that the master is told; 0 is the one listened on.";
-    "replica-announced" => replica_announced: bool = true, Bool, 0, "Sentinel shows this replica to clients.";
-    "replica-priority" | "slave-priority" => replica_priority: u64 = 100, Integer(0, INT_MAX), 0, "Lower is promoted sooner; 0 is never.";
-    "replica-serve-stale-data" | "slave-serve-stale-data" => replica_serve_stale_data: bool = true, Bool, 0, "Serve reads while the link to the master is down or syncs.";
-    "replica-read-only" | "slave-read-only" => replica_read_only: bool = true, Bool, 0, "A replica refuses writes.";
-    "replica-ignore-maxmemory" | "slave-ignore-maxmemory" => replica_ignore_maxmemory: bool = true, Bool, 0, "A replica leaves eviction to its master.";
-    "replica-ignore-disk-write-errors" => replica_ignore_disk_write_errors: bool = false, Bool, 0, "A replica goes on when it can't write to disk.";
-    "replica-lazy-flush" | "slave-lazy-flush" => replica_lazy_flush: bool = false, Bool, 0, "Free the old data in the background when a full sync replaces it.";
-    "repl-diskless-sync" => repl_diskless_sync: bool = true, Bool, 0, "Send snapshots to replicas without a file.";
-    "repl-diskless-sync-delay" => repl_diskless_sync_delay: u64 = 5, Integer(0, INT_MAX), 0, "Seconds to wait for more replicas before a snapshot starts. While it is not set, nobody waits: replicas that come a little later join.";
-    "repl-diskless-sync-max-replicas" => repl_diskless_sync_max_replicas: u64 = 0, Integer(0, INT_MAX), 0, "Replicas for which the wait ends early; 0 is no number.";
-    "repl-diskless-load" => repl_diskless_load: DisklessLoad = DisklessLoad::Disabled, Choice, DENY_LOADING, "Load what the master sends while it arrives.";
-    "dual-channel-replication-enabled" => dual_channel_replication_enabled: bool = false, Bool, 0, "Full syncs over two connections as Valkey does them: the snapshot on its own, the stream beside it. Both ends must say so, and the master must not store snapshots first.";
-    "repl-rdb-channel" => repl_rdb_channel: bool = false, Bool, 0, "The same, as Redis 8 does it.";
-    "replica-full-sync-buffer-limit" => replica_full_sync_buffer_limit: u64 = 0, Memory(0, LONG_MAX), 0, "Bytes of the stream that a replica keeps during a full sync, before it leaves the rest to the master; 0 is the hard limit of `client-output-buffer-limit replica`.";
-    "repl-ping-replica-period" | "repl-ping-slave-period" => repl_ping_replica_period: u64 = 10, Integer(1, INT_MAX), 0, "Seconds between the master's pings.";
-    "repl-timeout" => repl_timeout: u64 = 60, Integer(1, INT_MAX), 0, "Seconds of silence after which a link is dropped; take 5 to 10 times the ping period.";
-    "repl-disable-tcp-nodelay" => repl_disable_tcp_nodelay: bool = false, Bool, 0, "Let the kernel gather small packets for replicas.";
-    "repl-require-data" => repl_require_data: bool = true, Bool, 0, "A replica keeps its data when the master that it had them from comes back without any; `no` makes it as empty as its master.";
-    "repl-backlog-size" => repl_backlog_size: BytesOrAuto = BytesOrAuto::Bytes(1 << 20), MemoryOrAuto(1, LONG_MAX), 0, "Bytes of the stream that are kept for replicas that come back; `auto` takes twice what is written while a replica is away, as measured, from 1 MiB to 256 MiB.";
+    "masteruser" => masteruser: Vec<u8> = Vec::new(), OptionalText(check::any), SENSITIVE => Replication, "User to log in to the master as.";
+    "masterauth" => masterauth: Vec<u8> = Vec::new(), OptionalText(check::any), SENSITIVE => Replication, "Password for the master.";
+    "replica-announce-ip" | "slave-announce-ip" => replica_announce_ip: String = String::new(), OptionalText(check::any), 0 => Replication, "Address that the master is told.";
+    "replica-announce-port" | "slave-announce-port" => replica_announce_port: u16 = 0, Integer(0, 65535), 0 => Replication, "Port that the master is told; 0 is the one listened on.";
+    "replica-announced" => replica_announced: bool = true, Bool, 0 => Replication, "Sentinel shows this replica to clients.";
+    "replica-priority" | "slave-priority" => replica_priority: u64 = 100, Integer(0, INT_MAX), 0 => Replication, "Lower is promoted sooner; 0 is never.";
+    "replica-serve-stale-data" | "slave-serve-stale-data" => replica_serve_stale_data: bool = true, Bool, 0 => Replication, "Serve reads while the link to the master is down or syncs.";
+    "replica-read-only" | "slave-read-only" => replica_read_only: bool = true, Bool, 0 => Replication, "A replica refuses writes.";
+    "replica-ignore-maxmemory" | "slave-ignore-maxmemory" => replica_ignore_maxmemory: bool = true, Bool, 0 => Replication, "A replica leaves eviction to its master.";
+    "replica-ignore-disk-write-errors" => replica_ignore_disk_write_errors: bool = false, Bool, 0 => Replication, "A replica goes on when it can't write to disk.";
+    "replica-lazy-flush" | "slave-lazy-flush" => replica_lazy_flush: bool = false, Bool, 0 => Replication, "Free the old data in the background when a full sync replaces it.";
+    "repl-diskless-sync" => repl_diskless_sync: bool = true, Bool, 0 => Replication, "Send snapshots to replicas without a file.";
+    "repl-diskless-sync-delay" => repl_diskless_sync_delay: u64 = 5, Integer(0, INT_MAX), 0 => Replication, "Seconds to wait for more replicas before a snapshot starts. While it is not set, nobody waits: replicas that come a little later join.";
+    "repl-diskless-sync-max-replicas" => repl_diskless_sync_max_replicas: u64 = 0, Integer(0, INT_MAX), 0 => Replication, "Replicas for which the wait ends early; 0 is no number.";
+    "repl-diskless-load" => repl_diskless_load: DisklessLoad = DisklessLoad::Disabled, Choice, DENY_LOADING => Replication, "Load what the master sends while it arrives.";
+    "dual-channel-replication-enabled" => dual_channel_replication_enabled: bool = false, Bool, 0 => Replication, "Full syncs over two connections as Valkey does them: the snapshot on its own, the stream beside it. Both ends must say so, and the master must not store snapshots first.";
+    "repl-rdb-channel" => repl_rdb_channel: bool = false, Bool, 0 => Replication, "The same, as Redis 8 does it.";
+    "replica-full-sync-buffer-limit" => replica_full_sync_buffer_limit: u64 = 0, Memory(0, LONG_MAX), 0 => Replication, "Bytes of the stream that a replica keeps during a full sync, before it leaves the rest to the master; 0 is the hard limit of `client-output-buffer-limit replica`.";
+    "repl-ping-replica-period" | "repl-ping-slave-period" => repl_ping_replica_period: u64 = 10, Integer(1, INT_MAX), 0 => Replication, "Seconds between the master's pings.";
+    "repl-timeout" => repl_timeout: u64 = 60, Integer(1, INT_MAX), 0 => Replication, "Seconds of silence after which a link is dropped; take 5 to 10 times the ping period.";
+    "repl-disable-tcp-nodelay" => repl_disable_tcp_nodelay: bool = false, Bool, 0 => Replication, "Let the kernel gather small packets for replicas.";
+    "repl-require-data" => repl_require_data: bool = true, Bool, 0 => Replication, "A replica keeps its data when the master that it had them from comes back without any; `no` makes it as empty as its master.";
+    "repl-backlog-size" => repl_backlog_size: BytesOrAuto = BytesOrAuto::Bytes(1 << 20), MemoryOrAuto(1, LONG_MAX), 0 => Replication, "Bytes of the stream that are kept for replicas that come back; `auto` takes twice what is written while a replica is away, as measured, from 1 MiB to 256 MiB.";
     "snapshot-queue-limit" => snapshot_queue_limit: u64 = 8 << 20, Memory(1 << 20, LONG_MAX), 0, "Bytes of a snapshot that are captured and not yet written or sent; the walker waits beyond that.";
     "snapshot-limbo-limit" => snapshot_limbo_limit: u64 = 256 << 20, Memory(1 << 20, LONG_MAX), 0, "A snapshot fails, and is tried again, when so many bytes wait to be written because writes overtake it.";
     "log-queue-limit" => log_queue_limit: u64 = 256 << 20, Memory(1 << 20, LONG_MAX), 0, "Writes wait while so many bytes wait to be written to the append-only file.";
-    "repl-sync-window" => repl_sync_window: u64 = 64 << 20, Memory(0, LONG_MAX), 0, "Bytes of a snapshot without a file that wait in memory for slow replicas, at least `snapshot-queue-limit`; more wait on disk.";
-    "repl-hold-limit" => repl_hold_limit: u64 = 0, Memory(0, LONG_MAX), 0, "Bytes that may be held for slow replicas, all together: of the stream beyond the backlog, and of full syncs on disk. Beyond that, or when the disk is full, the slowest is cut off. 0 is what the data take in memory, at least the hard limit of `client-output-buffer-limit replica`.";
-    "repl-backlog-disk-size" => repl_backlog_disk_size: u64 = 1 << 30, Memory(0, LONG_MAX), 0, "Bytes of the stream that are kept on disk behind the backlog in memory; 0 keeps none.";
-    "repl-backlog-ttl" => repl_backlog_ttl: u64 = 3600, Integer(0, LONG_MAX), 0, "Seconds without replicas after which the backlog is freed; 0 is never.";
-    "min-replicas-to-write" | "min-slaves-to-write" => min_replicas_to_write: u64 = 0, Integer(0, INT_MAX), 0, "Good replicas that a write needs; 0 is off.";
-    "min-replicas-max-lag" | "min-slaves-max-lag" => min_replicas_max_lag: u64 = 10, Integer(0, INT_MAX), 0, "Seconds since its last acknowledgement for which a replica is good; 0 turns the check off.";
+    "repl-sync-window" => repl_sync_window: u64 = 64 << 20, Memory(0, LONG_MAX), 0 => Replication, "Bytes of a snapshot without a file that wait in memory for slow replicas, at least `snapshot-queue-limit`; more wait on disk.";
+    "repl-hold-limit" => repl_hold_limit: u64 = 0, Memory(0, LONG_MAX), 0 => Replication, "Bytes that may be held for slow replicas, all together: of the stream beyond the backlog, and of full syncs on disk. Beyond that, or when the disk is full, the slowest is cut off. 0 is what the data take in memory, at least the hard limit of `client-output-buffer-limit replica`.";
+    "repl-backlog-disk-size" => repl_backlog_disk_size: u64 = 1 << 30, Memory(0, LONG_MAX), 0 => Replication, "Bytes of the stream that are kept on disk behind the backlog in memory; 0 keeps none.";
+    "repl-backlog-ttl" => repl_backlog_ttl: u64 = 3600, Integer(0, LONG_MAX), 0 => Replication, "Seconds without replicas after which the backlog is freed; 0 is never.";
+    "min-replicas-to-write" | "min-slaves-to-write" => min_replicas_to_write: u64 = 0, Integer(0, INT_MAX), 0 => Replication, "Good replicas that a write needs; 0 is off.";
+    "min-replicas-max-lag" | "min-slaves-max-lag" => min_replicas_max_lag: u64 = 10, Integer(0, INT_MAX), 0 => Replication, "Seconds since its last acknowledgement for which a replica is good; 0 turns the check off.";
     "propagation-error-behavior" => propagation_error_behavior: PropagationError = PropagationError::Resync, Choice, 0, "What to do when a command of the master fails here: fetch the data again where that can help (resync), say so and go on (ignore), or end (panic, panic-on-replicas).";
     "shutdown-timeout" => shutdown_timeout: u64 = 10, Integer(0, INT_MAX), 0, "Seconds that a shutdown waits for replicas.";
     "shutdown-on-sigint" => shutdown_on_sigint: ShutdownOn = ShutdownOn::default(), Flags, MULTI_ARG, "How SIGINT shuts down: default, save, nosave, now, force.";
     "shutdown-on-sigterm" => shutdown_on_sigterm: ShutdownOn = ShutdownOn::default(), Flags, MULTI_ARG, "How SIGTERM shuts down: default, save, nosave, now, force.";
 
     // Memory.
-    "maxmemory" => maxmemory: u64 = 0, Memory(0, ULONG_MAX), 0, "Bytes of memory to use at most; 0 is no limit.";
+    "maxmemory" => maxmemory: u64 = 0, Memory(0, ULONG_MAX), 0 => Maxmemory, "Bytes of memory to use at most; 0 is no limit.";
     "maxmemory-policy" => maxmemory_policy: MaxmemoryPolicy = MaxmemoryPolicy::NoEviction, Choice, 0, "What is evicted when the limit is reached.";
     "maxmemory-samples" => maxmemory_samples: u64 = 5, Integer(1, INT_MAX), 0, "Keys that are compared to find one to evict.";
     "maxmemory-eviction-tenacity" => maxmemory_eviction_tenacity: u64 = 10, Integer(0, 100), 0, "How long a command may wait for evictions, from 0 to 100.";
-    "maxmemory-clients" => maxmemory_clients: BytesOrPercent = BytesOrPercent::Bytes(0), MemoryOrPercent(LONG_MAX), 0, "Memory of all clients together, in bytes or as a part of maxmemory; 0 is no limit.";
+    "maxmemory-clients" => maxmemory_clients: BytesOrPercent = BytesOrPercent::Bytes(0), MemoryOrPercent(LONG_MAX), 0 => ClientMemory, "Memory of all clients together, in bytes or as a part of maxmemory; 0 is no limit.";
     "lfu-log-factor" => lfu_log_factor: u32 = 10, Integer(0, INT_MAX), 0, "How slowly the counter of accesses grows.";
     "lfu-decay-time" => lfu_decay_time: u32 = 1, Integer(0, INT_MAX), 0, "Minutes after which the counter of accesses falls by one.";
     "lazyfree-lazy-eviction" => lazyfree_lazy_eviction: bool = false, Bool, 0, "Free evicted values in the background.";
@@ -205,7 +215,7 @@ directives! {
     "slowlog-log-slower-than" => slowlog_log_slower_than: i64 = 10000, Integer(-1, LONG_MAX), 0, "Microseconds from which a command is in the slow log; -1 is off.";
     "slowlog-max-len" => slowlog_max_len: u64 = 128, Integer(0, LONG_MAX), 0, "Entries of the slow log.";
     "latency-monitor-threshold" => latency_monitor_threshold: u64 = 0, Integer(0, LONG_MAX), 0, "Milliseconds from which an event is in LATENCY; 0 is off.";
-    "latency-tracking" => latency_tracking: bool = true, Bool, 0, "Keep a histogram of each command's time.";
+    "latency-tracking" => latency_tracking: bool = true, Bool, 0 => LatencyTracking, "Keep a histogram of each command's time.";
     "latency-tracking-info-percentiles" => latency_tracking_info_percentiles: Vec<f64> = vec![50.0, 99.0, 99.9], Percentiles, MULTI_ARG, "Percentiles that INFO latencystats shows.";
     "notify-keyspace-events" => notify_keyspace_events: u32 = 0, Events, 0, "Classes of events that are published.";
     "tracking-table-max-keys" => tracking_table_max_keys: u64 = 1000000, Integer(0, LONG_MAX), 0, "Keys that are remembered for clients that cache; 0 is no limit.";
@@ -214,10 +224,10 @@ directives! {
     "lua-enable-deprecated-api" => lua_enable_deprecated_api: bool = false, Bool, IMMUTABLE | HIDDEN | NO_MEANING, "Scripts see functions that Redis removed.";
 
     // The append-only file.
-    "appendonly" => appendonly: bool = false, Bool, DENY_LOADING, "Log every write to disk.";
+    "appendonly" => appendonly: bool = false, Bool, DENY_LOADING => AppendOnly, "Log every write to disk.";
     "appendfilename" => appendfilename: String = "appendonly.aof".into(), Text(check::append_file_name), IMMUTABLE, "First part of the names of the append-only file's parts.";
     "appenddirname" => appenddirname: String = "appendonlydir".into(), Text(check::append_dir_name), IMMUTABLE, "Directory of the append-only file.";
-    "appendfsync" => appendfsync: AppendFsync = AppendFsync::EverySec, Choice, 0, "When the append-only file is synced to disk.";
+    "appendfsync" => appendfsync: AppendFsync = AppendFsync::EverySec, Choice, 0 => AppendFsync, "When the append-only file is synced to disk.";
     "no-appendfsync-on-rewrite" => no_appendfsync_on_rewrite: bool = false, Bool, 0, "Don't sync to disk during a rewrite.";
     "auto-aof-rewrite-percentage" => auto_aof_rewrite_percentage: u64 = 100, Integer(0, INT_MAX), 0, "Growth at which the append-only file is rewritten; 0 is never.";
     "auto-aof-rewrite-min-size" => auto_aof_rewrite_min_size: u64 = 64 << 20, Memory(0, LONG_MAX), 0, "Bytes below which it is not rewritten.";
