@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use rivulet_resp::inline::{quote, split_words};
 
-use crate::config::{Config, DIRECTIVES, RewriteWith, Start, Startup};
+use rivulet_config::{Config, DIRECTIVES, RewriteWith, Start, Startup};
 
 pub fn run(bytes: &[u8]) {
     if let Some(words) = split_words(bytes) {

@@ -14,23 +14,6 @@ mod replication_lines;
 mod requests;
 pub mod smoke;
 
-// The server's configuration is part of its binary; these are links to its files.
-#[allow(dead_code, unused_imports)]
-#[rustfmt::skip]
-mod config;
-
-/// The one type that the configuration takes from the server's log.
-mod log {
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-    #[repr(u8)]
-    pub enum Level {
-        Debug,
-        Verbose,
-        Notice,
-        Warning,
-    }
-}
-
 /// Something to fuzz.
 pub struct Target {
     pub name: &'static str,
