@@ -1,12 +1,10 @@
 //! The files of the system.
 
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FallocateFlags, fallocate};
+use rivulet_host::fs::{self, File, OpenOptions};
 
 use crate::identity::Place;
 use crate::op::{Disk, Medium};
@@ -50,7 +48,7 @@ impl Current {
         }
         let ahead = needed.clamp(RESERVE_BYTES_MIN, RESERVE_BYTES_MAX);
         let until = (needed + ahead).next_multiple_of(RESERVE_BYTES_MIN);
-        let done = fallocate(&self.file, FallocateFlags::KEEP_SIZE, self.len, until - self.len);
+        let done = self.file.reserve(self.len, until - self.len);
         // A disk that is nearly full, or can't do this, gets the bytes as they come.
         self.reserved = done.is_ok().then_some(until);
     }
@@ -59,7 +57,7 @@ impl Current {
 impl Drop for Current {
     /// Gives room back that is not needed. What another program has added stays.
     fn drop(&mut self) {
-        let is_ours = || self.file.metadata().is_ok_and(|file| file.len() == self.len);
+        let is_ours = || self.file.metadata().is_ok_and(|file| file.len == self.len);
         if self.reserved.is_some_and(|reserved| reserved > self.len) && is_ours() {
             // What can't be given back now is when the file is resumed or removed.
             let _ = self.file.set_len(self.len);
@@ -165,7 +163,7 @@ impl Medium for SystemDisk {
     }
 
     fn len(&mut self, path: &Path) -> io::Result<u64> {
-        Ok(fs::metadata(path)?.len())
+        Ok(fs::metadata(path)?.len)
     }
 
     fn read(&mut self, path: &Path, at: u64, bytes: &mut [u8]) -> io::Result<()> {
@@ -185,19 +183,19 @@ pub fn beside(path: &Path) -> PathBuf {
 
 /// Makes the names in the directory of `path` durable.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(directory)?.sync_all()
+    fs::sync_directory_of(path)
 }
 
 /// Where a directory is, to tell it from a copy of it.
 pub fn place(directory: &Path) -> io::Result<Place> {
-    use std::os::unix::fs::MetadataExt;
     let metadata = fs::metadata(directory)?;
-    Ok(Place { device: metadata.dev(), inode: metadata.ino() })
+    Ok(Place { device: metadata.device, inode: metadata.inode })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, OpenOptions};
+
     use super::*;
     use crate::op::{Change, FileOp};
 

@@ -3,10 +3,10 @@
 //! First [`find`] reads manifest and identity. The caller loads the base and replays the incremental files, and tells with [`Replayed`] what each
 //! held. Then [`resume`] says where the node stands: in which history, at which offset, and what of it is still on disk.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rivulet_host::fs;
 use rivulet_replication::history::History;
 use rivulet_replication::position::ReplId;
 
@@ -83,7 +83,7 @@ pub fn open_directory(path: &Path) -> io::Result<Directory> {
     {
         return Err(error);
     }
-    let path = path.canonicalize()?;
+    let path = fs::canonicalize(path)?;
     Ok(Directory { place: place(&path)?, path })
 }
 
@@ -154,7 +154,7 @@ fn backlog(directory: &Path, lines: &[SegmentLine], end: u64) -> Vec<Segment> {
     for line in lines.iter().rev().filter(|line| line.start < end) {
         let path = directory.join(&line.name);
         let found = [path.clone(), backlog_path(&path)].into_iter().find_map(|path| {
-            let bytes = fs::metadata(&path).ok()?.len();
+            let bytes = fs::metadata(&path).ok()?.len;
             let whole = if line.marked { bytes > wanted - line.start } else { bytes >= wanted - line.start };
             whole.then_some((path, bytes))
         });
@@ -183,8 +183,8 @@ pub fn find_backlog(directory: &Directory, id: ReplId, offset: u64) -> (Vec<Segm
 
 /// A file that can't be removed is overwritten when its name comes up again.
 fn remove_others(directory: &Path, kept: &[Segment]) {
-    let Ok(entries) = fs::read_dir(directory) else { return };
-    for path in entries.flatten().map(|entry| entry.path()) {
+    let Ok(paths) = fs::list(directory) else { return };
+    for path in paths {
         let segment = sums::segment_of(&path).unwrap_or_else(|| path.clone());
         let is_segment = segment.extension().is_some_and(|extension| extension == "backlog");
         if is_segment && !kept.iter().any(|kept| kept.path == segment) {

@@ -13,11 +13,11 @@
 //! Numbers are 64 bits, little-endian. A record whose last number is wrong ends the file: what lies behind is not known. This module does no more
 //! than format and compare; [`crate::summed`] says when a block ends and is noted.
 
-use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use rivulet_host::fs::{self, File};
 use rivulet_rdb::crc64::Digest;
 
 /// A block has no more bytes.
@@ -205,6 +205,8 @@ impl<R: Read> Read for Compared<R> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use proptest::prelude::*;
 

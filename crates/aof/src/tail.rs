@@ -20,13 +20,12 @@
 //! the store goes there, the tail is broken from then on and takes nothing more, and replies wait for the segment. Nothing is ever read from the
 //! mapping, so nothing is lost with it.
 
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
+use rivulet_host::fs::{self, File, OpenOptions};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 
 mod guard;
@@ -228,7 +227,7 @@ impl<'a> Left<'a> {
     /// Adds what the file lacks. A file that is not as the ring says is left alone: somebody else has written to it.
     fn add_to(&self, path: &Path) -> io::Result<u64> {
         let mut file = OpenOptions::new().read(true).append(true).open(path)?;
-        let len = file.metadata()?.len();
+        let len = file.metadata()?.len;
         // The counter of the byte that would come next.
         let Some(next) = len.checked_sub(self.file_len).and_then(|more| self.first.checked_add(more)) else {
             return Ok(0);
@@ -274,6 +273,7 @@ unsafe impl Sync for Ring {}
 
 impl Ring {
     fn map(file: &File) -> io::Result<Ring> {
+        let file = file.system().ok_or(io::ErrorKind::Unsupported)?;
         let flags = MapFlags::SHARED | MapFlags::POPULATE;
         // SAFETY: a new mapping anywhere, of a file that has this length and that nobody else is asked to write to.
         let start =
@@ -320,14 +320,14 @@ impl Drop for Ring {
 
 /// The head's first bytes for this file, in this run of the system.
 fn whose(file: &File) -> io::Result<[u8; WHOSE_BYTES]> {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let boot = String::from_utf8(fs::read("/proc/sys/kernel/random/boot_id")?).map_err(io::Error::other)?;
     let boot = u128::from_str_radix(&boot.trim().replace('-', ""), 16).map_err(io::Error::other)?;
     let metadata = file.metadata()?;
     let mut whose = [0; WHOSE_BYTES];
     whose[..8].copy_from_slice(MAGIC);
     whose[8..24].copy_from_slice(&boot.to_ne_bytes());
-    whose[24..32].copy_from_slice(&metadata.dev().to_ne_bytes());
-    whose[32..].copy_from_slice(&metadata.ino().to_ne_bytes());
+    whose[24..32].copy_from_slice(&metadata.device.to_ne_bytes());
+    whose[32..].copy_from_slice(&metadata.inode.to_ne_bytes());
     Ok(whose)
 }
 
@@ -340,6 +340,8 @@ fn remove(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, OpenOptions};
+
     use super::*;
 
     struct Bench {
