@@ -129,6 +129,28 @@ impl File {
         }
     }
 
+    /// Reads what fits; 0 at the end of the file.
+    pub fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+        match &self.0 {
+            Handle::System(file) => file.read_at(bytes, at),
+            Handle::Simulated { file, .. } => file.read_at(bytes, at),
+        }
+    }
+
+    /// Appends to `bytes` what fits into the room that it has; 0 at the end of the file.
+    pub fn read_into_room(&self, bytes: &mut Vec<u8>, at: u64) -> io::Result<usize> {
+        match &self.0 {
+            Handle::System(file) => Ok(rustix::io::pread(file, rustix::buffer::spare_capacity(bytes), at)?),
+            Handle::Simulated { file, .. } => {
+                let len = bytes.len();
+                bytes.resize(bytes.capacity(), 0);
+                let read = file.read_at(&mut bytes[len..], at);
+                bytes.truncate(len + *read.as_ref().unwrap_or(&0));
+                read
+            }
+        }
+    }
+
     pub fn read_exact_at(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
         let Handle::Simulated { file, .. } = &self.0 else {
             let Handle::System(file) = &self.0 else { unreachable!("there are two kinds") };

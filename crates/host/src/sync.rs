@@ -59,6 +59,13 @@ impl<T> Receiver<T> {
     }
 }
 
+impl<T> Receiver<T> {
+    /// The items that are there.
+    pub fn try_iter(&self) -> impl Iterator<Item = T> {
+        std::iter::from_fn(|| self.try_recv().ok())
+    }
+}
+
 /// Items as they come, until nobody is left who could give one.
 #[derive(Debug)]
 pub struct IntoIter<T>(Receiver<T>);

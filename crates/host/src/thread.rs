@@ -21,7 +21,7 @@ pub fn spawn(name: &'static str, work: Work) -> io::Result<()> {
     }
 }
 
-/// How many threads can run at the same time; in a simulation one.
-pub fn cores() -> usize {
-    if world::is_simulated() { 1 } else { std::thread::available_parallelism().map_or(1, std::num::NonZero::get) }
+/// How many scoped threads are worth having, at most so many, for work that can be divided: as many as there are cores, and none in a simulation.
+pub fn scoped_max(max: usize) -> usize {
+    if world::is_simulated() { 0 } else { std::thread::available_parallelism().map_or(1, |cores| cores.get().min(max)) }
 }

@@ -120,9 +120,9 @@ impl Node {
         let mut total = 0;
         for file in found.manifest.data() {
             let path = found.directory.path.join(&file.name);
-            let len = std::fs::metadata(&path)
+            let len = rivulet_host::fs::metadata(&path)
                 .map_err(|e| format!("Unable to obtain the AOF file {} length. stat: {}", file.name, os_error(&e)))?
-                .len();
+                .len;
             total += len;
             let is_base = file.kind == manifest::Kind::Base;
             let old_style = file.name == self.config.appendfilename;
@@ -167,8 +167,8 @@ impl Node {
             log::notice!("Removing the history file {} in the background", file.name);
             let path = found.directory.path.join(&file.name);
             // A file that stays is not named any more.
-            let _ = std::fs::remove_file(sums::path_of(&path));
-            let _ = std::fs::remove_file(path);
+            let _ = rivulet_host::fs::remove_file(sums::path_of(&path));
+            let _ = rivulet_host::fs::remove_file(path);
         }
         let path = found.directory.path.join(manifest::file_name(filename));
         let replaced = FileOp::Replace { path, bytes: found.manifest.to_bytes() };
@@ -265,7 +265,7 @@ impl Node {
         let files = &self.log_on_disk.files;
         let base = files.manifest().and_then(|manifest| manifest.base.as_ref());
         let path = base.map(|base| PathBuf::from(&self.config.appenddirname).join(&base.name));
-        path.and_then(|path| Some(std::fs::metadata(path).ok()?.len())).unwrap_or(0)
+        path.and_then(|path| Some(rivulet_host::fs::metadata(path).ok()?.len)).unwrap_or(0)
     }
 
     // ---- on and off ----
@@ -616,8 +616,8 @@ impl Node {
         self.after_rewrite();
         // The snapshot's own thread has removed its file, if it could.
         let base = self.temporary_base();
-        let _ = std::fs::remove_file(sums::path_of(&base));
-        let _ = std::fs::remove_file(base);
+        let _ = rivulet_host::fs::remove_file(sums::path_of(&base));
+        let _ = rivulet_host::fs::remove_file(base);
         self.drop_pending_file();
     }
 
@@ -831,8 +831,8 @@ impl Node {
 
 /// Whether a file can be made at this path.
 fn probe(path: &Path) -> std::io::Result<()> {
-    std::fs::File::create(path)?;
-    std::fs::remove_file(path)
+    rivulet_host::fs::File::create(path)?;
+    rivulet_host::fs::remove_file(path)
 }
 
 /// Completes the last file with what a killed process had not written yet.

@@ -1,51 +1,8 @@
-//! The clock: this module is the only part of the server that reads it.
-
-#![allow(clippy::disallowed_methods, reason = "the edge reads the clock")]
+//! The clock: the machine's, and what its time is called where the server is.
 
 use std::sync::OnceLock;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Microseconds of Unix time.
-pub fn unix_us() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64)
-}
-
-/// Milliseconds of Unix time.
-pub fn unix_ms() -> u64 {
-    unix_us() / 1000
-}
-
-/// Microseconds that never go back or leap, whatever is done to the system's clock: the Unix time of the first call, and what has passed since. So
-/// a moment of it can be shown to people by adding how far the wall clock is ahead ([`Node::unix_us`](crate::node::Node::unix_us)).
-#[inline]
-pub fn machine_us() -> u64 {
-    static ANCHOR: OnceLock<(Instant, u64)> = OnceLock::new();
-    let (start, unix_us) = ANCHOR.get_or_init(|| (Instant::now(), unix_us()));
-    let passed = start.elapsed();
-    unix_us + passed.as_secs() * 1_000_000 + u64::from(passed.subsec_micros())
-}
-
-static START: OnceLock<Instant> = OnceLock::new();
-
-/// Nanoseconds since the first call: never goes back.
-pub fn monotonic_ns() -> u64 {
-    START.get_or_init(Instant::now).elapsed().as_nanos() as u64
-}
-
-/// Milliseconds since the first call of [`monotonic_ns`].
-pub fn monotonic_ms() -> u64 {
-    monotonic_ns() / 1_000_000
-}
-
-/// Microseconds since the first call of [`monotonic_ns`].
-pub fn monotonic_us() -> u64 {
-    monotonic_ns() / 1000
-}
-
-/// Sleeps; only helper threads, the executor's rests and DEBUG SLEEP do.
-pub fn sleep(time: Duration) {
-    std::thread::sleep(time);
-}
+pub use rivulet_host::time::{machine_us, monotonic_ms, monotonic_ns, monotonic_us, sleep, unix_ms, unix_us};
 
 /// A moment in the local time zone, for the log.
 pub struct LocalTime {

@@ -118,7 +118,7 @@ impl Node {
             }
             Apply::Listen => return self.listen_as_changed("Unable to listen on this port. Check server logs."),
             Apply::Directory => {
-                return std::env::set_current_dir(&self.config.dir).map_err(|e| crate::node::os_error(&e));
+                return rivulet_host::fs::set_current_dir(&self.config.dir).map_err(|e| crate::node::os_error(&e));
             }
             Apply::LogLevel => log::set_level(self.config.loglevel),
             Apply::MaxClients => return self.make_room_for_clients(),

@@ -5,9 +5,10 @@
 
 use std::io;
 use std::sync::LazyLock;
-use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::time::Duration;
 
+use rivulet_host::sync::{self, Receiver, Sender, TryRecvError};
+use rivulet_host::{thread, world};
 use rivulet_net::Waker;
 
 use crate::memory::Counted;
@@ -17,15 +18,13 @@ use crate::{clock, log};
 /// A system that has no thread to give is asked again after so long.
 const RETRY: Duration = Duration::from_secs(1);
 
-type Work = Box<dyn FnOnce() + Send>;
-
 struct Asked {
     name: &'static str,
-    work: Work,
+    work: thread::Work,
 }
 
 static STARTER: LazyLock<Sender<Asked>> = LazyLock::new(|| {
-    let (to, asked) = mpsc::channel();
+    let (to, asked) = sync::channel();
     let starter = std::thread::Builder::new().name("starter".into());
     starter.spawn(move || start_all(asked)).expect("a thread can be started at start-up");
     to
@@ -47,6 +46,10 @@ pub fn start(name: &'static str, work: impl FnOnce() + Send + 'static) {
         let _counted = Counted::register();
         work();
     });
+    if world::is_simulated() {
+        // A step is started by nobody.
+        return thread::spawn(name, work).unwrap_or(());
+    }
     STARTER.send(Asked { name, work }).expect("the starter ends with the process");
 }
 
@@ -56,7 +59,7 @@ pub fn ask<T: Send + 'static>(
     waker: Waker,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Helper<T> {
-    let (to, answer) = mpsc::channel();
+    let (to, answer) = sync::channel();
     start(name, move || {
         // Whoever asked may not want to know any more.
         let _ = to.send(work());
@@ -82,14 +85,14 @@ impl<T> Helper<T> {
 fn start_all(asked: Receiver<Asked>) {
     for Asked { name, work } in asked {
         loop {
-            let (to, from) = mpsc::channel::<Work>();
+            let (to, from) = sync::channel::<thread::Work>();
             let run = move || {
                 if let Ok(work) = from.recv() {
                     work();
                 }
             };
-            match std::thread::Builder::new().name(name.into()).spawn(run) {
-                Ok(_) => {
+            match thread::spawn(name, Box::new(run)) {
+                Ok(()) => {
                     // It waits for this.
                     let _ = to.send(work);
                     break;

@@ -9,16 +9,16 @@ mod decode;
 mod receive;
 mod store;
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TryRecvError};
 use std::time::Duration;
 
 use rivulet_commands::ctx::lru_clock;
 use rivulet_commands::settings::ClockUse;
+use rivulet_host::fs::{self, File};
+use rivulet_host::sync::{self, Receiver, Sender, SyncSender, TryRecvError};
 use rivulet_keyspace::entry::EMBEDDED_LEN_MAX;
 use rivulet_keyspace::value::StrBuf;
 use rivulet_keyspace::{HashKeys, KeyHasher, NewEntry, Room, Value};
@@ -140,15 +140,15 @@ impl Loader {
         waker: Waker,
         now_ms: u64,
     ) -> io::Result<Loader> {
-        let (to, from) = mpsc::sync_channel(BATCHES_MAX);
+        let (to, from) = sync::sync_channel(BATCHES_MAX);
         let (queued, stop, read) =
             (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let total = match &source {
-            Source::File(path) => std::fs::metadata(path)?.len(),
+            Source::File(path) => fs::metadata(path)?.len,
             Source::AppendOnly(files) => files.total,
             _ => 0,
         };
-        let (bytes_to, bytes_from) = mpsc::channel();
+        let (bytes_to, bytes_from) = sync::channel();
         let decodes_at_once = matches!(source, Source::Stream { .. });
         let bytes_to = if matches!(source, Source::File(_) | Source::AppendOnly(_)) { None } else { Some(bytes_to) };
         let bytes = Bytes {
@@ -339,7 +339,7 @@ impl Worker {
                 });
                 if remove {
                     // A file that can't be removed is overwritten by the next.
-                    let _ = std::fs::remove_file(&path);
+                    let _ = fs::remove_file(&path);
                 }
                 result
             }
@@ -349,7 +349,7 @@ impl Worker {
 
     /// A file from its beginning.
     fn load_file(&self, path: &Path, options: Options) -> Result<(), String> {
-        let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+        let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len, file)));
         let (len, file) = opened.map_err(|e| e.to_string())?;
         self.load_snapshot(file, Some(len), options).map(|_| ())
     }

@@ -51,7 +51,7 @@ pub struct LogOnDisk {
 struct BacklogLock {
     directory: Directory,
     /// The lock is given up with the file.
-    _file: std::fs::File,
+    _file: rivulet_host::fs::File,
 }
 
 /// A segment is a quarter of `repl-backlog-disk-size`, within these.
@@ -112,7 +112,7 @@ impl LogOnDisk {
             helpers::start("room-maker", move || {
                 for path in paths {
                     // As said: the writer tries again.
-                    let _ = std::fs::remove_file(path);
+                    let _ = rivulet_host::fs::remove_file(path);
                 }
             });
         }
@@ -455,9 +455,8 @@ impl Node {
             return Ok(lock.directory.clone());
         }
         let directory = recover::open_directory(&self.backlog_directory()).map_err(|e| os_error(&e))?;
-        let file = std::fs::File::create(directory.path.join("lock")).map_err(|e| os_error(&e))?;
-        rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| format!("another server uses {}", directory.path.display()))?;
+        let file = rivulet_host::fs::File::create(directory.path.join("lock")).map_err(|e| os_error(&e))?;
+        file.lock().map_err(|_| format!("another server uses {}", directory.path.display()))?;
         self.log_on_disk.backlog_lock = Some(BacklogLock { directory: directory.clone(), _file: file });
         Ok(directory)
     }
@@ -465,7 +464,10 @@ impl Node {
     /// After a restart without append-only files: what the backlog directory holds of this history is served again. Answers the history with
     /// all of its ancestors.
     pub fn restore_backlog(&mut self, id: ReplId, offset: u64) -> Option<History> {
-        if self.config.appendonly || self.config.repl_backlog_disk_size == 0 || !self.backlog_directory().is_dir() {
+        if self.config.appendonly
+            || self.config.repl_backlog_disk_size == 0
+            || !rivulet_host::fs::is_directory(self.backlog_directory())
+        {
             return None;
         }
         let directory = self.lock_backlog().ok()?;

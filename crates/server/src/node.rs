@@ -111,7 +111,7 @@ const LISTENERS_MAX: u64 = 64;
 impl Node {
     pub fn new(config: Config) -> std::io::Result<Node> {
         let mut seed = [0u8; 48];
-        getrandom::fill(&mut seed).map_err(std::io::Error::other)?;
+        rivulet_host::random::fill(&mut seed)?;
         let word = |i: usize| u64::from_le_bytes(std::array::from_fn(|b| seed[i * 8 + b]));
         rivulet_keyspace::value::set_hash_seed(u128::from(word(0)) << 64 | u128::from(word(1)));
         let mut rng = fastrand::Rng::with_seed(word(4));

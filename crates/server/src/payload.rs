@@ -8,13 +8,12 @@
 mod spill;
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::Receiver;
 
+use rivulet_host::fs::File;
+use rivulet_host::sync::Receiver;
 use rivulet_net::Waker;
 
 use crate::clients::ClientId;
@@ -368,7 +367,7 @@ impl PayloadCursor {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
+    use rivulet_host::sync::channel;
 
     use super::*;
     use crate::clock;

@@ -1,7 +1,6 @@
 //! Snapshots on disk: SAVE, BGSAVE, save points, and the load at start-up.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,6 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use rivulet_commands::fail::Fail;
 use rivulet_commands::settings::ClockUse;
+use rivulet_host::fs::{self, File};
 use rivulet_keyspace::{Keyspace, Room};
 use rivulet_rdb::read::{Options, Unsupported};
 use rivulet_rdb::save::Saver;
@@ -301,7 +301,7 @@ impl Node {
         let path = self.rdb_path();
         let temporary = temporary_path(&path);
         let saved = self.write_file(&temporary).and_then(|()| {
-            std::fs::rename(&temporary, &path)?;
+            fs::rename(&temporary, &path)?;
             sync_directory(&path)
         });
         match saved {
@@ -321,7 +321,7 @@ impl Node {
                     os_error(&e)
                 );
                 // The error is told; a temporary file that stays is overwritten by the next.
-                let _ = std::fs::remove_file(&temporary);
+                let _ = fs::remove_file(&temporary);
                 Err(os_error(&e))
             }
         }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Sender, channel};
 
+use rivulet_host::sync::{Sender, channel};
 use rivulet_keyspace::Trash;
 
-use crate::memory::Counted;
+use crate::helpers;
 
 /// The thread that frees.
 pub struct Reaper {
@@ -20,15 +20,13 @@ impl Reaper {
         let (to, from) = channel::<Trash>();
         let (pending, freed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let counters = (pending.clone(), freed.clone());
-        let run = move || {
-            let _counted = Counted::register();
+        helpers::start("reaper", move || {
             for trash in from {
                 drop(trash);
                 counters.0.fetch_sub(1, Ordering::Relaxed);
                 counters.1.fetch_add(1, Ordering::Relaxed);
             }
-        };
-        std::thread::Builder::new().name("reaper".into()).spawn(run).expect("a thread can be started at start-up");
+        });
         Reaper { to, pending, freed }
     }
 

@@ -185,7 +185,7 @@ impl Node {
         }
         if !self.config.pidfile.is_empty() {
             // Nobody is helped by an error at this point.
-            let _ = std::fs::remove_file(&self.config.pidfile);
+            let _ = rivulet_host::fs::remove_file(&self.config.pidfile);
         }
         // What waits to be sent gets a last chance: replicas should have all of the stream.
         if self.log_on_disk.files.is_aof() {

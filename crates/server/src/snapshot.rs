@@ -9,15 +9,15 @@ mod form;
 mod summing;
 
 use std::cell::RefCell;
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
+use rivulet_host::fs::{self, File};
+use rivulet_host::sync::{self, Receiver, Sender};
 use rivulet_keyspace::{EntryRef, Keyspace, Sink, Value, View};
 use rivulet_net::Waker;
 use rivulet_rdb::crc64::Digest;
@@ -79,7 +79,7 @@ struct SparesMaker {
 
 impl Spares {
     fn new() -> (Spares, SparesMaker) {
-        let (to, from) = mpsc::channel();
+        let (to, from) = sync::channel();
         let count = Arc::new(AtomicUsize::new(0));
         (Spares { from, count: count.clone() }, SparesMaker { to, count })
     }
@@ -252,7 +252,7 @@ impl Snapshot {
         waker: Waker,
         now_ms: u64,
     ) -> io::Result<Snapshot> {
-        let (to, from) = mpsc::channel();
+        let (to, from) = sync::channel();
         let under_way = Arc::new(AtomicUsize::new(0));
         let cancelled = Arc::new(AtomicBool::new(false));
         let written = Arc::new(AtomicU64::new(0));
@@ -271,7 +271,7 @@ impl Snapshot {
                 (Output::File { file: BufWriter::with_capacity(1 << 20, file), temporary, path, unsynced: 0 }, None)
             }
             Destination::Sockets { mark, window } => {
-                let (blocks_to, blocks_from) = mpsc::channel();
+                let (blocks_to, blocks_from) = sync::channel();
                 let pace = Arc::new(Pace::new(window, head.queue_limit));
                 let output = Output::Blocks { to: blocks_to, pace: pace.clone(), waker: waker.clone() };
                 let head = pace.head(crate::memory::used() as u64);
@@ -448,7 +448,7 @@ impl Serializer {
         let result = self.serialize();
         if let (Err(_), Output::File { temporary, .. }) = (&result, &self.output) {
             // The error is what is told; a file that can't be removed is overwritten by the next.
-            let _ = std::fs::remove_file(temporary);
+            let _ = fs::remove_file(temporary);
         }
         result
     }
@@ -544,7 +544,7 @@ impl Serializer {
             Output::File { file, temporary, path, .. } => {
                 file.flush()?;
                 file.get_ref().sync_all()?;
-                std::fs::rename(&*temporary, &*path)?;
+                fs::rename(&*temporary, &*path)?;
                 // An RDB file has a checksum of its own.
                 if matches!(self.writer, Encoder::Commands)
                     && let Err(e) = rivulet_aof::sums::make(path)
@@ -592,8 +592,7 @@ fn without_slack(mut block: Vec<u8>) -> Vec<u8> {
 
 /// Makes the new name of a file durable.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(directory)?.sync_all()
+    fs::sync_directory_of(path)
 }
 
 #[cfg(test)]
@@ -606,7 +605,7 @@ mod tests {
     fn pieces_and_blocks_take_the_memory_that_they_are_counted_with() {
         let (spares, maker) = Spares::new();
         maker.fill_up();
-        let (to, from) = mpsc::channel();
+        let (to, from) = sync::channel();
         let mut capture = Capture {
             writer: Encoder::Rdb(Writer::new(Version::DEFAULT, false)),
             buffer: Vec::with_capacity(PIECE_ROOM),

@@ -74,7 +74,7 @@ fn serve(startup: Startup) -> i32 {
     }
     log::set_level(config.loglevel);
     let file = config.file.clone();
-    if let Err(e) = std::env::set_current_dir(&config.dir) {
+    if let Err(e) = rivulet_host::fs::set_current_dir(&config.dir) {
         eprintln!("Can't chdir to '{}': {}", config.dir, crate::node::os_error(&e));
         return 1;
     }
@@ -118,7 +118,7 @@ fn serve(startup: Startup) -> i32 {
     log::notice!("Server initialized");
     if !node.config.pidfile.is_empty() {
         // A path that can't be written is no reason not to serve.
-        let _ = std::fs::write(&node.config.pidfile, format!("{}\n", std::process::id()));
+        let _ = rivulet_host::fs::write(&node.config.pidfile, format!("{}\n", std::process::id()));
     }
     node.apply_delays();
     node.warn_about_timeout();

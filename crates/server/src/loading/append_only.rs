@@ -1,6 +1,5 @@
 //! Reading append-only files on the loader's thread: the base as a snapshot, then commands, in blocks that hold whole commands only.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -9,6 +8,7 @@ use rivulet_aof::annotation::Annotation;
 use rivulet_aof::recover::Replayed;
 use rivulet_aof::scan::{ItemKind, Items, ItemsError, Of, Place, Problem};
 use rivulet_aof::sums::{self, Compared};
+use rivulet_host::fs::{File, OpenOptions};
 use rivulet_rdb::read::Options;
 
 use super::{Commands, Loaded, Worker};
@@ -80,7 +80,7 @@ impl Worker {
         let name = &file.name;
         let mut source = File::open(&file.path)
             .map_err(|e| format!("Fatal error: can't open the append log file {name} for reading: {}", os_error(&e)))?;
-        let len = source.metadata().ok().map(|metadata| metadata.len());
+        let len = source.metadata().ok().map(|metadata| metadata.len);
         let mut start = 0;
         if begins_with_snapshot(&mut source).map_err(|e| unreadable(name, &e))? {
             self.tell(Loaded::Note(match file.old_style {

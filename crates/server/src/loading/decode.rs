@@ -5,10 +5,10 @@
 
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use rivulet_host::sync::{self, Receiver, Sender};
 use rivulet_keyspace::Room;
 use rivulet_rdb::read::{Block, Event, Options, Reader};
 
@@ -75,9 +75,9 @@ struct Cutter<'a> {
 impl Worker {
     /// Loads a snapshot of at most `len` bytes, after which more may follow; says where it ended.
     pub fn load_snapshot(&self, from: impl Read, len: Option<u64>, options: Options) -> Result<End, String> {
-        let (to, queue) = mpsc::channel();
+        let (to, queue) = sync::channel();
         let jobs = Jobs { queue: Mutex::new(queue), has_failed: AtomicBool::new(false), failure: Mutex::new(None) };
-        let wanted = thread::available_parallelism().map_or(1, |cores| cores.get().min(DECODERS_MAX));
+        let wanted = rivulet_host::thread::scoped_max(DECODERS_MAX);
         let result = thread::scope(|scope| {
             let mut decoders = 0;
             for _ in 0..wanted {
@@ -157,7 +157,7 @@ impl Worker {
 
     /// Puts a block's place into the queue, then the block to the decoders; answers whether to go on.
     fn pass_block(&self, cutter: &mut Cutter<'_>, block: Block) -> bool {
-        let (to, from) = mpsc::channel();
+        let (to, from) = sync::channel();
         // As in `tell`.
         let _ = self.to.send(Sent::Later(from));
         let index = cutter.cut;

@@ -3,18 +3,15 @@
 //! What is decoded as it comes is not read back, so its bytes go past the system's cache where the file system allows that: they are not copied,
 //! and drive nothing out.
 
-use std::fs::{File, OpenOptions};
+use rivulet_host::fs::{self, File, OpenOptions};
+use rivulet_host::sync::{self, Receiver, SyncSender};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::thread::{self, JoinHandle};
 
-use crate::clock;
-use crate::memory::Counted;
 use crate::snapshot::sync_directory;
+use crate::{clock, helpers};
 
 /// Bytes written at one time.
 const WRITE_BYTES: usize = 1 << 20;
@@ -45,13 +42,11 @@ impl Store {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let (seconds, count) = (clock::unix_ms() / 1000, COUNT.fetch_add(1, Ordering::Relaxed));
         let temporary = path.with_file_name(format!("temp-{seconds}.{}.{count}.rdb", std::process::id()));
-        let open = |flags: i32| {
-            OpenOptions::new().write(true).create(true).truncate(true).custom_flags(flags).open(&temporary)
-        };
-        let direct = if read_soon { None } else { open(libc::O_DIRECT).ok() };
+        let open = OpenOptions::new().write(true).create(true).truncate(true);
+        let direct = if read_soon { None } else { open.direct(true).open(&temporary).ok() };
         let (file, direct) = match direct {
             Some(file) => (file, true),
-            None => (open(0)?, false),
+            None => (open.open(&temporary)?, false),
         };
         let buffer = vec![0; WRITE_BYTES + ALIGNMENT];
         let first = buffer.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
@@ -79,8 +74,7 @@ impl Store {
         // The last bytes are no whole block; and some file systems take the flag but no such writes.
         if result.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::InvalidInput) {
             if self.direct {
-                let flags = rustix::fs::fcntl_getfl(&self.file)?;
-                rustix::fs::fcntl_setfl(&self.file, flags - rustix::fs::OFlags::DIRECT)?;
+                self.file.end_direct()?;
                 self.direct = false;
             }
             result = self.file.write_all_at(bytes, self.written);
@@ -95,7 +89,7 @@ impl Store {
     pub fn finish(mut self) -> io::Result<()> {
         self.write_out()?;
         self.file.sync_all()?;
-        std::fs::rename(&self.temporary, &self.path)?;
+        fs::rename(&self.temporary, &self.path)?;
         self.has_its_name = true;
         sync_directory(&self.path)
     }
@@ -122,7 +116,7 @@ impl Drop for Store {
     fn drop(&mut self) {
         if !self.has_its_name {
             // Why it is not whole is told elsewhere; a file that can't be removed is overwritten by the next.
-            let _ = std::fs::remove_file(&self.temporary);
+            let _ = fs::remove_file(&self.temporary);
         }
     }
 }
@@ -135,18 +129,19 @@ pub fn failure(e: &io::Error) -> String {
 /// A thread that stores what is decoded at the same time.
 pub struct Storing {
     to: SyncSender<Arc<Vec<u8>>>,
-    thread: JoinHandle<io::Result<Store>>,
+    ended: Receiver<io::Result<Store>>,
 }
 
 impl Storing {
     pub fn start(path: &Path) -> io::Result<Storing> {
         let store = Store::create(path, false)?;
-        let (to, from) = mpsc::sync_channel(PIECES_MAX);
-        let thread = thread::Builder::new().name("store".into()).spawn(move || {
-            let _counted = Counted::register();
-            store_all(store, from)
-        })?;
-        Ok(Storing { to, thread })
+        let (to, from) = sync::sync_channel(PIECES_MAX);
+        let (ends, ended) = sync::channel();
+        helpers::start("store", move || {
+            // Who gave the load up does not wait for it.
+            let _ = ends.send(store_all(store, from));
+        });
+        Ok(Storing { to, ended })
     }
 
     /// Passes bytes on; waits for the disk if it lags far behind. Answers whether the thread still takes them.
@@ -157,7 +152,7 @@ impl Storing {
     /// All has been passed on, or nothing more will be: ends the thread. The file has its name when the answer is good and `whole` was said.
     pub fn end(self, whole: bool) -> io::Result<()> {
         drop(self.to);
-        let store = self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))?;
+        let store = self.ended.recv().unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))?;
         if whole { store.finish() } else { Ok(()) }
     }
 }

@@ -1,15 +1,14 @@
 //! The log reader: a thread that reads pieces of segments for replicas that are behind the memory window.
 
-use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use rivulet_aof::files::Location;
 use rivulet_aof::scan::{Items, ItemsError, Place};
 use rivulet_aof::sums::{self, Block};
+use rivulet_host::fs::File;
+use rivulet_host::sync::{Receiver, Sender, channel};
 use rivulet_net::Waker;
 
 use crate::clients::ClientId;
@@ -123,7 +122,7 @@ impl OpenSegment {
         };
         let mut bytes = Vec::with_capacity(len.min(location.end - offset).min(PIECE_BYTES) as usize);
         // The segment's end is what was given to the writer: the last of it may still be on its way.
-        let there = rustix::io::pread(file, rustix::buffer::spare_capacity(&mut bytes), position)?;
+        let there = file.read_into_room(&mut bytes, position)?;
         if there == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the segment ends too early"));
         }

@@ -11,17 +11,18 @@
 //! read back, the executor is told to begin the files anew from the data.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rivulet_aof::disk::SystemDisk;
 use rivulet_aof::op::{Change, Disk, FileOp};
 use rivulet_aof::summed::Summed;
 use rivulet_aof::tail::{Pages, Tail};
+use rivulet_host::fs::File;
+use rivulet_host::sync::{self, Condvar};
 use rivulet_net::Waker;
 use rivulet_replication::log::SharedBytes;
 
@@ -357,8 +358,8 @@ impl LogWriter {
         while !queue.is_idle() && !self.shared.stuck.load(Ordering::Relaxed) {
             queue.hurry = true;
             self.shared.queued.notify_one();
-            let waited = self.shared.done.wait_timeout(queue, Duration::from_millis(100));
-            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let waited = self.shared.done.wait_timeout(&self.shared.queue, queue, Duration::from_millis(100));
+            queue = waited.unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -528,7 +529,7 @@ impl Thread {
             } else if queue.jobs.is_empty() {
                 queue.writer = Activity::Waits;
                 if !self.waits_for_sync() {
-                    queue = self.shared.queued.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                    queue = self.shared.queued.wait(&self.shared.queue, queue).unwrap_or_else(PoisonError::into_inner);
                     continue;
                 }
                 (sync_at_ms * 1000).saturating_sub(now_us)
@@ -539,8 +540,8 @@ impl Thread {
             if left_us == 0 {
                 break;
             }
-            let waited = self.shared.queued.wait_timeout(queue, Duration::from_micros(left_us));
-            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let waited = self.shared.queued.wait_timeout(&self.shared.queue, queue, Duration::from_micros(left_us));
+            queue = waited.unwrap_or_else(PoisonError::into_inner);
         }
         queue.writer = Activity::Writes;
         queue.attention = false;
@@ -813,12 +814,12 @@ impl Thread {
 /// The thread that syncs each second.
 struct Syncer {
     shared: Arc<Shared>,
-    to: std::sync::mpsc::Sender<(Arc<File>, u64, u64)>,
+    to: sync::Sender<(Arc<File>, u64, u64)>,
 }
 
 impl Syncer {
     fn start(shared: Arc<Shared>) -> Syncer {
-        let (to, from) = std::sync::mpsc::channel::<(Arc<File>, u64, u64)>();
+        let (to, from) = sync::channel::<(Arc<File>, u64, u64)>();
         let own = Arc::clone(&shared);
         helpers::start("log-syncer", move || {
             for (file, mark, end) in from {

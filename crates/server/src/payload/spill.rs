@@ -2,14 +2,13 @@
 //!
 //! A byte of the payload has the same place in the file, which has holes where all replicas were sent the bytes from memory.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 
+use rivulet_host::fs::{self, File, OpenOptions};
+use rivulet_host::sync::{Receiver, Sender, channel};
 use rivulet_net::Waker;
 
 use crate::clients::ClientId;
@@ -132,6 +131,6 @@ impl Worker {
 fn nameless_file() -> io::Result<File> {
     let path = PathBuf::from(format!("temp-sync-{}.spill", std::process::id()));
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
-    std::fs::remove_file(&path)?;
+    fs::remove_file(&path)?;
     Ok(file)
 }

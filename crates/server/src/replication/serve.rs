@@ -656,7 +656,7 @@ impl Node {
             .map(|(id, _)| id)
             .collect();
         for id in ids {
-            let opened = std::fs::File::open(&path).and_then(|f| Ok((f.metadata()?.len(), f)));
+            let opened = rivulet_host::fs::File::open(&path).and_then(|f| Ok((f.metadata()?.len, f)));
             match opened {
                 Ok((len, file)) if ok => {
                     if let Some(session) = self.replication.master.get_mut(id) {

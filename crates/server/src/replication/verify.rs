@@ -3,10 +3,9 @@
 //! What is asked and compared is in `rivulet_replication::verify`; here a digest is begun exactly at a marker, reports go up the links, and the
 //! client that asked waits for the answer.
 
-use std::sync::mpsc::{self, Receiver};
-
 use rivulet_commands::fail::{Fail, SYNTAX};
 use rivulet_commands::parse;
+use rivulet_host::sync::{self, Receiver};
 use rivulet_replication::verify::{Content, Examined, Findings, Marker, Report, Step, Token, Verdict, Verification};
 use rivulet_resp::{Args, Reply};
 
@@ -166,7 +165,7 @@ impl Node {
 
     /// Begins a digest of the data as they are now, after `offset` bytes of the stream.
     fn begin_digest(&mut self, marker: &Marker, offset: u64) -> bool {
-        let (to, found) = mpsc::channel();
+        let (to, found) = sync::channel();
         let mut head = self.snapshot_head(Form::Flat, false);
         head.checksum = false;
         let destination = Destination::Digest { marker: marker.clone(), to };
