@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// A simulated machine.
@@ -41,6 +42,35 @@ pub trait World {
     /// What is in a directory is durable.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
     fn change_directory(&self, path: &Path) -> io::Result<()>;
+
+    // ---- sockets ----
+
+    /// A socket that listens.
+    fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn Listener>>;
+    /// Begins to connect: the stream becomes writable when that has ended, well or not.
+    fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>>;
+    /// Whether a socket has something to be read, or accepted, and whether it takes bytes; an error counts as both.
+    fn readiness(&self, socket: u64) -> (bool, bool);
+}
+
+/// A connection of a simulated machine. It never waits.
+pub trait Stream {
+    /// Names it on its machine.
+    fn socket(&self) -> u64;
+    /// How many bytes were read; nothing when none have come, and 0 at the end.
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<Option<usize>>;
+    /// How many bytes it takes.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+    fn take_error(&self) -> io::Result<()>;
+    fn peer(&self) -> SocketAddr;
+    fn local(&self) -> SocketAddr;
+}
+
+/// A socket of a simulated machine that listens.
+pub trait Listener {
+    /// Names it on its machine.
+    fn socket(&self) -> u64;
+    fn accept(&self) -> io::Result<Option<Box<dyn Stream>>>;
 }
 
 /// An open file of a simulated machine.

@@ -2,28 +2,32 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
+use rivulet_host::world;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::poll::{Source, Watched};
 use crate::stream::Stream;
 
 /// A listening socket.
 pub enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener, PathBuf),
+    Simulated(Box<dyn world::Listener>),
 }
 
 impl Listener {
     /// The next connection that waits, if one does.
     pub fn accept(&self) -> io::Result<Option<Stream>> {
         let accepted = match self {
-            Listener::Tcp(l) => l.accept().map(|(s, _)| Stream::Tcp(s)),
-            Listener::Unix(l, _) => l.accept().map(|(s, _)| Stream::Unix(s)),
+            Listener::Tcp(l) => l.accept().map(|(s, _)| Stream::from_tcp(s)),
+            Listener::Unix(l, _) => l.accept().map(|(s, _)| Stream::from_unix(s)),
+            Listener::Simulated(l) => return Ok(l.accept()?.map(Stream::simulated)),
         };
         match accepted {
             Ok(stream) => {
@@ -43,11 +47,12 @@ impl Listener {
     }
 }
 
-impl AsFd for Listener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
+impl Source for Listener {
+    fn watched(&self) -> Watched<'_> {
         match self {
-            Listener::Tcp(l) => l.as_fd(),
-            Listener::Unix(l, _) => l.as_fd(),
+            Listener::Tcp(l) => Watched::System(l.as_fd()),
+            Listener::Unix(l, _) => Watched::System(l.as_fd()),
+            Listener::Simulated(l) => Watched::Socket(l.socket()),
         }
     }
 }
@@ -64,6 +69,9 @@ impl Drop for Listener {
 /// Listens on `port` of `address`. IPv6 sockets take IPv6 connections only, so that both families can be bound.
 pub fn bind_tcp(address: IpAddr, port: u16, backlog: u32) -> io::Result<Listener> {
     let address = SocketAddr::new(address, port);
+    if let Some(listener) = world::with(|world| world.listen(address)) {
+        return listener.map(Listener::Simulated);
+    }
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
     if address.is_ipv6() {

@@ -2,23 +2,43 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use rivulet_host::world;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 
+use crate::poll::{Source, Watched};
+
 /// A connection, non-blocking.
-pub enum Stream {
+pub struct Stream(Kind);
+
+enum Kind {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Simulated(Box<dyn world::Stream>),
 }
 
 impl Stream {
+    pub(crate) fn from_tcp(stream: TcpStream) -> Stream {
+        Stream(Kind::Tcp(stream))
+    }
+
+    /// A Unix socket, which is to be non-blocking.
+    pub fn from_unix(stream: UnixStream) -> Stream {
+        Stream(Kind::Unix(stream))
+    }
+
+    pub(crate) fn simulated(stream: Box<dyn world::Stream>) -> Stream {
+        Stream(Kind::Simulated(stream))
+    }
+
     pub(crate) fn set_nonblocking(&self) -> io::Result<()> {
-        match self {
-            Stream::Tcp(s) => s.set_nonblocking(true),
-            Stream::Unix(s) => s.set_nonblocking(true),
+        match &self.0 {
+            Kind::Tcp(s) => s.set_nonblocking(true),
+            Kind::Unix(s) => s.set_nonblocking(true),
+            Kind::Simulated(_) => Ok(()),
         }
     }
 
@@ -26,10 +46,16 @@ impl Stream {
     /// the stream is an error of kind `UnexpectedEof`.
     pub fn read_into(&mut self, buffer: &mut Vec<u8>, max: usize) -> io::Result<Option<usize>> {
         buffer.reserve(max);
-        let spare = rustix::buffer::spare_capacity(buffer);
-        let read = match self {
-            Stream::Tcp(s) => rustix::io::read(&*s, spare),
-            Stream::Unix(s) => rustix::io::read(&*s, spare),
+        let read = match &mut self.0 {
+            Kind::Tcp(s) => rustix::io::read(&*s, rustix::buffer::spare_capacity(buffer)),
+            Kind::Unix(s) => rustix::io::read(&*s, rustix::buffer::spare_capacity(buffer)),
+            Kind::Simulated(s) => {
+                let len = buffer.len();
+                buffer.resize(len + max, 0);
+                let read = arrived(s.read(&mut buffer[len..]));
+                buffer.truncate(len + read.as_ref().map_or(0, |read| read.unwrap_or(0)));
+                return read;
+            }
         };
         match read {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -41,45 +67,54 @@ impl Stream {
 
     /// Reads into a slice; nothing when no bytes are there yet. The end of the stream is an error of kind `UnexpectedEof`.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        let read = match self {
-            Stream::Tcp(s) => s.read(buffer),
-            Stream::Unix(s) => s.read(buffer),
+        let read = match &mut self.0 {
+            Kind::Tcp(s) => s.read(buffer),
+            Kind::Unix(s) => s.read(buffer),
+            Kind::Simulated(s) => return arrived(s.read(buffer)),
         };
         match read {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(n) => Ok(Some(n)),
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
-            Err(e) => Err(e),
+            other => arrived(other.map(Some)),
         }
     }
 
     /// Writes what the socket takes; 0 when it takes nothing now.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        taken(match self {
-            Stream::Tcp(s) => s.write(bytes),
-            Stream::Unix(s) => s.write(bytes),
+        taken(match &mut self.0 {
+            Kind::Tcp(s) => s.write(bytes),
+            Kind::Unix(s) => s.write(bytes),
+            Kind::Simulated(s) => s.write(bytes),
         })
     }
 
     /// Writes what the socket takes of several slices; 0 when it takes nothing now.
     pub fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        taken(match self {
-            Stream::Tcp(s) => s.write_vectored(slices),
-            Stream::Unix(s) => s.write_vectored(slices),
+        taken(match &mut self.0 {
+            Kind::Tcp(s) => s.write_vectored(slices),
+            Kind::Unix(s) => s.write_vectored(slices),
+            Kind::Simulated(s) => {
+                let mut count = 0;
+                for slice in slices {
+                    let taken = s.write(slice)?;
+                    count += taken;
+                    if taken < slice.len() {
+                        break;
+                    }
+                }
+                Ok(count)
+            }
         })
     }
 
     /// Sends small writes at once.
     pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
-        match self {
-            Stream::Tcp(s) => s.set_nodelay(on),
-            Stream::Unix(_) => Ok(()),
-        }
+        let Kind::Tcp(s) = &self.0 else { return Ok(()) };
+        s.set_nodelay(on)
     }
 
     /// Probes an idle connection after `interval`, three times within another.
     pub fn set_keepalive(&self, interval: Duration) -> io::Result<()> {
-        let Stream::Tcp(s) = self else { return Ok(()) };
+        let Kind::Tcp(s) = &self.0 else { return Ok(()) };
         net::sockopt::set_socket_keepalive(s, true)?;
         net::sockopt::set_tcp_keepidle(s, interval)?;
         net::sockopt::set_tcp_keepintvl(s, (interval / 3).max(Duration::from_secs(1)))?;
@@ -89,27 +124,46 @@ impl Stream {
 
     /// The error that waits on the socket, such as that of a connect.
     pub fn take_error(&self) -> io::Result<()> {
-        let error = match self {
-            Stream::Tcp(s) => s.take_error()?,
-            Stream::Unix(s) => s.take_error()?,
+        let error = match &self.0 {
+            Kind::Tcp(s) => s.take_error()?,
+            Kind::Unix(s) => s.take_error()?,
+            Kind::Simulated(s) => return s.take_error(),
         };
         error.map_or(Ok(()), Err)
     }
 
     /// The other end, for TCP.
     pub fn peer_address(&self) -> Option<SocketAddr> {
-        match self {
-            Stream::Tcp(s) => s.peer_addr().ok(),
-            Stream::Unix(_) => None,
+        match &self.0 {
+            Kind::Tcp(s) => s.peer_addr().ok(),
+            Kind::Unix(_) => None,
+            Kind::Simulated(s) => Some(s.peer()),
         }
     }
 
     /// This end, for TCP.
     pub fn local_address(&self) -> Option<SocketAddr> {
-        match self {
-            Stream::Tcp(s) => s.local_addr().ok(),
-            Stream::Unix(_) => None,
+        match &self.0 {
+            Kind::Tcp(s) => s.local_addr().ok(),
+            Kind::Unix(_) => None,
+            Kind::Simulated(s) => Some(s.local()),
         }
+    }
+
+    /// The number by which the system knows the socket, if it does.
+    pub fn descriptor(&self) -> Option<u32> {
+        match self.watched() {
+            Watched::System(fd) => u32::try_from(fd.as_raw_fd()).ok(),
+            _ => None,
+        }
+    }
+}
+
+/// No bytes at all are the end of the stream.
+fn arrived(read: io::Result<Option<usize>>) -> io::Result<Option<usize>> {
+    match read {
+        Ok(Some(0)) => Err(io::ErrorKind::UnexpectedEof.into()),
+        other => other,
     }
 }
 
@@ -120,24 +174,28 @@ fn taken(result: io::Result<usize>) -> io::Result<usize> {
     }
 }
 
-impl AsFd for Stream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Stream::Tcp(s) => s.as_fd(),
-            Stream::Unix(s) => s.as_fd(),
+impl Source for Stream {
+    fn watched(&self) -> Watched<'_> {
+        match &self.0 {
+            Kind::Tcp(s) => Watched::System(s.as_fd()),
+            Kind::Unix(s) => Watched::System(s.as_fd()),
+            Kind::Simulated(s) => Watched::Socket(s.socket()),
         }
     }
 }
 
 /// Begins to connect. When the socket becomes writable, [`Stream::take_error`] tells how it went.
 pub fn connect(address: SocketAddr, source: Option<IpAddr>) -> io::Result<Stream> {
+    if let Some(stream) = world::with(|world| world.connect(address)) {
+        return stream.map(Stream::simulated);
+    }
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
     if let Some(source) = source {
         net::bind(&socket, &SocketAddr::new(source, 0))?;
     }
     match net::connect(&socket, &address) {
-        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(Stream::Tcp(TcpStream::from(socket))),
+        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(Stream::from_tcp(TcpStream::from(socket))),
         Err(e) => Err(e.into()),
     }
 }

@@ -3,10 +3,9 @@
 //! The last descriptors that the system grants are kept for files, so that this server can still save when clients have taken all others. When it
 //! runs out of them nevertheless, it accepts nobody for a while: a listening socket that nobody accepts from would wake the loop for ever.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-use rivulet_net::{Interest, Poll, Stream};
+use rivulet_net::{Interest, Stream};
 
 use crate::log;
 use crate::node::Node;
@@ -28,8 +27,8 @@ pub struct Accepting {
 }
 
 impl Accepting {
-    fn is_reserved(&self, fd: BorrowedFd<'_>) -> bool {
-        self.reserved_from > 0 && fd.as_raw_fd() as u64 >= self.reserved_from
+    fn is_reserved(&self, stream: &Stream) -> bool {
+        self.reserved_from > 0 && stream.descriptor().is_some_and(|fd| u64::from(fd) >= self.reserved_from)
     }
 }
 
@@ -73,14 +72,14 @@ impl Node {
 
     fn watch_listeners(&mut self, interest: Interest) {
         for (i, listener) in self.listeners.iter().enumerate() {
-            if let Err(error) = self.poll.change(listener.as_fd(), crate::node::listener_token(i), interest) {
+            if let Err(error) = self.poll.change(listener, crate::node::listener_token(i), interest) {
                 log::warning!("Watching a listening socket failed: {error}");
             }
         }
     }
 
     fn add_connection(&mut self, mut stream: Stream) {
-        if self.clients.len() >= self.config.maxclients as usize || self.accepting.is_reserved(stream.as_fd()) {
+        if self.clients.len() >= self.config.maxclients as usize || self.accepting.is_reserved(&stream) {
             // The connection is closed whether or not the error arrives.
             let _ = stream.write(b"-ERR max number of clients reached\r\n");
             self.stats.rejected_connections += 1;
@@ -120,7 +119,7 @@ impl Node {
             }
         }
         client.watching_read = true;
-        if let Err(e) = self.poll.add(stream.as_fd(), id, Interest::READ) {
+        if let Err(e) = self.poll.add(&stream, id, Interest::READ) {
             log::warning!("Error registering fd event for the new client: {e}");
             self.clients.remove(id);
             return;

@@ -3,6 +3,7 @@
 use rivulet_commands::Command;
 use rivulet_commands::fail::{Fail, NOT_INTEGER, SYNTAX};
 use rivulet_commands::table;
+use rivulet_net::Stream;
 use rivulet_resp::Args;
 
 use crate::clients::{BlockedOn, Client, ClientId, Kind, ReplyMode};
@@ -13,7 +14,7 @@ use crate::pause::PauseWhy;
 /// CLIENT LIST's line about a client, in the form of Redis 7.0.
 pub fn line(node: &Node, client: &Client) -> String {
     let now_ms = node.now_ms();
-    let fd = client.stream.as_ref().map_or(-1, |s| std::os::fd::AsRawFd::as_raw_fd(&std::os::fd::AsFd::as_fd(s)));
+    let fd = client.stream.as_ref().and_then(Stream::descriptor).map_or(-1, i64::from);
     let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
     let multi = client.multi.as_ref().map_or(-1, |m| m.queued.len() as i64);
     let events =

@@ -1,10 +1,9 @@
 //! The loop of the executor thread: wait, read, execute, write, and the periodic tasks between.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::time::Duration;
 
-use rivulet_net::{Interest, Poll, Ready};
+use rivulet_net::{Interest, Ready};
 
 use crate::clients::{Client, ClientId};
 use crate::node::{Node, TOKEN_LISTENER_LAST, TOKEN_MASTER, TOKEN_RDB_CHANNEL, TOKEN_WAKER};
@@ -273,7 +272,7 @@ impl Node {
         client.watching_write = on;
         let interest = Interest { read: client.watching_read, write: on };
         let Some(stream) = &client.stream else { return };
-        if let Err(e) = self.poll.change(stream.as_fd(), id, interest) {
+        if let Err(e) = self.poll.change(stream, id, interest) {
             log::warning!("Watching a client failed: {e}");
             self.clients.close_soon(id);
         }
@@ -329,7 +328,7 @@ impl Node {
             && let Some(stream) = &client.stream
         {
             // Closing the socket takes it out in any case.
-            let _ = self.poll.remove(stream.as_fd());
+            let _ = self.poll.remove(stream);
         }
         self.accept_again();
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rivulet_commands::{Command, Effects, Settings};
 use rivulet_keyspace::{KeyHasher, Keyspace, Trash};
-use rivulet_net::{Epoll, Interest, Listener, Poll, Waker, bind_tcp, bind_unix};
+use rivulet_net::{Interest, Listener, Poll, Waker, bind_tcp, bind_unix};
 use rivulet_resp::{Batch, OwnedArgs, Reply};
 
 use crate::blocking::Blocking;
@@ -29,7 +29,7 @@ pub struct Node {
     pub keyspace: Keyspace,
     pub effects: Effects,
     pub clients: Clients,
-    pub poll: Epoll,
+    pub poll: Poll,
     pub waker: Waker,
     pub listeners: Vec<Listener>,
     pub accepting: crate::accept::Accepting,
@@ -116,8 +116,8 @@ impl Node {
         rivulet_keyspace::value::set_hash_seed(u128::from(word(0)) << 64 | u128::from(word(1)));
         let mut rng = fastrand::Rng::with_seed(word(4));
         let waker = Waker::new()?;
-        let mut poll = Epoll::new()?;
-        poll.add(std::os::fd::AsFd::as_fd(&waker), TOKEN_WAKER, Interest::READ)?;
+        let mut poll = Poll::new()?;
+        poll.add(&waker, TOKEN_WAKER, Interest::READ)?;
         let now_us = clock::machine_us();
         let run_id = random_hex(&mut rng);
         let databases = config.databases as usize;
@@ -239,7 +239,7 @@ impl Node {
         self.listeners = self.open_listeners(self.config.port)?;
         for (i, listener) in self.listeners.iter().enumerate() {
             self.poll
-                .add(std::os::fd::AsFd::as_fd(listener), listener_token(i), Interest::READ)
+                .add(listener, listener_token(i), Interest::READ)
                 .map_err(|e| format!("can't watch a listening socket: {e}"))?;
         }
         Ok(())
@@ -304,7 +304,7 @@ impl Node {
         let old = std::mem::take(&mut self.listeners);
         for listener in &old {
             // A socket that is about to be closed leaves the poll in any case.
-            let _ = self.poll.remove(std::os::fd::AsFd::as_fd(listener));
+            let _ = self.poll.remove(listener);
         }
         // Old sockets may hold an address that is wanted again: Unix sockets and TCP with SO_REUSEADDR can't be bound twice.
         drop(old);

@@ -189,7 +189,7 @@ mod tests {
         let (near, far) = UnixStream::pair().expect("a pair of sockets");
         near.set_nonblocking(true).expect("it can be set");
         far.set_nonblocking(true).expect("it can be set");
-        (Stream::Unix(near), far)
+        (Stream::from_unix(near), far)
     }
 
     /// Reads at most `max` bytes of what has arrived.

@@ -474,7 +474,7 @@ impl Node {
         }
         for stream in link.stream.iter().chain(link.channel.as_ref().map(|channel| &channel.stream)) {
             // Closing the socket takes it out of the poll in any case.
-            let _ = rivulet_net::Poll::remove(&mut self.poll, std::os::fd::AsFd::as_fd(stream));
+            let _ = self.poll.remove(stream);
         }
         let client = link.client;
         let mut actions = Vec::new();

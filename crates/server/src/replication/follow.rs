@@ -1,11 +1,10 @@
 //! The replica's end: does what the link's actions say, and executes the stream.
 
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
 
 use rivulet_commands::fail::Fail;
 use rivulet_keyspace::Keyspace;
-use rivulet_net::{Interest, Poll, Ready, Stream};
+use rivulet_net::{Interest, Ready, Stream};
 use rivulet_replication::failover::{FailoverAction, Request};
 use rivulet_replication::position::Position;
 use rivulet_replication::replica::{Action, LoadMode};
@@ -89,7 +88,7 @@ impl Node {
                 let closed = link.stream.take();
                 if let Some(stream) = &closed {
                     // Closing the socket takes it out of the poll in any case.
-                    let _ = self.poll.remove(stream.as_fd());
+                    let _ = self.poll.remove(stream);
                 }
                 self.follow_actions(actions);
             }
@@ -123,7 +122,7 @@ impl Node {
         }
         (link.reading, link.watching_write) = (read, write);
         if let Some(stream) = &link.stream
-            && let Err(e) = self.poll.change(stream.as_fd(), TOKEN_MASTER, Interest { read, write })
+            && let Err(e) = self.poll.change(stream, TOKEN_MASTER, Interest { read, write })
         {
             log::warning!("Watching the master's link failed: {e}");
         }
@@ -275,7 +274,7 @@ impl Node {
         let Some(link) = &self.replication.link else { return Err("there is no master".to_string()) };
         let source = self.config.bind_source_addr.parse().ok();
         let stream = rivulet_net::connect(SocketAddr::new(ip, link.port), source).map_err(|e| os_error(&e))?;
-        self.poll.add(stream.as_fd(), token, Interest::BOTH).map_err(|e| os_error(&e))?;
+        self.poll.add(&stream, token, Interest::BOTH).map_err(|e| os_error(&e))?;
         // A socket that refuses the option still works.
         let _ = stream.set_nodelay(true);
         Ok(stream)
@@ -374,7 +373,7 @@ impl Node {
             return;
         }
         (channel.reading, channel.watching_write) = (read, write);
-        if let Err(e) = self.poll.change(channel.stream.as_fd(), TOKEN_RDB_CHANNEL, Interest { read, write }) {
+        if let Err(e) = self.poll.change(&channel.stream, TOKEN_RDB_CHANNEL, Interest { read, write }) {
             log::warning!("Watching the RDB channel failed: {e}");
         }
     }
@@ -382,7 +381,7 @@ impl Node {
     fn close_channel(&mut self) {
         if let Some(channel) = self.replication.link.as_mut().and_then(|l| l.channel.take()) {
             // Closing the socket takes it out of the poll in any case.
-            let _ = self.poll.remove(channel.stream.as_fd());
+            let _ = self.poll.remove(&channel.stream);
         }
     }
 
@@ -392,7 +391,7 @@ impl Node {
         link.resolving = None;
         if let Some(stream) = link.stream.take() {
             // As above.
-            let _ = self.poll.remove(stream.as_fd());
+            let _ = self.poll.remove(&stream);
         }
         link.output.clear();
         link.watching_write = false;
