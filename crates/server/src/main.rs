@@ -1,61 +1,47 @@
 //! `rivulet-server`: takes Redis's arguments and configuration files as they are.
 
-mod accept;
-mod ack_waits;
-mod aof;
-mod blocking;
-mod client_command;
-mod client_eviction;
-mod client_set;
-mod clients;
-mod clock;
-mod command_command;
-mod config_command;
-mod connection;
-mod cron;
-mod data_commands;
-mod debug;
-mod descriptors;
-mod digest;
-mod dispatch;
-mod event_loop;
-mod evict;
-mod execute;
-mod expire;
-mod helpers;
-mod id_hash;
-mod info;
-mod latency;
-mod loading;
-mod log;
-mod log_on_disk;
-mod memory;
-mod memory_command;
-mod messages;
-mod migrate;
-mod node;
-mod output;
-mod pause;
-mod payload;
-mod persistence;
-mod pubsub;
-mod reaper;
-mod renames;
-mod replay;
-mod replication;
-mod scheduling;
-mod shutdown;
-mod signals;
-mod slowlog;
-mod snapshot;
-mod start;
-mod stats;
-mod transactions;
-mod unauthenticated;
+use std::ffi::OsString;
+use std::io::Write;
 
-/// The level of Redis whose behaviour this server has, as INFO announces it.
-pub const REDIS_VERSION: &str = "7.0.15";
+use rivulet_config::{Config, Start, USAGE};
+use rivulet_node::REDIS_VERSION;
 
 fn main() {
-    std::process::exit(start::main());
+    std::process::exit(run());
+}
+
+/// Runs what the command line asks for; answers the exit status.
+fn run() -> i32 {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    if args.get(1).is_some_and(|a| a == "quickstart") {
+        return rivulet_quickstart::main(&args[2..]);
+    }
+    match Config::from_args(args) {
+        Ok(Start::Version) => {
+            println!(
+                "Redis server v={REDIS_VERSION} sha=00000000:0 malloc=jemalloc-5.3.1 bits=64 build=rivulet-{}",
+                env!("CARGO_PKG_VERSION")
+            );
+            0
+        }
+        Ok(Start::Help) => {
+            eprint!("{USAGE}");
+            1
+        }
+        Ok(Start::Server(startup)) => {
+            let counted = rivulet_memory::Counted::register();
+            let status = rivulet_node::start::serve(*startup);
+            drop(counted);
+            status
+        }
+        Ok(_) => {
+            eprintln!("rivulet-server: this mode is not supported yet");
+            1
+        }
+        Err(error) => {
+            // The text stands alone on standard error, where tools look for it.
+            let _ = writeln!(std::io::stderr(), "{error}");
+            1
+        }
+    }
 }

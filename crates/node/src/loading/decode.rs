@@ -14,7 +14,7 @@ use rivulet_rdb::read::{Block, Event, Options, Reader};
 
 use super::{Loaded, Sent, Worker};
 use crate::clock;
-use crate::memory::Counted;
+use rivulet_memory::Counted;
 
 /// Entries in one batch: with their buckets they fit into a core's cache.
 const BATCH_ENTRIES: usize = 512;

@@ -1,54 +1,18 @@
-//! From the command line to a running server.
+//! From a configuration to a running server.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
-use std::io::Write;
 
 use rivulet_commands::{Command, table};
 use rivulet_keyspace::Keyspace;
 
 use crate::node::Node;
 use crate::renames::Renames;
-use crate::{REDIS_VERSION, descriptors, helpers, log, memory};
-use rivulet_config::{Config, ConfigError, Line, PIDFILE_DEFAULT, Start, Startup, USAGE};
+use crate::{REDIS_VERSION, descriptors, helpers, log};
+use rivulet_config::{ConfigError, Line, PIDFILE_DEFAULT, Startup};
+use rivulet_memory as memory;
 
-/// Runs what the command line asks for; answers the exit status.
-pub fn main() -> i32 {
-    let args: Vec<OsString> = std::env::args_os().collect();
-    if args.get(1).is_some_and(|a| a == "quickstart") {
-        return rivulet_quickstart::main(&args[2..]);
-    }
-    match Config::from_args(args) {
-        Ok(Start::Version) => {
-            println!(
-                "Redis server v={REDIS_VERSION} sha=00000000:0 malloc=jemalloc-5.3.1 bits=64 build=rivulet-{}",
-                env!("CARGO_PKG_VERSION")
-            );
-            0
-        }
-        Ok(Start::Help) => {
-            eprint!("{USAGE}");
-            1
-        }
-        Ok(Start::Server(startup)) => {
-            let counted = memory::Counted::register();
-            let status = serve(*startup);
-            drop(counted);
-            status
-        }
-        Ok(_) => {
-            eprintln!("rivulet-server: this mode is not supported yet");
-            1
-        }
-        Err(error) => {
-            // The text stands alone on standard error, where tools look for it.
-            let _ = writeln!(std::io::stderr(), "{error}");
-            1
-        }
-    }
-}
-
-fn serve(startup: Startup) -> i32 {
+/// Runs a server until it is to end; answers its exit status.
+pub fn serve(startup: Startup) -> i32 {
     let Startup { mut config, warnings, users, renames, .. } = startup;
     let renames = match rename_commands(&renames) {
         Ok(renames) => renames,

@@ -38,7 +38,7 @@ impl Node {
                 self.replication.replicas_cut_off = 0;
                 self.replication.slowest_cut_off = 0;
                 self.reaper.reset_freed();
-                crate::memory::reset_peak();
+                rivulet_memory::reset_peak();
                 self.reply(id).ok();
             }
             "rewrite" => {
@@ -160,7 +160,7 @@ impl Node {
     }
 
     fn maxmemory_changed(&mut self) {
-        let (limit, used) = (self.config.maxmemory, crate::memory::used() as u64);
+        let (limit, used) = (self.config.maxmemory, rivulet_memory::used() as u64);
         if limit > 0 && used > limit {
             log::warning!(
                 "WARNING: the new maxmemory value set via CONFIG SET ({limit}) is smaller than the current memory usage ({used}). This will result in key eviction and/or the inability to accept new write commands depending on the maxmemory-policy."

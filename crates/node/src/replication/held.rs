@@ -35,7 +35,7 @@ impl Node {
             0 => {
                 let hard = Some(self.config.client_output_buffer_limit[1].0).filter(|hard| *hard > 0);
                 // Where there is no disk, what is held is in memory itself.
-                let data = crate::memory::used().saturating_sub(self.replication.log.memory_bytes());
+                let data = rivulet_memory::used().saturating_sub(self.replication.log.memory_bytes());
                 hard.unwrap_or(LIMIT_MIN).max(data as u64)
             }
             limit => limit,

@@ -18,13 +18,14 @@ use rivulet_resp::{Args, OwnedArgs};
 use crate::ack_waits::Wish;
 use crate::clients::{BlockedOn, ClientId};
 use crate::loading::{AppendOnlyFile, AppendOnlyFiles, Source};
+use crate::log;
 use crate::log_on_disk::{LogWriter, TOKEN_REWRITE, TOKEN_REWRITE_BEGUN};
 use crate::node::{Node, os_error};
 use crate::persistence::{LoadWhy, Place, Purpose, Running};
 use crate::replication::random_id;
 use crate::snapshot::{Destination, Form, Snapshot};
-use crate::{log, memory};
 use rivulet_config::AppendFsync;
+use rivulet_memory as memory;
 
 /// The state of append-only persistence.
 #[derive(Default)]

@@ -5,8 +5,8 @@ use rivulet_commands::fail::{Fail, SYNTAX};
 use rivulet_resp::Args;
 
 use crate::clients::{ClientId, Kind};
-use crate::memory;
 use crate::node::Node;
+use rivulet_memory as memory;
 
 /// Bytes of the buffers of clients.
 #[derive(Clone, Copy, Default)]

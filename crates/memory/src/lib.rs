@@ -9,6 +9,7 @@ use std::ffi::{c_char, c_void};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
+use rivulet_host::world;
 use tikv_jemalloc_sys as je;
 
 /// Bytes of a page, as Linux counts resident memory on the machines that this runs on.
@@ -123,8 +124,22 @@ fn balance(counters: &Counters) -> i64 {
     unsafe { counters.allocated.read_volatile().wrapping_sub(counters.freed.read_volatile()) as i64 }
 }
 
+/// What the calling thread has allocated less what it has freed, in bytes.
+pub fn balance_of_thread() -> i64 {
+    thread_local! {
+        static OWN: Counters = Counters {
+            allocated: read::<usize>(b"thread.allocatedp\0").unwrap_or(0) as *const u64,
+            freed: read::<usize>(b"thread.deallocatedp\0").unwrap_or(0) as *const u64,
+        };
+    }
+    OWN.with(|own| if own.allocated.is_null() || own.freed.is_null() { 0 } else { balance(own) })
+}
+
 /// Bytes allocated and not freed.
 pub fn used() -> usize {
+    if let Some(used) = world::with(|world| world.memory_used()) {
+        return used;
+    }
     let threads = THREADS.lock().unwrap_or_else(|e| e.into_inner());
     let total = threads.iter().map(balance).sum::<i64>() + ENDED.load(Ordering::Relaxed);
     let used = usize::try_from(total).unwrap_or(0);

@@ -274,7 +274,7 @@ impl Snapshot {
                 let (blocks_to, blocks_from) = sync::channel();
                 let pace = Arc::new(Pace::new(window, head.queue_limit));
                 let output = Output::Blocks { to: blocks_to, pace: pace.clone(), waker: waker.clone() };
-                let head = pace.head(crate::memory::used() as u64);
+                let head = pace.head(rivulet_memory::used() as u64);
                 (output, Some(Payload::new(blocks_from, pace, waker.clone(), mark, head)))
             }
             Destination::Digest { marker, to } => {

@@ -44,7 +44,7 @@ impl Node {
         stats.repl_input_rate.sample(stats.repl_input_bytes, now_ms);
         stats.repl_output_rate.sample(stats.repl_output_bytes, now_ms);
         // Keeps the peak, and evicts while nobody writes.
-        crate::memory::used();
+        rivulet_memory::used();
         if self.config.maxmemory > 0 {
             self.make_room();
         }

@@ -5,10 +5,11 @@ use std::fmt::Write;
 use rivulet_commands::fail::Fail;
 use rivulet_resp::Args;
 
+use crate::REDIS_VERSION;
 use crate::clients::{ClientId, Kind};
 use crate::node::Node;
 use crate::persistence::Purpose;
-use crate::{REDIS_VERSION, memory};
+use rivulet_memory as memory;
 
 type Section = fn(&Node, &mut String);
 

@@ -287,7 +287,7 @@ impl Node {
         Aux {
             redis_version: crate::REDIS_VERSION,
             ctime_s: self.unix_ms() / 1000,
-            used_memory: crate::memory::used() as u64,
+            used_memory: rivulet_memory::used() as u64,
             replication,
             aof_base: false,
             diverged: self.replication.diverged.is_some(),

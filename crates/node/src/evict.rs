@@ -9,10 +9,11 @@ use rivulet_commands::effects::class;
 use rivulet_keyspace::{Db, EntryRef};
 use rivulet_resp::OwnedArgs;
 
+use crate::clock;
 use crate::node::Node;
-use crate::{clock, memory};
 use pool::{Candidate, Pool, Scale};
 use rivulet_config::MaxmemoryPolicy as Policy;
+use rivulet_memory as memory;
 
 /// Keys evicted between two looks at the clock.
 const KEYS_PER_STEP: usize = 16;

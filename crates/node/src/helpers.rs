@@ -11,9 +11,9 @@ use rivulet_host::sync::{self, Receiver, Sender, TryRecvError};
 use rivulet_host::{thread, world};
 use rivulet_net::Waker;
 
-use crate::memory::Counted;
 use crate::node::os_error;
 use crate::{clock, log};
+use rivulet_memory::Counted;
 
 /// A system that has no thread to give is asked again after so long.
 const RETRY: Duration = Duration::from_secs(1);
