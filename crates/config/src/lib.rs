@@ -18,6 +18,7 @@ mod values;
 use std::path::Path;
 
 use rivulet_commands::settings::{ClockUse, Settings};
+use rivulet_host::fs;
 use rivulet_keyspace::Limits;
 
 pub use change::{Change, SetBy, SetError, allows, is_sensitive};
@@ -85,8 +86,8 @@ fn change_dir(from: &str, to: &str) -> Result<String, String> {
     }
     let path = Path::new(from).join(to);
     // To look at the directory's own `.` needs the same right as to go there.
-    std::fs::metadata(path.join(".")).map_err(reason)?;
-    let path = std::fs::canonicalize(&path).map_err(reason)?;
+    fs::metadata(path.join(".")).map_err(reason)?;
+    let path = fs::canonicalize(&path).map_err(reason)?;
     path.into_os_string().into_string().map_err(|_| "argument must be UTF-8".to_string())
 }
 

@@ -6,6 +6,8 @@ use std::io::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
+use rivulet_host::world;
+
 use crate::clock;
 
 pub use rivulet_config::Level;
@@ -62,6 +64,9 @@ pub fn write(level: Level, text: Arguments<'_>) {
 
 /// Writes bytes as they are (the banner at start-up).
 pub fn raw(bytes: &[u8]) {
+    if world::with(|world| world.log(bytes)).is_some() {
+        return;
+    }
     let path = FILE.lock().unwrap_or_else(|e| e.into_inner());
     // A log that can't be written has nowhere to complain.
     let _ = if path.is_empty() {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rivulet_commands::{Command, Effects, Settings};
+use rivulet_host::world;
 use rivulet_keyspace::{KeyHasher, Keyspace, Trash};
 use rivulet_net::{Interest, Listener, Poll, Waker, bind_tcp, bind_unix};
 use rivulet_resp::{Batch, OwnedArgs, Reply};
@@ -113,7 +114,10 @@ impl Node {
         let mut seed = [0u8; 48];
         rivulet_host::random::fill(&mut seed)?;
         let word = |i: usize| u64::from_le_bytes(std::array::from_fn(|b| seed[i * 8 + b]));
-        rivulet_keyspace::value::set_hash_seed(u128::from(word(0)) << 64 | u128::from(word(1)));
+        // Nodes that are simulated share what is global in a process.
+        if !world::is_simulated() {
+            rivulet_keyspace::value::set_hash_seed(u128::from(word(0)) << 64 | u128::from(word(1)));
+        }
         let mut rng = fastrand::Rng::with_seed(word(4));
         let waker = Waker::new()?;
         let mut poll = Poll::new()?;

@@ -5,6 +5,8 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use rivulet_host::world;
+
 use crate::clock;
 
 /// The executor's time slice: who else wants its core need not wait longer, and it gets the core sooner when a client's bytes come. Linux 6.12
@@ -79,6 +81,9 @@ impl Turns {
 
 /// For the executor's thread.
 pub fn be_prompt() {
+    if world::is_simulated() {
+        return;
+    }
     // A system that refuses waits a little longer.
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(TIMER_SLACK_NS));
     let attributes = libc::sched_attr {
@@ -97,6 +102,9 @@ pub fn be_prompt() {
 
 /// For a thread whose work is much and can wait.
 pub fn give_way() {
+    if world::is_simulated() {
+        return;
+    }
     // Zero is the calling thread. More than the lowest priority becomes the lowest.
     let _ = rustix::process::setpriority_process(None, nice() + BACKGROUND_NICE);
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use rivulet_commands::{Command, table};
+use rivulet_host::world;
 use rivulet_keyspace::Keyspace;
 
 use crate::node::Node;
@@ -109,8 +110,13 @@ pub fn serve(startup: Startup) -> i32 {
         }
     }
     let status = node.run();
-    // Freeing a large keyspace value by value would only delay the end.
-    std::mem::forget(std::mem::replace(&mut node.keyspace, Keyspace::new(1, rivulet_keyspace::KeyHasher::new([0, 0]))));
+    if !world::is_simulated() {
+        // Freeing a large keyspace value by value would only delay the end.
+        std::mem::forget(std::mem::replace(
+            &mut node.keyspace,
+            Keyspace::new(1, rivulet_keyspace::KeyHasher::new([0, 0])),
+        ));
+    }
     status
 }
 
