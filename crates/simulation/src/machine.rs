@@ -1,0 +1,353 @@
+//! A machine as its processes see it: clock, disk, sockets, threads.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+use std::rc::Rc;
+
+use corosensei::Yielder;
+use fastrand::Rng;
+use rivulet_host::thread::Work;
+use rivulet_host::world::{self, File, Metadata, Open, World};
+
+use crate::disk;
+use crate::network::{HostId, Network};
+
+/// What all machines share.
+pub struct Shared {
+    /// The time that passes everywhere, in us. It begins at some moment, not at 0.
+    pub now_us: Cell<u64>,
+    pub network: RefCell<Network>,
+    pub rng: RefCell<Rng>,
+    /// What everything that was done comes to: two runs are the same if theirs is.
+    trace: Cell<u64>,
+    /// Lines of the servers' logs, if somebody wants to see them.
+    pub shows_logs: bool,
+    pub log: RefCell<Vec<String>>,
+}
+
+impl Shared {
+    pub fn new(seed: u64, shows_logs: bool) -> Shared {
+        Shared {
+            now_us: Cell::new(1_700_000_000_000_000),
+            network: RefCell::new(Network::new(seed ^ 0x6e65_7477)),
+            rng: RefCell::new(Rng::with_seed(seed)),
+            trace: Cell::new(0),
+            shows_logs,
+            log: RefCell::default(),
+        }
+    }
+
+    /// Something was done: two runs of one seed do the same.
+    pub fn note(&self, what: &[u8]) {
+        let mut trace = self.trace.get();
+        for byte in what.iter().copied().chain(self.now_us.get().to_le_bytes()) {
+            trace = (trace ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        self.trace.set(trace);
+    }
+
+    pub fn trace(&self) -> u64 {
+        self.trace.get()
+    }
+
+    pub fn say(&self, line: impl FnOnce() -> String) {
+        if self.shows_logs {
+            let at = self.now_us.get() % 1_000_000_000;
+            self.log.borrow_mut().push(format!("{:4}.{:06} {}", at / 1_000_000, at % 1_000_000, line()));
+        }
+    }
+}
+
+/// A machine: what outlives its process.
+pub struct Host {
+    pub id: HostId,
+    pub disk: disk::Handle,
+    /// How far its wall clock is ahead.
+    pub wall_ahead_us: Cell<i64>,
+}
+
+/// A step suspends itself with the time until when it has nothing to do.
+pub type Suspend = Yielder<(), Option<u64>>;
+
+thread_local! {
+    /// Of the step that runs.
+    static SUSPEND: Cell<Option<NonNull<Suspend>>> = const { Cell::new(None) };
+}
+
+/// Whose step runs on this thread from now on.
+pub fn set_suspend(suspend: Option<NonNull<Suspend>>) {
+    SUSPEND.set(suspend);
+}
+
+/// A process on a machine.
+pub struct Process {
+    pub shared: Rc<Shared>,
+    pub host: Rc<Host>,
+    /// Counts what others of this process may wait for.
+    pub progress: Cell<u64>,
+    pub new_threads: RefCell<Vec<(&'static str, Work)>>,
+    /// It was killed: what its steps still do while they are taken down counts for nothing.
+    pub is_dead: Cell<bool>,
+    pub has_exited: Cell<bool>,
+    /// Us that its clock was read for: reading it takes time.
+    pub memory: Cell<i64>,
+    /// What the thread had allocated when the present step began.
+    pub memory_at_step: Cell<i64>,
+    directory: RefCell<PathBuf>,
+}
+
+impl Process {
+    pub fn new(shared: Rc<Shared>, host: Rc<Host>) -> Process {
+        Process {
+            shared,
+            host,
+            progress: Cell::new(0),
+            new_threads: RefCell::default(),
+            is_dead: Cell::new(false),
+            has_exited: Cell::new(false),
+            memory: Cell::new(0),
+            memory_at_step: Cell::new(0),
+            directory: RefCell::new(PathBuf::from("/data")),
+        }
+    }
+
+    fn path(&self, path: &Path) -> PathBuf {
+        self.directory.borrow().join(path)
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if self.is_dead.get() { Err(io::Error::other("the process is dead")) } else { Ok(()) }
+    }
+}
+
+impl World for Process {
+    fn unix_us(&self) -> u64 {
+        self.machine_us().saturating_add_signed(self.host.wall_ahead_us.get())
+    }
+
+    fn machine_us(&self) -> u64 {
+        // Who waits for a time by looking at the clock comes to it.
+        let now = self.shared.now_us.get() + 1;
+        self.shared.now_us.set(now);
+        now
+    }
+
+    fn park(&self, until_us: Option<u64>) {
+        if self.is_dead.get() {
+            return;
+        }
+        if let Some(suspend) = SUSPEND.get() {
+            // SAFETY: the pointer is of the step that runs, whose stack holds it.
+            unsafe { suspend.as_ref() }.suspend(until_us);
+        }
+    }
+
+    fn note_progress(&self) {
+        self.progress.set(self.progress.get() + 1);
+    }
+
+    fn spawn(&self, name: &'static str, work: Work) {
+        self.new_threads.borrow_mut().push((name, work));
+        self.note_progress();
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        self.shared.rng.borrow_mut().fill(bytes);
+    }
+
+    fn memory_used(&self) -> usize {
+        let in_step = rivulet_memory::balance_of_thread() - self.memory_at_step.get();
+        usize::try_from(self.memory.get() + in_step).unwrap_or(0)
+    }
+
+    fn exit(&self) {
+        self.has_exited.set(true);
+    }
+
+    fn log(&self, line: &[u8]) {
+        self.shared.say(|| format!("{} {}", self.host.id, String::from_utf8_lossy(line).trim_end()));
+    }
+
+    fn open(&self, path: &Path, how: &Open) -> io::Result<Box<dyn File>> {
+        let path = self.path(path);
+        if path.starts_with("/proc") {
+            return Ok(Box::new(proc_file(&path)?));
+        }
+        self.check()?;
+        Ok(Box::new(self.host.disk.open(&path, how)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.check()?;
+        self.host.disk.rename(&self.path(from), &self.path(to))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.check()?;
+        self.host.disk.remove(&self.path(path))
+    }
+
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        self.check()?;
+        self.host.disk.create_directory(&self.path(path))
+    }
+
+    fn look_at(&self, path: &Path) -> io::Result<Metadata> {
+        self.check()?;
+        self.host.disk.look_at(&self.path(path))
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        self.host.disk.list(&self.path(path))
+    }
+
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        self.look_at(path)?;
+        Ok(self.path(path))
+    }
+
+    fn sync_directory(&self, _: &Path) -> io::Result<()> {
+        self.check()?;
+        self.host.disk.sync_directory()
+    }
+
+    fn change_directory(&self, path: &Path) -> io::Result<()> {
+        let path = self.path(path);
+        self.host.disk.look_at(&path)?;
+        *self.directory.borrow_mut() = path;
+        Ok(())
+    }
+
+    fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn world::Listener>> {
+        let socket = self.shared.network.borrow_mut().listen(self.host.id, address.port())?;
+        Ok(Box::new(Listener { shared: self.shared.clone(), socket }))
+    }
+
+    fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn world::Stream>> {
+        let socket = self.shared.network.borrow_mut().connect(self.host.id, address, self.shared.now_us.get());
+        Ok(Box::new(Stream::new(self.shared.clone(), socket, SocketAddr::new(IpAddr::from([0, 0, 0, 0]), 0), address)))
+    }
+
+    fn readiness(&self, socket: u64) -> (bool, bool) {
+        self.shared.network.borrow().readiness(socket)
+    }
+}
+
+/// What a process may ask of the system itself.
+fn proc_file(path: &Path) -> io::Result<Bytes> {
+    match path.to_str() {
+        Some("/proc/sys/kernel/random/boot_id") => Ok(Bytes(b"00000000-0000-0000-0000-000000000001\n")),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    }
+}
+
+#[derive(Debug)]
+struct Bytes(&'static [u8]);
+
+impl File for Bytes {
+    fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+        let rest = self.0.get(at as usize..).unwrap_or_default();
+        let count = rest.len().min(bytes.len());
+        bytes[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+
+    fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+
+    fn set_len(&self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+
+    fn look_at(&self) -> io::Result<Metadata> {
+        Ok(Metadata { len: self.0.len() as u64, device: 0, inode: 0, is_directory: false })
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn lock(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Listener {
+    shared: Rc<Shared>,
+    socket: u64,
+}
+
+impl world::Listener for Listener {
+    fn socket(&self) -> u64 {
+        self.socket
+    }
+
+    fn accept(&self) -> io::Result<Option<Box<dyn world::Stream>>> {
+        let mut network = self.shared.network.borrow_mut();
+        let Some(socket) = network.accept(self.socket) else { return Ok(None) };
+        let unknown = SocketAddr::new(IpAddr::from([0, 0, 0, 0]), 0);
+        // Who has asked may have gone meanwhile.
+        let (local, peer) = network.addresses(socket).unwrap_or((unknown, unknown));
+        drop(network);
+        Ok(Some(Box::new(Stream::new(self.shared.clone(), socket, local, peer))))
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.shared.network.borrow_mut().stop_listening(self.socket);
+    }
+}
+
+struct Stream {
+    shared: Rc<Shared>,
+    socket: u64,
+    local: SocketAddr,
+    peer: SocketAddr,
+}
+
+impl Stream {
+    fn new(shared: Rc<Shared>, socket: u64, local: SocketAddr, peer: SocketAddr) -> Stream {
+        let local = shared.network.borrow().addresses(socket).map_or(local, |(local, _)| local);
+        Stream { shared, socket, local, peer }
+    }
+}
+
+impl world::Stream for Stream {
+    fn socket(&self) -> u64 {
+        self.socket
+    }
+
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<Option<usize>> {
+        self.shared.network.borrow_mut().read(self.socket, bytes)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.shared.network.borrow_mut().write(self.socket, bytes, self.shared.now_us.get())?;
+        self.shared.note(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn take_error(&self) -> io::Result<()> {
+        self.shared.network.borrow().state(self.socket)?;
+        Ok(())
+    }
+
+    fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    fn local(&self) -> SocketAddr {
+        self.local
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.shared.network.borrow_mut().close(self.socket, self.shared.now_us.get());
+    }
+}

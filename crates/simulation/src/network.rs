@@ -1,0 +1,386 @@
+//! A network: connections whose bytes take time, and that can be cut, or be silent in one direction.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use fastrand::Rng;
+
+/// A machine on the network, by number.
+pub type HostId = usize;
+
+/// The address of a machine.
+pub fn ip(host: HostId) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, (host / 250) as u8, (host % 250) as u8 + 1)
+}
+
+fn host_of(address: &SocketAddr) -> Option<HostId> {
+    let SocketAddr::V4(address) = address else { return None };
+    let [10, 0, high, low] = address.ip().octets() else { return None };
+    Some(high as usize * 250 + (low as usize).checked_sub(1)?)
+}
+
+/// How long bytes are on their way, in us.
+#[derive(Clone, Copy, Debug)]
+pub struct Delays {
+    pub least: u64,
+    pub most: u64,
+    /// One in so many takes a hundred times as long; 0 for none.
+    pub slow_one_in: u32,
+}
+
+/// Bytes that may be on their way or unread in one direction.
+const WINDOW_BYTES: usize = 128 << 10;
+
+struct End {
+    host: HostId,
+    peer: u64,
+    address: SocketAddr,
+    peer_address: SocketAddr,
+    connected: bool,
+    received: VecDeque<u8>,
+    /// The other end sends no more.
+    ended: bool,
+    error: Option<io::ErrorKind>,
+    /// Bytes that this end has sent and that have not arrived.
+    under_way: usize,
+    /// The last thing sent arrives then: what follows comes later.
+    last_at_us: u64,
+}
+
+enum Event {
+    Asks { from: u64, to: SocketAddr },
+    Answers { to: u64, refused: bool },
+    Bytes { to: u64, from: u64, bytes: Vec<u8> },
+    End { to: u64 },
+    Reset { to: u64 },
+}
+
+struct Planned {
+    from: HostId,
+    to: HostId,
+    event: Event,
+}
+
+struct Listening {
+    socket: u64,
+    waiting: VecDeque<u64>,
+}
+
+/// All connections, and what is on its way.
+pub struct Network {
+    ends: BTreeMap<u64, End>,
+    listening: BTreeMap<(HostId, u16), Listening>,
+    queue: BinaryHeap<Reverse<(u64, u64)>>,
+    planned: BTreeMap<u64, Planned>,
+    /// What waits for a direction to be open again.
+    stuck: Vec<Planned>,
+    blocked: BTreeSet<(HostId, HostId)>,
+    pub delays: Delays,
+    rng: Rng,
+    last_socket: u64,
+    last_plan: u64,
+    next_port: u16,
+    /// Machines on which something has happened.
+    pub touched: BTreeSet<HostId>,
+}
+
+impl Network {
+    pub fn new(seed: u64) -> Network {
+        Network {
+            ends: BTreeMap::new(),
+            listening: BTreeMap::new(),
+            queue: BinaryHeap::new(),
+            planned: BTreeMap::new(),
+            stuck: Vec::new(),
+            blocked: BTreeSet::new(),
+            delays: Delays { least: 50, most: 500, slow_one_in: 200 },
+            rng: Rng::with_seed(seed),
+            last_socket: 0,
+            last_plan: 0,
+            next_port: 30_000,
+            touched: BTreeSet::new(),
+        }
+    }
+
+    // ---- for those who are on it ----
+
+    pub fn listen(&mut self, host: HostId, port: u16) -> io::Result<u64> {
+        if self.listening.contains_key(&(host, port)) {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        self.last_socket += 1;
+        self.listening.insert((host, port), Listening { socket: self.last_socket, waiting: VecDeque::new() });
+        Ok(self.last_socket)
+    }
+
+    pub fn stop_listening(&mut self, socket: u64) {
+        let Some(key) = self.listening.iter().find(|(_, l)| l.socket == socket).map(|(key, _)| *key) else { return };
+        let waiting = self.listening.remove(&key).map(|l| l.waiting).unwrap_or_default();
+        waiting.into_iter().for_each(|socket| self.close(socket, 0));
+    }
+
+    pub fn accept(&mut self, listener: u64) -> Option<u64> {
+        self.listening.values_mut().find(|l| l.socket == listener)?.waiting.pop_front()
+    }
+
+    pub fn connect(&mut self, host: HostId, to: SocketAddr, now_us: u64) -> u64 {
+        self.next_port = self.next_port.checked_add(1).unwrap_or(30_000);
+        let address = SocketAddr::from((ip(host), self.next_port));
+        let socket = self.add_end(host, address, to);
+        match host_of(&to) {
+            Some(target) => self.plan(host, target, None, now_us, Event::Asks { from: socket, to }),
+            None => self.fail(socket, io::ErrorKind::HostUnreachable),
+        }
+        socket
+    }
+
+    fn add_end(&mut self, host: HostId, address: SocketAddr, peer_address: SocketAddr) -> u64 {
+        self.last_socket += 1;
+        self.ends.insert(
+            self.last_socket,
+            End {
+                host,
+                peer: 0,
+                address,
+                peer_address,
+                connected: false,
+                received: VecDeque::new(),
+                ended: false,
+                error: None,
+                under_way: 0,
+                last_at_us: 0,
+            },
+        );
+        self.last_socket
+    }
+
+    pub fn addresses(&self, socket: u64) -> Option<(SocketAddr, SocketAddr)> {
+        self.ends.get(&socket).map(|end| (end.address, end.peer_address))
+    }
+
+    /// (to be read, to be written).
+    pub fn readiness(&self, socket: u64) -> (bool, bool) {
+        if let Some(listening) = self.listening.values().find(|l| l.socket == socket) {
+            return (!listening.waiting.is_empty(), false);
+        }
+        let Some(end) = self.ends.get(&socket) else { return (true, true) };
+        let broken = end.error.is_some();
+        (broken || end.ended || !end.received.is_empty(), broken || end.connected && self.room(end) > 0)
+    }
+
+    /// Whether a connection has come to be, or what went wrong.
+    pub fn state(&self, socket: u64) -> Result<bool, io::ErrorKind> {
+        match self.ends.get(&socket) {
+            Some(End { error: Some(error), .. }) => Err(*error),
+            Some(end) => Ok(end.connected),
+            None => Err(io::ErrorKind::ConnectionReset),
+        }
+    }
+
+    fn room(&self, end: &End) -> usize {
+        let unread = self.ends.get(&end.peer).map_or(0, |peer| peer.received.len());
+        WINDOW_BYTES.saturating_sub(end.under_way + unread)
+    }
+
+    /// Bytes that were read, nothing if none are there, and 0 at the end.
+    pub fn read(&mut self, socket: u64, bytes: &mut [u8]) -> io::Result<Option<usize>> {
+        let end = self.ends.get_mut(&socket).ok_or(io::ErrorKind::ConnectionReset)?;
+        if let Some(error) = end.error {
+            return Err(error.into());
+        }
+        if end.received.is_empty() {
+            return Ok(end.ended.then_some(0));
+        }
+        let count = bytes.len().min(end.received.len());
+        for (byte, received) in bytes.iter_mut().zip(end.received.drain(..count)) {
+            *byte = received;
+        }
+        let peer = end.peer;
+        // There is room for more now.
+        if let Some(peer) = self.ends.get(&peer) {
+            self.touched.insert(peer.host);
+        }
+        Ok(Some(count))
+    }
+
+    pub fn write(&mut self, socket: u64, bytes: &[u8], now_us: u64) -> io::Result<usize> {
+        let end = self.ends.get(&socket).ok_or(io::ErrorKind::ConnectionReset)?;
+        if let Some(error) = end.error {
+            return Err(error.into());
+        }
+        if !end.connected {
+            return Ok(0);
+        }
+        let count = bytes.len().min(self.room(end));
+        if count == 0 {
+            return Ok(0);
+        }
+        let (from, to) = (end.host, end.peer);
+        let Some(target) = self.host_of_address(end.peer_address) else { return Ok(count) };
+        if let Some(end) = self.ends.get_mut(&socket) {
+            end.under_way += count;
+        }
+        let event = Event::Bytes { to, from: socket, bytes: bytes[..count].to_vec() };
+        self.plan(from, target, Some(socket), now_us, event);
+        Ok(count)
+    }
+
+    fn host_of_address(&self, address: SocketAddr) -> Option<HostId> {
+        host_of(&address)
+    }
+
+    /// The end goes. With bytes that nobody has read the other one is reset.
+    pub fn close(&mut self, socket: u64, now_us: u64) {
+        let Some(end) = self.ends.remove(&socket) else { return };
+        let Some(target) = host_of(&end.peer_address) else { return };
+        if !end.connected || end.error.is_some() {
+            return;
+        }
+        let event = if end.received.is_empty() { Event::End { to: end.peer } } else { Event::Reset { to: end.peer } };
+        let at_us = now_us.max(end.last_at_us) + 1;
+        self.plan_at(at_us, Planned { from: end.host, to: target, event });
+    }
+
+    // ---- for who makes it go wrong ----
+
+    /// A connection breaks: both ends are told at once.
+    pub fn cut(&mut self, socket: u64) {
+        let peer = self.ends.get(&socket).map(|end| end.peer);
+        for socket in [Some(socket), peer].into_iter().flatten() {
+            self.fail(socket, io::ErrorKind::ConnectionReset);
+        }
+    }
+
+    /// Connections between two machines.
+    pub fn between(&self, a: HostId, b: HostId) -> Vec<u64> {
+        let is_between = |end: &End| end.host == a && host_of(&end.peer_address) == Some(b) && end.connected;
+        self.ends.iter().filter(|(_, end)| is_between(end)).map(|(socket, _)| *socket).collect()
+    }
+
+    /// Nothing arrives from one machine at another until that is taken back.
+    pub fn block(&mut self, from: HostId, to: HostId) {
+        self.blocked.insert((from, to));
+    }
+
+    pub fn unblock_all(&mut self, now_us: u64) {
+        self.blocked.clear();
+        for planned in std::mem::take(&mut self.stuck) {
+            // Before whatever is still on its way.
+            self.plan_at(now_us, planned);
+        }
+    }
+
+    /// A machine is gone without a word: its connections are known to nobody there any more.
+    pub fn vanish(&mut self, host: HostId) {
+        self.ends.retain(|_, end| end.host != host);
+        self.listening.retain(|(of, _), _| *of != host);
+    }
+
+    fn fail(&mut self, socket: u64, why: io::ErrorKind) {
+        if let Some(end) = self.ends.get_mut(&socket) {
+            end.error = Some(why);
+            self.touched.insert(end.host);
+        }
+    }
+
+    // ---- time ----
+
+    fn plan(&mut self, from: HostId, to: HostId, sender: Option<u64>, now_us: u64, event: Event) {
+        let Delays { least, most, slow_one_in } = self.delays;
+        let mut delay = self.rng.u64(least..=most);
+        if slow_one_in > 0 && self.rng.u32(..slow_one_in) == 0 {
+            delay *= 100;
+        }
+        let mut at_us = now_us + delay;
+        if let Some(end) = sender.and_then(|socket| self.ends.get_mut(&socket)) {
+            at_us = at_us.max(end.last_at_us + 1);
+            end.last_at_us = at_us;
+        }
+        self.plan_at(at_us, Planned { from, to, event });
+    }
+
+    fn plan_at(&mut self, at_us: u64, planned: Planned) {
+        self.last_plan += 1;
+        self.planned.insert(self.last_plan, planned);
+        self.queue.push(Reverse((at_us, self.last_plan)));
+    }
+
+    /// When something arrives next.
+    pub fn next_us(&self) -> Option<u64> {
+        self.queue.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Everything that is due arrives. `is_up` says whether a machine runs.
+    pub fn advance(&mut self, now_us: u64, is_up: impl Fn(HostId) -> bool) {
+        while let Some(Reverse((at_us, plan))) = self.queue.peek().copied()
+            && at_us <= now_us
+        {
+            self.queue.pop();
+            let Some(planned) = self.planned.remove(&plan) else { continue };
+            if self.blocked.contains(&(planned.from, planned.to)) {
+                self.stuck.push(planned);
+            } else {
+                self.arrive(planned, now_us, &is_up);
+            }
+        }
+    }
+
+    fn arrive(&mut self, planned: Planned, now_us: u64, is_up: &impl Fn(HostId) -> bool) {
+        let Planned { from: from_host, to: to_host, event } = planned;
+        match event {
+            Event::Asks { from, to } => {
+                if !is_up(to_host) {
+                    return;
+                }
+                let Some(address) = self.ends.get(&from).map(|end| end.address) else { return };
+                let refused = !self.listening.contains_key(&(to_host, to.port()));
+                if !refused {
+                    let socket = self.add_end(to_host, to, address);
+                    if let Some(end) = self.ends.get_mut(&socket) {
+                        (end.peer, end.connected) = (from, true);
+                    }
+                    if let Some(end) = self.ends.get_mut(&from) {
+                        end.peer = socket;
+                    }
+                    if let Some(listening) = self.listening.get_mut(&(to_host, to.port())) {
+                        listening.waiting.push_back(socket);
+                    }
+                    self.touched.insert(to_host);
+                }
+                self.plan(to_host, from_host, None, now_us, Event::Answers { to: from, refused });
+            }
+            Event::Answers { to, refused: true } => self.fail(to, io::ErrorKind::ConnectionRefused),
+            Event::Answers { to, refused: false } => {
+                if let Some(end) = self.ends.get_mut(&to) {
+                    end.connected = true;
+                    self.touched.insert(to_host);
+                }
+            }
+            Event::Bytes { to, from, bytes } => {
+                if let Some(end) = self.ends.get_mut(&from) {
+                    end.under_way = end.under_way.saturating_sub(bytes.len());
+                }
+                match self.ends.get_mut(&to) {
+                    Some(end) => {
+                        end.received.extend(bytes);
+                        self.touched.insert(to_host);
+                    }
+                    // Nobody is there: a machine that runs says so.
+                    None if is_up(to_host) => {
+                        self.plan(to_host, from_host, None, now_us, Event::Reset { to: from });
+                    }
+                    None => {}
+                }
+            }
+            Event::End { to } => {
+                if let Some(end) = self.ends.get_mut(&to) {
+                    end.ended = true;
+                    self.touched.insert(to_host);
+                }
+            }
+            Event::Reset { to } => self.fail(to, io::ErrorKind::ConnectionReset),
+        }
+    }
+}

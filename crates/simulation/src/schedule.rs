@@ -1,0 +1,231 @@
+//! Processes whose threads are steps, taken one at a time in an order that the seed decides.
+
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::ptr::NonNull;
+use std::rc::Rc;
+
+use corosensei::stack::DefaultStack;
+use corosensei::{Coroutine, CoroutineResult};
+use rivulet_config::{Config, Start};
+use rivulet_host::world;
+
+use crate::disk;
+use crate::machine::{self, Host, Process, Shared, Suspend};
+use crate::network::HostId;
+
+const EXECUTOR_STACK: usize = 2 << 20;
+
+/// A thread of a process.
+struct Step {
+    process: Rc<Process>,
+    name: &'static str,
+    coroutine: Coroutine<(), Option<u64>, (), DefaultStack>,
+    suspend: Rc<Cell<Option<NonNull<Suspend>>>>,
+    /// It has nothing to do until then.
+    until_us: Option<u64>,
+    /// What had happened in the process when it said so.
+    seen: u64,
+    has_begun: bool,
+}
+
+impl Step {
+    fn is_due(&self, now_us: u64) -> bool {
+        !self.has_begun
+            || self.seen != self.process.progress.get()
+            || self.until_us.is_some_and(|until| until <= now_us)
+    }
+}
+
+/// All machines and what runs on them.
+pub struct Schedule {
+    pub shared: Rc<Shared>,
+    hosts: Vec<Rc<Host>>,
+    processes: Vec<Option<Rc<Process>>>,
+    /// A process that is stopped does nothing, and nobody is told.
+    stopped: Vec<bool>,
+    steps: Vec<Step>,
+    stacks: Vec<DefaultStack>,
+    pub steps_taken: u64,
+}
+
+/// How a process has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The process alone: what it wrote is with the system.
+    Process,
+    /// The machine's power.
+    Power,
+}
+
+impl Schedule {
+    pub fn new(seed: u64, hosts: usize, shows_logs: bool) -> Schedule {
+        let host = |id| Rc::new(Host { id, disk: disk::Handle::default(), wall_ahead_us: Cell::new(0) });
+        Schedule {
+            shared: Rc::new(Shared::new(seed, shows_logs)),
+            hosts: (0..hosts).map(host).collect(),
+            processes: vec![None; hosts],
+            stopped: vec![false; hosts],
+            steps: Vec::new(),
+            stacks: Vec::new(),
+            steps_taken: 0,
+        }
+    }
+
+    pub fn host(&self, id: HostId) -> &Host {
+        &self.hosts[id]
+    }
+
+    pub fn is_up(&self, host: HostId) -> bool {
+        self.processes[host].is_some()
+    }
+
+    pub fn now_us(&self) -> u64 {
+        self.shared.now_us.get()
+    }
+
+    /// Starts a server on a machine, with Redis's arguments.
+    pub fn start(&mut self, host: HostId, args: &[String]) {
+        self.stop(host, Loss::Process);
+        let process = Rc::new(Process::new(self.shared.clone(), self.hosts[host].clone()));
+        self.processes[host] = Some(process.clone());
+        self.stopped[host] = false;
+        let args: Vec<OsString> =
+            std::iter::once("rivulet-server".into()).chain(args.iter().map(OsString::from)).collect();
+        let own = process.clone();
+        self.add_step(
+            process,
+            "executor",
+            Box::new(move || {
+                let status = match Config::from_args(args) {
+                    Ok(Start::Server(startup)) => rivulet_node::start::serve(*startup),
+                    Ok(_) => 0,
+                    Err(error) => panic!("the arguments are right: {error}"),
+                };
+                own.shared.say(|| format!("{} ended with {status}", own.host.id));
+                own.has_exited.set(true);
+            }),
+        );
+    }
+
+    fn add_step(&mut self, process: Rc<Process>, name: &'static str, work: Box<dyn FnOnce()>) {
+        let suspend = Rc::new(Cell::new(None));
+        let own = suspend.clone();
+        let stack = self.stacks.pop().unwrap_or_else(|| DefaultStack::new(EXECUTOR_STACK).expect("memory for a stack"));
+        let coroutine = Coroutine::with_stack(stack, move |yielder: &Suspend, ()| {
+            own.set(Some(NonNull::from(yielder)));
+            machine::set_suspend(own.get());
+            work();
+        });
+        self.steps.push(Step { process, name, coroutine, suspend, until_us: None, seen: 0, has_begun: false });
+    }
+
+    /// A process ends in the middle of whatever it does.
+    pub fn stop(&mut self, host: HostId, loss: Loss) {
+        let Some(process) = self.processes[host].take() else { return };
+        process.is_dead.set(true);
+        if loss == Loss::Power {
+            self.shared.network.borrow_mut().vanish(host);
+        }
+        self.take_down(&process);
+        if loss == Loss::Power {
+            let mut rng = self.shared.rng.borrow_mut();
+            self.hosts[host].disk.lock().lose_power(&mut rng);
+        }
+    }
+
+    fn take_down(&mut self, process: &Rc<Process>) {
+        process.is_dead.set(true);
+        let (of_it, rest) = std::mem::take(&mut self.steps).into_iter().partition(|s| Rc::ptr_eq(&s.process, process));
+        self.steps = rest;
+        let gone: Vec<Step> = of_it;
+        world::enter(Some(process.clone()));
+        for mut step in gone {
+            machine::set_suspend(None);
+            if step.has_begun && !step.coroutine.done() {
+                step.coroutine.force_unwind();
+            }
+            if step.coroutine.done() {
+                self.stacks.push(step.coroutine.into_stack());
+            }
+        }
+        world::enter(None);
+    }
+
+    /// The process does nothing until it goes on, and its connections stay.
+    pub fn pause(&mut self, host: HostId, on: bool) {
+        self.stopped[host] = on;
+    }
+
+    /// Takes one step. If nobody has anything to do, time passes until somebody has, or until `until_us`. Answers whether that has come.
+    pub fn advance(&mut self, until_us: u64) -> bool {
+        let processes = &self.processes;
+        let now_us = self.now_us();
+        let mut network = self.shared.network.borrow_mut();
+        network.advance(now_us, |host| processes.get(host).is_none_or(Option::is_some));
+        for host in std::mem::take(&mut network.touched) {
+            if let Some(Some(process)) = processes.get(host) {
+                process.progress.set(process.progress.get() + 1);
+            }
+        }
+        let next_arrival = network.next_us();
+        drop(network);
+        let due: Vec<usize> = (0..self.steps.len())
+            .filter(|&i| self.steps[i].is_due(now_us) && !self.stopped[self.steps[i].process.host.id])
+            .collect();
+        if due.is_empty() {
+            let timers = self.steps.iter().filter(|s| !self.stopped[s.process.host.id]).filter_map(|s| s.until_us);
+            let next = timers.chain(next_arrival).min().unwrap_or(u64::MAX).min(until_us);
+            self.shared.now_us.set(next.max(now_us));
+            return next >= until_us;
+        }
+        let chosen = due[self.shared.rng.borrow_mut().usize(..due.len())];
+        self.run(chosen);
+        now_us >= until_us
+    }
+
+    fn run(&mut self, index: usize) {
+        self.steps_taken += 1;
+        let step = &mut self.steps[index];
+        let process = step.process.clone();
+        let cost_us = self.shared.rng.borrow_mut().u64(1..20);
+        self.shared.now_us.set(self.shared.now_us.get() + cost_us);
+        self.shared.note(step.name.as_bytes());
+        world::enter(Some(process.clone()));
+        machine::set_suspend(step.suspend.get());
+        step.has_begun = true;
+        process.memory_at_step.set(rivulet_memory::balance_of_thread());
+        let result = step.coroutine.resume(());
+        process.memory.set(process.memory.get() + rivulet_memory::balance_of_thread() - process.memory_at_step.get());
+        machine::set_suspend(None);
+        world::enter(None);
+        match result {
+            CoroutineResult::Yield(until_us) => {
+                step.until_us = until_us;
+                step.seen = process.progress.get();
+            }
+            CoroutineResult::Return(()) => {
+                let step = self.steps.swap_remove(index);
+                self.stacks.push(step.coroutine.into_stack());
+                process.progress.set(process.progress.get() + 1);
+            }
+        }
+        for (name, work) in process.new_threads.take() {
+            self.add_step(process.clone(), name, Box::new(work));
+        }
+        if process.has_exited.get() {
+            self.take_down(&process);
+            if self.processes[process.host.id].as_ref().is_some_and(|p| Rc::ptr_eq(p, &process)) {
+                self.processes[process.host.id] = None;
+            }
+        }
+    }
+}
+
+impl Drop for Schedule {
+    fn drop(&mut self) {
+        for host in 0..self.hosts.len() {
+            self.stop(host, Loss::Process);
+        }
+    }
+}
