@@ -15,6 +15,9 @@ pub struct LocalTime {
 
 /// Seconds that local time is ahead of UTC. Asked once: the time zone of a server does not change while it runs.
 fn offset_seconds() -> i64 {
+    if rivulet_host::world::is_simulated() {
+        return 0;
+    }
     static OFFSET: OnceLock<i64> = OnceLock::new();
     *OFFSET.get_or_init(|| local_offset(unix_ms() as i64 / 1000))
 }

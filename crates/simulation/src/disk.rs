@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fastrand::Rng;
 use rivulet_host::world::{self, Metadata, Open};
 
+use crate::memory::outside;
+
 /// Writes are torn at multiples of this.
 const SECTOR: usize = 512;
 const DEVICE: u64 = 1;
@@ -200,6 +202,10 @@ impl Handle {
     }
 
     pub fn open(&self, path: &Path, how: &Open) -> io::Result<OpenFile> {
+        outside(|| self.open_file(path, how))
+    }
+
+    fn open_file(&self, path: &Path, how: &Open) -> io::Result<OpenFile> {
         let mut disk = self.lock();
         if disk.directories.contains_key(path) || is_root(path) {
             return Err(io::ErrorKind::IsADirectory.into());
@@ -301,7 +307,7 @@ pub struct OpenFile {
 impl OpenFile {
     fn with<R>(&self, f: impl FnOnce(&mut Inode) -> R) -> io::Result<R> {
         // A loss of power takes files that nobody names.
-        self.disk.lock().files.get_mut(&self.inode).map(f).ok_or_else(no_such_file)
+        outside(|| self.disk.lock().files.get_mut(&self.inode).map(f).ok_or_else(no_such_file))
     }
 
     fn take_time(&self, us: impl Fn(&Faults) -> u64) {
@@ -380,6 +386,12 @@ impl world::File for OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
+        outside(|| self.closed());
+    }
+}
+
+impl OpenFile {
+    fn closed(&self) {
         let mut disk = self.disk.lock();
         if *self.locks.lock().unwrap_or_else(PoisonError::into_inner) {
             disk.locked.remove(&self.inode);

@@ -5,6 +5,12 @@
 
 pub mod client;
 pub mod disk;
+pub mod fleet;
+pub mod invariants;
 pub mod machine;
+pub mod memory;
 pub mod network;
+pub mod observer;
+pub mod plan;
 pub mod schedule;
+pub mod writer;

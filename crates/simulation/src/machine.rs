@@ -13,6 +13,7 @@ use rivulet_host::thread::Work;
 use rivulet_host::world::{self, File, Metadata, Open, World};
 
 use crate::disk;
+use crate::memory::{self, outside};
 use crate::network::{HostId, Network};
 
 /// What all machines share.
@@ -55,8 +56,10 @@ impl Shared {
 
     pub fn say(&self, line: impl FnOnce() -> String) {
         if self.shows_logs {
-            let at = self.now_us.get() % 1_000_000_000;
-            self.log.borrow_mut().push(format!("{:4}.{:06} {}", at / 1_000_000, at % 1_000_000, line()));
+            outside(|| {
+                let at = self.now_us.get() % 1_000_000_000;
+                self.log.borrow_mut().push(format!("{:4}.{:06} {}", at / 1_000_000, at % 1_000_000, line()));
+            });
         }
     }
 }
@@ -159,7 +162,7 @@ impl World for Process {
     }
 
     fn memory_used(&self) -> usize {
-        let in_step = rivulet_memory::balance_of_thread() - self.memory_at_step.get();
+        let in_step = memory::of_processes() - self.memory_at_step.get();
         usize::try_from(self.memory.get() + in_step).unwrap_or(0)
     }
 
@@ -182,17 +185,17 @@ impl World for Process {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.check()?;
-        self.host.disk.rename(&self.path(from), &self.path(to))
+        outside(|| self.host.disk.rename(&self.path(from), &self.path(to)))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.check()?;
-        self.host.disk.remove(&self.path(path))
+        outside(|| self.host.disk.remove(&self.path(path)))
     }
 
     fn create_directory(&self, path: &Path) -> io::Result<()> {
         self.check()?;
-        self.host.disk.create_directory(&self.path(path))
+        outside(|| self.host.disk.create_directory(&self.path(path)))
     }
 
     fn look_at(&self, path: &Path) -> io::Result<Metadata> {
@@ -211,7 +214,7 @@ impl World for Process {
 
     fn sync_directory(&self, _: &Path) -> io::Result<()> {
         self.check()?;
-        self.host.disk.sync_directory()
+        outside(|| self.host.disk.sync_directory())
     }
 
     fn change_directory(&self, path: &Path) -> io::Result<()> {
@@ -222,12 +225,13 @@ impl World for Process {
     }
 
     fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn world::Listener>> {
-        let socket = self.shared.network.borrow_mut().listen(self.host.id, address.port())?;
+        let socket = outside(|| self.shared.network.borrow_mut().listen(self.host.id, address.port()))?;
         Ok(Box::new(Listener { shared: self.shared.clone(), socket }))
     }
 
     fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn world::Stream>> {
-        let socket = self.shared.network.borrow_mut().connect(self.host.id, address, self.shared.now_us.get());
+        let (host, now_us) = (self.host.id, self.shared.now_us.get());
+        let socket = outside(|| self.shared.network.borrow_mut().connect(host, address, now_us));
         Ok(Box::new(Stream::new(self.shared.clone(), socket, SocketAddr::new(IpAddr::from([0, 0, 0, 0]), 0), address)))
     }
 
@@ -299,7 +303,7 @@ impl world::Listener for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.shared.network.borrow_mut().stop_listening(self.socket);
+        outside(|| self.shared.network.borrow_mut().stop_listening(self.socket));
     }
 }
 
@@ -323,11 +327,12 @@ impl world::Stream for Stream {
     }
 
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<Option<usize>> {
-        self.shared.network.borrow_mut().read(self.socket, bytes)
+        outside(|| self.shared.network.borrow_mut().read(self.socket, bytes))
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.shared.network.borrow_mut().write(self.socket, bytes, self.shared.now_us.get())?;
+        let now_us = self.shared.now_us.get();
+        let count = outside(|| self.shared.network.borrow_mut().write(self.socket, bytes, now_us))?;
         self.shared.note(&bytes[..count]);
         Ok(count)
     }
@@ -348,6 +353,7 @@ impl world::Stream for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.shared.network.borrow_mut().close(self.socket, self.shared.now_us.get());
+        let now_us = self.shared.now_us.get();
+        outside(|| self.shared.network.borrow_mut().close(self.socket, now_us));
     }
 }

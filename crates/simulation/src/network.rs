@@ -30,6 +30,9 @@ pub struct Delays {
     pub slow_one_in: u32,
 }
 
+/// What does not arrive is sent again after so long.
+const SENT_AGAIN_US: u64 = 300_000;
+
 /// Bytes that may be on their way or unread in one direction.
 const WINDOW_BYTES: usize = 128 << 10;
 
@@ -187,11 +190,9 @@ impl Network {
     /// Bytes that were read, nothing if none are there, and 0 at the end.
     pub fn read(&mut self, socket: u64, bytes: &mut [u8]) -> io::Result<Option<usize>> {
         let end = self.ends.get_mut(&socket).ok_or(io::ErrorKind::ConnectionReset)?;
-        if let Some(error) = end.error {
-            return Err(error.into());
-        }
+        // As with Linux: what came before the error can still be read.
         if end.received.is_empty() {
-            return Ok(end.ended.then_some(0));
+            return end.error.map_or(Ok(end.ended.then_some(0)), |error| Err(error.into()));
         }
         let count = bytes.len().min(end.received.len());
         for (byte, received) in bytes.iter_mut().zip(end.received.drain(..count)) {
@@ -312,7 +313,7 @@ impl Network {
         self.queue.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Everything that is due arrives. `is_up` says whether a machine runs.
+    /// Everything that is due arrives. `is_up` says whether a machine has power.
     pub fn advance(&mut self, now_us: u64, is_up: impl Fn(HostId) -> bool) {
         while let Some(Reverse((at_us, plan))) = self.queue.peek().copied()
             && at_us <= now_us
@@ -328,12 +329,13 @@ impl Network {
     }
 
     fn arrive(&mut self, planned: Planned, now_us: u64, is_up: &impl Fn(HostId) -> bool) {
+        if !is_up(planned.to) {
+            // A machine without power: the other one sends again.
+            return self.plan_at(now_us + SENT_AGAIN_US, planned);
+        }
         let Planned { from: from_host, to: to_host, event } = planned;
         match event {
             Event::Asks { from, to } => {
-                if !is_up(to_host) {
-                    return;
-                }
                 let Some(address) = self.ends.get(&from).map(|end| end.address) else { return };
                 let refused = !self.listening.contains_key(&(to_host, to.port()));
                 if !refused {
@@ -367,11 +369,8 @@ impl Network {
                         end.received.extend(bytes);
                         self.touched.insert(to_host);
                     }
-                    // Nobody is there: a machine that runs says so.
-                    None if is_up(to_host) => {
-                        self.plan(to_host, from_host, None, now_us, Event::Reset { to: from });
-                    }
-                    None => {}
+                    // Nobody is there, and the machine says so.
+                    None => self.plan(to_host, from_host, None, now_us, Event::Reset { to: from }),
                 }
             }
             Event::End { to } => {

@@ -12,6 +12,7 @@ use rivulet_host::world;
 
 use crate::disk;
 use crate::machine::{self, Host, Process, Shared, Suspend};
+use crate::memory;
 use crate::network::HostId;
 
 const EXECUTOR_STACK: usize = 2 << 20;
@@ -42,6 +43,8 @@ pub struct Schedule {
     pub shared: Rc<Shared>,
     hosts: Vec<Rc<Host>>,
     processes: Vec<Option<Rc<Process>>>,
+    /// Machines without power.
+    dark: Vec<bool>,
     /// A process that is stopped does nothing, and nobody is told.
     stopped: Vec<bool>,
     steps: Vec<Step>,
@@ -65,6 +68,7 @@ impl Schedule {
             shared: Rc::new(Shared::new(seed, shows_logs)),
             hosts: (0..hosts).map(host).collect(),
             processes: vec![None; hosts],
+            dark: vec![false; hosts],
             stopped: vec![false; hosts],
             steps: Vec::new(),
             stacks: Vec::new(),
@@ -89,7 +93,7 @@ impl Schedule {
         self.stop(host, Loss::Process);
         let process = Rc::new(Process::new(self.shared.clone(), self.hosts[host].clone()));
         self.processes[host] = Some(process.clone());
-        self.stopped[host] = false;
+        (self.stopped[host], self.dark[host]) = (false, false);
         let args: Vec<OsString> =
             std::iter::once("rivulet-server".into()).chain(args.iter().map(OsString::from)).collect();
         let own = process.clone();
@@ -125,6 +129,7 @@ impl Schedule {
         let Some(process) = self.processes[host].take() else { return };
         process.is_dead.set(true);
         if loss == Loss::Power {
+            self.dark[host] = true;
             self.shared.network.borrow_mut().vanish(host);
         }
         self.take_down(&process);
@@ -162,7 +167,7 @@ impl Schedule {
         let processes = &self.processes;
         let now_us = self.now_us();
         let mut network = self.shared.network.borrow_mut();
-        network.advance(now_us, |host| processes.get(host).is_none_or(Option::is_some));
+        network.advance(now_us, |host| !self.dark.get(host).is_some_and(|dark| *dark));
         for host in std::mem::take(&mut network.touched) {
             if let Some(Some(process)) = processes.get(host) {
                 process.progress.set(process.progress.get() + 1);
@@ -194,9 +199,9 @@ impl Schedule {
         world::enter(Some(process.clone()));
         machine::set_suspend(step.suspend.get());
         step.has_begun = true;
-        process.memory_at_step.set(rivulet_memory::balance_of_thread());
+        process.memory_at_step.set(memory::of_processes());
         let result = step.coroutine.resume(());
-        process.memory.set(process.memory.get() + rivulet_memory::balance_of_thread() - process.memory_at_step.get());
+        process.memory.set(process.memory.get() + memory::of_processes() - process.memory_at_step.get());
         machine::set_suspend(None);
         world::enter(None);
         match result {

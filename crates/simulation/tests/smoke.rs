@@ -18,7 +18,12 @@ fn ask(s: &mut Schedule, c: &mut Client, words: &[&str]) -> String {
             return r.text();
         }
         let next = s.now_us() + 1000;
-        if s.now_us() >= end { for l in s.shared.log.borrow().iter() { println!("{l}"); } panic!("no reply to {words:?}"); }
+        if s.now_us() >= end {
+            for l in s.shared.log.borrow().iter() {
+                println!("{l}");
+            }
+            panic!("no reply to {words:?}");
+        }
         while !s.advance(next) {}
     }
 }

@@ -1,0 +1,392 @@
+//! A run: nodes with writers and observers, trouble, and at the end peace, in which everything must come to be the same.
+
+use std::collections::BTreeMap;
+use std::sync::Once;
+
+use fastrand::Rng;
+
+use crate::client::{Client, PORT};
+use crate::invariants::durable::Promise;
+use crate::invariants::position::Positions;
+use crate::invariants::{Broken, answers};
+use crate::network::{HostId, ip};
+use crate::observer::{Observer, Sight};
+use crate::plan::{Plan, Trouble};
+use crate::schedule::{Loss, Schedule};
+use crate::writer::Writer;
+
+/// The clients do something this often.
+const TICK_US: u64 = 2_000;
+const OBSERVED_US: u64 = 150_000;
+/// All must be the same within this time of peace.
+const PEACE_US: u64 = 180_000_000;
+
+pub struct Fleet {
+    pub schedule: Schedule,
+    rng: Rng,
+    pub plan: Plan,
+    following: Vec<Option<HostId>>,
+    writers: Vec<Writer>,
+    observers: Vec<Observer>,
+    /// Commands of the operator.
+    operator: Vec<Client>,
+    positions: Positions,
+    promise: Promise,
+    last_sights: BTreeMap<HostId, Sight>,
+    /// What is to be undone, and when.
+    later: Vec<(u64, Later)>,
+    pub troubles: BTreeMap<String, u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Later {
+    Start(HostId),
+    GoOn(HostId),
+    Unblock,
+    HealDisk(HostId),
+    Work,
+}
+
+/// What a run has come to.
+#[derive(Debug)]
+pub struct Report {
+    pub steps: u64,
+    pub trace: u64,
+    pub positions: usize,
+    pub acked: u64,
+    pub troubles: BTreeMap<String, u64>,
+    pub replies: BTreeMap<String, u64>,
+    /// Whether acknowledged writes had to be there.
+    pub promised: bool,
+}
+
+/// Runs a seed.
+///
+/// # Errors
+/// What was broken, and what the servers logged if `shows_logs` is set.
+pub fn run(seed: u64, shows_logs: bool) -> Result<Report, (Broken, Vec<String>)> {
+    // What is made once in a process, and stays, is made here: it would be the memory of whoever needs it first.
+    static WARM_UP: Once = Once::new();
+    WARM_UP.call_once(|| _ = run_cold(0, false));
+    run_cold(seed, shows_logs)
+}
+
+fn run_cold(seed: u64, shows_logs: bool) -> Result<Report, (Broken, Vec<String>)> {
+    let mut rng = Rng::with_seed(seed);
+    let plan = Plan::new(&mut rng);
+    let mut fleet = Fleet::new(seed, plan, rng, shows_logs);
+    let result = fleet.run();
+    let log = fleet.schedule.shared.log.take();
+    result.map(|()| fleet.report()).map_err(|broken| (broken, log))
+}
+
+impl Fleet {
+    fn new(seed: u64, plan: Plan, rng: Rng, shows_logs: bool) -> Fleet {
+        let Plan { nodes, writers, .. } = plan;
+        Fleet {
+            schedule: Schedule::new(seed, nodes, shows_logs),
+            rng,
+            following: plan.following.clone(),
+            writers: (0..writers).map(|i| Writer::new(i, nodes + i, 0)).collect(),
+            observers: (0..nodes).map(|i| Observer::new(nodes + writers, i)).collect(),
+            operator: (0..nodes).map(|i| Client::new(nodes + writers + 1, i)).collect(),
+            positions: Positions::default(),
+            promise: Promise::default(),
+            last_sights: BTreeMap::new(),
+            later: Vec::new(),
+            troubles: BTreeMap::new(),
+            plan,
+        }
+    }
+
+    fn report(&self) -> Report {
+        let mut replies = BTreeMap::new();
+        for (word, count) in self.writers.iter().flat_map(|w| &w.replies) {
+            *replies.entry(word.clone()).or_default() += count;
+        }
+        Report {
+            steps: self.schedule.steps_taken,
+            trace: self.schedule.shared.trace(),
+            positions: self.positions.len(),
+            acked: self.writers.iter().flat_map(|w| w.registers.values()).map(|r| r.acked).sum(),
+            troubles: self.troubles.clone(),
+            replies,
+            promised: self.promise.holds(),
+        }
+    }
+
+    fn master(&self) -> HostId {
+        self.following.iter().position(Option::is_none).unwrap_or(0)
+    }
+
+    fn start(&mut self, host: HostId) {
+        let mut args = self.plan.args[host].clone();
+        if let Some(master) = self.following[host] {
+            args.extend(["--replicaof".into(), ip(master).to_string(), PORT.to_string()]);
+        }
+        self.schedule.shared.say(|| format!("* {host} starts"));
+        self.schedule.start(host, &args);
+    }
+
+    fn run(&mut self) -> Result<(), Broken> {
+        (0..self.plan.nodes).for_each(|host| self.start(host));
+        let end_us = self.schedule.now_us() + self.plan.trouble_us;
+        let mut next_trouble_us = self.schedule.now_us() + 500_000;
+        while self.schedule.now_us() < end_us {
+            self.tick()?;
+            if self.schedule.now_us() >= next_trouble_us {
+                let trouble = Trouble::any(&mut self.rng);
+                self.make(trouble);
+                next_trouble_us = self.schedule.now_us() + self.rng.u64(20_000..2_500_000);
+            }
+        }
+        self.make_peace();
+        self.converge()?;
+        self.look_at_registers()
+    }
+
+    /// Time passes, and clients do what they do.
+    fn tick(&mut self) -> Result<(), Broken> {
+        let until_us = self.schedule.now_us() + TICK_US;
+        while !self.schedule.advance(until_us) {}
+        let shared = self.schedule.shared.clone();
+        let now_us = shared.now_us.get();
+        for writer in &mut self.writers {
+            writer.tick(&shared, &mut self.rng);
+            answers::check(&writer.client, now_us)?;
+        }
+        for operator in &mut self.operator {
+            if operator.poll(&shared).is_err() {
+                operator.hang_up(&shared);
+            }
+        }
+        for i in 0..self.observers.len() {
+            if let Some(sight) = self.observers[i].tick(&shared, OBSERVED_US) {
+                self.positions.saw(&sight)?;
+                self.last_sights.insert(i, sight);
+            }
+        }
+        let due: Vec<_> = self.later.extract_if(.., |(at, _)| *at <= now_us).collect();
+        due.into_iter().for_each(|(_, later)| self.undo(later));
+        Ok(())
+    }
+
+    fn order(&mut self, host: HostId, words: &[&str]) {
+        let shared = self.schedule.shared.clone();
+        shared.say(|| format!("* {host} is told {words:?}"));
+        self.operator[host].ask(words, &shared);
+    }
+
+    fn undo_in(&mut self, least_ms: u64, most_ms: u64, later: Later) {
+        let at_us = self.schedule.now_us() + self.rng.u64(least_ms..=most_ms) * 1000;
+        self.later.push((at_us, later));
+    }
+
+    fn undo(&mut self, later: Later) {
+        let now_us = self.schedule.now_us();
+        match later {
+            Later::Start(host) if !self.schedule.is_up(host) => self.start(host),
+            Later::Start(_) => {}
+            Later::GoOn(host) => self.schedule.pause(host, false),
+            Later::Unblock => self.schedule.shared.network.borrow_mut().unblock_all(now_us),
+            Later::HealDisk(host) => self.schedule.host(host).disk.lock().faults = Default::default(),
+            Later::Work => self.writers.iter_mut().for_each(|writer| writer.rests = false),
+        }
+    }
+
+    // ---- trouble ----
+
+    fn make(&mut self, trouble: Trouble) {
+        let host = self.rng.usize(..self.plan.nodes);
+        *self.troubles.entry(format!("{trouble:?}")).or_default() += 1;
+        self.schedule.shared.say(|| format!("* {trouble:?} {host}"));
+        let now_us = self.schedule.now_us();
+        match trouble {
+            Trouble::Kill | Trouble::PowerLoss if self.schedule.is_up(host) => self.crash(host, trouble),
+            Trouble::CleanEnd => {
+                self.order(host, &["SHUTDOWN"]);
+                self.undo_in(4_000, 8_000, Later::Start(host));
+            }
+            Trouble::Cut => {
+                let other = self.following[host].unwrap_or(0);
+                let sockets = self.schedule.shared.network.borrow().between(host, other);
+                sockets.into_iter().for_each(|socket| self.schedule.shared.network.borrow_mut().cut(socket));
+            }
+            Trouble::Block => {
+                let other = self.following[host].unwrap_or_else(|| self.rng.usize(..self.plan.nodes));
+                let (from, to) = if self.rng.bool() { (host, other) } else { (other, host) };
+                self.schedule.shared.network.borrow_mut().block(from, to);
+                self.undo_in(100, 12_000, Later::Unblock);
+            }
+            Trouble::Stop => {
+                self.schedule.pause(host, true);
+                self.undo_in(50, 9_000, Later::GoOn(host));
+            }
+            Trouble::Promote => self.promote(host),
+            Trouble::ClientPause => {
+                let ms = self.rng.u32(50..2_000).to_string();
+                let mode = if self.rng.bool() { "WRITE" } else { "ALL" };
+                self.order(host, &["CLIENT", "PAUSE", &ms, mode]);
+            }
+            Trouble::Bgsave => self.order(host, &["BGSAVE"]),
+            Trouble::Rewrite => self.order(host, &["BGREWRITEAOF"]),
+            Trouble::DiskFull => self.spoil_disk(host, |faults| faults.capacity = Some(0)),
+            Trouble::SyncFails => self.spoil_disk(host, |faults| faults.fails_syncs = true),
+            Trouble::DiskSlow => self.spoil_disk(host, |faults| (faults.write_us, faults.sync_us) = (2_000, 300_000)),
+            Trouble::ClockStep => {
+                let step = self.rng.i64(-3_600_000_000..3_600_000_000);
+                let ahead = &self.schedule.host(host).wall_ahead_us;
+                ahead.set(ahead.get() + step);
+            }
+            Trouble::Quiet => {
+                self.writers.iter_mut().for_each(|writer| writer.rests = true);
+                self.undo_in(300, 1_500, Later::Work);
+            }
+            Trouble::Kill | Trouble::PowerLoss => _ = now_us,
+        }
+    }
+
+    fn crash(&mut self, host: HostId, how: Trouble) {
+        let is_master = self.master() == host;
+        let loss = if how == Trouble::Kill { Loss::Process } else { Loss::Power };
+        if is_master && loss == Loss::Power && self.plan.appendfsync[host] != Some("always") {
+            self.promise.end("power was lost, and not each write was synced");
+        }
+        self.schedule.stop(host, loss);
+        if loss == Loss::Power {
+            // Nobody tells who waits for a machine that is gone: people see that, and come anew.
+            self.hang_up_on(host);
+        }
+        self.undo_in(10, 4_000, Later::Start(host));
+    }
+
+    fn hang_up_on(&mut self, host: HostId) {
+        let shared = self.schedule.shared.clone();
+        for writer in self.writers.iter_mut().filter(|writer| writer.client.server == host) {
+            writer.go_to(host, &shared);
+        }
+        self.operator[host].hang_up(&shared);
+        self.observers[host].client.hang_up(&shared);
+    }
+
+    fn promote(&mut self, host: HostId) {
+        if !self.schedule.is_up(host) || self.master() == host {
+            return;
+        }
+        self.promise.end("another node became the master");
+        self.following[host] = None;
+        self.order(host, &["REPLICAOF", "NO", "ONE"]);
+        for other in 0..self.plan.nodes {
+            if other != host && self.following[other].is_none_or(|_| self.rng.bool()) {
+                self.follow(other, host);
+            }
+        }
+        // Nobody follows in a circle.
+        for other in 0..self.plan.nodes {
+            let mut above = other;
+            let reaches = (0..=self.plan.nodes).any(|_| match self.following[above] {
+                Some(next) => {
+                    above = next;
+                    false
+                }
+                None => true,
+            });
+            if !reaches {
+                self.follow(other, host);
+            }
+        }
+        let shared = self.schedule.shared.clone();
+        self.writers.iter_mut().for_each(|writer| writer.go_to(host, &shared));
+    }
+
+    fn follow(&mut self, host: HostId, master: HostId) {
+        self.following[host] = Some(master);
+        self.order(host, &["REPLICAOF", &ip(master).to_string(), &PORT.to_string()]);
+    }
+
+    fn spoil_disk(&mut self, host: HostId, how: impl Fn(&mut crate::disk::Faults)) {
+        how(&mut self.schedule.host(host).disk.lock().faults);
+        self.undo_in(100, 6_000, Later::HealDisk(host));
+    }
+
+    // ---- peace ----
+
+    fn make_peace(&mut self) {
+        self.schedule.shared.say(|| "* peace".into());
+        self.later.clear();
+        let now_us = self.schedule.now_us();
+        self.schedule.shared.network.borrow_mut().unblock_all(now_us);
+        let shared = self.schedule.shared.clone();
+        for host in 0..self.plan.nodes {
+            self.schedule.host(host).disk.lock().faults = Default::default();
+            self.schedule.pause(host, false);
+            self.operator[host].hang_up(&shared);
+            if self.schedule.is_up(host) {
+                match self.following[host] {
+                    Some(master) => self.follow(host, master),
+                    None => self.order(host, &["REPLICAOF", "NO", "ONE"]),
+                }
+            } else {
+                self.start(host);
+            }
+        }
+        self.writers.iter_mut().for_each(|writer| writer.rests = true);
+    }
+
+    fn converge(&mut self) -> Result<(), Broken> {
+        let end_us = self.schedule.now_us() + PEACE_US;
+        // Servers that were told to end may do so only now.
+        while !self.is_one() {
+            if self.schedule.now_us() > end_us {
+                return Err(format!("after {} s of peace: {:#?}", PEACE_US / 1_000_000, self.last_sights));
+            }
+            self.tick()?;
+            for host in 0..self.plan.nodes {
+                if !self.schedule.is_up(host) {
+                    self.start(host);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all stand at the same place, lately.
+    fn is_one(&self) -> bool {
+        let now_us = self.schedule.now_us();
+        let Some(master) = self.last_sights.get(&self.master()) else { return false };
+        self.last_sights.len() == self.plan.nodes
+            && self.writers.iter().all(|writer| writer.client.outstanding == 0)
+            && self.last_sights.values().all(|sight| {
+                let is_right = sight.is_master == (sight.server == self.master()) && (sight.is_master || sight.link_up);
+                let is_same = (&sight.id, sight.offset, &sight.digest) == (&master.id, master.offset, &master.digest);
+                let is_new = sight.at_us + 2 * OBSERVED_US > now_us;
+                is_new && is_right && is_same && !sight.loads
+            })
+    }
+
+    fn look_at_registers(&mut self) -> Result<(), Broken> {
+        let shared = self.schedule.shared.clone();
+        let master = self.master();
+        let mut asked = Vec::new();
+        let mut client = Client::new(self.plan.nodes + self.plan.writers + 2, master);
+        for (number, writer) in self.writers.iter().enumerate() {
+            for (key, register) in &writer.registers {
+                client.ask(&["GET", &Writer::register(number, *key)], &shared);
+                asked.push((number, *key, *register));
+            }
+        }
+        let mut values = Vec::new();
+        let end_us = self.schedule.now_us() + PEACE_US;
+        while values.len() < asked.len() {
+            if self.schedule.now_us() > end_us {
+                return Err("the registers can't be read".into());
+            }
+            self.tick()?;
+            values.extend(client.poll(&shared)?);
+        }
+        for ((number, key, register), value) in asked.into_iter().zip(values) {
+            self.promise.check(number, key, register, value.text().parse().unwrap_or(0))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,98 @@
+//! A client that looks at a server: where it stands, and what it holds there.
+
+use crate::client::{Client, Reply};
+use crate::machine::Shared;
+use crate::network::HostId;
+
+/// What a server says of itself at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sight {
+    pub at_us: u64,
+    pub server: HostId,
+    pub digest: String,
+    pub id: String,
+    pub offset: u64,
+    pub is_master: bool,
+    /// A replica whose master is there, and which has caught up with the snapshot.
+    pub link_up: bool,
+    /// What it holds is not what its position says: it is between two states.
+    pub loads: bool,
+    /// It knows that what it holds is not what its position says.
+    pub diverged: bool,
+    pub full_syncs: u64,
+}
+
+pub struct Observer {
+    pub client: Client,
+    replies: Vec<Reply>,
+    next_us: u64,
+}
+
+/// Replies of one look.
+const REPLIES: usize = 4;
+/// Who has not answered for so long is asked anew.
+const PATIENCE_US: u64 = 10_000_000;
+
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+}
+
+impl Observer {
+    pub fn new(host: HostId, server: HostId) -> Observer {
+        Observer { client: Client::new(host, server), replies: Vec::new(), next_us: 0 }
+    }
+
+    /// What was seen, if a look has ended well.
+    pub fn tick(&mut self, shared: &Shared, period_us: u64) -> Option<Sight> {
+        let now_us = shared.now_us.get();
+        match self.client.poll(shared) {
+            Ok(more) => self.replies.extend(more),
+            Err(_) => {
+                self.client.hang_up(shared);
+                self.replies.clear();
+                self.next_us = now_us + 50_000;
+            }
+        }
+        let mut sight = None;
+        if self.replies.len() >= REPLIES {
+            sight = self.sight(now_us);
+            self.replies.clear();
+            self.next_us = now_us + period_us;
+        }
+        if self.client.outstanding > 0 && now_us > self.client.asked_us + PATIENCE_US {
+            self.client.hang_up(shared);
+            self.replies.clear();
+        }
+        if self.client.outstanding == 0 && now_us >= self.next_us {
+            self.client.ask(&["DEBUG", "DIGEST"], shared);
+            self.client.ask(&["INFO", "replication"], shared);
+            // What these sections show does not depend on the real machine.
+            self.client.ask(&["INFO", "replication", "persistence", "stats"], shared);
+            self.client.ask(&["DEBUG", "DIGEST"], shared);
+        }
+        sight
+    }
+
+    fn sight(&self, at_us: u64) -> Option<Sight> {
+        let [before, replication, all, after] = self.replies.as_slice() else { return None };
+        if self.replies.iter().any(Reply::is_error) || before != after {
+            return None;
+        }
+        let (replication, all) = (replication.text(), all.text());
+        let is_master = field(&replication, "role") == Some("master");
+        let syncs = field(&replication, "master_sync_in_progress").is_some_and(|n| n != "0");
+        let loads = ["loading", "async_loading"].iter().any(|name| field(&all, name).is_some_and(|n| n != "0"));
+        Some(Sight {
+            at_us,
+            server: self.client.server,
+            digest: before.text(),
+            id: field(&replication, "master_replid")?.to_string(),
+            offset: field(&replication, "master_repl_offset")?.parse().ok()?,
+            is_master,
+            link_up: field(&replication, "master_link_status") == Some("up"),
+            loads: loads || syncs,
+            diverged: field(&all, "diverged").is_some_and(|n| n != "0"),
+            full_syncs: field(&all, "sync_full")?.parse().ok()?,
+        })
+    }
+}

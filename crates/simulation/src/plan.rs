@@ -1,0 +1,116 @@
+//! What a run is: how many nodes, how they are set up, what happens to them.
+
+use fastrand::Rng;
+
+use crate::network::HostId;
+
+/// Settings of the nodes, and the chances of what happens.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub nodes: usize,
+    pub writers: usize,
+    /// Whom each follows at the beginning; node 0 is the master.
+    pub following: Vec<Option<HostId>>,
+    pub args: Vec<Vec<String>>,
+    /// Per node: append-only files, and with which policy.
+    pub appendfsync: Vec<Option<&'static str>>,
+    pub trouble_us: u64,
+}
+
+impl Plan {
+    pub fn new(rng: &mut Rng) -> Plan {
+        let nodes = rng.usize(3..=5);
+        let following = (0..nodes).map(|i| (i > 0).then(|| if rng.bool() { 0 } else { rng.usize(..i) })).collect();
+        let appendfsync: Vec<_> = (0..nodes)
+            .map(|i| match rng.u8(..4) {
+                0 if i > 0 => None,
+                0 | 1 => Some("everysec"),
+                2 => Some("always"),
+                _ => Some("no"),
+            })
+            .collect();
+        let args = appendfsync.iter().map(|policy| Plan::settings(*policy, rng)).collect();
+        Plan { nodes, writers: rng.usize(1..=2), following, args, appendfsync, trouble_us: rng.u64(8..25) * 1_000_000 }
+    }
+
+    fn settings(policy: Option<&'static str>, rng: &mut Rng) -> Vec<String> {
+        let mut args: Vec<(&str, String)> = vec![
+            ("dir", "/data".into()),
+            ("bind", "0.0.0.0".into()),
+            ("protected-mode", "no".into()),
+            ("enable-debug-command", "yes".into()),
+            ("save", String::new()),
+            ("repl-diskless-sync-delay", "0".into()),
+            ("repl-ping-replica-period", "1".into()),
+            ("repl-timeout", "6".into()),
+            ("shutdown-timeout", "3".into()),
+            ("repl-require-data", "no".into()),
+            (
+                "repl-diskless-load",
+                (*rng.choice(["disabled", "on-empty-db", "swapdb"].iter()).unwrap_or(&"disabled")).into(),
+            ),
+            ("repl-diskless-sync", if rng.bool() { "yes" } else { "no" }.into()),
+            ("dual-channel-replication-enabled", if rng.u8(..3) == 0 { "yes" } else { "no" }.into()),
+            ("repl-backlog-size", rng.choice(["16kb", "64kb", "1mb", "auto"]).unwrap_or("1mb").into()),
+            ("repl-backlog-disk-size", rng.choice(["0", "1gb"]).unwrap_or("0").into()),
+        ];
+        match policy {
+            None => args.push(("appendonly", "no".into())),
+            Some(policy) => args.extend([("appendonly", "yes".to_string()), ("appendfsync", policy.to_string())]),
+        }
+        args.into_iter().flat_map(|(name, value)| [format!("--{name}"), value]).collect()
+    }
+}
+
+/// Something that happens to a fleet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    Kill,
+    PowerLoss,
+    CleanEnd,
+    Cut,
+    Block,
+    Stop,
+    Promote,
+    ClientPause,
+    Bgsave,
+    Rewrite,
+    DiskFull,
+    SyncFails,
+    DiskSlow,
+    ClockStep,
+    Quiet,
+}
+
+impl Trouble {
+    pub fn any(rng: &mut Rng) -> Trouble {
+        use Trouble::*;
+        let all = [
+            Kill,
+            Kill,
+            Kill,
+            PowerLoss,
+            CleanEnd,
+            CleanEnd,
+            Cut,
+            Cut,
+            Cut,
+            Block,
+            Block,
+            Stop,
+            Promote,
+            ClientPause,
+            Bgsave,
+            Rewrite,
+            DiskFull,
+            SyncFails,
+            DiskSlow,
+            ClockStep,
+            ClockStep,
+            Quiet,
+            Quiet,
+            Quiet,
+        ];
+        all[rng.usize(..all.len())]
+    }
+}

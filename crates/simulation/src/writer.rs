@@ -1,0 +1,159 @@
+//! A client that writes, and remembers what was acknowledged.
+
+use std::collections::BTreeMap;
+
+use fastrand::Rng;
+
+use crate::client::{Client, Reply};
+use crate::machine::Shared;
+use crate::network::HostId;
+
+/// A key of a writer's own that holds numbers, each larger than the one before.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Register {
+    /// The largest that was sent.
+    pub sent: u64,
+    /// The largest that was acknowledged.
+    pub acked: u64,
+}
+
+/// What the reply to a command tells.
+enum Awaited {
+    /// The register holds this.
+    Set {
+        key: usize,
+        value: u64,
+    },
+    Other,
+}
+
+pub struct Writer {
+    pub client: Client,
+    number: usize,
+    pub registers: BTreeMap<usize, Register>,
+    awaited: std::collections::VecDeque<Awaited>,
+    /// Replies, by their first word: what a run has exercised.
+    pub replies: BTreeMap<String, u64>,
+    next_us: u64,
+    pub rests: bool,
+}
+
+const REGISTERS: usize = 6;
+const KEYS: usize = 20;
+/// Commands that may be under way.
+const PIPELINE_MAX: usize = 8;
+
+impl Writer {
+    pub fn new(number: usize, host: HostId, server: HostId) -> Writer {
+        Writer {
+            client: Client::new(host, server),
+            number,
+            registers: BTreeMap::new(),
+            awaited: Default::default(),
+            replies: BTreeMap::new(),
+            next_us: 0,
+            rests: false,
+        }
+    }
+
+    /// The name of a register.
+    pub fn register(number: usize, key: usize) -> String {
+        format!("w{number}:r{key}")
+    }
+
+    /// What it was told nothing of may or may not have been done.
+    pub fn go_to(&mut self, server: HostId, shared: &Shared) {
+        self.awaited.clear();
+        self.client.go_to(server, shared);
+    }
+
+    /// Reads what came, and writes.
+    pub fn tick(&mut self, shared: &Shared, rng: &mut Rng) {
+        match self.client.poll(shared) {
+            Ok(replies) => replies.iter().for_each(|reply| self.told(reply)),
+            Err(_) => {
+                self.go_to(self.client.server, shared);
+                self.next_us = shared.now_us.get() + 100_000;
+            }
+        }
+        if self.rests || shared.now_us.get() < self.next_us || self.client.outstanding >= PIPELINE_MAX {
+            return;
+        }
+        self.next_us = shared.now_us.get() + rng.u64(200..8_000);
+        for _ in 0..rng.usize(1..4) {
+            self.write(shared, rng);
+        }
+    }
+
+    fn told(&mut self, reply: &Reply) {
+        let word = match reply {
+            Reply::Error(text) => text.split(' ').next().unwrap_or_default().to_string(),
+            Reply::Simple(text) => text.clone(),
+            Reply::Int(_) => "int".into(),
+            Reply::Bulk(_) => "bulk".into(),
+            Reply::Nil => "nil".into(),
+            Reply::Array(_) => "array".into(),
+        };
+        *self.replies.entry(word).or_default() += 1;
+        if let Some(Awaited::Set { key, value }) = self.awaited.pop_front()
+            && !reply.is_error()
+        {
+            let register = self.registers.entry(key).or_default();
+            register.acked = register.acked.max(value);
+        }
+    }
+
+    fn ask(&mut self, words: &[String], awaited: Awaited, shared: &Shared) {
+        self.awaited.push_back(awaited);
+        self.client.ask(words, shared);
+    }
+
+    fn write(&mut self, shared: &Shared, rng: &mut Rng) {
+        let key = format!("w{}:k{}", self.number, rng.usize(..KEYS));
+        let other = format!("w{}:k{}", self.number, rng.usize(..KEYS));
+        let (value, field) = (rng.u32(..).to_string(), rng.u8(..10).to_string());
+        let words: Vec<String> = match rng.u8(..24) {
+            0..=5 => return self.set_register(shared, rng),
+            6 => ["SET", &key, &value, "PX", &rng.u32(1..3000).to_string()].map(String::from).into(),
+            7 => ["PEXPIRE", &key, &rng.u32(1..2000).to_string()].map(String::from).into(),
+            8 => ["DEL", &key, &other].map(String::from).into(),
+            9 | 10 => ["RPUSH", &format!("{key}:list"), &value, "x"].map(String::from).into(),
+            11 => ["LPOP", &format!("{key}:list"), "1"].map(String::from).into(),
+            12 => ["SADD", &format!("{key}:set"), &value, &field].map(String::from).into(),
+            13 => ["SPOP", &format!("{key}:set")].map(String::from).into(),
+            14 => ["HSET", &format!("{key}:hash"), &field, &value].map(String::from).into(),
+            15 => ["HINCRBYFLOAT", &format!("{key}:hash"), &field, "0.1"].map(String::from).into(),
+            16 => ["ZADD", &format!("{key}:zset"), &value, &field].map(String::from).into(),
+            17 => ["INCR", &format!("{key}:count")].map(String::from).into(),
+            18 => ["GETEX", &key, "PX", "700"].map(String::from).into(),
+            19 => ["APPEND", &format!("{key}:text"), &value].map(String::from).into(),
+            20 => ["GET", &key].map(String::from).into(),
+            21 => return self.transaction(&key, &other, shared),
+            22 => ["SETRANGE", &format!("{key}:text"), "100", &"y".repeat(rng.usize(1..400))].map(String::from).into(),
+            _ => ["RENAME", &key, &other].map(String::from).into(),
+        };
+        self.ask(&words, Awaited::Other, shared);
+    }
+
+    fn set_register(&mut self, shared: &Shared, rng: &mut Rng) {
+        let key = rng.usize(..REGISTERS);
+        let register = self.registers.entry(key).or_default();
+        register.sent += 1;
+        let value = register.sent;
+        let words = ["SET".to_string(), Writer::register(self.number, key), value.to_string()];
+        self.ask(&words, Awaited::Set { key, value }, shared);
+    }
+
+    /// Two counters that are always the same.
+    fn transaction(&mut self, key: &str, other: &str, shared: &Shared) {
+        for words in [
+            vec!["MULTI".to_string()],
+            vec!["INCR".to_string(), format!("{key}:count")],
+            vec!["SET".to_string(), other.to_string(), "t".to_string(), "PX".to_string(), "50".to_string()],
+            vec!["INCR".to_string(), format!("w{}:twin", self.number)],
+            vec!["EXEC".to_string()],
+        ] {
+            self.ask(&words, Awaited::Other, shared);
+        }
+    }
+}
