@@ -1,4 +1,4 @@
-//! A disk. What is written is in the system's cache until it is synced; a loss of power keeps some of the rest, in any order, and torn.
+//! A disk. What is written is in the system's cache until it is synced; a loss of power keeps some of the rest, and the last of it torn.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -86,21 +86,19 @@ impl Inode {
         self.dirty.clear();
     }
 
-    /// What a loss of power leaves: any of what was not synced, each write whole, in part, or not at all.
+    /// What a loss of power leaves: the first of what was not synced, and of what came next a part. A journal that writes data before it tells a
+    /// file's length, as ext4's does by default, leaves nothing else.
     fn lose_power(&mut self, rng: &mut Rng) {
         let mut left = std::mem::take(&mut self.durable);
-        for edit in self.dirty.drain(..) {
+        let whole = rng.usize(..=self.dirty.len());
+        for (i, edit) in self.dirty.drain(..).enumerate() {
             match &edit {
-                _ if rng.u8(..3) == 0 => {}
-                Edit::Write { at, bytes } if rng.u8(..3) == 0 => {
-                    // Some sectors of it.
-                    for (i, sector) in bytes.chunks(SECTOR).enumerate() {
-                        if rng.bool() {
-                            Edit::Write { at: at + i * SECTOR, bytes: sector.to_vec() }.apply(&mut left);
-                        }
-                    }
+                _ if i < whole => edit.apply(&mut left),
+                Edit::Write { at, bytes } if i == whole => {
+                    let kept = rng.usize(..=bytes.len()) / SECTOR * SECTOR;
+                    Edit::Write { at: *at, bytes: bytes[..kept].to_vec() }.apply(&mut left);
                 }
-                _ => edit.apply(&mut left),
+                _ => {}
             }
         }
         self.cached.clone_from(&left);

@@ -24,9 +24,8 @@ pub struct Shared {
     pub rng: RefCell<Rng>,
     /// What everything that was done comes to: two runs are the same if theirs is.
     trace: Cell<u64>,
-    /// Lines of the servers' logs, if somebody wants to see them.
-    pub shows_logs: bool,
-    pub log: RefCell<Vec<String>>,
+    /// The servers' logs, and what happens to them, go to standard output.
+    shows_logs: bool,
 }
 
 impl Shared {
@@ -37,7 +36,6 @@ impl Shared {
             rng: RefCell::new(Rng::with_seed(seed)),
             trace: Cell::new(0),
             shows_logs,
-            log: RefCell::default(),
         }
     }
 
@@ -58,7 +56,7 @@ impl Shared {
         if self.shows_logs {
             outside(|| {
                 let at = self.now_us.get() % 1_000_000_000;
-                self.log.borrow_mut().push(format!("{:4}.{:06} {}", at / 1_000_000, at % 1_000_000, line()));
+                println!("{:4}.{:06} {}", at / 1_000_000, at % 1_000_000, line());
             });
         }
     }
@@ -94,7 +92,8 @@ pub struct Process {
     pub new_threads: RefCell<Vec<(&'static str, Work)>>,
     /// It was killed: what its steps still do while they are taken down counts for nothing.
     pub is_dead: Cell<bool>,
-    pub has_exited: Cell<bool>,
+    /// How it has ended, if it has.
+    pub status: Cell<Option<i32>>,
     /// Us that its clock was read for: reading it takes time.
     pub memory: Cell<i64>,
     /// What the thread had allocated when the present step began.
@@ -110,7 +109,7 @@ impl Process {
             progress: Cell::new(0),
             new_threads: RefCell::default(),
             is_dead: Cell::new(false),
-            has_exited: Cell::new(false),
+            status: Cell::new(None),
             memory: Cell::new(0),
             memory_at_step: Cell::new(0),
             directory: RefCell::new(PathBuf::from("/data")),
@@ -167,7 +166,7 @@ impl World for Process {
     }
 
     fn exit(&self) {
-        self.has_exited.set(true);
+        self.status.set(Some(0));
     }
 
     fn log(&self, line: &[u8]) {

@@ -43,6 +43,8 @@ pub struct Schedule {
     pub shared: Rc<Shared>,
     hosts: Vec<Rc<Host>>,
     processes: Vec<Option<Rc<Process>>>,
+    /// How the last process of a machine ended that did so by itself.
+    pub statuses: Vec<i32>,
     /// Machines without power.
     dark: Vec<bool>,
     /// A process that is stopped does nothing, and nobody is told.
@@ -68,6 +70,7 @@ impl Schedule {
             shared: Rc::new(Shared::new(seed, shows_logs)),
             hosts: (0..hosts).map(host).collect(),
             processes: vec![None; hosts],
+            statuses: vec![0; hosts],
             dark: vec![false; hosts],
             stopped: vec![false; hosts],
             steps: Vec::new(),
@@ -107,7 +110,7 @@ impl Schedule {
                     Err(error) => panic!("the arguments are right: {error}"),
                 };
                 own.shared.say(|| format!("{} ended with {status}", own.host.id));
-                own.has_exited.set(true);
+                own.status.set(Some(status));
             }),
         );
     }
@@ -218,8 +221,9 @@ impl Schedule {
         for (name, work) in process.new_threads.take() {
             self.add_step(process.clone(), name, Box::new(work));
         }
-        if process.has_exited.get() {
+        if let Some(status) = process.status.get() {
             self.take_down(&process);
+            self.statuses[process.host.id] = status;
             if self.processes[process.host.id].as_ref().is_some_and(|p| Rc::ptr_eq(p, &process)) {
                 self.processes[process.host.id] = None;
             }
