@@ -57,6 +57,8 @@ pub trait World {
 pub trait Stream {
     /// Names it on its machine.
     fn socket(&self) -> u64;
+    /// How many bytes can be read now.
+    fn unread(&self) -> usize;
     /// How many bytes were read; nothing when none have come, and 0 at the end.
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<Option<usize>>;
     /// How many bytes it takes.

@@ -51,7 +51,7 @@ impl Stream {
             Kind::Unix(s) => rustix::io::read(&*s, rustix::buffer::spare_capacity(buffer)),
             Kind::Simulated(s) => {
                 let len = buffer.len();
-                buffer.resize(len + max, 0);
+                buffer.resize(len + max.min(s.unread().max(1)), 0);
                 let read = arrived(s.read(&mut buffer[len..]));
                 buffer.truncate(len + read.as_ref().map_or(0, |read| read.unwrap_or(0)));
                 return read;

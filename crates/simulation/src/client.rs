@@ -142,11 +142,14 @@ impl Client {
                 Err(e) => return gone(&e),
             }
         }
-        let mut buffer = [0; 16 << 10];
         loop {
-            match network.read(socket, &mut buffer) {
+            let len = self.input.len();
+            self.input.resize(len + network.unread(socket).max(1), 0);
+            let read = network.read(socket, &mut self.input[len..]);
+            self.input.truncate(len + read.as_ref().map_or(0, |read| read.unwrap_or(0)));
+            match read {
                 Ok(Some(0)) => return gone(&"closed"),
-                Ok(Some(count)) => self.input.extend_from_slice(&buffer[..count]),
+                Ok(Some(_)) => {}
                 Ok(None) => break,
                 Err(e) => return gone(&e),
             }

@@ -82,8 +82,8 @@ impl Inode {
     }
 
     fn sync(&mut self) {
-        self.durable.clone_from(&self.cached);
-        self.dirty.clear();
+        // What a failed sync has called clean stays lost, where nobody writes it again.
+        self.dirty.drain(..).for_each(|edit| edit.apply(&mut self.durable));
     }
 
     /// What a loss of power leaves: the first of what was not synced, and of what came next a part. A journal that writes data before it tells a

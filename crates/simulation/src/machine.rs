@@ -325,6 +325,10 @@ impl world::Stream for Stream {
         self.socket
     }
 
+    fn unread(&self) -> usize {
+        self.shared.network.borrow().unread(self.socket)
+    }
+
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<Option<usize>> {
         outside(|| self.shared.network.borrow_mut().read(self.socket, bytes))
     }

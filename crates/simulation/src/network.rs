@@ -187,6 +187,10 @@ impl Network {
         WINDOW_BYTES.saturating_sub(end.under_way + unread)
     }
 
+    pub fn unread(&self, socket: u64) -> usize {
+        self.ends.get(&socket).map_or(0, |end| end.received.len())
+    }
+
     /// Bytes that were read, nothing if none are there, and 0 at the end.
     pub fn read(&mut self, socket: u64, bytes: &mut [u8]) -> io::Result<Option<usize>> {
         let end = self.ends.get_mut(&socket).ok_or(io::ErrorKind::ConnectionReset)?;

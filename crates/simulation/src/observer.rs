@@ -29,7 +29,7 @@ pub struct Observer {
 }
 
 /// Replies of one look.
-const REPLIES: usize = 4;
+const REPLIES: usize = 3;
 /// Who has not answered for so long is asked anew.
 const PATIENCE_US: u64 = 10_000_000;
 
@@ -64,35 +64,39 @@ impl Observer {
             self.replies.clear();
         }
         if self.client.outstanding == 0 && now_us >= self.next_us {
-            self.client.ask(&["DEBUG", "DIGEST"], shared);
-            self.client.ask(&["INFO", "replication"], shared);
             // What these sections show does not depend on the real machine.
             self.client.ask(&["INFO", "replication", "persistence", "stats"], shared);
             self.client.ask(&["DEBUG", "DIGEST"], shared);
+            self.client.ask(&["INFO", "replication"], shared);
         }
         sight
     }
 
     fn sight(&self, at_us: u64) -> Option<Sight> {
-        let [before, replication, all, after] = self.replies.as_slice() else { return None };
-        if self.replies.iter().any(Reply::is_error) || before != after {
+        let [before, digest, after] = self.replies.as_slice() else { return None };
+        if self.replies.iter().any(Reply::is_error) {
             return None;
         }
-        let (replication, all) = (replication.text(), all.text());
-        let is_master = field(&replication, "role") == Some("master");
-        let syncs = field(&replication, "master_sync_in_progress").is_some_and(|n| n != "0");
-        let loads = ["loading", "async_loading"].iter().any(|name| field(&all, name).is_some_and(|n| n != "0"));
+        let (info, after) = (before.text(), after.text());
+        let is_still = |name: &str| field(&info, name) == field(&after, name);
+        if !["role", "master_replid", "master_repl_offset"].into_iter().all(is_still) {
+            return None;
+        }
+        let is_master = field(&info, "role") == Some("master");
+        let syncs = field(&info, "master_sync_in_progress").is_some_and(|n| n != "0");
+        let loads = ["loading", "async_loading"].iter().any(|name| field(&info, name).is_some_and(|n| n != "0"));
         Some(Sight {
             at_us,
             server: self.client.server,
-            digest: before.text(),
-            id: field(&replication, "master_replid")?.to_string(),
-            offset: field(&replication, "master_repl_offset")?.parse().ok()?,
+            digest: digest.text(),
+            id: field(&info, "master_replid")?.to_string(),
+            offset: field(&info, "master_repl_offset")?.parse().ok()?,
             is_master,
-            link_up: field(&replication, "master_link_status") == Some("up"),
-            loads: loads || syncs,
-            diverged: field(&all, "diverged").is_some_and(|n| n != "0"),
-            full_syncs: field(&all, "sync_full")?.parse().ok()?,
+            link_up: field(&info, "master_link_status") == Some("up"),
+            // Who has no backlog gives nobody a position to go on from.
+            loads: loads || syncs || is_master && field(&info, "repl_backlog_active") != Some("1"),
+            diverged: field(&info, "diverged").is_some_and(|n| n != "0"),
+            full_syncs: field(&info, "sync_full")?.parse().ok()?,
         })
     }
 }
