@@ -464,6 +464,35 @@ fn keys_with_deadlines_are_drawn_without_a_look_at_others() {
 }
 
 #[test]
+fn a_deadline_is_found_though_its_segment_had_left_the_list_of_those_with_deadlines() {
+    let mut ks = plain(0);
+    set(&mut ks, "key", Some(NOW + 1000));
+    let key = ks.key(b"key");
+    ks.db_mut(0).set_deadline(key, None);
+    // Two draws: the first finds that the mark is outdated, the second that the segment has none.
+    for _ in 0..2 {
+        ks.db_mut(0).sample_volatile(|| 0, 1, |_, _| panic!("there are none"));
+    }
+    // The clock is set, so all that waits is queued anew: the segment is not among it.
+    assert_eq!(expire_all(&mut ks, NOW - 800 * DAY).0, 0);
+    set(&mut ks, "key", Some(NOW - 10 * DAY));
+    assert_eq!(expire_all(&mut ks, NOW - 9 * DAY).0, 1);
+}
+
+#[test]
+fn a_deadline_that_comes_nearer_again_and_again_takes_no_more_memory() {
+    let mut ks = plain(0);
+    set(&mut ks, "key", Some(NOW + DAY));
+    let before = ks.db(0).overhead_bytes();
+    for i in 1..if cfg!(miri) { 3000 } else { 100_000 } {
+        set(&mut ks, "key", Some(NOW + DAY - 64 * i));
+    }
+    let grown = ks.db(0).overhead_bytes() - before;
+    assert!(grown < 64 << 10, "{grown} bytes for one key");
+    assert_eq!(expire_all(&mut ks, NOW + DAY).0, 1);
+}
+
+#[test]
 fn the_key_that_is_due_first_is_found() {
     let mut ks = plain(if cfg!(miri) { 100 } else { 5000 });
     let mut rng = Rng::with_seed(11);

@@ -36,7 +36,7 @@ impl<H: HashKeys> Db<H> {
         let base = *self.tick_base.get_or_insert(ms.saturating_sub(BEFORE_FIRST_MS));
         let tick = Self::tick_of(base, ms);
         if let Some(position) = self.table.note_due(hash, tick) {
-            self.due.push(Reverse((tick, position)));
+            self.push_due((tick, position));
         }
     }
 
@@ -53,9 +53,14 @@ impl<H: HashKeys> Db<H> {
 
     /// Queues the segment of `position`, if it has marks and does not wait with as early a one.
     pub(super) fn queue(&mut self, position: u64) {
-        let Some(entry) = self.table.enqueue(position) else { return };
+        if let Some(entry) = self.table.enqueue(position) {
+            self.push_due(entry);
+        }
+    }
+
+    fn push_due(&mut self, entry: (u32, u64)) {
         self.due.push(Reverse(entry));
-        // Segments that were joined to others leave theirs behind.
+        // Segments that were joined to others leave theirs behind, and so does one whose earliest deadline comes nearer.
         if self.due.len() > HEAP_SPARE + 4 * self.table.marked_segments() {
             self.due = self.table.queue_all().into_iter().map(Reverse).collect();
         }

@@ -128,7 +128,10 @@ impl Table {
             if let Some(home) = (0..count).map(|i| (from + i) % count).find(|&home| due[home] != NEVER) {
                 return Some((index, home));
             }
-            self.segment_mut(index).due = None;
+            let segment = self.segment_mut(index);
+            segment.due = None;
+            // What waits for it in the queue is passed over there, or is gone when all that is listed is queued anew. The next deadline is queued.
+            segment.queued = NEVER;
             self.take_from_list(index);
         }
     }
