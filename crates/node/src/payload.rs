@@ -230,9 +230,16 @@ impl Payload {
     pub fn poll_spill(&mut self) -> Option<SpillDone> {
         let done = self.spill.as_ref()?.poll()?;
         if matches!(done, SpillDone::Full(_)) {
-            self.spill_failed = true;
+            self.spill_fails();
         }
         Some(done)
+    }
+
+    /// The file has no more than it has now. What follows stays in memory until the slowest was sent it, and then it is gone: nobody else can be sent
+    /// the whole.
+    fn spill_fails(&mut self) {
+        self.spill_failed = true;
+        self.spills_all = false;
     }
 }
 
@@ -483,6 +490,41 @@ mod tests {
             });
         }
         assert!(payload.spilled_bytes() <= 20 << 20, "the file is no larger than the snapshot");
+    }
+
+    #[test]
+    fn a_file_that_takes_no_more_leaves_the_slowest_to_be_waited_for_and_no_longer() {
+        let (to, from) = channel();
+        let pace = Arc::new(Pace::new(8 << 20, 4 << 20));
+        let head = pace.head(0);
+        let mut payload = Payload::new(from, pace.clone(), Waker::new().expect("an eventfd"), [b'm'; 40], head);
+        let mut slow = PayloadCursor::made([0; 40], Vec::new());
+        let send = |number| {
+            pace.add(BLOCK);
+            to.send(block(number)).expect("it is taken");
+        };
+        (0..14).for_each(send);
+        payload.take_blocks();
+        until("the file has what is beyond the window", || {
+            payload.settle(0, 14 << 20);
+            payload.held_bytes() == 8 << 20
+        });
+        payload.spill_fails();
+        assert!(!payload.has_head(), "the rest of it will not be in the file");
+        (14..18).for_each(send);
+        payload.take_blocks();
+        payload.settle(0, 18 << 20);
+        assert_eq!(payload.room(), 0, "the slow one holds up the other");
+        let mut left = 18 << 20;
+        until("the slow one has all that there is", || {
+            left -= take(&mut slow, &payload, usize::MAX);
+            if let Some(SpillDone::Piece { offset, bytes, .. }) = payload.poll_spill() {
+                slow.take_piece(offset, bytes.expect("bytes"));
+            }
+            left == 0
+        });
+        payload.settle(18 << 20, 18 << 20);
+        assert_eq!((payload.held_bytes(), payload.room()), (0, 4 << 20), "then more is made");
     }
 
     #[test]
