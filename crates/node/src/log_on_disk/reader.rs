@@ -7,7 +7,7 @@ use std::time::Duration;
 use rivulet_aof::files::Location;
 use rivulet_aof::scan::{Items, ItemsError, Place};
 use rivulet_aof::sums::{self, Block};
-use rivulet_host::fs::File;
+use rivulet_host::fs::{self, File};
 use rivulet_host::sync::{Receiver, Sender, channel};
 use rivulet_net::Waker;
 
@@ -73,6 +73,7 @@ struct OpenSegments {
 struct OpenSegment {
     path: PathBuf,
     file: File,
+    identity: (u64, u64),
     /// The last unit of execution that was found in it.
     unit: Place,
     /// What is known of its bytes: a byte that has changed since it was written must not reach a replica.
@@ -87,7 +88,7 @@ const OPEN_MAX: usize = 8;
 
 impl OpenSegments {
     fn read(&mut self, location: &Location, offset: u64) -> io::Result<Vec<u8>> {
-        let index = match self.files.iter().position(|open| open.path == location.path) {
+        let index = match self.opened(&location.path) {
             Some(index) => index,
             None => {
                 let file = open(&location.path)?;
@@ -96,7 +97,8 @@ impl OpenSegments {
                 }
                 let (path, unit) = (location.path.clone(), Place { file: 0, stream: location.start });
                 let blocks = sums::read(&path);
-                self.files.push(OpenSegment { path, file, unit, blocks });
+                let identity = identity_of(&file.metadata()?);
+                self.files.push(OpenSegment { path, file, identity, unit, blocks });
                 self.files.len() - 1
             }
         };
@@ -107,6 +109,22 @@ impl OpenSegments {
         }
         read
     }
+
+    /// The file of this name, if it is open. Another may have taken the name since: the first file of a rewrite has the same one each time, and a
+    /// backlog can begin where an earlier one did. One that has no name any more is what was asked for, or nothing is there to be read.
+    fn opened(&mut self, path: &Path) -> Option<usize> {
+        let index = self.files.iter().position(|open| open.path == path)?;
+        if fs::metadata(path).is_ok_and(|named| identity_of(&named) != self.files[index].identity) {
+            self.files.remove(index);
+            return None;
+        }
+        Some(index)
+    }
+}
+
+/// Device and inode: no other file has them while this one is open.
+fn identity_of(file: &rivulet_host::world::Metadata) -> (u64, u64) {
+    (file.device, file.inode)
 }
 
 impl OpenSegment {
@@ -228,6 +246,24 @@ mod tests {
         assert_eq!(open.read(&location, 106).unwrap(), b"PING\r\n");
         assert_eq!(open.read(&location, 112).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_took_the_name_of_another_is_the_one_that_is_read() {
+        let directory = std::env::temp_dir().join(format!("rivulet-reader-name-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let (path, moved) = (directory.join("temp-incr"), directory.join("1.incr"));
+        std::fs::write(&path, b"first").unwrap();
+        let location = Location { path: path.clone(), start: 100, end: 105, marked: false };
+        let mut open = OpenSegments::default();
+        assert_eq!(open.read(&location, 100).unwrap(), b"first");
+        // A rewrite has ended, and the next one writes to a file of the same name.
+        std::fs::rename(&path, &moved).unwrap();
+        assert_eq!(open.read(&location, 100).unwrap(), b"first", "who was on his way to it finds it");
+        std::fs::write(&path, b"other bytes").unwrap();
+        let location = Location { start: 200, end: 211, ..location };
+        assert_eq!(open.read(&location, 200).unwrap(), b"other bytes");
+        std::fs::remove_dir_all(directory).unwrap();
     }
 
     #[test]
