@@ -209,6 +209,28 @@ fn what_nobody_here_knows_is_told_and_never_stops_a_start() {
     }
 }
 
+/// What the file says of the time stands before or behind what is passed over, never within.
+#[test]
+fn what_is_passed_over_stands_together_in_a_file_with_times() {
+    let (master, mut replica) = replica_of_fake(&["--appendonly", "yes", "--aof-timestamp-enabled", "yes"]);
+    let mut link = master.greet();
+    link.full_sync(ID, 100, EMPTY_SNAPSHOT);
+    wait_for_files(&mut replica);
+    for name in ["one", "two"] {
+        // The file is told of each second in which something is written.
+        wait::pause(std::time::Duration::from_millis(1100));
+        link.send_command(&["FROMTHEFUTURE", "k", "v"]);
+        link.send_command(&["SET", name, "1"]);
+        wait::until("it is applied", || replica.must(&format!("EXISTS {name}")).int() == 1);
+    }
+    let offset = replica.count("master_repl_offset");
+    replica.kill();
+    let port = master.port.to_string();
+    replica.launch_with(&["--replicaof", "127.0.0.1", &port]);
+    assert_eq!(replica.must("EXISTS one two").int(), 2);
+    assert_eq!((replica.count("master_repl_offset"), replica.info("diverged_times")), (offset, "1".into()));
+}
+
 /// HINCRBYFLOAT of Redis 8 arrives as HSETEX.
 #[test]
 fn files_of_a_replica_of_redis_8() {

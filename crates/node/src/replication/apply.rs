@@ -172,11 +172,16 @@ impl Node {
             return Ok(());
         }
         let error = self.replication.apply_error.take();
-        if error.as_ref().is_some_and(|error| error.unknown) {
+        let passes_over = error.as_ref().is_some_and(|error| error.unknown);
+        if passes_over {
             self.pass_over_in_files(count);
         }
         if let Some(mut stream) = self.replication.log.masters() {
             stream.append(&run.input[run.applied..run.applied + count]);
+        }
+        if passes_over && self.log_on_disk.files.is_aof() {
+            // Nothing may come between the line and what it speaks of, such as a line that tells the time.
+            self.hand_over(self.replication.offset());
         }
         self.replication.encoder.resume_in(db as u32);
         run.applied += count;
