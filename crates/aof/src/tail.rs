@@ -23,7 +23,7 @@
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, compiler_fence};
 
 use rivulet_host::fs::{self, File, OpenOptions};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
@@ -105,7 +105,7 @@ impl Tail {
             file.write_all(&page)?;
         }
         let whose = whose(&file)?;
-        let ring = Arc::new(Ring::map(&file)?);
+        let ring = Arc::new(Ring::of(file)?);
         ring.store(0, &whose);
         Ok(Tail { ring, path: path.to_path_buf(), valid: false, put: 0, taken: 0 })
     }
@@ -125,7 +125,7 @@ impl Tail {
             self.ring.store(HEAD_BYTES, second);
             put += bytes.len() as u64;
         }
-        self.ring.number(PUT).store(put, Ordering::Release);
+        self.ring.store_number(PUT, put, Ordering::Release);
         // What of this was stored in the file's pages is not known.
         if self.is_broken() {
             self.valid = false;
@@ -153,7 +153,7 @@ impl Tail {
     /// The system has taken the file's pages away.
     pub fn is_broken(&self) -> bool {
         compiler_fence(Ordering::SeqCst);
-        self.ring.guard.as_ref().is_none_or(Guard::is_broken)
+        self.ring.is_broken()
     }
 
     /// What is put in from now on belongs to this file, which has `len` bytes. Everything is in a file now.
@@ -163,19 +163,19 @@ impl Tail {
         if path.parent() != self.path.parent() || name.len() > NAME_BYTES_MAX || self.pending() > 0 {
             return;
         }
-        self.ring.number(NAME_LEN).store(name.len() as u64, Ordering::Relaxed);
+        self.ring.store_number(NAME_LEN, name.len() as u64, Ordering::Relaxed);
         self.ring.store(NAME, name);
-        self.ring.number(FILE_LEN).store(len, Ordering::Relaxed);
-        self.ring.number(FIRST).store(self.put, Ordering::Relaxed);
-        self.ring.number(PUT).store(self.put, Ordering::Relaxed);
-        self.ring.number(VALID).store(1, Ordering::Release);
+        self.ring.store_number(FILE_LEN, len, Ordering::Relaxed);
+        self.ring.store_number(FIRST, self.put, Ordering::Relaxed);
+        self.ring.store_number(PUT, self.put, Ordering::Relaxed);
+        self.ring.store_number(VALID, 1, Ordering::Release);
         self.valid = !self.is_broken();
     }
 
     /// Nothing can be put in until a file is named.
     pub fn belongs_to_none(&mut self) {
         self.valid = false;
-        self.ring.number(VALID).store(0, Ordering::Release);
+        self.ring.store_number(VALID, 0, Ordering::Release);
     }
 
     /// The file goes: everything is where it belongs. What fails to be removed holds nothing.
@@ -256,30 +256,87 @@ impl<'a> Left<'a> {
     }
 }
 
-/// The mapped file.
+/// The file, as what is stored to it gets there.
 #[derive(Debug)]
 struct Ring {
-    start: *mut u8,
-    /// There until the mapping goes.
-    guard: Option<Guard>,
+    place: Place,
     /// The counter of bytes put in, for who must not read the mapping.
     put: AtomicU64,
 }
 
-// SAFETY: the mapping stays where it is whichever thread has it.
-unsafe impl Send for Ring {}
-// SAFETY: only a `Tail` stores to it, and there is one; `Pages` touch no byte.
-unsafe impl Sync for Ring {}
+#[derive(Debug)]
+enum Place {
+    Mapped(Mapping),
+    /// On a simulated machine nothing is mapped. What is written is with the system at once, too.
+    File {
+        file: File,
+        broken: AtomicBool,
+    },
+}
 
 impl Ring {
-    fn map(file: &File) -> io::Result<Ring> {
-        let file = file.system().ok_or(io::ErrorKind::Unsupported)?;
+    fn of(file: File) -> io::Result<Ring> {
+        let place = match file.system() {
+            Some(system) => Place::Mapped(Mapping::new(system)?),
+            None => Place::File { file, broken: AtomicBool::new(false) },
+        };
+        Ok(Ring { place, put: AtomicU64::new(0) })
+    }
+
+    #[inline]
+    fn store(&self, at: usize, bytes: &[u8]) {
+        match &self.place {
+            Place::Mapped(mapping) => mapping.store(at, bytes),
+            Place::File { file, broken } => {
+                if file.store_at(bytes, at as u64).is_err() {
+                    broken.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    fn store_number(&self, at: usize, number: u64, order: Ordering) {
+        match &self.place {
+            Place::Mapped(mapping) => mapping.number(at).store(number, order),
+            Place::File { .. } => self.store(at, &number.to_ne_bytes()),
+        }
+    }
+
+    fn populate(&self, at: usize, count: usize) {
+        if let Place::Mapped(mapping) = &self.place {
+            mapping.populate(at, count);
+        }
+    }
+
+    fn is_broken(&self) -> bool {
+        match &self.place {
+            Place::Mapped(mapping) => mapping.guard.as_ref().is_none_or(Guard::is_broken),
+            Place::File { broken, .. } => broken.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// The mapped file.
+#[derive(Debug)]
+struct Mapping {
+    start: *mut u8,
+    /// There until the mapping goes.
+    guard: Option<Guard>,
+}
+
+// SAFETY: the mapping stays where it is whichever thread has it.
+unsafe impl Send for Mapping {}
+// SAFETY: only a `Tail` stores to it, and there is one; `Pages` touch no byte.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    fn new(file: &std::fs::File) -> io::Result<Mapping> {
         let flags = MapFlags::SHARED | MapFlags::POPULATE;
         // SAFETY: a new mapping anywhere, of a file that has this length and that nobody else is asked to write to.
         let start =
             unsafe { mmap(std::ptr::null_mut(), FILE_BYTES, ProtFlags::READ | ProtFlags::WRITE, flags, file, 0)? };
         match Guard::new(start as usize, FILE_BYTES) {
-            Ok(guard) => Ok(Ring { start: start.cast(), guard: Some(guard), put: AtomicU64::new(0) }),
+            Ok(guard) => Ok(Mapping { start: start.cast(), guard: Some(guard) }),
             Err(error) => {
                 // SAFETY: what was just mapped, and nobody else has it.
                 let _ = unsafe { munmap(start, FILE_BYTES) };
@@ -309,7 +366,7 @@ impl Ring {
     }
 }
 
-impl Drop for Ring {
+impl Drop for Mapping {
     fn drop(&mut self) {
         // Another mapping may have the same addresses then.
         self.guard = None;

@@ -181,6 +181,17 @@ impl File {
         Ok(())
     }
 
+    /// On a simulated machine: what a store to a mapping of the file does.
+    ///
+    /// # Errors
+    /// The disk takes no more, or the file is a system's, which is to be mapped.
+    pub fn store_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        match &self.0 {
+            Handle::System(_) => Err(io::ErrorKind::Unsupported.into()),
+            Handle::Simulated { file, .. } => file.store_at(bytes, at),
+        }
+    }
+
     /// Room on the disk for these bytes; the file's length stays what it is.
     ///
     /// # Errors

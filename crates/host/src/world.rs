@@ -79,6 +79,8 @@ pub trait Listener {
 pub trait File: fmt::Debug + Send + Sync {
     fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize>;
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize>;
+    /// As a store to a mapping of the file: it takes no time.
+    fn store_at(&self, bytes: &[u8], at: u64) -> io::Result<()>;
     fn set_len(&self, len: u64) -> io::Result<()>;
     fn look_at(&self) -> io::Result<Metadata>;
     /// What was written is durable.

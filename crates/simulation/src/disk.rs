@@ -308,6 +308,23 @@ impl OpenFile {
         outside(|| self.disk.lock().files.get_mut(&self.inode).map(f).ok_or_else(no_such_file))
     }
 
+    fn put(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
+        let room = {
+            let disk = self.disk.lock();
+            disk.faults.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(disk.used()))
+        };
+        self.with(|file| {
+            let end = at as usize + bytes.len();
+            let grows = end.saturating_sub(file.cached.len()) as u64;
+            let count = if grows <= room { bytes.len() } else { bytes.len().saturating_sub((grows - room) as usize) };
+            if count == 0 && !bytes.is_empty() {
+                return Err(is_full());
+            }
+            file.edit(Edit::Write { at: at as usize, bytes: bytes[..count].to_vec() });
+            Ok(count)
+        })?
+    }
+
     fn take_time(&self, us: impl Fn(&Faults) -> u64) {
         let us = us(&self.disk.lock().faults);
         if us > 0 {
@@ -328,20 +345,11 @@ impl world::File for OpenFile {
 
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
         self.take_time(|faults| faults.write_us);
-        let room = {
-            let disk = self.disk.lock();
-            disk.faults.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(disk.used()))
-        };
-        self.with(|file| {
-            let end = at as usize + bytes.len();
-            let grows = end.saturating_sub(file.cached.len()) as u64;
-            let count = if grows <= room { bytes.len() } else { bytes.len().saturating_sub((grows - room) as usize) };
-            if count == 0 && !bytes.is_empty() {
-                return Err(is_full());
-            }
-            file.edit(Edit::Write { at: at as usize, bytes: bytes[..count].to_vec() });
-            Ok(count)
-        })?
+        self.put(bytes, at)
+    }
+
+    fn store_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        self.put(bytes, at).map(|_| ())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

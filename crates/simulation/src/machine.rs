@@ -262,6 +262,10 @@ impl File for Bytes {
         Err(io::ErrorKind::PermissionDenied.into())
     }
 
+    fn store_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+
     fn set_len(&self, _: u64) -> io::Result<()> {
         Err(io::ErrorKind::PermissionDenied.into())
     }
