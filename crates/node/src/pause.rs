@@ -36,6 +36,8 @@ pub struct Pauses {
     by_reason: [Option<Pause>; 4],
     /// There is one; kept beside, as each command asks.
     any: bool,
+    /// One was ended by a transaction: who waited goes on after that.
+    ended_within: bool,
 }
 
 impl Pauses {
@@ -125,7 +127,9 @@ impl Node {
 
     /// Lets those go on whose pause is over by itself.
     pub fn end_pauses_if_due(&mut self) {
-        if self.pauses.any() && self.pauses.end_due(self.now_ms()) {
+        let ended_within = std::mem::take(&mut self.pauses.ended_within);
+        let ended = self.pauses.any() && self.pauses.end_due(self.now_ms());
+        if ended || ended_within {
             self.go_on_after_pause();
         }
     }
@@ -137,6 +141,11 @@ impl Node {
     }
 
     fn go_on_after_pause(&mut self) {
+        // What others do is no part of a transaction.
+        if self.depth > 0 {
+            self.pauses.ended_within = true;
+            return;
+        }
         for id in std::mem::take(&mut self.blocking.paused).into_values() {
             let Some(client) = self.clients.get_mut(id) else { continue };
             let Some(blocked) = client.blocked.take() else { continue };

@@ -135,3 +135,21 @@ fn nothing_is_evicted_while_files_are_loaded() {
     assert!(while_loading > 0, "it has loaded too fast to see anything");
     assert_eq!(server.must("GET counter").text(), "10000");
 }
+
+/// A transaction may end a pause. What had waited is executed after it, not within.
+#[test]
+fn a_pause_that_ends_within_a_transaction() {
+    let mut server = Server::start(Kind::Rivulet, QUIET);
+    let mut steering = server.client();
+    steering.must("CLIENT PAUSE 60000 WRITE");
+    let mut waiting = server.client();
+    waiting.add("BLPOP list 0");
+    waiting.flush().expect("it is sent");
+    wait::until("it is paused", || server.must("CLIENT LIST").text().contains("flags=b"));
+    for command in ["MULTI", "CLIENT UNPAUSE", "EXEC"] {
+        steering.must(command);
+    }
+    wait::until("it waits for the list", || server.info("blocked_clients") == "1");
+    steering.must("RPUSH list x");
+    assert_eq!(waiting.read().expect("a reply").items()[1].text(), "x");
+}
