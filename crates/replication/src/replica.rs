@@ -884,7 +884,7 @@ impl ReplicaLink {
 
     fn begin_load(&mut self, load: LoadMode, out: Actions<'_, '_>) {
         if load != LoadMode::Beside {
-            self.discard_cached(out);
+            self.set_cached_aside(out);
             self.has_whole_data = false;
             log(out, Report::notice("MASTER <-> REPLICA sync: Flushing old data"));
             out.push(Action::ReplaceData);

@@ -316,3 +316,21 @@ fn a_real_loop_is_refused_whoever_closes_it() {
     let (mut first, mut last) = (servers.remove(0), servers.remove(1));
     assert_equal(&mut first, &mut last);
 }
+
+/// Where a position was given up, a full sync that fails does not bring it back.
+#[test]
+fn a_position_that_was_given_up_stays_so() {
+    let (master, mut replica) = replica_of_fake(&[]);
+    let mut link = master.greet();
+    link.full_sync(ID, 100, EMPTY_SNAPSHOT);
+    link.send_command(&["SELECT", "0"]);
+    link.send_command(&["SET", "before", "1"]);
+    link.send(b"stray\r\n");
+    link.acknowledged_to_the_end();
+    let mut link = master.greet();
+    assert_eq!(link.asked.0, "?");
+    link.full_sync(ID, 200, b"REDIS0010 this is no snapshot");
+    let link = master.greet();
+    assert_eq!(link.asked.0, "?", "{}", replica.log());
+    assert_eq!(replica.must("EXISTS before").int(), 1);
+}

@@ -538,7 +538,7 @@ impl Node {
     pub fn full_sync_loaded(&mut self, load: Load, mut result: Result<(), String>) {
         let now = self.now_ms();
         let is_empty = load.beside.as_ref().is_some_and(|beside| beside.is_empty()) || load.replaces_with_first;
-        let mut kept = None;
+        let mut keeps_old = false;
         if result.is_ok()
             && is_empty
             && let Some(text) = self.refusal_of_empty()
@@ -552,7 +552,7 @@ impl Node {
             match ok {
                 // It is empty, and so is the master: that was allowed.
                 true => self.replace_data(),
-                false => kept = self.restored_position(),
+                false => keeps_old = true,
             }
         }
         if !ok && load.replaces {
@@ -566,8 +566,8 @@ impl Node {
         let mut actions = Vec::new();
         if let Some(link) = &mut self.replication.link {
             link.state.loaded(now, result.as_ref().copied().map_err(String::as_str), &mut actions);
-            if let (Some(position), false) = (kept, ok) {
-                link.state.kept(position);
+            if keeps_old {
+                link.state.kept_old_data();
             }
         }
         if let (true, Some(db)) = (ok, db) {

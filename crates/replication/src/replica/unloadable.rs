@@ -12,6 +12,8 @@ use crate::report::Report;
 pub struct Unloadable {
     failures: u32,
     why: String,
+    /// Where the old data stand, if that is known, while it is not sure that others take their place.
+    old_position: Option<Position>,
 }
 
 /// The wait after the first failure; it doubles with each further one.
@@ -76,9 +78,22 @@ impl ReplicaLink {
         self.state = State::Waiting { retry_at: now + wait };
     }
 
-    /// A snapshot was not taken over after all and the old data are still there, whole: the next request names their position.
+    /// The data are there, whole, and stand here: the next request names that position.
     pub fn kept(&mut self, position: Position) {
         self.cached = Some(position);
+        self.has_whole_data = true;
+    }
+
+    /// The old data are about to go.
+    pub(super) fn set_cached_aside(&mut self, out: Actions<'_, '_>) {
+        self.unloadable.old_position = self.cached;
+        self.discard_cached(out);
+    }
+
+    /// A snapshot was not taken over after all and the old data are still there, whole: the next request names their position, unless that had
+    /// been given up before.
+    pub fn kept_old_data(&mut self) {
+        self.cached = self.unloadable.old_position.take();
         self.has_whole_data = true;
     }
 
