@@ -182,7 +182,9 @@ impl Node {
         }
         let command = match self.resolve(found, args) {
             Ok(command) => command,
-            Err(_) if found.is_none() && is_http(args.at(0)) => return self.abort_http(id),
+            Err(_) if found.is_none() && is_http(args.at(0)) && !self.clients.at(id).is_master() => {
+                return self.abort_http(id);
+            }
             Err(fail) => return self.refuse(id, found.filter(|c| c.subcommands.is_empty()), fail, mark),
         };
         let out_of_memory = self.config.maxmemory > 0 && self.depth == 0 && !self.make_room();

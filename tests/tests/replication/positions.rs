@@ -334,3 +334,19 @@ fn a_position_that_was_given_up_stays_so() {
     assert_eq!(link.asked.0, "?", "{}", replica.log());
     assert_eq!(replica.must("EXISTS before").int(), 1);
 }
+
+/// A master that sends what no master does harms its replica no more than that.
+#[test]
+fn what_a_master_does_not_send_ends_no_replica() {
+    for words in [&["POST", "/"][..], &["host:", "x"], &["SYNC"], &["PSYNC", "?", "-1"], &["MONITOR"], &["QUIT"]] {
+        let (master, mut replica) = replica_of_fake(&[]);
+        let mut link = master.greet();
+        link.full_sync(ID, 100, EMPTY_SNAPSHOT);
+        link.send_command(words);
+        wait::pause(Duration::from_millis(300));
+        link.send_command(&["SET", "after", "1"]);
+        wait::until("the stream goes on", || replica.must("EXISTS after").int() == 1);
+        assert_eq!(replica.info("master_link_status"), "up", "{words:?}\n{}", replica.log());
+        assert_eq!(replica.info("connected_slaves"), "0", "{words:?}");
+    }
+}

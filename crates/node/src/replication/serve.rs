@@ -81,7 +81,8 @@ impl Node {
 
     /// SYNC and PSYNC.
     pub fn sync(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
-        if self.clients.at(id).is_replica() {
+        // A master that asks this is not answered either: what it is sent is no stream.
+        if matches!(self.clients.at(id).kind, Kind::Replica | Kind::Master) {
             return Ok(());
         }
         let words: Vec<&[u8]> = args.iter().skip(1).collect();
