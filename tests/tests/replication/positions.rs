@@ -350,3 +350,48 @@ fn what_a_master_does_not_send_ends_no_replica() {
         assert_eq!(replica.info("connected_slaves"), "0", "{words:?}");
     }
 }
+
+/// A transaction that failed here and never came to its end has nothing to do with what follows it.
+#[test]
+fn a_failure_within_a_transaction_that_was_cut_is_not_of_the_next_command() {
+    let (master, mut replica) = replica_of_fake(&["--appendonly", "yes"]);
+    let mut link = master.greet();
+    link.full_sync(ID, 100, EMPTY_SNAPSHOT);
+    wait_for_files(&mut replica);
+    link.send_command(&["SELECT", "0"]);
+    link.send_command(&["SET", "before", "1"]);
+    link.send_command(&["MULTI"]);
+    link.send_command(&["FROMTHEFUTURE", "k", "v"]);
+    wait::until("it has failed", || replica.log().contains("FROMTHEFUTURE"));
+    drop(link);
+    let mut link = master.greet();
+    assert_eq!(link.asked.0, ID);
+    link.send(b"+CONTINUE\r\n");
+    link.send_command(&["SET", "after", "1"]);
+    wait::until("the stream goes on", || replica.must("EXISTS after").int() == 1);
+    assert_eq!(replica.info("diverged"), "0", "{}", replica.log());
+    replica.kill();
+    replica.launch_with(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+    assert_eq!(replica.must("EXISTS before after").int(), 2, "what was applied is replayed");
+}
+
+/// What is executed after the link is cut is not in the position that the next request names.
+#[test]
+fn nothing_is_applied_after_the_link_is_cut() {
+    let (master, mut replica) = replica_of_fake(&[]);
+    let mut link = master.greet();
+    link.full_sync(ID, 100, EMPTY_SNAPSHOT);
+    let incr = "*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n";
+    link.send(
+        format!(
+            "{incr}*6\r\n$6\r\nCLIENT\r\n$4\r\nKILL\r\n$4\r\nTYPE\r\n$6\r\nmaster\r\n$6\r\nSKIPME\r\n$2\r\nno\r\n{incr}"
+        )
+        .as_bytes(),
+    );
+    let link = master.greet();
+    assert_eq!(link.asked, (ID.to_string(), 101 + incr.len() as i64));
+    assert_eq!(
+        (replica.must("GET n").text(), replica.count("master_repl_offset")),
+        ("1".into(), 100 + incr.len() as i64)
+    );
+}

@@ -69,6 +69,8 @@ impl Node {
         let db = self.replication.encoder.db().unwrap_or(0) as usize;
         let Some(link) = &mut self.replication.link else { return };
         link.applied = Applied::from(offset);
+        // What failed in a transaction that was cut is not of what comes now.
+        self.replication.apply_error = None;
         link.input.clear();
         link.executed = 0;
         link.decoder.rewind();
@@ -116,6 +118,9 @@ impl Node {
         self.batch = batch;
         run.input.drain(..run.applied);
         let Some(link) = self.replication.link.as_mut().filter(|link| link.client == run.client) else { return };
+        if matches!(stop, Stop::Gone) {
+            return;
+        }
         link.input = run.input;
         link.executed = run.executed - run.applied;
         link.decoder = run.decoder;
@@ -165,7 +170,9 @@ impl Node {
     fn command_applied(&mut self, run: &mut Run, end: usize) -> Result<(), Stop> {
         let Some(client) = self.clients.get(run.client) else { return Err(Stop::Gone) };
         let (in_multi, db) = (client.multi.is_some(), client.db);
-        let Some(link) = &mut self.replication.link else { return Err(Stop::Gone) };
+        // The command itself may have cut the link: its position is before it, and what follows would come again.
+        let link = self.replication.link.as_mut().filter(|link| link.state.is_up());
+        let Some(link) = link else { return Err(Stop::Gone) };
         let count = link.applied.command(end - run.executed, in_multi);
         run.executed = end;
         if count == 0 {
