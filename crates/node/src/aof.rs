@@ -48,6 +48,8 @@ pub struct Aof {
     /// What a start found; kept until the files are loaded.
     found: Option<Found>,
     pub replayed: Vec<Replayed>,
+    /// A command of the files has failed.
+    pub replay_failed: bool,
     /// The snapshot is written, and its file takes its name.
     renaming: Option<Renaming>,
     /// After repeated failures: no automatic rewrite before then, and how long the next pause is.
@@ -198,7 +200,8 @@ impl Node {
         r.is_stranger = !known && as_replica;
         // As a master it had begun a history of its own, to which all that it did belongs.
         let was_replica = found.identity.as_ref().is_some_and(|identity| identity.role == Role::Replica);
-        if was_replica && (diverged || replayed.iter().any(|file| file.diverged)) {
+        let failed = std::mem::take(&mut self.aof.replay_failed);
+        if was_replica && (diverged || failed || replayed.iter().any(|file| file.diverged)) {
             self.restored_diverged();
         }
         let r = &mut self.replication;

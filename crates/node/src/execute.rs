@@ -501,8 +501,8 @@ impl Node {
     pub fn replay_one(&mut self, id: ClientId, command: &'static Command, args: Args<'_>, hint: Option<(usize, u64)>) {
         let Handler::Data(run) = command.handler else { return };
         let db = self.clients.at(id).db;
-        // What failed when it was first executed was not written; a reply is for nobody.
-        let _ = self.call_data(id, run, args, hint);
+        // A reply is for nobody. What failed when a master first executed it was not written; a replica has what failed there alone.
+        self.aof.replay_failed |= self.call_data(id, run, args, hint).is_err();
         self.finish_call(id, db, command, args);
         if let Some(client) = self.clients.get_mut(id) {
             client.output.bytes.clear();

@@ -395,3 +395,27 @@ fn nothing_is_applied_after_the_link_is_cut() {
         ("1".into(), 100 + incr.len() as i64)
     );
 }
+
+/// A command of the master that failed fails again when the files are replayed, and the data still differ.
+#[test]
+fn a_restart_knows_that_a_command_has_failed() {
+    let (master, mut replica) = replica_of_fake(&["--appendonly", "yes", "--propagation-error-behavior", "ignore"]);
+    let mut link = master.greet();
+    link.full_sync(ID, 100, EMPTY_SNAPSHOT);
+    wait_for_files(&mut replica);
+    link.send_command(&["SELECT", "0"]);
+    link.send_command(&["SET", "text", "x"]);
+    link.send_command(&["LPUSH", "text", "y"]);
+    link.send_command(&["SET", "after", "1"]);
+    wait::until("all is applied", || replica.must("EXISTS after").int() == 1);
+    assert_eq!(replica.info("diverged"), "1");
+    for kill in [true, false] {
+        if kill {
+            replica.kill()
+        } else {
+            replica.shutdown("NOSAVE")
+        };
+        replica.launch_with(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+        assert_eq!(replica.info("diverged"), "1", "{}", replica.log());
+    }
+}

@@ -219,6 +219,7 @@ impl Node {
         let behavior = self.config.propagation_error_behavior;
         if behavior == PropagationError::Panic || behavior == PropagationError::PanicOnReplicas && to == "master" {
             log::warning!(
+        self.aof.replay_failed |= loads;
                 "This {from} panicked sending an error to its {to} after processing the command '{command}': propagation-error-behavior asks for that."
             );
             self.exit = Some(1);
