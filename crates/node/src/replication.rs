@@ -108,6 +108,8 @@ pub struct Link {
     pub waits_for_data: bool,
     /// The disk takes less than the master sends: its stream is not read.
     pub waits_for_disk: bool,
+    /// Commands that are here were left for later, as the disk had to catch up.
+    pub rests_for_disk: bool,
     /// The data here came from this master.
     pub has_its_data: bool,
     /// `master_host` and `master_port`.
@@ -411,6 +413,7 @@ impl Node {
             reading: true,
             waits_for_data: false,
             waits_for_disk: false,
+            rests_for_disk: false,
             has_its_data: false,
             host: host.to_string(),
             port,

@@ -55,7 +55,9 @@ struct Run {
 enum Stop {
     /// The rest is no whole command, or a pause keeps it.
     Rest,
-    /// The link, or its client, is gone.
+    /// The disk must catch up first.
+    Disk,
+    /// The link is cut, or its client is gone: the rest is of no use.
     Gone,
     /// What came is no command.
     Protocol(String),
@@ -67,10 +69,10 @@ impl Node {
     /// The stream begins, or goes on, after `offset`.
     pub(super) fn stream_from(&mut self, offset: u64) {
         let db = self.replication.encoder.db().unwrap_or(0) as usize;
-        let Some(link) = &mut self.replication.link else { return };
-        link.applied = Applied::from(offset);
         // What failed in a transaction that was cut is not of what comes now.
         self.replication.apply_error = None;
+        let Some(link) = &mut self.replication.link else { return };
+        link.applied = Applied::from(offset);
         link.input.clear();
         link.executed = 0;
         link.decoder.rewind();
@@ -108,7 +110,7 @@ impl Node {
             if run.executed >= look_at {
                 look_at = run.executed + DISK_LOOK_BYTES;
                 if self.stream_must_wait() {
-                    break Stop::Rest;
+                    break Stop::Disk;
                 }
             }
             if let Err(stop) = self.apply_batch(&mut run, &mut batch) {
@@ -116,19 +118,20 @@ impl Node {
             }
         };
         self.batch = batch;
-        run.input.drain(..run.applied);
-        let Some(link) = self.replication.link.as_mut().filter(|link| link.client == run.client) else { return };
         if matches!(stop, Stop::Gone) {
             return;
         }
+        run.input.drain(..run.applied);
+        let Some(link) = self.replication.link.as_mut().filter(|link| link.client == run.client) else { return };
         link.input = run.input;
         link.executed = run.executed - run.applied;
         link.decoder = run.decoder;
+        link.rests_for_disk = matches!(stop, Stop::Disk);
         let now = self.now_ms();
         let mut actions = Vec::new();
         if let Some(link) = &mut self.replication.link {
             match stop {
-                Stop::Rest | Stop::Gone => return,
+                Stop::Rest | Stop::Disk | Stop::Gone => return,
                 Stop::Protocol(text) => link.state.protocol_error(now, &text, &mut actions),
                 Stop::Heal => link.state.resync(now, &mut actions),
             }
@@ -216,10 +219,10 @@ impl Node {
             "== CRITICAL == This {from} is sending an error to its {to}: '{text}' after processing the command '{command}'"
         );
         self.stats.unexpected_errors += 1;
+        self.aof.replay_failed |= loads;
         let behavior = self.config.propagation_error_behavior;
         if behavior == PropagationError::Panic || behavior == PropagationError::PanicOnReplicas && to == "master" {
             log::warning!(
-        self.aof.replay_failed |= loads;
                 "This {from} panicked sending an error to its {to} after processing the command '{command}': propagation-error-behavior asks for that."
             );
             self.exit = Some(1);

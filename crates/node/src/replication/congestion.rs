@@ -52,6 +52,8 @@ impl Node {
                 self.apply_kept_stream();
                 self.read_master_again();
             }
+            // The disk has caught up between the two looks at it, and nothing more need come for which the rest would be looked at.
+            (false, false) if link.rests_for_disk => self.apply_kept_stream(),
             _ => {}
         }
     }
