@@ -108,6 +108,8 @@ fn roles_that_change_within_a_transaction() {
             variant.iter().for_each(|command| _ = master.must(*command));
             let replies = master.must("EXEC");
             assert_eq!(replies.items().len(), variant.len());
+            // Until it sees that its link is cut it is in step with what was before.
+            wait::until("it has heard of it", || replica.info("master_replid") == master.info("master_replid"));
             assert_in_step(&mut master, &mut replica);
         }
     }
