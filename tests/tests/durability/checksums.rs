@@ -204,3 +204,31 @@ fn redis_loads_the_files_and_their_checksums_are_in_nobodys_way() {
     again.launch();
     assert_eq!(again.must("GET by").text(), "redis");
 }
+
+/// What a loss of power leaves behind what was synced may be anything.
+#[test]
+fn what_was_never_synced_does_not_stop_a_start() {
+    let mut server = Server::start(Kind::Rivulet, &["--appendonly", "yes"]);
+    fill(&mut server, "k", 1000, 600);
+    let incr = last_incr(&server);
+    let sums = std::path::PathBuf::from(format!("{}.sums", incr.display()));
+    // What it begins with is shorter than two records.
+    wait::until("blocks are noted", || std::fs::metadata(&sums).is_ok_and(|found| found.len() > 48));
+    server.must("SET last here");
+    server.kill();
+    let whole = std::fs::read(&incr).expect("the file");
+    let mut torn = whole.clone();
+    torn.extend_from_slice(&[0; 500]);
+    std::fs::write(&incr, &torn).expect("it is written");
+    server.launch();
+    assert!(server.log().contains(&format!("Truncating the AOF {}", incr.file_name().unwrap().to_string_lossy())));
+    assert_eq!(server.must("GET last").text(), "here");
+    server.kill();
+    // What was synced is another matter.
+    let mut damaged = std::fs::read(&incr).expect("the file");
+    let at = damaged.windows(8).position(|w| w == b"*3\r\n$3\r\n").expect("a command");
+    damaged[at] = b'?';
+    std::fs::write(&incr, &damaged).expect("it is written");
+    server.spawn(&[]);
+    wait::until("it refuses", || server.log().contains("Bad file format reading the append only file"));
+}

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use rivulet_aof::annotation::Annotation;
 use rivulet_aof::recover::Replayed;
-use rivulet_aof::scan::{ItemKind, Items, ItemsError, Of, Place, Problem};
+use rivulet_aof::scan::{ItemKind, Items, ItemsError, Of, Place, Problem, ScanError};
 use rivulet_aof::sums::{self, Compared};
 use rivulet_host::fs::{File, OpenOptions};
 use rivulet_rdb::read::Options;
@@ -112,6 +112,7 @@ impl Worker {
         let name = &file.name;
         // What follows a snapshot has no checksums.
         let blocks = if start == 0 { sums::read(&file.path) } else { Vec::new() };
+        let noted_until = blocks.last().map(|block| block.end);
         let mut items = Items::new(Compared::new(source, blocks), Place { file: start, stream: 0 });
         let (mut unit_end, mut proven) = (Place::default(), Place::default());
         let mut block = Commands::with_room(BLOCK_BYTES);
@@ -166,7 +167,7 @@ impl Worker {
         match outcome {
             Ok(()) => Ok((replayed, false)),
             Err(ItemsError::Io(error)) => Err(unreadable(name, &error)),
-            Err(ItemsError::Scan(error)) if !error.is_cut() => Err(format!(
+            Err(ItemsError::Scan(error)) if !error.is_cut() && !was_never_safe(&error, noted_until) => Err(format!(
                 "Bad file format reading the append only file {name}: make a backup of your AOF file, then use ./rivulet-check-aof --fix <filename.manifest>"
             )),
             Err(ItemsError::Scan(error)) => {
@@ -211,6 +212,12 @@ impl Worker {
         self.tell(Loaded::Warning(format!("AOF {name} loaded anyway because aof-load-truncated is enabled")));
         Ok(())
     }
+}
+
+/// Whether what can't be read stands behind everything that a sync has covered. A loss of power may leave anything there, as nothing was promised of
+/// it: that is an end like one in the middle of a command.
+fn was_never_safe(error: &ScanError, noted_until: Option<u64>) -> bool {
+    noted_until.is_some_and(|until| error.at >= until)
 }
 
 fn begins_with_snapshot(file: &mut File) -> io::Result<bool> {
