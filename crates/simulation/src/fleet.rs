@@ -7,7 +7,9 @@ use fastrand::Rng;
 
 use crate::client::{Client, PORT};
 use crate::invariants::durable::Promise;
+use crate::invariants::offered::Offered;
 use crate::invariants::position::Positions;
+use crate::invariants::still::Pauses;
 use crate::invariants::{Broken, answers};
 use crate::network::{HostId, ip};
 use crate::observer::{Observer, Sight};
@@ -32,6 +34,12 @@ pub struct Fleet {
     operator: Vec<Client>,
     positions: Positions,
     promise: Promise,
+    pauses: Pauses,
+    /// A pause that was asked for, and for how many ms.
+    pause_asked: Vec<Option<u64>>,
+    offered: Vec<Offered>,
+    last_trouble_us: u64,
+    quiet_since_us: Option<u64>,
     last_sights: BTreeMap<HostId, Sight>,
     /// What is to be undone, and when.
     later: Vec<(u64, Later)>,
@@ -45,6 +53,7 @@ enum Later {
     Unblock,
     HealDisk(HostId),
     Work,
+    Arrange,
 }
 
 /// What a run has come to.
@@ -90,6 +99,11 @@ impl Fleet {
             operator: (0..nodes).map(|i| Client::new(nodes + writers + 1, i)).collect(),
             positions: Positions::default(),
             promise: Promise::default(),
+            pauses: Pauses::default(),
+            pause_asked: vec![None; nodes],
+            offered: Vec::new(),
+            last_trouble_us: 0,
+            quiet_since_us: None,
             last_sights: BTreeMap::new(),
             later: Vec::new(),
             troubles: BTreeMap::new(),
@@ -118,6 +132,7 @@ impl Fleet {
     }
 
     fn start(&mut self, host: HostId) {
+        self.expect_nothing_of(host);
         let mut args = self.plan.args[host].clone();
         if let Some(master) = self.following[host] {
             args.extend(["--replicaof".into(), ip(master).to_string(), PORT.to_string()]);
@@ -135,6 +150,7 @@ impl Fleet {
             if self.schedule.now_us() >= next_trouble_us {
                 let trouble = Trouble::any(&mut self.rng);
                 self.make(trouble);
+                self.last_trouble_us = self.schedule.now_us();
                 next_trouble_us = self.schedule.now_us() + self.rng.u64(20_000..2_500_000);
             }
         }
@@ -153,14 +169,27 @@ impl Fleet {
             writer.tick(&shared, &mut self.rng);
             answers::check(&writer.client, now_us)?;
         }
-        for operator in &mut self.operator {
-            if operator.poll(&shared).is_err() {
+        for (server, operator) in self.operator.iter_mut().enumerate() {
+            let told = operator.poll(&shared);
+            if let Some(ms) = self.pause_asked[server]
+                && let Ok(replies) = &told
+                && operator.outstanding == 0
+            {
+                self.pause_asked[server] = None;
+                if replies.last().is_some_and(|reply| !reply.is_error()) {
+                    self.pauses.begun(server, now_us, ms);
+                }
+            }
+            if told.is_err() {
+                self.pause_asked[server] = None;
                 operator.hang_up(&shared);
             }
         }
+        self.look_at_offered()?;
         for i in 0..self.observers.len() {
             if let Some(sight) = self.observers[i].tick(&shared, OBSERVED_US) {
                 self.positions.saw(&sight)?;
+                self.pauses.saw(&sight)?;
                 self.last_sights.insert(i, sight);
             }
         }
@@ -186,9 +215,13 @@ impl Fleet {
             Later::Start(host) if !self.schedule.is_up(host) => self.start(host),
             Later::Start(_) => {}
             Later::GoOn(host) => self.schedule.pause(host, false),
+            Later::Arrange => self.arrange(),
             Later::Unblock => self.schedule.shared.network.borrow_mut().unblock_all(now_us),
             Later::HealDisk(host) => self.schedule.host(host).disk.lock().faults = Default::default(),
-            Later::Work => self.writers.iter_mut().for_each(|writer| writer.rests = false),
+            Later::Work => {
+                self.quiet_since_us = None;
+                self.writers.iter_mut().for_each(|writer| writer.rests = false);
+            }
         }
     }
 
@@ -196,12 +229,16 @@ impl Fleet {
 
     fn make(&mut self, trouble: Trouble) {
         let host = self.rng.usize(..self.plan.nodes);
+        if !matches!(trouble, Trouble::ClientPause | Trouble::Bgsave | Trouble::Quiet | Trouble::Maxmemory) {
+            self.offered.retain(|offered| offered.replica() != host);
+        }
         *self.troubles.entry(format!("{trouble:?}")).or_default() += 1;
         self.schedule.shared.say(|| format!("* {trouble:?} {host}"));
         let now_us = self.schedule.now_us();
         match trouble {
             Trouble::Kill | Trouble::PowerLoss if self.schedule.is_up(host) => self.crash(host, trouble),
             Trouble::CleanEnd => {
+                self.expect_nothing_of(host);
                 self.order(host, &["SHUTDOWN"]);
                 self.undo_in(4_000, 8_000, Later::Start(host));
             }
@@ -222,9 +259,28 @@ impl Fleet {
             }
             Trouble::Promote => self.promote(host),
             Trouble::ClientPause => {
-                let ms = self.rng.u32(50..2_000).to_string();
-                let mode = if self.rng.bool() { "WRITE" } else { "ALL" };
-                self.order(host, &["CLIENT", "PAUSE", &ms, mode]);
+                let ms = self.rng.u64(50..3_000);
+                let mode = if self.rng.u8(..3) > 0 { "WRITE" } else { "ALL" };
+                if self.operator[host].outstanding == 0 {
+                    self.pause_asked[host] = Some(ms);
+                }
+                self.order(host, &["CLIENT", "PAUSE", &ms.to_string(), mode]);
+            }
+            Trouble::Failover => self.fail_over(host),
+            Trouble::Garbage => self.send_garbage(host),
+            Trouble::OddTransaction => self.odd_transaction(host),
+            Trouble::Maxmemory => {
+                self.promise.end("keys were evicted");
+                let bytes = self.rng.choice([0, 0, 700_000, 1_000_000, 2_000_000]).unwrap_or(0).to_string();
+                self.order(host, &["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+                self.order(host, &["CONFIG", "SET", "maxmemory", &bytes]);
+            }
+            Trouble::Policy => {
+                let policy = self.rng.choice(["no", "everysec", "always"]).unwrap_or("no");
+                if policy != "always" && self.plan.appendfsync[host].is_some() {
+                    self.plan.appendfsync[host] = Some("everysec");
+                }
+                self.order(host, &["CONFIG", "SET", "appendfsync", policy]);
             }
             Trouble::Bgsave => self.order(host, &["BGSAVE"]),
             Trouble::Rewrite => self.order(host, &["BGREWRITEAOF"]),
@@ -237,6 +293,7 @@ impl Fleet {
                 ahead.set(ahead.get() + step);
             }
             Trouble::Quiet => {
+                self.quiet_since_us = Some(now_us);
                 self.writers.iter_mut().for_each(|writer| writer.rests = true);
                 self.undo_in(300, 1_500, Later::Work);
             }
@@ -250,7 +307,11 @@ impl Fleet {
         if is_master && loss == Loss::Power && self.plan.appendfsync[host] != Some("always") {
             self.promise.end("power was lost, and not each write was synced");
         }
+        if is_master && loss == Loss::Process {
+            self.expect_what_was_offered(host);
+        }
         self.schedule.stop(host, loss);
+        self.expect_nothing_of(host);
         if loss == Loss::Power {
             // Nobody tells who waits for a machine that is gone: people see that, and come anew.
             self.hang_up_on(host);
@@ -267,11 +328,108 @@ impl Fleet {
         self.observers[host].client.hang_up(&shared);
     }
 
+    /// A master that is killed in calm times has offered what it acknowledged to the replicas that keep up.
+    fn expect_what_was_offered(&mut self, master: HostId) {
+        let now_us = self.schedule.now_us();
+        let is_calm = now_us > self.last_trouble_us + 600_000
+            && self.later.is_empty()
+            && self.schedule.shared.network.borrow().is_open();
+        if !is_calm {
+            return;
+        }
+        for replica in (0..self.plan.nodes).filter(|i| self.following[*i] == Some(master)) {
+            let keeps_up = |sight: &Sight| sight.link_up && !sight.loads && sight.at_us + 400_000 > now_us;
+            if self.schedule.is_up(replica) && self.last_sights.get(&replica).is_some_and(keeps_up) {
+                let client = self.plan.nodes + self.plan.writers + 3;
+                self.offered.push(Offered::new(client, replica, now_us, &self.writers));
+            }
+        }
+    }
+
+    fn look_at_offered(&mut self) -> Result<(), Broken> {
+        let shared = self.schedule.shared.clone();
+        let mut kept = Vec::new();
+        for mut offered in std::mem::take(&mut self.offered) {
+            if !offered.tick(&shared)? {
+                kept.push(offered);
+            }
+        }
+        self.offered = kept;
+        Ok(())
+    }
+
+    /// What was expected of a server is so no more: something has happened to it.
+    fn expect_nothing_of(&mut self, host: HostId) {
+        self.pauses.ended(host);
+        self.pause_asked[host] = None;
+        self.offered.retain(|offered| offered.replica() != host);
+    }
+
+    /// The master hands over to one of its replicas, if all goes well.
+    fn fail_over(&mut self, host: HostId) {
+        let master = self.master();
+        if self.following[host] != Some(master) {
+            return;
+        }
+        self.promise.end("another node may become the master");
+        (0..self.plan.nodes).for_each(|i| self.expect_nothing_of(i));
+        let (to, port) = (ip(host).to_string(), PORT.to_string());
+        self.order(master, &["FAILOVER", "TO", &to, &port, "TIMEOUT", "2000"]);
+        // Whatever comes of it, later it is made so.
+        self.undo_in(2_500, 4_000, Later::Arrange);
+    }
+
+    /// A line that is no array comes on the link of a master, in a time in which nothing else does.
+    fn send_garbage(&mut self, host: HostId) {
+        let Some(master) = self.following[host] else { return };
+        let now_us = self.schedule.now_us();
+        if self.quiet_since_us.is_none_or(|since| since + 150_000 > now_us) {
+            return;
+        }
+        let garbage: &[u8] = self
+            .rng
+            .choice([&b"SET w0:k0 garbage\r\n"[..], b"PING\r\n", b"*04\r\n", b"x", b"$3\r\nfoo\r\n"])
+            .unwrap_or(b"x");
+        self.schedule.shared.network.borrow_mut().inject(host, master, garbage, 60_000, now_us);
+    }
+
+    /// A transaction that writes while it changes the role.
+    fn odd_transaction(&mut self, host: HostId) {
+        self.promise.end("a server wrote for itself");
+        (0..self.plan.nodes).for_each(|i| self.expect_nothing_of(i));
+        let other = (host + 1) % self.plan.nodes;
+        let (to, port) = (ip(other).to_string(), PORT.to_string());
+        let follow = ["REPLICAOF", &to, &port];
+        let (write, alone) = (["SET", "w0:k0", "odd"], ["REPLICAOF", "NO", "ONE"]);
+        let commands: [&[&str]; 3] = match self.rng.u8(..4) {
+            0 => [&follow, &write, &alone],
+            1 => [&alone, &write, &follow],
+            2 => [&write, &follow, &alone],
+            _ => [&alone, &follow, &write],
+        };
+        self.order(host, &["MULTI"]);
+        commands.into_iter().for_each(|words| self.order(host, words));
+        self.order(host, &["EXEC"]);
+        self.undo_in(50, 1_500, Later::Arrange);
+    }
+
+    /// Each server is told whom it follows.
+    fn arrange(&mut self) {
+        for host in 0..self.plan.nodes {
+            self.expect_nothing_of(host);
+            match self.following[host] {
+                Some(master) => self.follow(host, master),
+                None => self.order(host, &["REPLICAOF", "NO", "ONE"]),
+            }
+        }
+    }
+
     fn promote(&mut self, host: HostId) {
         if !self.schedule.is_up(host) || self.master() == host {
             return;
         }
         self.promise.end("another node became the master");
+        (0..self.plan.nodes).for_each(|i| self.expect_nothing_of(i));
         self.following[host] = None;
         self.order(host, &["REPLICAOF", "NO", "ONE"]);
         for other in 0..self.plan.nodes {
@@ -312,6 +470,7 @@ impl Fleet {
     fn make_peace(&mut self) {
         self.schedule.shared.say(|| "* peace".into());
         self.later.clear();
+        (0..self.plan.nodes).for_each(|host| self.expect_nothing_of(host));
         let now_us = self.schedule.now_us();
         self.schedule.shared.network.borrow_mut().unblock_all(now_us);
         let shared = self.schedule.shared.clone();

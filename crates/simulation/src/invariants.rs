@@ -2,7 +2,9 @@
 
 pub mod answers;
 pub mod durable;
+pub mod offered;
 pub mod position;
+pub mod still;
 
 /// What was broken, in words.
 pub type Broken = String;

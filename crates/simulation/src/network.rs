@@ -258,6 +258,29 @@ impl Network {
         }
     }
 
+    /// Bytes that nobody has sent arrive at a machine, on a connection to another on which nothing has come for so long. Answers whether there was one.
+    pub fn inject(&mut self, at: HostId, from: HostId, bytes: &[u8], idle_us: u64, now_us: u64) -> bool {
+        let candidates: Vec<u64> = self.between(at, from);
+        for socket in candidates {
+            let Some(end) = self.ends.get(&socket) else { continue };
+            let is_idle = self.ends.get(&end.peer).is_some_and(|p| p.under_way == 0 && p.last_at_us + idle_us < now_us);
+            if is_idle
+                && let Some(end) = self.ends.get_mut(&socket)
+                && end.received.is_empty()
+            {
+                end.received.extend(bytes);
+                self.touched.insert(at);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether everything arrives everywhere.
+    pub fn is_open(&self) -> bool {
+        self.blocked.is_empty()
+    }
+
     /// Connections between two machines.
     pub fn between(&self, a: HostId, b: HostId) -> Vec<u64> {
         let is_between = |end: &End| end.host == a && host_of(&end.peer_address) == Some(b) && end.connected;

@@ -39,7 +39,6 @@ impl Plan {
             ("bind", "0.0.0.0".into()),
             ("protected-mode", "no".into()),
             ("enable-debug-command", "yes".into()),
-            ("save", String::new()),
             ("repl-diskless-sync-delay", "0".into()),
             ("repl-ping-replica-period", "1".into()),
             ("repl-timeout", "6".into()),
@@ -55,8 +54,14 @@ impl Plan {
             ("repl-backlog-disk-size", rng.choice(["0", "1gb"]).unwrap_or("0").into()),
         ];
         match policy {
-            None => args.push(("appendonly", "no".into())),
-            Some(policy) => args.extend([("appendonly", "yes".to_string()), ("appendfsync", policy.to_string())]),
+            None => {
+                args.extend([("appendonly", "no".to_string()), ("save", if rng.bool() { "1 1" } else { "" }.into())])
+            }
+            Some(policy) => args.extend([
+                ("appendonly", "yes".to_string()),
+                ("appendfsync", policy.to_string()),
+                ("save", String::new()),
+            ]),
         }
         args.into_iter().flat_map(|(name, value)| [format!("--{name}"), value]).collect()
     }
@@ -73,6 +78,11 @@ pub enum Trouble {
     Stop,
     Promote,
     ClientPause,
+    Failover,
+    Garbage,
+    OddTransaction,
+    Maxmemory,
+    Policy,
     Bgsave,
     Rewrite,
     DiskFull,
@@ -89,6 +99,7 @@ impl Trouble {
             Kill,
             Kill,
             Kill,
+            Kill,
             PowerLoss,
             CleanEnd,
             CleanEnd,
@@ -99,7 +110,15 @@ impl Trouble {
             Block,
             Stop,
             Promote,
+            Failover,
             ClientPause,
+            ClientPause,
+            ClientPause,
+            Garbage,
+            Garbage,
+            OddTransaction,
+            Maxmemory,
+            Policy,
             Bgsave,
             Rewrite,
             DiskFull,
@@ -107,6 +126,7 @@ impl Trouble {
             DiskSlow,
             ClockStep,
             ClockStep,
+            Quiet,
             Quiet,
             Quiet,
             Quiet,
