@@ -492,8 +492,14 @@ impl Fleet {
 
     fn converge(&mut self) -> Result<(), Broken> {
         let end_us = self.schedule.now_us() + PEACE_US;
+        let mut arranged_us = self.schedule.now_us();
         // Servers that were told to end may do so only now.
         while !self.is_one() {
+            // During a failover they obey nobody.
+            if self.schedule.now_us() > arranged_us + 8_000_000 {
+                arranged_us = self.schedule.now_us();
+                self.arrange();
+            }
             if self.schedule.now_us() > end_us {
                 return Err(format!("after {} s of peace: {:#?}", PEACE_US / 1_000_000, self.last_sights));
             }

@@ -120,8 +120,9 @@ fn is_read_differently(name: &[u8], command: &[Vec<u8>]) -> bool {
         b"LSET" | b"LTRIM" | b"LREM" | b"ZREMRANGEBYRANK" => {
             command.iter().any(|w| number(w).is_some_and(|n| n.abs() >= 1 << 31))
         }
+        _ if name.starts_with(b"Z") && command.iter().any(|w| w.windows(2).any(|pair| pair == b"0x")) => true,
         b"ZRANGESTORE" => command.iter().skip(5).any(|w| number(w).is_some_and(|n| !(0..1 << 31).contains(&n))),
         b"ZREMRANGEBYLEX" => !command.get(1).is_some_and(|key| key.starts_with(b"x")),
-        _ => name.starts_with(b"Z") && command.iter().any(|w| w.starts_with(b"0x")),
+        _ => false,
     }
 }
