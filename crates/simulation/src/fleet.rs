@@ -35,8 +35,8 @@ pub struct Fleet {
     positions: Positions,
     promise: Promise,
     pauses: Pauses,
-    /// A pause that was asked for, and for how many ms.
-    pause_asked: Vec<Option<u64>>,
+    /// A pause that was asked for, when, and for how many ms.
+    pause_asked: Vec<Option<(u64, u64)>>,
     offered: Vec<Offered>,
     last_trouble_us: u64,
     quiet_since_us: Option<u64>,
@@ -171,13 +171,13 @@ impl Fleet {
         }
         for (server, operator) in self.operator.iter_mut().enumerate() {
             let told = operator.poll(&shared);
-            if let Some(ms) = self.pause_asked[server]
+            if let Some((asked_us, ms)) = self.pause_asked[server]
                 && let Ok(replies) = &told
                 && operator.outstanding == 0
             {
                 self.pause_asked[server] = None;
                 if replies.last().is_some_and(|reply| !reply.is_error()) {
-                    self.pauses.begun(server, now_us, ms);
+                    self.pauses.begun(server, asked_us, now_us, ms);
                 }
             }
             if told.is_err() {
@@ -262,7 +262,7 @@ impl Fleet {
                 let ms = self.rng.u64(50..3_000);
                 let mode = if self.rng.u8(..3) > 0 { "WRITE" } else { "ALL" };
                 if self.operator[host].outstanding == 0 {
-                    self.pause_asked[host] = Some(ms);
+                    self.pause_asked[host] = Some((now_us, ms));
                 }
                 self.order(host, &["CLIENT", "PAUSE", &ms.to_string(), mode]);
             }
@@ -339,7 +339,8 @@ impl Fleet {
         }
         for replica in (0..self.plan.nodes).filter(|i| self.following[*i] == Some(master)) {
             let keeps_up = |sight: &Sight| sight.link_up && !sight.loads && sight.at_us + 400_000 > now_us;
-            if self.schedule.is_up(replica) && self.last_sights.get(&replica).is_some_and(keeps_up) {
+            let may_pause = self.pause_asked[replica].is_some() || self.pauses.may_pause(replica, now_us);
+            if self.schedule.is_up(replica) && !may_pause && self.last_sights.get(&replica).is_some_and(keeps_up) {
                 let client = self.plan.nodes + self.plan.writers + 3;
                 self.offered.push(Offered::new(client, replica, now_us, &self.writers));
             }
