@@ -7,6 +7,7 @@ mod miri;
 mod mutate;
 mod pauses;
 mod peers;
+mod simulate;
 mod soak;
 mod test;
 
@@ -25,7 +26,9 @@ Usage: cargo xtask <chore>
   fuzz [TARGET] [--seconds N] [--case C] [--smoke]
                               fuzz with cargo-fuzz if it is installed, else with the runner on stable Rust
   miri [WORDS]                the keyspace's tests under Miri, if a nightly compiler with it is installed
-  mutate [WORDS]              break the rules of replication one by one in a copy of the sources:
+  simulate [--minutes N] [--seed S] [--first S]
+                              real nodes on simulated machines, in trouble of all kinds; a seed shows what its servers log
+  mutate [WORDS]              break the rules of the node one by one in a copy of the sources:
                               the simulation must notice each
   soak [--minutes N] [--seed S]
                               whole servers under writes, killed, ended, stopped and cut at random
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         "miri" => miri::run(args),
         "mutate" => mutate::run(args),
         "pauses" => pauses::run(args),
+        "simulate" => simulate::run(args),
         "soak" => soak::run(args),
         "ci" => chore::run(chore::command(chore::root().join(".ci/run")).args(args)),
         "help" | "-h" | "--help" => {

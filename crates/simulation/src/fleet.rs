@@ -40,6 +40,8 @@ pub struct Fleet {
     offered: Vec<Offered>,
     last_trouble_us: u64,
     quiet_since_us: Option<u64>,
+    /// A byte of its files changes before it starts again.
+    rots: Vec<bool>,
     last_sights: BTreeMap<HostId, Sight>,
     /// What is to be undone, and when.
     later: Vec<(u64, Later)>,
@@ -104,6 +106,7 @@ impl Fleet {
             offered: Vec::new(),
             last_trouble_us: 0,
             quiet_since_us: None,
+            rots: vec![false; nodes],
             last_sights: BTreeMap::new(),
             later: Vec::new(),
             troubles: BTreeMap::new(),
@@ -212,7 +215,13 @@ impl Fleet {
     fn undo(&mut self, later: Later) {
         let now_us = self.schedule.now_us();
         match later {
-            Later::Start(host) if !self.schedule.is_up(host) => self.start(host),
+            Later::Start(host) if !self.schedule.is_up(host) => {
+                // Only a clean end leaves nothing that can't be told from what was written.
+                if std::mem::take(&mut self.rots[host]) && self.schedule.statuses[host] == 0 {
+                    self.rot(host);
+                }
+                self.start(host);
+            }
             Later::Start(_) => {}
             Later::GoOn(host) => self.schedule.pause(host, false),
             Later::Arrange => self.arrange(),
@@ -240,6 +249,7 @@ impl Fleet {
             Trouble::CleanEnd => {
                 self.expect_nothing_of(host);
                 self.order(host, &["SHUTDOWN"]);
+                self.rots[host] = self.rng.u8(..4) == 0;
                 self.undo_in(4_000, 8_000, Later::Start(host));
             }
             Trouble::Cut => {
@@ -311,6 +321,7 @@ impl Fleet {
             self.expect_what_was_offered(host);
         }
         self.schedule.stop(host, loss);
+        self.rots[host] = false;
         self.expect_nothing_of(host);
         if loss == Loss::Power {
             // Nobody tells who waits for a machine that is gone: people see that, and come anew.
@@ -459,6 +470,24 @@ impl Fleet {
     fn follow(&mut self, host: HostId, master: HostId) {
         self.following[host] = Some(master);
         self.order(host, &["REPLICAOF", &ip(master).to_string(), &PORT.to_string()]);
+    }
+
+    /// A digit of a value in an append-only file changes.
+    fn rot(&mut self, host: HostId) {
+        let mut disk = self.schedule.host(host).disk.lock();
+        for (path, _) in disk.list() {
+            let is_incr = path.to_str().is_some_and(|name| name.ends_with(".incr.aof"));
+            let Some(bytes) = is_incr.then(|| disk.contents(&path)).flatten() else { continue };
+            let places: Vec<usize> = (0..bytes.len().saturating_sub(10))
+                .filter(|&i| bytes[i] == b'\n' && bytes[i + 1..i + 9].iter().all(u8::is_ascii_digit))
+                .collect();
+            if let Some(&place) = self.rng.choice(&places) {
+                self.promise.end("a file changed on the disk");
+                disk.rot(&path, place + 5);
+                self.schedule.shared.say(|| format!("* a byte of {} of {host} changes", path.display()));
+                return;
+            }
+        }
     }
 
     fn spoil_disk(&mut self, host: HostId, how: impl Fn(&mut crate::disk::Faults)) {

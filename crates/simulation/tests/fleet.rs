@@ -23,6 +23,7 @@ fn fleets_keep_their_promises() {
         return;
     }
     let (first, count) = (number("RIVULET_FIRST_SEED").unwrap_or(1), number("RIVULET_SEEDS").unwrap_or(50));
+    let stops_at_first = number("RIVULET_FIRST_FAILURE").is_some();
     let next = AtomicU64::new(first);
     let failed = std::sync::Mutex::new(Vec::new());
     let steps = AtomicU64::new(0);
@@ -31,7 +32,8 @@ fn fleets_keep_their_promises() {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= first + count {
+                    let is_enough = stops_at_first && !failed.lock().expect("nobody panics").is_empty();
+                    if seed >= first + count || is_enough {
                         return;
                     }
                     match try_seed(seed, false) {
