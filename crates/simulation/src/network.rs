@@ -74,6 +74,8 @@ struct Listening {
 /// All connections, and what is on its way.
 pub struct Network {
     ends: BTreeMap<u64, End>,
+    /// Of ends that are gone: the last thing that each has sent arrives then.
+    gone: BTreeMap<u64, u64>,
     listening: BTreeMap<(HostId, u16), Listening>,
     queue: BinaryHeap<Reverse<(u64, u64)>>,
     planned: BTreeMap<u64, Planned>,
@@ -93,6 +95,7 @@ impl Network {
     pub fn new(seed: u64) -> Network {
         Network {
             ends: BTreeMap::new(),
+            gone: BTreeMap::new(),
             listening: BTreeMap::new(),
             queue: BinaryHeap::new(),
             planned: BTreeMap::new(),
@@ -239,6 +242,7 @@ impl Network {
     /// The end goes. With bytes that nobody has read the other one is reset.
     pub fn close(&mut self, socket: u64, now_us: u64) {
         let Some(end) = self.ends.remove(&socket) else { return };
+        self.gone.insert(socket, end.last_at_us);
         let Some(target) = host_of(&end.peer_address) else { return };
         if !end.connected || end.error.is_some() {
             return;
@@ -397,7 +401,11 @@ impl Network {
                         self.touched.insert(to_host);
                     }
                     // Nobody is there, and the machine says so.
-                    None => self.plan(to_host, from_host, None, now_us, Event::Reset { to: from }),
+                    None => {
+                        // It does not overtake what was sent before.
+                        let at_us = now_us.max(*self.gone.get(&to).unwrap_or(&0)) + self.delays.least;
+                        self.plan_at(at_us, Planned { from: to_host, to: from_host, event: Event::Reset { to: from } });
+                    }
                 }
             }
             Event::End { to } => {
