@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Once;
 
 use fastrand::Rng;
+use rivulet_aof::sums;
 
 use crate::client::{Client, PORT};
 use crate::invariants::durable::Promise;
@@ -216,8 +217,7 @@ impl Fleet {
         let now_us = self.schedule.now_us();
         match later {
             Later::Start(host) if !self.schedule.is_up(host) => {
-                // Only a clean end leaves nothing that can't be told from what was written.
-                if std::mem::take(&mut self.rots[host]) && self.schedule.statuses[host] == 0 {
+                if std::mem::take(&mut self.rots[host]) {
                     self.rot(host);
                 }
                 self.start(host);
@@ -321,7 +321,7 @@ impl Fleet {
             self.expect_what_was_offered(host);
         }
         self.schedule.stop(host, loss);
-        self.rots[host] = false;
+        self.rots[host] = self.rng.u8(..6) == 0;
         self.expect_nothing_of(host);
         if loss == Loss::Power {
             // Nobody tells who waits for a machine that is gone: people see that, and come anew.
@@ -478,7 +478,10 @@ impl Fleet {
         for (path, _) in disk.list() {
             let is_incr = path.to_str().is_some_and(|name| name.ends_with(".incr.aof"));
             let Some(bytes) = is_incr.then(|| disk.contents(&path)).flatten() else { continue };
-            let places: Vec<usize> = (0..bytes.len().saturating_sub(10))
+            // What no sync has covered has no checksum.
+            let notes = disk.contents(&sums::path_of(&path)).unwrap_or_default();
+            let noted = sums::parse(&notes).last().map_or(0, |block| block.end as usize).min(bytes.len());
+            let places: Vec<usize> = (0..noted.saturating_sub(10))
                 .filter(|&i| bytes[i] == b'\n' && bytes[i + 1..i + 9].iter().all(u8::is_ascii_digit))
                 .collect();
             if let Some(&place) = self.rng.choice(&places) {
