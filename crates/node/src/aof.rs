@@ -651,6 +651,7 @@ impl Node {
     /// A scheduled rewrite, and one that the growth of the files asks for.
     pub fn aof_cron(&mut self) {
         self.trim_backlog();
+        self.end_held_if_disk_refuses();
         if let Some(text) = self.log_on_disk.failure()
             && self.config.appendfsync == AppendFsync::Always
             && self.log_on_disk.files.is_aof()

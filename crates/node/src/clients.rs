@@ -106,6 +106,8 @@ const SUBSCRIPTION_BYTES: usize = 64;
 #[derive(Default)]
 pub struct Hold {
     pub held: bool,
+    /// Since when, if it is.
+    pub since_ms: u64,
     /// When the log is safe up to here, the output before the place `bytes` may leave.
     pub offset: u64,
     pub bytes: u64,

@@ -13,7 +13,7 @@ use rivulet_replication::history::History;
 use rivulet_replication::log::OnDisk;
 use rivulet_replication::position::ReplId;
 
-use crate::clients::{ClientId, Kind};
+use crate::clients::{Client, ClientId, Kind};
 use crate::helpers;
 use crate::log;
 use crate::node::{Node, os_error};
@@ -67,6 +67,8 @@ const BACKLOG_PIECE_BYTES_MAX: u64 = 1 << 20;
 /// The writer is given so many bytes before the turn of the loop ends.
 const HANDED_BYTES: u64 = 64 << 10;
 const BACKLOG_RETRY_MS: u64 = 60_000;
+/// A reply that waits for a disk that refuses waits no longer.
+const HELD_MS_MAX: u64 = 1_000;
 /// A change of backlog files.
 const TOKEN_BACKLOG: Token = 0;
 /// The end of a rewrite of append-only files.
@@ -572,7 +574,7 @@ impl Node {
         if safe == u64::MAX {
             return false;
         }
-        let says = self.reply_says(id);
+        let (says, now_ms) = (self.reply_says(id), self.now_ms());
         let Some(client) = self.clients.get_mut(id) else { return false };
         if client.hold.held {
             client.write_queued = false;
@@ -583,11 +585,28 @@ impl Node {
             return false;
         }
         client.write_queued = false;
-        client.hold.held = true;
+        (client.hold.held, client.hold.since_ms) = (true, now_ms);
         (client.hold.offset, client.hold.bytes) = (says, client.output.end());
         self.log_on_disk.held.push(id);
         self.watch_for_held();
         true
+    }
+
+    /// While the disk refuses, nobody can be told that a write is safe which was executed before. Who waits for that is not kept waiting: the connection
+    /// ends, as with a server that is gone, and the write may or may not be there.
+    pub fn end_held_if_disk_refuses(&mut self) {
+        if self.log_on_disk.held.is_empty() {
+            return;
+        }
+        let Some(why) = self.log_on_disk.failure() else { return };
+        let now_ms = self.now_ms();
+        for id in self.log_on_disk.held.clone() {
+            let waits = |client: &Client| now_ms.saturating_sub(client.hold.since_ms) >= HELD_MS_MAX;
+            if self.clients.get(id).is_some_and(waits) {
+                log::warning!("Closing a client whose write can't be kept ({why}): {}", self.client_line(id));
+                self.clients.close_soon(id);
+            }
+        }
     }
 
     /// The offset that must be safe before a client's reply may leave.
@@ -618,10 +637,7 @@ impl Node {
         let disk = &self.log_on_disk;
         let waits = disk.files.is_aof() && disk.files.is_open() && !disk.files.is_waiting_for_base();
         let Some(writer) = disk.writer.as_ref().filter(|_| waits) else { return u64::MAX };
-        // A disk that refuses is told of by refused writes; with `always` the server ends.
-        if writer.failure().is_some() && self.config.appendfsync != AppendFsync::Always {
-            return u64::MAX;
-        }
+        // A disk that refuses is told of by refused writes. Of those that were executed before nobody is told that they are safe.
         self.kept_by(writer).unwrap_or(0)
     }
 
