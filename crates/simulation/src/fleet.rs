@@ -40,7 +40,6 @@ pub struct Fleet {
     pause_asked: Vec<Option<(u64, u64)>>,
     offered: Vec<Offered>,
     last_trouble_us: u64,
-    quiet_since_us: Option<u64>,
     /// A byte of its files changes before it starts again.
     rots: Vec<bool>,
     last_sights: BTreeMap<HostId, Sight>,
@@ -57,6 +56,8 @@ enum Later {
     HealDisk(HostId),
     Work,
     Arrange,
+    Garbage(HostId),
+    Limit(HostId),
 }
 
 /// What a run has come to.
@@ -106,7 +107,6 @@ impl Fleet {
             pause_asked: vec![None; nodes],
             offered: Vec::new(),
             last_trouble_us: 0,
-            quiet_since_us: None,
             rots: vec![false; nodes],
             last_sights: BTreeMap::new(),
             later: Vec::new(),
@@ -146,6 +146,9 @@ impl Fleet {
     }
 
     fn run(&mut self) -> Result<(), Broken> {
+        if self.plan.evicts {
+            self.promise.end("keys are evicted");
+        }
         (0..self.plan.nodes).for_each(|host| self.start(host));
         let end_us = self.schedule.now_us() + self.plan.trouble_us;
         let mut next_trouble_us = self.schedule.now_us() + 500_000;
@@ -225,10 +228,14 @@ impl Fleet {
             Later::Start(_) => {}
             Later::GoOn(host) => self.schedule.pause(host, false),
             Later::Arrange => self.arrange(),
+            Later::Garbage(host) => self.send_garbage(host),
+            Later::Limit(host) => {
+                let bytes = self.rng.u32(300_000..600_000).to_string();
+                self.order(host, &["CONFIG", "SET", "maxmemory", &bytes]);
+            }
             Later::Unblock => self.schedule.shared.network.borrow_mut().unblock_all(now_us),
             Later::HealDisk(host) => self.schedule.host(host).disk.lock().faults = Default::default(),
             Later::Work => {
-                self.quiet_since_us = None;
                 self.writers.iter_mut().for_each(|writer| writer.rests = false);
             }
         }
@@ -275,9 +282,17 @@ impl Fleet {
                     self.pause_asked[host] = Some((now_us, ms));
                 }
                 self.order(host, &["CLIENT", "PAUSE", &ms.to_string(), mode]);
+                if self.plan.evicts && self.rng.bool() {
+                    self.undo_in(100, 600, Later::Limit(host));
+                }
             }
             Trouble::Failover => self.fail_over(host),
-            Trouble::Garbage => self.send_garbage(host),
+            Trouble::Garbage => {
+                // It comes between two commands when there are none.
+                self.writers.iter_mut().for_each(|writer| writer.rests = true);
+                self.undo_in(300, 600, Later::Garbage(host));
+                self.undo_in(1_500, 2_500, Later::Work);
+            }
             Trouble::OddTransaction => self.odd_transaction(host),
             Trouble::Maxmemory => {
                 self.promise.end("keys were evicted");
@@ -303,7 +318,6 @@ impl Fleet {
                 ahead.set(ahead.get() + step);
             }
             Trouble::Quiet => {
-                self.quiet_since_us = Some(now_us);
                 self.writers.iter_mut().for_each(|writer| writer.rests = true);
                 self.undo_in(300, 1_500, Later::Work);
             }
@@ -395,9 +409,6 @@ impl Fleet {
     fn send_garbage(&mut self, host: HostId) {
         let Some(master) = self.following[host] else { return };
         let now_us = self.schedule.now_us();
-        if self.quiet_since_us.is_none_or(|since| since + 150_000 > now_us) {
-            return;
-        }
         let garbage: &[u8] = self
             .rng
             .choice([&b"SET w0:k0 garbage\r\n"[..], b"PING\r\n", b"*04\r\n", b"x", b"$3\r\nfoo\r\n"])

@@ -14,6 +14,8 @@ pub struct Plan {
     pub args: Vec<Vec<String>>,
     /// Per node: append-only files, and with which policy.
     pub appendfsync: Vec<Option<&'static str>>,
+    /// Some keys must go: acknowledged writes may, too.
+    pub evicts: bool,
     pub trouble_us: u64,
 }
 
@@ -29,8 +31,22 @@ impl Plan {
                 _ => Some("no"),
             })
             .collect();
-        let args = appendfsync.iter().map(|policy| Plan::settings(*policy, rng)).collect();
-        Plan { nodes, writers: rng.usize(1..=2), following, args, appendfsync, trouble_us: rng.u64(8..25) * 1_000_000 }
+        let evicts = rng.u8(..4) == 0;
+        let mut args: Vec<_> = appendfsync.iter().map(|policy| Plan::settings(*policy, rng)).collect();
+        if evicts {
+            let bytes = rng.u32(500_000..900_000).to_string();
+            let limit = ["--maxmemory", &bytes, "--maxmemory-policy", "allkeys-random"].map(String::from);
+            args.iter_mut().for_each(|args| args.extend(limit.clone()));
+        }
+        Plan {
+            evicts,
+            nodes,
+            writers: rng.usize(1..=2),
+            following,
+            args,
+            appendfsync,
+            trouble_us: rng.u64(8..25) * 1_000_000,
+        }
     }
 
     fn settings(policy: Option<&'static str>, rng: &mut Rng) -> Vec<String> {

@@ -40,6 +40,11 @@ pub struct Writer {
 
 const REGISTERS: usize = 6;
 const KEYS: usize = 20;
+/// In ms: soon, or in a while, which is soon for a server whose clock is ahead.
+fn deadline(rng: &mut Rng) -> String {
+    if rng.bool() { rng.u32(1..3_000) } else { rng.u32(60_000..2_000_000) }.to_string()
+}
+
 /// Commands that may be under way.
 const PIPELINE_MAX: usize = 8;
 
@@ -114,8 +119,8 @@ impl Writer {
         let (value, field) = (rng.u32(..).to_string(), rng.u8(..10).to_string());
         let words: Vec<String> = match rng.u8(..24) {
             0..=5 => return self.set_register(shared, rng),
-            6 => ["SET", &key, &value, "PX", &rng.u32(1..3000).to_string()].map(String::from).into(),
-            7 => ["PEXPIRE", &key, &rng.u32(1..2000).to_string()].map(String::from).into(),
+            6 => ["SET", &key, &value, "PX", &deadline(rng)].map(String::from).into(),
+            7 => ["PEXPIRE", &key, &deadline(rng)].map(String::from).into(),
             8 => ["DEL", &key, &other].map(String::from).into(),
             9 | 10 => ["RPUSH", &format!("{key}:list"), &value, "x"].map(String::from).into(),
             11 => ["LPOP", &format!("{key}:list"), "1"].map(String::from).into(),
