@@ -98,6 +98,13 @@ impl Tail {
     /// Makes an empty tail, in place of one that is there.
     pub fn create(path: &Path) -> io::Result<Tail> {
         remove(path)?;
+        Tail::fill(path).inspect_err(|_| {
+            // What was made of it takes room that others need. What can't be removed now is when it is tried again.
+            let _ = remove(path);
+        })
+    }
+
+    fn fill(path: &Path) -> io::Result<Tail> {
         let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
         // The pages are there before they are mapped: a disk that is full says so here.
         let page = [0; HEAD_BYTES];

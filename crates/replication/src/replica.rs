@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use self::two_channels::Main;
+use self::unloadable::Broken;
 pub use self::unloadable::Unloadable;
 use crate::messages::{LineBuffer, PsyncReply, ack_command, asked_words, command, psync_command};
 use crate::position::{Position, ReplId};
@@ -48,6 +49,7 @@ pub struct ReplicaLink {
     /// The most bytes of the stream that were kept during the present full sync.
     kept_peak: usize,
     unloadable: Unloadable,
+    broken: Option<Broken>,
 }
 
 /// What the configuration says; it may change at any time.
@@ -252,6 +254,7 @@ impl ReplicaLink {
             one_channel: false,
             kept_peak: 0,
             unloadable: Unloadable::default(),
+            broken: None,
         }
     }
 
@@ -412,14 +415,6 @@ impl ReplicaLink {
         }
     }
 
-    /// What came in the stream is no command: where we are can't be trusted any more, so it is not cached (rule 12).
-    pub fn protocol_error(&mut self, now: Millis, text: &str, out: Actions<'_, '_>) {
-        if let State::Streaming { .. } = self.state {
-            log(out, Report::warning(format!("Protocol error from MASTER: {text}")));
-            self.lose_stream(now, false, out);
-        }
-    }
-
     /// The data are not what the stream makes of its master's: they are fetched anew.
     pub fn resync(&mut self, now: Millis, out: Actions<'_, '_>) {
         if let State::Streaming { .. } = self.state {
@@ -443,7 +438,7 @@ impl ReplicaLink {
         self.config.port = port;
         self.one_channel = false;
         self.loop_seen_at = None;
-        self.unloadable = Unloadable::default();
+        (self.unloadable, self.broken) = (Unloadable::default(), None);
         self.state = State::Waiting { retry_at: now };
         self.tick(now, out);
     }

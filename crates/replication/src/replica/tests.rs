@@ -347,6 +347,26 @@ fn a_failed_load_keeps_the_old_data_only_beside() {
 }
 
 #[test]
+fn who_sends_what_is_no_command_again_and_again_is_asked_less_often() {
+    let mut story = Story::new(LinkConfig { load: LoadMode::Beside, ..config() }, None);
+    let sync = |story: &mut Story| {
+        story.greet().hear(&full_resync()).hear("$3\r\nabc");
+        story.tell(|link, now, out| link.loaded(now, Ok(()), out)).said();
+        story.now += 10;
+        story.tell(|link, now, out| link.protocol_error(now, "no command", out));
+    };
+    sync(&mut story);
+    assert!(story.link.retry_in(story.now) <= ATTEMPT_SPACING, "once may be chance");
+    story.pass(ATTEMPT_SPACING).said();
+    for wait in [1_000, 2_000, 4_000] {
+        sync(&mut story);
+        story.assert_said(&format!("the next attempt is in {} s", wait / 1000));
+        assert_eq!((story.link.retry_in(story.now), story.link.position()), (wait, None));
+        story.pass(wait);
+    }
+}
+
+#[test]
 fn what_can_not_be_loaded_is_asked_for_less_and_less_often() {
     let mut story = Story::new(LinkConfig { load: LoadMode::Beside, ..config() }, None);
     for (count, wait) in [(1, 1_000), (2, 2_000), (3, 4_000)] {

@@ -40,7 +40,39 @@ impl Unloadable {
     }
 }
 
+/// Streams that held something that is no command, one after the other: each costs a full sync.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Broken {
+    at: Millis,
+    times: u32,
+}
+
+/// A stream that went well for so long is not in a row with the one before.
+const GOOD: Millis = 120_000;
+
 impl ReplicaLink {
+    /// What came in the stream is no command: where we are can't be trusted any more, so it is not cached (rule 12). If that was so a while ago, too, the
+    /// full sync that is to come waits.
+    pub fn protocol_error(&mut self, now: Millis, text: &str, out: Actions<'_, '_>) {
+        if !matches!(self.state, State::Streaming { .. }) {
+            return;
+        }
+        log(out, Report::warning(format!("Protocol error from MASTER: {text}")));
+        let before = self.broken.filter(|broken| now < broken.at + GOOD).map_or(0, |broken| broken.times);
+        self.broken = Some(Broken { at: now, times: before + 1 });
+        if before == 0 {
+            return self.lose_stream(now, false, out);
+        }
+        self.end_stream(now, false, out);
+        let wait = (WAIT_MIN << (before - 1).min(WAIT_MAX.ilog2())).min(WAIT_MAX);
+        let (times, seconds) = (before + 1, wait / 1000);
+        log(
+            out,
+            Report::notice(format!("The stream was broken {times} times in a row: the next attempt is in {seconds} s")),
+        );
+        self.state = State::Waiting { retry_at: now + wait };
+    }
+
     /// The snapshot is loaded, after `PayloadEnd`; or it can't be, at any time after `PayloadBegin`. After a failure the
     /// driver empties what is half loaded.
     pub fn loaded(&mut self, now: Millis, result: Result<(), &str>, out: Actions<'_, '_>) {
