@@ -1,8 +1,8 @@
 //! `rivulet-server quickstart`: a master, a replica and a replica of the replica on this machine, to look at and to play with.
 //!
 //! The servers are children of this process, made of its own executable, each in a temporary directory of its own. Each step of their links is
-//! told as it happens, in plain words made of their logs ([`story`]). Then a small load runs on the master ([`load`]) and a table shows where
-//! everybody stands ([`table`]). At the end, whatever the reason, the children and their directories are gone. Nothing here touches a
+//! told as it happens, in plain words made of their logs (`story`). Then a small load runs on the master (`load`) and a table shows where
+//! everybody stands (`table`). At the end, whatever the reason, the children and their directories are gone. Nothing here touches a
 //! server's state but over its port, as any client does.
 
 mod client;
