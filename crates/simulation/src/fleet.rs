@@ -411,7 +411,14 @@ impl Fleet {
         let now_us = self.schedule.now_us();
         let garbage: &[u8] = self
             .rng
-            .choice([&b"SET w0:k0 garbage\r\n"[..], b"PING\r\n", b"*04\r\n", b"x", b"$3\r\nfoo\r\n"])
+            .choice([
+                &b"SET w0:k0 garbage\r\n"[..],
+                b"SET w0:k1 x\r\n",
+                b"PING\r\n",
+                b"*04\r\n",
+                b"x",
+                b"$3\r\nfoo\r\n",
+            ])
             .unwrap_or(b"x");
         self.schedule.shared.network.borrow_mut().inject(host, master, garbage, 60_000, now_us);
     }

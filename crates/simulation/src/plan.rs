@@ -24,10 +24,10 @@ impl Plan {
         let nodes = rng.usize(3..=5);
         let following = (0..nodes).map(|i| (i > 0).then(|| if rng.bool() { 0 } else { rng.usize(..i) })).collect();
         let appendfsync: Vec<_> = (0..nodes)
-            .map(|i| match rng.u8(..4) {
-                0 if i > 0 => None,
-                0 | 1 => Some("everysec"),
-                2 => Some("always"),
+            .map(|i| match rng.u8(..6) {
+                0 | 1 if i > 0 => None,
+                0..=2 => Some("everysec"),
+                3 | 4 => Some("always"),
                 _ => Some("no"),
             })
             .collect();
@@ -70,9 +70,8 @@ impl Plan {
             ("repl-backlog-disk-size", rng.choice(["0", "1gb"]).unwrap_or("0").into()),
         ];
         match policy {
-            None => {
-                args.extend([("appendonly", "no".to_string()), ("save", if rng.bool() { "1 1" } else { "" }.into())])
-            }
+            None => args
+                .extend([("appendonly", "no".to_string()), ("save", if rng.u8(..4) > 0 { "1 1" } else { "" }.into())]),
             Some(policy) => args.extend([
                 ("appendonly", "yes".to_string()),
                 ("appendfsync", policy.to_string()),
@@ -130,6 +129,8 @@ impl Trouble {
             ClientPause,
             ClientPause,
             ClientPause,
+            Garbage,
+            Garbage,
             Garbage,
             Garbage,
             OddTransaction,
