@@ -4,6 +4,7 @@
 
 mod accept;
 mod ack_waits;
+mod admit;
 mod aof;
 mod blocking;
 mod client_command;
