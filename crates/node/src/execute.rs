@@ -1,4 +1,6 @@
-//! From bytes of a client to an executed command: decoding, the checks that may refuse it (`admit`), the call, and what follows from its effects.
+//! From bytes of a client to an executed command: decoding, the checks that may refuse it, the call, and what follows from its effects.
+//!
+//! The order of the checks is that of Redis 7.0 (`processCommand` in server.c), as clients see it in which error they get.
 
 use std::collections::HashSet;
 
@@ -10,7 +12,6 @@ use rivulet_keyspace::KEY_LEN_MAX;
 use rivulet_resp::decode::Limits;
 use rivulet_resp::{Args, Batch, OwnedArgs, Reply};
 
-use crate::admit::admit;
 use crate::clients::{BlockedOn, Client, ClientId, Kind, ReplyMode};
 use crate::node::Node;
 use crate::output::UNCOUNTED_BYTES;
@@ -187,8 +188,7 @@ impl Node {
             Err(fail) => return self.refuse(id, found.filter(|c| c.subcommands.is_empty()), fail, mark),
         };
         let out_of_memory = self.config.maxmemory > 0 && self.depth == 0 && !self.make_room();
-        let Some(client) = self.clients.get(id) else { return };
-        if let Err(fail) = admit(self, client, command, out_of_memory) {
+        if let Err(fail) = self.check(id, command, out_of_memory) {
             return self.refuse(id, Some(command), fail, mark);
         }
         if self.must_pause(id, command) {
@@ -250,6 +250,82 @@ impl Node {
             );
         }
         self.clients.close_soon(id);
+    }
+
+    /// The checks between arity and the call. They change nothing; room was made before, and `out_of_memory` says that there was none to be had.
+    #[inline]
+    fn check(&self, id: ClientId, command: &'static Command, out_of_memory: bool) -> Result<(), Fail> {
+        let Some(client) = self.clients.get(id) else { return Ok(()) };
+        let is_master = client.is_master();
+        if !client.authenticated && !command.is(flag::NO_AUTH) {
+            return Err(Fail::new("NOAUTH Authentication required."));
+        }
+        if command.is(flag::PROTECTED) {
+            self.check_protected(id, command)?;
+        }
+        let in_multi = client.multi.is_some();
+        let (is_replica_link, pubsub_only) = (client.is_replica(), !client.resp3 && client.subscriptions() > 0);
+        if is_master {
+            return Ok(());
+        }
+        let exec = matches!(command.handler, Handler::Node(rivulet_commands::spec::Node::Exec));
+        // EXEC is what is queued for it.
+        let queued = client.multi.as_ref().filter(|_| exec);
+        let writes = command.is(flag::WRITE) || queued.is_some_and(|m| m.writes);
+        let denies_oom = command.is(flag::DENYOOM) || queued.is_some_and(|m| m.denies_oom);
+        let denies_stale = !command.is(flag::STALE) || queued.is_some_and(|m| m.denies_stale);
+        let denies_loading = !command.is(flag::LOADING) || queued.is_some_and(|m| m.denies_loading);
+        let denies_async_loading = command.is(flag::NO_ASYNC_LOADING) || queued.is_some_and(|m| m.denies_async_loading);
+        if out_of_memory && denies_oom {
+            return Err(Fail::new("OOM command not allowed when used memory > 'maxmemory'."));
+        }
+        if writes || matches!(command.handler, Handler::Node(rivulet_commands::spec::Node::Ping)) {
+            self.check_disk()?;
+        }
+        if writes {
+            if !self.is_replica() && self.too_few_good_replicas() {
+                return Err(Fail::new("NOREPLICAS Not enough good replicas to write."));
+            }
+            if self.is_replica() && self.config.replica_read_only {
+                return Err(Fail::new("READONLY You can't write against a read only replica."));
+            }
+        }
+        if pubsub_only && !allowed_while_subscribed(command) {
+            return Err(Fail::text(format!(
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+                table::full_name(command)
+            )));
+        }
+        if self.replication.is_stale() && !self.config.replica_serve_stale_data && denies_stale {
+            return Err(Fail::new("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."));
+        }
+        if self.is_loading() && denies_loading {
+            return Err(Fail::new("LOADING Redis is loading the dataset in memory"));
+        }
+        if self.is_async_loading() && denies_async_loading {
+            return Err(Fail::new("LOADING Redis is loading the dataset in memory"));
+        }
+        if in_multi && command.is(flag::NO_MULTI) {
+            return Err(Fail::new("ERR Command not allowed inside a transaction"));
+        }
+        if is_replica_link && (writes || command.is(flag::READONLY) || command.is(flag::MAY_REPLICATE)) {
+            return Err(Fail::new("ERR Replica can't interact with the keyspace"));
+        }
+        Ok(())
+    }
+
+    /// DEBUG and its like may be off, or for local clients only.
+    fn check_protected(&self, id: ClientId, command: &'static Command) -> Result<(), Fail> {
+        if self.clients.get(id).is_some_and(Client::is_master)
+            || rivulet_config::allows(&self.config.enable_debug_command, self.is_local(id))
+        {
+            return Ok(());
+        }
+        Err(Fail::text(format!(
+            "ERR {} command not allowed. If the enable-{}-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
+            command.name.to_uppercase(),
+            command.name
+        )))
     }
 
     /// Whether a client is on this machine.
@@ -670,6 +746,16 @@ fn runs_inside_multi(command: &Command) -> bool {
 fn asks_for_sync(command: &Command) -> bool {
     use rivulet_commands::spec::Node::*;
     matches!(command.handler, Handler::Node(Sync | Psync))
+}
+
+fn allowed_while_subscribed(command: &Command) -> bool {
+    use rivulet_commands::spec::Node::*;
+    matches!(
+        command.handler,
+        Handler::Node(
+            Ping | Subscribe | Ssubscribe | Psubscribe | Unsubscribe | Sunsubscribe | Punsubscribe | Quit | Reset
+        )
+    )
 }
 
 fn strip_err(text: &[u8]) -> &[u8] {

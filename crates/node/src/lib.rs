@@ -4,7 +4,6 @@
 
 mod accept;
 mod ack_waits;
-mod admit;
 mod aof;
 mod blocking;
 mod client_command;
