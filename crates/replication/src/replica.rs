@@ -672,7 +672,8 @@ impl ReplicaLink {
         let is_error = line.starts_with(b"-");
         match expected.pop_front() {
             Some(Expected::Pong) => {
-                let allowed = ["+", "-NOAUTH", "-NOPERM", "-ERR operation not permitted"];
+                // Who can't save can be followed all the same.
+                let allowed = ["+", "-NOAUTH", "-NOPERM", "-ERR operation not permitted", "-MISCONF"];
                 if !allowed.iter().any(|start| text.starts_with(start)) {
                     return self.refuse(now, format!("Error reply to PING from master: '{text}'"), out);
                 }

@@ -356,7 +356,9 @@ impl Fleet {
     /// A master that is killed in calm times has offered what it acknowledged to the replicas that keep up.
     fn expect_what_was_offered(&mut self, master: HostId) {
         let now_us = self.schedule.now_us();
-        let is_calm = now_us > self.last_trouble_us + 600_000
+        let is_calm = !self.plan.evicts
+            && !self.troubles.contains_key("Maxmemory")
+            && now_us > self.last_trouble_us + 600_000
             && self.later.is_empty()
             && self.schedule.shared.network.borrow().is_open();
         if !is_calm {

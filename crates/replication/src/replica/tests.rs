@@ -268,6 +268,13 @@ fn a_silent_master_times_out_in_every_state() {
 }
 
 #[test]
+fn a_master_that_can_not_save_is_followed() {
+    let mut story = Story::new(config(), None);
+    story.connect().hear("-MISCONF Redis is configured to save RDB snapshots\r\n");
+    story.assert_said("Master replied to PING, replication can continue");
+}
+
+#[test]
 fn a_master_that_says_no() {
     let refusals = [
         (0, "-ERR what?\r\n", "# Error reply to PING from master: '-ERR what?'"),
