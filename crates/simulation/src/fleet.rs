@@ -546,6 +546,8 @@ impl Fleet {
     fn converge(&mut self) -> Result<(), Broken> {
         let end_us = self.schedule.now_us() + PEACE_US;
         let mut arranged_us = self.schedule.now_us();
+        // With `appendfsync always` a disk that refused just now ends a server; it starts again.
+        let mut starts = vec![2; self.plan.nodes];
         // Servers that were told to end may do so only now.
         while !self.is_one() {
             // During a failover they obey nobody.
@@ -557,10 +559,13 @@ impl Fleet {
                 return Err(format!("after {} s of peace: {:#?}", PEACE_US / 1_000_000, self.last_sights));
             }
             self.tick()?;
-            for host in 0..self.plan.nodes {
+            for (host, left) in starts.iter_mut().enumerate() {
                 if !self.schedule.is_up(host) {
                     if self.schedule.statuses[host] != 0 {
-                        return Err(format!("server {host} does not start"));
+                        if *left == 0 {
+                            return Err(format!("server {host} does not start"));
+                        }
+                        *left -= 1;
                     }
                     self.start(host);
                 }
