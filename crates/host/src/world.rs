@@ -23,8 +23,6 @@ pub trait World {
     fn fill_random(&self, bytes: &mut [u8]);
     /// Bytes that the process has in use.
     fn memory_used(&self) -> usize;
-    /// The process ends at its next step.
-    fn exit(&self);
 
     /// Bytes that the server's log is told.
     fn log(&self, line: &[u8]);

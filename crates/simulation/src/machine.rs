@@ -94,7 +94,7 @@ pub struct Process {
     pub is_dead: Cell<bool>,
     /// How it has ended, if it has.
     pub status: Cell<Option<i32>>,
-    /// Us that its clock was read for: reading it takes time.
+    /// Bytes that its steps have allocated and not freed.
     pub memory: Cell<i64>,
     /// What the thread had allocated when the present step began.
     pub memory_at_step: Cell<i64>,
@@ -163,10 +163,6 @@ impl World for Process {
     fn memory_used(&self) -> usize {
         let in_step = memory::of_processes() - self.memory_at_step.get();
         usize::try_from(self.memory.get() + in_step).unwrap_or(0)
-    }
-
-    fn exit(&self) {
-        self.status.set(Some(0));
     }
 
     fn log(&self, line: &[u8]) {

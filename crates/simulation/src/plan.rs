@@ -110,44 +110,31 @@ pub enum Trouble {
 impl Trouble {
     pub fn any(rng: &mut Rng) -> Trouble {
         use Trouble::*;
-        let all = [
-            Kill,
-            Kill,
-            Kill,
-            Kill,
-            PowerLoss,
-            CleanEnd,
-            CleanEnd,
-            Cut,
-            Cut,
-            Cut,
-            Block,
-            Block,
-            Stop,
-            Promote,
-            Failover,
-            ClientPause,
-            ClientPause,
-            ClientPause,
-            Garbage,
-            Garbage,
-            Garbage,
-            Garbage,
-            OddTransaction,
-            Maxmemory,
-            Policy,
-            Bgsave,
-            Rewrite,
-            DiskFull,
-            SyncFails,
-            DiskSlow,
-            ClockStep,
-            ClockStep,
-            Quiet,
-            Quiet,
-            Quiet,
-            Quiet,
+        // How often each comes, beside the others.
+        let weights = [
+            (Kill, 4),
+            (PowerLoss, 1),
+            (CleanEnd, 2),
+            (Cut, 3),
+            (Block, 2),
+            (Stop, 1),
+            (Promote, 1),
+            (Failover, 1),
+            (ClientPause, 3),
+            (Garbage, 4),
+            (OddTransaction, 1),
+            (Maxmemory, 1),
+            (Policy, 1),
+            (Bgsave, 1),
+            (Rewrite, 1),
+            (DiskFull, 1),
+            (SyncFails, 1),
+            (DiskSlow, 1),
+            (ClockStep, 2),
+            (Quiet, 4),
         ];
+        let all: Vec<Trouble> =
+            weights.into_iter().flat_map(|(trouble, times)| std::iter::repeat_n(trouble, times)).collect();
         all[rng.usize(..all.len())]
     }
 }

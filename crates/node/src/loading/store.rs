@@ -3,12 +3,13 @@
 //! What is decoded as it comes is not read back, so its bytes go past the system's cache where the file system allows that: they are not copied,
 //! and drive nothing out.
 
-use rivulet_host::fs::{self, File, OpenOptions};
-use rivulet_host::sync::{self, Receiver, SyncSender};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use rivulet_host::fs::{self, File, OpenOptions};
+use rivulet_host::sync::{self, Receiver, SyncSender};
 
 use crate::snapshot::sync_directory;
 use crate::{clock, helpers};
