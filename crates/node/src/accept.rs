@@ -106,25 +106,25 @@ impl Node {
         let needs_auth = !self.config.requirepass.is_empty();
         let client = self.clients.add(None, now_ms);
         let id = client.id;
-        client.authenticated = !needs_auth;
+        client.session.authenticated = !needs_auth;
         match peer {
             Some(address) => {
-                client.address = address.to_string();
-                client.local_address = local.map_or_else(String::new, |a| a.to_string());
+                client.connection.peer.address = address.to_string();
+                client.connection.peer.local_address = local.map_or_else(String::new, |a| a.to_string());
             }
             None => {
-                client.is_unix = true;
-                client.address = format!("{}:0", self.config.unixsocket);
-                client.local_address = client.address.clone();
+                client.connection.peer.is_unix = true;
+                client.connection.peer.address = format!("{}:0", self.config.unixsocket);
+                client.connection.peer.local_address = client.connection.peer.address.clone();
             }
         }
-        client.watching_read = true;
+        client.connection.watching.read = true;
         if let Err(e) = self.poll.add(&stream, id, Interest::READ) {
             log::warning!("Error registering fd event for the new client: {e}");
             self.clients.remove(id);
             return;
         }
-        self.clients.at(id).stream = Some(stream);
+        self.clients.at(id).connection.stream = Some(stream);
         self.count_client_memory(id);
         self.stats.connections += 1;
     }

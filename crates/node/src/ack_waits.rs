@@ -5,8 +5,9 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use crate::clients::{Blocked, BlockedOn, ClientId};
+use crate::clients::ClientId;
 use crate::node::Node;
+use crate::session::{Blocked, BlockedOn};
 
 /// Where an offset is wished to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,7 +97,7 @@ impl Node {
         }
         let progress = self.progress();
         for (wish, offset, id) in self.blocking.acks.served(&progress) {
-            let waits = self.clients.get(id).and_then(|c| c.blocked.as_deref());
+            let waits = self.clients.get(id).and_then(|c| c.session.blocked.as_deref());
             let Some(Blocked { reason: BlockedOn::Acks { .. }, .. }) = waits else { continue };
             self.unblock_silently(id);
             self.write_acks(id, wish, offset, &progress);

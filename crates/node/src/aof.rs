@@ -16,13 +16,14 @@ use rivulet_replication::position::Position;
 use rivulet_resp::{Args, OwnedArgs};
 
 use crate::ack_waits::Wish;
-use crate::clients::{BlockedOn, ClientId};
+use crate::clients::ClientId;
 use crate::loading::{AppendOnlyFile, AppendOnlyFiles, Source};
 use crate::log;
 use crate::log_on_disk::{LogWriter, TOKEN_REWRITE, TOKEN_REWRITE_BEGUN};
 use crate::node::{Node, os_error};
 use crate::persistence::{LoadWhy, Place, Purpose, Running};
 use crate::replication::random_id;
+use crate::session::BlockedOn;
 use crate::snapshot::{Destination, Form, Snapshot};
 use rivulet_config::AppendFsync;
 use rivulet_memory as memory;
@@ -768,7 +769,7 @@ impl Node {
         if local == 1 && !self.log_on_disk.files.is_aof() {
             return Err(Fail::new("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."));
         }
-        let offset = self.clients.at(id).written_offset;
+        let offset = self.clients.at(id).session.written_offset;
         let wish = Wish::Durable { local: local == 1, replicas: replicas as usize };
         if self.depth > 0 || self.is_where_wished(wish, offset) {
             self.reply_acks(id, wish, offset);

@@ -10,8 +10,9 @@ use rivulet_commands::table;
 use rivulet_keyspace::Type;
 
 use crate::ack_waits::AckWaits;
-use crate::clients::{Blocked, BlockedOn, ClientId};
+use crate::clients::ClientId;
 use crate::node::Node;
+use crate::session::{Blocked, BlockedOn};
 
 /// (database, key).
 type DbKey = (usize, Box<[u8]>);
@@ -101,7 +102,7 @@ impl Node {
         if let Some(deadline) = deadline_ms {
             self.blocking.deadlines.insert((deadline, id));
         }
-        self.clients.at(id).blocked = Some(Box::new(Blocked { reason, deadline_ms, since_us, ticket }));
+        self.clients.at(id).session.blocked = Some(Box::new(Blocked { reason, deadline_ms, since_us, ticket }));
     }
 
     /// Takes a client that no longer waits out of all lists; it goes on with its input.
@@ -128,14 +129,14 @@ impl Node {
         if !matches!(blocked.reason, BlockedOn::Pause { .. }) {
             self.blocking.blocked -= 1;
         }
-        if self.clients.get(id).is_some_and(|c| !c.input.is_empty()) {
+        if self.clients.get(id).is_some_and(|c| !c.connection.input.bytes.is_empty()) {
             self.clients.to_process.push_back(id);
         }
     }
 
     /// Ends a wait without a reply (the client goes away).
     pub fn unblock_silently(&mut self, id: ClientId) {
-        if let Some(blocked) = self.clients.get_mut(id).and_then(|c| c.blocked.take()) {
+        if let Some(blocked) = self.clients.get_mut(id).and_then(|c| c.session.blocked.take()) {
             self.forget_blocked(id, &blocked);
         }
     }
@@ -144,7 +145,7 @@ impl Node {
     pub fn unblock_with_error(&mut self, id: ClientId, text: &[u8]) {
         self.unblock_silently(id);
         let Some(client) = self.clients.get(id) else { return };
-        if let Some(command) = client.last_command {
+        if let Some(command) = client.session.last_command {
             self.stats.of(command, || table::full_name(command)).failed += 1;
         }
         self.error_reply(id, text);
@@ -152,7 +153,7 @@ impl Node {
 
     /// Ends a wait as its time-out does.
     pub fn unblock_as_timed_out(&mut self, id: ClientId) {
-        let Some(blocked) = self.clients.get_mut(id).and_then(|c| c.blocked.take()) else { return };
+        let Some(blocked) = self.clients.get_mut(id).and_then(|c| c.session.blocked.take()) else { return };
         match &blocked.reason {
             BlockedOn::Keys { on_timeout: OnTimeout::NullArray, .. } => self.reply(id).null_array(),
             BlockedOn::Keys { on_timeout: OnTimeout::Null, .. } => self.reply(id).null(),
@@ -194,7 +195,7 @@ impl Node {
     /// Whether the command that a client waits with takes from values of this type.
     fn waits_for_type(&self, id: ClientId, found: Type) -> bool {
         let Some(Blocked { reason: BlockedOn::Keys { command, .. }, .. }) =
-            self.clients.get(id).and_then(|c| c.blocked.as_deref())
+            self.clients.get(id).and_then(|c| c.session.blocked.as_deref())
         else {
             return false;
         };

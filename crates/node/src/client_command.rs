@@ -6,46 +6,50 @@ use rivulet_commands::table;
 use rivulet_net::Stream;
 use rivulet_resp::Args;
 
-use crate::clients::{BlockedOn, Client, ClientId, Kind, ReplyMode};
-use crate::connection::check_client_name;
+use crate::clients::{Client, ClientId, Kind};
+use crate::connection_commands::check_client_name;
 use crate::node::Node;
 use crate::pause::PauseWhy;
+use crate::session::{BlockedOn, ReplyMode};
 
 /// CLIENT LIST's line about a client, in the form of Redis 7.0.
 pub fn line(node: &Node, client: &Client) -> String {
     let now_ms = node.now_ms();
-    let fd = client.stream.as_ref().and_then(Stream::descriptor).map_or(-1, i64::from);
+    let fd = client.connection.stream.as_ref().and_then(Stream::descriptor).map_or(-1, i64::from);
     let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
-    let multi = client.multi.as_ref().map_or(-1, |m| m.queued.len() as i64);
-    let events =
-        format!("{}{}", if client.watching_read { "r" } else { "" }, if client.watching_write { "w" } else { "" });
-    let command = client.last_command.map_or_else(|| "NULL".to_string(), table::full_name);
-    let (obl, oll, omem) = client.output.shape();
+    let multi = client.session.multi.as_ref().map_or(-1, |m| m.queued.len() as i64);
+    let events = format!(
+        "{}{}",
+        if client.connection.watching.read { "r" } else { "" },
+        if client.connection.watching.write { "w" } else { "" }
+    );
+    let command = client.session.last_command.map_or_else(|| "NULL".to_string(), table::full_name);
+    let (obl, oll, omem) = client.connection.outbox.output.shape();
     format!(
         "id={} addr={} laddr={} fd={fd} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={multi} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={events} cmd={command} user={} redir=-1 resp={}",
         client.id,
-        client.address,
-        client.local_address,
-        String::from_utf8_lossy(&client.name),
-        seconds(client.created_ms),
-        seconds(client.last_active_ms),
+        client.connection.peer.address,
+        client.connection.peer.local_address,
+        String::from_utf8_lossy(&client.session.name),
+        seconds(client.connection.created_ms),
+        seconds(client.connection.last_active_ms),
         flags(client),
-        client.db,
-        client.channels.len(),
-        client.patterns.len(),
-        client.shard_channels.len(),
-        client.input_bytes(),
-        client.input.capacity() - client.input.len(),
-        client.args_memory + client.decoder.arguments_len(),
-        client.multi.as_ref().map_or(0, |m| m.memory_bytes),
-        client.output.bytes.capacity(),
-        client.output.bytes.capacity(),
+        client.session.db,
+        client.session.subscriptions.channels.len(),
+        client.session.subscriptions.patterns.len(),
+        client.session.subscriptions.shard_channels.len(),
+        client.connection.input.waiting_bytes(),
+        client.connection.input.bytes.capacity() - client.connection.input.bytes.len(),
+        client.connection.input.args_memory + client.connection.input.decoder.arguments_len(),
+        client.session.multi.as_ref().map_or(0, |m| m.memory_bytes),
+        client.connection.outbox.output.bytes.capacity(),
+        client.connection.outbox.output.bytes.capacity(),
         obl,
         oll,
         omem,
         client.memory_bytes(),
-        client.user,
-        if client.resp3 { 3 } else { 2 },
+        client.session.user,
+        if client.session.resp3 { 3 } else { 2 },
     )
 }
 
@@ -56,16 +60,16 @@ fn flags(client: &Client) -> String {
             flags.push(letter);
         }
     };
-    add(client.is_replica() && !client.monitor, 'S');
-    add(client.monitor, 'O');
+    add(client.is_replica() && !client.session.monitor, 'S');
+    add(client.session.monitor, 'O');
     add(client.is_master(), 'M');
-    add(client.subscriptions() > 0, 'P');
-    add(client.multi.is_some(), 'x');
-    add(client.blocked.is_some(), 'b');
-    add(client.watch_broken, 'd');
-    add(client.close_after_reply, 'c');
-    add(client.closing, 'A');
-    add(client.is_unix, 'U');
+    add(client.session.subscriptions.len() > 0, 'P');
+    add(client.session.multi.is_some(), 'x');
+    add(client.session.blocked.is_some(), 'b');
+    add(client.session.watches.broken, 'd');
+    add(client.connection.close_after_reply, 'c');
+    add(client.connection.closing, 'A');
+    add(client.connection.peer.is_unix, 'U');
     add(client.no_evict, 'e');
     if flags.is_empty() {
         flags.push('N');
@@ -87,10 +91,10 @@ struct Filter {
 impl Filter {
     fn fits(&self, client: &Client, me: ClientId) -> bool {
         self.id.is_none_or(|id| client.id == id)
-            && self.address.as_ref().is_none_or(|a| client.address == *a)
-            && self.local_address.as_ref().is_none_or(|a| client.local_address == *a)
+            && self.address.as_ref().is_none_or(|a| client.connection.peer.address == *a)
+            && self.local_address.as_ref().is_none_or(|a| client.connection.peer.local_address == *a)
             && self.kind.is_none_or(|k| client.kind == k)
-            && self.user.as_ref().is_none_or(|u| *client.user == **u)
+            && self.user.as_ref().is_none_or(|u| *client.session.user == **u)
             && !(self.skip_me && client.id == me)
     }
 }
@@ -113,12 +117,12 @@ impl Node {
     pub fn client_command(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
         // For the line about the client itself.
         let client = self.clients.at(id);
-        client.last_command = Some(command);
-        client.executing_bytes = args.wire().map_or(0, <[u8]>::len);
-        client.args_memory = args.iter().map(<[u8]>::len).sum();
+        client.session.last_command = Some(command);
+        client.connection.input.executing_bytes = args.wire().map_or(0, <[u8]>::len);
+        client.connection.input.args_memory = args.iter().map(<[u8]>::len).sum();
         let result = self.client_subcommand(id, command, args);
         let client = self.clients.at(id);
-        (client.executing_bytes, client.args_memory) = (0, 0);
+        (client.connection.input.executing_bytes, client.connection.input.args_memory) = (0, 0);
         result
     }
 
@@ -133,11 +137,11 @@ impl Node {
             "kill" => self.client_kill(id, args)?,
             "setname" => {
                 check_client_name(args.at(2))?;
-                self.clients.at(id).name = args.at(2).to_vec();
+                self.clients.at(id).session.name = args.at(2).to_vec();
                 self.reply(id).ok();
             }
             "getname" => {
-                let name = self.clients.at(id).name.clone();
+                let name = self.clients.at(id).session.name.clone();
                 if name.is_empty() { self.reply(id).null() } else { self.reply(id).bulk(&name) }
             }
             "reply" => {
@@ -149,8 +153,8 @@ impl Node {
                 };
                 let client = self.clients.at(id);
                 // Skipping is of no meaning while nothing is sent at all.
-                if !(mode == ReplyMode::SkipNext && client.reply == ReplyMode::Off) {
-                    client.reply = mode;
+                if !(mode == ReplyMode::SkipNext && client.session.reply == ReplyMode::Off) {
+                    client.session.reply = mode;
                 }
                 if mode == ReplyMode::On {
                     self.reply(id).ok();
@@ -286,7 +290,7 @@ impl Node {
                 }
             }
         }
-        let fits = |c: &&Client| filter.fits(c, id) && !c.closing;
+        let fits = |c: &&Client| filter.fits(c, id) && !c.connection.closing;
         let killed: Vec<(ClientId, Kind)> = match filter.id {
             Some(wanted) => self.clients.get(wanted).filter(fits).map(|c| (c.id, c.kind)).into_iter().collect(),
             None => self.clients.iter().filter(fits).map(|c| (c.id, c.kind)).collect(),
@@ -295,7 +299,7 @@ impl Node {
             if kind == Kind::Master {
                 self.reconnect_master();
             } else if victim == id {
-                self.clients.at(id).close_after_reply = true;
+                self.clients.at(id).connection.close_after_reply = true;
             } else {
                 self.free_client(victim);
             }
@@ -335,7 +339,7 @@ impl Node {
         };
         let wanted = rivulet_commands::parse::int(args.at(2)).map_err(|_| NOT_INTEGER)? as ClientId;
         let can =
-            self.clients.get(wanted).and_then(|c| c.blocked.as_deref()).is_some_and(|b| {
+            self.clients.get(wanted).and_then(|c| c.session.blocked.as_deref()).is_some_and(|b| {
                 matches!(b.reason, BlockedOn::Keys { .. } | BlockedOn::Acks { .. } | BlockedOn::Verify)
             });
         if can && with_error {

@@ -1,20 +1,15 @@
-//! Connections: what the server knows of each, and where they are kept.
+//! Clients: each is a session, a connection, and what it is sent as a replica; and where they are kept.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeSet, VecDeque};
 
-use rivulet_commands::Command;
-use rivulet_commands::effects::OnTimeout;
 use rivulet_net::Stream;
 use rivulet_replication::session::Announced;
-use rivulet_resp::{Decoder, OwnedArgs};
 
-use crate::ack_waits::Wish;
-use crate::blocking::Ticket;
+use crate::connection::Connection;
 use crate::id_hash::IdMap;
-use crate::output::Output;
 use crate::payload::PayloadCursor;
+use crate::session::Session;
 use crate::unauthenticated::OUTPUT_BYTES_MAX;
 
 /// Names a client for as long as the server runs.
@@ -29,216 +24,54 @@ pub enum Kind {
     Master,
 }
 
-/// Which replies a client wants (CLIENT REPLY).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReplyMode {
-    On,
-    Off,
-    /// Not this one, nor that of CLIENT REPLY SKIP itself.
-    SkipNext,
-    Skip,
-}
-
-/// A transaction that is being queued.
-#[derive(Default)]
-pub struct Multi {
-    pub queued: Vec<(&'static Command, OwnedArgs)>,
-    /// A command was refused while it was queued: EXEC fails.
-    pub broken: bool,
-    pub memory_bytes: usize,
-    /// One of the queued commands writes.
-    pub writes: bool,
-    /// One of the commands writes, or goes to the replicas though it does not.
-    pub may_replicate: bool,
-    pub denies_oom: bool,
-    /// One of them may not run while the link to the master is down.
-    pub denies_stale: bool,
-    /// One of them may not run while data is loaded.
-    pub denies_loading: bool,
-    pub denies_async_loading: bool,
-}
-
-/// A key that clients watch: (database, key).
-pub type WatchedKey = (usize, Arc<[u8]>);
-
-/// What is kept of a key that a client watches.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Watched {
-    /// Its deadline had passed when the watch began, and it is still there: when it goes nothing has changed.
-    pub expired: bool,
-}
-
-/// A command that waits.
-pub struct Blocked {
-    pub reason: BlockedOn,
-    /// Unix ms.
-    pub deadline_ms: Option<u64>,
-    /// When it began to wait, in Unix us: for the statistics.
-    pub since_us: u64,
-    pub ticket: Ticket,
-}
-
-pub enum BlockedOn {
-    /// On keys of a database; the command runs again when one is ready.
-    Keys { db: usize, keys: Vec<Box<[u8]>>, command: &'static Command, args: OwnedArgs, on_timeout: OnTimeout },
-    /// WAIT and WAITAOF: until the offset is where it is wished to be.
-    Acks { wish: Wish, offset: u64 },
-    /// Until the pause of clients ends; the command then runs.
-    Pause { args: OwnedArgs },
-    /// SHUTDOWN: until replicas have caught up.
-    Shutdown,
-    /// REPLICATION VERIFY: until replicas have reported.
-    Verify,
-}
-
 /// A part of the stream that has left the memory.
 pub struct LogPiece {
     pub offset: u64,
     pub bytes: Vec<u8>,
 }
 
-/// About what a watched key takes, here and in the list of those who watch it.
-const WATCHED_BYTES: usize = size_of::<(WatchedKey, Watched)>() + 32;
-/// About what a subscription takes, here and in the channel's list.
-const SUBSCRIPTION_BYTES: usize = 64;
-
-/// Replies that wait until what they tell of is in the append-only file.
+/// What a connection is sent as a replica.
 #[derive(Default)]
-pub struct Hold {
-    pub held: bool,
-    /// Since when, if it is.
-    pub since_ms: u64,
-    /// When the log is safe up to here, the output before the place `bytes` may leave.
-    pub offset: u64,
-    pub bytes: u64,
-    /// Those before this place may leave now.
-    pub sendable: u64,
-}
-
-/// A connection.
-pub struct Client {
-    pub id: ClientId,
-    /// Absent for the pseudo client that executes the master's stream.
-    pub stream: Option<Stream>,
-    pub address: String,
-    pub local_address: String,
-    pub is_unix: bool,
-    pub kind: Kind,
-    pub input: Vec<u8>,
-    pub decoder: Decoder,
-    pub output: Output,
-    /// Registered in `Clients::to_write`.
-    pub write_queued: bool,
-    /// Whether the poll tells of readiness to write, and to read.
-    pub watching_write: bool,
-    pub watching_read: bool,
-    pub db: usize,
-    pub resp3: bool,
-    pub name: Vec<u8>,
-    pub user: Arc<str>,
-    pub authenticated: bool,
-    /// What `Clients::unauthenticated_bytes` has in it for this client.
-    unauthenticated_bytes: usize,
-    pub reply: ReplyMode,
-    /// What was written since the last reply goes out though replies are off: it tells of subscriptions.
-    pub pushed: bool,
-    pub no_evict: bool,
-    pub monitor: bool,
-    pub multi: Option<Multi>,
-    /// WATCHed keys, and whether one was touched.
-    pub watched: BTreeMap<WatchedKey, Watched>,
-    pub watch_broken: bool,
-    pub channels: BTreeSet<Arc<[u8]>>,
-    pub patterns: BTreeSet<Arc<[u8]>>,
-    pub shard_channels: BTreeSet<Arc<[u8]>>,
-    pub blocked: Option<Box<Blocked>>,
+pub struct Feed {
     /// What it said with REPLCONF. Its session, once it is a replica, is with `replication::master`.
-    pub announced: Box<Announced>,
+    pub announced: Announced,
     /// What it still gets of a snapshot.
     pub payload: Option<PayloadCursor>,
     /// Bytes of the stream from disk, and whether such are being read.
     pub piece: Option<Box<LogPiece>>,
     pub piece_wanted: bool,
-    /// Offset of the log after its last write, for WAIT.
-    pub written_offset: u64,
-    pub hold: Hold,
-    pub close_after_reply: bool,
-    /// To be freed at the next safe moment.
-    pub closing: bool,
-    pub created_ms: u64,
-    pub last_active_ms: u64,
-    pub last_command: Option<&'static Command>,
-    /// Since when the output has been over its soft limit, Unix ms.
-    pub over_soft_since_ms: Option<u64>,
-    /// Most input bytes that were buffered lately.
-    pub input_peak: usize,
-    /// Bytes of the command that it executes, as they came, and of its arguments. Only CLIENT, which shows them, sets them.
-    pub executing_bytes: usize,
-    pub args_memory: usize,
+}
+
+/// Who is served: a session, the connection that it speaks through, and what it is sent if it is a replica.
+pub struct Client {
+    pub id: ClientId,
+    pub kind: Kind,
+    /// It is not closed to make room.
+    pub no_evict: bool,
+    pub session: Session,
+    pub connection: Connection,
+    pub feed: Box<Feed>,
+    /// What `Clients::unauthenticated_bytes` has in it for this client.
+    unauthenticated_bytes: usize,
     /// What `Clients::counted_memory` has in it for this client.
     counted_memory: usize,
     /// The power of two of it, while the client may be evicted for it.
     size_class: Option<u32>,
-    /// Commands that arrived while it was blocked wait in `input`.
-    pub has_more_input: bool,
 }
 
 impl Client {
     pub fn new(id: ClientId, stream: Option<Stream>, now_ms: u64) -> Client {
         Client {
             id,
-            stream,
-            address: String::new(),
-            local_address: String::new(),
-            is_unix: false,
             kind: Kind::Normal,
-            input: Vec::new(),
-            decoder: Decoder::default(),
-            output: Output::default(),
-            write_queued: false,
-            watching_write: false,
-            watching_read: false,
-            db: 0,
-            resp3: false,
-            name: Vec::new(),
-            user: Arc::from("default"),
-            authenticated: false,
-            unauthenticated_bytes: 0,
-            reply: ReplyMode::On,
-            pushed: false,
             no_evict: false,
-            monitor: false,
-            multi: None,
-            watched: BTreeMap::new(),
-            watch_broken: false,
-            channels: BTreeSet::new(),
-            patterns: BTreeSet::new(),
-            shard_channels: BTreeSet::new(),
-            blocked: None,
-            announced: Box::default(),
-            payload: None,
-            piece: None,
-            piece_wanted: false,
-            hold: Hold::default(),
-            written_offset: 0,
-            close_after_reply: false,
-            closing: false,
-            created_ms: now_ms,
-            last_active_ms: now_ms,
-            last_command: None,
-            over_soft_since_ms: None,
-            input_peak: 0,
-            executing_bytes: 0,
-            args_memory: 0,
+            session: Session::default(),
+            connection: Connection::new(stream, now_ms),
+            feed: Box::default(),
+            unauthenticated_bytes: 0,
             counted_memory: 0,
             size_class: None,
-            has_more_input: false,
         }
-    }
-
-    /// Channels and patterns that it is subscribed to.
-    pub fn subscriptions(&self) -> usize {
-        self.channels.len() + self.patterns.len() + self.shard_channels.len()
     }
 
     pub fn is_master(&self) -> bool {
@@ -256,42 +89,27 @@ impl Client {
             Kind::Pubsub => limits[2],
             Kind::Replica | Kind::Master => return false,
         };
-        if self.closing {
+        if self.connection.closing {
             return false;
         }
-        let counted = self.output.shape().2 as u64;
-        let is_over_soft = soft > 0 && counted > soft;
-        self.over_soft_since_ms = is_over_soft.then(|| self.over_soft_since_ms.unwrap_or(now_ms));
-        let is_too_long = self.over_soft_since_ms.is_some_and(|since| now_ms.saturating_sub(since) / 1000 > seconds);
-        hard > 0 && counted > hard || is_too_long || !self.authenticated && counted > OUTPUT_BYTES_MAX as u64
+        let outbox = &mut self.connection.outbox;
+        let counted = outbox.output.shape().2 as u64;
+        let is_too_long = outbox.is_over_soft_limit(counted, soft, now_ms).is_some_and(|ms| ms / 1000 > seconds);
+        hard > 0 && counted > hard || is_too_long || !self.session.authenticated && counted > OUTPUT_BYTES_MAX as u64
     }
 
     /// Gives memory back that a large command has left; a quiet connection keeps no buffers at all.
     pub fn give_back(&mut self, is_quiet: bool) {
-        self.decoder.give_back();
+        self.connection.input.decoder.give_back();
         if is_quiet {
-            self.output.give_back();
-            self.input_peak = 0;
+            self.connection.outbox.output.give_back();
+            self.connection.input.peak = 0;
         }
-    }
-
-    /// Bytes of input that are not done with.
-    pub fn input_bytes(&self) -> usize {
-        self.executing_bytes + self.input.len().saturating_sub(self.decoder.decoded())
     }
 
     /// Bytes of its buffers, and of what it asked the server to keep. An argument counts as soon as its length is known.
     pub fn memory_bytes(&self) -> usize {
-        let announced = self.input.len() + self.decoder.wanted(self.input.len());
-        size_of::<Client>()
-            + self.input.capacity().max(announced)
-            + self.output.memory_bytes()
-            + self.decoder.memory_bytes()
-            + self.args_memory
-            + self.multi.as_ref().map_or(0, |m| m.memory_bytes)
-            + self.name.capacity()
-            + self.watched.len() * WATCHED_BYTES
-            + self.subscriptions() * SUBSCRIPTION_BYTES
+        size_of::<Client>() + self.connection.memory_bytes() + self.session.memory_bytes()
     }
 }
 
@@ -416,7 +234,7 @@ impl Clients {
     pub fn count_memory(&mut self, id: ClientId) {
         let Some(slot) = self.slot_of(id) else { return };
         let Some(mut client) = self.slots[slot as usize].take() else { return };
-        let counts = matches!(client.kind, Kind::Normal | Kind::Pubsub) && !client.closing;
+        let counts = matches!(client.kind, Kind::Normal | Kind::Pubsub) && !client.connection.closing;
         let now = if counts { client.memory_bytes() } else { 0 };
         self.set_counted(&mut client, now);
         self.slots[slot as usize] = Some(client);
@@ -448,8 +266,12 @@ impl Clients {
     pub fn count_unauthenticated(&mut self, id: ClientId) {
         let Some(slot) = self.slot_of(id) else { return };
         let Some(mut client) = self.slots[slot as usize].take() else { return };
-        let keeps = !client.authenticated && !client.closing;
-        let now = if keeps { client.input.capacity() + client.output.memory_bytes() } else { 0 };
+        let keeps = !client.session.authenticated && !client.connection.closing;
+        let now = if keeps {
+            client.connection.input.bytes.capacity() + client.connection.outbox.output.memory_bytes()
+        } else {
+            0
+        };
         self.set_unauthenticated(&mut client, now);
         self.slots[slot as usize] = Some(client);
     }
@@ -469,7 +291,7 @@ impl Clients {
 
     /// The client has authenticated.
     pub fn authenticated(&mut self, id: ClientId) {
-        self.at(id).authenticated = true;
+        self.at(id).session.authenticated = true;
         self.count_unauthenticated(id);
     }
 
@@ -477,9 +299,9 @@ impl Clients {
     #[inline]
     pub fn queue_write(&mut self, id: ClientId) {
         if let Some(client) = self.get_mut(id)
-            && !client.write_queued
+            && !client.connection.outbox.queued
         {
-            client.write_queued = true;
+            client.connection.outbox.queued = true;
             self.to_write.push(id);
         }
     }
@@ -487,9 +309,9 @@ impl Clients {
     /// The client is to be freed before the loop sleeps.
     pub fn close_soon(&mut self, id: ClientId) {
         if let Some(client) = self.get_mut(id)
-            && !client.closing
+            && !client.connection.closing
         {
-            client.closing = true;
+            client.connection.closing = true;
             self.to_close.push(id);
             self.count_unauthenticated(id);
         }
@@ -532,7 +354,7 @@ mod tests {
         let mut total = 0;
         for id in 1..=50 {
             let bytes = (id as usize * 37 % 50) * 10_000;
-            clients.at(id).output.bytes = Vec::with_capacity(bytes);
+            clients.at(id).connection.outbox.output.bytes = Vec::with_capacity(bytes);
             clients.count_memory(id);
             total += clients.at(id).memory_bytes();
         }
@@ -560,13 +382,13 @@ mod tests {
     fn what_strangers_keep_is_counted_until_they_are_known_or_gone() {
         let mut clients = crowd(3);
         for id in 1..=3 {
-            clients.at(id).input = Vec::with_capacity(1000 * id as usize);
+            clients.at(id).connection.input.bytes = Vec::with_capacity(1000 * id as usize);
             clients.count_unauthenticated(id);
         }
         assert_eq!(clients.unauthenticated_bytes(), 6000);
         clients.authenticated(3);
         assert_eq!(clients.unauthenticated_bytes(), 3000);
-        clients.at(2).input = Vec::new();
+        clients.at(2).connection.input.bytes = Vec::new();
         assert_eq!(clients.recount_unauthenticated(), [(1000, 1)]);
         assert_eq!(clients.unauthenticated_bytes(), 1000);
         clients.remove(1);

@@ -75,8 +75,12 @@ impl Node {
             if client.is_over_limit(&limits, now_ms) {
                 over.push(id);
             }
-            let quiet_ms = now_ms.saturating_sub(client.last_active_ms);
-            if timeout > 0 && client.kind == Kind::Normal && client.blocked.is_none() && quiet_ms / 1000 > timeout {
+            let quiet_ms = now_ms.saturating_sub(client.connection.last_active_ms);
+            if timeout > 0
+                && client.kind == Kind::Normal
+                && client.session.blocked.is_none()
+                && quiet_ms / 1000 > timeout
+            {
                 idle.push(id);
             }
             client.give_back(quiet_ms > QUIET_MS);

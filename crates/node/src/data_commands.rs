@@ -42,7 +42,7 @@ impl Node {
 
     pub fn flushdb(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
         let lazy = self.flush_is_lazy(args)?;
-        let db = self.clients.at(id).db;
+        let db = self.clients.at(id).session.db;
         let keys = self.keyspace.db(db).len() as u64;
         self.break_watches_of_db(db, None);
         let trash = self.keyspace.flush(db);

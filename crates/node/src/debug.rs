@@ -62,7 +62,7 @@ impl Node {
                 self.reply(id).simple(&text);
             }
             b"digest-value" if count >= 2 => {
-                let db = self.keyspace.db(self.clients.at(id).db);
+                let db = self.keyspace.db(self.clients.at(id).session.db);
                 let digests: Vec<String> =
                     args.iter().skip(2).map(|k| digest::hex(&digest::of_value(db.find(db.key(k))))).collect();
                 let mut reply = self.reply(id);
@@ -129,14 +129,14 @@ impl Node {
                 self.reply(id).ok();
             }
             b"object" if count >= 3 => {
-                let db = self.keyspace.db(self.clients.at(id).db);
+                let db = self.keyspace.db(self.clients.at(id).session.db);
                 let line = describe(db.find(db.key(args.at(2))).ok_or(NO_SUCH_KEY)?, self.unix_ms());
                 self.reply(id).simple(&line);
             }
             b"populate" if (3..=5).contains(&count) => self.populate(id, args)?,
             b"reload" => self.debug_reload(id, args)?,
             b"replicate" if count >= 3 => {
-                let db = self.clients.at(id).db;
+                let db = self.clients.at(id).session.db;
                 if self.wants_stream() {
                     self.unit.push((db, OwnedArgs::new(args.iter().skip(2).collect::<Vec<_>>().into_iter())));
                 }
@@ -159,7 +159,7 @@ impl Node {
                 self.reply(id).verbatim("txt", text.as_bytes());
             }
             b"htstats-key" if count == 3 => {
-                let db = self.keyspace.db(self.clients.at(id).db);
+                let db = self.keyspace.db(self.clients.at(id).session.db);
                 let entry = db.find(db.key(args.at(2))).ok_or(NO_SUCH_KEY)?;
                 let text = format!("encoding: {}\n heap bytes: {}\n", entry.encoding(), entry.heap_bytes());
                 self.reply(id).verbatim("txt", text.as_bytes());
@@ -186,7 +186,7 @@ impl Node {
         let prefix = args.get(3).unwrap_or(b"key").to_vec();
         let size = args.get(4).map_or(Ok(0), rivulet_commands::parse::int)?.max(0) as usize;
         let clock = rivulet_commands::ctx::lru_clock(self.unix_ms());
-        let index = self.clients.at(id).db;
+        let index = self.clients.at(id).session.db;
         let db = self.keyspace.db_mut(index);
         for i in 0..keys {
             let mut name = prefix.clone();

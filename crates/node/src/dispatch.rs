@@ -28,7 +28,7 @@ impl Node {
             Run::Ping => self.ping(id, args),
             Run::Quit => {
                 self.reply(id).ok();
-                self.clients.at(id).close_after_reply = true;
+                self.clients.at(id).connection.close_after_reply = true;
                 Ok(())
             }
             Run::Reset => self.reset_client(id),

@@ -107,7 +107,7 @@ impl Node {
                     self.read_client(id);
                 }
                 match self.clients.get(id) {
-                    Some(client) if !event.write || !client.watching_write => {}
+                    Some(client) if !event.write || !client.connection.watching.write => {}
                     Some(client) if client.is_replica() => self.flush_replica(id),
                     _ => self.clients.queue_write(id),
                 }
@@ -117,11 +117,11 @@ impl Node {
 
     fn read_client(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        if client.closing {
+        if client.connection.closing {
             return;
         }
-        let mut buffer = std::mem::take(&mut client.input);
-        let wanted = client.decoder.wanted(buffer.len());
+        let mut buffer = std::mem::take(&mut client.connection.input.bytes);
+        let wanted = client.connection.input.decoder.wanted(buffer.len());
         if buffer.len() <= SMALL_INPUT_BYTES && wanted < READ_BYTES {
             // Who has sent little, or nothing, shares the buffer that all read into.
             let kept = std::mem::replace(&mut buffer, std::mem::take(&mut self.spare_input));
@@ -130,13 +130,13 @@ impl Node {
             }
         }
         let room = make_room(&mut buffer, wanted);
-        let Some(stream) = &mut client.stream else { return };
+        let Some(stream) = &mut client.connection.stream else { return };
         match stream.read_into(&mut buffer, room) {
             Ok(None) => self.keep_input(id, buffer, 0),
             Ok(Some(read)) => {
                 self.stats.net_input_bytes += read as u64;
                 self.stats.reads += 1;
-                client.last_active_ms = self.now_us / 1000;
+                client.connection.last_active_ms = self.now_us / 1000;
                 if client.is_replica() {
                     self.stats.repl_input_bytes += read as u64;
                     // A replica that loads sends newlines, and nothing else may come of it for long.
@@ -167,7 +167,7 @@ impl Node {
     #[cold]
     fn is_over_input_limit(&mut self, id: ClientId, buffer: &[u8]) -> bool {
         let Some(client) = self.clients.get(id) else { return false };
-        if client.authenticated && buffer.len() as u64 <= self.config.client_query_buffer_limit {
+        if client.session.authenticated && buffer.len() as u64 <= self.config.client_query_buffer_limit {
             return false;
         }
         log::warning!(
@@ -189,13 +189,13 @@ impl Node {
         }
         let Some(client) = self.clients.get_mut(id) else { return };
         if buffer.capacity() > 4 * rest + SMALL_INPUT_BYTES {
-            client.input = buffer[done..].to_vec();
+            client.connection.input.bytes = buffer[done..].to_vec();
             self.give_input_back(buffer);
         } else {
             buffer.drain(..done);
-            client.input = buffer;
+            client.connection.input.bytes = buffer;
         }
-        if !self.clients.at(id).authenticated {
+        if !self.clients.at(id).session.authenticated {
             self.count_unauthenticated(id);
         }
     }
@@ -216,8 +216,8 @@ impl Node {
         for _ in 0..self.clients.to_process.len() {
             let Some(id) = self.clients.to_process.pop_front() else { return };
             let Some(client) = self.clients.get_mut(id) else { continue };
-            client.has_more_input = false;
-            let buffer = std::mem::take(&mut client.input);
+            client.connection.input.has_more = false;
+            let buffer = std::mem::take(&mut client.connection.input.bytes);
             self.process_input(id, buffer);
         }
     }
@@ -233,16 +233,16 @@ impl Node {
     /// [`Node::send_replies`] makes it send any.
     fn write_client(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        client.write_queued = false;
-        if client.closing || self.withholds_ids(id) {
+        client.connection.outbox.queued = false;
+        if client.connection.closing || self.withholds_ids(id) {
             return;
         }
         let Some(client) = self.clients.get_mut(id) else { return };
         // Replies to writes wait for the append-only file.
-        let limit = if self.log_on_disk.safe == u64::MAX { u64::MAX } else { client.hold.sendable };
-        let end = limit.min(client.output.end());
-        let Some(stream) = &mut client.stream else { return client.output.clear() };
-        match client.output.send(stream, end, WRITE_BYTES_MAX) {
+        let limit = if self.log_on_disk.safe == u64::MAX { u64::MAX } else { client.connection.outbox.hold.sendable };
+        let end = limit.min(client.connection.outbox.output.end());
+        let Some(stream) = &mut client.connection.stream else { return client.connection.outbox.output.clear() };
+        match client.connection.outbox.output.send(stream, end, WRITE_BYTES_MAX) {
             Ok(written) => self.stats.net_output_bytes += written as u64,
             Err(e) => {
                 log::verbose!("Error writing to client: {}", crate::node::os_error(&e));
@@ -251,10 +251,10 @@ impl Node {
             }
         }
         self.stats.writes += 1;
-        let done = client.output.sent_to() >= end;
-        if client.output.pending() > 0 {
+        let done = client.connection.outbox.output.sent_to() >= end;
+        if client.connection.outbox.output.pending() > 0 {
             self.count_unsent(id);
-        } else if client.close_after_reply {
+        } else if client.connection.close_after_reply {
             self.clients.close_soon(id);
             return;
         }
@@ -266,12 +266,12 @@ impl Node {
     /// Asks, or asks no longer, to be told when the client's socket takes more.
     pub fn watch_write(&mut self, id: ClientId, on: bool) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        if client.watching_write == on || client.closing {
+        if client.connection.watching.write == on || client.connection.closing {
             return;
         }
-        client.watching_write = on;
-        let interest = Interest { read: client.watching_read, write: on };
-        let Some(stream) = &client.stream else { return };
+        client.connection.watching.write = on;
+        let interest = Interest { read: client.connection.watching.read, write: on };
+        let Some(stream) = &client.connection.stream else { return };
         if let Err(e) = self.poll.change(stream, id, interest) {
             log::warning!("Watching a client failed: {e}");
             self.clients.close_soon(id);
@@ -325,7 +325,7 @@ impl Node {
         self.monitors.remove(&id);
         self.replica_gone(id);
         if let Some(client) = self.clients.remove(id)
-            && let Some(stream) = &client.stream
+            && let Some(stream) = &client.connection.stream
         {
             // Closing the socket takes it out in any case.
             let _ = self.poll.remove(stream);

@@ -12,9 +12,10 @@ use rivulet_keyspace::KEY_LEN_MAX;
 use rivulet_resp::decode::Limits;
 use rivulet_resp::{Args, Batch, OwnedArgs, Reply};
 
-use crate::clients::{BlockedOn, Client, ClientId, Kind, ReplyMode};
+use crate::clients::{Client, ClientId, Kind};
 use crate::node::Node;
 use crate::output::UNCOUNTED_BYTES;
+use crate::session::{BlockedOn, ReplyMode};
 use crate::{clock, log};
 
 /// Commands whose memory is asked for together.
@@ -52,11 +53,11 @@ impl Node {
             // What the last commands, of whichever client, made too much is cleared away before the next.
             self.evict_clients(Some(id));
             let Some(client) = self.clients.get_mut(id) else { break };
-            if client.closing || client.close_after_reply || client.blocked.is_some() {
+            if client.connection.closing || client.connection.close_after_reply || client.session.blocked.is_some() {
                 break;
             }
             // Who asks for more than it reads is closed before it has asked for all.
-            let client = if client.output.bytes.len() <= UNCOUNTED_BYTES {
+            let client = if client.connection.outbox.output.bytes.len() <= UNCOUNTED_BYTES {
                 client
             } else if self.close_if_over_limit(id) {
                 break;
@@ -66,10 +67,10 @@ impl Node {
             batch.clear();
             let limits = Limits {
                 bulk_len_max: self.settings.bulk_len_max,
-                authenticated: client.authenticated,
+                authenticated: client.session.authenticated,
                 arrays_only: false,
             };
-            let decoded = client.decoder.decode(&buffer[done..], &mut batch, BATCH_COMMANDS, limits);
+            let decoded = client.connection.input.decoder.decode(&buffer[done..], &mut batch, BATCH_COMMANDS, limits);
             if let Err(error) = decoded
                 && batch.is_empty()
             {
@@ -87,8 +88,8 @@ impl Node {
         self.batch = batch;
         let Some(client) = self.clients.get_mut(id) else { return self.give_input_back(buffer) };
         let rest = buffer.len() - done;
-        client.has_more_input = rest > 0 && client.blocked.is_some();
-        client.input_peak = client.input_peak.max(rest);
+        client.connection.input.has_more = rest > 0 && client.session.blocked.is_some();
+        client.connection.input.peak = client.connection.input.peak.max(rest);
         if rest == 0 {
             self.give_input_back(buffer);
         } else {
@@ -99,8 +100,8 @@ impl Node {
 
     fn protocol_error(&mut self, id: ClientId, text: &str) {
         let client = self.clients.at(id);
-        log::verbose!("Protocol error ({text}) from client: id={} addr={}", client.id, client.address);
-        client.close_after_reply = true;
+        log::verbose!("Protocol error ({text}) from client: id={} addr={}", client.id, client.connection.peer.address);
+        client.connection.close_after_reply = true;
         self.error_reply(id, format!("ERR Protocol error: {text}").as_bytes());
     }
 
@@ -124,16 +125,17 @@ impl Node {
         for i in 0..batch.len() {
             self.execute(id, looked_up.commands[i], batch.args(i, buffer), looked_up.hints[i]);
             let Some(client) = self.clients.get_mut(id) else { return batch.wire_end(i) };
-            let stops = client.blocked.is_some() || client.closing || client.close_after_reply;
+            let stops =
+                client.session.blocked.is_some() || client.connection.closing || client.connection.close_after_reply;
             // What a pause or a full sync of this connection leaves is decoded again later.
             if stops && i + 1 < batch.len() {
-                client.decoder.rewind();
+                client.connection.input.decoder.rewind();
                 return batch.wire_end(i);
             }
         }
         let Some(client) = self.clients.get_mut(id) else { return buffer.len() };
-        let done = client.decoder.consumed();
-        client.decoder.rebase();
+        let done = client.connection.input.decoder.consumed();
+        client.connection.input.decoder.rebase();
         done
     }
 
@@ -141,7 +143,7 @@ impl Node {
     pub fn look_up(&mut self, id: ClientId, batch: &Batch, buffer: &[u8]) -> LookedUp {
         let mut commands = [None; BATCH_COMMANDS];
         let mut hints = [None; BATCH_COMMANDS];
-        let db_index = self.clients.at(id).db;
+        let db_index = self.clients.at(id).session.db;
         let db = self.keyspace.db(db_index);
         for i in 0..batch.len() {
             let args = batch.args(i, buffer);
@@ -173,11 +175,11 @@ impl Node {
         self.stats.commands += 1;
         let now_ms = self.now_us / 1000;
         let client = self.clients.at(id);
-        client.last_active_ms = now_ms;
-        let mark = client.output.bytes.len();
-        match client.reply {
-            ReplyMode::SkipNext => client.reply = ReplyMode::Skip,
-            ReplyMode::Skip => client.reply = ReplyMode::On,
+        client.connection.last_active_ms = now_ms;
+        let mark = client.connection.outbox.output.bytes.len();
+        match client.session.reply {
+            ReplyMode::SkipNext => client.session.reply = ReplyMode::Skip,
+            ReplyMode::Skip => client.session.reply = ReplyMode::On,
             _ => {}
         }
         let command = match self.resolve(found, args) {
@@ -196,12 +198,12 @@ impl Node {
             return;
         }
         let client = self.clients.at(id);
-        if client.multi.is_some() && !runs_inside_multi(command) {
+        if client.session.multi.is_some() && !runs_inside_multi(command) {
             self.queue_in_multi(id, command, args);
             return self.finish_reply(id, mark);
         }
         self.call(id, command, args, hint);
-        if self.clients.get(id).is_some_and(|c| c.is_replica() && c.output.bytes.len() > mark)
+        if self.clients.get(id).is_some_and(|c| c.is_replica() && c.connection.outbox.output.bytes.len() > mark)
             && !asks_for_sync(command)
         {
             self.cut_talking_replica(id, command, mark);
@@ -213,7 +215,7 @@ impl Node {
             if wrote {
                 let offset = self.replication.offset();
                 if let Some(client) = self.clients.get_mut(id) {
-                    client.written_offset = offset;
+                    client.session.written_offset = offset;
                 }
             }
         }
@@ -257,20 +259,21 @@ impl Node {
     fn check(&self, id: ClientId, command: &'static Command, out_of_memory: bool) -> Result<(), Fail> {
         let Some(client) = self.clients.get(id) else { return Ok(()) };
         let is_master = client.is_master();
-        if !client.authenticated && !command.is(flag::NO_AUTH) {
+        if !client.session.authenticated && !command.is(flag::NO_AUTH) {
             return Err(Fail::new("NOAUTH Authentication required."));
         }
         if command.is(flag::PROTECTED) {
             self.check_protected(id, command)?;
         }
-        let in_multi = client.multi.is_some();
-        let (is_replica_link, pubsub_only) = (client.is_replica(), !client.resp3 && client.subscriptions() > 0);
+        let in_multi = client.session.multi.is_some();
+        let (is_replica_link, pubsub_only) =
+            (client.is_replica(), !client.session.resp3 && client.session.subscriptions.len() > 0);
         if is_master {
             return Ok(());
         }
         let exec = matches!(command.handler, Handler::Node(rivulet_commands::spec::Node::Exec));
         // EXEC is what is queued for it.
-        let queued = client.multi.as_ref().filter(|_| exec);
+        let queued = client.session.multi.as_ref().filter(|_| exec);
         let writes = command.is(flag::WRITE) || queued.is_some_and(|m| m.writes);
         let denies_oom = command.is(flag::DENYOOM) || queued.is_some_and(|m| m.denies_oom);
         let denies_stale = !command.is(flag::STALE) || queued.is_some_and(|m| m.denies_stale);
@@ -330,9 +333,11 @@ impl Node {
 
     /// Whether a client is on this machine.
     pub fn is_local(&self, id: ClientId) -> bool {
-        self.clients
-            .get(id)
-            .is_some_and(|c| c.is_unix || c.address.starts_with("127.0.0.1:") || c.address.starts_with("[::1]:"))
+        self.clients.get(id).is_some_and(|c| {
+            c.connection.peer.is_unix
+                || c.connection.peer.address.starts_with("127.0.0.1:")
+                || c.connection.peer.address.starts_with("[::1]:")
+        })
     }
 
     /// Refuses a command: the reply, the counters, and the transaction that it would have been part of.
@@ -349,11 +354,11 @@ impl Node {
             return self.finish_reply(id, mark);
         }
         let client = self.clients.at(id);
-        if let Some(multi) = &mut client.multi {
+        if let Some(multi) = &mut client.session.multi {
             multi.broken = true;
         }
         if client.kind != Kind::Normal {
-            client.last_command = command;
+            client.session.last_command = command;
         }
         self.error_reply(id, &fail.0);
         if let Some(command) = command.filter(|_| self.clients.get(id).is_some_and(Client::is_replica)) {
@@ -374,18 +379,18 @@ impl Node {
     #[inline]
     fn finish_reply(&mut self, id: ClientId, mark: usize) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        if client.reply != ReplyMode::On {
-            if !std::mem::take(&mut client.pushed) {
-                client.output.bytes.truncate(mark);
+        if client.session.reply != ReplyMode::On {
+            if !std::mem::take(&mut client.session.pushed) {
+                client.connection.outbox.output.bytes.truncate(mark);
             }
             if self.executing == id {
-                client.output.bytes.append(&mut self.own_pushes);
+                client.connection.outbox.output.bytes.append(&mut self.own_pushes);
             }
         }
         match client.kind {
-            Kind::Master => client.output.bytes.clear(),
-            _ if client.output.bytes.len() > mark && !client.write_queued => {
-                client.write_queued = true;
+            Kind::Master => client.connection.outbox.output.bytes.clear(),
+            _ if client.connection.outbox.output.bytes.len() > mark && !client.connection.outbox.queued => {
+                client.connection.outbox.queued = true;
                 self.clients.to_write.push(id);
             }
             _ => {}
@@ -394,7 +399,7 @@ impl Node {
 
     /// A replica's link carries the stream and nothing else: one that asks for replies is disconnected.
     fn cut_talking_replica(&mut self, id: ClientId, command: &'static Command, mark: usize) {
-        self.clients.at(id).output.bytes.truncate(mark);
+        self.clients.at(id).connection.outbox.output.bytes.truncate(mark);
         log::warning!(
             "Replica generated a reply to command '{}', disconnecting it: {}",
             table::full_name(command),
@@ -425,7 +430,7 @@ impl Node {
     /// Runs a command, counts it, and gathers what it has to propagate.
     pub fn call(&mut self, id: ClientId, command: &'static Command, args: Args<'_>, hint: Option<(usize, u64)>) {
         let started_us = self.now_us;
-        let db = self.clients.at(id).db;
+        let db = self.clients.at(id).session.db;
         let result = match command.handler {
             Handler::Data(run) => self.call_data(id, run, args, hint),
             Handler::Node(which) => self.run_node(id, which, command, args),
@@ -452,7 +457,7 @@ impl Node {
     #[cold]
     fn call_failed(&mut self, id: ClientId, command: &'static Command, fail: &Fail) {
         if let Some(client) = self.clients.get_mut(id) {
-            client.last_command = Some(command);
+            client.session.last_command = Some(command);
         }
         if let Some(text) = self.effects.complaint.take() {
             log::warning!("{text}");
@@ -469,9 +474,9 @@ impl Node {
         hint: Option<(usize, u64)>,
     ) -> Result<(), Fail> {
         let client = self.clients.at(id);
-        let mut out = std::mem::take(&mut client.output.bytes);
+        let mut out = std::mem::take(&mut client.connection.outbox.output.bytes);
         let mark = out.len();
-        let (index, resp3) = (client.db, client.resp3);
+        let (index, resp3) = (client.session.db, client.session.resp3);
         let call = match self.clients.get(id) {
             Some(client) => self.call_facts(client),
             None => return Ok(()),
@@ -493,19 +498,19 @@ impl Node {
         if result.is_err() {
             out.truncate(mark);
         }
-        self.clients.at(id).output.bytes = out;
+        self.clients.at(id).connection.outbox.output.bytes = out;
         result
     }
 
     /// Runs a command of an append-only file.
     pub fn replay_one(&mut self, id: ClientId, command: &'static Command, args: Args<'_>, hint: Option<(usize, u64)>) {
         let Handler::Data(run) = command.handler else { return };
-        let db = self.clients.at(id).db;
+        let db = self.clients.at(id).session.db;
         // A reply is for nobody. What failed when a master first executed it was not written; a replica has what failed there alone.
         self.aof.replay_failed |= self.call_data(id, run, args, hint).is_err();
         self.finish_call(id, db, command, args);
         if let Some(client) = self.clients.get_mut(id) {
-            client.output.bytes.clear();
+            client.connection.outbox.output.bytes.clear();
         }
         if !self.unit.is_empty() {
             self.unit.clear();
@@ -569,7 +574,7 @@ impl Node {
             }
             let offset = self.replication.offset();
             if let Some(client) = self.clients.get_mut(id) {
-                client.written_offset = offset;
+                client.session.written_offset = offset;
             }
         }
         self.apply_effects();
@@ -653,7 +658,7 @@ impl Node {
             stats.histogram.get_or_insert_default().record(us * 1000);
         }
         if let Some(client) = self.clients.get_mut(id) {
-            client.last_command = Some(command);
+            client.session.last_command = Some(command);
         }
         let slow = self.config.slowlog_log_slower_than;
         if slow >= 0 && us >= slow as u64 && !command.is(flag::SKIP_SLOWLOG) {
@@ -665,21 +670,21 @@ impl Node {
     /// Runs a blocked client's command again for the key that has become ready; answers whether the client still waits.
     pub fn retry_blocked(&mut self, id: ClientId, ready: &[u8]) -> bool {
         let Some(client) = self.clients.get_mut(id) else { return false };
-        let Some(blocked) = client.blocked.take() else { return false };
+        let Some(blocked) = client.session.blocked.take() else { return false };
         let BlockedOn::Keys { db, command, args, .. } = &blocked.reason else {
-            client.blocked = Some(blocked);
+            client.session.blocked = Some(blocked);
             return true;
         };
         let (db, command) = (*db, *command);
         let args = only_key(command, args, ready);
-        let mark = client.output.bytes.len();
-        let selected = std::mem::replace(&mut client.db, db);
+        let mark = client.connection.outbox.output.bytes.len();
+        let selected = std::mem::replace(&mut client.session.db, db);
         let Handler::Data(run) = command.handler else { return false };
         let result = self.call_data(id, run, args.as_args(), None);
         let client = self.clients.at(id);
-        client.db = selected;
+        client.session.db = selected;
         if self.effects.block.take().is_some() {
-            client.blocked = Some(blocked);
+            client.session.blocked = Some(blocked);
             self.apply_effects();
             return true;
         }

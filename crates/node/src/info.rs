@@ -109,8 +109,8 @@ fn clients(node: &Node, out: &mut String) {
     let (mut all, mut input, mut output) = (0, 0, 0);
     for client in node.clients.iter() {
         all += usize::from(!matches!(client.kind, Kind::Replica | Kind::Master));
-        input = input.max(client.input_peak.max(client.input.len()));
-        output = output.max(client.output.pending());
+        input = input.max(client.connection.input.peak.max(client.connection.input.bytes.len()));
+        output = output.max(client.connection.outbox.output.pending());
     }
     field!(out, "connected_clients", all);
     field!(out, "cluster_connections", 0);

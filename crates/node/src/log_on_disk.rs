@@ -382,7 +382,7 @@ impl Node {
         self.cancel_rewrite();
         self.log_on_disk.safe = u64::MAX;
         for client in self.clients.iter_mut() {
-            (client.written_offset, client.hold.offset) = (0, 0);
+            (client.session.written_offset, client.connection.outbox.hold.offset) = (0, 0);
         }
         let role = self.log_role();
         let change = self.log_on_disk.files.reset(&self.replication.history, role);
@@ -513,11 +513,11 @@ impl Node {
 
     fn piece_read(&mut self, piece: reader::Piece) {
         let Some(client) = self.clients.get_mut(piece.client) else { return };
-        client.piece_wanted = false;
+        client.feed.piece_wanted = false;
         match piece.bytes {
             Ok(bytes) => {
                 self.log_on_disk.read_bytes += bytes.len() as u64;
-                client.piece = Some(Box::new(crate::clients::LogPiece { offset: piece.offset, bytes }));
+                client.feed.piece = Some(Box::new(crate::clients::LogPiece { offset: piece.offset, bytes }));
                 self.flush_replica(piece.client);
             }
             Err(e) => {
@@ -547,14 +547,14 @@ impl Node {
         for id in std::mem::take(&mut self.log_on_disk.held) {
             let says = self.reply_says(id);
             let Some(client) = self.clients.get_mut(id) else { continue };
-            let hold = &mut client.hold;
+            let hold = &mut client.connection.outbox.hold;
             if hold.offset <= safe {
                 hold.sendable = hold.bytes;
-                hold.held = client.output.end() > hold.bytes && says > safe;
+                hold.held = client.connection.outbox.output.end() > hold.bytes && says > safe;
                 if hold.held {
-                    (hold.offset, hold.bytes) = (says, client.output.end());
+                    (hold.offset, hold.bytes) = (says, client.connection.outbox.output.end());
                 } else {
-                    hold.sendable = client.output.end();
+                    hold.sendable = client.connection.outbox.output.end();
                 }
                 released.push(id);
                 if !hold.held {
@@ -576,17 +576,18 @@ impl Node {
         }
         let (says, now_ms) = (self.reply_says(id), self.now_ms());
         let Some(client) = self.clients.get_mut(id) else { return false };
-        if client.hold.held {
-            client.write_queued = false;
+        if client.connection.outbox.hold.held {
+            client.connection.outbox.queued = false;
             return true;
         }
         if says <= safe {
-            client.hold.sendable = client.output.end();
+            client.connection.outbox.hold.sendable = client.connection.outbox.output.end();
             return false;
         }
-        client.write_queued = false;
-        (client.hold.held, client.hold.since_ms) = (true, now_ms);
-        (client.hold.offset, client.hold.bytes) = (says, client.output.end());
+        client.connection.outbox.queued = false;
+        (client.connection.outbox.hold.held, client.connection.outbox.hold.since_ms) = (true, now_ms);
+        (client.connection.outbox.hold.offset, client.connection.outbox.hold.bytes) =
+            (says, client.connection.outbox.output.end());
         self.log_on_disk.held.push(id);
         self.watch_for_held();
         true
@@ -601,7 +602,7 @@ impl Node {
         let Some(why) = self.log_on_disk.failure() else { return };
         let now_ms = self.now_ms();
         for id in self.log_on_disk.held.clone() {
-            let waits = |client: &Client| now_ms.saturating_sub(client.hold.since_ms) >= HELD_MS_MAX;
+            let waits = |client: &Client| now_ms.saturating_sub(client.connection.outbox.hold.since_ms) >= HELD_MS_MAX;
             if self.clients.get(id).is_some_and(waits) {
                 log::warning!("Closing a client whose write can't be kept ({why}): {}", self.client_line(id));
                 self.clients.close_soon(id);
@@ -615,7 +616,7 @@ impl Node {
         match client.kind {
             Kind::Replica | Kind::Master => 0,
             _ if self.config.appendfsync == AppendFsync::Always => self.replication.offset(),
-            _ => client.written_offset,
+            _ => client.session.written_offset,
         }
     }
 

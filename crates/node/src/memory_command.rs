@@ -29,7 +29,7 @@ impl Node {
                     }
                     at += 2;
                 }
-                let db = self.keyspace.db(self.clients.at(id).db);
+                let db = self.keyspace.db(self.clients.at(id).session.db);
                 // An entry, what it points to, and its share of the table.
                 let bytes = db.find(db.key(args.at(2))).map(|e| e.entry_bytes() + e.heap_bytes() + 10);
                 match bytes {

@@ -8,10 +8,11 @@ use rivulet_commands::fail::Fail;
 use rivulet_commands::glob;
 use rivulet_resp::{Args, Reply};
 
-use crate::clients::{ClientId, Kind, ReplyMode};
-use crate::connection::wrong_subcommand;
+use crate::clients::{ClientId, Kind};
+use crate::connection_commands::wrong_subcommand;
 use crate::node::Node;
 use crate::pubsub::ChannelKind;
+use crate::session::ReplyMode;
 
 impl Node {
     pub fn subscribe(&mut self, id: ClientId, kind: ChannelKind, args: Args<'_>) -> Result<(), Fail> {
@@ -22,9 +23,9 @@ impl Node {
         for name in args.iter().skip(1) {
             let client = self.clients.at(id);
             let mine = match kind {
-                ChannelKind::Plain => &mut client.channels,
-                ChannelKind::Pattern => &mut client.patterns,
-                ChannelKind::Shard => &mut client.shard_channels,
+                ChannelKind::Plain => &mut client.session.subscriptions.channels,
+                ChannelKind::Pattern => &mut client.session.subscriptions.patterns,
+                ChannelKind::Shard => &mut client.session.subscriptions.shard_channels,
             };
             if !mine.contains(name) {
                 let name: Arc<[u8]> = name.into();
@@ -46,9 +47,9 @@ impl Node {
         } else {
             let client = self.clients.at(id);
             let mine = match kind {
-                ChannelKind::Plain => &client.channels,
-                ChannelKind::Pattern => &client.patterns,
-                ChannelKind::Shard => &client.shard_channels,
+                ChannelKind::Plain => &client.session.subscriptions.channels,
+                ChannelKind::Pattern => &client.session.subscriptions.patterns,
+                ChannelKind::Shard => &client.session.subscriptions.shard_channels,
             };
             mine.iter().cloned().collect()
         };
@@ -60,7 +61,7 @@ impl Node {
             self.tell_subscription(id, kind.unsubscribe_word(), kind, Some(&name));
         }
         let client = self.clients.at(id);
-        if client.subscriptions() == 0 && client.kind == Kind::Pubsub {
+        if client.session.subscriptions.len() == 0 && client.kind == Kind::Pubsub {
             client.kind = Kind::Normal;
         }
         Ok(())
@@ -69,9 +70,9 @@ impl Node {
     fn leave_channel(&mut self, id: ClientId, kind: ChannelKind, name: &[u8]) {
         let client = self.clients.at(id);
         let mine = match kind {
-            ChannelKind::Plain => &mut client.channels,
-            ChannelKind::Pattern => &mut client.patterns,
-            ChannelKind::Shard => &mut client.shard_channels,
+            ChannelKind::Plain => &mut client.session.subscriptions.channels,
+            ChannelKind::Pattern => &mut client.session.subscriptions.patterns,
+            ChannelKind::Shard => &mut client.session.subscriptions.shard_channels,
         };
         if mine.remove(name) {
             self.pubsub.unsubscribe(kind, name, id);
@@ -81,11 +82,11 @@ impl Node {
     fn tell_subscription(&mut self, id: ClientId, word: &str, kind: ChannelKind, name: Option<&[u8]>) {
         let client = self.clients.at(id);
         let count = match kind {
-            ChannelKind::Shard => client.shard_channels.len(),
-            _ => client.channels.len() + client.patterns.len(),
+            ChannelKind::Shard => client.session.subscriptions.shard_channels.len(),
+            _ => client.session.subscriptions.channels.len() + client.session.subscriptions.patterns.len(),
         };
         // In either protocol it comes though replies are off.
-        self.clients.at(id).pushed = true;
+        self.clients.at(id).session.pushed = true;
         let mut reply = self.reply(id);
         reply.push(3);
         reply.bulk(word.as_bytes());
@@ -100,9 +101,9 @@ impl Node {
     pub fn unsubscribe_all(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else { return };
         let all = [
-            (ChannelKind::Plain, std::mem::take(&mut client.channels)),
-            (ChannelKind::Pattern, std::mem::take(&mut client.patterns)),
-            (ChannelKind::Shard, std::mem::take(&mut client.shard_channels)),
+            (ChannelKind::Plain, std::mem::take(&mut client.session.subscriptions.channels)),
+            (ChannelKind::Pattern, std::mem::take(&mut client.session.subscriptions.patterns)),
+            (ChannelKind::Shard, std::mem::take(&mut client.session.subscriptions.shard_channels)),
         ];
         for (kind, names) in all {
             for name in names {
@@ -116,7 +117,7 @@ impl Node {
         let (channel, message) = (args.at(1), args.at(2));
         let count = self.deliver(kind, channel, message);
         if self.wants_stream() {
-            let db = self.clients.at(id).db;
+            let db = self.clients.at(id).session.db;
             if self.depth == 0 && self.unit.is_empty() {
                 self.propagate_now(db, args);
             } else {
@@ -155,9 +156,9 @@ impl Node {
     /// Writes a message to a listener; answers whether it is there.
     fn push_message(&mut self, listener: ClientId, words: &[&[u8]]) -> bool {
         let is_own = listener == self.executing;
-        let Some(client) = self.clients.get_mut(listener).filter(|c| !c.closing) else { return false };
-        let out = if is_own { &mut self.own_pushes } else { &mut client.output.bytes };
-        let mut reply = Reply::new(out, client.resp3);
+        let Some(client) = self.clients.get_mut(listener).filter(|c| !c.connection.closing) else { return false };
+        let out = if is_own { &mut self.own_pushes } else { &mut client.connection.outbox.output.bytes };
+        let mut reply = Reply::new(out, client.session.resp3);
         reply.push(words.len());
         words.iter().for_each(|word| reply.bulk(word));
         if !is_own {
@@ -173,8 +174,8 @@ impl Node {
             return;
         }
         let Some(client) = self.clients.get_mut(self.executing) else { return };
-        if client.reply == ReplyMode::On {
-            client.output.bytes.append(&mut self.own_pushes);
+        if client.session.reply == ReplyMode::On {
+            client.connection.outbox.output.bytes.append(&mut self.own_pushes);
             self.clients.queue_write(self.executing);
         }
     }

@@ -57,7 +57,7 @@ impl Node {
         let timeout = rivulet_commands::parse::int(args.at(5))?;
         let db = rivulet_commands::parse::int(args.at(4))?;
         let timeout = Duration::from_millis(if timeout <= 0 { 1000 } else { timeout as u64 });
-        let index = self.clients.at(id).db;
+        let index = self.clients.at(id).session.db;
         let now_ms = self.unix_ms();
         let mut stream = Vec::new();
         let mut replies = 0;

@@ -220,7 +220,7 @@ impl Node {
     #[inline]
     pub fn reply(&mut self, id: ClientId) -> Reply<'_> {
         let client = self.clients.at(id);
-        Reply::new(&mut client.output.bytes, client.resp3)
+        Reply::new(&mut client.connection.outbox.output.bytes, client.session.resp3)
     }
 
     /// Frees what was removed on the reaper's thread.

@@ -7,8 +7,9 @@ use rivulet_commands::spec::{Handler, Node as Run};
 use rivulet_commands::{Command, table};
 use rivulet_resp::Args;
 
-use crate::clients::{BlockedOn, Client, ClientId};
+use crate::clients::{Client, ClientId};
 use crate::node::Node;
+use crate::session::BlockedOn;
 
 /// Why it is paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +107,7 @@ impl Node {
         }
         let exec = matches!(command.handler, Handler::Node(Run::Exec));
         // A queued command waits with its EXEC.
-        if client.multi.is_some() && !exec {
+        if client.session.multi.is_some() && !exec {
             return false;
         }
         self.pauses.stops(changes_data(client, command))
@@ -148,9 +149,9 @@ impl Node {
         }
         for id in std::mem::take(&mut self.blocking.paused).into_values() {
             let Some(client) = self.clients.get_mut(id) else { continue };
-            let Some(blocked) = client.blocked.take() else { continue };
+            let Some(blocked) = client.session.blocked.take() else { continue };
             let BlockedOn::Pause { args } = &blocked.reason else {
-                client.blocked = Some(blocked);
+                client.session.blocked = Some(blocked);
                 continue;
             };
             let args = args.clone();
@@ -172,7 +173,7 @@ fn is_never_paused(command: &Command) -> bool {
 /// Whether a command may change data, or what a transaction that ends with it has queued.
 fn changes_data(client: &Client, command: &Command) -> bool {
     let exec = matches!(command.handler, Handler::Node(Run::Exec));
-    table::may_write(command) || exec && client.multi.as_ref().is_some_and(|m| m.may_replicate)
+    table::may_write(command) || exec && client.session.multi.as_ref().is_some_and(|m| m.may_replicate)
 }
 
 #[cfg(test)]

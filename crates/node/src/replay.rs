@@ -21,7 +21,7 @@ impl Node {
         let now = self.now_ms();
         let client = self.clients.add(None, now);
         client.kind = Kind::Master;
-        client.authenticated = true;
+        client.session.authenticated = true;
         self.persistence.replayer = Some(client.id);
         client.id
     }
@@ -29,15 +29,15 @@ impl Node {
     /// A file begins: the first database is selected, and what an earlier file left open is dropped.
     pub fn replay_file_begins(&mut self) {
         if let Some(client) = self.persistence.replayer.and_then(|id| self.clients.get_mut(id)) {
-            client.multi = None;
-            client.db = 0;
+            client.session.multi = None;
+            client.session.db = 0;
         }
     }
 
     /// All is replayed. Says which database was selected last, if anything was replayed.
     pub fn replay_ends(&mut self) -> Option<usize> {
         let id = self.persistence.replayer.take()?;
-        let db = self.clients.get(id).map(|client| client.db);
+        let db = self.clients.get(id).map(|client| client.session.db);
         self.free_client(id);
         self.unit.clear();
         db
@@ -62,7 +62,7 @@ impl Node {
             let Some(client) = self.clients.get_mut(id) else { return Ok(()) };
             match command.handler {
                 // Nothing stands against what was executed before, and nobody counts it.
-                Handler::Data(_) if client.multi.is_none() && command.arity_fits(args.len()) => {
+                Handler::Data(_) if client.session.multi.is_none() && command.arity_fits(args.len()) => {
                     self.replay_one(id, command, args, hint);
                 }
                 _ => self.execute(id, Some(command), args, hint),
@@ -76,7 +76,7 @@ impl Node {
     #[inline]
     fn ask_ahead(&self, id: ClientId, key: impl Fn(usize) -> Option<(usize, u64)>) {
         let Some(client) = self.clients.get(id) else { return };
-        let db = self.keyspace.db(client.db);
+        let db = self.keyspace.db(client.session.db);
         if let Some((_, hash)) = key(AHEAD_MAX) {
             db.prefetch_bucket(hash);
         }

@@ -33,11 +33,12 @@ use rivulet_resp::{Args, Decoder};
 
 use self::stream_log::{Role, StreamLog};
 use crate::ack_waits::Wish;
-use crate::clients::{BlockedOn, ClientId, Kind};
+use crate::clients::{ClientId, Kind};
 use crate::helpers::Helper;
 use crate::log;
 use crate::node::{Node, ReplPause};
 use crate::persistence::Identity;
+use crate::session::BlockedOn;
 use rivulet_config::{Config, DisklessLoad};
 
 /// Buffers that are used again keep so many bytes.
@@ -394,9 +395,9 @@ impl Node {
         let state = ReplicaLink::new(config, cached, true, now);
         let client = self.clients.add(None, now);
         client.kind = Kind::Master;
-        client.authenticated = true;
-        client.address = format!("{host}:{port}");
-        client.db = self.replication.encoder.db().unwrap_or(0) as usize;
+        client.session.authenticated = true;
+        client.connection.peer.address = format!("{host}:{port}");
+        client.session.db = self.replication.encoder.db().unwrap_or(0) as usize;
         let client = client.id;
         self.replication.link = Some(Link {
             state,
@@ -437,7 +438,7 @@ impl Node {
         for id in self.clients.ids() {
             let waits = self.clients.get(id).is_some_and(|c| {
                 matches!(
-                    c.blocked.as_deref().map(|b| &b.reason),
+                    c.session.blocked.as_deref().map(|b| &b.reason),
                     Some(BlockedOn::Keys { .. } | BlockedOn::Acks { .. } | BlockedOn::Verify)
                 )
             });
@@ -446,7 +447,7 @@ impl Node {
                     id,
                     b"UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
                 );
-                self.clients.at(id).close_after_reply = false;
+                self.clients.at(id).connection.close_after_reply = false;
             }
         }
     }
@@ -552,7 +553,7 @@ impl Node {
             link.state.kept(position);
         }
         let client = link.client;
-        self.clients.at(client).db = db;
+        self.clients.at(client).session.db = db;
     }
 
     /// Asks all replicas for their offsets: a master does, before it ends or hands over.
@@ -644,7 +645,7 @@ impl Node {
         }
         let wanted = rivulet_commands::parse::int(args.at(1))?;
         let deadline = self.deadline_of(args.at(2))?;
-        let offset = self.clients.at(id).written_offset;
+        let offset = self.clients.at(id).session.written_offset;
         // Fewer than none are always there, as in Redis.
         let wish = Wish::Acked { replicas: usize::try_from(wanted).unwrap_or(0) };
         if self.depth > 0 || self.is_where_wished(wish, offset) {

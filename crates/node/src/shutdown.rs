@@ -3,11 +3,12 @@
 use rivulet_commands::fail::{Fail, SYNTAX};
 use rivulet_resp::Args;
 
-use crate::clients::{BlockedOn, ClientId};
+use crate::clients::ClientId;
 use crate::log;
 use crate::node::Node;
 use crate::pause::PauseWhy;
 use crate::replication::log_report;
+use crate::session::BlockedOn;
 use rivulet_config::ShutdownOn;
 
 /// How to end.
@@ -117,7 +118,7 @@ impl Node {
             let waits = self
                 .clients
                 .get(id)
-                .and_then(|c| c.blocked.as_deref())
+                .and_then(|c| c.session.blocked.as_deref())
                 .is_some_and(|b| matches!(b.reason, BlockedOn::Shutdown));
             if waits {
                 self.unblock_with_error(id, text);

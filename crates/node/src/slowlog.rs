@@ -7,7 +7,7 @@ use rivulet_commands::fail::Fail;
 use rivulet_resp::Args;
 
 use crate::clients::ClientId;
-use crate::connection::{is_secret, wrong_subcommand};
+use crate::connection_commands::{is_secret, wrong_subcommand};
 use crate::node::Node;
 
 /// One slow command.
@@ -47,8 +47,10 @@ impl Node {
         if shown < args.len() {
             kept.push(format!("... ({} more arguments)", args.len() - shown).into_bytes());
         }
-        let (address, name) =
-            self.clients.get(id).map_or_else(Default::default, |c| (c.address.clone(), c.name.clone()));
+        let (address, name) = self
+            .clients
+            .get(id)
+            .map_or_else(Default::default, |c| (c.connection.peer.address.clone(), c.session.name.clone()));
         let unix_s = self.unix_us() / 1_000_000;
         let log = &mut self.slowlog;
         log.entries.push_front(Slow { id: log.next_id, unix_s, us, args: kept, address, name });
@@ -70,7 +72,7 @@ impl Node {
                 }
                 let count = count.min(self.slowlog.entries.len());
                 let client = self.clients.at(id);
-                let mut reply = rivulet_resp::Reply::new(&mut client.output.bytes, client.resp3);
+                let mut reply = rivulet_resp::Reply::new(&mut client.connection.outbox.output.bytes, client.session.resp3);
                 reply.array(count);
                 for slow in self.slowlog.entries.iter().take(count) {
                     reply.array(6);

@@ -8,24 +8,25 @@ use rivulet_commands::{Command, table};
 use rivulet_resp::Args;
 
 use crate::client_set::ClientSet;
-use crate::clients::{ClientId, Multi, Watched, WatchedKey};
+use crate::clients::ClientId;
 use crate::node::Node;
+use crate::session::{Multi, Watched, WatchedKey};
 
 impl Node {
     pub fn multi(&mut self, id: ClientId) -> Result<(), Fail> {
         let client = self.clients.at(id);
-        if client.multi.is_some() {
+        if client.session.multi.is_some() {
             return Err(Fail::new("ERR MULTI calls can not be nested"));
         }
-        client.multi = Some(Multi::default());
+        client.session.multi = Some(Multi::default());
         self.reply(id).ok();
         Ok(())
     }
 
     pub fn queue_in_multi(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) {
         let client = self.clients.at(id);
-        let broken = client.watch_broken;
-        if let Some(multi) = &mut client.multi {
+        let broken = client.session.watches.broken;
+        if let Some(multi) = &mut client.session.multi {
             // What can't succeed any more need not be kept.
             if !broken && !multi.broken {
                 let args = args.to_owned();
@@ -43,7 +44,7 @@ impl Node {
     }
 
     pub fn discard(&mut self, id: ClientId) -> Result<(), Fail> {
-        if self.clients.at(id).multi.is_none() {
+        if self.clients.at(id).session.multi.is_none() {
             return Err(Fail::new("ERR DISCARD without MULTI"));
         }
         self.discard_multi(id);
@@ -53,17 +54,17 @@ impl Node {
 
     /// Ends a transaction without running it.
     pub fn discard_multi(&mut self, id: ClientId) {
-        self.clients.at(id).multi = None;
+        self.clients.at(id).session.multi = None;
         self.unwatch_all(id);
     }
 
     pub fn exec(&mut self, id: ClientId) -> Result<(), Fail> {
         self.expire_watched(id);
         let client = self.clients.at(id);
-        let Some(multi) = client.multi.take() else {
+        let Some(multi) = client.session.multi.take() else {
             return Err(Fail::new("ERR EXEC without MULTI"));
         };
-        let touched = client.watch_broken;
+        let touched = client.session.watches.broken;
         self.unwatch_all(id);
         if multi.broken {
             return Err(Fail::new("EXECABORT Transaction discarded because of previous errors."));
@@ -75,7 +76,7 @@ impl Node {
         self.reply(id).array(multi.queued.len());
         self.depth += 1;
         for (command, args) in &multi.queued {
-            if self.clients.get(id).is_none_or(|c| c.closing) {
+            if self.clients.get(id).is_none_or(|c| c.connection.closing) {
                 break;
             }
             self.call(id, command, args.as_args(), None);
@@ -86,19 +87,19 @@ impl Node {
     }
 
     pub fn watch(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
-        if self.clients.at(id).multi.is_some() {
+        if self.clients.at(id).session.multi.is_some() {
             return Err(Fail::new("ERR WATCH inside MULTI is not allowed"));
         }
         let client = self.clients.at(id);
         // A transaction that can't succeed any more needs no further keys.
-        if !client.watch_broken {
-            let db = client.db;
+        if !client.session.watches.broken {
+            let db = client.session.db;
             for key in args.iter().skip(1) {
                 let expired = self.is_logically_expired(db, key);
                 let db_key: WatchedKey = (db, key.into());
                 let client = self.clients.at(id);
-                if !client.watched.contains_key(&db_key) {
-                    client.watched.insert(db_key.clone(), Watched { expired });
+                if !client.session.watches.keys.contains_key(&db_key) {
+                    client.session.watches.keys.insert(db_key.clone(), Watched { expired });
                     self.watched.entry(db_key).or_insert(ClientSet::One(id)).insert(id);
                 }
             }
@@ -115,8 +116,8 @@ impl Node {
 
     pub fn unwatch_all(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        client.watch_broken = false;
-        for key in std::mem::take(&mut client.watched).into_keys() {
+        client.session.watches.broken = false;
+        for key in std::mem::take(&mut client.session.watches.keys).into_keys() {
             if self.watched.get_mut(&key).is_some_and(|watchers| watchers.remove(id)) {
                 self.watched.remove(&key);
             }
@@ -131,8 +132,8 @@ impl Node {
     /// A watched key whose deadline has passed since counts as changed.
     fn expire_watched(&mut self, id: ClientId) {
         let Some(client) = self.clients.get(id) else { return };
-        if client.watched.iter().any(|((db, key), w)| !w.expired && self.is_logically_expired(*db, key)) {
-            self.clients.at(id).watch_broken = true;
+        if client.session.watches.keys.iter().any(|((db, key), w)| !w.expired && self.is_logically_expired(*db, key)) {
+            self.clients.at(id).session.watches.broken = true;
         }
     }
 
@@ -147,10 +148,10 @@ impl Node {
             };
             for id in watchers.iter() {
                 let Some(client) = self.clients.get_mut(id) else { continue };
-                match client.watched.get_mut(&db_key) {
+                match client.session.watches.keys.get_mut(&db_key) {
                     // It was expired already, and now it is deleted: nothing has changed.
                     Some(watched) if watched.expired && gone => watched.expired = false,
-                    _ => client.watch_broken = true,
+                    _ => client.session.watches.broken = true,
                 }
             }
         }
@@ -175,7 +176,7 @@ impl Node {
             let comes_expired = other.is_some_and(|o| self.is_logically_expired(o, &key));
             for id in ids {
                 let Some(client) = self.clients.get_mut(id) else { continue };
-                let Some(watched) = client.watched.get_mut(&(db, key.clone())) else { continue };
+                let Some(watched) = client.session.watches.keys.get_mut(&(db, key.clone())) else { continue };
                 if watched.expired {
                     if !comes {
                         watched.expired = false;
@@ -188,7 +189,7 @@ impl Node {
                     watched.expired = true;
                     continue;
                 }
-                client.watch_broken = true;
+                client.session.watches.broken = true;
             }
         }
     }

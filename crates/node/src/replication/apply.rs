@@ -78,8 +78,8 @@ impl Node {
         link.decoder.rewind();
         let client = link.client;
         if let Some(client) = self.clients.get_mut(client) {
-            client.multi = None;
-            client.db = db;
+            client.session.multi = None;
+            client.session.db = db;
         }
     }
 
@@ -172,7 +172,7 @@ impl Node {
     /// The command that ends at `end` was executed: what became applied with it goes to the log.
     fn command_applied(&mut self, run: &mut Run, end: usize) -> Result<(), Stop> {
         let Some(client) = self.clients.get(run.client) else { return Err(Stop::Gone) };
-        let (in_multi, db) = (client.multi.is_some(), client.db);
+        let (in_multi, db) = (client.session.multi.is_some(), client.session.db);
         // The command itself may have cut the link: its position is before it, and what follows would come again.
         let link = self.replication.link.as_mut().filter(|link| link.state.is_up());
         let Some(link) = link else { return Err(Stop::Gone) };
@@ -213,7 +213,7 @@ impl Node {
             Kind::Replica => ("master", "replica"),
             _ => return,
         };
-        let command = client.last_command.map_or_else(|| "<unknown>".to_string(), table::full_name);
+        let command = client.session.last_command.map_or_else(|| "<unknown>".to_string(), table::full_name);
         let text = String::from_utf8_lossy(text).into_owned();
         log::warning!(
             "== CRITICAL == This {from} is sending an error to its {to}: '{text}' after processing the command '{command}'"

@@ -401,7 +401,7 @@ impl Node {
         link.applied.discard();
         let client = link.client;
         if let Some(client) = self.clients.get_mut(client) {
-            client.multi = None;
+            client.session.multi = None;
         }
         // A load from this link that is not whole is given up.
         if let Some(load) = self.persistence.load.take_if(|l| l.why == LoadWhy::FullSync) {
@@ -573,7 +573,7 @@ impl Node {
         if let (true, Some(db)) = (ok, db) {
             self.replication.encoder.resume_in(db);
             if let Some(client) = self.replication.link.as_ref().map(|l| l.client) {
-                self.clients.at(client).db = db as usize;
+                self.clients.at(client).session.db = db as usize;
             }
         }
         self.persistence.dirty = 0;

@@ -74,13 +74,14 @@ impl Node {
     /// The replica that is furthest behind in the payload with the largest file.
     fn slowest_of_payload(&self) -> Option<ClientId> {
         let (payload, receivers) = self.persistence.transfers().max_by_key(|(payload, _)| payload.spilled_bytes())?;
-        let cursor = |id: &ClientId| self.clients.get(*id)?.payload.as_ref().filter(|c| c.of() == Some(payload.mark));
+        let cursor =
+            |id: &ClientId| self.clients.get(*id)?.feed.payload.as_ref().filter(|c| c.of() == Some(payload.mark));
         let behind = receivers.iter().filter_map(|id| Some((*id, cursor(id).and_then(PayloadCursor::offset)?)));
         behind.min_by_key(|(_, offset)| *offset).map(|(id, _)| id)
     }
 
     fn cut_off_slowest(&mut self, id: ClientId, why: &str) {
-        if self.clients.get(id).is_none_or(|client| client.closing) {
+        if self.clients.get(id).is_none_or(|client| client.connection.closing) {
             return;
         }
         let now = self.now_ms();

@@ -53,7 +53,7 @@ impl Node {
         let from_master = self.clients.at(id).is_master();
         let outcome = match self.replication.master.get_mut(id) {
             Some(session) => session.announced_mut().replconf(&words, own),
-            None => self.clients.at(id).announced.replconf(&words, own),
+            None => self.clients.at(id).feed.announced.replconf(&words, own),
         };
         match outcome {
             ReplconfOutcome::Reply(text) => self.reply(id).simple(&text),
@@ -90,7 +90,7 @@ impl Node {
         let request = if is_psync {
             Some(PsyncRequest::parse(&words).map_err(|text| {
                 let client = self.clients.at(id);
-                let name = client.announced.name(&peer_ip(&client.address));
+                let name = client.feed.announced.name(&peer_ip(&client.connection.peer.address));
                 log::notice!("Replica {name} asks for synchronization but with a wrong offset");
                 Fail::text(text.to_string())
             })?)
@@ -98,12 +98,12 @@ impl Node {
             None
         };
         let client = self.clients.at(id);
-        let announced = (*client.announced).clone();
+        let announced = client.feed.announced.clone();
         let facts = SyncFacts {
             request: request.as_ref(),
             capa_eof: announced.capa.eof,
             filtered: announced.filter.is_set(),
-            pending_output: client.output.pending() > 0,
+            pending_output: client.connection.outbox.output.pending() > 0,
             run_id: announced.run_id,
         };
         let r = &self.replication;
@@ -126,10 +126,10 @@ impl Node {
         }
         let client = self.clients.at(id);
         client.kind = Kind::Replica;
-        client.reply = crate::clients::ReplyMode::On;
-        let peer_ip = peer_ip(&client.address);
+        client.session.reply = crate::session::ReplyMode::On;
+        let peer_ip = peer_ip(&client.connection.peer.address);
         if self.config.repl_disable_tcp_nodelay
-            && let Some(stream) = &self.clients.at(id).stream
+            && let Some(stream) = &self.clients.at(id).connection.stream
         {
             // A socket that refuses the option still works.
             let _ = stream.set_nodelay(false);
@@ -220,17 +220,17 @@ impl Node {
     /// Sends a replica what it can have now. Answers whether it wants more than its socket took.
     pub fn write_replica(&mut self, id: ClientId) -> bool {
         let Some(client) = self.clients.get_mut(id) else { return false };
-        if !client.is_replica() || client.closing || client.output.pending() > 0 {
+        if !client.is_replica() || client.connection.closing || client.connection.outbox.output.pending() > 0 {
             return false;
         }
-        if client.payload.is_some() && self.write_payload(id) {
+        if client.feed.payload.is_some() && self.write_payload(id) {
             return true;
         }
         let Some(client) = self.clients.get_mut(id) else { return false };
-        if client.payload.is_some() || client.closing {
+        if client.feed.payload.is_some() || client.connection.closing {
             return false;
         }
-        let Some(stream) = &mut client.stream else { return false };
+        let Some(stream) = &mut client.connection.stream else { return false };
         let r = &mut self.replication;
         let mut written = 0;
         loop {
@@ -276,14 +276,14 @@ impl Node {
         let before = r.log.send_before();
         let Some(session) = r.master.get_mut(id) else { return false };
         let cursor = session.cursor();
-        let rest = client.piece.as_deref().and_then(|piece| {
+        let rest = client.feed.piece.as_deref().and_then(|piece| {
             let from = usize::try_from(cursor.checked_sub(piece.offset)?).ok()?;
             piece.bytes.get(from..).filter(|rest| !rest.is_empty())
         });
         let Some(rest) = rest else {
-            client.piece = None;
-            if !client.piece_wanted {
-                client.piece_wanted = true;
+            client.feed.piece = None;
+            if !client.feed.piece_wanted {
+                client.feed.piece_wanted = true;
                 if !self.read_piece(id, cursor) {
                     log::warning!("The replication backlog at {cursor} is not there: {}", self.client_line(id));
                     self.clients.close_soon(id);
@@ -292,7 +292,7 @@ impl Node {
             return false;
         };
         let rest = &rest[..rest.len().min(before.saturating_sub(cursor) as usize)];
-        let Some(stream) = &mut client.stream else { return false };
+        let Some(stream) = &mut client.connection.stream else { return false };
         match stream.write(&rest[..rest.len().min(PIECE_BYTES_MAX)]) {
             Ok(n) => {
                 session.sent(n as u64);
@@ -313,7 +313,9 @@ impl Node {
     fn write_payload(&mut self, id: ClientId) -> bool {
         let now = self.now_ms();
         let Some(client) = self.clients.get_mut(id) else { return false };
-        let (Some(stream), Some(cursor)) = (&mut client.stream, &mut client.payload) else { return false };
+        let (Some(stream), Some(cursor)) = (&mut client.connection.stream, &mut client.feed.payload) else {
+            return false;
+        };
         let of = cursor.of();
         let payload = self.persistence.payloads().find(|payload| Some(payload.mark) == of);
         // Nobody may have data that a kill takes from this node (rule 41).
@@ -334,7 +336,7 @@ impl Node {
                     return false;
                 }
                 Ok(Next::End) => {
-                    client.payload = None;
+                    client.feed.payload = None;
                     self.payload_sent(id, of);
                     return false;
                 }
@@ -379,7 +381,7 @@ impl Node {
     pub fn send_payload(&mut self) {
         let ids: Vec<ClientId> = self.persistence.transfers().flat_map(|(_, receivers)| receivers).copied().collect();
         for id in ids {
-            if self.clients.get(id).is_some_and(|c| c.payload.is_some() && !c.watching_write) {
+            if self.clients.get(id).is_some_and(|c| c.feed.payload.is_some() && !c.connection.watching.write) {
                 self.flush_replica(id);
             }
         }
@@ -389,7 +391,7 @@ impl Node {
     fn drop_sent_blocks(&mut self) {
         let (mut held, mut spilled) = (0, 0);
         for (payload, receivers) in self.persistence.transfers_mut() {
-            let cursors = receivers.iter().filter_map(|id| self.clients.get(*id)?.payload.as_ref());
+            let cursors = receivers.iter().filter_map(|id| self.clients.get(*id)?.feed.payload.as_ref());
             let offsets = cursors.filter(|c| c.of() == Some(payload.mark)).filter_map(PayloadCursor::offset);
             let reach = offsets.fold(None, |reach: Option<(u64, u64)>, at| {
                 Some(reach.map_or((at, at), |(low, high)| (low.min(at), high.max(at))))
@@ -414,7 +416,7 @@ impl Node {
                 None => return,
                 Some(SpillDone::Full(e)) => note_spill_failed(&e),
                 Some(SpillDone::Piece { client: id, offset, bytes }) => {
-                    let Some(cursor) = self.clients.get_mut(id).and_then(|c| c.payload.as_mut()) else { continue };
+                    let Some(cursor) = self.clients.get_mut(id).and_then(|c| c.feed.payload.as_mut()) else { continue };
                     match bytes {
                         Ok(bytes) => {
                             cursor.take_piece(offset, bytes);
@@ -449,7 +451,7 @@ impl Node {
             log::warning!("{text}");
             for id in group.replicas {
                 self.reply(id).error(b"ERR BGSAVE failed, replication can't continue");
-                self.clients.at(id).close_after_reply = true;
+                self.clients.at(id).connection.close_after_reply = true;
                 self.clients.queue_write(id);
             }
             return;
@@ -477,7 +479,7 @@ impl Node {
             self.replication.syncs.snapshot_began(id, position.offset);
             self.reply(id).raw(&reply);
             if let Some(mark) = &mark {
-                self.clients.at(id).payload = Some(PayloadCursor::made(*mark, marked_header(mark)));
+                self.clients.at(id).feed.payload = Some(PayloadCursor::made(*mark, marked_header(mark)));
             }
             self.clients.queue_write(id);
         }
@@ -540,7 +542,7 @@ impl Node {
             }
         };
         receivers.push(id);
-        self.clients.at(id).payload = Some(PayloadCursor::made(mark, marked_header(&mark)));
+        self.clients.at(id).feed.payload = Some(PayloadCursor::made(mark, marked_header(&mark)));
         self.replication.syncs.snapshot_began(id, position.offset);
         self.clients.queue_write(id);
     }
@@ -588,7 +590,8 @@ impl Node {
 
     /// Whether one of them is still being sent the payload.
     fn is_being_sent(&self, mark: [u8; 40], receivers: &[ClientId]) -> bool {
-        let sent = |c: &Client| !c.closing && c.payload.as_ref().and_then(PayloadCursor::of) == Some(mark);
+        let sent =
+            |c: &Client| !c.connection.closing && c.feed.payload.as_ref().and_then(PayloadCursor::of) == Some(mark);
         receivers.iter().any(|id| self.clients.get(*id).is_some_and(sent))
     }
 
@@ -609,7 +612,7 @@ impl Node {
         }
         let Some(Running { purpose: Purpose::ReplicasSockets, snapshot }) = &self.persistence.running else { return };
         let Some(payload) = &snapshot.payload else { return };
-        let anyone = snapshot.receivers.iter().any(|id| self.clients.get(*id).is_some_and(|c| !c.closing));
+        let anyone = snapshot.receivers.iter().any(|id| self.clients.get(*id).is_some_and(|c| !c.connection.closing));
         // A replica that wanted no more than the snapshot may be gone before the serializer has said that it is done.
         if anyone || payload.is_whole() {
             return;
@@ -663,7 +666,7 @@ impl Node {
                     if let Some(session) = self.replication.master.get_mut(id) {
                         session.snapshot_stored();
                     }
-                    self.clients.at(id).payload = Some(PayloadCursor::stored(counted_header(len), file, len));
+                    self.clients.at(id).feed.payload = Some(PayloadCursor::stored(counted_header(len), file, len));
                     self.clients.queue_write(id);
                 }
                 _ => {
@@ -690,7 +693,7 @@ impl Node {
         };
         // A replica that has all that is made of its snapshot is not the one that holds it up.
         for id in self.persistence.transfers().flat_map(|(_, receivers)| receivers) {
-            if self.clients.get(*id).is_some_and(|c| c.payload.is_some() && !c.watching_write)
+            if self.clients.get(*id).is_some_and(|c| c.feed.payload.is_some() && !c.connection.watching.write)
                 && let Some(session) = self.replication.master.get_mut(*id)
             {
                 session.payload_progress(now);
@@ -710,7 +713,7 @@ impl Node {
                 }
                 MasterAction::SendNewline(id) => {
                     if let Some(client) = self.clients.get_mut(id) {
-                        client.output.bytes.push(b'\n');
+                        client.connection.outbox.output.bytes.push(b'\n');
                         self.clients.queue_write(id);
                     }
                 }
@@ -760,7 +763,7 @@ impl Node {
 
     fn offer_stream(&mut self, ids: &[ClientId]) {
         for &id in ids {
-            if self.clients.get(id).is_some_and(|c| !c.watching_write && !c.closing) {
+            if self.clients.get(id).is_some_and(|c| !c.connection.watching.write && !c.connection.closing) {
                 let more = self.write_replica(id);
                 self.watch_write(id, more);
             }
@@ -790,7 +793,7 @@ impl Node {
             }
         }
         for id in over {
-            if self.clients.get(id).is_some_and(|c| !c.closing) {
+            if self.clients.get(id).is_some_and(|c| !c.connection.closing) {
                 log::warning!(
                     "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
                     self.client_line(id)
@@ -814,7 +817,7 @@ impl Node {
             self.clients.close_soon(partner);
         }
         if let Some(client) = self.clients.get_mut(id) {
-            client.payload = None;
+            client.feed.payload = None;
         }
         self.replication.hold_changed = true;
         self.tell_below();

@@ -65,7 +65,7 @@ impl Node {
         let now = self.now_ms();
         let ahead_ms = self.unix_ms() as i64 - now as i64;
         let client = self.clients.at(id);
-        let mut reply = Reply::new(&mut client.output.bytes, client.resp3);
+        let mut reply = Reply::new(&mut client.connection.outbox.output.bytes, client.session.resp3);
         let syncs: Vec<&SyncRecord> = self.replication.syncs.newest().take(count).collect();
         reply.array(syncs.len());
         syncs.iter().for_each(|sync| reply_sync(&mut reply, sync, now, ahead_ms));

@@ -9,10 +9,11 @@ use rivulet_host::sync::{self, Receiver};
 use rivulet_replication::verify::{Content, Examined, Findings, Marker, Report, Step, Token, Verdict, Verification};
 use rivulet_resp::{Args, Reply};
 
-use crate::clients::{BlockedOn, ClientId};
+use crate::clients::ClientId;
 use crate::log;
 use crate::node::{Node, os_error};
 use crate::persistence::{Purpose, Running};
+use crate::session::BlockedOn;
 use crate::snapshot::{Destination, Form, Snapshot};
 
 /// Unless TIMEOUT says otherwise.
@@ -110,7 +111,7 @@ impl Node {
             let verify = &mut self.replication.verify;
             let Some(asked) = &mut verify.asked else { return };
             let client = asked.client;
-            let waits = self.clients.get(client).and_then(|c| c.blocked.as_deref());
+            let waits = self.clients.get(client).and_then(|c| c.session.blocked.as_deref());
             if !waits.is_some_and(|blocked| matches!(blocked.reason, BlockedOn::Verify)) {
                 verify.asked = None;
                 return;
