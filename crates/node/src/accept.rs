@@ -35,10 +35,10 @@ impl Accepting {
 impl Node {
     pub fn accept(&mut self, listener: usize) {
         for _ in 0..ACCEPTS_MAX {
-            let Some(socket) = self.listeners.get(listener) else { return };
+            let Some(socket) = self.front.listeners.get(listener) else { return };
             match socket.accept() {
                 Ok(Some(stream)) => {
-                    self.accepting.told = false;
+                    self.front.accepting.told = false;
                     self.add_connection(stream);
                 }
                 Ok(None) => return,
@@ -49,40 +49,40 @@ impl Node {
 
     /// No connection can be had now: descriptors or memory are lacking. Those that wait stay in the system's queue.
     fn rest_accepting(&mut self, error: &std::io::Error) {
-        if !std::mem::replace(&mut self.accepting.told, true) {
+        if !std::mem::replace(&mut self.front.accepting.told, true) {
             log::warning!("Accepting client connection: accept: {}", crate::node::os_error(error));
         }
-        self.accepting.rests_until_ms = Some(self.now_ms() + REST_MS);
+        self.front.accepting.rests_until_ms = Some(self.now_ms() + REST_MS);
         self.watch_listeners(Interest::NONE);
     }
 
     /// Accepts again when its time has come.
     pub fn accept_again_if_due(&mut self) {
-        if self.accepting.rests_until_ms.is_some_and(|until| self.now_ms() >= until) {
+        if self.front.accepting.rests_until_ms.is_some_and(|until| self.now_ms() >= until) {
             self.accept_again();
         }
     }
 
     /// A client has gone, so there may be room.
     pub fn accept_again(&mut self) {
-        if self.accepting.rests_until_ms.take().is_some() {
+        if self.front.accepting.rests_until_ms.take().is_some() {
             self.watch_listeners(Interest::READ);
         }
     }
 
     fn watch_listeners(&mut self, interest: Interest) {
-        for (i, listener) in self.listeners.iter().enumerate() {
-            if let Err(error) = self.poll.change(listener, crate::node::listener_token(i), interest) {
+        for (i, listener) in self.front.listeners.iter().enumerate() {
+            if let Err(error) = self.front.poll.change(listener, crate::node::listener_token(i), interest) {
                 log::warning!("Watching a listening socket failed: {error}");
             }
         }
     }
 
     fn add_connection(&mut self, mut stream: Stream) {
-        if self.clients.len() >= self.config.maxclients as usize || self.accepting.is_reserved(&stream) {
+        if self.clients.len() >= self.config.maxclients as usize || self.front.accepting.is_reserved(&stream) {
             // The connection is closed whether or not the error arrives.
             let _ = stream.write(b"-ERR max number of clients reached\r\n");
-            self.stats.rejected_connections += 1;
+            self.ops.stats.rejected_connections += 1;
             return;
         }
         let peer = stream.peer_address();
@@ -93,7 +93,7 @@ impl Node {
         {
             // As above.
             let _ = stream.write(PROTECTED_MODE_TEXT);
-            self.stats.rejected_connections += 1;
+            self.ops.stats.rejected_connections += 1;
             return;
         }
         // Options that a socket refuses do not make it useless.
@@ -119,14 +119,14 @@ impl Node {
             }
         }
         client.connection.watching.read = true;
-        if let Err(e) = self.poll.add(&stream, id, Interest::READ) {
+        if let Err(e) = self.front.poll.add(&stream, id, Interest::READ) {
             log::warning!("Error registering fd event for the new client: {e}");
             self.clients.remove(id);
             return;
         }
         self.clients.at(id).connection.stream = Some(stream);
         self.count_client_memory(id);
-        self.stats.connections += 1;
+        self.ops.stats.connections += 1;
     }
 }
 

@@ -92,11 +92,11 @@ impl Node {
 
     /// Clients in WAIT and WAITAOF whose offset is where they want it.
     pub fn serve_acks(&mut self) {
-        if self.blocking.acks.is_empty() {
+        if self.engine.blocking.acks.is_empty() {
             return;
         }
         let progress = self.progress();
-        for (wish, offset, id) in self.blocking.acks.served(&progress) {
+        for (wish, offset, id) in self.engine.blocking.acks.served(&progress) {
             let waits = self.clients.get(id).and_then(|c| c.session.blocked.as_deref());
             let Some(Blocked { reason: BlockedOn::Acks { .. }, .. }) = waits else { continue };
             self.unblock_silently(id);

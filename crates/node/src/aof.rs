@@ -106,14 +106,14 @@ impl Node {
         self.remove_history(&mut found, &filename);
         add_tail(&found, &filename)?;
         let (files, total) = self.files_to_load(&found)?;
-        self.aof.base_bytes = files.first().filter(|file| file.is_base).map_or(0, |file| file.len);
-        self.aof.rewritten_bytes = self.aof.base_bytes;
+        self.persist.aof.base_bytes = files.first().filter(|file| file.is_base).map_or(0, |file| file.len);
+        self.persist.aof.rewritten_bytes = self.persist.aof.base_bytes;
         let nothing = files.is_empty();
-        self.aof.found = Some(found);
+        self.persist.aof.found = Some(found);
         if nothing {
             return self.append_only_loaded(None, false);
         }
-        let (cut_allowed, renames) = (self.config.aof_load_truncated, self.renames.clone());
+        let (cut_allowed, renames) = (self.config.aof_load_truncated, self.engine.renames.clone());
         let load = AppendOnlyFiles { files, cut_allowed, renames, total };
         self.begin_load(Source::AppendOnly(load), LoadWhy::Startup, Place::Databases)
     }
@@ -184,10 +184,10 @@ impl Node {
     /// The files are loaded: the node stands where they end. `db` is the database that the stream was in.
     /// `diverged` is what the base says.
     pub fn append_only_loaded(&mut self, db: Option<usize>, diverged: bool) -> Result<(), String> {
-        let Some(found) = self.aof.found.take() else { return Ok(()) };
-        let replayed = std::mem::take(&mut self.aof.replayed);
+        let Some(found) = self.persist.aof.found.take() else { return Ok(()) };
+        let replayed = std::mem::take(&mut self.persist.aof.replayed);
         let as_replica = self.config.replicaof.is_some();
-        let resumed = recover::resume(&found, &replayed, as_replica, random_id(&mut self.rng));
+        let resumed = recover::resume(&found, &replayed, as_replica, random_id(&mut self.engine.rng));
         let now = self.now_ms();
         let r = &mut self.replication;
         let known = resumed.history.is_some();
@@ -201,7 +201,7 @@ impl Node {
         r.is_stranger = !known && as_replica;
         // As a master it had begun a history of its own, to which all that it did belongs.
         let was_replica = found.identity.as_ref().is_some_and(|identity| identity.role == Role::Replica);
-        let failed = std::mem::take(&mut self.aof.replay_failed);
+        let failed = std::mem::take(&mut self.persist.aof.replay_failed);
         if was_replica && (diverged || failed || replayed.iter().any(|file| file.diverged)) {
             self.restored_diverged();
         }
@@ -215,32 +215,32 @@ impl Node {
         self.start_log_writer(resumed.offset);
         let (role, history) = (self.log_role(), self.replication.history.clone());
         let filename = self.config.appendfilename.clone();
-        self.log_on_disk.files.set_history(&history, role);
+        self.persist.log.files.set_history(&history, role);
         let Found { directory, manifest, base_damaged, .. } = found;
         let damaged_base = manifest.base.as_ref().filter(|_| base_damaged).map(|base| directory.path.join(&base.name));
         let dir = directory.path.clone();
         let had = manifest.incr.last().map(|file| file.name.clone());
         let mut change = if manifest.base.is_none() && manifest.incr.is_empty() {
             let (base, format) = self.empty_base();
-            let change = self.log_on_disk.files.create_aof(directory, &filename, base, format, resumed.offset);
-            let base = self.log_on_disk.files.manifest().and_then(|m| m.base.as_ref()).map(|base| base.name.clone());
+            let change = self.persist.log.files.create_aof(directory, &filename, base, format, resumed.offset);
+            let base = self.persist.log.files.manifest().and_then(|m| m.base.as_ref()).map(|base| base.name.clone());
             let base = base.unwrap_or_default();
             log::notice!("Creating AOF base file {base} on server start");
             change
         } else {
-            let files = &mut self.log_on_disk.files;
+            let files = &mut self.persist.log.files;
             files.resume_aof(directory, &filename, manifest, resumed.segments, resumed.offset)
         };
         // What was loaded is what the data are made of.
         change.ops.extend(damaged_base.map(|path| FileOp::Sum { path }));
-        let last = self.log_on_disk.files.manifest().and_then(|m| m.incr.last()).map(|file| file.name.clone());
+        let last = self.persist.log.files.manifest().and_then(|m| m.incr.last()).map(|file| file.name.clone());
         let last = last.unwrap_or_default();
         match had {
             Some(name) if name == last => log::notice!("Opening AOF incr file {last} on server start"),
             _ => log::notice!("Creating AOF incr file {last} on server start"),
         }
         // Nothing may be served before this is on disk; a disk that refuses it ends the start.
-        if let Some(writer) = &self.log_on_disk.writer {
+        if let Some(writer) = &self.persist.log.writer {
             writer.change(change, None);
             writer.wait_until_idle();
             if let Some(text) = writer.failure() {
@@ -248,9 +248,9 @@ impl Node {
             }
         }
         self.open_tail();
-        if self.aof.base_bytes == 0 {
-            self.aof.base_bytes = self.base_len();
-            self.aof.rewritten_bytes = self.aof.base_bytes;
+        if self.persist.aof.base_bytes == 0 {
+            self.persist.aof.base_bytes = self.base_len();
+            self.persist.aof.rewritten_bytes = self.persist.aof.base_bytes;
         }
         Ok(())
     }
@@ -267,7 +267,7 @@ impl Node {
     }
 
     fn base_len(&self) -> u64 {
-        let files = &self.log_on_disk.files;
+        let files = &self.persist.log.files;
         let base = files.manifest().and_then(|manifest| manifest.base.as_ref());
         let path = base.map(|base| PathBuf::from(&self.config.appenddirname).join(&base.name));
         path.and_then(|path| Some(rivulet_host::fs::metadata(path).ok()?.len)).unwrap_or(0)
@@ -277,7 +277,7 @@ impl Node {
 
     /// `appendonly` was set.
     pub fn apply_appendonly(&mut self) -> Result<(), String> {
-        let is_on = self.log_on_disk.files.is_aof() || self.aof.begin_again;
+        let is_on = self.persist.log.files.is_aof() || self.persist.aof.begin_again;
         match (self.config.appendonly, is_on) {
             (true, false) => return self.turn_on_append_only(),
             (false, true) => self.end_append_only(),
@@ -294,7 +294,7 @@ impl Node {
             log::warning!(
                 "Redis needs to enable the AOF but can't trigger a background AOF rewrite operation. Check the above logs for more info about the error."
             );
-            if self.log_on_disk.files.is_aof() {
+            if self.persist.log.files.is_aof() {
                 self.end_append_only();
             }
             "Unable to turn on AOF. Check server logs.".to_string()
@@ -304,7 +304,7 @@ impl Node {
     fn begin_append_only(&mut self) -> Result<(), String> {
         let (dir, filename) = (self.config.appenddirname.clone(), self.config.appendfilename.clone());
         // Changes of earlier files may still be queued.
-        if let Some(writer) = &self.log_on_disk.writer {
+        if let Some(writer) = &self.persist.log.writer {
             writer.wait_until_idle();
         }
         let found = recover::find(dir.as_ref(), &filename).map_err(|error| match error {
@@ -320,23 +320,23 @@ impl Node {
         probe(&base).map_err(|e| format!("Can't open the AOF base file {}: {}", base.display(), os_error(&e)))?;
         if !self.replication.log.is_active() && !self.is_replica() {
             // What came before is in no log: a new history begins (rule 8).
-            let id = random_id(&mut self.rng);
+            let id = random_id(&mut self.engine.rng);
             self.replication.history.adopt(id);
             self.replication.log.create();
         }
         // The backlog on disk is gone on with, if the rewrite can begin at once.
         self.hand_over(self.replication.offset());
-        let change = self.log_on_disk.files.enable_aof(found.directory, &filename, found.manifest);
-        if let Some(writer) = &self.log_on_disk.writer {
+        let change = self.persist.log.files.enable_aof(found.directory, &filename, found.manifest);
+        if let Some(writer) = &self.persist.log.writer {
             writer.change(change, None);
         }
-        self.aof.rewrite_scheduled = true;
+        self.persist.aof.rewrite_scheduled = true;
         Ok(())
     }
 
     /// Append-only is on, and no file holds the data yet: a rewrite makes the first.
     fn schedule_first_rewrite(&mut self) -> Result<(), String> {
-        match &self.persistence.running {
+        match &self.persist.data.running {
             Some(Running { purpose: Purpose::AofRewrite, .. }) => {
                 log::warning!(
                     "AOF was enabled but there is already an AOF rewriting in background. Stopping background AOF and starting a rewrite now."
@@ -351,22 +351,22 @@ impl Node {
             }
             None => {}
         }
-        if self.depth > 0 {
+        if self.engine.unit.depth > 0 {
             log::warning!(
                 "AOF was enabled during a transaction. An AOF background was scheduled to start when possible."
             );
             return Ok(());
         }
-        if self.is_loading() || self.aof.renaming.is_some() { Ok(()) } else { self.start_rewrite() }
+        if self.is_loading() || self.persist.aof.renaming.is_some() { Ok(()) } else { self.start_rewrite() }
     }
 
     fn end_append_only(&mut self) {
         self.cancel_rewrite();
-        (self.aof.rewrite_scheduled, self.aof.begin_again) = (false, false);
+        (self.persist.aof.rewrite_scheduled, self.persist.aof.begin_again) = (false, false);
         self.set_not_whole(None);
         self.hand_over(self.replication.offset());
-        let change = self.log_on_disk.files.disable();
-        if let Some(writer) = &self.log_on_disk.writer {
+        let change = self.persist.log.files.disable();
+        if let Some(writer) = &self.persist.log.writer {
             writer.change(change, None);
             writer.close_tail();
         }
@@ -376,18 +376,18 @@ impl Node {
 
     /// BGREWRITEAOF.
     pub fn bgrewriteaof(&mut self, id: ClientId) -> Result<(), Fail> {
-        match &self.persistence.running {
+        match &self.persist.data.running {
             _ if self.is_rewriting() => {
                 return Err(Fail::new("ERR Background append only file rewriting already in progress"));
             }
             Some(_) => {
-                self.aof.rewrite_scheduled = true;
-                self.aof.consecutive_failures = 0;
+                self.persist.aof.rewrite_scheduled = true;
+                self.persist.aof.consecutive_failures = 0;
                 self.reply(id).simple("Background append only file rewriting scheduled");
             }
-            None if self.depth > 0 => {
-                self.aof.rewrite_scheduled = true;
-                self.aof.consecutive_failures = 0;
+            None if self.engine.unit.depth > 0 => {
+                self.persist.aof.rewrite_scheduled = true;
+                self.persist.aof.consecutive_failures = 0;
                 self.reply(id).simple("Background append only file rewriting scheduled");
             }
             None => {
@@ -404,10 +404,10 @@ impl Node {
 
     /// A snapshot of the present data begins to be written, and what follows goes to a new file.
     fn start_rewrite(&mut self) -> Result<(), String> {
-        self.aof.rewrite_scheduled = false;
-        self.aof.rewrites_begun += 1;
+        self.persist.aof.rewrite_scheduled = false;
+        self.persist.aof.rewrites_begun += 1;
         // As in Redis, the files may be rewritten though append-only is off.
-        if self.log_on_disk.files.is_aof() {
+        if self.persist.log.files.is_aof() {
             self.begin_rewritten_segment();
         }
         let rdb = self.config.aof_use_rdb_preamble;
@@ -420,12 +420,18 @@ impl Node {
         };
         let head = self.snapshot_head(form, false);
         let path = self.temporary_base();
-        match Snapshot::begin(&mut self.keyspace, head, Destination::File(path), self.waker.clone(), now_ms) {
+        match Snapshot::begin(
+            &mut self.engine.keyspace,
+            head,
+            Destination::File(path),
+            self.front.waker.clone(),
+            now_ms,
+        ) {
             Ok(snapshot) => {
                 log::notice!("Background append only file rewriting started by pid {}", std::process::id());
-                self.persistence.running = Some(Running { snapshot, purpose: Purpose::AofRewrite });
-                self.stats.snapshots += 1;
-                self.aof.rewrites += 1;
+                self.persist.data.running = Some(Running { snapshot, purpose: Purpose::AofRewrite });
+                self.ops.stats.snapshots += 1;
+                self.persist.aof.rewrites += 1;
                 Ok(())
             }
             Err(e) => {
@@ -441,12 +447,12 @@ impl Node {
     fn begin_rewritten_segment(&mut self) {
         let end = self.replication.offset();
         self.hand_over(end);
-        if self.log_on_disk.files.is_waiting_for_base() {
+        if self.persist.log.files.is_waiting_for_base() {
             self.start_log_writer(end);
             self.open_tail();
         }
-        let change = self.log_on_disk.files.begin_rewrite(end);
-        if let Some(writer) = &self.log_on_disk.writer {
+        let change = self.persist.log.files.begin_rewrite(end);
+        if let Some(writer) = &self.persist.log.writer {
             let token = (!change.must).then_some(TOKEN_REWRITE_BEGUN);
             writer.change(change, token);
             writer.hold_sync(self.config.no_appendfsync_on_rewrite);
@@ -459,7 +465,7 @@ impl Node {
         let filename = self.config.appendfilename.clone();
         let found = recover::find(self.config.appenddirname.as_ref(), &filename)
             .map_err(|_| format!("can't use the files in {}", self.config.appenddirname))?;
-        if self.log_on_disk.writer.is_none() {
+        if self.persist.log.writer.is_none() {
             self.start_log_writer(self.replication.offset());
         }
         Ok(rivulet_aof::files::rewrite_alone(&found.directory.path, &filename, found.manifest, temporary, format))
@@ -467,17 +473,17 @@ impl Node {
 
     /// Where the last rewrite that began writes its base. One that was given up may still be writing to another.
     fn temporary_base(&self) -> PathBuf {
-        manifest::temp_base_name(std::process::id(), self.aof.rewrites_begun).into()
+        manifest::temp_base_name(std::process::id(), self.persist.aof.rewrites_begun).into()
     }
 
     /// The first base is written, but the files that a restart begins with do not have it yet.
     pub fn is_naming_first_base(&self) -> bool {
-        self.aof.renaming.as_ref().is_some_and(|renaming| renaming.first)
+        self.persist.aof.renaming.as_ref().is_some_and(|renaming| renaming.first)
     }
 
     pub fn is_rewriting(&self) -> bool {
-        matches!(self.persistence.running, Some(Running { purpose: Purpose::AofRewrite, .. }))
-            || self.aof.renaming.is_some()
+        matches!(self.persist.data.running, Some(Running { purpose: Purpose::AofRewrite, .. }))
+            || self.persist.aof.renaming.is_some()
     }
 
     /// The first incremental file was made, or could not be: then nothing could go on from the base.
@@ -485,7 +491,7 @@ impl Node {
         let Err(text) = result else { return };
         let incr = manifest::temp_incr_name(&self.config.appendfilename);
         log::warning!("Can't open the append-only file {incr}: {text}");
-        if matches!(self.persistence.running, Some(Running { purpose: Purpose::AofRewrite, .. })) {
+        if matches!(self.persist.data.running, Some(Running { purpose: Purpose::AofRewrite, .. })) {
             self.cancel_snapshot();
             self.rewrite_failed();
         }
@@ -493,7 +499,7 @@ impl Node {
 
     /// The rewrite is given up.
     pub fn cancel_rewrite(&mut self) {
-        if matches!(self.persistence.running, Some(Running { purpose: Purpose::AofRewrite, .. })) {
+        if matches!(self.persist.data.running, Some(Running { purpose: Purpose::AofRewrite, .. })) {
             log::notice!("Killing running AOF rewrite child: {}", std::process::id());
             self.cancel_snapshot();
             self.after_rewrite();
@@ -508,7 +514,7 @@ impl Node {
             Err(e) => {
                 log::warning!("Error writing append only file on disk: {}", os_error(&e));
                 log::warning!("Background AOF rewrite terminated with error");
-                self.aof.last_rewrite_seconds = Some(self.now_ms().saturating_sub(started_ms) / 1000);
+                self.persist.aof.last_rewrite_seconds = Some(self.now_ms().saturating_sub(started_ms) / 1000);
                 self.rewrite_failed();
                 return;
             }
@@ -522,12 +528,12 @@ impl Node {
             () if serves => Old::Serve,
             () => Old::Go,
         };
-        let first = self.log_on_disk.files.is_waiting_for_base();
+        let first = self.persist.log.files.is_waiting_for_base();
         let temporary = self.temporary_base();
-        let alone = !self.log_on_disk.files.is_aof();
+        let alone = !self.persist.log.files.is_aof();
         let named = match alone {
             true => self.rewrite_alone(&temporary, format),
-            false => Ok(self.log_on_disk.files.end_rewrite(&temporary, format, old)),
+            false => Ok(self.persist.log.files.end_rewrite(&temporary, format, old)),
         };
         let (change, base) = match named {
             Ok(named) => named,
@@ -537,8 +543,8 @@ impl Node {
                 return;
             }
         };
-        self.aof.renaming = Some(Renaming { started_ms, temporary, base, base_bytes, first, alone });
-        match &self.log_on_disk.writer {
+        self.persist.aof.renaming = Some(Renaming { started_ms, temporary, base, base_bytes, first, alone });
+        match &self.persist.log.writer {
             Some(writer) => writer.change(change, Some(TOKEN_REWRITE)),
             None => self.rewrite_files_changed(Err("the log writer has not been started".into())),
         }
@@ -546,9 +552,9 @@ impl Node {
 
     /// The writer has given the files of a rewrite their names, or could not.
     pub fn rewrite_files_changed(&mut self, result: Result<(), String>) {
-        let Some(renaming) = self.aof.renaming.take() else { return };
+        let Some(renaming) = self.persist.aof.renaming.take() else { return };
         let Renaming { started_ms, temporary, base, base_bytes, first, alone } = renaming;
-        self.aof.last_rewrite_seconds = Some(self.now_ms().saturating_sub(started_ms) / 1000);
+        self.persist.aof.last_rewrite_seconds = Some(self.now_ms().saturating_sub(started_ms) / 1000);
         if let Err(text) = result {
             log::warning!(
                 "Error trying to rename the temporary AOF base file {} into {base}: {text}",
@@ -563,19 +569,19 @@ impl Node {
         }
         log::notice!("Successfully renamed the temporary AOF base file {} into {base}", temporary.display());
         if first {
-            let incr = self.log_on_disk.files.manifest().and_then(|m| m.incr.last()).map(|file| file.name.clone());
+            let incr = self.persist.log.files.manifest().and_then(|m| m.incr.last()).map(|file| file.name.clone());
             log::notice!(
                 "Successfully renamed the temporary AOF incr file {} into {}",
                 manifest::temp_incr_name(&self.config.appendfilename),
                 incr.unwrap_or_default()
             );
         }
-        self.aof.base_bytes = base_bytes;
-        self.aof.rewritten_bytes = base_bytes + self.log_on_disk.files.data_bytes();
-        self.aof.last_rewrite_failed = false;
-        self.aof.consecutive_failures = 0;
+        self.persist.aof.base_bytes = base_bytes;
+        self.persist.aof.rewritten_bytes = base_bytes + self.persist.log.files.data_bytes();
+        self.persist.aof.last_rewrite_failed = false;
+        self.persist.aof.consecutive_failures = 0;
         self.after_rewrite();
-        if !alone && self.aof.not_whole {
+        if !alone && self.persist.aof.not_whole {
             self.set_not_whole(None);
         }
         log::notice!("Background AOF rewrite finished successfully");
@@ -592,23 +598,23 @@ impl Node {
             && let Err(text) = self.begin_append_only()
         {
             log::warning!("{text}");
-            self.aof.begin_again = true;
+            self.persist.aof.begin_again = true;
         }
     }
 
     fn set_not_whole(&mut self, why: Option<&str>) {
-        self.aof.not_whole = why.is_some();
-        if let Some(writer) = &self.log_on_disk.writer {
+        self.persist.aof.not_whole = why.is_some();
+        if let Some(writer) = &self.persist.log.writer {
             writer.set_files_failing(why);
         }
     }
 
     /// What a failed fsync covered is on no disk: only the data in memory can bring it there.
     pub fn begin_files_anew_if_lost(&mut self) {
-        if !self.log_on_disk.writer.as_ref().is_some_and(LogWriter::take_lost) || !self.log_on_disk.files.is_aof() {
+        if !self.persist.log.writer.as_ref().is_some_and(LogWriter::take_lost) || !self.persist.log.files.is_aof() {
             return;
         }
-        let why = self.log_on_disk.failure().unwrap_or_default();
+        let why = self.persist.log.failure().unwrap_or_default();
         log::warning!(
             "What the failed fsync covered can't be read back. The AOF files are begun anew from the data in memory."
         );
@@ -616,8 +622,8 @@ impl Node {
     }
 
     fn rewrite_failed(&mut self) {
-        self.aof.last_rewrite_failed = true;
-        self.aof.consecutive_failures += 1;
+        self.persist.aof.last_rewrite_failed = true;
+        self.persist.aof.consecutive_failures += 1;
         self.after_rewrite();
         // The snapshot's own thread has removed its file, if it could.
         let base = self.temporary_base();
@@ -627,22 +633,22 @@ impl Node {
     }
 
     fn drop_pending_file(&mut self) {
-        let waiting = self.log_on_disk.files.is_waiting_for_base();
-        let change: Change = self.log_on_disk.files.fail_rewrite();
+        let waiting = self.persist.log.files.is_waiting_for_base();
+        let change: Change = self.persist.log.files.fail_rewrite();
         if waiting && !change.ops.is_empty() {
             let name = manifest::temp_incr_name(&self.config.appendfilename);
             log::notice!("Removing the temp incr aof file {name} in the background");
         }
-        if let Some(writer) = &self.log_on_disk.writer {
+        if let Some(writer) = &self.persist.log.writer {
             writer.change(change, None);
         }
         if waiting && self.config.appendonly {
-            self.aof.rewrite_scheduled = true;
+            self.persist.aof.rewrite_scheduled = true;
         }
     }
 
     fn after_rewrite(&mut self) {
-        if let Some(writer) = &self.log_on_disk.writer {
+        if let Some(writer) = &self.persist.log.writer {
             writer.hold_sync(false);
         }
     }
@@ -653,30 +659,30 @@ impl Node {
     pub fn aof_cron(&mut self) {
         self.trim_backlog();
         self.end_held_if_disk_refuses();
-        if let Some(text) = self.log_on_disk.failure()
+        if let Some(text) = self.persist.log.failure()
             && self.config.appendfsync == AppendFsync::Always
-            && self.log_on_disk.files.is_aof()
-            && !self.log_on_disk.files.is_waiting_for_base()
+            && self.persist.log.files.is_aof()
+            && !self.persist.log.files.is_waiting_for_base()
         {
             log::warning!("{text}");
             log::warning!("Can't recover from AOF write error when the AOF fsync policy is 'always'. Exiting...");
-            self.exit = Some(1);
+            self.life.exit = Some(1);
             return;
         }
         self.begin_files_anew_if_lost();
-        if self.persistence.running.is_some() || self.is_loading() || self.aof.renaming.is_some() {
+        if self.persist.data.running.is_some() || self.is_loading() || self.persist.aof.renaming.is_some() {
             return;
         }
-        if self.aof.begin_again {
+        if self.persist.aof.begin_again {
             if !self.is_limited() {
-                self.aof.begin_again = false;
-                self.aof.consecutive_failures += 1;
-                let why = self.log_on_disk.failure().unwrap_or_default();
+                self.persist.aof.begin_again = false;
+                self.persist.aof.consecutive_failures += 1;
+                let why = self.persist.log.failure().unwrap_or_default();
                 self.begin_files_anew(&why);
             }
             return;
         }
-        if self.aof.rewrite_scheduled {
+        if self.persist.aof.rewrite_scheduled {
             if !self.is_limited() {
                 self.start_rewrite_if_scheduled();
             }
@@ -684,10 +690,10 @@ impl Node {
         }
         let percentage = self.config.auto_aof_rewrite_percentage;
         let size = self.aof_size();
-        if percentage == 0 || !self.log_on_disk.files.is_aof() || size <= self.config.auto_aof_rewrite_min_size {
+        if percentage == 0 || !self.persist.log.files.is_aof() || size <= self.config.auto_aof_rewrite_min_size {
             return;
         }
-        let growth = (size * 100 / self.aof.rewritten_bytes.max(1)).saturating_sub(100);
+        let growth = (size * 100 / self.persist.aof.rewritten_bytes.max(1)).saturating_sub(100);
         if growth >= percentage && !self.is_limited() {
             log::notice!("Starting automatic rewriting of AOF on {growth}% growth");
             // A failure is logged and counted.
@@ -696,7 +702,10 @@ impl Node {
     }
 
     fn start_rewrite_if_scheduled(&mut self) {
-        if self.aof.rewrite_scheduled && self.persistence.running.is_none() && self.aof.renaming.is_none() {
+        if self.persist.aof.rewrite_scheduled
+            && self.persist.data.running.is_none()
+            && self.persist.aof.renaming.is_none()
+        {
             // As above.
             let _ = self.start_rewrite();
         }
@@ -705,7 +714,7 @@ impl Node {
     /// After several failures the next attempt waits.
     fn is_limited(&mut self) -> bool {
         let now = self.now_ms();
-        let aof = &mut self.aof;
+        let aof = &mut self.persist.aof;
         if aof.consecutive_failures < FAILURES_MAX {
             (aof.limit_minutes, aof.limited_until_ms) = (0, 0);
             return false;
@@ -728,14 +737,14 @@ impl Node {
 
     /// INFO's `aof_current_size`.
     pub fn aof_size(&self) -> u64 {
-        self.aof.base_bytes + self.log_on_disk.files.data_bytes()
+        self.persist.aof.base_bytes + self.persist.log.files.data_bytes()
     }
 
     /// The file is told the time before bytes of another second follow (`aof-timestamp-enabled`).
     pub fn annotate_time(&mut self) {
         let now_s = self.unix_us() / 1_000_000;
-        if self.config.aof_timestamp_enabled && self.aof.annotated_s != now_s && self.has_unwritten() {
-            self.aof.annotated_s = now_s;
+        if self.config.aof_timestamp_enabled && self.persist.aof.annotated_s != now_s && self.has_unwritten() {
+            self.persist.aof.annotated_s = now_s;
             let mut line = Vec::new();
             rivulet_aof::annotation::Annotation::Timestamp(now_s as i64).append_to(&mut line);
             self.append_own(&line);
@@ -744,7 +753,8 @@ impl Node {
 
     /// The name of the n-th file that is loaded.
     pub fn append_only_name(&self, n: usize) -> String {
-        let manifest = self.aof.found.as_ref().map(|found| &found.manifest).or(self.log_on_disk.files.manifest());
+        let manifest =
+            self.persist.aof.found.as_ref().map(|found| &found.manifest).or(self.persist.log.files.manifest());
         manifest.and_then(|manifest| manifest.data().nth(n)).map_or_else(String::new, |file| file.name.clone())
     }
 
@@ -766,18 +776,18 @@ impl Node {
                 "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not propagated.",
             ));
         }
-        if local == 1 && !self.log_on_disk.files.is_aof() {
+        if local == 1 && !self.persist.log.files.is_aof() {
             return Err(Fail::new("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."));
         }
         let offset = self.clients.at(id).session.written_offset;
         let wish = Wish::Durable { local: local == 1, replicas: replicas as usize };
-        if self.depth > 0 || self.is_where_wished(wish, offset) {
+        if self.engine.unit.depth > 0 || self.is_where_wished(wish, offset) {
             self.reply_acks(id, wish, offset);
             return Ok(());
         }
         self.block(id, BlockedOn::Acks { wish, offset }, deadline);
         self.replication.master.want_acks();
-        if let Some(writer) = &self.log_on_disk.writer {
+        if let Some(writer) = &self.persist.log.writer {
             writer.watch();
         }
         Ok(())
@@ -785,7 +795,7 @@ impl Node {
 
     /// A client's write on a writable replica: it is not the stream's, but a restart should have it.
     pub fn note_own_write(&mut self, db: usize, args: &[OwnedArgs]) {
-        if !self.log_on_disk.files.is_open() || !self.log_on_disk.files.is_aof() {
+        if !self.persist.log.files.is_open() || !self.persist.log.files.is_aof() {
             return;
         }
         let mut commands = Vec::new();
@@ -802,9 +812,9 @@ impl Node {
 
     /// Why writes are refused for the sake of the append-only file, if they are.
     pub fn check_aof(&self) -> Result<(), Fail> {
-        let Some(text) = self.log_on_disk.failure() else { return Ok(()) };
-        let files = &self.log_on_disk.files;
-        if self.aof.not_whole || files.is_aof() && files.is_open() {
+        let Some(text) = self.persist.log.failure() else { return Ok(()) };
+        let files = &self.persist.log.files;
+        if self.persist.aof.not_whole || files.is_aof() && files.is_open() {
             return Err(Fail::text(format!("MISCONF Errors writing to the AOF file: {text}")));
         }
         Ok(())
@@ -818,18 +828,18 @@ impl Node {
         };
         self.refuse_second_load()?;
         self.hand_over(self.replication.offset());
-        if let Some(writer) = &self.log_on_disk.writer {
+        if let Some(writer) = &self.persist.log.writer {
             writer.wait_until_idle();
         }
         let found = recover::find(self.config.appenddirname.as_ref(), &self.config.appendfilename)
             .map_err(|_| failed("Can't read the AOF manifest".into()))?;
         let (files, total) = self.files_to_load(&found).map_err(failed)?;
         self.empty_all(false);
-        let (cut_allowed, renames) = (self.config.aof_load_truncated, self.renames.clone());
+        let (cut_allowed, renames) = (self.config.aof_load_truncated, self.engine.renames.clone());
         let load = AppendOnlyFiles { files, cut_allowed, renames, total };
         self.begin_load(Source::AppendOnly(load), LoadWhy::Debug, Place::Databases).map_err(failed)?;
         let result = self.finish_load_now();
-        self.persistence.dirty = 0;
+        self.persist.data.dirty = 0;
         memory::used();
         result.map_err(failed)
     }

@@ -83,24 +83,24 @@ impl Node {
 
     /// Makes a client wait; its further input stays where it is.
     pub fn block(&mut self, id: ClientId, reason: BlockedOn, deadline_ms: Option<u64>) {
-        let since_us = self.now_us;
-        self.blocking.last_ticket += 1;
-        let ticket = self.blocking.last_ticket;
+        let since_us = self.clock.now_us;
+        self.engine.blocking.last_ticket += 1;
+        let ticket = self.engine.blocking.last_ticket;
         match &reason {
             BlockedOn::Keys { db, keys, .. } => {
                 for key in keys {
-                    self.blocking.by_key.entry((*db, key.clone())).or_default().insert(ticket, id);
+                    self.engine.blocking.by_key.entry((*db, key.clone())).or_default().insert(ticket, id);
                 }
             }
-            BlockedOn::Acks { wish, offset } => self.blocking.acks.insert(*wish, *offset, id),
-            BlockedOn::Pause { .. } => _ = self.blocking.paused.insert(ticket, id),
+            BlockedOn::Acks { wish, offset } => self.engine.blocking.acks.insert(*wish, *offset, id),
+            BlockedOn::Pause { .. } => _ = self.engine.blocking.paused.insert(ticket, id),
             BlockedOn::Shutdown | BlockedOn::Verify => {}
         }
         if !matches!(reason, BlockedOn::Pause { .. }) {
-            self.blocking.blocked += 1;
+            self.engine.blocking.blocked += 1;
         }
         if let Some(deadline) = deadline_ms {
-            self.blocking.deadlines.insert((deadline, id));
+            self.engine.blocking.deadlines.insert((deadline, id));
         }
         self.clients.at(id).session.blocked = Some(Box::new(Blocked { reason, deadline_ms, since_us, ticket }));
     }
@@ -108,26 +108,26 @@ impl Node {
     /// Takes a client that no longer waits out of all lists; it goes on with its input.
     pub fn forget_blocked(&mut self, id: ClientId, blocked: &Blocked) {
         if let Some(deadline) = blocked.deadline_ms {
-            self.blocking.deadlines.remove(&(deadline, id));
+            self.engine.blocking.deadlines.remove(&(deadline, id));
         }
         match &blocked.reason {
             BlockedOn::Keys { db, keys, .. } => {
                 for key in keys {
                     let db_key = (*db, key.clone());
-                    if let Some(waiting) = self.blocking.by_key.get_mut(&db_key) {
+                    if let Some(waiting) = self.engine.blocking.by_key.get_mut(&db_key) {
                         waiting.remove(&blocked.ticket);
                         if waiting.is_empty() {
-                            self.blocking.by_key.remove(&db_key);
+                            self.engine.blocking.by_key.remove(&db_key);
                         }
                     }
                 }
             }
-            BlockedOn::Acks { wish, offset } => self.blocking.acks.remove(*wish, *offset, id),
-            BlockedOn::Pause { .. } => _ = self.blocking.paused.remove(&blocked.ticket),
+            BlockedOn::Acks { wish, offset } => self.engine.blocking.acks.remove(*wish, *offset, id),
+            BlockedOn::Pause { .. } => _ = self.engine.blocking.paused.remove(&blocked.ticket),
             BlockedOn::Shutdown | BlockedOn::Verify => {}
         }
         if !matches!(blocked.reason, BlockedOn::Pause { .. }) {
-            self.blocking.blocked -= 1;
+            self.engine.blocking.blocked -= 1;
         }
         if self.clients.get(id).is_some_and(|c| !c.connection.input.bytes.is_empty()) {
             self.clients.to_process.push_back(id);
@@ -146,7 +146,7 @@ impl Node {
         self.unblock_silently(id);
         let Some(client) = self.clients.get(id) else { return };
         if let Some(command) = client.session.last_command {
-            self.stats.of(command, || table::full_name(command)).failed += 1;
+            self.ops.stats.of(command, || table::full_name(command)).failed += 1;
         }
         self.error_reply(id, text);
     }
@@ -166,23 +166,23 @@ impl Node {
     }
 
     pub fn time_out_blocked(&mut self) {
-        while let Some(&(deadline, id)) = self.blocking.deadlines.first()
+        while let Some(&(deadline, id)) = self.engine.blocking.deadlines.first()
             && deadline <= self.now_ms()
         {
-            self.blocking.deadlines.pop_first();
+            self.engine.blocking.deadlines.pop_first();
             self.unblock_as_timed_out(id);
         }
     }
 
     /// Serves those who wait for keys that got a value, first come first served, until nothing is ready any more.
     pub fn serve_ready_keys(&mut self) {
-        while !self.blocking.ready.is_empty() {
-            for (db, key) in std::mem::take(&mut self.blocking.ready) {
+        while !self.engine.blocking.ready.is_empty() {
+            for (db, key) in std::mem::take(&mut self.engine.blocking.ready) {
                 let db_key = (db, key);
                 let mut last = 0;
-                while let Some((ticket, id)) = self.blocking.next_waiting(&db_key, last) {
+                while let Some((ticket, id)) = self.engine.blocking.next_waiting(&db_key, last) {
                     last = ticket;
-                    let db = self.keyspace.db(db);
+                    let db = self.engine.keyspace.db(db);
                     let Some(found) = db.find(db.key(&db_key.1)).map(|e| e.value_type()) else { break };
                     if self.waits_for_type(id, found) {
                         self.retry_blocked(id, &db_key.1);

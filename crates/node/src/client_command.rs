@@ -326,7 +326,7 @@ impl Node {
         };
         let until_ms = self.deadline_of(args.at(2))?.unwrap_or(self.now_ms());
         self.end_pauses_if_due();
-        self.pauses.begin(PauseWhy::Client, until_ms, writes_only);
+        self.life.pauses.begin(PauseWhy::Client, until_ms, writes_only);
         self.reply(id).ok();
         Ok(())
     }

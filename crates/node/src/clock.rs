@@ -4,6 +4,44 @@ use std::sync::OnceLock;
 
 pub use rivulet_host::time::{machine_us, monotonic_ms, monotonic_ns, monotonic_us, sleep, unix_ms, unix_us};
 
+/// The time that the executor goes by.
+#[derive(Debug)]
+pub struct Clock {
+    /// Us of [`machine_us`], read before and after each command: what the server's own affairs go by.
+    pub now_us: u64,
+    /// How far the wall clock is ahead of that, looked at once a turn: keys and people go by the sum.
+    wall_ahead_us: i64,
+}
+
+impl Clock {
+    pub fn new(now_us: u64) -> Clock {
+        Clock { now_us, wall_ahead_us: 0 }
+    }
+
+    /// Ms on the machine's own clock, which nobody sets: for deadlines and intervals of the server's affairs.
+    #[inline]
+    pub fn now_ms(&self) -> u64 {
+        self.now_us / 1000
+    }
+
+    /// Unix us on the wall clock, which may leap: for what keys and people know as the time.
+    #[inline]
+    pub fn unix_us(&self) -> u64 {
+        self.now_us.saturating_add_signed(self.wall_ahead_us)
+    }
+
+    /// What the wall clock says now for a moment of the machine's clock.
+    pub fn shown_ms(&self, machine_ms: u64) -> u64 {
+        machine_ms.saturating_add_signed(self.wall_ahead_us / 1000)
+    }
+
+    /// A turn begins: both clocks are looked at.
+    pub fn look(&mut self) {
+        self.now_us = machine_us();
+        self.wall_ahead_us = unix_us() as i64 - self.now_us as i64;
+    }
+}
+
 /// A moment in the local time zone, for the log.
 pub struct LocalTime {
     year: i64,

@@ -32,12 +32,12 @@ impl Node {
                 self.reply(id).ok();
             }
             "resetstat" => {
-                self.stats.reset();
+                self.ops.stats.reset();
                 self.replication.master.reset_counters();
                 self.replication.syncs.reset_counters();
                 self.replication.replicas_cut_off = 0;
                 self.replication.slowest_cut_off = 0;
-                self.reaper.reset_freed();
+                self.persist.reaper.reset_freed();
                 rivulet_memory::reset_peak();
                 self.reply(id).ok();
             }
@@ -104,8 +104,8 @@ impl Node {
 
     /// What commands on data look at follows the configuration, and DEBUG.
     pub fn take_settings(&mut self) {
-        self.settings = self.config.settings();
-        self.settings.skips_checksums = self.debug.skip_checksum;
+        self.engine.settings = self.config.settings();
+        self.engine.settings.skips_checksums = self.ops.debug.skip_checksum;
     }
 
     /// Makes one changed directive take effect.
@@ -127,13 +127,13 @@ impl Node {
             Apply::Delays => self.apply_delays(),
             Apply::AppendOnly => return self.apply_appendonly(),
             Apply::AppendFsync => {
-                if let Some(writer) = &mut self.log_on_disk.writer {
+                if let Some(writer) = &mut self.persist.log.writer {
                     writer.set_policy(self.config.appendfsync);
                 }
             }
             Apply::LatencyTracking => {
                 if !self.config.latency_tracking && before.latency_tracking {
-                    self.stats.commands_by_name.values_mut().for_each(|(_, s)| s.histogram = None);
+                    self.ops.stats.commands_by_name.values_mut().for_each(|(_, s)| s.histogram = None);
                 }
             }
             Apply::Replication => {
@@ -153,7 +153,7 @@ impl Node {
 
     fn make_room_for_clients(&mut self) -> Result<(), String> {
         let made = crate::descriptors::make_room(self.config.maxclients);
-        self.accepting.reserved_from = crate::descriptors::reserved_from();
+        self.front.accepting.reserved_from = crate::descriptors::reserved_from();
         made.map_err(|possible| {
             format!("The operating system is not able to handle the specified number of clients, try with {possible}")
         })
@@ -166,7 +166,7 @@ impl Node {
                 "WARNING: the new maxmemory value set via CONFIG SET ({limit}) is smaller than the current memory usage ({used}). This will result in key eviction and/or the inability to accept new write commands depending on the maxmemory-policy."
             );
         }
-        if self.depth == 0 {
+        if self.engine.unit.depth == 0 {
             self.make_room();
         }
     }

@@ -40,7 +40,7 @@ impl Node {
     pub fn select(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
         const NO_C_INT: Fail = Fail::new("ERR value is out of range, value must between -2147483648 and 2147483647");
         let db = i32::try_from(rivulet_commands::parse::int(args.at(1))?).map_err(|_| NO_C_INT)?;
-        let db = usize::try_from(db).ok().filter(|&db| db < self.keyspace.databases()).ok_or(DB_OUT_OF_RANGE)?;
+        let db = usize::try_from(db).ok().filter(|&db| db < self.engine.keyspace.databases()).ok_or(DB_OUT_OF_RANGE)?;
         self.clients.at(id).session.db = db;
         self.reply(id).ok();
         Ok(())
@@ -141,7 +141,7 @@ impl Node {
         client.session.multi = None;
         self.unwatch_all(id);
         self.unsubscribe_all(id);
-        self.monitors.remove(&id);
+        self.ops.monitors.remove(&id);
         let needs_auth = !self.config.requirepass.is_empty();
         let client = self.clients.at(id);
         client.session.monitor = false;
@@ -167,7 +167,7 @@ impl Node {
     }
 
     pub fn monitor(&mut self, id: ClientId) -> Result<(), Fail> {
-        if self.depth > 0 {
+        if self.engine.unit.depth > 0 {
             return Err(Fail::new("ERR MONITOR isn't allowed for DENY BLOCKING client"));
         }
         let client = self.clients.at(id);
@@ -175,7 +175,7 @@ impl Node {
         if !client.is_replica() {
             if !client.session.monitor {
                 client.session.monitor = true;
-                self.monitors.insert(id);
+                self.ops.monitors.insert(id);
             }
             self.reply(id).ok();
         }
@@ -196,7 +196,7 @@ impl Node {
             line.push(b' ');
             line.extend(rivulet_resp::inline::quote(if is_secret(args, i) { b"(redacted)" } else { arg }));
         }
-        let monitors = std::mem::take(&mut self.monitors);
+        let monitors = std::mem::take(&mut self.ops.monitors);
         for &monitor in &monitors {
             if self.clients.get(monitor).is_some_and(|c| !c.connection.closing) {
                 let mut reply = self.reply(monitor);
@@ -206,7 +206,7 @@ impl Node {
                 self.clients.queue_write(monitor);
             }
         }
-        self.monitors = monitors;
+        self.ops.monitors = monitors;
     }
 }
 

@@ -16,12 +16,12 @@ impl Node {
     pub fn cron(&mut self) {
         let now_ms = self.now_ms();
         let period = (1000 / self.config.hz.clamp(1, 500)).min(REPLICATION_TICK_MS);
-        self.next_cron_ms = now_ms + period;
-        self.cron_runs += 1;
-        if self.debug.pause_cron {
+        self.life.next_cron_ms = now_ms + period;
+        self.life.cron_runs += 1;
+        if self.ops.debug.pause_cron {
             return;
         }
-        if self.signals.is_pending() {
+        if self.front.signals.is_pending() {
             self.handle_signals();
         }
         self.end_pauses_if_due();
@@ -37,7 +37,7 @@ impl Node {
         self.accept_again_if_due();
         self.replication.give_back();
         self.expire_own_keys();
-        let stats = &mut self.stats;
+        let stats = &mut self.ops.stats;
         stats.ops_rate.sample(stats.commands, now_ms);
         stats.input_rate.sample(stats.net_input_bytes, now_ms);
         stats.output_rate.sample(stats.net_output_bytes, now_ms);
@@ -89,9 +89,9 @@ impl Node {
             }
         }
         // One large command does not make the buffers that all share large for ever.
-        self.spare_input.shrink_to(READ_BYTES);
-        self.batch.give_back();
-        self.own_pushes.shrink_to(READ_BYTES);
+        self.front.spare_input.shrink_to(READ_BYTES);
+        self.front.batch.give_back();
+        self.engine.speaker.own_pushes.shrink_to(READ_BYTES);
         self.close_over_limit(over);
         for id in idle {
             log::verbose!("Closing idle client");
@@ -131,7 +131,7 @@ impl Node {
                 "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
                 self.client_line(id)
             );
-            self.stats.output_limit_disconnections += 1;
+            self.ops.stats.output_limit_disconnections += 1;
             self.clients.close_soon(id);
         }
     }
@@ -144,10 +144,10 @@ impl Node {
     // ---- signals ----
 
     pub fn handle_signals(&mut self) {
-        if self.debug.pause_cron {
+        if self.ops.debug.pause_cron {
             return;
         }
-        let Some(signal) = self.signals.take() else { return };
+        let Some(signal) = self.front.signals.take() else { return };
         let name = if signal == signal_hook::consts::SIGINT { "SIGINT" } else { "SIGTERM" };
         log::warning!("Received {name} scheduling shutdown...");
         let options = if signal == signal_hook::consts::SIGINT {
@@ -156,13 +156,13 @@ impl Node {
             &self.config.shutdown_on_sigterm
         };
         let request = crate::shutdown::Request::from_directive(options);
-        if self.persistence.load.as_ref().is_some_and(|l| l.why == LoadWhy::Startup) {
-            self.exit = Some(0);
+        if self.persist.data.load.as_ref().is_some_and(|l| l.why == LoadWhy::Startup) {
+            self.life.exit = Some(0);
             return;
         }
         if let Err(text) = self.shut_down(request, None) {
             log::warning!("{text}");
-            self.signals.forget_interrupts();
+            self.front.signals.forget_interrupts();
         }
     }
 }

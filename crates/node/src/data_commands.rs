@@ -19,12 +19,12 @@ impl Node {
 
     pub fn flushall(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
         let lazy = self.flush_is_lazy(args)?;
-        let keys = self.keyspace.len() as u64;
+        let keys = self.engine.keyspace.len() as u64;
         // Replicas that are being sent what goes now would only empty it again: they start over with what is left.
         self.restart_socket_snapshot();
         self.empty_all(lazy);
-        self.effects.dirty += keys.max(1);
-        self.own_expiring.clear();
+        self.engine.effects.dirty += keys.max(1);
+        self.engine.keys.own_expiring.clear();
         self.save_emptied();
         self.reply(id).ok();
         Ok(())
@@ -32,24 +32,24 @@ impl Node {
 
     /// A save that runs is of what is gone: it ends, and with save points the next one follows at once.
     fn save_emptied(&mut self) {
-        if matches!(self.persistence.running, Some(Running { purpose: Purpose::Save, .. }))
+        if matches!(self.persist.data.running, Some(Running { purpose: Purpose::Save, .. }))
             && self.replication.running.is_none()
         {
             self.cancel_snapshot();
         }
-        self.persistence.saves_emptied = !self.config.save.is_empty();
+        self.persist.data.saves_emptied = !self.config.save.is_empty();
     }
 
     pub fn flushdb(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
         let lazy = self.flush_is_lazy(args)?;
         let db = self.clients.at(id).session.db;
-        let keys = self.keyspace.db(db).len() as u64;
+        let keys = self.engine.keyspace.db(db).len() as u64;
         self.break_watches_of_db(db, None);
-        let trash = self.keyspace.flush(db);
+        let trash = self.engine.keyspace.flush(db);
         if lazy {
             self.free_later(trash);
         }
-        self.effects.dirty += keys.max(1);
+        self.engine.effects.dirty += keys.max(1);
         self.reply(id).ok();
         Ok(())
     }
@@ -64,24 +64,24 @@ impl Node {
         let index = |n: i32| {
             usize::try_from(n)
                 .ok()
-                .filter(|&n| n < self.keyspace.databases())
+                .filter(|&n| n < self.engine.keyspace.databases())
                 .ok_or(rivulet_commands::fail::DB_OUT_OF_RANGE)
         };
         let (a, b) = (index(a)?, index(b)?);
         if a != b {
             self.break_watches_of_db(a, Some(b));
             self.break_watches_of_db(b, Some(a));
-            self.keyspace.swap(a, b);
-            let ready = self.blocking.waited_for_in(&[a, b]);
-            self.blocking.ready.extend(ready);
+            self.engine.keyspace.swap(a, b);
+            let ready = self.engine.blocking.waited_for_in(&[a, b]);
+            self.engine.blocking.ready.extend(ready);
         }
-        self.effects.dirty += 1;
+        self.engine.effects.dirty += 1;
         self.reply(id).ok();
         Ok(())
     }
 
     pub fn save(&mut self, id: ClientId) -> Result<(), Fail> {
-        if self.persistence.is_saving() {
+        if self.persist.data.is_saving() {
             return Err(Fail::new("ERR Background save already in progress"));
         }
         match self.save_now() {
@@ -99,18 +99,18 @@ impl Node {
             2 if args.is(1, "schedule") => true,
             _ => return Err(SYNTAX),
         };
-        if self.persistence.is_saving() {
+        if self.persist.data.is_saving() {
             return Err(Fail::new("ERR Background save already in progress"));
         }
-        if self.persistence.running.is_some() {
+        if self.persist.data.running.is_some() {
             // A digest is short, and nobody asked this client whether it may run.
-            let digest = matches!(self.persistence.running, Some(Running { purpose: Purpose::Verify, .. }));
+            let digest = matches!(self.persist.data.running, Some(Running { purpose: Purpose::Verify, .. }));
             if !schedule && !digest {
                 return Err(Fail::new(
                     "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.",
                 ));
             }
-            self.persistence.scheduled = true;
+            self.persist.data.scheduled = true;
             self.reply(id).simple("Background saving scheduled");
             return Ok(());
         }

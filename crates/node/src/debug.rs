@@ -10,7 +10,8 @@ use rivulet_rdb::write::{Version, Writer};
 use rivulet_resp::{Args, OwnedArgs};
 
 use crate::clients::ClientId;
-use crate::node::{Node, ReplPause};
+use crate::node::Node;
+use crate::ops::ReplPause;
 use crate::{clock, digest, log};
 
 impl Node {
@@ -58,11 +59,11 @@ impl Node {
                 ],
             ),
             b"digest" if count == 2 => {
-                let text = digest::hex(&digest::of_keyspace(&self.keyspace));
+                let text = digest::hex(&digest::of_keyspace(&self.engine.keyspace));
                 self.reply(id).simple(&text);
             }
             b"digest-value" if count >= 2 => {
-                let db = self.keyspace.db(self.clients.at(id).session.db);
+                let db = self.engine.keyspace.db(self.clients.at(id).session.db);
                 let digests: Vec<String> =
                     args.iter().skip(2).map(|k| digest::hex(&digest::of_value(db.find(db.key(k))))).collect();
                 let mut reply = self.reply(id);
@@ -75,22 +76,22 @@ impl Node {
                 self.reply(id).ok();
             }
             b"set-active-expire" if count == 3 => {
-                self.debug.active_expire = int(2)? != 0;
+                self.ops.debug.active_expire = int(2)? != 0;
                 self.reply(id).ok();
             }
             b"pause-cron" if count == 3 => {
-                self.debug.pause_cron = int(2)? != 0;
+                self.ops.debug.pause_cron = int(2)? != 0;
                 self.reply(id).ok();
             }
             b"set-skip-checksum-validation" if count == 3 => {
-                self.debug.skip_checksum = int(2)? != 0;
+                self.ops.debug.skip_checksum = int(2)? != 0;
                 self.take_settings();
                 self.reply(id).ok();
             }
             b"quicklist-packed-threshold" | b"set-disable-deny-scripts" if count == 3 => self.reply(id).ok(),
             b"aof-flush-sleep" if count == 3 => {
                 let us = int(2)?.max(0) as u64;
-                if let Some(writer) = &self.log_on_disk.writer {
+                if let Some(writer) = &self.persist.log.writer {
                     writer.set_sleep(us);
                 }
                 self.reply(id).ok();
@@ -102,7 +103,7 @@ impl Node {
             }
             b"replybuffer" if count == 4 => {
                 if args.is(2, "resizing") {
-                    self.debug.reply_buffer_resizing = int(3)? != 0;
+                    self.ops.debug.reply_buffer_resizing = int(3)? != 0;
                 }
                 self.reply(id).ok();
             }
@@ -111,7 +112,7 @@ impl Node {
                 self.reply(id).ok();
             }
             b"repl-pause" if count == 3 => {
-                self.debug.repl_pause = match args.at(2).to_ascii_lowercase().as_slice() {
+                self.ops.debug.repl_pause = match args.at(2).to_ascii_lowercase().as_slice() {
                     b"clear" => None,
                     b"after-fork" => Some(ReplPause::AfterFork),
                     b"before-rdb-channel" => Some(ReplPause::BeforeRdbChannel),
@@ -129,7 +130,7 @@ impl Node {
                 self.reply(id).ok();
             }
             b"object" if count >= 3 => {
-                let db = self.keyspace.db(self.clients.at(id).session.db);
+                let db = self.engine.keyspace.db(self.clients.at(id).session.db);
                 let line = describe(db.find(db.key(args.at(2))).ok_or(NO_SUCH_KEY)?, self.unix_ms());
                 self.reply(id).simple(&line);
             }
@@ -138,7 +139,10 @@ impl Node {
             b"replicate" if count >= 3 => {
                 let db = self.clients.at(id).session.db;
                 if self.wants_stream() {
-                    self.unit.push((db, OwnedArgs::new(args.iter().skip(2).collect::<Vec<_>>().into_iter())));
+                    self.engine
+                        .unit
+                        .commands
+                        .push((db, OwnedArgs::new(args.iter().skip(2).collect::<Vec<_>>().into_iter())));
                 }
                 self.reply(id).ok();
             }
@@ -147,9 +151,9 @@ impl Node {
                 let index = int(2)?;
                 let index = usize::try_from(index)
                     .ok()
-                    .filter(|&i| i < self.keyspace.databases())
+                    .filter(|&i| i < self.engine.keyspace.databases())
                     .ok_or(Fail::new("ERR Out of range database"))?;
-                let db = self.keyspace.db(index);
+                let db = self.engine.keyspace.db(index);
                 let text = format!(
                     "[Dictionary HT]\nHash table 0 stats (main hash table):\n table size: {}\n number of elements: {}\n[Expires HT]\n number of elements: {}\n",
                     db.slots(),
@@ -159,7 +163,7 @@ impl Node {
                 self.reply(id).verbatim("txt", text.as_bytes());
             }
             b"htstats-key" if count == 3 => {
-                let db = self.keyspace.db(self.clients.at(id).session.db);
+                let db = self.engine.keyspace.db(self.clients.at(id).session.db);
                 let entry = db.find(db.key(args.at(2))).ok_or(NO_SUCH_KEY)?;
                 let text = format!("encoding: {}\n heap bytes: {}\n", entry.encoding(), entry.heap_bytes());
                 self.reply(id).verbatim("txt", text.as_bytes());
@@ -187,7 +191,7 @@ impl Node {
         let size = args.get(4).map_or(Ok(0), rivulet_commands::parse::int)?.max(0) as usize;
         let clock = rivulet_commands::ctx::lru_clock(self.unix_ms());
         let index = self.clients.at(id).session.db;
-        let db = self.keyspace.db_mut(index);
+        let db = self.engine.keyspace.db_mut(index);
         for i in 0..keys {
             let mut name = prefix.clone();
             name.extend(format!(":{i}").bytes());

@@ -67,7 +67,7 @@ impl Node {
             Run::Bgsave => self.bgsave(id, args),
             Run::Bgrewriteaof => self.bgrewriteaof(id),
             Run::Lastsave => {
-                let seconds = self.shown_ms(self.persistence.last_save_ms) / 1000;
+                let seconds = self.clock.shown_ms(self.persist.data.last_save_ms) / 1000;
                 self.reply(id).int(seconds as i64);
                 Ok(())
             }

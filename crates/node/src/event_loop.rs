@@ -29,25 +29,25 @@ impl Node {
         let mut turn_us = clock::monotonic_us();
         loop {
             self.before_sleep();
-            if let Some(status) = self.exit {
+            if let Some(status) = self.life.exit {
                 // Nothing is executed any more: what others wrote in the turn of a SHUTDOWN is in the log by now.
                 self.end_log_files();
                 return status;
             }
             let ended_us = clock::monotonic_us();
-            self.stats.turn_ended(ended_us - turn_us);
+            self.ops.stats.turn_ended(ended_us - turn_us);
             let timeout = if turns.helpers_wait() { Duration::ZERO } else { self.sleep_time() };
-            if self.persistence.running.is_some() {
+            if self.persist.data.running.is_some() {
                 rests.rest_if_due(ended_us);
             }
-            if let Err(error) = self.poll.wait(Some(timeout), &mut ready) {
+            if let Err(error) = self.front.poll.wait(Some(timeout), &mut ready) {
                 log::warning!("Waiting for sockets failed: {error}");
                 return 1;
             }
-            self.look_at_clocks();
+            self.clock.look();
             turn_us = clock::monotonic_us();
             rests.polled(ended_us, turn_us);
-            let commands = self.stats.commands;
+            let commands = self.ops.stats.commands;
             for event in &ready {
                 self.dispatch(*event);
                 // The disk works while the next clients are served.
@@ -59,13 +59,13 @@ impl Node {
                 self.log_before_sleep();
                 self.replication_before_sleep();
                 self.send_replies();
-                if turns.is_for_helpers(self.stats.commands != commands, turn_us) {
+                if turns.is_for_helpers(self.ops.stats.commands != commands, turn_us) {
                     self.run_helpers();
                 }
             } else {
                 turns = Turns::default();
             }
-            if self.now_ms() >= self.next_cron_ms {
+            if self.now_ms() >= self.life.next_cron_ms {
                 self.cron();
             }
         }
@@ -76,15 +76,15 @@ impl Node {
         if self.has_background_work() || !self.clients.to_process.is_empty() {
             return Duration::ZERO;
         }
-        let mut until = self.next_cron_ms;
-        if let Some(deadline) = self.blocking.next_deadline_ms() {
+        let mut until = self.life.next_cron_ms;
+        if let Some(deadline) = self.engine.blocking.next_deadline_ms() {
             until = until.min(deadline);
         }
-        if let Some(end) = self.pauses.next_end_ms() {
+        if let Some(end) = self.life.pauses.next_end_ms() {
             until = until.min(end);
         }
         if let Some(at_us) = self.data_work_at_us() {
-            if at_us <= self.now_us {
+            if at_us <= self.clock.now_us {
                 return Duration::ZERO;
             }
             until = until.min(at_us / 1000);
@@ -96,7 +96,7 @@ impl Node {
     fn dispatch(&mut self, event: Ready) {
         match event.token {
             TOKEN_WAKER => {
-                self.waker.clear();
+                self.front.waker.clear();
                 self.handle_signals();
             }
             TOKEN_MASTER => self.master_link_ready(event),
@@ -124,7 +124,7 @@ impl Node {
         let wanted = client.connection.input.decoder.wanted(buffer.len());
         if buffer.len() <= SMALL_INPUT_BYTES && wanted < READ_BYTES {
             // Who has sent little, or nothing, shares the buffer that all read into.
-            let kept = std::mem::replace(&mut buffer, std::mem::take(&mut self.spare_input));
+            let kept = std::mem::replace(&mut buffer, std::mem::take(&mut self.front.spare_input));
             if !kept.is_empty() {
                 buffer.extend_from_slice(&kept);
             }
@@ -134,13 +134,13 @@ impl Node {
         match stream.read_into(&mut buffer, room) {
             Ok(None) => self.keep_input(id, buffer, 0),
             Ok(Some(read)) => {
-                self.stats.net_input_bytes += read as u64;
-                self.stats.reads += 1;
-                client.connection.last_active_ms = self.now_us / 1000;
+                self.ops.stats.net_input_bytes += read as u64;
+                self.ops.stats.reads += 1;
+                client.connection.last_active_ms = self.clock.now_us / 1000;
                 if client.is_replica() {
-                    self.stats.repl_input_bytes += read as u64;
+                    self.ops.stats.repl_input_bytes += read as u64;
                     // A replica that loads sends newlines, and nothing else may come of it for long.
-                    let now = self.now_us / 1000;
+                    let now = self.clock.now_us / 1000;
                     if let Some(session) = self.replication.master.get_mut(id) {
                         session.newline(now);
                     }
@@ -175,7 +175,7 @@ impl Node {
             self.client_line(id),
             String::from_utf8_lossy(&buffer[..buffer.len().min(64)])
         );
-        self.stats.query_limit_disconnections += 1;
+        self.ops.stats.query_limit_disconnections += 1;
         self.clients.close_soon(id);
         true
     }
@@ -205,9 +205,9 @@ impl Node {
     pub fn give_input_back(&mut self, mut buffer: Vec<u8>) {
         // Who takes a large one over would have it counted as its own.
         let is_large = buffer.capacity() > READ_BYTES && self.limits_client_memory();
-        if buffer.capacity() > self.spare_input.capacity() && !is_large {
+        if buffer.capacity() > self.front.spare_input.capacity() && !is_large {
             buffer.clear();
-            self.spare_input = buffer;
+            self.front.spare_input = buffer;
         }
     }
 
@@ -239,18 +239,18 @@ impl Node {
         }
         let Some(client) = self.clients.get_mut(id) else { return };
         // Replies to writes wait for the append-only file.
-        let limit = if self.log_on_disk.safe == u64::MAX { u64::MAX } else { client.connection.outbox.hold.sendable };
+        let limit = if self.persist.log.safe == u64::MAX { u64::MAX } else { client.connection.outbox.hold.sendable };
         let end = limit.min(client.connection.outbox.output.end());
         let Some(stream) = &mut client.connection.stream else { return client.connection.outbox.output.clear() };
         match client.connection.outbox.output.send(stream, end, WRITE_BYTES_MAX) {
-            Ok(written) => self.stats.net_output_bytes += written as u64,
+            Ok(written) => self.ops.stats.net_output_bytes += written as u64,
             Err(e) => {
                 log::verbose!("Error writing to client: {}", crate::node::os_error(&e));
                 self.clients.close_soon(id);
                 return;
             }
         }
-        self.stats.writes += 1;
+        self.ops.stats.writes += 1;
         let done = client.connection.outbox.output.sent_to() >= end;
         if client.connection.outbox.output.pending() > 0 {
             self.count_unsent(id);
@@ -272,7 +272,7 @@ impl Node {
         client.connection.watching.write = on;
         let interest = Interest { read: client.connection.watching.read, write: on };
         let Some(stream) = &client.connection.stream else { return };
-        if let Err(e) = self.poll.change(stream, id, interest) {
+        if let Err(e) = self.front.poll.change(stream, id, interest) {
             log::warning!("Watching a client failed: {e}");
             self.clients.close_soon(id);
         }
@@ -322,13 +322,13 @@ impl Node {
         self.unsubscribe_all(id);
         self.unwatch_all(id);
         self.unblock_silently(id);
-        self.monitors.remove(&id);
+        self.ops.monitors.remove(&id);
         self.replica_gone(id);
         if let Some(client) = self.clients.remove(id)
             && let Some(stream) = &client.connection.stream
         {
             // Closing the socket takes it out in any case.
-            let _ = self.poll.remove(stream);
+            let _ = self.front.poll.remove(stream);
         }
         self.accept_again();
     }

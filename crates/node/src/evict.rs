@@ -118,8 +118,8 @@ impl Node {
     /// What commands left over goes on.
     #[inline]
     pub fn evict_in_background(&mut self) {
-        if self.eviction.running {
-            self.eviction.running = false;
+        if self.engine.keys.eviction.running {
+            self.engine.keys.eviction.running = false;
             self.make_room();
         }
     }
@@ -129,23 +129,23 @@ impl Node {
         let limit = self.config.maxmemory as usize;
         let used = self.counted_memory();
         if limit == 0 || (self.is_replica() && self.config.replica_ignore_maxmemory) || used <= limit {
-            self.eviction.is_within(self.now_us);
+            self.engine.keys.eviction.is_within(self.clock.now_us);
             return true;
         }
-        self.eviction.exceeding_since_us.get_or_insert(self.now_us);
+        self.engine.keys.eviction.exceeding_since_us.get_or_insert(self.clock.now_us);
         if self.config.maxmemory_policy == Policy::NoEviction || self.is_replica() {
             return false;
         }
         let started_us = clock::machine_us();
         let limit_us = time_limit_us(self.config.maxmemory_eviction_tenacity);
-        let budget_us = self.eviction.budget_us(limit_us, started_us, used - limit);
+        let budget_us = self.engine.keys.eviction.budget_us(limit_us, started_us, used - limit);
         let outcome = self.evict_until(limit, started_us.saturating_add(budget_us));
         let ended_us = clock::machine_us();
-        self.eviction.spent_us += ended_us - started_us;
+        self.engine.keys.eviction.spent_us += ended_us - started_us;
         if outcome == Slice::Done {
-            self.eviction.is_within(ended_us);
+            self.engine.keys.eviction.is_within(ended_us);
         }
-        self.eviction.running = outcome == Slice::Running;
+        self.engine.keys.eviction.running = outcome == Slice::Running;
         outcome != Slice::Nothing
     }
 
@@ -153,7 +153,7 @@ impl Node {
         self.count_candidates();
         loop {
             let outcome = self.evict_some(limit);
-            self.unit_no_multi = true;
+            self.engine.unit.no_multi = true;
             self.after_unit();
             if let Some(outcome) = outcome {
                 return outcome;
@@ -173,7 +173,7 @@ impl Node {
                 return Some(Slice::Done);
             }
             // What a helper is to free counts until it has.
-            if self.reaper.pending() > 0 {
+            if self.persist.reaper.pending() > 0 {
                 return Some(Slice::Running);
             }
         }
@@ -184,7 +184,9 @@ impl Node {
         let volatile = self.config.maxmemory_policy.is_volatile();
         if self.counted_memory() <= limit {
             Slice::Done
-        } else if self.reaper.pending() > 0 || self.keyspace.iter().any(|db| candidates(db, volatile) > 0) {
+        } else if self.persist.reaper.pending() > 0
+            || self.engine.keyspace.iter().any(|db| candidates(db, volatile) > 0)
+        {
             Slice::Running
         } else {
             Slice::Nothing
@@ -203,7 +205,7 @@ impl Node {
                 data.notify(class::EVICTED, "evicted", key.bytes);
             }
         });
-        self.stats.evicted += 1;
+        self.ops.stats.evicted += 1;
     }
 
     /// The best key to evict among some that are drawn at random, now and before.
@@ -212,12 +214,12 @@ impl Node {
         if matches!(policy, Policy::AllkeysRandom | Policy::VolatileRandom) {
             return self.any_key(policy.is_volatile());
         }
-        let scale = Scale { policy, now_ms: self.unix_ms(), clock: self.settings.clock };
-        self.eviction.pool.begin(policy);
+        let scale = Scale { policy, now_ms: self.unix_ms(), clock: self.engine.settings.clock };
+        self.engine.keys.eviction.pool.begin(policy);
         for _ in 0..ROUNDS_MAX {
             self.draw(&scale)?;
-            while let Some(candidate) = self.eviction.pool.pop() {
-                let db = self.keyspace.db(candidate.db);
+            while let Some(candidate) = self.engine.keys.eviction.pool.pop() {
+                let db = self.engine.keyspace.db(candidate.db);
                 // It may be gone, or was used since it was drawn.
                 let still =
                     db.find_hash(candidate.hash).filter(|e| scale.score(*e).is_some_and(|s| s >= candidate.score));
@@ -234,19 +236,19 @@ impl Node {
         let samples = self.config.maxmemory_samples.clamp(1, 1 << 16) as usize;
         let volatile = scale.policy.is_volatile();
         let index = self.database_by_size()?;
-        let (pool, rng) = (&mut self.eviction.pool, &mut self.rng);
+        let (pool, rng) = (&mut self.engine.keys.eviction.pool, &mut self.engine.rng);
         let mut add = |hash: u64, entry: EntryRef<'_>| {
             if let Some(score) = scale.score(entry) {
                 pool.offer(Candidate { score, db: index, hash });
             }
         };
         if scale.policy == Policy::VolatileTtl {
-            let (_, hash) = self.keyspace.db_mut(index).soonest()?;
-            add(hash, self.keyspace.db(index).find_hash(hash)?);
+            let (_, hash) = self.engine.keyspace.db_mut(index).soonest()?;
+            add(hash, self.engine.keyspace.db(index).find_hash(hash)?);
         } else if volatile {
-            self.keyspace.db_mut(index).sample_volatile(|| rng.u64(..), samples, add);
+            self.engine.keyspace.db_mut(index).sample_volatile(|| rng.u64(..), samples, add);
         } else {
-            self.keyspace.db(index).sample(rng.u64(..), samples, add);
+            self.engine.keyspace.db(index).sample(rng.u64(..), samples, add);
         }
         Some(())
     }
@@ -254,12 +256,17 @@ impl Node {
     /// A key chosen at random.
     fn any_key(&mut self, volatile: bool) -> Option<(usize, Box<[u8]>)> {
         let index = self.database_by_size()?;
-        let rng = &mut self.rng;
+        let rng = &mut self.engine.rng;
         if !volatile {
-            return self.keyspace.db(index).random_entry(|| rng.u64(..)).map(|entry| (index, entry.key().into()));
+            return self
+                .engine
+                .keyspace
+                .db(index)
+                .random_entry(|| rng.u64(..))
+                .map(|entry| (index, entry.key().into()));
         }
         let (mut chosen, mut seen, mut coin) = (None, 0, rng.fork());
-        self.keyspace.db_mut(index).sample_volatile(
+        self.engine.keyspace.db_mut(index).sample_volatile(
             || rng.u64(..),
             1,
             |_, entry| {
@@ -274,19 +281,19 @@ impl Node {
 
     /// A database, each with the chance of the keys that it had for eviction when the slice began.
     fn database_by_size(&mut self) -> Option<usize> {
-        let sizes = &self.eviction.sizes;
+        let sizes = &self.engine.keys.eviction.sizes;
         let &(_, total) = sizes.last()?;
-        let at = self.rng.usize(..total);
+        let at = self.engine.rng.usize(..total);
         sizes.get(sizes.partition_point(|&(_, upto)| upto <= at)).map(|&(index, _)| index)
     }
 
     /// Counts what the databases have for eviction.
     fn count_candidates(&mut self) {
         let volatile = self.config.maxmemory_policy.is_volatile();
-        let sizes = &mut self.eviction.sizes;
+        let sizes = &mut self.engine.keys.eviction.sizes;
         sizes.clear();
         let mut upto = 0;
-        for (index, db) in self.keyspace.iter().enumerate() {
+        for (index, db) in self.engine.keyspace.iter().enumerate() {
             let here = candidates(db, volatile);
             if here > 0 {
                 upto += here;

@@ -47,7 +47,7 @@ fn has_long_key(looked_up: &LookedUp, batch: &Batch, buffer: &[u8]) -> bool {
 impl Node {
     /// Runs what is complete in the client's input.
     pub fn process_input(&mut self, id: ClientId, mut buffer: Vec<u8>) {
-        let mut batch = std::mem::take(&mut self.batch);
+        let mut batch = std::mem::take(&mut self.front.batch);
         let mut done = 0;
         loop {
             // What the last commands, of whichever client, made too much is cleared away before the next.
@@ -66,7 +66,7 @@ impl Node {
             };
             batch.clear();
             let limits = Limits {
-                bulk_len_max: self.settings.bulk_len_max,
+                bulk_len_max: self.engine.settings.bulk_len_max,
                 authenticated: client.session.authenticated,
                 arrays_only: false,
             };
@@ -85,7 +85,7 @@ impl Node {
             done += self.run_batch(id, &batch, &buffer[done..]);
             self.count_client_memory(id);
         }
-        self.batch = batch;
+        self.front.batch = batch;
         let Some(client) = self.clients.get_mut(id) else { return self.give_input_back(buffer) };
         let rest = buffer.len() - done;
         client.connection.input.has_more = rest > 0 && client.session.blocked.is_some();
@@ -112,11 +112,11 @@ impl Node {
             self.protocol_error(id, "invalid bulk length");
             return buffer.len();
         }
-        self.now_us = clock::machine_us();
-        self.executing = id;
+        self.clock.now_us = clock::machine_us();
+        self.engine.speaker.executing = id;
         let done = self.run_commands(id, batch, buffer, &looked_up);
-        self.executing = 0;
-        self.own_pushes.clear();
+        self.engine.speaker.executing = 0;
+        self.engine.speaker.own_pushes.clear();
         done
     }
 
@@ -144,7 +144,7 @@ impl Node {
         let mut commands = [None; BATCH_COMMANDS];
         let mut hints = [None; BATCH_COMMANDS];
         let db_index = self.clients.at(id).session.db;
-        let db = self.keyspace.db(db_index);
+        let db = self.engine.keyspace.db(db_index);
         for i in 0..batch.len() {
             let args = batch.args(i, buffer);
             commands[i] = self.find_command(args.at(0));
@@ -172,8 +172,8 @@ impl Node {
         args: Args<'_>,
         hint: Option<(usize, u64)>,
     ) {
-        self.stats.commands += 1;
-        let now_ms = self.now_us / 1000;
+        self.ops.stats.commands += 1;
+        let now_ms = self.clock.now_us / 1000;
         let client = self.clients.at(id);
         client.connection.last_active_ms = now_ms;
         let mark = client.connection.outbox.output.bytes.len();
@@ -189,7 +189,7 @@ impl Node {
             }
             Err(fail) => return self.refuse(id, found.filter(|c| c.subcommands.is_empty()), fail, mark),
         };
-        let out_of_memory = self.config.maxmemory > 0 && self.depth == 0 && !self.make_room();
+        let out_of_memory = self.config.maxmemory > 0 && self.engine.unit.depth == 0 && !self.make_room();
         if let Err(fail) = self.check(id, command, out_of_memory) {
             return self.refuse(id, Some(command), fail, mark);
         }
@@ -209,8 +209,8 @@ impl Node {
             self.cut_talking_replica(id, command, mark);
         }
         self.finish_reply(id, mark);
-        if self.depth == 0 {
-            let wrote = !self.unit.is_empty();
+        if self.engine.unit.depth == 0 {
+            let wrote = !self.engine.unit.commands.is_empty();
             self.after_unit();
             if wrote {
                 let offset = self.replication.offset();
@@ -245,8 +245,8 @@ impl Node {
     #[cold]
     fn abort_http(&mut self, id: ClientId) {
         let now_ms = self.now_ms();
-        if self.attack_told_ms.is_none_or(|told| now_ms.saturating_sub(told) > ATTACK_PERIOD_MS) {
-            self.attack_told_ms = Some(now_ms);
+        if self.front.attack_told_ms.is_none_or(|told| now_ms.saturating_sub(told) > ATTACK_PERIOD_MS) {
+            self.front.attack_told_ms = Some(now_ms);
             log::warning!(
                 "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis instance. Connection aborted."
             );
@@ -343,7 +343,7 @@ impl Node {
     /// Refuses a command: the reply, the counters, and the transaction that it would have been part of.
     fn refuse(&mut self, id: ClientId, command: Option<&'static Command>, fail: Fail, mark: usize) {
         if let Some(command) = command {
-            self.stats.of(command, || table::full_name(command)).rejected += 1;
+            self.ops.stats.of(command, || table::full_name(command)).rejected += 1;
         }
         if command.is_some_and(|c| matches!(c.handler, Handler::Node(rivulet_commands::spec::Node::Exec))) {
             // A refused EXEC ends the transaction, if there is one, and says why.
@@ -369,7 +369,7 @@ impl Node {
 
     /// Writes an error reply and counts it.
     pub fn error_reply(&mut self, id: ClientId, text: &[u8]) {
-        self.stats.error(text);
+        self.ops.stats.error(text);
         self.reply(id).error(text);
         self.clients.queue_write(id);
         self.note_error_to_peer(id, text);
@@ -383,8 +383,8 @@ impl Node {
             if !std::mem::take(&mut client.session.pushed) {
                 client.connection.outbox.output.bytes.truncate(mark);
             }
-            if self.executing == id {
-                client.connection.outbox.output.bytes.append(&mut self.own_pushes);
+            if self.engine.speaker.executing == id {
+                client.connection.outbox.output.bytes.append(&mut self.engine.speaker.own_pushes);
             }
         }
         match client.kind {
@@ -415,9 +415,9 @@ impl Node {
             from_master: client.is_master(),
             is_replica: self.is_replica(),
             keeps_expired: self.keeps_expired(),
-            deny_blocking: self.depth > 0 || client.is_master(),
-            note_touched: !self.watched.is_empty(),
-            note_ready: !self.blocking.is_empty(),
+            deny_blocking: self.engine.unit.depth > 0 || client.is_master(),
+            note_touched: !self.engine.watched.is_empty(),
+            note_ready: !self.engine.blocking.is_empty(),
         }
     }
 
@@ -429,7 +429,7 @@ impl Node {
 
     /// Runs a command, counts it, and gathers what it has to propagate.
     pub fn call(&mut self, id: ClientId, command: &'static Command, args: Args<'_>, hint: Option<(usize, u64)>) {
-        let started_us = self.now_us;
+        let started_us = self.clock.now_us;
         let db = self.clients.at(id).session.db;
         let result = match command.handler {
             Handler::Data(run) => self.call_data(id, run, args, hint),
@@ -440,16 +440,16 @@ impl Node {
             self.call_failed(id, command, fail);
         }
         self.finish_call(id, db, command, args);
-        if self.persistence.saves_emptied {
-            self.persistence.saves_emptied = false;
+        if self.persist.data.saves_emptied {
+            self.persist.data.saves_emptied = false;
             // The failure is logged, and the save points try again.
             let _ = self.save_now();
         }
-        if !self.monitors.is_empty() && !command.is(flag::SKIP_MONITOR) && !command.is(flag::ADMIN) {
+        if !self.ops.monitors.is_empty() && !command.is(flag::SKIP_MONITOR) && !command.is(flag::ADMIN) {
             self.feed_monitors(id, args);
         }
         let ended_us = clock::machine_us();
-        self.now_us = ended_us;
+        self.clock.now_us = ended_us;
         // Errors of a transaction's commands are not EXEC's.
         self.count_call(id, command, args, ended_us.saturating_sub(started_us), result.is_err());
     }
@@ -459,7 +459,7 @@ impl Node {
         if let Some(client) = self.clients.get_mut(id) {
             client.session.last_command = Some(command);
         }
-        if let Some(text) = self.effects.complaint.take() {
+        if let Some(text) = self.engine.effects.complaint.take() {
             log::warning!("{text}");
         }
         self.error_reply(id, &fail.0);
@@ -485,12 +485,12 @@ impl Node {
             args,
             reply: Reply::new(&mut out, resp3),
             db: Data {
-                keyspace: &mut self.keyspace,
+                keyspace: &mut self.engine.keyspace,
                 index,
-                effects: &mut self.effects,
+                effects: &mut self.engine.effects,
                 call,
-                settings: &self.settings,
-                rng: &mut self.rng,
+                settings: &self.engine.settings,
+                rng: &mut self.engine.rng,
             },
             first_key: hint,
         };
@@ -507,13 +507,13 @@ impl Node {
         let Handler::Data(run) = command.handler else { return };
         let db = self.clients.at(id).session.db;
         // A reply is for nobody. What failed when a master first executed it was not written; a replica has what failed there alone.
-        self.aof.replay_failed |= self.call_data(id, run, args, hint).is_err();
+        self.persist.aof.replay_failed |= self.call_data(id, run, args, hint).is_err();
         self.finish_call(id, db, command, args);
         if let Some(client) = self.clients.get_mut(id) {
             client.connection.outbox.output.bytes.clear();
         }
-        if !self.unit.is_empty() {
-            self.unit.clear();
+        if !self.engine.unit.commands.is_empty() {
+            self.engine.unit.commands.clear();
         }
     }
 
@@ -525,16 +525,16 @@ impl Node {
             is_replica: self.is_replica(),
             keeps_expired: self.keeps_expired(),
             deny_blocking: true,
-            note_touched: !self.watched.is_empty(),
-            note_ready: !self.blocking.is_empty(),
+            note_touched: !self.engine.watched.is_empty(),
+            note_ready: !self.engine.blocking.is_empty(),
         };
         let result = f(&mut Data {
-            keyspace: &mut self.keyspace,
+            keyspace: &mut self.engine.keyspace,
             index,
-            effects: &mut self.effects,
+            effects: &mut self.engine.effects,
             call,
-            settings: &self.settings,
-            rng: &mut self.rng,
+            settings: &self.engine.settings,
+            rng: &mut self.engine.rng,
         });
         self.apply_effects();
         result
@@ -543,33 +543,37 @@ impl Node {
     /// Deals with the effects of a command.
     #[inline]
     fn finish_call(&mut self, id: ClientId, db: usize, command: &'static Command, args: Args<'_>) {
-        let effects = &mut self.effects;
+        let effects = &mut self.engine.effects;
         if let Some(block) = effects.block.take() {
             let waits =
                 BlockedOn::Keys { db, keys: block.keys, command, args: args.to_owned(), on_timeout: block.on_timeout };
             let deadline_ms = block.timeout_ms.map(|ms| self.now_ms().saturating_add(ms));
             self.block(id, waits, deadline_ms);
         }
-        let effects = &mut self.effects;
+        let effects = &mut self.engine.effects;
         let dirty = std::mem::take(&mut effects.dirty);
         let propagation = std::mem::take(&mut effects.propagation);
         let no_multi = std::mem::take(&mut effects.no_multi);
         if !effects.before.is_empty() {
-            self.unit_no_multi |= no_multi;
-            let before = std::mem::take(&mut self.effects.before);
-            self.persistence.dirty += before.len() as u64;
-            self.unit.extend(before);
+            self.engine.unit.no_multi |= no_multi;
+            let before = std::mem::take(&mut self.engine.effects.before);
+            self.persist.data.dirty += before.len() as u64;
+            self.engine.unit.commands.extend(before);
         }
         if dirty > 0 {
-            self.persistence.dirty += dirty;
+            self.persist.data.dirty += dirty;
             if self.is_replica() {
                 self.note_write_on_replica(id, db, command, args, propagation);
             } else if self.wants_stream() {
                 match propagation {
                     Propagation::Nothing => {}
-                    Propagation::AsIs if self.depth == 0 && self.unit.is_empty() => self.propagate_now(db, args),
-                    Propagation::AsIs => self.unit.push((db, args.to_owned())),
-                    Propagation::Instead(commands) => self.unit.extend(commands.into_iter().map(|c| (db, c))),
+                    Propagation::AsIs if self.engine.unit.depth == 0 && self.engine.unit.commands.is_empty() => {
+                        self.propagate_now(db, args)
+                    }
+                    Propagation::AsIs => self.engine.unit.commands.push((db, args.to_owned())),
+                    Propagation::Instead(commands) => {
+                        self.engine.unit.commands.extend(commands.into_iter().map(|c| (db, c)))
+                    }
                 }
             }
             let offset = self.replication.offset();
@@ -608,31 +612,31 @@ impl Node {
     /// Counters, watchers, events, waiting clients and freed values.
     #[inline]
     pub fn apply_effects(&mut self) {
-        let effects = &mut self.effects;
-        self.stats.hits += std::mem::take(&mut effects.hits);
-        self.stats.misses += std::mem::take(&mut effects.misses);
+        let effects = &mut self.engine.effects;
+        self.ops.stats.hits += std::mem::take(&mut effects.hits);
+        self.ops.stats.misses += std::mem::take(&mut effects.misses);
         if effects.expired > 0 {
-            self.stats.expired += std::mem::take(&mut effects.expired);
+            self.ops.stats.expired += std::mem::take(&mut effects.expired);
         }
         if !effects.before.is_empty() {
             let before = std::mem::take(&mut effects.before);
-            self.persistence.dirty += before.len() as u64;
-            self.unit.extend(before);
+            self.persist.data.dirty += before.len() as u64;
+            self.engine.unit.commands.extend(before);
         }
-        if !self.effects.trash.is_empty() {
-            let trash = std::mem::take(&mut self.effects.trash);
+        if !self.engine.effects.trash.is_empty() {
+            let trash = std::mem::take(&mut self.engine.effects.trash);
             self.free_later(trash);
         }
-        if !self.effects.touched.is_empty() {
-            let touched = std::mem::take(&mut self.effects.touched);
+        if !self.engine.effects.touched.is_empty() {
+            let touched = std::mem::take(&mut self.engine.effects.touched);
             self.break_watches(touched);
         }
-        if !self.effects.ready.is_empty() {
-            let ready = std::mem::take(&mut self.effects.ready);
-            self.blocking.ready.extend(ready);
+        if !self.engine.effects.ready.is_empty() {
+            let ready = std::mem::take(&mut self.engine.effects.ready);
+            self.engine.blocking.ready.extend(ready);
         }
-        if !self.effects.events.is_empty() {
-            let events = std::mem::take(&mut self.effects.events);
+        if !self.engine.effects.events.is_empty() {
+            let events = std::mem::take(&mut self.engine.effects.events);
             self.publish_events(events);
         }
     }
@@ -640,17 +644,17 @@ impl Node {
     /// A unit of execution has ended: its writes go to the stream, and those who waited for its keys get their turn.
     #[inline]
     pub fn after_unit(&mut self) {
-        if !self.unit.is_empty() {
+        if !self.engine.unit.commands.is_empty() {
             self.propagate_unit();
         }
-        if !self.blocking.ready.is_empty() {
+        if !self.engine.blocking.ready.is_empty() {
             self.serve_ready_keys();
         }
     }
 
     fn count_call(&mut self, id: ClientId, command: &'static Command, args: Args<'_>, us: u64, failed: bool) {
         let tracking = self.config.latency_tracking;
-        let stats = self.stats.of(command, || table::full_name(command));
+        let stats = self.ops.stats.of(command, || table::full_name(command));
         stats.calls += 1;
         stats.usec += us;
         stats.failed += u64::from(failed);
@@ -683,21 +687,21 @@ impl Node {
         let result = self.call_data(id, run, args.as_args(), None);
         let client = self.clients.at(id);
         client.session.db = selected;
-        if self.effects.block.take().is_some() {
+        if self.engine.effects.block.take().is_some() {
             client.session.blocked = Some(blocked);
             self.apply_effects();
             return true;
         }
-        let waited_us = self.now_us.saturating_sub(blocked.since_us);
+        let waited_us = self.clock.now_us.saturating_sub(blocked.since_us);
         self.forget_blocked(id, &blocked);
         if let Err(fail) = &result {
             self.error_reply(id, &fail.0);
         }
         self.finish_call(id, db, command, args.as_args());
-        self.now_us = clock::machine_us();
+        self.clock.now_us = clock::machine_us();
         self.count_call(id, command, args.as_args(), waited_us, result.is_err());
         self.finish_reply(id, mark);
-        if !self.unit.is_empty() {
+        if !self.engine.unit.commands.is_empty() {
             self.propagate_unit();
         }
         false
@@ -707,9 +711,12 @@ impl Node {
     pub fn execute_owned(&mut self, id: ClientId, args: &OwnedArgs) {
         let args = args.as_args();
         let command = self.find_command(args.at(0));
-        let others = (std::mem::replace(&mut self.executing, id), std::mem::take(&mut self.own_pushes));
+        let others = (
+            std::mem::replace(&mut self.engine.speaker.executing, id),
+            std::mem::take(&mut self.engine.speaker.own_pushes),
+        );
         self.execute(id, command, args, None);
-        (self.executing, self.own_pushes) = others;
+        (self.engine.speaker.executing, self.engine.speaker.own_pushes) = others;
     }
 }
 

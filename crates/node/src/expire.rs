@@ -64,7 +64,7 @@ impl Node {
     /// Whether this server may delete keys because their time is over: not a replica, whose master decides; not while data load or must stand still.
     pub fn may_expire(&self) -> bool {
         !self.is_replica()
-            && self.debug.active_expire
+            && self.ops.debug.active_expire
             && !self.is_loading()
             && !self.is_paused()
             && self.replication.failover.is_idle()
@@ -73,7 +73,7 @@ impl Node {
     /// Deletes keys whose time has come, if it is time for a slice.
     #[inline]
     pub fn expire_due_keys(&mut self) {
-        if self.now_us >= self.expiry.next_us {
+        if self.clock.now_us >= self.engine.keys.expiry.next_us {
             self.expire_slice();
         }
     }
@@ -81,22 +81,23 @@ impl Node {
     #[cold]
     fn expire_slice(&mut self) {
         if !self.may_expire() {
-            self.expiry.more = false;
-            self.expiry.next_us = self.now_us + LOOK_US / 3;
+            self.engine.keys.expiry.more = false;
+            self.engine.keys.expiry.next_us = self.clock.now_us + LOOK_US / 3;
             return;
         }
         let started_us = clock::machine_us();
-        let clients_came = std::mem::replace(&mut self.expiry.commands, self.stats.commands) != self.stats.commands;
+        let clients_came = std::mem::replace(&mut self.engine.keys.expiry.commands, self.ops.stats.commands)
+            != self.ops.stats.commands;
         let found = self.expire_until(started_us + SLICE_US);
         let ended_us = clock::machine_us();
         let took_us = ended_us - started_us;
-        self.expiry.spent_us += took_us;
-        self.expiry.more = found.more;
-        self.expiry.next_us = if found.more {
-            self.expiry.time_cap_reached += 1;
+        self.engine.keys.expiry.spent_us += took_us;
+        self.engine.keys.expiry.more = found.more;
+        self.engine.keys.expiry.next_us = if found.more {
+            self.engine.keys.expiry.time_cap_reached += 1;
             let rest = rest_us(took_us, self.config.active_expire_effort, found.late_ms);
             // At once is when the loop has looked at the sockets.
-            if clients_came { ended_us + rest } else { self.now_us }
+            if clients_came { ended_us + rest } else { self.clock.now_us }
         } else {
             let wait_ms = found.next_ms.map_or(u64::MAX, |ms| ms.saturating_sub(self.unix_ms()));
             ended_us + wait_ms.saturating_mul(1000).clamp(1000, LOOK_US)
@@ -107,20 +108,20 @@ impl Node {
     fn expire_until(&mut self, until_us: u64) -> Found {
         let mut found = Found { more: false, next_ms: None, late_ms: 0 };
         let now_ms = self.unix_ms();
-        let count = self.keyspace.databases();
+        let count = self.engine.keyspace.databases();
         for _ in 0..count.min(DATABASES_MAX) {
-            let index = self.expiry.db % count;
-            if self.keyspace.db(index).expires_len() > 0 {
-                let first = self.keyspace.db(index).next_due_ms();
+            let index = self.engine.keys.expiry.db % count;
+            if self.engine.keyspace.db(index).expires_len() > 0 {
+                let first = self.engine.keyspace.db(index).next_due_ms();
                 found.late_ms = found.late_ms.max(first.map_or(0, |ms| now_ms.saturating_sub(ms)));
                 if !self.expire_db_until(index, now_ms, until_us) {
                     found.more = true;
                     return found;
                 }
-                let next = self.keyspace.db(index).next_due_ms();
+                let next = self.engine.keyspace.db(index).next_due_ms();
                 found.next_ms = found.next_ms.into_iter().chain(next).min();
             }
-            self.expiry.db = (index + 1) % count;
+            self.engine.keys.expiry.db = (index + 1) % count;
         }
         found
     }
@@ -128,14 +129,14 @@ impl Node {
     /// Deletes what is due in a database; answers whether that is all.
     fn expire_db_until(&mut self, index: usize, now_ms: u64, until_us: u64) -> bool {
         loop {
-            let expired = self.keyspace.db_mut(index).expired_keys(now_ms, STEPS);
+            let expired = self.engine.keyspace.db_mut(index).expired_keys(now_ms, STEPS);
             self.with_data(index, |data| {
                 for key in &expired.keys {
                     data.expire_if_due(data.key(key));
                 }
             });
             // Each goes by itself; together they are no transaction.
-            self.unit_no_multi = true;
+            self.engine.unit.no_multi = true;
             self.after_unit();
             if !expired.more {
                 return true;
@@ -148,11 +149,11 @@ impl Node {
 
     /// When the data want the loop's attention though no client comes, on the machine's clock.
     pub fn data_work_at_us(&self) -> Option<u64> {
-        if self.eviction.is_running() {
+        if self.engine.keys.eviction.is_running() {
             return Some(0);
         }
         // What is due later has its turn with the periodic tasks.
-        self.expiry.more.then_some(self.expiry.next_us)
+        self.engine.keys.expiry.more.then_some(self.engine.keys.expiry.next_us)
     }
 
     // ---- a replica's own keys ----
@@ -162,30 +163,30 @@ impl Node {
         let Ok(keys) = table::keys_of(command, args) else { return };
         for (at, _) in keys {
             let key = args.at(at);
-            let db_ref = self.keyspace.db(db);
+            let db_ref = self.engine.keyspace.db(db);
             let deadline = db_ref.find(db_ref.key(key)).and_then(|e| e.deadline());
-            self.own_expiring.note(db, key, deadline);
+            self.engine.keys.own_expiring.note(db, key, deadline);
         }
     }
 
     /// Deletes such keys when their time has come.
     pub fn expire_own_keys(&mut self) {
-        if self.own_expiring.is_empty() || !self.is_replica() || self.is_paused() {
+        if self.engine.keys.own_expiring.is_empty() || !self.is_replica() || self.is_paused() {
             return;
         }
         let now_ms = self.unix_ms();
         let until_us = clock::machine_us() + SLICE_US;
-        while let Some((index, key)) = self.own_expiring.take_due(now_ms) {
-            let db = self.keyspace.db(index);
+        while let Some((index, key)) = self.engine.keys.own_expiring.take_due(now_ms) {
+            let db = self.engine.keyspace.db(index);
             match db.find(db.key(&key)).and_then(|e| e.deadline()) {
                 Some(ms) if now_ms > ms => {
-                    let db = self.keyspace.db_mut(index);
+                    let db = self.engine.keyspace.db_mut(index);
                     let key = db.key(&key);
                     drop(db.remove(key));
-                    self.stats.expired += 1;
+                    self.ops.stats.expired += 1;
                 }
                 // The master has given it another one.
-                later => self.own_expiring.note(index, &key, later),
+                later => self.engine.keys.own_expiring.note(index, &key, later),
             }
             if clock::machine_us() >= until_us {
                 break;

@@ -66,7 +66,7 @@ impl Node {
 }
 
 fn server(node: &Node, out: &mut String) {
-    let uptime = (node.now_ms() - node.started_ms) / 1000;
+    let uptime = (node.now_ms() - node.life.started_ms) / 1000;
     field!(out, "redis_version", REDIS_VERSION);
     field!(out, "rivulet_version", env!("CARGO_PKG_VERSION"));
     field!(out, "redis_git_sha1", "00000000");
@@ -89,7 +89,7 @@ fn server(node: &Node, out: &mut String) {
     field!(out, "multiplexing_api", "epoll");
     field!(out, "process_id", std::process::id());
     field!(out, "process_supervised", "no");
-    field!(out, "run_id", node.run_id);
+    field!(out, "run_id", node.life.run_id);
     field!(out, "tcp_port", node.config.port);
     field!(out, "server_time_usec", node.unix_us());
     field!(out, "uptime_in_seconds", uptime);
@@ -100,7 +100,7 @@ fn server(node: &Node, out: &mut String) {
     field!(out, "executable", std::env::current_exe().unwrap_or_default().display());
     field!(out, "config_file", node.config.file.as_deref().map_or_else(String::new, |f| f.display().to_string()));
     field!(out, "io_threads_active", 0);
-    if let Some(shutdown) = &node.shutdown {
+    if let Some(shutdown) = &node.life.shutdown {
         field!(out, "shutdown_in_milliseconds", shutdown.deadline_ms.saturating_sub(node.now_ms()));
     }
 }
@@ -117,7 +117,7 @@ fn clients(node: &Node, out: &mut String) {
     field!(out, "maxclients", node.config.maxclients);
     field!(out, "client_recent_max_input_buffer", input);
     field!(out, "client_recent_max_output_buffer", output);
-    field!(out, "blocked_clients", node.blocking.len());
+    field!(out, "blocked_clients", node.engine.blocking.len());
     field!(out, "tracking_clients", 0);
     field!(out, "clients_in_timeout_table", 0);
 }
@@ -147,7 +147,7 @@ fn memory_section(node: &Node, out: &mut String) {
     let clients = node.client_memory();
     let overhead = node.overhead_memory(clients);
     let dataset = used.saturating_sub(overhead);
-    let net = used.saturating_sub(node.startup_memory).max(1);
+    let net = used.saturating_sub(node.ops.startup_memory).max(1);
     let log_bytes = node.replication.log.memory_bytes();
     field!(out, "used_memory", used);
     field!(out, "used_memory_human", human(used));
@@ -157,7 +157,7 @@ fn memory_section(node: &Node, out: &mut String) {
     field!(out, "used_memory_peak_human", human(peak));
     field!(out, "used_memory_peak_perc", format_args!("{:.2}%", used as f64 * 100.0 / peak.max(1) as f64));
     field!(out, "used_memory_overhead", overhead);
-    field!(out, "used_memory_startup", node.startup_memory);
+    field!(out, "used_memory_startup", node.ops.startup_memory);
     field!(out, "used_memory_dataset", dataset);
     field!(out, "used_memory_dataset_perc", format_args!("{:.2}%", dataset as f64 * 100.0 / net as f64));
     field!(out, "allocator_allocated", allocator.allocated);
@@ -202,11 +202,11 @@ fn memory_section(node: &Node, out: &mut String) {
     field!(out, "mem_clients_slaves", clients.replicas);
     field!(out, "mem_clients_normal", clients.normal);
     field!(out, "mem_cluster_links", 0);
-    field!(out, "mem_aof_buffer", node.log_on_disk.writer.as_ref().map_or(0, |w| w.queued_bytes()));
+    field!(out, "mem_aof_buffer", node.persist.log.writer.as_ref().map_or(0, |w| w.queued_bytes()));
     field!(out, "mem_allocator", "jemalloc-5.3.1");
     field!(out, "active_defrag_running", 0);
-    field!(out, "lazyfree_pending_objects", node.reaper.pending());
-    field!(out, "lazyfreed_objects", node.reaper.freed());
+    field!(out, "lazyfree_pending_objects", node.persist.reaper.pending());
+    field!(out, "lazyfreed_objects", node.persist.reaper.freed());
 }
 
 fn total_system_memory() -> usize {
@@ -215,9 +215,9 @@ fn total_system_memory() -> usize {
 }
 
 fn append_only(node: &Node, out: &mut String) {
-    let aof = &node.aof;
-    let disk = &node.log_on_disk;
-    let running = node.persistence.running.as_ref().filter(|r| matches!(r.purpose, Purpose::AofRewrite));
+    let aof = &node.persist.aof;
+    let disk = &node.persist.log;
+    let running = node.persist.data.running.as_ref().filter(|r| matches!(r.purpose, Purpose::AofRewrite));
     let seconds = running.map_or(-1, |r| (node.now_ms().saturating_sub(r.snapshot.started_ms) / 1000) as i64);
     field!(out, "aof_enabled", u8::from(node.config.appendonly));
     field!(out, "aof_rewrite_in_progress", u8::from(node.is_rewriting()));
@@ -233,18 +233,18 @@ fn append_only(node: &Node, out: &mut String) {
 
 /// The fields that follow the modules' while append-only is on.
 fn append_only_files(node: &Node, out: &mut String) {
-    let disk = &node.log_on_disk;
+    let disk = &node.persist.log;
     let Some(writer) = disk.writer.as_ref().filter(|_| node.config.appendonly) else { return };
     field!(out, "aof_current_size", node.aof_size());
-    field!(out, "aof_base_size", node.aof.rewritten_bytes);
-    field!(out, "aof_pending_rewrite", u8::from(node.aof.rewrite_scheduled));
+    field!(out, "aof_base_size", node.persist.aof.rewritten_bytes);
+    field!(out, "aof_pending_rewrite", u8::from(node.persist.aof.rewrite_scheduled));
     field!(out, "aof_buffer_length", writer.queued_bytes());
     field!(out, "aof_pending_bio_fsync", u8::from(writer.sync_pending()));
     field!(out, "aof_delayed_fsync", writer.delayed_syncs());
 }
 
 fn persistence(node: &Node, out: &mut String) {
-    let p = &node.persistence;
+    let p = &node.persist.data;
     let running = p.running.as_ref().filter(|r| !matches!(r.purpose, Purpose::Verify));
     let saving = running.filter(|r| !matches!(r.purpose, Purpose::ReplicasSockets));
     field!(out, "loading", u8::from(node.is_loading()));
@@ -261,12 +261,12 @@ fn persistence(node: &Node, out: &mut String) {
     field!(out, "current_save_keys_processed", done);
     field!(out, "current_save_keys_total", total);
     field!(out, "snapshot_queue_bytes", running.map_or(0, |r| r.snapshot.bytes_under_way()));
-    field!(out, "snapshot_queue_peak_bytes", node.stats.snapshot_peak);
-    field!(out, "log_queue_bytes", node.log_on_disk.queued_bytes());
-    field!(out, "log_queue_peak_bytes", node.stats.log_queue_peak);
+    field!(out, "snapshot_queue_peak_bytes", node.ops.stats.snapshot_peak);
+    field!(out, "log_queue_bytes", node.persist.log.queued_bytes());
+    field!(out, "log_queue_peak_bytes", node.ops.stats.log_queue_peak);
     field!(out, "rdb_changes_since_last_save", p.dirty);
     field!(out, "rdb_bgsave_in_progress", u8::from(running.is_some() || !p.sending.is_empty()));
-    field!(out, "rdb_last_save_time", node.shown_ms(p.last_save_ms) / 1000);
+    field!(out, "rdb_last_save_time", node.clock.shown_ms(p.last_save_ms) / 1000);
     field!(out, "rdb_last_bgsave_status", if p.last_status_ok { "ok" } else { "err" });
     field!(out, "rdb_last_bgsave_time_sec", p.last_seconds);
     let seconds = saving.map_or(-1, |r| (node.now_ms().saturating_sub(r.snapshot.started_ms) / 1000) as i64);
@@ -282,7 +282,7 @@ fn persistence(node: &Node, out: &mut String) {
     if let Some(load) = &p.load {
         let read = load.loader.read.load(std::sync::atomic::Ordering::Relaxed);
         let total = load.loader.total;
-        field!(out, "loading_start_time", node.shown_ms(load.loader.started_ms) / 1000);
+        field!(out, "loading_start_time", node.clock.shown_ms(load.loader.started_ms) / 1000);
         field!(out, "loading_total_bytes", total);
         field!(out, "loading_rdb_used_mem", 0);
         field!(out, "loading_loaded_bytes", read);
@@ -298,7 +298,7 @@ fn persistence(node: &Node, out: &mut String) {
 }
 
 fn stats(node: &Node, out: &mut String) {
-    let s = &node.stats;
+    let s = &node.ops.stats;
     let syncs = node.replication.master.counters();
     field!(out, "total_connections_received", s.connections);
     field!(out, "total_commands_processed", s.commands);
@@ -324,24 +324,24 @@ fn stats(node: &Node, out: &mut String) {
     }
     field!(out, "expired_keys", s.expired);
     field!(out, "expired_stale_perc", "0.00");
-    field!(out, "expired_time_cap_reached_count", node.expiry.time_cap_reached);
-    field!(out, "expire_cycle_cpu_milliseconds", node.expiry.spent_us / 1000);
+    field!(out, "expired_time_cap_reached_count", node.engine.keys.expiry.time_cap_reached);
+    field!(out, "expire_cycle_cpu_milliseconds", node.engine.keys.expiry.spent_us / 1000);
     field!(out, "evicted_keys", s.evicted);
     field!(out, "evicted_clients", s.evicted_clients);
     // Fields of Redis 7.2.
     field!(out, "client_query_buffer_limit_disconnections", s.query_limit_disconnections);
     field!(out, "client_output_buffer_limit_disconnections", s.output_limit_disconnections);
-    field!(out, "total_eviction_exceeded_time", node.eviction.exceeded_ms(node.now_us));
-    field!(out, "current_eviction_exceeded_time", node.eviction.exceeding_ms(node.now_us));
+    field!(out, "total_eviction_exceeded_time", node.engine.keys.eviction.exceeded_ms(node.clock.now_us));
+    field!(out, "current_eviction_exceeded_time", node.engine.keys.eviction.exceeding_ms(node.clock.now_us));
     field!(out, "keyspace_hits", s.hits);
     field!(out, "keyspace_misses", s.misses);
-    field!(out, "pubsub_channels", node.pubsub.channel_count());
-    field!(out, "pubsub_patterns", node.pubsub.pattern_count());
-    field!(out, "pubsubshard_channels", node.pubsub.shard_channel_count());
+    field!(out, "pubsub_channels", node.engine.pubsub.channel_count());
+    field!(out, "pubsub_patterns", node.engine.pubsub.pattern_count());
+    field!(out, "pubsubshard_channels", node.engine.pubsub.shard_channel_count());
     field!(out, "latest_fork_usec", 0);
     field!(out, "total_forks", s.snapshots);
     field!(out, "migrate_cached_sockets", 0);
-    field!(out, "slave_expires_tracked_keys", node.own_expiring.len());
+    field!(out, "slave_expires_tracked_keys", node.engine.keys.own_expiring.len());
     for name in [
         "active_defrag_hits",
         "active_defrag_misses",
@@ -463,9 +463,9 @@ fn replication(node: &Node, out: &mut String) {
     field!(
         out,
         "repl_backlog_disk_bytes",
-        node.log_on_disk.files.backlog_bytes() + node.log_on_disk.files.data_bytes()
+        node.persist.log.files.backlog_bytes() + node.persist.log.files.data_bytes()
     );
-    field!(out, "repl_backlog_disk_read_bytes", node.log_on_disk.read_bytes);
+    field!(out, "repl_backlog_disk_read_bytes", node.persist.log.read_bytes);
     field!(out, "repl_backlog_auto", u8::from(node.config.repl_backlog_size.bytes().is_none()));
     field!(out, "repl_backlog_mean_reconnect_ms", r.measure.mean_reconnect_ms().unwrap_or(0));
     field!(out, "repl_backlog_bytes_per_second", r.measure.bytes_per_second());
@@ -489,11 +489,11 @@ fn replication(node: &Node, out: &mut String) {
     field!(out, "repl_hold_bytes", stream + spilled);
     field!(out, "repl_hold_limit", node.hold_limit());
     field!(out, "repl_hold_disconnections", r.slowest_cut_off);
-    let payloads = || node.persistence.payloads();
+    let payloads = || node.persist.data.payloads();
     field!(out, "repl_sync_window_bytes", payloads().map(|p| p.held_bytes()).sum::<u64>());
-    field!(out, "repl_sync_window_peak_bytes", node.stats.sync_window_peak);
+    field!(out, "repl_sync_window_peak_bytes", node.ops.stats.sync_window_peak);
     field!(out, "repl_sync_spill_bytes", payloads().map(|p| p.spilled_bytes()).sum::<u64>());
-    field!(out, "repl_sync_spill_peak_bytes", node.stats.sync_spill_peak);
+    field!(out, "repl_sync_spill_peak_bytes", node.ops.stats.sync_spill_peak);
 }
 
 fn cpu(_: &Node, out: &mut String) {
@@ -510,7 +510,7 @@ fn cpu(_: &Node, out: &mut String) {
 
 fn commandstats(node: &Node, out: &mut String) {
     let mut rows: Vec<_> =
-        node.stats.commands_by_name.values().filter(|(_, s)| s.calls + s.rejected + s.failed > 0).collect();
+        node.ops.stats.commands_by_name.values().filter(|(_, s)| s.calls + s.rejected + s.failed > 0).collect();
     rows.sort_by(|a, b| a.0.cmp(&b.0));
     for (name, s) in rows {
         let per_call = if s.calls == 0 { 0.0 } else { s.usec as f64 / s.calls as f64 };
@@ -526,14 +526,14 @@ fn commandstats(node: &Node, out: &mut String) {
 }
 
 fn errorstats(node: &Node, out: &mut String) {
-    for (code, count) in &node.stats.errors {
+    for (code, count) in &node.ops.stats.errors {
         field!(out, format_args!("errorstat_{code}"), format_args!("count={count}"));
     }
 }
 
 fn latencystats(node: &Node, out: &mut String) {
     let mut rows: Vec<_> =
-        node.stats.commands_by_name.values().filter_map(|(name, s)| Some((name, s.histogram.as_ref()?))).collect();
+        node.ops.stats.commands_by_name.values().filter_map(|(name, s)| Some((name, s.histogram.as_ref()?))).collect();
     rows.sort_by(|a, b| a.0.cmp(b.0));
     for (name, histogram) in rows.into_iter().filter(|(_, h)| h.total() > 0) {
         let percentiles: Vec<String> = node
@@ -551,7 +551,7 @@ fn cluster(_: &Node, out: &mut String) {
 }
 
 fn keyspace(node: &Node, out: &mut String) {
-    for (i, db) in node.keyspace.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
+    for (i, db) in node.engine.keyspace.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
         field!(
             out,
             format_args!("db{i}"),

@@ -47,7 +47,7 @@ impl Node {
     pub fn note_latency(&mut self, event: &'static str, ms: u64) {
         let threshold = self.config.latency_monitor_threshold;
         if threshold > 0 && ms >= threshold {
-            self.latency.add(event, ms, self.unix_us() / 1_000_000);
+            self.ops.latency.add(event, ms, self.unix_us() / 1_000_000);
         }
     }
 
@@ -55,6 +55,7 @@ impl Node {
         match command.name {
             "latest" => {
                 let latest: Vec<_> = self
+                    .ops
                     .latency
                     .events
                     .iter()
@@ -71,6 +72,7 @@ impl Node {
             "history" => {
                 let name = String::from_utf8_lossy(args.at(2)).into_owned();
                 let samples: Vec<_> = self
+                    .ops
                     .latency
                     .events
                     .get(name.as_str())
@@ -84,14 +86,14 @@ impl Node {
                 }
             }
             "reset" => {
-                let before = self.latency.events.len();
+                let before = self.ops.latency.events.len();
                 if args.len() == 2 {
-                    self.latency.events.clear();
+                    self.ops.latency.events.clear();
                 } else {
                     let names: Vec<&[u8]> = args.iter().skip(2).collect();
-                    self.latency.events.retain(|name, _| !names.contains(&name.as_bytes()));
+                    self.ops.latency.events.retain(|name, _| !names.contains(&name.as_bytes()));
                 }
-                let gone = before - self.latency.events.len();
+                let gone = before - self.ops.latency.events.len();
                 self.reply(id).int(gone as i64);
             }
             "histogram" => self.latency_histogram(id, args),
@@ -101,7 +103,7 @@ impl Node {
             }
             "graph" => {
                 let name = String::from_utf8_lossy(args.at(2)).into_owned();
-                let Some(series) = self.latency.events.get(name.as_str()) else {
+                let Some(series) = self.ops.latency.events.get(name.as_str()) else {
                     return Err(Fail::text(format!("ERR No samples available for event '{name}'")));
                 };
                 let text = graph(&name, series, self.unix_us() / 1_000_000);
@@ -138,6 +140,7 @@ impl Node {
                     .any(|w| w == name || name.strip_prefix(w.as_str()).is_some_and(|rest| rest.starts_with('|')))
         };
         let mut found: Vec<_> = self
+            .ops
             .stats
             .commands_by_name
             .values()
@@ -165,11 +168,11 @@ impl Node {
         if self.config.latency_monitor_threshold == 0 {
             return "The latency monitor is off. Turn it on with CONFIG SET latency-monitor-threshold <milliseconds>.\n".into();
         }
-        if self.latency.events.is_empty() {
+        if self.ops.latency.events.is_empty() {
             return "No event has been slower than the threshold.\n".into();
         }
         let mut text = String::from("Slow events since the last reset:\n");
-        for (name, series) in &self.latency.events {
+        for (name, series) in &self.ops.latency.events {
             let sum: u64 = series.samples.iter().map(|(_, ms)| ms).sum();
             let mean = sum / series.samples.len().max(1) as u64;
             text += &format!(

@@ -153,12 +153,12 @@ impl Node {
 
     /// The writer, which is started when it is first needed.
     pub fn start_log_writer(&mut self, end: u64) {
-        let disk = &mut self.log_on_disk;
+        let disk = &mut self.persist.log;
         disk.handed = end;
         match &mut disk.writer {
             Some(writer) => writer.rebase(end),
             None => {
-                let mut writer = LogWriter::start(end, self.waker.clone());
+                let mut writer = LogWriter::start(end, self.front.waker.clone());
                 writer.set_policy(self.config.appendfsync);
                 disk.writer = Some(writer);
             }
@@ -167,7 +167,7 @@ impl Node {
 
     /// Append-only files are begun: their bytes go through a tail.
     pub fn open_tail(&self) {
-        let disk = &self.log_on_disk;
+        let disk = &self.persist.log;
         if let (Some(writer), Some(path)) = (&disk.writer, disk.files.tail_path()) {
             writer.open_tail(path);
         }
@@ -178,33 +178,33 @@ impl Node {
     /// Before the loop sleeps: the stream's new bytes go to the writer, and the log learns what is on disk.
     pub fn log_before_sleep(&mut self) {
         self.poll_log_writer();
-        if !self.log_on_disk.files.is_aof() {
+        if !self.persist.log.files.is_aof() {
             self.drive_backlog();
         }
         self.hand_over_due();
-        if self.log_on_disk.files.is_aof() {
+        if self.persist.log.files.is_aof() {
             self.rotate_segment_if_full();
         }
         self.tell_what_is_on_disk();
-        if self.log_on_disk.writer.is_some() {
+        if self.persist.log.writer.is_some() {
             // A disk that can't keep up slows down those who write, not the memory of all.
-            self.stats.log_queue_peak = self.stats.log_queue_peak.max(self.log_on_disk.queued_bytes());
+            self.ops.stats.log_queue_peak = self.ops.stats.log_queue_peak.max(self.persist.log.queued_bytes());
             self.follow_disk();
             // A replica's stream waits by itself.
             let has_writers = !self.is_replica() || !self.config.replica_read_only;
-            if has_writers && self.log_on_disk.is_congested(self.config.log_queue_limit) && !self.is_paused() {
+            if has_writers && self.persist.log.is_congested(self.config.log_queue_limit) && !self.is_paused() {
                 let until_ms = self.now_ms() + CONGESTION_PAUSE_MS;
-                self.pauses.begin(PauseWhy::Congestion, until_ms, true);
+                self.life.pauses.begin(PauseWhy::Congestion, until_ms, true);
             }
         }
     }
 
     fn poll_log_writer(&mut self) {
-        let Some(writer) = &self.log_on_disk.writer else { return };
+        let Some(writer) = &self.persist.log.writer else { return };
         let results = writer.results();
-        if !self.blocking.acks.is_empty() {
+        if !self.engine.blocking.acks.is_empty() {
             self.serve_acks();
-            if let Some(writer) = &self.log_on_disk.writer {
+            if let Some(writer) = &self.persist.log.writer {
                 writer.watch();
             }
         }
@@ -212,7 +212,7 @@ impl Node {
             match token {
                 TOKEN_REWRITE => self.rewrite_files_changed(result),
                 TOKEN_REWRITE_BEGUN => self.first_file_begun(result),
-                TOKEN_IDS => self.log_on_disk.ids_due -= 1,
+                TOKEN_IDS => self.persist.log.ids_due -= 1,
                 _ => {
                     if let Err(text) = result {
                         log::warning!("Can't keep the replication backlog on disk: {text}");
@@ -221,21 +221,21 @@ impl Node {
                 }
             }
         }
-        while let Some(piece) = self.log_on_disk.reader.as_ref().and_then(LogReader::poll) {
+        while let Some(piece) = self.persist.log.reader.as_ref().and_then(LogReader::poll) {
             self.piece_read(piece);
         }
-        if !self.log_on_disk.untold.is_empty() && !self.log_on_disk.lacks_ids() {
-            std::mem::take(&mut self.log_on_disk.untold).into_iter().for_each(|id| self.flush_replica(id));
+        if !self.persist.log.untold.is_empty() && !self.persist.log.lacks_ids() {
+            std::mem::take(&mut self.persist.log.untold).into_iter().for_each(|id| self.flush_replica(id));
         }
     }
 
     /// Hands what is due: with append-only files all, otherwise what is about to leave the memory window.
     fn hand_over_due(&mut self) {
-        if !self.log_on_disk.files.is_open() {
+        if !self.persist.log.files.is_open() {
             return;
         }
         let end = self.replication.offset();
-        let until = if self.log_on_disk.files.is_aof() {
+        let until = if self.persist.log.files.is_aof() {
             self.annotate_time();
             end
         } else {
@@ -249,7 +249,7 @@ impl Node {
     fn backlog_due(&self) -> u64 {
         let log = &self.replication.log;
         let left = log.end_offset().saturating_sub(log.size());
-        let start = self.log_on_disk.files.segments().last().map_or(left, |segment| segment.start);
+        let start = self.persist.log.files.segments().last().map_or(left, |segment| segment.start);
         let piece = log.size().clamp(BACKLOG_PIECE_BYTES_MIN, BACKLOG_PIECE_BYTES_MAX).next_power_of_two();
         start + left.saturating_sub(start) / piece * piece
     }
@@ -258,14 +258,14 @@ impl Node {
     #[inline]
     pub fn hand_over_if_much(&mut self) {
         let end = self.replication.offset();
-        if self.log_on_disk.safe != u64::MAX && end - self.log_on_disk.handed.min(end) >= HANDED_BYTES {
+        if self.persist.log.safe != u64::MAX && end - self.persist.log.handed.min(end) >= HANDED_BYTES {
             self.hand_over_due();
         }
     }
 
     /// Gives the writer the stream up to `until`.
     pub fn hand_over(&mut self, until: u64) {
-        let disk = &mut self.log_on_disk;
+        let disk = &mut self.persist.log;
         let (Some(writer), true) = (&mut disk.writer, disk.files.is_open()) else { return };
         let count = until.saturating_sub(disk.handed);
         if count == 0 {
@@ -293,7 +293,7 @@ impl Node {
 
     /// Adds bytes that are not the stream's to the file.
     pub fn append_own(&mut self, bytes: &[u8]) {
-        let disk = &mut self.log_on_disk;
+        let disk = &mut self.persist.log;
         let (Some(writer), true) = (&mut disk.writer, disk.files.is_open()) else { return };
         if let Some(change) = disk.files.mark(bytes.len() as u64) {
             writer.change(change, None);
@@ -303,9 +303,9 @@ impl Node {
 
     fn rotate_segment_if_full(&mut self) {
         let end = self.replication.offset();
-        if self.log_on_disk.files.is_full() && self.log_on_disk.handed == end {
-            let change = self.log_on_disk.files.rotate(end);
-            self.log_on_disk.change(change, None);
+        if self.persist.log.files.is_full() && self.persist.log.handed == end {
+            let change = self.persist.log.files.rotate(end);
+            self.persist.log.change(change, None);
             self.segment_began();
         }
     }
@@ -330,7 +330,7 @@ impl Node {
     }
 
     fn tell_what_is_on_disk(&mut self) {
-        let disk = &self.log_on_disk;
+        let disk = &self.persist.log;
         let files = &disk.files;
         let open = disk.writer.as_ref().zip(files.segments().last()).filter(|_| files.is_open());
         let on_disk = open.map(|(writer, last)| {
@@ -344,10 +344,10 @@ impl Node {
         });
         self.replication.log.set_on_disk(on_disk);
         // A backlog that is only for replicas keeps nobody waiting.
-        if let Some(writer) = &self.log_on_disk.writer
-            && self.log_on_disk.files.is_aof()
-            && self.kept_by(writer).is_none_or(|kept| kept < self.log_on_disk.handed)
-            && (!self.replication.master.is_empty() || !self.log_on_disk.held.is_empty())
+        if let Some(writer) = &self.persist.log.writer
+            && self.persist.log.files.is_aof()
+            && self.kept_by(writer).is_none_or(|kept| kept < self.persist.log.handed)
+            && (!self.replication.master.is_empty() || !self.persist.log.held.is_empty())
         {
             writer.watch();
         }
@@ -357,7 +357,7 @@ impl Node {
     pub fn log_history_changed(&mut self) {
         self.hand_over(self.replication.offset());
         let role = self.log_role();
-        let disk = &mut self.log_on_disk;
+        let disk = &mut self.persist.log;
         if let Some(change) = disk.files.set_history(&self.replication.history, role) {
             disk.ids_due += usize::from(disk.writer.is_some() && disk.files.is_aof());
             disk.change(change, disk.files.is_aof().then_some(TOKEN_IDS));
@@ -367,11 +367,11 @@ impl Node {
     /// Nothing goes to a replica that would tell it of ids which a kill takes from this node (rule 41): they are told when they are on disk.
     #[inline]
     pub fn withholds_ids(&mut self, id: ClientId) -> bool {
-        let withheld = self.log_on_disk.ids_due > 0
+        let withheld = self.persist.log.ids_due > 0
             && self.clients.get(id).is_some_and(|client| client.kind == Kind::Replica)
-            && self.log_on_disk.lacks_ids();
-        if withheld && !self.log_on_disk.untold.contains(&id) {
-            self.log_on_disk.untold.push(id);
+            && self.persist.log.lacks_ids();
+        if withheld && !self.persist.log.untold.contains(&id) {
+            self.persist.log.untold.push(id);
         }
         withheld
     }
@@ -380,26 +380,26 @@ impl Node {
     pub fn log_reset(&mut self) {
         // What is being written down are the old data.
         self.cancel_rewrite();
-        self.log_on_disk.safe = u64::MAX;
+        self.persist.log.safe = u64::MAX;
         for client in self.clients.iter_mut() {
             (client.session.written_offset, client.connection.outbox.hold.offset) = (0, 0);
         }
         let role = self.log_role();
-        let change = self.log_on_disk.files.reset(&self.replication.history, role);
+        let change = self.persist.log.files.reset(&self.replication.history, role);
         let end = self.replication.offset();
-        let disk = &mut self.log_on_disk;
+        let disk = &mut self.persist.log;
         disk.change(change, None);
         disk.handed = end;
         if let Some(writer) = &mut disk.writer {
             writer.rebase(end);
         }
         // It begins with the next run of the periodic tasks: what comes next may be another reset.
-        self.aof.rewrite_scheduled |= disk.files.is_aof();
+        self.persist.aof.rewrite_scheduled |= disk.files.is_aof();
     }
 
     /// There is something that the writer has not been given.
     pub fn has_unwritten(&self) -> bool {
-        self.replication.offset() > self.log_on_disk.handed
+        self.replication.offset() > self.persist.log.handed
     }
 
     // ---- the backlog without append-only files ----
@@ -409,7 +409,7 @@ impl Node {
         let wanted = self.config.repl_backlog_disk_size > 0
             && self.replication.log.is_active()
             && self.replication.master.expects_replicas(self.now_ms());
-        let disk = &self.log_on_disk;
+        let disk = &self.persist.log;
         match (wanted, disk.files.is_open()) {
             (true, false) if self.now_ms() >= disk.backlog_retry_ms => self.begin_backlog(),
             (true, true) if disk.writer.as_ref().is_some_and(|w| w.queued_bytes() > BACKLOG_QUEUE_MAX) => {
@@ -419,12 +419,12 @@ impl Node {
                 self.give_up_backlog();
             }
             (true, true) if disk.files.is_full() => {
-                let change = self.log_on_disk.files.rotate(self.log_on_disk.handed);
-                self.log_on_disk.change(change, Some(TOKEN_BACKLOG));
+                let change = self.persist.log.files.rotate(self.persist.log.handed);
+                self.persist.log.change(change, Some(TOKEN_BACKLOG));
             }
             (false, true) => {
-                let change = self.log_on_disk.files.drop_backlog();
-                self.log_on_disk.change(change, None);
+                let change = self.persist.log.files.drop_backlog();
+                self.persist.log.change(change, None);
             }
             _ => {}
         }
@@ -436,30 +436,30 @@ impl Node {
             Ok(directory) => directory,
             Err(text) => {
                 log::warning!("Can't keep the replication backlog on disk: {text}");
-                self.log_on_disk.backlog_retry_ms = self.now_ms() + BACKLOG_RETRY_MS;
+                self.persist.log.backlog_retry_ms = self.now_ms() + BACKLOG_RETRY_MS;
                 return;
             }
         };
         // What is on disk and reaches to the memory is gone on with.
-        let from = self.log_on_disk.files.end_offset().filter(|end| *end >= first).unwrap_or(first);
+        let from = self.persist.log.files.end_offset().filter(|end| *end >= first).unwrap_or(first);
         self.start_log_writer(from);
         let role = self.log_role();
         let history = self.replication.history.clone();
-        let files = &mut self.log_on_disk.files;
+        let files = &mut self.persist.log.files;
         files.set_history(&history, role);
         let change = files.begin_backlog(lock, from);
-        self.log_on_disk.change(change, Some(TOKEN_BACKLOG));
+        self.persist.log.change(change, Some(TOKEN_BACKLOG));
     }
 
     /// The directory of the backlog, which no other server may use at the same time.
     pub fn lock_backlog(&mut self) -> Result<Directory, String> {
-        if let Some(lock) = &self.log_on_disk.backlog_lock {
+        if let Some(lock) = &self.persist.log.backlog_lock {
             return Ok(lock.directory.clone());
         }
         let directory = recover::open_directory(&self.backlog_directory()).map_err(|e| os_error(&e))?;
         let file = rivulet_host::fs::File::create(directory.path.join("lock")).map_err(|e| os_error(&e))?;
         file.lock().map_err(|_| format!("another server uses {}", directory.path.display()))?;
-        self.log_on_disk.backlog_lock = Some(BacklogLock { directory: directory.clone(), _file: file });
+        self.persist.log.backlog_lock = Some(BacklogLock { directory: directory.clone(), _file: file });
         Ok(directory)
     }
 
@@ -474,7 +474,7 @@ impl Node {
         }
         let directory = self.lock_backlog().ok()?;
         let (segments, history) = recover::find_backlog(&directory, id, offset);
-        self.log_on_disk.files.restore_backlog(segments);
+        self.persist.log.files.restore_backlog(segments);
         history
     }
 
@@ -483,10 +483,10 @@ impl Node {
     }
 
     fn give_up_backlog(&mut self) {
-        let change = self.log_on_disk.files.drop_backlog();
-        self.log_on_disk.make_room(&change);
-        self.log_on_disk.change(change, None);
-        self.log_on_disk.backlog_retry_ms = self.now_ms() + BACKLOG_RETRY_MS;
+        let change = self.persist.log.files.drop_backlog();
+        self.persist.log.make_room(&change);
+        self.persist.log.change(change, None);
+        self.persist.log.backlog_retry_ms = self.now_ms() + BACKLOG_RETRY_MS;
     }
 
     /// Removes segments that are older than anybody may ask for.
@@ -494,10 +494,10 @@ impl Node {
         let needed = self.replication.master.log_hold();
         let keep = self.replication.master.expects_replicas(self.now_ms());
         let limit = if keep { self.config.repl_backlog_disk_size } else { 0 };
-        let change = self.log_on_disk.files.trim(limit, needed);
+        let change = self.persist.log.files.trim(limit, needed);
         if !change.ops.is_empty() {
-            self.log_on_disk.make_room(&change);
-            self.log_on_disk.change(change, None);
+            self.persist.log.make_room(&change);
+            self.persist.log.change(change, None);
         }
     }
 
@@ -505,8 +505,8 @@ impl Node {
 
     /// A replica needs what has left the memory: the next piece of it is asked for.
     pub fn read_piece(&mut self, client: ClientId, offset: u64) -> bool {
-        let Some(location) = self.log_on_disk.files.locate(offset) else { return false };
-        let reader = self.log_on_disk.reader.get_or_insert_with(|| LogReader::start(self.waker.clone()));
+        let Some(location) = self.persist.log.files.locate(offset) else { return false };
+        let reader = self.persist.log.reader.get_or_insert_with(|| LogReader::start(self.front.waker.clone()));
         reader.read(Wanted { client, offset, location });
         true
     }
@@ -516,7 +516,7 @@ impl Node {
         client.feed.piece_wanted = false;
         match piece.bytes {
             Ok(bytes) => {
-                self.log_on_disk.read_bytes += bytes.len() as u64;
+                self.persist.log.read_bytes += bytes.len() as u64;
                 client.feed.piece = Some(Box::new(crate::clients::LogPiece { offset: piece.offset, bytes }));
                 self.flush_replica(piece.client);
             }
@@ -528,7 +528,7 @@ impl Node {
                     os_error(&e)
                 );
                 // It would ask for them again, and others too: what can't be read is not offered any more.
-                self.log_on_disk.files.set_damaged(piece.offset);
+                self.persist.log.files.set_damaged(piece.offset);
                 self.clients.close_soon(piece.client);
             }
         }
@@ -538,13 +538,13 @@ impl Node {
 
     /// The clients with replies that waited for the log, and of which some tell of what is safe now.
     pub fn release_replies(&mut self) -> Vec<ClientId> {
-        self.log_on_disk.safe = self.safe_offset();
-        if self.log_on_disk.held.is_empty() {
+        self.persist.log.safe = self.safe_offset();
+        if self.persist.log.held.is_empty() {
             return Vec::new();
         }
         let mut released = Vec::new();
-        let safe = self.log_on_disk.safe;
-        for id in std::mem::take(&mut self.log_on_disk.held) {
+        let safe = self.persist.log.safe;
+        for id in std::mem::take(&mut self.persist.log.held) {
             let says = self.reply_says(id);
             let Some(client) = self.clients.get_mut(id) else { continue };
             let hold = &mut client.connection.outbox.hold;
@@ -561,7 +561,7 @@ impl Node {
                     continue;
                 }
             }
-            self.log_on_disk.held.push(id);
+            self.persist.log.held.push(id);
         }
         self.watch_for_held();
         released
@@ -570,7 +570,7 @@ impl Node {
     /// A client's reply leaves when its write survives a kill of the process; with `appendfsync always` every reply when all before it is durable. Answers
     /// whether nothing of it may leave now.
     pub fn hold_reply(&mut self, id: ClientId) -> bool {
-        let safe = self.log_on_disk.safe;
+        let safe = self.persist.log.safe;
         if safe == u64::MAX {
             return false;
         }
@@ -588,7 +588,7 @@ impl Node {
         (client.connection.outbox.hold.held, client.connection.outbox.hold.since_ms) = (true, now_ms);
         (client.connection.outbox.hold.offset, client.connection.outbox.hold.bytes) =
             (says, client.connection.outbox.output.end());
-        self.log_on_disk.held.push(id);
+        self.persist.log.held.push(id);
         self.watch_for_held();
         true
     }
@@ -596,12 +596,12 @@ impl Node {
     /// While the disk refuses, nobody can be told that a write is safe which was executed before. Who waits for that is not kept waiting: the connection
     /// ends, as with a server that is gone, and the write may or may not be there.
     pub fn end_held_if_disk_refuses(&mut self) {
-        if self.log_on_disk.held.is_empty() {
+        if self.persist.log.held.is_empty() {
             return;
         }
-        let Some(why) = self.log_on_disk.failure() else { return };
+        let Some(why) = self.persist.log.failure() else { return };
         let now_ms = self.now_ms();
-        for id in self.log_on_disk.held.clone() {
+        for id in self.persist.log.held.clone() {
             let waits = |client: &Client| now_ms.saturating_sub(client.connection.outbox.hold.since_ms) >= HELD_MS_MAX;
             if self.clients.get(id).is_some_and(waits) {
                 log::warning!("Closing a client whose write can't be kept ({why}): {}", self.client_line(id));
@@ -621,8 +621,8 @@ impl Node {
     }
 
     fn watch_for_held(&self) {
-        if let Some(writer) = &self.log_on_disk.writer
-            && !self.log_on_disk.held.is_empty()
+        if let Some(writer) = &self.persist.log.writer
+            && !self.persist.log.held.is_empty()
         {
             writer.watch();
         }
@@ -635,7 +635,7 @@ impl Node {
 
     /// The offset up to which replies may tell of writes; no limit without append-only files.
     fn safe_offset(&self) -> u64 {
-        let disk = &self.log_on_disk;
+        let disk = &self.persist.log;
         let waits = disk.files.is_aof() && disk.files.is_open() && !disk.files.is_waiting_for_base();
         let Some(writer) = disk.writer.as_ref().filter(|_| waits) else { return u64::MAX };
         // A disk that refuses is told of by refused writes. Of those that were executed before nobody is told that they are safe.
@@ -644,7 +644,7 @@ impl Node {
 
     /// Up to where the stream is durable here, for WAITAOF and for the master; `None` without append-only files.
     pub fn fsynced_offset(&self) -> Option<u64> {
-        let disk = &self.log_on_disk;
+        let disk = &self.persist.log;
         if !disk.files.is_aof() {
             return None;
         }
@@ -658,9 +658,9 @@ impl Node {
     /// All that is in memory goes to the files.
     pub fn flush_log_files(&mut self) {
         self.hand_over(self.replication.offset());
-        if let Some(writer) = &self.log_on_disk.writer {
+        if let Some(writer) = &self.persist.log.writer {
             writer.wait_until_idle();
-            if let Some(text) = writer.failure().filter(|_| self.log_on_disk.files.is_aof()) {
+            if let Some(text) = writer.failure().filter(|_| self.persist.log.files.is_aof()) {
                 log::warning!("The last {} bytes are not in the AOF file: {text}", writer.queued_bytes());
             }
         }
@@ -670,9 +670,9 @@ impl Node {
     pub fn end_log_files(&mut self) {
         let end = self.replication.offset();
         self.hand_over(end);
-        let change = self.log_on_disk.files.end_clean(end);
-        self.log_on_disk.change(change, None);
-        if let Some(writer) = &self.log_on_disk.writer {
+        let change = self.persist.log.files.end_clean(end);
+        self.persist.log.change(change, None);
+        if let Some(writer) = &self.persist.log.writer {
             writer.close_tail();
             writer.wait_until_idle();
         }

@@ -29,7 +29,7 @@ impl Node {
                     }
                     at += 2;
                 }
-                let db = self.keyspace.db(self.clients.at(id).session.db);
+                let db = self.engine.keyspace.db(self.clients.at(id).session.db);
                 // An entry, what it points to, and its share of the table.
                 let bytes = db.find(db.key(args.at(2))).map(|e| e.entry_bytes() + e.heap_bytes() + 10);
                 match bytes {
@@ -87,7 +87,7 @@ impl Node {
 
     /// Bytes that are no data: tables, logs, buffers.
     pub fn overhead_memory(&self, clients: ClientMemory) -> usize {
-        self.keyspace.iter().map(|db| db.overhead_bytes()).sum::<usize>()
+        self.engine.keyspace.iter().map(|db| db.overhead_bytes()).sum::<usize>()
             + self.replication.log.memory_bytes()
             + clients.normal
             + clients.replicas
@@ -98,18 +98,18 @@ impl Node {
         let used = memory::used();
         let clients = self.client_memory();
         let overhead = self.overhead_memory(clients);
-        let keys = self.keyspace.len();
+        let keys = self.engine.keyspace.len();
         let dataset = used.saturating_sub(overhead);
         let rows: Vec<(&str, i64)> = vec![
             ("peak.allocated", memory::peak() as i64),
             ("total.allocated", used as i64),
-            ("startup.allocated", self.startup_memory as i64),
+            ("startup.allocated", self.ops.startup_memory as i64),
             ("replication.backlog", self.replication.log.memory_bytes() as i64),
             ("clients.slaves", clients.replicas as i64),
             ("clients.normal", clients.normal as i64),
             ("overhead.total", overhead as i64),
             ("keys.count", keys as i64),
-            ("keys.bytes-per-key", used.saturating_sub(self.startup_memory).checked_div(keys).unwrap_or(0) as i64),
+            ("keys.bytes-per-key", used.saturating_sub(self.ops.startup_memory).checked_div(keys).unwrap_or(0) as i64),
             ("dataset.bytes", dataset as i64),
             ("allocator.allocated", stats.allocated as i64),
             ("allocator.active", stats.active as i64),

@@ -17,7 +17,7 @@ use crate::session::ReplyMode;
 impl Node {
     pub fn subscribe(&mut self, id: ClientId, kind: ChannelKind, args: Args<'_>) -> Result<(), Fail> {
         // As in Redis: the other two may stand in a transaction, in either protocol.
-        if self.depth > 0 && kind == ChannelKind::Shard {
+        if self.engine.unit.depth > 0 && kind == ChannelKind::Shard {
             return Err(Fail::new("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"));
         }
         for name in args.iter().skip(1) {
@@ -30,7 +30,7 @@ impl Node {
             if !mine.contains(name) {
                 let name: Arc<[u8]> = name.into();
                 mine.insert(name.clone());
-                self.pubsub.subscribe(kind, &name, id);
+                self.engine.pubsub.subscribe(kind, &name, id);
             }
             let client = self.clients.at(id);
             if client.kind == Kind::Normal {
@@ -75,7 +75,7 @@ impl Node {
             ChannelKind::Shard => &mut client.session.subscriptions.shard_channels,
         };
         if mine.remove(name) {
-            self.pubsub.unsubscribe(kind, name, id);
+            self.engine.pubsub.unsubscribe(kind, name, id);
         }
     }
 
@@ -107,7 +107,7 @@ impl Node {
         ];
         for (kind, names) in all {
             for name in names {
-                self.pubsub.unsubscribe(kind, &name, id);
+                self.engine.pubsub.unsubscribe(kind, &name, id);
             }
         }
     }
@@ -118,10 +118,10 @@ impl Node {
         let count = self.deliver(kind, channel, message);
         if self.wants_stream() {
             let db = self.clients.at(id).session.db;
-            if self.depth == 0 && self.unit.is_empty() {
+            if self.engine.unit.depth == 0 && self.engine.unit.commands.is_empty() {
                 self.propagate_now(db, args);
             } else {
-                self.unit.push((db, args.to_owned()));
+                self.engine.unit.commands.push((db, args.to_owned()));
             }
         }
         self.reply(id).int(count as i64);
@@ -134,14 +134,15 @@ impl Node {
         let mut count = 0;
         let word: &[u8] = if kind == ChannelKind::Shard { b"smessage" } else { b"message" };
         let listeners: Vec<ClientId> =
-            self.pubsub.listeners(kind, channel).into_iter().flat_map(|listeners| listeners.iter()).collect();
+            self.engine.pubsub.listeners(kind, channel).into_iter().flat_map(|listeners| listeners.iter()).collect();
         for listener in listeners {
             count += usize::from(self.push_message(listener, &[word, channel, message]));
         }
-        if kind == ChannelKind::Shard || self.pubsub.pattern_count() == 0 {
+        if kind == ChannelKind::Shard || self.engine.pubsub.pattern_count() == 0 {
             return count;
         }
         let matching: Vec<(Arc<[u8]>, ClientId)> = self
+            .engine
             .pubsub
             .patterns()
             .filter(|(pattern, _)| glob::matches(pattern, channel))
@@ -155,9 +156,9 @@ impl Node {
 
     /// Writes a message to a listener; answers whether it is there.
     fn push_message(&mut self, listener: ClientId, words: &[&[u8]]) -> bool {
-        let is_own = listener == self.executing;
+        let is_own = listener == self.engine.speaker.executing;
         let Some(client) = self.clients.get_mut(listener).filter(|c| !c.connection.closing) else { return false };
-        let out = if is_own { &mut self.own_pushes } else { &mut client.connection.outbox.output.bytes };
+        let out = if is_own { &mut self.engine.speaker.own_pushes } else { &mut client.connection.outbox.output.bytes };
         let mut reply = Reply::new(out, client.session.resp3);
         reply.push(words.len());
         words.iter().for_each(|word| reply.bulk(word));
@@ -170,22 +171,22 @@ impl Node {
     /// What a client has caused itself to be told follows the reply of its command, or of its EXEC, and never stands within (as since Redis 7.2).
     /// While replies are off it goes out after they were thrown away, see `finish_reply`.
     pub fn release_pushes(&mut self) {
-        if self.own_pushes.is_empty() || self.depth > 0 {
+        if self.engine.speaker.own_pushes.is_empty() || self.engine.unit.depth > 0 {
             return;
         }
-        let Some(client) = self.clients.get_mut(self.executing) else { return };
+        let Some(client) = self.clients.get_mut(self.engine.speaker.executing) else { return };
         if client.session.reply == ReplyMode::On {
-            client.connection.outbox.output.bytes.append(&mut self.own_pushes);
-            self.clients.queue_write(self.executing);
+            client.connection.outbox.output.bytes.append(&mut self.engine.speaker.own_pushes);
+            self.clients.queue_write(self.engine.speaker.executing);
         }
     }
 
     /// Publishes keyspace events.
     pub fn publish_events(&mut self, events: Vec<Event>) {
-        if self.pubsub.is_empty() {
+        if self.engine.pubsub.is_empty() {
             return;
         }
-        let classes = self.settings.notify;
+        let classes = self.engine.settings.notify;
         for Event { db, name, key, .. } in events {
             if classes & class::KEYSPACE != 0 {
                 let mut channel = format!("__keyspace@{db}__:").into_bytes();
@@ -208,6 +209,7 @@ impl Node {
                 }
                 let kind = if name == "channels" { ChannelKind::Plain } else { ChannelKind::Shard };
                 let names: Vec<Arc<[u8]>> = self
+                    .engine
                     .pubsub
                     .names(kind)
                     .into_iter()
@@ -223,7 +225,7 @@ impl Node {
                 let counts: Vec<(&[u8], usize)> = args
                     .iter()
                     .skip(2)
-                    .map(|channel| (channel, self.pubsub.listeners(kind, channel).map_or(0, |l| l.len())))
+                    .map(|channel| (channel, self.engine.pubsub.listeners(kind, channel).map_or(0, |l| l.len())))
                     .collect();
                 let mut reply = self.reply(id);
                 reply.array(counts.len() * 2);
@@ -233,7 +235,7 @@ impl Node {
                 }
             }
             "numpat" => {
-                let count = self.pubsub.pattern_count();
+                let count = self.engine.pubsub.pattern_count();
                 self.reply(id).int(count as i64);
             }
             _ => self.help(

@@ -70,7 +70,7 @@ impl Node {
         replies += 1;
         let mut sent = Vec::new();
         for name in &o.keys {
-            let source = self.keyspace.db(index);
+            let source = self.engine.keyspace.db(index);
             let Some(entry) = source.find(source.key(name)) else { continue };
             let ttl = match entry.deadline() {
                 Some(at) if at <= now_ms => continue,
@@ -121,8 +121,8 @@ impl Node {
                 }
             });
             let words: Vec<&[u8]> = [b"DEL".as_slice()].into_iter().chain(moved.iter().map(Vec::as_slice)).collect();
-            self.persistence.dirty += moved.len() as u64;
-            self.unit.push((index, OwnedArgs::from_slices(&words)));
+            self.persist.data.dirty += moved.len() as u64;
+            self.engine.unit.commands.push((index, OwnedArgs::from_slices(&words)));
         }
         match first_error {
             Some(line) => Err(Fail::text(format!(

@@ -93,12 +93,12 @@ impl Node {
     /// Whether the data may change by themselves: keys that expire, keys that are evicted.
     #[inline]
     pub fn is_paused(&self) -> bool {
-        self.pauses.any()
+        self.life.pauses.any()
     }
 
     /// Whether a pause stops this command of a client.
     pub fn must_pause(&self, id: ClientId, command: &'static Command) -> bool {
-        if !self.pauses.any() || self.depth > 0 {
+        if !self.life.pauses.any() || self.engine.unit.depth > 0 {
             return false;
         }
         let Some(client) = self.clients.get(id) else { return false };
@@ -110,16 +110,16 @@ impl Node {
         if client.session.multi.is_some() && !exec {
             return false;
         }
-        self.pauses.stops(changes_data(client, command))
+        self.life.pauses.stops(changes_data(client, command))
     }
 
     /// Whether a pause keeps this command of the master's stream from being executed.
     pub fn must_pause_stream(&self, id: ClientId, command: Option<&'static Command>) -> bool {
-        if !self.pauses.any() {
+        if !self.life.pauses.any() {
             return false;
         }
         let Some(client) = self.clients.get(id) else { return false };
-        self.pauses.stops(command.is_none_or(|command| changes_data(client, command)))
+        self.life.pauses.stops(command.is_none_or(|command| changes_data(client, command)))
     }
 
     pub fn block_for_pause(&mut self, id: ClientId, args: Args<'_>) {
@@ -128,8 +128,8 @@ impl Node {
 
     /// Lets those go on whose pause is over by itself.
     pub fn end_pauses_if_due(&mut self) {
-        let ended_within = std::mem::take(&mut self.pauses.ended_within);
-        let ended = self.pauses.any() && self.pauses.end_due(self.now_ms());
+        let ended_within = std::mem::take(&mut self.life.pauses.ended_within);
+        let ended = self.life.pauses.any() && self.life.pauses.end_due(self.now_ms());
         if ended || ended_within {
             self.go_on_after_pause();
         }
@@ -137,17 +137,17 @@ impl Node {
 
     /// Ends a pause. What another one still stops goes on waiting.
     pub fn end_pause(&mut self, why: PauseWhy) {
-        self.pauses.end(why);
+        self.life.pauses.end(why);
         self.go_on_after_pause();
     }
 
     fn go_on_after_pause(&mut self) {
         // What others do is no part of a transaction.
-        if self.depth > 0 {
-            self.pauses.ended_within = true;
+        if self.engine.unit.depth > 0 {
+            self.life.pauses.ended_within = true;
             return;
         }
-        for id in std::mem::take(&mut self.blocking.paused).into_values() {
+        for id in std::mem::take(&mut self.engine.blocking.paused).into_values() {
             let Some(client) = self.clients.get_mut(id) else { continue };
             let Some(blocked) = client.session.blocked.take() else { continue };
             let BlockedOn::Pause { args } = &blocked.reason else {

@@ -219,12 +219,12 @@ impl Persistence {
 
 impl Node {
     pub fn is_loading(&self) -> bool {
-        self.persistence.load.as_ref().is_some_and(|l| l.replaces || l.place == Place::HidingOld)
+        self.persist.data.load.as_ref().is_some_and(|l| l.replaces || l.place == Place::HidingOld)
     }
 
     /// Loading beside data that is still served.
     pub fn is_async_loading(&self) -> bool {
-        self.persistence.load.as_ref().is_some_and(|l| l.place == Place::ServingOld)
+        self.persist.data.load.as_ref().is_some_and(|l| l.place == Place::ServingOld)
     }
 
     pub fn rdb_path(&self) -> PathBuf {
@@ -233,17 +233,17 @@ impl Node {
 
     pub fn load_options(&self) -> Options {
         Options {
-            limits: self.settings.limits.clone(),
-            verify_checksum: self.config.rdbchecksum && !self.debug.skip_checksum,
+            limits: self.engine.settings.limits.clone(),
+            verify_checksum: self.config.rdbchecksum && !self.ops.debug.skip_checksum,
             unsupported: Unsupported::Fail,
         }
     }
 
     fn access_info(&self) -> AccessInfo {
-        if !self.settings.policy_uses_clock {
+        if !self.engine.settings.policy_uses_clock {
             return AccessInfo::None;
         }
-        match self.settings.clock {
+        match self.engine.settings.clock {
             ClockUse::Lru => AccessInfo::Idle { clock_s: rivulet_commands::ctx::lru_clock(self.unix_ms()) },
             ClockUse::Lfu { .. } => AccessInfo::Freq,
         }
@@ -276,7 +276,7 @@ impl Node {
             access: self.access_info(),
             exclude_data,
             checksum: self.config.rdbchecksum,
-            key_delay: self.persistence.save_delay.clone(),
+            key_delay: self.persist.data.save_delay.clone(),
             queue_limit: self.config.snapshot_queue_limit,
         }
     }
@@ -307,10 +307,10 @@ impl Node {
         match saved {
             Ok(()) => {
                 log::notice!("DB saved on disk");
-                self.persistence.dirty = 0;
-                self.persistence.last_save_ms = self.now_ms();
-                self.persistence.last_status_ok = true;
-                self.persistence.saves += 1;
+                self.persist.data.dirty = 0;
+                self.persist.data.last_save_ms = self.now_ms();
+                self.persist.data.last_status_ok = true;
+                self.persist.data.saves += 1;
                 Ok(())
             }
             Err(e) => {
@@ -333,7 +333,7 @@ impl Node {
         let file = BufWriter::with_capacity(1 << 20, File::create(path)?);
         let mut saver = Saver::new(file, writer, self.config.rdbchecksum, &self.aux(&id));
         let access = self.access_info();
-        for (i, db) in self.keyspace.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
+        for (i, db) in self.engine.keyspace.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
             saver.database(i as u64, db.len() as u64, db.expires_len() as u64)?;
             let mut result = Ok(());
             db.for_each(|entry| {
@@ -370,23 +370,24 @@ impl Node {
     }
 
     pub fn begin_file_snapshot(&mut self, purpose: Purpose, rdb_version: u32) -> Result<(), Fail> {
-        self.persistence.last_try_ms = self.now_ms();
+        self.persist.data.last_try_ms = self.now_ms();
         let form = Form::Rdb { version: rdb_version, compress: self.config.rdbcompression, aof_base: false };
         let head = self.snapshot_head(form, false);
         let path = self.rdb_path();
         let now_ms = self.now_ms();
-        let begun = Snapshot::begin(&mut self.keyspace, head, Destination::File(path), self.waker.clone(), now_ms);
+        let begun =
+            Snapshot::begin(&mut self.engine.keyspace, head, Destination::File(path), self.front.waker.clone(), now_ms);
         match begun {
             Ok(snapshot) => {
                 log::notice!("Background saving started by pid {}", std::process::id());
-                self.persistence.dirty_at_start = self.persistence.dirty;
-                self.persistence.running = Some(Running { snapshot, purpose });
-                self.stats.snapshots += 1;
+                self.persist.data.dirty_at_start = self.persist.data.dirty;
+                self.persist.data.running = Some(Running { snapshot, purpose });
+                self.ops.stats.snapshots += 1;
                 Ok(())
             }
             Err(e) => {
                 log::warning!("Can't save in background: {}", os_error(&e));
-                self.persistence.last_status_ok = false;
+                self.persist.data.last_status_ok = false;
                 Err(Fail::text(format!("ERR Can't save in background: {}", os_error(&e))))
             }
         }
@@ -394,12 +395,12 @@ impl Node {
 
     /// Whether something is to be done without waiting for a socket.
     pub fn has_background_work(&self) -> bool {
-        self.persistence.running.as_ref().is_some_and(|r| r.snapshot.can_walk())
+        self.persist.data.running.as_ref().is_some_and(|r| r.snapshot.can_walk())
     }
 
     /// Whether a helper may have something for the executor.
     pub fn has_helpers(&self) -> bool {
-        let p = &self.persistence;
+        let p = &self.persist.data;
         let resolves = || self.replication.link.as_ref().is_some_and(|link| link.resolving.is_some());
         p.running.is_some() || !p.sending.is_empty() || p.load.is_some() || resolves()
     }
@@ -407,15 +408,15 @@ impl Node {
     /// Gives the helpers' work its turn: the walker, the blocks of a payload, the loader's batches, the master's address.
     pub fn run_helpers(&mut self) {
         let slice_us = self.walk_slice_us();
-        if let Some(running) = &mut self.persistence.running {
-            let trash = running.snapshot.walk(&mut self.keyspace, slice_us);
+        if let Some(running) = &mut self.persist.data.running {
+            let trash = running.snapshot.walk(&mut self.engine.keyspace, slice_us);
             if running.snapshot.give_up_beyond(self.config.snapshot_limbo_limit) {
                 log::warning!(
                     "Writes overtake the snapshot: {} bytes beyond snapshot-queue-limit wait to be written, as many as snapshot-limbo-limit allows. It is given up.",
                     self.config.snapshot_limbo_limit
                 );
             }
-            self.stats.snapshot_peak = self.stats.snapshot_peak.max(running.snapshot.peak as u64);
+            self.ops.stats.snapshot_peak = self.ops.stats.snapshot_peak.max(running.snapshot.peak as u64);
             if running.snapshot.payload.as_mut().is_some_and(|p| p.take_blocks()) {
                 self.send_payload();
             }
@@ -423,7 +424,7 @@ impl Node {
             self.check_snapshot_end();
         }
         self.take_spilled();
-        if self.persistence.load.is_some() {
+        if self.persist.data.load.is_some() {
             self.insert_loaded();
         }
         self.connect_when_resolved();
@@ -431,56 +432,56 @@ impl Node {
 
     /// How long the walker may work now.
     fn walk_slice_us(&mut self) -> u64 {
-        let p = &mut self.persistence;
-        if p.commands_seen != self.stats.commands {
-            (p.commands_seen, p.command_at_us) = (self.stats.commands, self.now_us);
+        let p = &mut self.persist.data;
+        if p.commands_seen != self.ops.stats.commands {
+            (p.commands_seen, p.command_at_us) = (self.ops.stats.commands, self.clock.now_us);
         }
-        if self.now_us.saturating_sub(p.command_at_us) < MOMENT_US { WALK_SLICE_US } else { WALK_SLICE_ALONE_US }
+        if self.clock.now_us.saturating_sub(p.command_at_us) < MOMENT_US { WALK_SLICE_US } else { WALK_SLICE_ALONE_US }
     }
 
     fn check_snapshot_end(&mut self) {
-        let Some(running) = &mut self.persistence.running else { return };
+        let Some(running) = &mut self.persist.data.running else { return };
         let Some(result) = running.snapshot.poll_end() else { return };
         if matches!(running.purpose, Purpose::ReplicasSockets) {
             // The payload is complete; the snapshot ends when it is sent.
             self.socket_snapshot_made(result);
             return;
         }
-        let Some(running) = self.persistence.running.take() else { return };
+        let Some(running) = self.persist.data.running.take() else { return };
         if matches!(running.purpose, Purpose::AofRewrite) {
             let started_ms = running.snapshot.started_ms;
-            let trash = running.snapshot.cancel(&mut self.keyspace);
+            let trash = running.snapshot.cancel(&mut self.engine.keyspace);
             self.free_later(trash);
             self.rewrite_snapshot_ended(started_ms, result);
             return;
         }
         if matches!(running.purpose, Purpose::Verify) {
-            let trash = running.snapshot.cancel(&mut self.keyspace);
+            let trash = running.snapshot.cancel(&mut self.engine.keyspace);
             self.free_later(trash);
             self.digest_ended();
             return;
         }
         let seconds = (self.now_ms().saturating_sub(running.snapshot.started_ms) / 1000) as i64;
-        self.persistence.last_seconds = seconds;
+        self.persist.data.last_seconds = seconds;
         let ok = result.is_ok();
         match result {
             Ok(_) => {
                 log::notice!("Background saving terminated with success");
-                self.persistence.dirty -= self.persistence.dirty_at_start.min(self.persistence.dirty);
-                self.persistence.last_save_ms = self.now_ms();
-                self.persistence.last_status_ok = true;
-                self.persistence.saves += 1;
+                self.persist.data.dirty -= self.persist.data.dirty_at_start.min(self.persist.data.dirty);
+                self.persist.data.last_save_ms = self.now_ms();
+                self.persist.data.last_status_ok = true;
+                self.persist.data.saves += 1;
             }
             Err(e) => {
                 log::warning!("Background saving error: {}", os_error(&e));
-                self.persistence.last_status_ok = false;
+                self.persist.data.last_status_ok = false;
             }
         }
         // A snapshot whose serializer failed may not have been walked to its end.
-        let trash = running.snapshot.cancel(&mut self.keyspace);
+        let trash = running.snapshot.cancel(&mut self.engine.keyspace);
         self.free_later(trash);
         self.stored_snapshot_ended(ok);
-        if std::mem::take(&mut self.persistence.scheduled) {
+        if std::mem::take(&mut self.persist.data.scheduled) {
             // The failure is logged, and the save points try again.
             let _ = self.begin_save(Purpose::Save);
         }
@@ -488,8 +489,8 @@ impl Node {
 
     /// Ends the running snapshot without a result.
     pub fn cancel_snapshot(&mut self) {
-        if let Some(running) = self.persistence.running.take() {
-            let trash = running.snapshot.cancel(&mut self.keyspace);
+        if let Some(running) = self.persist.data.running.take() {
+            let trash = running.snapshot.cancel(&mut self.engine.keyspace);
             self.free_later(trash);
             if matches!(running.purpose, Purpose::Verify) {
                 self.digest_ended();
@@ -499,16 +500,16 @@ impl Node {
 
     /// Save points, and a save that was scheduled.
     pub fn save_if_due(&mut self) {
-        if self.persistence.running.is_some() || self.is_loading() {
+        if self.persist.data.running.is_some() || self.is_loading() {
             return;
         }
-        if std::mem::take(&mut self.persistence.scheduled) {
+        if std::mem::take(&mut self.persist.data.scheduled) {
             // As above.
             let _ = self.begin_save(Purpose::Save);
             return;
         }
         let now_ms = self.now_ms();
-        let p = &self.persistence;
+        let p = &self.persist.data;
         let rested = p.last_status_ok || now_ms.saturating_sub(p.last_try_ms) / 1000 > RETRY_SECONDS;
         let due =
             self.config.save.iter().find(|(seconds, changes)| {
@@ -525,8 +526,8 @@ impl Node {
 
     /// Refuses writes while saves fail (`stop-writes-on-bgsave-error`).
     pub fn check_disk(&self) -> Result<(), Fail> {
-        let p = &self.persistence;
-        if p.last_status_ok && self.log_on_disk.writer.is_none() {
+        let p = &self.persist.data;
+        if p.last_status_ok && self.persist.log.writer.is_none() {
             return Ok(());
         }
         if self.is_replica() && self.config.replica_ignore_disk_write_errors {
@@ -557,19 +558,19 @@ impl Node {
     pub fn begin_load(&mut self, source: Source, why: LoadWhy, place: Place) -> Result<(), String> {
         let from_aof = matches!(source, Source::AppendOnly(_));
         let is_unchecked = matches!(source, Source::Stored { .. });
-        let beside =
-            (place != Place::Databases).then(|| Keyspace::new(self.keyspace.databases(), self.keyspace.hasher()));
+        let beside = (place != Place::Databases)
+            .then(|| Keyspace::new(self.engine.keyspace.databases(), self.engine.keyspace.hasher()));
         let loader = Loader::start(
             source,
             self.load_options(),
-            self.keyspace.hasher(),
-            self.settings.clock,
-            self.persistence.load_delay.clone(),
-            self.waker.clone(),
+            self.engine.keyspace.hasher(),
+            self.engine.settings.clock,
+            self.persist.data.load_delay.clone(),
+            self.front.waker.clone(),
             self.now_ms(),
         )
         .map_err(|e| os_error(&e))?;
-        self.persistence.load = Some(Load {
+        self.persist.data.load = Some(Load {
             loader,
             why,
             beside,
@@ -594,7 +595,7 @@ impl Node {
     /// Inserts what the loader has decoded.
     fn insert_loaded(&mut self) {
         for _ in 0..LOAD_BATCHES {
-            let Some(load) = &mut self.persistence.load else { return };
+            let Some(load) = &mut self.persist.data.load else { return };
             let Some(loaded) = load.loader.poll() else { break };
             if let Some(result) = self.take_loaded(loaded) {
                 self.load_ended(result);
@@ -602,8 +603,8 @@ impl Node {
             }
         }
         // The queue is bounded: whatever is left is taken in the next turn, without waiting for a socket.
-        if self.persistence.load.as_mut().is_some_and(|l| l.loader.has_ready()) {
-            self.waker.wake();
+        if self.persist.data.load.as_mut().is_some_and(|l| l.loader.has_ready()) {
+            self.front.waker.wake();
         }
         self.read_master_again();
     }
@@ -611,7 +612,7 @@ impl Node {
     /// Does what the loader says; answers the end of the load, if this is it.
     fn take_loaded(&mut self, loaded: Loaded) -> Option<Result<(), String>> {
         let now_ms = self.now_ms();
-        let load = self.persistence.load.as_mut()?;
+        let load = self.persist.data.load.as_mut()?;
         match loaded {
             Loaded::Database { db } => {
                 load.db = db as usize;
@@ -639,7 +640,7 @@ impl Node {
                     now_ms.saturating_sub(std::mem::replace(&mut load.file_started_ms, now_ms)) as f64 / 1000.0;
                 let kind = if file.is_base { "base" } else { "incr" };
                 log::notice!("DB loaded from {kind} file {}: {seconds:.3} seconds", file.name);
-                self.aof.file_loaded(file.replayed, file.base_damaged);
+                self.persist.aof.file_loaded(file.replayed, file.base_damaged);
                 load.files_ended += 1;
             }
             Loaded::FileBegins => self.replay_file_begins(),
@@ -669,13 +670,13 @@ impl Node {
     }
 
     fn replay_failed(&self, text: &str) -> String {
-        let files = self.persistence.load.as_ref().map_or(0, |load| load.files_ended);
+        let files = self.persist.data.load.as_ref().map_or(0, |load| load.files_ended);
         format!("{text} reading the append only file {}", self.append_only_name(files))
     }
 
     /// DEBUG can't begin a load while one goes on.
     pub fn refuse_second_load(&self) -> Result<(), Fail> {
-        match self.persistence.load {
+        match self.persist.data.load {
             Some(_) => Err(Fail::new("LOADING Redis is loading the dataset in memory")),
             None => Ok(()),
         }
@@ -684,12 +685,12 @@ impl Node {
     /// Loads to the end, with everything else standing still.
     pub fn finish_load_now(&mut self) -> Result<(), String> {
         loop {
-            let Some(load) = &mut self.persistence.load else { return Ok(()) };
+            let Some(load) = &mut self.persist.data.load else { return Ok(()) };
             let loaded = load.loader.wait();
             if let Some(result) = self.take_loaded(loaded) {
-                self.persistence.load = None;
+                self.persist.data.load = None;
                 self.replay_ends();
-                self.aof.replayed.clear();
+                self.persist.aof.replayed.clear();
                 return result;
             }
         }
@@ -698,9 +699,9 @@ impl Node {
     fn insert_entries(&mut self, entries: Vec<Decoded>) -> Result<(), String> {
         let now_ms = self.unix_ms();
         let is_replica = self.is_replica();
-        let Some(load) = &mut self.persistence.load else { return Ok(()) };
+        let Some(load) = &mut self.persist.data.load else { return Ok(()) };
         let drop_expired = !is_replica && !load.from_aof;
-        let keyspace = load.beside.as_mut().unwrap_or(&mut self.keyspace);
+        let keyspace = load.beside.as_mut().unwrap_or(&mut self.engine.keyspace);
         if load.db >= keyspace.databases() {
             return Err(format!("the file has a database {}, and this server only {}", load.db, keyspace.databases()));
         }
@@ -735,8 +736,11 @@ impl Node {
         // Replicas that resume from the position of the file still have these.
         let (why, index) = (load.why, load.db);
         if why == LoadWhy::Startup && self.wants_stream() {
-            self.unit.extend(expired.iter().map(|key| (index, OwnedArgs::from_slices(&[b"DEL".as_slice(), key]))));
-            self.unit_no_multi = true;
+            self.engine
+                .unit
+                .commands
+                .extend(expired.iter().map(|key| (index, OwnedArgs::from_slices(&[b"DEL".as_slice(), key]))));
+            self.engine.unit.no_multi = true;
             self.propagate_unit();
         }
         Ok(())
@@ -744,7 +748,7 @@ impl Node {
 
     /// The file says where in which history it stands: what follows belongs to that.
     fn adopt_identity_once(&mut self) {
-        let Some(load) = &mut self.persistence.load else { return };
+        let Some(load) = &mut self.persist.data.load else { return };
         if load.why == LoadWhy::Startup && !load.from_aof && !std::mem::replace(&mut load.identity_adopted, true) {
             let identity = load.identity.clone();
             self.restore_identity(&identity);
@@ -752,7 +756,7 @@ impl Node {
     }
 
     fn note_aux(&mut self, name: &[u8], value: &[u8]) {
-        let Some(load) = &mut self.persistence.load else { return };
+        let Some(load) = &mut self.persist.data.load else { return };
         let text = String::from_utf8_lossy(value).into_owned();
         match name {
             b"repl-id" => load.identity.id = Some(text),
@@ -777,9 +781,9 @@ impl Node {
 
     /// A load has ended, well or not.
     fn load_ended(&mut self, result: Result<(), String>) {
-        let Some(load) = self.persistence.load.take() else { return };
-        self.persistence.last_load_keys = load.loader.keys_loaded;
-        self.persistence.last_load_expired = load.loader.keys_expired;
+        let Some(load) = self.persist.data.load.take() else { return };
+        self.persist.data.last_load_keys = load.loader.keys_loaded;
+        self.persist.data.last_load_expired = load.loader.keys_expired;
         match load.why {
             LoadWhy::FullSync => self.full_sync_loaded(load, result),
             LoadWhy::Debug => {}
@@ -788,14 +792,14 @@ impl Node {
                 let seconds = (self.now_ms().saturating_sub(load.loader.started_ms)) as f64 / 1000.0;
                 let loaded = result.and_then(|()| {
                     log::notice!("DB loaded from append only file: {seconds:.3} seconds");
-                    self.persistence.dirty = 0;
+                    self.persist.data.dirty = 0;
                     self.append_only_loaded(db, load.identity.diverged)
                 });
                 match loaded {
                     Ok(()) => self.ready(),
                     Err(text) => {
                         log::warning!("{text}");
-                        self.exit = Some(1);
+                        self.life.exit = Some(1);
                     }
                 }
             }
@@ -803,7 +807,7 @@ impl Node {
                 Ok(()) => {
                     let seconds = (self.now_ms().saturating_sub(load.loader.started_ms)) as f64 / 1000.0;
                     log::notice!("DB loaded from disk: {seconds:.3} seconds");
-                    self.persistence.dirty = 0;
+                    self.persist.data.dirty = 0;
                     if !load.identity_adopted {
                         self.restore_identity(&load.identity);
                     }
@@ -813,7 +817,7 @@ impl Node {
                     log::warning!("{text}");
                     log::warning!("Terminating server after rdb file reading failure.");
                     log::warning!("Fatal error loading the DB, check server logs. Exiting.");
-                    self.exit = Some(1);
+                    self.life.exit = Some(1);
                 }
             },
         }
@@ -822,7 +826,7 @@ impl Node {
     /// Loads a file with everything else standing still (DEBUG RELOAD). With `merges` it replaces keys that are there.
     pub fn load_now(&mut self, path: PathBuf, merges: bool) -> Result<(), String> {
         self.begin_load(Source::File(path), LoadWhy::Debug, Place::Databases)?;
-        if let Some(load) = &mut self.persistence.load {
+        if let Some(load) = &mut self.persist.data.load {
             load.merges = merges;
         }
         self.finish_load_now()
@@ -830,7 +834,7 @@ impl Node {
 
     /// Takes over `rdb-key-save-delay` and `key-load-delay`.
     pub fn apply_delays(&self) {
-        self.persistence.save_delay.store(self.config.rdb_key_save_delay, Ordering::Relaxed);
-        self.persistence.load_delay.store(self.config.key_load_delay, Ordering::Relaxed);
+        self.persist.data.save_delay.store(self.config.rdb_key_save_delay, Ordering::Relaxed);
+        self.persist.data.load_delay.store(self.config.key_load_delay, Ordering::Relaxed);
     }
 }

@@ -36,7 +36,8 @@ use crate::ack_waits::Wish;
 use crate::clients::{ClientId, Kind};
 use crate::helpers::Helper;
 use crate::log;
-use crate::node::{Node, ReplPause};
+use crate::node::Node;
+use crate::ops::ReplPause;
 use crate::persistence::Identity;
 use crate::session::BlockedOn;
 use rivulet_config::{Config, DisklessLoad};
@@ -235,7 +236,7 @@ impl Node {
     /// Whether writes go to the stream here. A replica never adds to the stream that it receives.
     #[inline]
     pub fn wants_stream(&self) -> bool {
-        !self.replication.is_replica() && self.replication.log.is_active() && self.persistence.replayer.is_none()
+        !self.replication.is_replica() && self.replication.log.is_active() && self.persist.data.replayer.is_none()
     }
 
     /// Appends one command of its own unit to the stream.
@@ -261,8 +262,8 @@ impl Node {
 
     /// Appends the writes of a unit to the stream, in MULTI when there are several.
     pub fn propagate_unit(&mut self) {
-        let unit = std::mem::take(&mut self.unit);
-        let no_multi = std::mem::take(&mut self.unit_no_multi);
+        let unit = std::mem::take(&mut self.engine.unit.commands);
+        let no_multi = std::mem::take(&mut self.engine.unit.no_multi);
         if !self.wants_stream() {
             return;
         }
@@ -315,7 +316,7 @@ impl Node {
             version: Some(crate::REDIS_VERSION.to_string()),
             load: match self.config.repl_diskless_load {
                 DisklessLoad::Disabled => LoadMode::AfterTransfer,
-                DisklessLoad::OnEmptyDb if self.keyspace.is_empty() => LoadMode::InPlace,
+                DisklessLoad::OnEmptyDb if self.engine.keyspace.is_empty() => LoadMode::InPlace,
                 DisklessLoad::OnEmptyDb => LoadMode::AfterTransfer,
                 DisklessLoad::Swapdb => LoadMode::Beside,
             },
@@ -333,7 +334,7 @@ impl Node {
 
     /// Stops the process here, if DEBUG REPL-PAUSE says so, until somebody continues it.
     fn pause_at(&self, step: ReplPause) {
-        if self.debug.repl_pause == Some(step) {
+        if self.ops.debug.repl_pause == Some(step) {
             log::notice!("Process is about to stop.");
             if let Err(e) = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP) {
                 log::warning!("The process can't stop itself: {e}");
@@ -349,8 +350,8 @@ impl Node {
         let was_master = !self.is_replica();
         // What this node has done as a master is in the stream before it takes another's, but for a transaction that has not ended: Redis's replicas
         // get nothing of one that changes the role.
-        let cut = was_master && !self.unit.is_empty();
-        self.unit.clear();
+        let cut = was_master && !self.engine.unit.commands.is_empty();
+        self.engine.unit.commands.clear();
         self.replication.log.set_role(Role::Replica);
         self.config.replicaof = Some((host.to_string(), port));
         let now = self.now_ms();
@@ -359,7 +360,7 @@ impl Node {
             Some(link) => {
                 (link.host, link.port) = (host.to_string(), port);
                 link.has_its_data = false;
-                link.state.config_mut().probe = random_id(&mut self.rng);
+                link.state.config_mut().probe = random_id(&mut self.engine.rng);
                 link.state.retarget(now, host, port, &mut actions);
             }
             None => {
@@ -390,7 +391,7 @@ impl Node {
     /// Makes the link; it connects with the next tick.
     pub fn attach_link(&mut self, host: &str, port: u16, cached: Option<Position>) {
         let now = self.now_ms();
-        let probe = random_id(&mut self.rng);
+        let probe = random_id(&mut self.engine.rng);
         let config = self.link_config(host.to_string(), port, probe);
         let state = ReplicaLink::new(config, cached, true, now);
         let client = self.clients.add(None, now);
@@ -425,7 +426,7 @@ impl Node {
     /// Why a master's snapshot without any data is not taken over, if it is not (rule 30).
     pub fn refusal_of_empty(&self) -> Option<String> {
         let has_its_data = self.replication.link.as_ref().is_some_and(|link| link.has_its_data);
-        let keys: usize = self.keyspace.iter().map(rivulet_keyspace::Db::len).sum();
+        let keys: usize = self.engine.keyspace.iter().map(rivulet_keyspace::Db::len).sum();
         (self.config.repl_require_data && has_its_data && keys > 0).then(|| {
             format!(
                 "the master has lost its data: its snapshot is empty, and this replica has {keys} keys that came from it. They are kept. Promote this replica (REPLICAOF NO ONE), or set repl-require-data to no to make it as empty as its master"
@@ -460,7 +461,7 @@ impl Node {
         self.config.replicaof = None;
         self.replication.log.set_role(Role::Master);
         log::set_role(b'M');
-        let id = random_id(&mut self.rng);
+        let id = random_id(&mut self.engine.rng);
         let offset = self.replication.offset();
         self.replication.is_stranger = false;
         if self.replication.diverged.take().is_some() {
@@ -473,12 +474,12 @@ impl Node {
             self.replication.history.promote(id, offset);
             log_report(&promoted_report(&self.replication.history));
         }
-        if let Some(load) = self.persistence.load.take_if(|l| l.why == crate::persistence::LoadWhy::FullSync) {
+        if let Some(load) = self.persist.data.load.take_if(|l| l.why == crate::persistence::LoadWhy::FullSync) {
             self.give_up_load(load);
         }
         for stream in link.stream.iter().chain(link.channel.as_ref().map(|channel| &channel.stream)) {
             // Closing the socket takes it out of the poll in any case.
-            let _ = self.poll.remove(stream);
+            let _ = self.front.poll.remove(stream);
         }
         let client = link.client;
         let mut actions = Vec::new();
@@ -494,7 +495,7 @@ impl Node {
         self.replication.encoder.force_select();
         self.log_history_changed();
         self.drop_replicas();
-        self.own_expiring.clear();
+        self.engine.keys.own_expiring.clear();
     }
 
     /// What a loaded snapshot says of the position is taken over at start-up (rule 40).
@@ -518,7 +519,7 @@ impl Node {
             }
             None => {
                 r.history = past.unwrap_or_else(|| History::new(id));
-                r.history.promote(random_id(&mut self.rng), offset);
+                r.history.promote(random_id(&mut self.engine.rng), offset);
                 r.encoder.force_select();
             }
         }
@@ -531,7 +532,7 @@ impl Node {
     pub fn restored_diverged(&mut self) {
         match self.is_replica() {
             true => self.note_diverged(|| "so it was before the restart".to_string()),
-            false => self.replication.history.adopt(random_id(&mut self.rng)),
+            false => self.replication.history.adopt(random_id(&mut self.engine.rng)),
         }
     }
 
@@ -648,7 +649,7 @@ impl Node {
         let offset = self.clients.at(id).session.written_offset;
         // Fewer than none are always there, as in Redis.
         let wish = Wish::Acked { replicas: usize::try_from(wanted).unwrap_or(0) };
-        if self.depth > 0 || self.is_where_wished(wish, offset) {
+        if self.engine.unit.depth > 0 || self.is_where_wished(wish, offset) {
             self.reply_acks(id, wish, offset);
             return Ok(());
         }

@@ -53,10 +53,10 @@ impl Node {
             if request != Request::default() {
                 return Err(SYNTAX);
             }
-            if self.signals.take().is_some() {
+            if self.front.signals.take().is_some() {
                 log::warning!("Shutdown manually aborted.");
-                self.signals.forget_interrupts();
-            } else if self.shutdown.is_some() {
+                self.front.signals.forget_interrupts();
+            } else if self.life.shutdown.is_some() {
                 self.abort_shutdown();
             } else {
                 return Err(Fail::new("ERR No shutdown in progress."));
@@ -64,7 +64,11 @@ impl Node {
             self.reply(id).ok();
             return Ok(());
         }
-        if self.depth > 0 && !request.now && !self.replication.master.is_empty() && self.has_lagging_replicas() {
+        if self.engine.unit.depth > 0
+            && !request.now
+            && !self.replication.master.is_empty()
+            && self.has_lagging_replicas()
+        {
             return Err(Fail::new("ERR SHUTDOWN without NOW or ABORT isn't allowed for DENY BLOCKING client"));
         }
         if self.is_loading() {
@@ -78,7 +82,7 @@ impl Node {
 
     /// Ends the server now, or begins to wait for replicas. `client` is blocked meanwhile.
     pub fn shut_down(&mut self, request: Request, client: Option<ClientId>) -> Result<(), String> {
-        if self.shutdown.is_none()
+        if self.life.shutdown.is_none()
             && !request.now
             && self.config.shutdown_timeout > 0
             && !self.is_replica()
@@ -87,11 +91,11 @@ impl Node {
             let seconds = self.config.shutdown_timeout;
             log::notice!("Waiting for replicas before shutting down.");
             let deadline_ms = self.now_ms() + seconds * 1000;
-            self.shutdown = Some(Shutdown { request, deadline_ms });
-            self.pauses.begin(PauseWhy::Shutdown, u64::MAX, true);
+            self.life.shutdown = Some(Shutdown { request, deadline_ms });
+            self.life.pauses.begin(PauseWhy::Shutdown, u64::MAX, true);
             self.ask_for_acks();
         }
-        if self.shutdown.is_some() {
+        if self.life.shutdown.is_some() {
             if let Some(id) = client {
                 self.block(id, BlockedOn::Shutdown, None);
             }
@@ -106,7 +110,7 @@ impl Node {
     }
 
     pub fn abort_shutdown(&mut self) {
-        if self.shutdown.take().is_some() {
+        if self.life.shutdown.take().is_some() {
             log::warning!("Shutdown manually aborted.");
             self.end_of_shutdown_wait(b"ERR Errors trying to SHUTDOWN. Check logs.");
         }
@@ -124,24 +128,24 @@ impl Node {
                 self.unblock_with_error(id, text);
             }
         }
-        self.signals.forget_interrupts();
+        self.front.signals.forget_interrupts();
     }
 
     /// A replica has acknowledged, or is gone.
     pub fn shutdown_progress(&mut self) {
-        if self.shutdown.is_some() && !self.has_lagging_replicas() {
+        if self.life.shutdown.is_some() && !self.has_lagging_replicas() {
             self.end_waiting();
         }
     }
 
     pub fn shutdown_tick(&mut self) {
-        if self.shutdown.as_ref().is_some_and(|s| self.now_ms() >= s.deadline_ms) {
+        if self.life.shutdown.as_ref().is_some_and(|s| self.now_ms() >= s.deadline_ms) {
             self.end_waiting();
         }
     }
 
     fn end_waiting(&mut self) {
-        let Some(shutdown) = self.shutdown.take() else { return };
+        let Some(shutdown) = self.life.shutdown.take() else { return };
         let end = self.replication.offset();
         let all = self.replication.master.len();
         let lagging = self.replication.master.lagging(end, self.now_ms());
@@ -162,7 +166,7 @@ impl Node {
 
     fn try_to_end(&mut self, request: Request) -> Result<(), String> {
         if self.is_rewriting() {
-            if self.log_on_disk.files.is_waiting_for_base() {
+            if self.persist.log.files.is_waiting_for_base() {
                 if !request.force {
                     log::warning!("Writing initial AOF, can't exit");
                     return Err("ERR Errors trying to SHUTDOWN. Check logs.".into());
@@ -189,15 +193,15 @@ impl Node {
             let _ = rivulet_host::fs::remove_file(&self.config.pidfile);
         }
         // What waits to be sent gets a last chance: replicas should have all of the stream.
-        if self.log_on_disk.files.is_aof() {
+        if self.persist.log.files.is_aof() {
             log::notice!("Calling fsync() on the AOF file.");
         }
         self.flush_log_files();
         self.log_before_sleep();
         self.replication_before_sleep();
-        self.listeners.clear();
+        self.front.listeners.clear();
         log::warning!("Redis is now ready to exit, bye bye...");
-        self.exit = Some(0);
+        self.life.exit = Some(0);
         Ok(())
     }
 }

@@ -52,7 +52,7 @@ impl Node {
             .get(id)
             .map_or_else(Default::default, |c| (c.connection.peer.address.clone(), c.session.name.clone()));
         let unix_s = self.unix_us() / 1_000_000;
-        let log = &mut self.slowlog;
+        let log = &mut self.ops.slowlog;
         log.entries.push_front(Slow { id: log.next_id, unix_s, us, args: kept, address, name });
         log.next_id += 1;
         log.entries.truncate(max);
@@ -70,11 +70,11 @@ impl Node {
                 if args.len() > 3 {
                     return Err(wrong_subcommand(args));
                 }
-                let count = count.min(self.slowlog.entries.len());
+                let count = count.min(self.ops.slowlog.entries.len());
                 let client = self.clients.at(id);
                 let mut reply = rivulet_resp::Reply::new(&mut client.connection.outbox.output.bytes, client.session.resp3);
                 reply.array(count);
-                for slow in self.slowlog.entries.iter().take(count) {
+                for slow in self.ops.slowlog.entries.iter().take(count) {
                     reply.array(6);
                     reply.int(slow.id as i64);
                     reply.int(slow.unix_s as i64);
@@ -86,11 +86,11 @@ impl Node {
                 }
             }
             "len" => {
-                let len = self.slowlog.entries.len();
+                let len = self.ops.slowlog.entries.len();
                 self.reply(id).int(len as i64);
             }
             "reset" => {
-                self.slowlog.entries.clear();
+                self.ops.slowlog.entries.clear();
                 self.reply(id).ok();
             }
             _ => self.help(

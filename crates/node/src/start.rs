@@ -73,8 +73,8 @@ pub fn serve(startup: Startup) -> i32 {
             return 1;
         }
     };
-    node.renames = Renames(renames);
-    node.accepting.reserved_from = descriptors::reserved_from();
+    node.engine.renames = Renames(renames);
+    node.front.accepting.reserved_from = descriptors::reserved_from();
     if let Err(text) = node.listen() {
         log::warning!("{text}");
         return 1;
@@ -88,7 +88,7 @@ pub fn serve(startup: Startup) -> i32 {
     node.apply_delays();
     node.warn_about_timeout();
     memory::fault_in_program();
-    node.startup_memory = memory::used();
+    node.ops.startup_memory = memory::used();
     if let Some((host, port)) = node.config.replicaof.clone() {
         // It is a replica from the beginning; what it has loaded says where it goes on.
         node.attach_link(&host, port, None);
@@ -97,7 +97,7 @@ pub fn serve(startup: Startup) -> i32 {
         }
     }
     match node.load_at_startup() {
-        Ok(()) if node.persistence.load.is_none() && node.exit.is_none() => node.ready(),
+        Ok(()) if node.persist.data.load.is_none() && node.life.exit.is_none() => node.ready(),
         Ok(()) => {}
         // Tools look for what is wrong with append-only files in the last line.
         Err(text) if node.config.appendonly => {
@@ -113,7 +113,7 @@ pub fn serve(startup: Startup) -> i32 {
     if !world::is_simulated() {
         // Freeing a large keyspace value by value would only delay the end.
         std::mem::forget(std::mem::replace(
-            &mut node.keyspace,
+            &mut node.engine.keyspace,
             Keyspace::new(1, rivulet_keyspace::KeyHasher::new([0, 0])),
         ));
     }

@@ -74,14 +74,14 @@ impl Node {
             return Ok(());
         }
         self.reply(id).array(multi.queued.len());
-        self.depth += 1;
+        self.engine.unit.depth += 1;
         for (command, args) in &multi.queued {
             if self.clients.get(id).is_none_or(|c| c.connection.closing) {
                 break;
             }
             self.call(id, command, args.as_args(), None);
         }
-        self.depth -= 1;
+        self.engine.unit.depth -= 1;
         self.release_pushes();
         Ok(())
     }
@@ -100,7 +100,7 @@ impl Node {
                 let client = self.clients.at(id);
                 if !client.session.watches.keys.contains_key(&db_key) {
                     client.session.watches.keys.insert(db_key.clone(), Watched { expired });
-                    self.watched.entry(db_key).or_insert(ClientSet::One(id)).insert(id);
+                    self.engine.watched.entry(db_key).or_insert(ClientSet::One(id)).insert(id);
                 }
             }
         }
@@ -118,14 +118,14 @@ impl Node {
         let Some(client) = self.clients.get_mut(id) else { return };
         client.session.watches.broken = false;
         for key in std::mem::take(&mut client.session.watches.keys).into_keys() {
-            if self.watched.get_mut(&key).is_some_and(|watchers| watchers.remove(id)) {
-                self.watched.remove(&key);
+            if self.engine.watched.get_mut(&key).is_some_and(|watchers| watchers.remove(id)) {
+                self.engine.watched.remove(&key);
             }
         }
     }
 
     fn is_logically_expired(&self, db: usize, key: &[u8]) -> bool {
-        let db = self.keyspace.db(db);
+        let db = self.engine.keyspace.db(db);
         db.find(db.key(key)).and_then(|e| e.deadline()).is_some_and(|ms| self.unix_ms() > ms)
     }
 
@@ -141,9 +141,9 @@ impl Node {
     pub fn break_watches(&mut self, touched: Vec<(usize, Box<[u8]>)>) {
         for (db, key) in touched {
             let db_key: WatchedKey = (db, key.into());
-            let Some(watchers) = self.watched.get(&db_key) else { continue };
+            let Some(watchers) = self.engine.watched.get(&db_key) else { continue };
             let gone = {
-                let db = self.keyspace.db(db);
+                let db = self.engine.keyspace.db(db);
                 db.find(db.key(&db_key.1)).is_none()
             };
             for id in watchers.iter() {
@@ -161,12 +161,12 @@ impl Node {
     /// expired stays so.
     pub fn break_watches_of_db(&mut self, db: usize, other: Option<usize>) {
         let there = |node: &Node, db: usize, key: &[u8]| {
-            let db = node.keyspace.db(db);
+            let db = node.engine.keyspace.db(db);
             db.find(db.key(key)).is_some()
         };
         let from_here = (db, Arc::from(&b""[..]))..(db + 1, Arc::from(&b""[..]));
         let watched: Vec<(Arc<[u8]>, Vec<ClientId>)> =
-            self.watched.range(from_here).map(|((_, key), ids)| (key.clone(), ids.iter().collect())).collect();
+            self.engine.watched.range(from_here).map(|((_, key), ids)| (key.clone(), ids.iter().collect())).collect();
         for (key, ids) in watched {
             let is_there = there(self, db, &key);
             let comes = other.is_some_and(|o| there(self, o, &key));

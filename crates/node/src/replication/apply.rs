@@ -103,7 +103,7 @@ impl Node {
             applied: 0,
         };
         run.input.extend_from_slice(bytes);
-        let mut batch = std::mem::take(&mut self.batch);
+        let mut batch = std::mem::take(&mut self.front.batch);
         // Much may have been kept, and what is applied must be written.
         let mut look_at = run.executed;
         let stop = loop {
@@ -117,7 +117,7 @@ impl Node {
                 break stop;
             }
         };
-        self.batch = batch;
+        self.front.batch = batch;
         if matches!(stop, Stop::Gone) {
             return;
         }
@@ -189,7 +189,7 @@ impl Node {
         if let Some(mut stream) = self.replication.log.masters() {
             stream.append(&run.input[run.applied..run.applied + count]);
         }
-        if passes_over && self.log_on_disk.files.is_aof() {
+        if passes_over && self.persist.log.files.is_aof() {
             // Nothing may come between the line and what it speaks of, such as a line that tells the time.
             self.hand_over(self.replication.offset());
         }
@@ -206,7 +206,7 @@ impl Node {
     /// An error goes to a peer that should never cause one (`afterErrorReply` in networking.c).
     pub fn note_error_to_peer(&mut self, id: ClientId, text: &[u8]) {
         let Some(client) = self.clients.get(id) else { return };
-        let loads = self.persistence.replayer == Some(id);
+        let loads = self.persist.data.replayer == Some(id);
         let (from, to) = match client.kind {
             Kind::Master if loads => ("server", "AOF-loading-client"),
             Kind::Master => ("replica", "master"),
@@ -218,14 +218,14 @@ impl Node {
         log::warning!(
             "== CRITICAL == This {from} is sending an error to its {to}: '{text}' after processing the command '{command}'"
         );
-        self.stats.unexpected_errors += 1;
-        self.aof.replay_failed |= loads;
+        self.ops.stats.unexpected_errors += 1;
+        self.persist.aof.replay_failed |= loads;
         let behavior = self.config.propagation_error_behavior;
         if behavior == PropagationError::Panic || behavior == PropagationError::PanicOnReplicas && to == "master" {
             log::warning!(
                 "This {from} panicked sending an error to its {to} after processing the command '{command}': propagation-error-behavior asks for that."
             );
-            self.exit = Some(1);
+            self.life.exit = Some(1);
         }
         if to == "master" && self.replication.apply_error.is_none() {
             let unknown = text.starts_with("ERR unknown");
@@ -276,7 +276,7 @@ impl Node {
 
     /// The next bytes of the stream are not executed here, and are not to be at a restart.
     fn pass_over_in_files(&mut self, bytes: usize) {
-        if self.log_on_disk.files.is_aof() {
+        if self.persist.log.files.is_aof() {
             let mut line = Vec::new();
             Annotation::Passed(bytes as u64).append_to(&mut line);
             self.hand_over_own(&line);

@@ -13,7 +13,7 @@ const SAYING_PERIOD_MS: u64 = 10_000;
 impl Node {
     /// The stream must wait for the disk. It goes on when half of what waited is written, not piece by piece.
     pub(super) fn stream_must_wait(&self) -> bool {
-        let disk = &self.log_on_disk;
+        let disk = &self.persist.log;
         let waits = self.replication.link.as_ref().is_some_and(|link| link.waits_for_disk);
         let limit = if waits { self.config.log_queue_limit / 2 } else { self.config.log_queue_limit };
         disk.files.is_aof()
@@ -30,7 +30,7 @@ impl Node {
         let now = self.now_ms();
         let Some(link) = &mut self.replication.link else { return };
         let waited = std::mem::replace(&mut link.waits_for_disk, waits);
-        if waits && let Some(writer) = &self.log_on_disk.writer {
+        if waits && let Some(writer) = &self.persist.log.writer {
             writer.watch();
         }
         match (waited, waits) {
@@ -41,7 +41,7 @@ impl Node {
                 }
                 self.replication.waiting_said_ms = Some(now);
                 let (queued, why) =
-                    (self.log_on_disk.unwritten_bytes(self.replication.offset()), self.log_on_disk.failure());
+                    (self.persist.log.unwritten_bytes(self.replication.offset()), self.persist.log.failure());
                 let why = why.unwrap_or_else(|| "the disk is too slow".to_string());
                 log::warning!(
                     "{queued} bytes of the master's stream wait for the append-only file, more than log-queue-limit: the rest is left to the master until they are written ({why})."

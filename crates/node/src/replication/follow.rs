@@ -17,7 +17,8 @@ use crate::clients::ClientId;
 use crate::helpers::{self, Helper};
 use crate::loading::{Framing, Source};
 use crate::log;
-use crate::node::{Node, ReplPause, TOKEN_MASTER, TOKEN_RDB_CHANNEL, os_error, resolve};
+use crate::node::{Node, TOKEN_MASTER, TOKEN_RDB_CHANNEL, os_error, resolve};
+use crate::ops::ReplPause;
 use crate::pause::PauseWhy;
 use crate::persistence::{Load, LoadWhy, Place};
 
@@ -69,15 +70,15 @@ impl Node {
 
     fn read_master(&mut self) {
         let now = self.now_ms();
-        let mut buffer = std::mem::take(&mut self.spare_input);
+        let mut buffer = std::mem::take(&mut self.front.spare_input);
         buffer.clear();
         let Some(link) = &mut self.replication.link else { return };
         let Some(stream) = &mut link.stream else { return };
         match stream.read_into(&mut buffer, READ_BYTES) {
             Ok(None) => {}
             Ok(Some(n)) => {
-                self.stats.net_input_bytes += n as u64;
-                self.stats.repl_input_bytes += n as u64;
+                self.ops.stats.net_input_bytes += n as u64;
+                self.ops.stats.repl_input_bytes += n as u64;
                 let mut actions = Vec::new();
                 link.state.received(now, &buffer, &mut actions);
                 self.follow_actions(actions);
@@ -88,19 +89,19 @@ impl Node {
                 let closed = link.stream.take();
                 if let Some(stream) = &closed {
                     // Closing the socket takes it out of the poll in any case.
-                    let _ = self.poll.remove(stream);
+                    let _ = self.front.poll.remove(stream);
                 }
                 self.follow_actions(actions);
             }
         }
         buffer.clear();
-        self.spare_input = buffer;
+        self.front.spare_input = buffer;
         self.read_master_again();
     }
 
     /// Reads the master's sockets only while what arrives has somewhere to go.
     pub fn read_master_again(&mut self) {
-        let loader_wants = self.persistence.load.as_ref().is_none_or(|l| l.loader.wants_bytes());
+        let loader_wants = self.persist.data.load.as_ref().is_none_or(|l| l.loader.wants_bytes());
         let Some(link) = &self.replication.link else { return };
         // What a pause keeps from being executed has a bound, too.
         let kept_by_pause = self.is_paused() && link.input.len() >= link.state.config().early_bytes_max;
@@ -122,7 +123,7 @@ impl Node {
         }
         (link.reading, link.watching_write) = (read, write);
         if let Some(stream) = &link.stream
-            && let Err(e) = self.poll.change(stream, TOKEN_MASTER, Interest { read, write })
+            && let Err(e) = self.front.poll.change(stream, TOKEN_MASTER, Interest { read, write })
         {
             log::warning!("Watching the master's link failed: {e}");
         }
@@ -156,12 +157,12 @@ impl Node {
                 }
                 Action::Store(bytes) => {
                     self.replication.syncs.payload_received(bytes.len() as u64);
-                    if let Some(load) = &mut self.persistence.load {
+                    if let Some(load) = &mut self.persist.data.load {
                         load.loader.push(bytes.into_owned());
                     }
                 }
                 Action::PayloadEnd => {
-                    if let Some(load) = &mut self.persistence.load {
+                    if let Some(load) = &mut self.persist.data.load {
                         load.loader.end_of_stream();
                     }
                 }
@@ -170,7 +171,7 @@ impl Node {
                 Action::CloseChannel => self.close_channel(),
                 Action::ReplaceData => self.replace_data_when_there_is_some(),
                 Action::Load => {
-                    if let Some(load) = &mut self.persistence.load {
+                    if let Some(load) = &mut self.persist.data.load {
                         load.loader.end_of_bytes();
                     }
                 }
@@ -234,7 +235,7 @@ impl Node {
             // A name server may take seconds to answer.
             Err(_) => {
                 let host = link.host.clone();
-                link.resolving = Some(helpers::ask("resolver", self.waker.clone(), move || resolve(&host)));
+                link.resolving = Some(helpers::ask("resolver", self.front.waker.clone(), move || resolve(&host)));
             }
         }
     }
@@ -274,7 +275,7 @@ impl Node {
         let Some(link) = &self.replication.link else { return Err("there is no master".to_string()) };
         let source = self.config.bind_source_addr.parse().ok();
         let stream = rivulet_net::connect(SocketAddr::new(ip, link.port), source).map_err(|e| os_error(&e))?;
-        self.poll.add(&stream, token, Interest::BOTH).map_err(|e| os_error(&e))?;
+        self.front.poll.add(&stream, token, Interest::BOTH).map_err(|e| os_error(&e))?;
         // A socket that refuses the option still works.
         let _ = stream.set_nodelay(true);
         Ok(stream)
@@ -326,15 +327,15 @@ impl Node {
 
     fn read_channel(&mut self) {
         let now = self.now_ms();
-        let mut buffer = std::mem::take(&mut self.spare_input);
+        let mut buffer = std::mem::take(&mut self.front.spare_input);
         buffer.clear();
         let Some(link) = &mut self.replication.link else { return };
         let Some(channel) = &mut link.channel else { return };
         match channel.stream.read_into(&mut buffer, READ_BYTES) {
             Ok(None) => {}
             Ok(Some(n)) => {
-                self.stats.net_input_bytes += n as u64;
-                self.stats.repl_input_bytes += n as u64;
+                self.ops.stats.net_input_bytes += n as u64;
+                self.ops.stats.repl_input_bytes += n as u64;
                 let mut actions = Vec::new();
                 link.state.channel_received(now, &buffer, &mut actions);
                 self.follow_actions(actions);
@@ -342,7 +343,7 @@ impl Node {
             Err(e) => self.channel_lost(&os_error(&e)),
         }
         buffer.clear();
-        self.spare_input = buffer;
+        self.front.spare_input = buffer;
         self.read_master_again();
     }
 
@@ -362,7 +363,7 @@ impl Node {
         // A connection that is broken is found out by its next read.
         let taken = channel.stream.write(&channel.output).unwrap_or(0);
         channel.output.drain(..taken);
-        self.stats.net_output_bytes += taken as u64;
+        self.ops.stats.net_output_bytes += taken as u64;
         let (read, write) = (channel.reading, !channel.output.is_empty());
         self.watch_channel(read, write);
     }
@@ -373,7 +374,7 @@ impl Node {
             return;
         }
         (channel.reading, channel.watching_write) = (read, write);
-        if let Err(e) = self.poll.change(&channel.stream, TOKEN_RDB_CHANNEL, Interest { read, write }) {
+        if let Err(e) = self.front.poll.change(&channel.stream, TOKEN_RDB_CHANNEL, Interest { read, write }) {
             log::warning!("Watching the RDB channel failed: {e}");
         }
     }
@@ -381,7 +382,7 @@ impl Node {
     fn close_channel(&mut self) {
         if let Some(channel) = self.replication.link.as_mut().and_then(|l| l.channel.take()) {
             // Closing the socket takes it out of the poll in any case.
-            let _ = self.poll.remove(&channel.stream);
+            let _ = self.front.poll.remove(&channel.stream);
         }
     }
 
@@ -391,7 +392,7 @@ impl Node {
         link.resolving = None;
         if let Some(stream) = link.stream.take() {
             // As above.
-            let _ = self.poll.remove(&stream);
+            let _ = self.front.poll.remove(&stream);
         }
         link.output.clear();
         link.watching_write = false;
@@ -404,7 +405,7 @@ impl Node {
             client.session.multi = None;
         }
         // A load from this link that is not whole is given up.
-        if let Some(load) = self.persistence.load.take_if(|l| l.why == LoadWhy::FullSync) {
+        if let Some(load) = self.persist.data.load.take_if(|l| l.why == LoadWhy::FullSync) {
             self.give_up_load(load);
         }
     }
@@ -417,7 +418,7 @@ impl Node {
         // A link that is broken is found out by its next read.
         let taken = stream.write(&link.output).unwrap_or(0);
         link.output.drain(..taken);
-        self.stats.net_output_bytes += taken as u64;
+        self.ops.stats.net_output_bytes += taken as u64;
         let (read, write) = (link.reading, !link.output.is_empty());
         self.watch_master(read, write);
     }
@@ -440,7 +441,7 @@ impl Node {
         let removes = self.config.rdb_del_sync_files && self.config.save.is_empty();
         let path = self.rdb_path();
         // Nothing is given up for what is decoded while it comes, if there is nothing. A delay that is asked for is one of the load.
-        let early = self.keyspace.is_empty() && self.config.key_load_delay == 0;
+        let early = self.engine.keyspace.is_empty() && self.config.key_load_delay == 0;
         let same_history = target.is_some_and(|t| t.id == self.replication.history.id());
         let framing = if len.is_some() { Framing::Counted } else { Framing::Marked };
         let (source, place) = match mode {
@@ -461,7 +462,7 @@ impl Node {
             self.follow_actions(actions);
             return;
         }
-        if let Some(load) = &mut self.persistence.load {
+        if let Some(load) = &mut self.persist.data.load {
             load.loader.total = len.unwrap_or(0);
         }
     }
@@ -477,7 +478,7 @@ impl Node {
     /// 30).
     pub fn replace_data_when_there_is_some(&mut self) {
         let refuses = self.refusal_of_empty().is_some();
-        match &mut self.persistence.load {
+        match &mut self.persist.data.load {
             Some(load) if load.is_unchecked => load.replaces_when_checked = true,
             Some(load) if refuses && load.beside.as_ref().is_none_or(Keyspace::is_empty) => {
                 load.replaces_with_first = true;
@@ -489,24 +490,24 @@ impl Node {
     /// The old data goes (rule 7).
     pub fn replace_data(&mut self) {
         self.drop_replicas();
-        let id = random_id(&mut self.rng);
+        let id = random_id(&mut self.engine.rng);
         self.replication.history.adopt(id);
         self.replication.log.free();
         self.log_reset();
-        self.own_expiring.clear();
+        self.engine.keys.own_expiring.clear();
         self.replication.diverged = None;
-        let mut beside = self.persistence.loaded_beside.take();
-        if let Some(load) = &mut self.persistence.load {
+        let mut beside = self.persist.data.loaded_beside.take();
+        if let Some(load) = &mut self.persist.data.load {
             // What was decoded early; the rest follows.
             beside = beside.or_else(|| load.beside.take());
             load.replaces = true;
         }
         match beside {
             Some(beside) => {
-                for db in 0..self.keyspace.databases() {
+                for db in 0..self.engine.keyspace.databases() {
                     self.break_watches_of_db(db, None);
                 }
-                let trash = self.keyspace.replace(beside);
+                let trash = self.engine.keyspace.replace(beside);
                 self.free_later(trash);
             }
             None => self.empty_all(self.config.replica_lazy_flush),
@@ -525,9 +526,9 @@ impl Node {
 
     /// All databases are emptied, without an event and without the stream.
     pub fn empty_all(&mut self, lazy: bool) {
-        for db in 0..self.keyspace.databases() {
+        for db in 0..self.engine.keyspace.databases() {
             self.break_watches_of_db(db, None);
-            let trash = self.keyspace.flush(db);
+            let trash = self.engine.keyspace.flush(db);
             if lazy || trash.is_some() {
                 self.free_later(trash);
             }
@@ -559,7 +560,7 @@ impl Node {
             self.empty_all(self.config.replica_lazy_flush);
         }
         match load.beside {
-            Some(beside) if ok => self.persistence.loaded_beside = Some(beside),
+            Some(beside) if ok => self.persist.data.loaded_beside = Some(beside),
             beside => self.free_later(beside.into_iter().flat_map(Keyspace::into_trash)),
         }
         let db = load.identity.stream_db;
@@ -576,15 +577,15 @@ impl Node {
                 self.clients.at(client).session.db = db as usize;
             }
         }
-        self.persistence.dirty = 0;
+        self.persist.data.dirty = 0;
         self.follow_actions(actions);
         if ok && diverged {
             self.note_diverged(|| "the master's data had diverged when it sent them".to_string());
         }
         self.read_master_again();
         if ok {
-            for waiting in self.blocking.ready_after_load(&self.keyspace) {
-                self.blocking.ready.push(waiting);
+            for waiting in self.engine.blocking.ready_after_load(&self.engine.keyspace) {
+                self.engine.blocking.ready.push(waiting);
             }
         }
     }
@@ -618,7 +619,7 @@ impl Node {
         let r = &mut self.replication;
         let report = r.failover.start(request, is_replica, &r.master, now).map_err(Fail::text)?;
         log_report(&report);
-        self.pauses.begin(PauseWhy::Failover, u64::MAX, true);
+        self.life.pauses.begin(PauseWhy::Failover, u64::MAX, true);
         // The target's acknowledgement is wanted now, not within a second.
         self.ask_for_acks();
         self.reply(id).ok();

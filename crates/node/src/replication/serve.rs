@@ -21,7 +21,8 @@ use rivulet_resp::Args;
 use super::{log_report, random_id};
 use crate::clients::{Client, ClientId, Kind};
 use crate::log;
-use crate::node::{Node, ReplPause, os_error};
+use crate::node::{Node, os_error};
+use crate::ops::ReplPause;
 use crate::payload::{Next, Payload, PayloadCursor, SpillDone};
 use crate::persistence::{Purpose, Running, Sending};
 use crate::snapshot::{Destination, Form, Snapshot};
@@ -162,7 +163,7 @@ impl Node {
                     LogNeed::Nothing => {}
                     LogNeed::Create => self.replication.log.create(),
                     LogNeed::CreateWithNewId => {
-                        let new = random_id(&mut self.rng);
+                        let new = random_id(&mut self.engine.rng);
                         let r = &mut self.replication;
                         r.history.adopt(new);
                         r.log.create();
@@ -254,8 +255,8 @@ impl Node {
                 Ok(n) => {
                     session.sent(n as u64);
                     written += n;
-                    self.stats.net_output_bytes += n as u64;
-                    self.stats.repl_output_bytes += n as u64;
+                    self.ops.stats.net_output_bytes += n as u64;
+                    self.ops.stats.repl_output_bytes += n as u64;
                     if written >= STREAM_BYTES_MAX {
                         return true;
                     }
@@ -296,8 +297,8 @@ impl Node {
         match stream.write(&rest[..rest.len().min(PIECE_BYTES_MAX)]) {
             Ok(n) => {
                 session.sent(n as u64);
-                self.stats.net_output_bytes += n as u64;
-                self.stats.repl_output_bytes += n as u64;
+                self.ops.stats.net_output_bytes += n as u64;
+                self.ops.stats.repl_output_bytes += n as u64;
                 // The next piece is asked for when this one is sent.
                 if n == rest.len() { self.write_replica(id) } else { true }
             }
@@ -317,7 +318,7 @@ impl Node {
             return false;
         };
         let of = cursor.of();
-        let payload = self.persistence.payloads().find(|payload| Some(payload.mark) == of);
+        let payload = self.persist.data.payloads().find(|payload| Some(payload.mark) == of);
         // Nobody may have data that a kill takes from this node (rule 41).
         let before = self.replication.log.send_before();
         if self.replication.master.get_mut(id).is_some_and(|session| session.cursor() > before) {
@@ -347,8 +348,8 @@ impl Node {
                 Ok(n) => {
                     cursor.sent(n);
                     written += n;
-                    self.stats.net_output_bytes += n as u64;
-                    self.stats.repl_output_bytes += n as u64;
+                    self.ops.stats.net_output_bytes += n as u64;
+                    self.ops.stats.repl_output_bytes += n as u64;
                     self.replication.syncs.payload_sent(id, n as u64);
                     if let Some(session) = self.replication.master.get_mut(id) {
                         session.payload_progress(now);
@@ -366,7 +367,7 @@ impl Node {
 
     fn payload_sent(&mut self, id: ClientId, of: Option<[u8; 40]>) {
         let now = self.now_ms();
-        if let Some(payload) = self.persistence.payloads_mut().find(|payload| Some(payload.mark) == of) {
+        if let Some(payload) = self.persist.data.payloads_mut().find(|payload| Some(payload.mark) == of) {
             payload.sent_to += 1;
         }
         let Some((stays, report)) = self.replication.master.payload_sent(id, now) else { return };
@@ -379,7 +380,7 @@ impl Node {
 
     /// Blocks of a payload have come: all who are being sent it get their turn.
     pub fn send_payload(&mut self) {
-        let ids: Vec<ClientId> = self.persistence.transfers().flat_map(|(_, receivers)| receivers).copied().collect();
+        let ids: Vec<ClientId> = self.persist.data.transfers().flat_map(|(_, receivers)| receivers).copied().collect();
         for id in ids {
             if self.clients.get(id).is_some_and(|c| c.feed.payload.is_some() && !c.connection.watching.write) {
                 self.flush_replica(id);
@@ -390,7 +391,7 @@ impl Node {
 
     fn drop_sent_blocks(&mut self) {
         let (mut held, mut spilled) = (0, 0);
-        for (payload, receivers) in self.persistence.transfers_mut() {
+        for (payload, receivers) in self.persist.data.transfers_mut() {
             let cursors = receivers.iter().filter_map(|id| self.clients.get(*id)?.feed.payload.as_ref());
             let offsets = cursors.filter(|c| c.of() == Some(payload.mark)).filter_map(PayloadCursor::offset);
             let reach = offsets.fold(None, |reach: Option<(u64, u64)>, at| {
@@ -404,14 +405,14 @@ impl Node {
             held += payload.held_bytes();
             spilled += payload.spilled_bytes();
         }
-        self.stats.sync_window_peak = self.stats.sync_window_peak.max(held);
-        self.stats.sync_spill_peak = self.stats.sync_spill_peak.max(spilled);
+        self.ops.stats.sync_window_peak = self.ops.stats.sync_window_peak.max(held);
+        self.ops.stats.sync_spill_peak = self.ops.stats.sync_spill_peak.max(spilled);
     }
 
     /// Bytes of a payload that were read from disk go to the replicas that asked for them.
     pub fn take_spilled(&mut self) {
         loop {
-            let done = self.persistence.payloads_mut().find_map(Payload::poll_spill);
+            let done = self.persist.data.payloads_mut().find_map(Payload::poll_spill);
             match done {
                 None => return,
                 Some(SpillDone::Full(e)) => note_spill_failed(&e),
@@ -470,10 +471,10 @@ impl Node {
             filter: group.filter,
             rdb_version: group.rdb_version,
         });
-        if let Some(running) = &mut self.persistence.running {
+        if let Some(running) = &mut self.persist.data.running {
             running.snapshot.receivers = group.replicas.clone();
         }
-        let mark = self.persistence.running.as_ref().and_then(|r| r.snapshot.payload.as_ref()).map(|p| p.mark);
+        let mark = self.persist.data.running.as_ref().and_then(|r| r.snapshot.payload.as_ref()).map(|p| p.mark);
         for id in group.replicas {
             let reply = self.replication.master.snapshot_started(id, position, stream_db, group.target, now);
             self.replication.syncs.snapshot_began(id, position.offset);
@@ -488,7 +489,7 @@ impl Node {
 
     /// Says of the snapshot that is being sent whether its beginning can still be had.
     fn note_head(&mut self) {
-        let payload = self.persistence.running.as_ref().and_then(|r| r.snapshot.payload.as_ref());
+        let payload = self.persist.data.running.as_ref().and_then(|r| r.snapshot.payload.as_ref());
         if let (Some(running), Some(payload)) = (&mut self.replication.running, payload) {
             running.from_start = payload.has_head();
         }
@@ -519,7 +520,7 @@ impl Node {
     /// sent more of the stream than of the snapshot for that.
     fn spilled_snapshots(&self) -> impl Iterator<Item = (Option<[u8; 40]>, RunningSnapshot)> {
         let end = self.replication.offset();
-        self.persistence.sending.iter().rev().filter_map(move |Sending { payload, snapshot, .. }| {
+        self.persist.data.sending.iter().rev().filter_map(move |Sending { payload, snapshot, .. }| {
             let snapshot = (*snapshot)?;
             let is_near = end.saturating_sub(snapshot.position.offset) <= payload.made_bytes();
             let fits = payload.is_spilled() && payload.has_head() && is_near;
@@ -529,7 +530,7 @@ impl Node {
 
     /// It is sent this payload from its beginning: one that is made, or that of the snapshot that runs if that goes to sockets.
     fn join_payload(&mut self, id: ClientId, mark: Option<[u8; 40]>, position: Position) {
-        let p = &mut self.persistence;
+        let p = &mut self.persist.data;
         let (mark, receivers) = match mark {
             Some(mark) => {
                 let Some(sending) = p.sending.iter_mut().find(|sending| sending.payload.mark == mark) else { return };
@@ -550,17 +551,22 @@ impl Node {
     fn start_socket_snapshot(&mut self, group: &SnapshotGroup) -> Result<(), String> {
         log::notice!("Starting BGSAVE for SYNC with target: replicas sockets");
         let mark: [u8; 40] =
-            random_id(&mut self.rng).as_str().as_bytes().try_into().map_err(|_| "no mark".to_string())?;
+            random_id(&mut self.engine.rng).as_str().as_bytes().try_into().map_err(|_| "no mark".to_string())?;
         let form = Form::Rdb { version: group.rdb_version, compress: false, aof_base: false };
         let head = self.snapshot_head(form, group.filter.exclude_data);
         let now = self.now_ms();
-        let held: u64 = self.persistence.payloads().map(Payload::held_bytes).sum();
+        let held: u64 = self.persist.data.payloads().map(Payload::held_bytes).sum();
         let window = self.config.repl_sync_window.saturating_sub(held);
-        let snapshot =
-            Snapshot::begin(&mut self.keyspace, head, Destination::Sockets { mark, window }, self.waker.clone(), now)
-                .map_err(|e| format!("Can't start a snapshot for replicas: {}", os_error(&e)))?;
-        self.persistence.running = Some(Running { snapshot, purpose: Purpose::ReplicasSockets });
-        self.stats.snapshots += 1;
+        let snapshot = Snapshot::begin(
+            &mut self.engine.keyspace,
+            head,
+            Destination::Sockets { mark, window },
+            self.front.waker.clone(),
+            now,
+        )
+        .map_err(|e| format!("Can't start a snapshot for replicas: {}", os_error(&e)))?;
+        self.persist.data.running = Some(Running { snapshot, purpose: Purpose::ReplicasSockets });
+        self.ops.stats.snapshots += 1;
         log::notice!("Background RDB transfer started by pid {}", std::process::id());
         Ok(())
     }
@@ -573,14 +579,14 @@ impl Node {
             self.end_socket_snapshot();
             return;
         }
-        let Some(mut running) = self.persistence.running.take() else { return };
+        let Some(mut running) = self.persist.data.running.take() else { return };
         // The last blocks are there. Who has not been sent all goes on with them; the next snapshot need not wait for that.
         if let Some(mut payload) = running.snapshot.payload.take() {
             payload.take_blocks();
             let receivers = std::mem::take(&mut running.snapshot.receivers);
-            self.persistence.sending.push(Sending { payload, receivers, snapshot: self.replication.running });
+            self.persist.data.sending.push(Sending { payload, receivers, snapshot: self.replication.running });
         }
-        let trash = running.snapshot.cancel(&mut self.keyspace);
+        let trash = running.snapshot.cancel(&mut self.engine.keyspace);
         self.free_later(trash);
         self.replication.running = None;
         self.send_payload();
@@ -597,10 +603,10 @@ impl Node {
 
     /// Payloads that nobody is sent any more go, and the snapshot that is made for nobody ends.
     fn end_socket_snapshot_if_sent(&mut self) {
-        let sending = std::mem::take(&mut self.persistence.sending);
+        let sending = std::mem::take(&mut self.persist.data.sending);
         let (sending, sent) =
             sending.into_iter().partition(|sending| self.is_being_sent(sending.payload.mark, &sending.receivers));
-        self.persistence.sending = sending;
+        self.persist.data.sending = sending;
         for Sending { payload, receivers, .. } in sent {
             let up = receivers.iter().filter(|id| self.replication.master.get(**id).is_some()).count();
             if up == 0 && payload.sent_to < receivers.len() {
@@ -610,7 +616,7 @@ impl Node {
             log::notice!("Diskless rdb transfer, done reading from pipe, {up} replicas still up.");
             log::notice!("Background RDB transfer terminated with success");
         }
-        let Some(Running { purpose: Purpose::ReplicasSockets, snapshot }) = &self.persistence.running else { return };
+        let Some(Running { purpose: Purpose::ReplicasSockets, snapshot }) = &self.persist.data.running else { return };
         let Some(payload) = &snapshot.payload else { return };
         let anyone = snapshot.receivers.iter().any(|id| self.clients.get(*id).is_some_and(|c| !c.connection.closing));
         // A replica that wanted no more than the snapshot may be gone before the serializer has said that it is done.
@@ -629,7 +635,7 @@ impl Node {
 
     /// Those who are sent the snapshot that is being made.
     fn drop_receivers(&mut self) {
-        let Some(running) = &self.persistence.running else { return };
+        let Some(running) = &self.persist.data.running else { return };
         let Some(mark) = running.snapshot.payload.as_ref().map(|payload| payload.mark) else { return };
         for id in running.snapshot.receivers.clone() {
             if self.is_being_sent(mark, &[id]) {
@@ -640,7 +646,7 @@ impl Node {
 
     /// Ends a snapshot for sockets; its replicas ask again.
     pub fn restart_socket_snapshot(&mut self) {
-        if matches!(self.persistence.running, Some(Running { purpose: Purpose::ReplicasSockets, .. })) {
+        if matches!(self.persist.data.running, Some(Running { purpose: Purpose::ReplicasSockets, .. })) {
             self.drop_receivers();
             self.end_socket_snapshot();
         }
@@ -686,13 +692,13 @@ impl Node {
         self.measure_tick();
         let facts = TickFacts {
             is_replica: self.is_replica(),
-            writes_paused: self.shutdown.is_some() || !self.replication.failover.is_idle(),
-            snapshot_running: self.persistence.running.is_some(),
+            writes_paused: self.life.shutdown.is_some() || !self.replication.failover.is_idle(),
+            snapshot_running: self.persist.data.running.is_some(),
             log_active: self.replication.log.is_active(),
-            log_is_kept: self.log_on_disk.files.is_aof(),
+            log_is_kept: self.persist.log.files.is_aof(),
         };
         // A replica that has all that is made of its snapshot is not the one that holds it up.
-        for id in self.persistence.transfers().flat_map(|(_, receivers)| receivers) {
+        for id in self.persist.data.transfers().flat_map(|(_, receivers)| receivers) {
             if self.clients.get(*id).is_some_and(|c| c.feed.payload.is_some() && !c.connection.watching.write)
                 && let Some(session) = self.replication.master.get_mut(*id)
             {
@@ -722,7 +728,7 @@ impl Node {
                     self.free_client(id);
                 }
                 MasterAction::FreeLog(report) => {
-                    let id = random_id(&mut self.rng);
+                    let id = random_id(&mut self.engine.rng);
                     self.replication.history.adopt(id);
                     self.replication.log.free();
                     self.log_reset();
@@ -798,7 +804,7 @@ impl Node {
                     "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
                     self.client_line(id)
                 );
-                self.stats.output_limit_disconnections += 1;
+                self.ops.stats.output_limit_disconnections += 1;
                 self.replication.replicas_cut_off += 1;
                 self.clients.close_soon(id);
             }
@@ -823,7 +829,7 @@ impl Node {
         self.tell_below();
         self.end_socket_snapshot_if_sent();
         // A file that only replicas wanted is of no use when the last of them is gone.
-        if let Some(Running { purpose: Purpose::ReplicasStored, .. }) = &self.persistence.running
+        if let Some(Running { purpose: Purpose::ReplicasStored, .. }) = &self.persist.data.running
             && self.config.save.is_empty()
             && !self.replication.master.sessions().any(|(_, s)| matches!(s.state(), State::WaitSnapshotEnd { .. }))
         {

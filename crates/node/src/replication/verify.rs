@@ -119,10 +119,11 @@ impl Node {
             match asked.verification.next(now) {
                 Step::Wait => return,
                 Step::Mark(keys_of) => {
-                    let marker = Marker { token: Token { id: self.rng.u64(..), unix_ms: self.unix_ms() }, keys_of };
+                    let marker =
+                        Marker { token: Token { id: self.engine.rng.u64(..), unix_ms: self.unix_ms() }, keys_of };
                     let offset = self.replication.offset();
                     // Who shuts down or hands over waits for replicas to reach the end of the stream.
-                    let ends = self.shutdown.is_some() || !self.replication.failover.is_idle();
+                    let ends = self.life.shutdown.is_some() || !self.replication.failover.is_idle();
                     if ends || !self.may_digest() || !self.begin_digest(&marker, offset) {
                         return;
                     }
@@ -161,7 +162,7 @@ impl Node {
     // ---- digests ----
 
     fn may_digest(&self) -> bool {
-        self.persistence.running.is_none() && self.persistence.load.is_none()
+        self.persist.data.running.is_none() && self.persist.data.load.is_none()
     }
 
     /// Begins a digest of the data as they are now, after `offset` bytes of the stream.
@@ -171,9 +172,9 @@ impl Node {
         head.checksum = false;
         let destination = Destination::Digest { marker: marker.clone(), to };
         let now = self.now_ms();
-        match Snapshot::begin(&mut self.keyspace, head, destination, self.waker.clone(), now) {
+        match Snapshot::begin(&mut self.engine.keyspace, head, destination, self.front.waker.clone(), now) {
             Ok(snapshot) => {
-                self.persistence.running = Some(Running { snapshot, purpose: Purpose::Verify });
+                self.persist.data.running = Some(Running { snapshot, purpose: Purpose::Verify });
                 self.replication.verify.digest = Some(Digest { token: marker.token, offset, found });
                 true
             }

@@ -1,0 +1,37 @@
+//! The front: the poll, the sockets that listen, and the buffers that all clients share.
+
+use rivulet_net::{Listener, Poll, Waker};
+use rivulet_resp::Batch;
+
+use crate::accept::Accepting;
+use crate::signals::Signals;
+
+pub struct Front {
+    pub poll: Poll,
+    pub waker: Waker,
+    pub signals: Signals,
+    pub listeners: Vec<Listener>,
+    pub accepting: Accepting,
+    /// Taken out while a batch runs, to be used again.
+    pub batch: Batch,
+    pub spare_input: Vec<u8>,
+    /// When the log was told last of somebody who speaks HTTP.
+    pub attack_told_ms: Option<u64>,
+}
+
+impl Front {
+    /// # Errors
+    /// Signals can't be caught.
+    pub fn new(poll: Poll, waker: Waker) -> std::io::Result<Front> {
+        Ok(Front {
+            signals: Signals::install(&waker)?,
+            poll,
+            waker,
+            listeners: Vec::new(),
+            accepting: Accepting::default(),
+            batch: Batch::default(),
+            spare_input: Vec::new(),
+            attack_told_ms: None,
+        })
+    }
+}

@@ -1,0 +1,30 @@
+//! From the start to the end: what this run is called, its periodic tasks, its pauses, and how it ends.
+
+use crate::pause::Pauses;
+use crate::shutdown::Shutdown;
+
+pub struct Lifecycle {
+    pub run_id: String,
+    /// On the machine's clock.
+    pub started_ms: u64,
+    pub cron_runs: u64,
+    pub next_cron_ms: u64,
+    pub pauses: Pauses,
+    pub shutdown: Option<Shutdown>,
+    /// The status that the process is to end with.
+    pub exit: Option<i32>,
+}
+
+impl Lifecycle {
+    pub fn new(run_id: String, started_ms: u64) -> Lifecycle {
+        Lifecycle {
+            run_id,
+            started_ms,
+            cron_runs: 0,
+            next_cron_ms: 0,
+            pauses: Pauses::default(),
+            shutdown: None,
+            exit: None,
+        }
+    }
+}

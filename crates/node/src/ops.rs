@@ -1,0 +1,49 @@
+//! What is counted and told, for those who operate the server: statistics, the slow log, latency, monitors, and what DEBUG switches.
+
+use std::collections::BTreeSet;
+
+use crate::clients::ClientId;
+use crate::latency::Latency;
+use crate::slowlog::Slowlog;
+use crate::stats::Stats;
+
+#[derive(Default)]
+pub struct Ops {
+    pub stats: Stats,
+    pub slowlog: Slowlog,
+    pub latency: Latency,
+    pub monitors: BTreeSet<ClientId>,
+    /// Bytes in use before there was data.
+    pub startup_memory: usize,
+    pub debug: DebugSwitches,
+}
+
+/// What DEBUG switches.
+pub struct DebugSwitches {
+    pub active_expire: bool,
+    pub pause_cron: bool,
+    pub skip_checksum: bool,
+    pub reply_buffer_resizing: bool,
+    pub repl_pause: Option<ReplPause>,
+}
+
+impl Default for DebugSwitches {
+    fn default() -> DebugSwitches {
+        DebugSwitches {
+            active_expire: true,
+            pause_cron: false,
+            skip_checksum: false,
+            reply_buffer_resizing: true,
+            repl_pause: None,
+        }
+    }
+}
+
+/// Where in a full sync the process stops itself (DEBUG REPL-PAUSE).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplPause {
+    /// A snapshot for replicas has begun.
+    AfterFork,
+    BeforeRdbChannel,
+    OnStreamingReplBuf,
+}
