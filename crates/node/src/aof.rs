@@ -16,7 +16,7 @@ use rivulet_replication::position::Position;
 use rivulet_resp::{Args, OwnedArgs};
 
 use crate::ack_waits::Wish;
-use crate::clients::ClientId;
+use crate::asker::{Asker, Origin};
 use crate::loading::{AppendOnlyFile, AppendOnlyFiles, Source};
 use crate::log;
 use crate::log_on_disk::{LogWriter, TOKEN_REWRITE, TOKEN_REWRITE_BEGUN};
@@ -351,7 +351,7 @@ impl Node {
             }
             None => {}
         }
-        if self.engine.unit.depth > 0 {
+        if self.engine.unit.is_open {
             log::warning!(
                 "AOF was enabled during a transaction. An AOF background was scheduled to start when possible."
             );
@@ -375,7 +375,7 @@ impl Node {
     // ---- rewriting ----
 
     /// BGREWRITEAOF.
-    pub fn bgrewriteaof(&mut self, id: ClientId) -> Result<(), Fail> {
+    pub fn bgrewriteaof(&mut self, by: &mut Asker<'_>) -> Result<(), Fail> {
         match &self.persist.data.running {
             _ if self.is_rewriting() => {
                 return Err(Fail::new("ERR Background append only file rewriting already in progress"));
@@ -383,12 +383,12 @@ impl Node {
             Some(_) => {
                 self.persist.aof.rewrite_scheduled = true;
                 self.persist.aof.consecutive_failures = 0;
-                self.reply(id).simple("Background append only file rewriting scheduled");
+                by.reply.simple("Background append only file rewriting scheduled");
             }
-            None if self.engine.unit.depth > 0 => {
+            None if by.origin == Origin::Exec => {
                 self.persist.aof.rewrite_scheduled = true;
                 self.persist.aof.consecutive_failures = 0;
-                self.reply(id).simple("Background append only file rewriting scheduled");
+                by.reply.simple("Background append only file rewriting scheduled");
             }
             None => {
                 self.start_rewrite().map_err(|_| {
@@ -396,7 +396,7 @@ impl Node {
                         "ERR Can't execute an AOF background rewriting. Please check the server logs for more information.",
                     )
                 })?;
-                self.reply(id).simple("Background append only file rewriting started");
+                by.reply.simple("Background append only file rewriting started");
             }
         }
         Ok(())
@@ -761,7 +761,8 @@ impl Node {
     // ---- commands ----
 
     /// WAITAOF, as in Redis 7.2: until the client's last write is durable here and on so many replicas.
-    pub fn waitaof(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    pub fn waitaof(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
         let number = |at: usize| rivulet_commands::parse::int(args.at(at));
         let (local, replicas) = (number(1)?, number(2)?);
         if !(0..=1).contains(&local) {
@@ -781,7 +782,7 @@ impl Node {
         }
         let offset = self.clients.at(id).session.written_offset;
         let wish = Wish::Durable { local: local == 1, replicas: replicas as usize };
-        if self.engine.unit.depth > 0 || self.is_where_wished(wish, offset) {
+        if by.origin == Origin::Exec || self.is_where_wished(wish, offset) {
             self.reply_acks(id, wish, offset);
             return Ok(());
         }

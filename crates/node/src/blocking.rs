@@ -148,7 +148,7 @@ impl Node {
         if let Some(command) = client.session.last_command {
             self.ops.stats.of(command, || table::full_name(command)).failed += 1;
         }
-        self.error_reply(id, text);
+        self.send_error(id, text);
     }
 
     /// Ends a wait as its time-out does.

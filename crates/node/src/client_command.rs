@@ -6,6 +6,7 @@ use rivulet_commands::table;
 use rivulet_net::Stream;
 use rivulet_resp::Args;
 
+use crate::asker::Asker;
 use crate::clients::{Client, ClientId, Kind};
 use crate::connection_commands::check_client_name;
 use crate::node::Node;
@@ -114,35 +115,45 @@ fn unknown_kind(word: &[u8]) -> Fail {
 }
 
 impl Node {
-    pub fn client_command(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
+    pub fn client_command(
+        &mut self,
+        by: &mut Asker<'_>,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<(), Fail> {
+        let id = by.id;
         // For the line about the client itself.
         let client = self.clients.at(id);
         client.session.last_command = Some(command);
         client.connection.input.executing_bytes = args.wire().map_or(0, <[u8]>::len);
         client.connection.input.args_memory = args.iter().map(<[u8]>::len).sum();
-        let result = self.client_subcommand(id, command, args);
+        let result = self.client_subcommand(by, command, args);
         let client = self.clients.at(id);
         (client.connection.input.executing_bytes, client.connection.input.args_memory) = (0, 0);
         result
     }
 
-    fn client_subcommand(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
+    fn client_subcommand(&mut self, by: &mut Asker<'_>, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
         match command.name {
-            "id" => self.reply(id).int(id as i64),
+            "id" => by.reply.int(id as i64),
             "info" => {
-                let line = self.client_line(id) + "\n";
-                self.reply(id).verbatim("txt", line.as_bytes());
+                let line = self.with_whole_outbox(by, |node, id| node.client_line(id)) + "\n";
+                by.reply.verbatim("txt", line.as_bytes());
             }
-            "list" => self.client_list(id, args)?,
-            "kill" => self.client_kill(id, args)?,
+            "list" => {
+                let text = self.with_whole_outbox(by, |node, _| node.client_list(args))?;
+                by.reply.verbatim("txt", text.as_bytes());
+            }
+            "kill" => self.client_kill(by, args)?,
             "setname" => {
                 check_client_name(args.at(2))?;
                 self.clients.at(id).session.name = args.at(2).to_vec();
-                self.reply(id).ok();
+                by.reply.ok();
             }
             "getname" => {
                 let name = self.clients.at(id).session.name.clone();
-                if name.is_empty() { self.reply(id).null() } else { self.reply(id).bulk(&name) }
+                if name.is_empty() { by.reply.null() } else { by.reply.bulk(&name) }
             }
             "reply" => {
                 let mode = match args.at(2).to_ascii_lowercase().as_slice() {
@@ -157,7 +168,7 @@ impl Node {
                     client.session.reply = mode;
                 }
                 if mode == ReplyMode::On {
-                    self.reply(id).ok();
+                    by.reply.ok();
                 }
             }
             "no-evict" => {
@@ -166,24 +177,24 @@ impl Node {
                     b"off" => false,
                     _ => return Err(SYNTAX),
                 };
-                self.reply(id).ok();
+                by.reply.ok();
             }
-            "pause" => self.client_pause(id, args)?,
+            "pause" => self.client_pause(by, args)?,
             "unpause" => {
                 self.end_pause(PauseWhy::Client);
-                self.reply(id).ok();
+                by.reply.ok();
             }
-            "unblock" => self.client_unblock(id, args)?,
-            "getredir" => self.reply(id).int(-1),
+            "unblock" => self.client_unblock(by, args)?,
+            "getredir" => by.reply.int(-1),
             "caching" => return Err(Fail::new("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled")),
             "tracking" => {
                 if !args.is(2, "off") {
                     return Err(Fail::new("ERR client-side caching is not supported yet"));
                 }
-                self.reply(id).ok();
+                by.reply.ok();
             }
             "trackinginfo" => {
-                let mut reply = self.reply(id);
+                let reply = &mut by.reply;
                 reply.map(3);
                 reply.bulk(b"flags");
                 reply.set(1);
@@ -194,7 +205,7 @@ impl Node {
                 reply.array(0);
             }
             _ => self.help(
-                id,
+                by,
                 "CLIENT",
                 &[
                     "GETNAME",
@@ -227,7 +238,7 @@ impl Node {
         Ok(())
     }
 
-    fn client_list(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    fn client_list(&self, args: Args<'_>) -> Result<String, Fail> {
         let mut text = String::new();
         let mut add = |node: &Node, client: &Client| {
             text += &line(node, client);
@@ -252,11 +263,11 @@ impl Node {
                 }
             }
         }
-        self.reply(id).verbatim("txt", text.as_bytes());
-        Ok(())
+        Ok(text)
     }
 
-    fn client_kill(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    fn client_kill(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
         let mut filter = Filter { skip_me: true, ..Filter::default() };
         let old_form = args.len() == 3;
         if old_form {
@@ -307,17 +318,17 @@ impl Node {
         match (old_form, killed.is_empty()) {
             (true, true) => Err(Fail::new("ERR No such client")),
             (true, false) => {
-                self.reply(id).ok();
+                by.reply.ok();
                 Ok(())
             }
             (false, _) => {
-                self.reply(id).int(killed.len() as i64);
+                by.reply.int(killed.len() as i64);
                 Ok(())
             }
         }
     }
 
-    fn client_pause(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    fn client_pause(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
         let writes_only = match args.get(3).map(<[u8]>::to_ascii_lowercase).as_deref() {
             None => false,
             Some(b"write") => true,
@@ -327,11 +338,11 @@ impl Node {
         let until_ms = self.deadline_of(args.at(2))?.unwrap_or(self.now_ms());
         self.end_pauses_if_due();
         self.life.pauses.begin(PauseWhy::Client, until_ms, writes_only);
-        self.reply(id).ok();
+        by.reply.ok();
         Ok(())
     }
 
-    fn client_unblock(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    fn client_unblock(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
         let with_error = match args.get(3).map(<[u8]>::to_ascii_lowercase).as_deref() {
             None | Some(b"timeout") => false,
             Some(b"error") => true,
@@ -347,7 +358,7 @@ impl Node {
         } else if can {
             self.unblock_as_timed_out(wanted);
         }
-        self.reply(id).int(i64::from(can));
+        by.reply.int(i64::from(can));
         Ok(())
     }
 }

@@ -6,51 +6,56 @@ use rivulet_commands::spec::{Begin, Find, KeySpec, acl, flag, key};
 use rivulet_commands::{Command, glob, table};
 use rivulet_resp::{Args, Reply};
 
-use crate::clients::ClientId;
+use crate::asker::Asker;
 use crate::node::Node;
 
 impl Node {
-    pub fn command_command(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
+    pub fn command_command(
+        &mut self,
+        by: &mut Asker<'_>,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<(), Fail> {
         match (command.name, args.len()) {
             ("command", _) => {
-                let mut reply = self.reply(id);
+                let reply = &mut by.reply;
                 reply.array(table::commands().count());
-                table::commands().for_each(|c| write_info(&mut reply, c));
+                table::commands().for_each(|c| write_info(reply, c));
             }
             ("info", 2) => {
-                let mut reply = self.reply(id);
+                let reply = &mut by.reply;
                 reply.array(table::commands().count());
-                table::commands().for_each(|c| write_info(&mut reply, c));
+                table::commands().for_each(|c| write_info(reply, c));
             }
             ("info", count) => {
-                let mut reply = self.reply(id);
+                let reply = &mut by.reply;
                 reply.array(count - 2);
                 for name in args.iter().skip(2) {
                     match table::find_full(name) {
-                        Some(c) => write_info(&mut reply, c),
+                        Some(c) => write_info(reply, c),
                         None => reply.null_array(),
                     }
                 }
             }
-            ("count", _) => self.reply(id).int(table::commands().count() as i64),
+            ("count", _) => by.reply.int(table::commands().count() as i64),
             ("docs", count) => {
                 let found: Vec<&'static Command> = if count == 2 {
                     table::commands().collect()
                 } else {
                     args.iter().skip(2).filter_map(table::find_full).collect()
                 };
-                let mut reply = self.reply(id);
+                let reply = &mut by.reply;
                 reply.map(found.len());
                 for c in found {
                     reply.bulk(table::full_name(c).as_bytes());
-                    write_docs(&mut reply, c);
+                    write_docs(reply, c);
                 }
             }
-            ("list", _) => self.command_list(id, args)?,
-            ("getkeys", _) => self.command_getkeys(id, args.from(2), false)?,
-            ("getkeysandflags", _) => self.command_getkeys(id, args.from(2), true)?,
+            ("list", _) => self.command_list(by, args)?,
+            ("getkeys", _) => self.command_getkeys(by, args.from(2), false)?,
+            ("getkeysandflags", _) => self.command_getkeys(by, args.from(2), true)?,
             _ => self.help(
-                id,
+                by,
                 "COMMAND",
                 &[
                     "(no subcommand)",
@@ -73,7 +78,7 @@ impl Node {
         Ok(())
     }
 
-    fn command_list(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    fn command_list(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
         let all = || table::commands().flat_map(|c| std::iter::once(c).chain(c.subcommands));
         let names: Vec<String> = match args.len() {
             2 => all().map(table::full_name).collect(),
@@ -95,13 +100,13 @@ impl Node {
             }
             _ => return Err(SYNTAX),
         };
-        let mut reply = self.reply(id);
+        let reply = &mut by.reply;
         reply.array(names.len());
         names.iter().for_each(|n| reply.bulk(n.as_bytes()));
         Ok(())
     }
 
-    fn command_getkeys(&mut self, id: ClientId, line: Args<'_>, with_flags: bool) -> Result<(), Fail> {
+    fn command_getkeys(&mut self, by: &mut Asker<'_>, line: Args<'_>, with_flags: bool) -> Result<(), Fail> {
         let invalid = Fail::new("ERR Invalid command specified");
         let command = line.get(0).and_then(table::find).ok_or(invalid.clone())?;
         let command = match line.get(1) {
@@ -120,13 +125,13 @@ impl Node {
         if keys.is_empty() && !command.is(flag::NO_MANDATORY_KEYS) {
             return Err(Fail::new("ERR Invalid arguments specified for command"));
         }
-        let mut reply = self.reply(id);
+        let reply = &mut by.reply;
         reply.array(keys.len());
         for (at, flags) in keys {
             if with_flags {
                 reply.array(2);
                 reply.bulk(line.at(at));
-                write_names(&mut reply, flags, key::NAMES, "");
+                write_names(reply, flags, key::NAMES, "");
             } else {
                 reply.bulk(line.at(at));
             }

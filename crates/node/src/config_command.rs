@@ -4,18 +4,25 @@ use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
 use rivulet_resp::Args;
 
+use crate::asker::Asker;
 use crate::clients::ClientId;
 use crate::log;
 use crate::node::Node;
 use rivulet_config::{Apply, Config, Directive, RewriteWith, SetBy, SetError};
 
 impl Node {
-    pub fn config_command(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
+    pub fn config_command(
+        &mut self,
+        by: &mut Asker<'_>,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<(), Fail> {
+        let id = by.id;
         match command.name {
             "get" => {
                 let patterns: Vec<&[u8]> = args.iter().skip(2).collect();
                 let found = self.config.get(&patterns);
-                let mut reply = self.reply(id);
+                let reply = &mut by.reply;
                 reply.map(found.len());
                 for (name, value) in found {
                     reply.bulk(name.as_bytes());
@@ -29,7 +36,7 @@ impl Node {
                 let pairs: Vec<(&[u8], &[u8])> =
                     (2..args.len()).step_by(2).map(|i| (args.at(i), args.at(i + 1))).collect();
                 self.set_config(id, &pairs)?;
-                self.reply(id).ok();
+                by.reply.ok();
             }
             "resetstat" => {
                 self.ops.stats.reset();
@@ -39,14 +46,14 @@ impl Node {
                 self.replication.slowest_cut_off = 0;
                 self.persist.reaper.reset_freed();
                 rivulet_memory::reset_peak();
-                self.reply(id).ok();
+                by.reply.ok();
             }
             "rewrite" => {
                 self.rewrite_config(false)?;
-                self.reply(id).ok();
+                by.reply.ok();
             }
             _ => self.help(
-                id,
+                by,
                 "CONFIG",
                 &[
                     "GET <pattern>",
@@ -166,7 +173,7 @@ impl Node {
                 "WARNING: the new maxmemory value set via CONFIG SET ({limit}) is smaller than the current memory usage ({used}). This will result in key eviction and/or the inability to accept new write commands depending on the maxmemory-policy."
             );
         }
-        if self.engine.unit.depth == 0 {
+        if !self.engine.unit.is_open {
             self.make_room();
         }
     }

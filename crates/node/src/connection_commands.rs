@@ -4,6 +4,7 @@ use rivulet_commands::fail::{DB_OUT_OF_RANGE, Fail, SYNTAX};
 use rivulet_replication::verify::Marker;
 use rivulet_resp::{Args, Reply};
 
+use crate::asker::{Asker, Origin};
 use crate::clients::{ClientId, Kind};
 use crate::node::Node;
 use crate::session::ReplyMode;
@@ -13,7 +14,8 @@ use rivulet_config::is_sensitive;
 const WRONG_PASSWORD: Fail = Fail::new("WRONGPASS invalid username-password pair or user is disabled.");
 
 impl Node {
-    pub fn ping(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    pub fn ping(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
         if args.len() > 2 {
             return Err(Fail::arity("ping"));
         }
@@ -24,25 +26,26 @@ impl Node {
         }
         let client = self.clients.at(id);
         if client.session.subscriptions.len() > 0 && !client.session.resp3 {
-            let mut reply = self.reply(id);
+            let reply = &mut by.reply;
             reply.array(2);
             reply.bulk(b"pong");
             reply.bulk(args.get(1).unwrap_or(b""));
         } else {
             match args.get(1) {
-                Some(text) => self.reply(id).bulk(text),
-                None => self.reply(id).simple("PONG"),
+                Some(text) => by.reply.bulk(text),
+                None => by.reply.simple("PONG"),
             }
         }
         Ok(())
     }
 
-    pub fn select(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    pub fn select(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
         const NO_C_INT: Fail = Fail::new("ERR value is out of range, value must between -2147483648 and 2147483647");
         let db = i32::try_from(rivulet_commands::parse::int(args.at(1))?).map_err(|_| NO_C_INT)?;
         let db = usize::try_from(db).ok().filter(|&db| db < self.engine.keyspace.databases()).ok_or(DB_OUT_OF_RANGE)?;
         self.clients.at(id).session.db = db;
-        self.reply(id).ok();
+        by.reply.ok();
         Ok(())
     }
 
@@ -52,7 +55,8 @@ impl Node {
         user == b"default" && (wanted.is_empty() || constant_time_equal(wanted, password))
     }
 
-    pub fn auth(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    pub fn auth(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
         let (user, password): (&[u8], &[u8]) = match args.len() {
             2 if self.config.requirepass.is_empty() => {
                 return Err(Fail::new(
@@ -67,11 +71,12 @@ impl Node {
             return Err(WRONG_PASSWORD);
         }
         self.clients.authenticated(id);
-        self.reply(id).ok();
+        by.reply.ok();
         Ok(())
     }
 
-    pub fn hello(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    pub fn hello(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
         let mut resp3 = self.clients.at(id).session.resp3;
         if let Some(version) = args.get(1) {
             let version = rivulet_commands::parse::int(version)
@@ -111,16 +116,17 @@ impl Node {
         self.clients.authenticated(id);
         let client = self.clients.at(id);
         client.session.resp3 = resp3;
+        by.reply.set_resp3(resp3);
         if let Some(name) = name {
             client.session.name = name;
         }
         let mode: &[u8] = b"standalone";
         let role: &[u8] = if self.is_replica() { b"replica" } else { b"master" };
-        let mut reply = self.reply(id);
+        let reply = &mut by.reply;
         reply.map(7);
         let mut pair = |name: &[u8], value: &dyn Fn(&mut Reply<'_>)| {
             reply.bulk(name);
-            value(&mut reply);
+            value(reply);
         };
         pair(b"server", &|r| r.bulk(b"redis"));
         pair(b"version", &|r| r.bulk(REDIS_VERSION.as_bytes()));
@@ -133,7 +139,8 @@ impl Node {
     }
 
     /// RESET: the connection is as if it were new.
-    pub fn reset_client(&mut self, id: ClientId) -> Result<(), Fail> {
+    pub fn reset_client(&mut self, by: &mut Asker<'_>) -> Result<(), Fail> {
+        let id = by.id;
         let client = self.clients.at(id);
         if !matches!(client.kind, Kind::Normal | Kind::Pubsub) {
             return Err(Fail::new("ERR can only reset normal client connections"));
@@ -148,17 +155,18 @@ impl Node {
         client.kind = Kind::Normal;
         client.session.db = 0;
         client.session.resp3 = false;
+        by.reply.set_resp3(false);
         client.session.name = Vec::new();
         client.no_evict = false;
         client.session.reply = ReplyMode::On;
         client.session.authenticated = !needs_auth;
-        self.reply(id).simple("RESET");
+        by.reply.simple("RESET");
         Ok(())
     }
 
-    pub fn time(&mut self, id: ClientId) -> Result<(), Fail> {
+    pub fn time(&mut self, by: &mut Asker<'_>) -> Result<(), Fail> {
         let us = self.unix_us();
-        let mut reply = self.reply(id);
+        let reply = &mut by.reply;
         reply.array(2);
         reply.bulk_int((us / 1_000_000) as i64);
         // Redis answers both as strings.
@@ -166,8 +174,9 @@ impl Node {
         Ok(())
     }
 
-    pub fn monitor(&mut self, id: ClientId) -> Result<(), Fail> {
-        if self.engine.unit.depth > 0 {
+    pub fn monitor(&mut self, by: &mut Asker<'_>) -> Result<(), Fail> {
+        let id = by.id;
+        if by.origin == Origin::Exec {
             return Err(Fail::new("ERR MONITOR isn't allowed for DENY BLOCKING client"));
         }
         let client = self.clients.at(id);
@@ -177,7 +186,7 @@ impl Node {
                 client.session.monitor = true;
                 self.ops.monitors.insert(id);
             }
-            self.reply(id).ok();
+            by.reply.ok();
         }
         Ok(())
     }

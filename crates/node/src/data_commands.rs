@@ -3,7 +3,7 @@
 use rivulet_commands::fail::{Fail, SYNTAX};
 use rivulet_resp::Args;
 
-use crate::clients::ClientId;
+use crate::asker::Asker;
 use crate::node::Node;
 use crate::persistence::{Purpose, Running};
 
@@ -17,7 +17,7 @@ impl Node {
         }
     }
 
-    pub fn flushall(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    pub fn flushall(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
         let lazy = self.flush_is_lazy(args)?;
         let keys = self.engine.keyspace.len() as u64;
         // Replicas that are being sent what goes now would only empty it again: they start over with what is left.
@@ -26,7 +26,7 @@ impl Node {
         self.engine.effects.dirty += keys.max(1);
         self.engine.keys.own_expiring.clear();
         self.save_emptied();
-        self.reply(id).ok();
+        by.reply.ok();
         Ok(())
     }
 
@@ -40,7 +40,8 @@ impl Node {
         self.persist.data.saves_emptied = !self.config.save.is_empty();
     }
 
-    pub fn flushdb(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    pub fn flushdb(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
         let lazy = self.flush_is_lazy(args)?;
         let db = self.clients.at(id).session.db;
         let keys = self.engine.keyspace.db(db).len() as u64;
@@ -50,11 +51,11 @@ impl Node {
             self.free_later(trash);
         }
         self.engine.effects.dirty += keys.max(1);
-        self.reply(id).ok();
+        by.reply.ok();
         Ok(())
     }
 
-    pub fn swapdb(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    pub fn swapdb(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
         // Both are read before either is looked for.
         let number = |i: usize, text: &'static str| {
             rivulet_commands::parse::int(args.at(i)).ok().and_then(|n| i32::try_from(n).ok()).ok_or(Fail::new(text))
@@ -76,24 +77,24 @@ impl Node {
             self.engine.blocking.ready.extend(ready);
         }
         self.engine.effects.dirty += 1;
-        self.reply(id).ok();
+        by.reply.ok();
         Ok(())
     }
 
-    pub fn save(&mut self, id: ClientId) -> Result<(), Fail> {
+    pub fn save(&mut self, by: &mut Asker<'_>) -> Result<(), Fail> {
         if self.persist.data.is_saving() {
             return Err(Fail::new("ERR Background save already in progress"));
         }
         match self.save_now() {
             Ok(()) => {
-                self.reply(id).ok();
+                by.reply.ok();
                 Ok(())
             }
             Err(reason) => Err(Fail::text(format!("ERR {reason}"))),
         }
     }
 
-    pub fn bgsave(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    pub fn bgsave(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
         let schedule = match args.len() {
             1 => false,
             2 if args.is(1, "schedule") => true,
@@ -111,11 +112,11 @@ impl Node {
                 ));
             }
             self.persist.data.scheduled = true;
-            self.reply(id).simple("Background saving scheduled");
+            by.reply.simple("Background saving scheduled");
             return Ok(());
         }
         self.begin_save(Purpose::Save)?;
-        self.reply(id).simple("Background saving started");
+        by.reply.simple("Background saving started");
         Ok(())
     }
 }

@@ -9,19 +9,20 @@ use rivulet_rdb::dump;
 use rivulet_rdb::write::{Version, Writer};
 use rivulet_resp::{Args, OwnedArgs};
 
-use crate::clients::ClientId;
+use crate::asker::Asker;
 use crate::node::Node;
 use crate::ops::ReplPause;
 use crate::{clock, digest, log};
 
 impl Node {
-    pub fn debug_command(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    pub fn debug_command(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
         let word = args.at(1).to_ascii_lowercase();
         let int = |i: usize| rivulet_commands::parse::int(args.at(i));
         let count = args.len();
         match word.as_slice() {
             b"help" => self.help(
-                id,
+                by,
                 "DEBUG",
                 &[
                     "CONFIG-REWRITE-FORCE-ALL",
@@ -60,56 +61,56 @@ impl Node {
             ),
             b"digest" if count == 2 => {
                 let text = digest::hex(&digest::of_keyspace(&self.engine.keyspace));
-                self.reply(id).simple(&text);
+                by.reply.simple(&text);
             }
             b"digest-value" if count >= 2 => {
                 let db = self.engine.keyspace.db(self.clients.at(id).session.db);
                 let digests: Vec<String> =
                     args.iter().skip(2).map(|k| digest::hex(&digest::of_value(db.find(db.key(k))))).collect();
-                let mut reply = self.reply(id);
+                let reply = &mut by.reply;
                 reply.array(digests.len());
                 digests.iter().for_each(|d| reply.simple(d));
             }
             b"sleep" if count == 3 => {
                 let seconds = rivulet_commands::parse::float(args.at(2))?;
                 clock::sleep(Duration::from_secs_f64(seconds.clamp(0.0, 1e6)));
-                self.reply(id).ok();
+                by.reply.ok();
             }
             b"set-active-expire" if count == 3 => {
                 self.ops.debug.active_expire = int(2)? != 0;
-                self.reply(id).ok();
+                by.reply.ok();
             }
             b"pause-cron" if count == 3 => {
                 self.ops.debug.pause_cron = int(2)? != 0;
-                self.reply(id).ok();
+                by.reply.ok();
             }
             b"set-skip-checksum-validation" if count == 3 => {
                 self.ops.debug.skip_checksum = int(2)? != 0;
                 self.take_settings();
-                self.reply(id).ok();
+                by.reply.ok();
             }
-            b"quicklist-packed-threshold" | b"set-disable-deny-scripts" if count == 3 => self.reply(id).ok(),
+            b"quicklist-packed-threshold" | b"set-disable-deny-scripts" if count == 3 => by.reply.ok(),
             b"aof-flush-sleep" if count == 3 => {
                 let us = int(2)?.max(0) as u64;
                 if let Some(writer) = &self.persist.log.writer {
                     writer.set_sleep(us);
                 }
-                self.reply(id).ok();
+                by.reply.ok();
             }
             b"loadaof" if count == 2 => {
                 self.load_aof_now()?;
                 log::warning!("Append Only File loaded by DEBUG LOADAOF");
-                self.reply(id).ok();
+                by.reply.ok();
             }
             b"replybuffer" if count == 4 => {
                 if args.is(2, "resizing") {
                     self.ops.debug.reply_buffer_resizing = int(3)? != 0;
                 }
-                self.reply(id).ok();
+                by.reply.ok();
             }
             b"config-rewrite-force-all" if count == 2 => {
                 self.rewrite_config(true)?;
-                self.reply(id).ok();
+                by.reply.ok();
             }
             b"repl-pause" if count == 3 => {
                 self.ops.debug.repl_pause = match args.at(2).to_ascii_lowercase().as_slice() {
@@ -123,19 +124,19 @@ impl Node {
                         return Err(Fail::new(text));
                     }
                 };
-                self.reply(id).ok();
+                by.reply.ok();
             }
             b"log" if count == 3 => {
                 log::warning!("DEBUG LOG: {}", String::from_utf8_lossy(args.at(2)));
-                self.reply(id).ok();
+                by.reply.ok();
             }
             b"object" if count >= 3 => {
                 let db = self.engine.keyspace.db(self.clients.at(id).session.db);
                 let line = describe(db.find(db.key(args.at(2))).ok_or(NO_SUCH_KEY)?, self.unix_ms());
-                self.reply(id).simple(&line);
+                by.reply.simple(&line);
             }
-            b"populate" if (3..=5).contains(&count) => self.populate(id, args)?,
-            b"reload" => self.debug_reload(id, args)?,
+            b"populate" if (3..=5).contains(&count) => self.populate(by, args)?,
+            b"reload" => self.debug_reload(by, args)?,
             b"replicate" if count >= 3 => {
                 let db = self.clients.at(id).session.db;
                 if self.wants_stream() {
@@ -144,9 +145,9 @@ impl Node {
                         .commands
                         .push((db, OwnedArgs::new(args.iter().skip(2).collect::<Vec<_>>().into_iter())));
                 }
-                self.reply(id).ok();
+                by.reply.ok();
             }
-            b"protocol" if count == 3 => self.debug_protocol(id, args)?,
+            b"protocol" if count == 3 => self.debug_protocol(by, args)?,
             b"htstats" if count == 3 => {
                 let index = int(2)?;
                 let index = usize::try_from(index)
@@ -160,13 +161,13 @@ impl Node {
                     db.len(),
                     db.expires_len()
                 );
-                self.reply(id).verbatim("txt", text.as_bytes());
+                by.reply.verbatim("txt", text.as_bytes());
             }
             b"htstats-key" if count == 3 => {
                 let db = self.engine.keyspace.db(self.clients.at(id).session.db);
                 let entry = db.find(db.key(args.at(2))).ok_or(NO_SUCH_KEY)?;
                 let text = format!("encoding: {}\n heap bytes: {}\n", entry.encoding(), entry.heap_bytes());
-                self.reply(id).verbatim("txt", text.as_bytes());
+                by.reply.verbatim("txt", text.as_bytes());
             }
             b"segfault" | b"panic" | b"assert" => {
                 log::warning!("Guru Meditation: DEBUG {} called", word.escape_ascii());
@@ -182,7 +183,8 @@ impl Node {
         Ok(())
     }
 
-    fn populate(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    fn populate(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
         let keys = rivulet_commands::parse::int(args.at(2))?;
         if keys < 0 {
             return Err(Fail::new("ERR value is out of range, must be positive"));
@@ -209,11 +211,11 @@ impl Node {
                 db.insert(key, Value::Str(StrBuf::Bytes(value)), None, clock);
             }
         }
-        self.reply(id).ok();
+        by.reply.ok();
         Ok(())
     }
 
-    fn debug_reload(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    fn debug_reload(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
         let (mut save, mut flush, mut merge) = (true, true, false);
         for word in args.iter().skip(2) {
             match word.to_ascii_lowercase().as_slice() {
@@ -240,12 +242,12 @@ impl Node {
             return Err(Fail::new("ERR Error trying to load the RDB dump, check server logs."));
         }
         log::warning!("DB reloaded by DEBUG RELOAD");
-        self.reply(id).ok();
+        by.reply.ok();
         Ok(())
     }
 
-    fn debug_protocol(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
-        let mut reply = self.reply(id);
+    fn debug_protocol(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let reply = &mut by.reply;
         match args.at(2).to_ascii_lowercase().as_slice() {
             b"string" => reply.bulk(b"Hello World"),
             b"integer" => reply.int(12345),

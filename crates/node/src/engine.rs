@@ -23,8 +23,8 @@ pub struct Unit {
     pub commands: Vec<(usize, OwnedArgs)>,
     /// Its writes go out one by one, not in MULTI.
     pub no_multi: bool,
-    /// How deep in EXEC we are: the unit is propagated at 0.
-    pub depth: u32,
+    /// A transaction runs: more is to come before it is propagated.
+    pub is_open: bool,
 }
 
 /// Whose commands run now.

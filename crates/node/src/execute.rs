@@ -12,6 +12,7 @@ use rivulet_keyspace::KEY_LEN_MAX;
 use rivulet_resp::decode::Limits;
 use rivulet_resp::{Args, Batch, OwnedArgs, Reply};
 
+use crate::asker::{Asker, Origin};
 use crate::clients::{Client, ClientId, Kind};
 use crate::node::Node;
 use crate::output::UNCOUNTED_BYTES;
@@ -102,7 +103,7 @@ impl Node {
         let client = self.clients.at(id);
         log::verbose!("Protocol error ({text}) from client: id={} addr={}", client.id, client.connection.peer.address);
         client.connection.close_after_reply = true;
-        self.error_reply(id, format!("ERR Protocol error: {text}").as_bytes());
+        self.send_error(id, format!("ERR Protocol error: {text}").as_bytes());
     }
 
     /// Runs the commands of a batch in order; answers how many bytes of `buffer` are done with.
@@ -173,51 +174,59 @@ impl Node {
         hint: Option<(usize, u64)>,
     ) {
         self.ops.stats.commands += 1;
-        let now_ms = self.clock.now_us / 1000;
+        let now_ms = self.clock.now_ms();
         let client = self.clients.at(id);
         client.connection.last_active_ms = now_ms;
-        let mark = client.connection.outbox.output.bytes.len();
         match client.session.reply {
             ReplyMode::SkipNext => client.session.reply = ReplyMode::Skip,
             ReplyMode::Skip => client.session.reply = ReplyMode::On,
             _ => {}
         }
+        let mut out = std::mem::take(&mut client.connection.outbox.output.bytes);
+        let mark = out.len();
+        let reply = Reply::new(&mut out, client.session.resp3);
+        self.execute_for(&mut Asker { id, origin: Origin::Client, reply }, found, args, hint);
+        self.finish_reply(id, out, mark);
+        let wrote = !self.engine.unit.commands.is_empty();
+        self.after_unit();
+        if wrote {
+            let offset = self.replication.offset();
+            if let Some(client) = self.clients.get_mut(id) {
+                client.session.written_offset = offset;
+            }
+        }
+    }
+
+    #[inline]
+    fn execute_for(
+        &mut self,
+        by: &mut Asker<'_>,
+        found: Option<&'static Command>,
+        args: Args<'_>,
+        hint: Option<(usize, u64)>,
+    ) {
+        let (id, mark) = (by.id, by.reply.written());
         let command = match self.resolve(found, args) {
             Ok(command) => command,
             Err(_) if found.is_none() && is_http(args.at(0)) && !self.clients.at(id).is_master() => {
                 return self.abort_http(id);
             }
-            Err(fail) => return self.refuse(id, found.filter(|c| c.subcommands.is_empty()), fail, mark),
+            Err(fail) => return self.refuse(by, found.filter(|c| c.subcommands.is_empty()), fail),
         };
-        let out_of_memory = self.config.maxmemory > 0 && self.engine.unit.depth == 0 && !self.make_room();
+        let out_of_memory = self.config.maxmemory > 0 && !self.make_room();
         if let Err(fail) = self.check(id, command, out_of_memory) {
-            return self.refuse(id, Some(command), fail, mark);
+            return self.refuse(by, Some(command), fail);
         }
         if self.must_pause(id, command) {
-            self.block_for_pause(id, args);
-            return;
+            return self.block_for_pause(id, args);
         }
-        let client = self.clients.at(id);
-        if client.session.multi.is_some() && !runs_inside_multi(command) {
-            self.queue_in_multi(id, command, args);
-            return self.finish_reply(id, mark);
+        if self.clients.at(id).session.multi.is_some() && !runs_inside_multi(command) {
+            return self.queue_in_multi(by, command, args);
         }
-        self.call(id, command, args, hint);
-        if self.clients.get(id).is_some_and(|c| c.is_replica() && c.connection.outbox.output.bytes.len() > mark)
-            && !asks_for_sync(command)
+        self.call(by, command, args, hint);
+        if by.reply.written() > mark && self.clients.get(id).is_some_and(Client::is_replica) && !asks_for_sync(command)
         {
-            self.cut_talking_replica(id, command, mark);
-        }
-        self.finish_reply(id, mark);
-        if self.engine.unit.depth == 0 {
-            let wrote = !self.engine.unit.commands.is_empty();
-            self.after_unit();
-            if wrote {
-                let offset = self.replication.offset();
-                if let Some(client) = self.clients.get_mut(id) {
-                    client.session.written_offset = offset;
-                }
-            }
+            self.cut_talking_replica(by, command, mark);
         }
     }
 
@@ -341,81 +350,92 @@ impl Node {
     }
 
     /// Refuses a command: the reply, the counters, and the transaction that it would have been part of.
-    fn refuse(&mut self, id: ClientId, command: Option<&'static Command>, fail: Fail, mark: usize) {
+    fn refuse(&mut self, by: &mut Asker<'_>, command: Option<&'static Command>, fail: Fail) {
+        let mark = by.reply.written();
         if let Some(command) = command {
             self.ops.stats.of(command, || table::full_name(command)).rejected += 1;
         }
         if command.is_some_and(|c| matches!(c.handler, Handler::Node(rivulet_commands::spec::Node::Exec))) {
             // A refused EXEC ends the transaction, if there is one, and says why.
-            self.discard_multi(id);
+            self.discard_multi(by.id);
             let mut text = b"EXECABORT Transaction discarded because of: ".to_vec();
             text.extend(strip_err(&fail.0));
-            self.error_reply(id, &text);
-            return self.finish_reply(id, mark);
+            return self.reply_error(by, &text);
         }
-        let client = self.clients.at(id);
+        let client = self.clients.at(by.id);
         if let Some(multi) = &mut client.session.multi {
             multi.broken = true;
         }
         if client.kind != Kind::Normal {
             client.session.last_command = command;
         }
-        self.error_reply(id, &fail.0);
-        if let Some(command) = command.filter(|_| self.clients.get(id).is_some_and(Client::is_replica)) {
-            self.cut_talking_replica(id, command, mark);
+        self.reply_error(by, &fail.0);
+        if let Some(command) = command.filter(|_| self.clients.get(by.id).is_some_and(Client::is_replica)) {
+            self.cut_talking_replica(by, command, mark);
         }
-        self.finish_reply(id, mark);
     }
 
-    /// Writes an error reply and counts it.
-    pub fn error_reply(&mut self, id: ClientId, text: &[u8]) {
+    /// Answers a command with an error, and counts it.
+    fn reply_error(&mut self, by: &mut Asker<'_>, text: &[u8]) {
+        self.ops.stats.error(text);
+        by.reply.error(text);
+        self.note_error_to_peer(by.id, text);
+    }
+
+    /// Tells a client of an error that is no reply to a command which runs, and counts it.
+    pub fn send_error(&mut self, id: ClientId, text: &[u8]) {
         self.ops.stats.error(text);
         self.reply(id).error(text);
         self.clients.queue_write(id);
         self.note_error_to_peer(id, text);
     }
 
-    /// A reply was written after `mark`: it is sent, or thrown away as the client asked.
+    /// A command has ended that wrote to `out` after `mark`: that is sent, or thrown away as the client asked.
     #[inline]
-    fn finish_reply(&mut self, id: ClientId, mark: usize) {
+    fn finish_reply(&mut self, id: ClientId, mut out: Vec<u8>, mark: usize) {
         let Some(client) = self.clients.get_mut(id) else { return };
         if client.session.reply != ReplyMode::On {
             if !std::mem::take(&mut client.session.pushed) {
-                client.connection.outbox.output.bytes.truncate(mark);
+                out.truncate(mark);
             }
             if self.engine.speaker.executing == id {
-                client.connection.outbox.output.bytes.append(&mut self.engine.speaker.own_pushes);
+                out.append(&mut self.engine.speaker.own_pushes);
             }
         }
-        match client.kind {
-            Kind::Master => client.connection.outbox.output.bytes.clear(),
-            _ if client.connection.outbox.output.bytes.len() > mark && !client.connection.outbox.queued => {
-                client.connection.outbox.queued = true;
-                self.clients.to_write.push(id);
-            }
-            _ => {}
+        let outbox = &mut client.connection.outbox;
+        // What came to it from elsewhere while the command ran follows.
+        if !outbox.output.bytes.is_empty() {
+            out.append(&mut outbox.output.bytes);
+        }
+        let wrote = out.len() > mark;
+        outbox.output.bytes = out;
+        if client.kind == Kind::Master {
+            outbox.output.bytes.clear();
+        } else if wrote && !outbox.queued {
+            outbox.queued = true;
+            self.clients.to_write.push(id);
         }
     }
 
     /// A replica's link carries the stream and nothing else: one that asks for replies is disconnected.
-    fn cut_talking_replica(&mut self, id: ClientId, command: &'static Command, mark: usize) {
-        self.clients.at(id).connection.outbox.output.bytes.truncate(mark);
+    fn cut_talking_replica(&mut self, by: &mut Asker<'_>, command: &'static Command, mark: usize) {
+        by.reply.truncate(mark);
         log::warning!(
             "Replica generated a reply to command '{}', disconnecting it: {}",
             table::full_name(command),
-            self.client_line(id)
+            self.client_line(by.id)
         );
-        self.clients.close_soon(id);
+        self.clients.close_soon(by.id);
     }
 
     /// Facts about an execution for the client.
-    pub fn call_facts(&self, client: &Client) -> Call {
+    pub fn call_facts(&self, client: &Client, origin: Origin) -> Call {
         Call {
             now_ms: self.unix_ms(),
             from_master: client.is_master(),
             is_replica: self.is_replica(),
             keeps_expired: self.keeps_expired(),
-            deny_blocking: self.engine.unit.depth > 0 || client.is_master(),
+            deny_blocking: origin == Origin::Exec || client.is_master(),
             note_touched: !self.engine.watched.is_empty(),
             note_ready: !self.engine.blocking.is_empty(),
         }
@@ -428,18 +448,19 @@ impl Node {
     }
 
     /// Runs a command, counts it, and gathers what it has to propagate.
-    pub fn call(&mut self, id: ClientId, command: &'static Command, args: Args<'_>, hint: Option<(usize, u64)>) {
+    pub fn call(&mut self, by: &mut Asker<'_>, command: &'static Command, args: Args<'_>, hint: Option<(usize, u64)>) {
         let started_us = self.clock.now_us;
+        let id = by.id;
         let db = self.clients.at(id).session.db;
         let result = match command.handler {
-            Handler::Data(run) => self.call_data(id, run, args, hint),
-            Handler::Node(which) => self.run_node(id, which, command, args),
+            Handler::Data(run) => self.call_data(by, run, args, hint),
+            Handler::Node(which) => self.run_node(by, which, command, args),
             Handler::Container => Err(Fail::arity(command.name)),
         };
         if let Err(fail) = &result {
-            self.call_failed(id, command, fail);
+            self.call_failed(by, command, fail);
         }
-        self.finish_call(id, db, command, args);
+        self.finish_call(id, by.origin, db, command, args);
         if self.persist.data.saves_emptied {
             self.persist.data.saves_emptied = false;
             // The failure is logged, and the save points try again.
@@ -455,50 +476,46 @@ impl Node {
     }
 
     #[cold]
-    fn call_failed(&mut self, id: ClientId, command: &'static Command, fail: &Fail) {
-        if let Some(client) = self.clients.get_mut(id) {
+    fn call_failed(&mut self, by: &mut Asker<'_>, command: &'static Command, fail: &Fail) {
+        if let Some(client) = self.clients.get_mut(by.id) {
             client.session.last_command = Some(command);
         }
         if let Some(text) = self.engine.effects.complaint.take() {
             log::warning!("{text}");
         }
-        self.error_reply(id, &fail.0);
+        self.reply_error(by, &fail.0);
     }
 
     #[inline]
     fn call_data(
         &mut self,
-        id: ClientId,
+        by: &mut Asker<'_>,
         run: fn(&mut Ctx<'_>) -> Result<(), Fail>,
         args: Args<'_>,
         hint: Option<(usize, u64)>,
     ) -> Result<(), Fail> {
-        let client = self.clients.at(id);
-        let mut out = std::mem::take(&mut client.connection.outbox.output.bytes);
-        let mark = out.len();
-        let (index, resp3) = (client.session.db, client.session.resp3);
-        let call = match self.clients.get(id) {
-            Some(client) => self.call_facts(client),
-            None => return Ok(()),
-        };
+        let mark = by.reply.written();
+        let Some(client) = self.clients.get(by.id) else { return Ok(()) };
+        let index = client.session.db;
+        let call = self.call_facts(client, by.origin);
+        let engine = &mut self.engine;
         let mut ctx = Ctx {
             args,
-            reply: Reply::new(&mut out, resp3),
+            reply: by.reply.again(),
             db: Data {
-                keyspace: &mut self.engine.keyspace,
+                keyspace: &mut engine.keyspace,
                 index,
-                effects: &mut self.engine.effects,
+                effects: &mut engine.effects,
                 call,
-                settings: &self.engine.settings,
-                rng: &mut self.engine.rng,
+                settings: &engine.settings,
+                rng: &mut engine.rng,
             },
             first_key: hint,
         };
         let result = run(&mut ctx);
         if result.is_err() {
-            out.truncate(mark);
+            by.reply.truncate(mark);
         }
-        self.clients.at(id).connection.outbox.output.bytes = out;
         result
     }
 
@@ -507,10 +524,13 @@ impl Node {
         let Handler::Data(run) = command.handler else { return };
         let db = self.clients.at(id).session.db;
         // A reply is for nobody. What failed when a master first executed it was not written; a replica has what failed there alone.
-        self.persist.aof.replay_failed |= self.call_data(id, run, args, hint).is_err();
-        self.finish_call(id, db, command, args);
+        let mut out = std::mem::take(&mut self.clients.at(id).connection.outbox.output.bytes);
+        let mut by = Asker { id, origin: Origin::Client, reply: Reply::new(&mut out, false) };
+        self.persist.aof.replay_failed |= self.call_data(&mut by, run, args, hint).is_err();
+        self.finish_call(id, Origin::Client, db, command, args);
+        out.clear();
         if let Some(client) = self.clients.get_mut(id) {
-            client.connection.outbox.output.bytes.clear();
+            client.connection.outbox.output.bytes = out;
         }
         if !self.engine.unit.commands.is_empty() {
             self.engine.unit.commands.clear();
@@ -542,7 +562,7 @@ impl Node {
 
     /// Deals with the effects of a command.
     #[inline]
-    fn finish_call(&mut self, id: ClientId, db: usize, command: &'static Command, args: Args<'_>) {
+    fn finish_call(&mut self, id: ClientId, origin: Origin, db: usize, command: &'static Command, args: Args<'_>) {
         let effects = &mut self.engine.effects;
         if let Some(block) = effects.block.take() {
             let waits =
@@ -567,7 +587,7 @@ impl Node {
             } else if self.wants_stream() {
                 match propagation {
                     Propagation::Nothing => {}
-                    Propagation::AsIs if self.engine.unit.depth == 0 && self.engine.unit.commands.is_empty() => {
+                    Propagation::AsIs if origin == Origin::Client && self.engine.unit.commands.is_empty() => {
                         self.propagate_now(db, args)
                     }
                     Propagation::AsIs => self.engine.unit.commands.push((db, args.to_owned())),
@@ -681,26 +701,30 @@ impl Node {
         };
         let (db, command) = (*db, *command);
         let args = only_key(command, args, ready);
-        let mark = client.connection.outbox.output.bytes.len();
-        let selected = std::mem::replace(&mut client.session.db, db);
         let Handler::Data(run) = command.handler else { return false };
-        let result = self.call_data(id, run, args.as_args(), None);
+        let selected = std::mem::replace(&mut client.session.db, db);
+        let mut out = std::mem::take(&mut client.connection.outbox.output.bytes);
+        let mark = out.len();
+        let reply = Reply::new(&mut out, client.session.resp3);
+        let mut by = Asker { id, origin: Origin::Client, reply };
+        let result = self.call_data(&mut by, run, args.as_args(), None);
         let client = self.clients.at(id);
         client.session.db = selected;
         if self.engine.effects.block.take().is_some() {
             client.session.blocked = Some(blocked);
+            client.connection.outbox.output.bytes = out;
             self.apply_effects();
             return true;
         }
         let waited_us = self.clock.now_us.saturating_sub(blocked.since_us);
         self.forget_blocked(id, &blocked);
         if let Err(fail) = &result {
-            self.error_reply(id, &fail.0);
+            self.reply_error(&mut by, &fail.0);
         }
-        self.finish_call(id, db, command, args.as_args());
+        self.finish_call(id, Origin::Client, db, command, args.as_args());
         self.clock.now_us = clock::machine_us();
         self.count_call(id, command, args.as_args(), waited_us, result.is_err());
-        self.finish_reply(id, mark);
+        self.finish_reply(id, out, mark);
         if !self.engine.unit.commands.is_empty() {
             self.propagate_unit();
         }

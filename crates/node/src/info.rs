@@ -6,7 +6,8 @@ use rivulet_commands::fail::Fail;
 use rivulet_resp::Args;
 
 use crate::REDIS_VERSION;
-use crate::clients::{ClientId, Kind};
+use crate::asker::Asker;
+use crate::clients::Kind;
 use crate::node::Node;
 use crate::persistence::Purpose;
 use rivulet_memory as memory;
@@ -37,10 +38,10 @@ macro_rules! field {
 }
 
 impl Node {
-    pub fn info_command(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    pub fn info_command(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
         let names: Vec<String> = args.iter().skip(1).map(|a| String::from_utf8_lossy(a).to_lowercase()).collect();
         let text = self.info(&names);
-        self.reply(id).verbatim("txt", text.as_bytes());
+        by.reply.verbatim("txt", text.as_bytes());
         Ok(())
     }
 

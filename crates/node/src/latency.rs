@@ -6,7 +6,7 @@ use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
 use rivulet_resp::Args;
 
-use crate::clients::ClientId;
+use crate::asker::Asker;
 use crate::node::Node;
 
 /// Samples kept of each kind.
@@ -51,7 +51,12 @@ impl Node {
         }
     }
 
-    pub fn latency_command(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
+    pub fn latency_command(
+        &mut self,
+        by: &mut Asker<'_>,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<(), Fail> {
         match command.name {
             "latest" => {
                 let latest: Vec<_> = self
@@ -61,7 +66,7 @@ impl Node {
                     .iter()
                     .filter_map(|(name, s)| s.samples.back().map(|&(t, ms)| (*name, t, ms, s.max_ms)))
                     .collect();
-                let mut reply = self.reply(id);
+                let reply = &mut by.reply;
                 reply.array(latest.len());
                 for (name, at, ms, max) in latest {
                     reply.array(4);
@@ -77,7 +82,7 @@ impl Node {
                     .events
                     .get(name.as_str())
                     .map_or_else(Vec::new, |s| s.samples.iter().copied().collect());
-                let mut reply = self.reply(id);
+                let reply = &mut by.reply;
                 reply.array(samples.len());
                 for (at, ms) in samples {
                     reply.array(2);
@@ -94,12 +99,12 @@ impl Node {
                     self.ops.latency.events.retain(|name, _| !names.contains(&name.as_bytes()));
                 }
                 let gone = before - self.ops.latency.events.len();
-                self.reply(id).int(gone as i64);
+                by.reply.int(gone as i64);
             }
-            "histogram" => self.latency_histogram(id, args),
+            "histogram" => self.latency_histogram(by, args),
             "doctor" => {
                 let text = self.latency_report();
-                self.reply(id).verbatim("txt", text.as_bytes());
+                by.reply.verbatim("txt", text.as_bytes());
             }
             "graph" => {
                 let name = String::from_utf8_lossy(args.at(2)).into_owned();
@@ -107,10 +112,10 @@ impl Node {
                     return Err(Fail::text(format!("ERR No samples available for event '{name}'")));
                 };
                 let text = graph(&name, series, self.unix_us() / 1_000_000);
-                self.reply(id).verbatim("txt", text.as_bytes());
+                by.reply.verbatim("txt", text.as_bytes());
             }
             _ => self.help(
-                id,
+                by,
                 "LATENCY",
                 &[
                     "DOCTOR",
@@ -131,7 +136,7 @@ impl Node {
         Ok(())
     }
 
-    fn latency_histogram(&mut self, id: ClientId, args: Args<'_>) {
+    fn latency_histogram(&mut self, by: &mut Asker<'_>, args: Args<'_>) {
         let wanted: Vec<String> = args.iter().skip(2).map(|a| String::from_utf8_lossy(a).to_lowercase()).collect();
         let is_wanted = |name: &str| {
             wanted.is_empty()
@@ -148,7 +153,7 @@ impl Node {
             .filter_map(|(name, stats)| stats.histogram.as_ref().map(|h| (name.clone(), h.total(), h.cumulative_us())))
             .collect();
         found.sort();
-        let mut reply = self.reply(id);
+        let reply = &mut by.reply;
         reply.map(found.len());
         for (name, calls, buckets) in found {
             reply.bulk(name.as_bytes());

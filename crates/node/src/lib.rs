@@ -5,6 +5,7 @@
 mod accept;
 mod ack_waits;
 mod aof;
+mod asker;
 mod blocking;
 mod client_command;
 mod client_eviction;

@@ -4,7 +4,8 @@ use rivulet_commands::Command;
 use rivulet_commands::fail::{Fail, SYNTAX};
 use rivulet_resp::Args;
 
-use crate::clients::{ClientId, Kind};
+use crate::asker::Asker;
+use crate::clients::Kind;
 use crate::node::Node;
 use rivulet_memory as memory;
 
@@ -16,7 +17,13 @@ pub struct ClientMemory {
 }
 
 impl Node {
-    pub fn memory_command(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
+    pub fn memory_command(
+        &mut self,
+        by: &mut Asker<'_>,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<(), Fail> {
+        let id = by.id;
         match command.name {
             "usage" => {
                 let mut at = 3;
@@ -33,27 +40,27 @@ impl Node {
                 // An entry, what it points to, and its share of the table.
                 let bytes = db.find(db.key(args.at(2))).map(|e| e.entry_bytes() + e.heap_bytes() + 10);
                 match bytes {
-                    Some(bytes) => self.reply(id).int(bytes as i64),
-                    None => self.reply(id).null(),
+                    Some(bytes) => by.reply.int(bytes as i64),
+                    None => by.reply.null(),
                 }
             }
             "purge" => {
                 memory::purge();
-                self.reply(id).ok();
+                by.reply.ok();
             }
             "malloc-stats" => {
                 let stats = memory::allocator_stats();
                 let text =
                     format!("allocated: {}\nactive: {}\nresident: {}\n", stats.allocated, stats.active, stats.resident);
-                self.reply(id).verbatim("txt", text.as_bytes());
+                by.reply.verbatim("txt", text.as_bytes());
             }
-            "stats" => self.memory_stats(id),
+            "stats" => self.memory_stats(by),
             "doctor" => {
                 let text = self.memory_report();
-                self.reply(id).verbatim("txt", text.as_bytes());
+                by.reply.verbatim("txt", text.as_bytes());
             }
             _ => self.help(
-                id,
+                by,
                 "MEMORY",
                 &[
                     "DOCTOR",
@@ -93,7 +100,7 @@ impl Node {
             + clients.replicas
     }
 
-    fn memory_stats(&mut self, id: ClientId) {
+    fn memory_stats(&mut self, by: &mut Asker<'_>) {
         let stats = memory::allocator_stats();
         let used = memory::used();
         let clients = self.client_memory();
@@ -115,7 +122,7 @@ impl Node {
             ("allocator.active", stats.active as i64),
             ("allocator.resident", stats.resident as i64),
         ];
-        let mut reply = self.reply(id);
+        let reply = &mut by.reply;
         reply.map(rows.len());
         for (name, value) in rows {
             reply.bulk(name.as_bytes());

@@ -8,6 +8,7 @@ use rivulet_commands::fail::Fail;
 use rivulet_commands::glob;
 use rivulet_resp::{Args, Reply};
 
+use crate::asker::Asker;
 use crate::clients::{ClientId, Kind};
 use crate::connection_commands::wrong_subcommand;
 use crate::node::Node;
@@ -15,9 +16,10 @@ use crate::pubsub::ChannelKind;
 use crate::session::ReplyMode;
 
 impl Node {
-    pub fn subscribe(&mut self, id: ClientId, kind: ChannelKind, args: Args<'_>) -> Result<(), Fail> {
+    pub fn subscribe(&mut self, by: &mut Asker<'_>, kind: ChannelKind, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
         // As in Redis: the other two may stand in a transaction, in either protocol.
-        if self.engine.unit.depth > 0 && kind == ChannelKind::Shard {
+        if self.engine.unit.is_open && kind == ChannelKind::Shard {
             return Err(Fail::new("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"));
         }
         for name in args.iter().skip(1) {
@@ -36,12 +38,13 @@ impl Node {
             if client.kind == Kind::Normal {
                 client.kind = Kind::Pubsub;
             }
-            self.tell_subscription(id, kind.subscribe_word(), kind, Some(name));
+            self.tell_subscription(by, kind.subscribe_word(), kind, Some(name));
         }
         Ok(())
     }
 
-    pub fn unsubscribe(&mut self, id: ClientId, kind: ChannelKind, args: Args<'_>) -> Result<(), Fail> {
+    pub fn unsubscribe(&mut self, by: &mut Asker<'_>, kind: ChannelKind, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
         let names: Vec<Arc<[u8]>> = if args.len() > 1 {
             args.iter().skip(1).map(Arc::from).collect()
         } else {
@@ -54,11 +57,11 @@ impl Node {
             mine.iter().cloned().collect()
         };
         if names.is_empty() {
-            self.tell_subscription(id, kind.unsubscribe_word(), kind, None);
+            self.tell_subscription(by, kind.unsubscribe_word(), kind, None);
         }
         for name in names {
             self.leave_channel(id, kind, &name);
-            self.tell_subscription(id, kind.unsubscribe_word(), kind, Some(&name));
+            self.tell_subscription(by, kind.unsubscribe_word(), kind, Some(&name));
         }
         let client = self.clients.at(id);
         if client.session.subscriptions.len() == 0 && client.kind == Kind::Pubsub {
@@ -79,7 +82,8 @@ impl Node {
         }
     }
 
-    fn tell_subscription(&mut self, id: ClientId, word: &str, kind: ChannelKind, name: Option<&[u8]>) {
+    fn tell_subscription(&mut self, by: &mut Asker<'_>, word: &str, kind: ChannelKind, name: Option<&[u8]>) {
+        let id = by.id;
         let client = self.clients.at(id);
         let count = match kind {
             ChannelKind::Shard => client.session.subscriptions.shard_channels.len(),
@@ -87,7 +91,7 @@ impl Node {
         };
         // In either protocol it comes though replies are off.
         self.clients.at(id).session.pushed = true;
-        let mut reply = self.reply(id);
+        let reply = &mut by.reply;
         reply.push(3);
         reply.bulk(word.as_bytes());
         match name {
@@ -113,18 +117,19 @@ impl Node {
     }
 
     /// PUBLISH and SPUBLISH: also for those who listen at replicas.
-    pub fn publish(&mut self, id: ClientId, kind: ChannelKind, args: Args<'_>) -> Result<(), Fail> {
+    pub fn publish(&mut self, by: &mut Asker<'_>, kind: ChannelKind, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
         let (channel, message) = (args.at(1), args.at(2));
         let count = self.deliver(kind, channel, message);
         if self.wants_stream() {
             let db = self.clients.at(id).session.db;
-            if self.engine.unit.depth == 0 && self.engine.unit.commands.is_empty() {
+            if !self.engine.unit.is_open && self.engine.unit.commands.is_empty() {
                 self.propagate_now(db, args);
             } else {
                 self.engine.unit.commands.push((db, args.to_owned()));
             }
         }
-        self.reply(id).int(count as i64);
+        by.reply.int(count as i64);
         self.release_pushes();
         Ok(())
     }
@@ -171,7 +176,7 @@ impl Node {
     /// What a client has caused itself to be told follows the reply of its command, or of its EXEC, and never stands within (as since Redis 7.2).
     /// While replies are off it goes out after they were thrown away, see `finish_reply`.
     pub fn release_pushes(&mut self) {
-        if self.engine.speaker.own_pushes.is_empty() || self.engine.unit.depth > 0 {
+        if self.engine.speaker.own_pushes.is_empty() || self.engine.unit.is_open {
             return;
         }
         let Some(client) = self.clients.get_mut(self.engine.speaker.executing) else { return };
@@ -200,7 +205,12 @@ impl Node {
         self.release_pushes();
     }
 
-    pub fn pubsub_command(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
+    pub fn pubsub_command(
+        &mut self,
+        by: &mut Asker<'_>,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<(), Fail> {
         let pattern = args.get(2).map(<[u8]>::to_vec);
         match command.name {
             name @ ("channels" | "shardchannels") => {
@@ -216,7 +226,7 @@ impl Node {
                     .filter(|n| pattern.as_ref().is_none_or(|p| glob::matches(p, n)))
                     .cloned()
                     .collect();
-                let mut reply = self.reply(id);
+                let reply = &mut by.reply;
                 reply.array(names.len());
                 names.iter().for_each(|n| reply.bulk(n));
             }
@@ -227,7 +237,7 @@ impl Node {
                     .skip(2)
                     .map(|channel| (channel, self.engine.pubsub.listeners(kind, channel).map_or(0, |l| l.len())))
                     .collect();
-                let mut reply = self.reply(id);
+                let reply = &mut by.reply;
                 reply.array(counts.len() * 2);
                 for (channel, count) in counts {
                     reply.bulk(channel);
@@ -236,10 +246,10 @@ impl Node {
             }
             "numpat" => {
                 let count = self.engine.pubsub.pattern_count();
-                self.reply(id).int(count as i64);
+                by.reply.int(count as i64);
             }
             _ => self.help(
-                id,
+                by,
                 "PUBSUB",
                 &[
                     "CHANNELS [<pattern>]",
@@ -259,8 +269,8 @@ impl Node {
     }
 
     /// The reply of a HELP subcommand.
-    pub fn help(&mut self, id: ClientId, container: &str, lines: &[&str]) {
-        let mut reply = self.reply(id);
+    pub fn help(&mut self, by: &mut Asker<'_>, container: &str, lines: &[&str]) {
+        let reply = &mut by.reply;
         reply.array(lines.len() + 3);
         reply.simple(&format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
         lines.iter().for_each(|line| reply.simple(line));

@@ -9,7 +9,7 @@ use rivulet_rdb::dump;
 use rivulet_rdb::write::{Version, Writer};
 use rivulet_resp::{Args, OwnedArgs, append_command};
 
-use crate::clients::ClientId;
+use crate::asker::Asker;
 use crate::node::Node;
 
 struct Options {
@@ -52,7 +52,8 @@ fn options(args: Args<'_>) -> Result<Options, Fail> {
 
 impl Node {
     /// Like Redis, this waits for the other server, at most for the time-out.
-    pub fn migrate(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    pub fn migrate(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
         let o = options(args)?;
         let timeout = rivulet_commands::parse::int(args.at(5))?;
         let db = rivulet_commands::parse::int(args.at(4))?;
@@ -92,7 +93,7 @@ impl Node {
             sent.push(name.clone());
         }
         if sent.is_empty() {
-            self.reply(id).simple("NOKEY");
+            by.reply.simple("NOKEY");
             return Ok(());
         }
         // What is no port is one that nobody listens on, as in Redis.
@@ -130,7 +131,7 @@ impl Node {
                 String::from_utf8_lossy(&line[1..])
             ))),
             None => {
-                self.reply(id).ok();
+                by.reply.ok();
                 Ok(())
             }
         }

@@ -98,7 +98,7 @@ impl Node {
 
     /// Whether a pause stops this command of a client.
     pub fn must_pause(&self, id: ClientId, command: &'static Command) -> bool {
-        if !self.life.pauses.any() || self.engine.unit.depth > 0 {
+        if !self.life.pauses.any() || self.engine.unit.is_open {
             return false;
         }
         let Some(client) = self.clients.get(id) else { return false };
@@ -143,7 +143,7 @@ impl Node {
 
     fn go_on_after_pause(&mut self) {
         // What others do is no part of a transaction.
-        if self.engine.unit.depth > 0 {
+        if self.engine.unit.is_open {
             self.life.pauses.ended_within = true;
             return;
         }

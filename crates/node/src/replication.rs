@@ -33,6 +33,7 @@ use rivulet_resp::{Args, Decoder};
 
 use self::stream_log::{Role, StreamLog};
 use crate::ack_waits::Wish;
+use crate::asker::{Asker, Origin};
 use crate::clients::{ClientId, Kind};
 use crate::helpers::Helper;
 use crate::log;
@@ -566,7 +567,8 @@ impl Node {
 
     // ---- commands ----
 
-    pub fn replicaof(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    pub fn replicaof(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
         if !self.replication.failover.is_idle() {
             return Err(Fail::new("ERR REPLICAOF not allowed while failing over."));
         }
@@ -580,7 +582,7 @@ impl Node {
                 self.promote();
                 log::notice!("MASTER MODE enabled (user request from '{line}')");
             }
-            self.reply(id).ok();
+            by.reply.ok();
             return Ok(());
         }
         let port = rivulet_commands::parse::int(args.at(2)).ok().and_then(|port| u16::try_from(port).ok());
@@ -593,22 +595,22 @@ impl Node {
             log::notice!(
                 "REPLICAOF would result into synchronization with the master we are already connected with. No operation performed."
             );
-            self.reply(id).simple("OK Already connected to specified master");
+            by.reply.simple("OK Already connected to specified master");
             return Ok(());
         }
         let line = self.client_line(id);
         self.follow(&host, port);
         log::notice!("REPLICAOF {host}:{port} enabled (user request from '{line}')");
-        self.reply(id).ok();
+        by.reply.ok();
         Ok(())
     }
 
-    pub fn role(&mut self, id: ClientId) -> Result<(), Fail> {
+    pub fn role(&mut self, by: &mut Asker<'_>) -> Result<(), Fail> {
         let r = &self.replication;
         if let Some(link) = &r.link {
             let (host, port, state) = (link.host.clone(), link.port, link.state.role_state());
             let offset = if link.state.is_up() { r.log.end_offset() as i64 } else { -1 };
-            let mut reply = self.reply(id);
+            let reply = &mut by.reply;
             reply.array(5);
             reply.bulk(b"slave");
             reply.bulk(host.as_bytes());
@@ -624,7 +626,7 @@ impl Node {
             .map(|(_, s)| (s.ip().to_string(), s.announced().port, s.ack_offset()))
             .collect();
         let offset = r.offset();
-        let mut reply = self.reply(id);
+        let reply = &mut by.reply;
         reply.array(3);
         reply.bulk(b"master");
         reply.int(offset as i64);
@@ -638,7 +640,8 @@ impl Node {
         Ok(())
     }
 
-    pub fn wait(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    pub fn wait(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
         if self.is_replica() {
             return Err(Fail::new(
                 "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated.",
@@ -649,7 +652,7 @@ impl Node {
         let offset = self.clients.at(id).session.written_offset;
         // Fewer than none are always there, as in Redis.
         let wish = Wish::Acked { replicas: usize::try_from(wanted).unwrap_or(0) };
-        if self.engine.unit.depth > 0 || self.is_where_wished(wish, offset) {
+        if by.origin == Origin::Exec || self.is_where_wished(wish, offset) {
             self.reply_acks(id, wish, offset);
             return Ok(());
         }

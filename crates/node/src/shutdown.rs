@@ -3,6 +3,7 @@
 use rivulet_commands::fail::{Fail, SYNTAX};
 use rivulet_resp::Args;
 
+use crate::asker::{Asker, Origin};
 use crate::clients::ClientId;
 use crate::log;
 use crate::node::Node;
@@ -36,7 +37,8 @@ pub struct Shutdown {
 }
 
 impl Node {
-    pub fn shutdown_command(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    pub fn shutdown_command(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
         let mut request = Request::default();
         let mut abort = false;
         for word in args.iter().skip(1) {
@@ -61,10 +63,10 @@ impl Node {
             } else {
                 return Err(Fail::new("ERR No shutdown in progress."));
             }
-            self.reply(id).ok();
+            by.reply.ok();
             return Ok(());
         }
-        if self.engine.unit.depth > 0
+        if by.origin == Origin::Exec
             && !request.now
             && !self.replication.master.is_empty()
             && self.has_lagging_replicas()

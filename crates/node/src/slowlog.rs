@@ -6,6 +6,7 @@ use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
 use rivulet_resp::Args;
 
+use crate::asker::Asker;
 use crate::clients::ClientId;
 use crate::connection_commands::{is_secret, wrong_subcommand};
 use crate::node::Node;
@@ -58,7 +59,13 @@ impl Node {
         log.entries.truncate(max);
     }
 
-    pub fn slowlog_command(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
+    pub fn slowlog_command(
+        &mut self,
+        by: &mut Asker<'_>,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<(), Fail> {
+        let id = by.id;
         match command.name {
             "get" => {
                 let mut count = 10;
@@ -87,14 +94,14 @@ impl Node {
             }
             "len" => {
                 let len = self.ops.slowlog.entries.len();
-                self.reply(id).int(len as i64);
+                by.reply.int(len as i64);
             }
             "reset" => {
                 self.ops.slowlog.entries.clear();
-                self.reply(id).ok();
+                by.reply.ok();
             }
             _ => self.help(
-                id,
+                by,
                 "SLOWLOG",
                 &[
                     "GET [<count>]",

@@ -7,24 +7,26 @@ use rivulet_commands::spec::flag;
 use rivulet_commands::{Command, table};
 use rivulet_resp::Args;
 
+use crate::asker::{Asker, Origin};
 use crate::client_set::ClientSet;
 use crate::clients::ClientId;
 use crate::node::Node;
 use crate::session::{Multi, Watched, WatchedKey};
 
 impl Node {
-    pub fn multi(&mut self, id: ClientId) -> Result<(), Fail> {
+    pub fn multi(&mut self, by: &mut Asker<'_>) -> Result<(), Fail> {
+        let id = by.id;
         let client = self.clients.at(id);
         if client.session.multi.is_some() {
             return Err(Fail::new("ERR MULTI calls can not be nested"));
         }
         client.session.multi = Some(Multi::default());
-        self.reply(id).ok();
+        by.reply.ok();
         Ok(())
     }
 
-    pub fn queue_in_multi(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) {
-        let client = self.clients.at(id);
+    pub fn queue_in_multi(&mut self, by: &mut Asker<'_>, command: &'static Command, args: Args<'_>) {
+        let client = self.clients.at(by.id);
         let broken = client.session.watches.broken;
         if let Some(multi) = &mut client.session.multi {
             // What can't succeed any more need not be kept.
@@ -40,15 +42,16 @@ impl Node {
                 multi.queued.push((command, args));
             }
         }
-        self.reply(id).simple("QUEUED");
+        by.reply.simple("QUEUED");
     }
 
-    pub fn discard(&mut self, id: ClientId) -> Result<(), Fail> {
+    pub fn discard(&mut self, by: &mut Asker<'_>) -> Result<(), Fail> {
+        let id = by.id;
         if self.clients.at(id).session.multi.is_none() {
             return Err(Fail::new("ERR DISCARD without MULTI"));
         }
         self.discard_multi(id);
-        self.reply(id).ok();
+        by.reply.ok();
         Ok(())
     }
 
@@ -58,7 +61,8 @@ impl Node {
         self.unwatch_all(id);
     }
 
-    pub fn exec(&mut self, id: ClientId) -> Result<(), Fail> {
+    pub fn exec(&mut self, by: &mut Asker<'_>) -> Result<(), Fail> {
+        let id = by.id;
         self.expire_watched(id);
         let client = self.clients.at(id);
         let Some(multi) = client.session.multi.take() else {
@@ -70,23 +74,26 @@ impl Node {
             return Err(Fail::new("EXECABORT Transaction discarded because of previous errors."));
         }
         if touched {
-            self.reply(id).null_array();
+            by.reply.null_array();
             return Ok(());
         }
-        self.reply(id).array(multi.queued.len());
-        self.engine.unit.depth += 1;
+        by.reply.array(multi.queued.len());
+        self.engine.unit.is_open = true;
+        by.origin = Origin::Exec;
         for (command, args) in &multi.queued {
             if self.clients.get(id).is_none_or(|c| c.connection.closing) {
                 break;
             }
-            self.call(id, command, args.as_args(), None);
+            self.call(by, command, args.as_args(), None);
         }
-        self.engine.unit.depth -= 1;
+        by.origin = Origin::Client;
+        self.engine.unit.is_open = false;
         self.release_pushes();
         Ok(())
     }
 
-    pub fn watch(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    pub fn watch(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
         if self.clients.at(id).session.multi.is_some() {
             return Err(Fail::new("ERR WATCH inside MULTI is not allowed"));
         }
@@ -104,13 +111,14 @@ impl Node {
                 }
             }
         }
-        self.reply(id).ok();
+        by.reply.ok();
         Ok(())
     }
 
-    pub fn unwatch(&mut self, id: ClientId) -> Result<(), Fail> {
+    pub fn unwatch(&mut self, by: &mut Asker<'_>) -> Result<(), Fail> {
+        let id = by.id;
         self.unwatch_all(id);
-        self.reply(id).ok();
+        by.reply.ok();
         Ok(())
     }
 

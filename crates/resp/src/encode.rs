@@ -21,6 +21,16 @@ impl<'a> Reply<'a> {
         self.resp3
     }
 
+    /// The client speaks this protocol from now on.
+    pub fn set_resp3(&mut self, resp3: bool) {
+        self.resp3 = resp3;
+    }
+
+    /// Exchanges what was written for what is in another buffer.
+    pub fn swap(&mut self, buffer: &mut Vec<u8>) {
+        std::mem::swap(self.out, buffer);
+    }
+
     /// The same output for another borrower.
     pub fn again(&mut self) -> Reply<'_> {
         Reply { out: self.out, resp3: self.resp3 }

@@ -13,7 +13,7 @@ use rivulet_replication::syncs::Kind;
 use rivulet_resp::Args;
 
 use super::{Channel, log_report, random_id};
-use crate::clients::ClientId;
+use crate::asker::Asker;
 use crate::helpers::{self, Helper};
 use crate::loading::{Framing, Source};
 use crate::log;
@@ -603,7 +603,7 @@ impl Node {
     // ---- failover ----
 
     /// FAILOVER (rule 38).
-    pub fn failover(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    pub fn failover(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
         let words: Vec<&[u8]> = args.iter().skip(1).collect();
         let request = Request::parse(&words).map_err(|text| Fail::text(text.to_string()))?;
         if request == Request::Abort {
@@ -611,7 +611,7 @@ impl Node {
                 Some(action) => self.failover_action(action),
                 None => return Err(Fail::new("ERR No failover in progress.")),
             }
-            self.reply(id).ok();
+            by.reply.ok();
             return Ok(());
         }
         let now = self.now_ms();
@@ -622,7 +622,7 @@ impl Node {
         self.life.pauses.begin(PauseWhy::Failover, u64::MAX, true);
         // The target's acknowledgement is wanted now, not within a second.
         self.ask_for_acks();
-        self.reply(id).ok();
+        by.reply.ok();
         Ok(())
     }
 

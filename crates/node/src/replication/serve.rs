@@ -19,6 +19,7 @@ use rivulet_replication::verify::REPORT_OPTION;
 use rivulet_resp::Args;
 
 use super::{log_report, random_id};
+use crate::asker::Asker;
 use crate::clients::{Client, ClientId, Kind};
 use crate::log;
 use crate::node::{Node, os_error};
@@ -42,7 +43,8 @@ const LAST_DROPPED: &str = "Diskless rdb transfer, last replica dropped, killing
 impl Node {
     // ---- commands ----
 
-    pub fn replconf(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
+    pub fn replconf(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
         let words: Vec<&[u8]> = args.iter().skip(1).collect();
         if let [option, report] = words[..]
             && option.eq_ignore_ascii_case(REPORT_OPTION)
@@ -57,7 +59,7 @@ impl Node {
             None => self.clients.at(id).feed.announced.replconf(&words, own),
         };
         match outcome {
-            ReplconfOutcome::Reply(text) => self.reply(id).simple(&text),
+            ReplconfOutcome::Reply(text) => by.reply.simple(&text),
             ReplconfOutcome::Error(text) => return Err(Fail::text(text)),
             ReplconfOutcome::Ack { offset, fsynced } => self.acked(id, offset, fsynced),
             ReplconfOutcome::Below => self.tell_below(),

@@ -11,6 +11,7 @@ use rivulet_replication::session::{Session, State};
 use rivulet_replication::syncs::{Beginning, Ended, Kind, SyncRecord};
 use rivulet_resp::{Args, Reply};
 
+use crate::asker::Asker;
 use crate::clients::ClientId;
 use crate::node::Node;
 
@@ -32,16 +33,22 @@ pub struct OwnSync {
 
 impl Node {
     /// REPLICATION and its subcommands.
-    pub fn replication_command(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
+    pub fn replication_command(
+        &mut self,
+        by: &mut Asker<'_>,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<(), Fail> {
+        let id = by.id;
         match command.name {
             "history" => self.replication_history(id, args)?,
             "doctor" => {
                 let text = self.replication_doctor();
-                self.reply(id).verbatim("txt", text.as_bytes());
+                by.reply.verbatim("txt", text.as_bytes());
             }
             "verify" => self.replication_verify(id, args)?,
             _ => self.help(
-                id,
+                by,
                 "REPLICATION",
                 &[
                     "DOCTOR",
