@@ -12,6 +12,7 @@ use rivulet_keyspace::KEY_LEN_MAX;
 use rivulet_resp::decode::Limits;
 use rivulet_resp::{Args, Batch, OwnedArgs, Reply};
 
+use crate::admit::{self, Verdict};
 use crate::asker::{Asker, Origin};
 use crate::clients::{Client, ClientId, Kind};
 use crate::node::Node;
@@ -114,6 +115,7 @@ impl Node {
             return buffer.len();
         }
         self.clock.now_us = clock::machine_us();
+        self.look_at_standing();
         self.engine.speaker.executing = id;
         let done = self.run_commands(id, batch, buffer, &looked_up);
         self.engine.speaker.executing = 0;
@@ -205,7 +207,7 @@ impl Node {
         args: Args<'_>,
         hint: Option<(usize, u64)>,
     ) {
-        let (id, mark) = (by.id, by.reply.written());
+        let id = by.id;
         let command = match self.resolve(found, args) {
             Ok(command) => command,
             Err(_) if found.is_none() && is_http(args.at(0)) && !self.clients.at(id).is_master() => {
@@ -214,18 +216,33 @@ impl Node {
             Err(fail) => return self.refuse(by, found.filter(|c| c.subcommands.is_empty()), fail),
         };
         let out_of_memory = self.config.maxmemory > 0 && !self.make_room();
-        if let Err(fail) = self.check(id, command, out_of_memory) {
-            return self.refuse(by, Some(command), fail);
+        let client = self.clients.at(id);
+        let is_free = admit::is_plain(client) && self.life.standing.lets(command) && !out_of_memory;
+        if is_free || admit::is_masters(client) {
+            return self.call(by, command, args, hint);
         }
-        if self.must_pause(id, command) {
-            return self.block_for_pause(id, args);
+        self.execute_if_admitted(by, command, args, hint, out_of_memory);
+    }
+
+    /// Something may stand in the way of a command: it runs, or waits, or is refused.
+    fn execute_if_admitted(
+        &mut self,
+        by: &mut Asker<'_>,
+        command: &'static Command,
+        args: Args<'_>,
+        hint: Option<(usize, u64)>,
+        out_of_memory: bool,
+    ) {
+        let (id, mark) = (by.id, by.reply.written());
+        let Some(client) = self.clients.get(id) else { return };
+        match self.admit(client, command, out_of_memory) {
+            Verdict::Run => self.call(by, command, args, hint),
+            Verdict::Queue => return self.queue_in_multi(by, command, args),
+            Verdict::Pause => return self.block_for_pause(id, args),
+            Verdict::Refuse(fail) => return self.refuse(by, Some(command), fail),
         }
-        if self.clients.at(id).session.multi.is_some() && !runs_inside_multi(command) {
-            return self.queue_in_multi(by, command, args);
-        }
-        self.call(by, command, args, hint);
-        if by.reply.written() > mark && self.clients.get(id).is_some_and(Client::is_replica) && !asks_for_sync(command)
-        {
+        let is_replica = self.clients.get(id).is_some_and(Client::is_replica);
+        if is_replica && by.reply.written() > mark && !asks_for_sync(command) {
             self.cut_talking_replica(by, command, mark);
         }
     }
@@ -261,83 +278,6 @@ impl Node {
             );
         }
         self.clients.close_soon(id);
-    }
-
-    /// The checks between arity and the call. They change nothing; room was made before, and `out_of_memory` says that there was none to be had.
-    #[inline]
-    fn check(&self, id: ClientId, command: &'static Command, out_of_memory: bool) -> Result<(), Fail> {
-        let Some(client) = self.clients.get(id) else { return Ok(()) };
-        let is_master = client.is_master();
-        if !client.session.authenticated && !command.is(flag::NO_AUTH) {
-            return Err(Fail::new("NOAUTH Authentication required."));
-        }
-        if command.is(flag::PROTECTED) {
-            self.check_protected(id, command)?;
-        }
-        let in_multi = client.session.multi.is_some();
-        let (is_replica_link, pubsub_only) =
-            (client.is_replica(), !client.session.resp3 && client.session.subscriptions.len() > 0);
-        if is_master {
-            return Ok(());
-        }
-        let exec = matches!(command.handler, Handler::Node(rivulet_commands::spec::Node::Exec));
-        // EXEC is what is queued for it.
-        let queued = client.session.multi.as_ref().filter(|_| exec);
-        let writes = command.is(flag::WRITE) || queued.is_some_and(|m| m.writes);
-        let denies_oom = command.is(flag::DENYOOM) || queued.is_some_and(|m| m.denies_oom);
-        let denies_stale = !command.is(flag::STALE) || queued.is_some_and(|m| m.denies_stale);
-        let denies_loading = !command.is(flag::LOADING) || queued.is_some_and(|m| m.denies_loading);
-        let denies_async_loading = command.is(flag::NO_ASYNC_LOADING) || queued.is_some_and(|m| m.denies_async_loading);
-        if out_of_memory && denies_oom {
-            return Err(Fail::new("OOM command not allowed when used memory > 'maxmemory'."));
-        }
-        if writes || matches!(command.handler, Handler::Node(rivulet_commands::spec::Node::Ping)) {
-            self.check_disk()?;
-        }
-        if writes {
-            if !self.is_replica() && self.too_few_good_replicas() {
-                return Err(Fail::new("NOREPLICAS Not enough good replicas to write."));
-            }
-            if self.is_replica() && self.config.replica_read_only {
-                return Err(Fail::new("READONLY You can't write against a read only replica."));
-            }
-        }
-        if pubsub_only && !allowed_while_subscribed(command) {
-            return Err(Fail::text(format!(
-                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
-                table::full_name(command)
-            )));
-        }
-        if self.replication.is_stale() && !self.config.replica_serve_stale_data && denies_stale {
-            return Err(Fail::new("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."));
-        }
-        if self.is_loading() && denies_loading {
-            return Err(Fail::new("LOADING Redis is loading the dataset in memory"));
-        }
-        if self.is_async_loading() && denies_async_loading {
-            return Err(Fail::new("LOADING Redis is loading the dataset in memory"));
-        }
-        if in_multi && command.is(flag::NO_MULTI) {
-            return Err(Fail::new("ERR Command not allowed inside a transaction"));
-        }
-        if is_replica_link && (writes || command.is(flag::READONLY) || command.is(flag::MAY_REPLICATE)) {
-            return Err(Fail::new("ERR Replica can't interact with the keyspace"));
-        }
-        Ok(())
-    }
-
-    /// DEBUG and its like may be off, or for local clients only.
-    fn check_protected(&self, id: ClientId, command: &'static Command) -> Result<(), Fail> {
-        if self.clients.get(id).is_some_and(Client::is_master)
-            || rivulet_config::allows(&self.config.enable_debug_command, self.is_local(id))
-        {
-            return Ok(());
-        }
-        Err(Fail::text(format!(
-            "ERR {} command not allowed. If the enable-{}-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
-            command.name.to_uppercase(),
-            command.name
-        )))
     }
 
     /// Whether a client is on this machine.
@@ -454,7 +394,11 @@ impl Node {
         let db = self.clients.at(id).session.db;
         let result = match command.handler {
             Handler::Data(run) => self.call_data(by, run, args, hint),
-            Handler::Node(which) => self.run_node(by, which, command, args),
+            Handler::Node(which) => {
+                let result = self.run_node(by, which, command, args);
+                self.look_at_standing();
+                result
+            }
             Handler::Container => Err(Fail::arity(command.name)),
         };
         if let Err(fail) = &result {
@@ -735,6 +679,7 @@ impl Node {
     pub fn execute_owned(&mut self, id: ClientId, args: &OwnedArgs) {
         let args = args.as_args();
         let command = self.find_command(args.at(0));
+        self.look_at_standing();
         let others = (
             std::mem::replace(&mut self.engine.speaker.executing, id),
             std::mem::take(&mut self.engine.speaker.own_pushes),
@@ -773,25 +718,9 @@ fn is_http(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
 }
 
-/// Commands that MULTI does not queue.
-fn runs_inside_multi(command: &Command) -> bool {
-    use rivulet_commands::spec::Node::*;
-    matches!(command.handler, Handler::Node(Exec | Discard | Multi | Watch | Quit | Reset))
-}
-
 fn asks_for_sync(command: &Command) -> bool {
     use rivulet_commands::spec::Node::*;
     matches!(command.handler, Handler::Node(Sync | Psync))
-}
-
-fn allowed_while_subscribed(command: &Command) -> bool {
-    use rivulet_commands::spec::Node::*;
-    matches!(
-        command.handler,
-        Handler::Node(
-            Ping | Subscribe | Ssubscribe | Psubscribe | Unsubscribe | Sunsubscribe | Punsubscribe | Quit | Reset
-        )
-    )
 }
 
 fn strip_err(text: &[u8]) -> &[u8] {

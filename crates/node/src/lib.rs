@@ -4,6 +4,7 @@
 
 mod accept;
 mod ack_waits;
+mod admit;
 mod aof;
 mod asker;
 mod blocking;

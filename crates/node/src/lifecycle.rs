@@ -1,5 +1,6 @@
 //! From the start to the end: what this run is called, its periodic tasks, its pauses, and how it ends.
 
+use crate::admit::Standing;
 use crate::pause::Pauses;
 use crate::shutdown::Shutdown;
 
@@ -10,6 +11,8 @@ pub struct Lifecycle {
     pub cron_runs: u64,
     pub next_cron_ms: u64,
     pub pauses: Pauses,
+    /// What stands in the way of commands, in short.
+    pub standing: Standing,
     pub shutdown: Option<Shutdown>,
     /// The status that the process is to end with.
     pub exit: Option<i32>,
@@ -23,6 +26,7 @@ impl Lifecycle {
             cron_runs: 0,
             next_cron_ms: 0,
             pauses: Pauses::default(),
+            standing: Standing::default(),
             shutdown: None,
             exit: None,
         }

@@ -3,11 +3,11 @@
 //!
 //! Several may last at once, each for a reason of its own, and the end of one ends no other (`pauseClients` in Redis 7.0).
 
-use rivulet_commands::spec::{Handler, Node as Run};
-use rivulet_commands::{Command, table};
+use rivulet_commands::Command;
 use rivulet_resp::Args;
 
-use crate::clients::{Client, ClientId};
+use crate::admit::changes_data;
+use crate::clients::ClientId;
 use crate::node::Node;
 use crate::session::BlockedOn;
 
@@ -84,7 +84,7 @@ impl Pauses {
     }
 
     /// Whether a command waits that may write, or only reads.
-    fn stops(&self, may_write: bool) -> bool {
+    pub fn stops(&self, may_write: bool) -> bool {
         self.any && (may_write || self.stops_all())
     }
 }
@@ -94,23 +94,6 @@ impl Node {
     #[inline]
     pub fn is_paused(&self) -> bool {
         self.life.pauses.any()
-    }
-
-    /// Whether a pause stops this command of a client.
-    pub fn must_pause(&self, id: ClientId, command: &'static Command) -> bool {
-        if !self.life.pauses.any() || self.engine.unit.is_open {
-            return false;
-        }
-        let Some(client) = self.clients.get(id) else { return false };
-        if client.is_master() || client.is_replica() || is_never_paused(command) {
-            return false;
-        }
-        let exec = matches!(command.handler, Handler::Node(Run::Exec));
-        // A queued command waits with its EXEC.
-        if client.session.multi.is_some() && !exec {
-            return false;
-        }
-        self.life.pauses.stops(changes_data(client, command))
     }
 
     /// Whether a pause keeps this command of the master's stream from being executed.
@@ -160,20 +143,6 @@ impl Node {
         }
         self.apply_kept_stream();
     }
-}
-
-/// Commands that steer the server, and so end pauses.
-fn is_never_paused(command: &Command) -> bool {
-    matches!(
-        command.handler,
-        Handler::Node(Run::Client | Run::Failover | Run::Replconf | Run::Psync | Run::Sync | Run::Shutdown)
-    )
-}
-
-/// Whether a command may change data, or what a transaction that ends with it has queued.
-fn changes_data(client: &Client, command: &Command) -> bool {
-    let exec = matches!(command.handler, Handler::Node(Run::Exec));
-    table::may_write(command) || exec && client.session.multi.as_ref().is_some_and(|m| m.may_replicate)
 }
 
 #[cfg(test)]

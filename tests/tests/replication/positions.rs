@@ -26,6 +26,16 @@ fn wait_for_files(replica: &mut Server) {
     });
 }
 
+/// Waits until the replica's append-only files hold these bytes.
+fn wait_for_bytes(replica: &Server, bytes: &[u8]) {
+    let holds =
+        |path: std::path::PathBuf| std::fs::read(path).is_ok_and(|file| file.windows(bytes.len()).any(|w| w == bytes));
+    wait::until("the files hold it", || {
+        let files = std::fs::read_dir(replica.dir.path().join("appendonlydir")).into_iter().flatten().flatten();
+        files.into_iter().any(|file| holds(file.path()))
+    });
+}
+
 /// The replica dropped what had expired meanwhile as if it were a master, and asked from an offset that it had not received.
 #[test]
 fn keys_that_expire_while_a_replica_is_away() {
@@ -195,6 +205,8 @@ fn what_nobody_here_knows_is_told_and_never_stops_a_start() {
     let offset = replica.count("master_repl_offset");
     for kill in [true, false] {
         if kill {
+            // What its files hold is what it may begin with.
+            wait_for_bytes(&replica, b"after");
             replica.kill()
         } else {
             replica.shutdown("NOSAVE")
