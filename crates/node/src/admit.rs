@@ -443,7 +443,6 @@ mod tests {
         let writing = || Some(Multi { writes: true, may_replicate: true, ..Default::default() });
         for (name, all, multi, wanted) in [
             ("set", false, None, Verdict::Pause),
-            ("publish", false, None, Verdict::Pause),
             ("get", false, None, Verdict::Run),
             ("get", true, None, Verdict::Pause),
             ("client|pause", true, None, Verdict::Run),
