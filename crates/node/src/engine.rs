@@ -1,5 +1,19 @@
 //! The engine: the data, and what executing commands on them needs. It knows no sockets, no files and no replicas.
 
+pub mod ack_waits;
+pub mod admit;
+pub mod asker;
+pub mod blocking;
+pub mod client_set;
+pub mod evict;
+pub mod execute;
+pub mod expire;
+pub mod messages;
+pub mod pubsub;
+pub mod renames;
+pub mod session;
+pub mod transactions;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,13 +22,13 @@ use rivulet_config::Config;
 use rivulet_keyspace::{KeyHasher, Keyspace};
 use rivulet_resp::OwnedArgs;
 
-use crate::blocking::Blocking;
-use crate::client_set::ClientSet;
-use crate::clients::ClientId;
-use crate::evict::Eviction;
-use crate::expire::{Expiry, OwnExpiring};
-use crate::pubsub::PubSub;
-use crate::renames::Renames;
+use crate::engine::blocking::Blocking;
+use crate::engine::client_set::ClientSet;
+use crate::engine::evict::Eviction;
+use crate::engine::expire::{Expiry, OwnExpiring};
+use crate::engine::pubsub::PubSub;
+use crate::engine::renames::Renames;
+use crate::front::clients::ClientId;
 
 /// What is executed as one: a command, a transaction, a step of expiry or of eviction.
 #[derive(Default)]

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use rivulet_net::{Interest, Ready};
 
-use crate::clients::{Client, ClientId};
+use crate::front::clients::{Client, ClientId};
+use crate::front::unauthenticated;
+use crate::lifecycle::scheduling::{self, Rests, Turns};
 use crate::node::{Node, TOKEN_LISTENER_LAST, TOKEN_MASTER, TOKEN_RDB_CHANNEL, TOKEN_WAKER};
-use crate::scheduling::{self, Rests, Turns};
-use crate::{clock, log, unauthenticated};
+use crate::{clock, log};
 
 /// Bytes that one read asks for.
 pub const READ_BYTES: usize = 64 * 1024;

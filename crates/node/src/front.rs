@@ -1,10 +1,18 @@
 //! The front: the poll, the sockets that listen, and the buffers that all clients share.
 
+pub mod accept;
+pub mod client_eviction;
+pub mod clients;
+pub mod connection;
+pub mod descriptors;
+pub mod output;
+pub mod unauthenticated;
+
 use rivulet_net::{Listener, Poll, Waker};
 use rivulet_resp::Batch;
 
-use crate::accept::Accepting;
-use crate::signals::Signals;
+use crate::front::accept::Accepting;
+use crate::lifecycle::signals::Signals;
 
 pub struct Front {
     pub poll: Poll,

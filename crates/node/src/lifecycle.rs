@@ -1,8 +1,15 @@
 //! From the start to the end: what this run is called, its periodic tasks, its pauses, and how it ends.
 
-use crate::admit::Standing;
-use crate::pause::Pauses;
-use crate::shutdown::Shutdown;
+pub mod cron;
+pub mod pause;
+pub mod scheduling;
+pub mod shutdown;
+pub mod signals;
+pub mod start;
+
+use crate::engine::admit::Standing;
+use crate::lifecycle::pause::Pauses;
+use crate::lifecycle::shutdown::Shutdown;
 
 pub struct Lifecycle {
     pub run_id: String,

@@ -9,10 +9,10 @@ use rivulet_keyspace::Trash;
 use rivulet_net::{Interest, Listener, Poll, Waker, bind_tcp, bind_unix};
 use rivulet_resp::Reply;
 
-use crate::clients::{ClientId, Clients};
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::front::Front;
+use crate::front::clients::{ClientId, Clients};
 use crate::lifecycle::Lifecycle;
 use crate::ops::Ops;
 use crate::persist::Persist;

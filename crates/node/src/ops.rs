@@ -1,11 +1,19 @@
 //! What is counted and told, for those who operate the server: statistics, the slow log, latency, monitors, and what DEBUG switches.
 
+pub mod debug;
+pub mod digest;
+pub mod info;
+pub mod latency;
+pub mod memory;
+pub mod slowlog;
+pub mod stats;
+
 use std::collections::BTreeSet;
 
-use crate::clients::ClientId;
-use crate::latency::Latency;
-use crate::slowlog::Slowlog;
-use crate::stats::Stats;
+use crate::front::clients::ClientId;
+use crate::ops::latency::Latency;
+use crate::ops::slowlog::Slowlog;
+use crate::ops::stats::Stats;
 
 #[derive(Default)]
 pub struct Ops {

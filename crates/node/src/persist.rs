@@ -1,11 +1,20 @@
 //! What is on disk: snapshots, the log and its append-only files; and the thread that frees what is large.
 
+pub mod aof;
+pub mod loading;
+pub mod log_on_disk;
+pub mod payload;
+pub mod reaper;
+pub mod replay;
+pub mod saving;
+pub mod snapshot;
+
 use rivulet_config::Config;
 
-use crate::aof::Aof;
-use crate::log_on_disk::LogOnDisk;
-use crate::persistence::Persistence;
-use crate::reaper::Reaper;
+use crate::persist::aof::Aof;
+use crate::persist::log_on_disk::LogOnDisk;
+use crate::persist::reaper::Reaper;
+use crate::persist::saving::Persistence;
 use crate::replication::Replication;
 
 pub struct Persist {

@@ -32,15 +32,15 @@ use rivulet_replication::syncs::SyncHistory;
 use rivulet_resp::{Args, Decoder};
 
 use self::stream_log::{Role, StreamLog};
-use crate::ack_waits::Wish;
-use crate::asker::{Asker, Origin};
-use crate::clients::{ClientId, Kind};
+use crate::engine::ack_waits::Wish;
+use crate::engine::asker::{Asker, Origin};
+use crate::engine::session::BlockedOn;
+use crate::front::clients::{ClientId, Kind};
 use crate::helpers::Helper;
 use crate::log;
 use crate::node::Node;
 use crate::ops::ReplPause;
-use crate::persistence::Identity;
-use crate::session::BlockedOn;
+use crate::persist::saving::Identity;
 use rivulet_config::{Config, DisklessLoad};
 
 /// Buffers that are used again keep so many bytes.
@@ -475,7 +475,7 @@ impl Node {
             self.replication.history.promote(id, offset);
             log_report(&promoted_report(&self.replication.history));
         }
-        if let Some(load) = self.persist.data.load.take_if(|l| l.why == crate::persistence::LoadWhy::FullSync) {
+        if let Some(load) = self.persist.data.load.take_if(|l| l.why == crate::persist::saving::LoadWhy::FullSync) {
             self.give_up_load(load);
         }
         for stream in link.stream.iter().chain(link.channel.as_ref().map(|channel| &channel.stream)) {

@@ -9,8 +9,8 @@ use rivulet_replication::apply::Applied;
 use rivulet_resp::decode::Limits;
 use rivulet_resp::{Args, Batch, Decoder, OwnedArgs};
 
-use crate::clients::{ClientId, Kind};
-use crate::execute::BATCH_COMMANDS;
+use crate::engine::execute::BATCH_COMMANDS;
+use crate::front::clients::{ClientId, Kind};
 use crate::log;
 use crate::node::Node;
 use rivulet_config::PropagationError;

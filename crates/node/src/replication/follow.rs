@@ -13,14 +13,14 @@ use rivulet_replication::syncs::Kind;
 use rivulet_resp::Args;
 
 use super::{Channel, log_report, random_id};
-use crate::asker::Asker;
+use crate::engine::asker::Asker;
 use crate::helpers::{self, Helper};
-use crate::loading::{Framing, Source};
+use crate::lifecycle::pause::PauseWhy;
 use crate::log;
 use crate::node::{Node, TOKEN_MASTER, TOKEN_RDB_CHANNEL, os_error, resolve};
 use crate::ops::ReplPause;
-use crate::pause::PauseWhy;
-use crate::persistence::{Load, LoadWhy, Place};
+use crate::persist::loading::{Framing, Source};
+use crate::persist::saving::{Load, LoadWhy, Place};
 
 /// Bytes read from the master at one time.
 const READ_BYTES: usize = 256 * 1024;

@@ -6,10 +6,10 @@
 use rivulet_replication::master::Slowest;
 use rustix::io::Errno;
 
-use crate::clients::ClientId;
+use crate::front::clients::ClientId;
 use crate::log;
 use crate::node::{Node, os_error};
-use crate::payload::{Payload, PayloadCursor};
+use crate::persist::payload::{Payload, PayloadCursor};
 
 /// Without a limit that is set, and with little data, at least so much may be held where `client-output-buffer-limit` says nothing either.
 const LIMIT_MIN: u64 = 256 << 20;

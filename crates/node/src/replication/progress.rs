@@ -2,7 +2,7 @@
 
 use crate::log;
 use crate::node::Node;
-use crate::persistence::{LoadWhy, Purpose};
+use crate::persist::saving::{LoadWhy, Purpose};
 
 /// Between two lines.
 const PERIOD_MS: u64 = 5000;

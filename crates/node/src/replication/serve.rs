@@ -19,14 +19,14 @@ use rivulet_replication::verify::REPORT_OPTION;
 use rivulet_resp::Args;
 
 use super::{log_report, random_id};
-use crate::asker::Asker;
-use crate::clients::{Client, ClientId, Kind};
+use crate::engine::asker::Asker;
+use crate::front::clients::{Client, ClientId, Kind};
 use crate::log;
 use crate::node::{Node, os_error};
 use crate::ops::ReplPause;
-use crate::payload::{Next, Payload, PayloadCursor, SpillDone};
-use crate::persistence::{Purpose, Running, Sending};
-use crate::snapshot::{Destination, Form, Snapshot};
+use crate::persist::payload::{Next, Payload, PayloadCursor, SpillDone};
+use crate::persist::saving::{Purpose, Running, Sending};
+use crate::persist::snapshot::{Destination, Form, Snapshot};
 
 /// Bytes of the stream written to one replica before others get their turn. All of a turn's is to be offered before its replies are sent.
 const STREAM_BYTES_MAX: usize = 4 << 20;
@@ -129,7 +129,7 @@ impl Node {
         }
         let client = self.clients.at(id);
         client.kind = Kind::Replica;
-        client.session.reply = crate::session::ReplyMode::On;
+        client.session.reply = crate::engine::session::ReplyMode::On;
         let peer_ip = peer_ip(&client.connection.peer.address);
         if self.config.repl_disable_tcp_nodelay
             && let Some(stream) = &self.clients.at(id).connection.stream

@@ -11,8 +11,8 @@ use rivulet_replication::session::{Session, State};
 use rivulet_replication::syncs::{Beginning, Ended, Kind, SyncRecord};
 use rivulet_resp::{Args, Reply};
 
-use crate::asker::Asker;
-use crate::clients::ClientId;
+use crate::engine::asker::Asker;
+use crate::front::clients::ClientId;
 use crate::node::Node;
 
 /// Syncs that HISTORY shows unless it is told how many.

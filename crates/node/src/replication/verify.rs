@@ -9,12 +9,12 @@ use rivulet_host::sync::{self, Receiver};
 use rivulet_replication::verify::{Content, Examined, Findings, Marker, Report, Step, Token, Verdict, Verification};
 use rivulet_resp::{Args, Reply};
 
-use crate::clients::ClientId;
+use crate::engine::session::BlockedOn;
+use crate::front::clients::ClientId;
 use crate::log;
 use crate::node::{Node, os_error};
-use crate::persistence::{Purpose, Running};
-use crate::session::BlockedOn;
-use crate::snapshot::{Destination, Form, Snapshot};
+use crate::persist::saving::{Purpose, Running};
+use crate::persist::snapshot::{Destination, Form, Snapshot};
 
 /// Unless TIMEOUT says otherwise.
 const TIMEOUT_MS: i64 = 60_000;

@@ -1,0 +1,364 @@
+//! CLIENT.
+
+use rivulet_commands::Command;
+use rivulet_commands::fail::{Fail, NOT_INTEGER, SYNTAX};
+use rivulet_commands::table;
+use rivulet_net::Stream;
+use rivulet_resp::Args;
+
+use crate::commands::connection::check_client_name;
+use crate::engine::asker::Asker;
+use crate::engine::session::{BlockedOn, ReplyMode};
+use crate::front::clients::{Client, ClientId, Kind};
+use crate::lifecycle::pause::PauseWhy;
+use crate::node::Node;
+
+/// CLIENT LIST's line about a client, in the form of Redis 7.0.
+pub fn line(node: &Node, client: &Client) -> String {
+    let now_ms = node.now_ms();
+    let fd = client.connection.stream.as_ref().and_then(Stream::descriptor).map_or(-1, i64::from);
+    let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
+    let multi = client.session.multi.as_ref().map_or(-1, |m| m.queued.len() as i64);
+    let events = format!(
+        "{}{}",
+        if client.connection.watching.read { "r" } else { "" },
+        if client.connection.watching.write { "w" } else { "" }
+    );
+    let command = client.session.last_command.map_or_else(|| "NULL".to_string(), table::full_name);
+    let (obl, oll, omem) = client.connection.outbox.output.shape();
+    format!(
+        "id={} addr={} laddr={} fd={fd} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={multi} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={events} cmd={command} user={} redir=-1 resp={}",
+        client.id,
+        client.connection.peer.address,
+        client.connection.peer.local_address,
+        String::from_utf8_lossy(&client.session.name),
+        seconds(client.connection.created_ms),
+        seconds(client.connection.last_active_ms),
+        flags(client),
+        client.session.db,
+        client.session.subscriptions.channels.len(),
+        client.session.subscriptions.patterns.len(),
+        client.session.subscriptions.shard_channels.len(),
+        client.connection.input.waiting_bytes(),
+        client.connection.input.bytes.capacity() - client.connection.input.bytes.len(),
+        client.connection.input.args_memory + client.connection.input.decoder.arguments_len(),
+        client.session.multi.as_ref().map_or(0, |m| m.memory_bytes),
+        client.connection.outbox.output.bytes.capacity(),
+        client.connection.outbox.output.bytes.capacity(),
+        obl,
+        oll,
+        omem,
+        client.memory_bytes(),
+        client.session.user,
+        if client.session.resp3 { 3 } else { 2 },
+    )
+}
+
+fn flags(client: &Client) -> String {
+    let mut flags = String::new();
+    let mut add = |on: bool, letter: char| {
+        if on {
+            flags.push(letter);
+        }
+    };
+    add(client.is_replica() && !client.session.monitor, 'S');
+    add(client.session.monitor, 'O');
+    add(client.is_master(), 'M');
+    add(client.session.subscriptions.len() > 0, 'P');
+    add(client.session.multi.is_some(), 'x');
+    add(client.session.blocked.is_some(), 'b');
+    add(client.session.watches.broken, 'd');
+    add(client.connection.close_after_reply, 'c');
+    add(client.connection.closing, 'A');
+    add(client.connection.peer.is_unix, 'U');
+    add(client.no_evict, 'e');
+    if flags.is_empty() {
+        flags.push('N');
+    }
+    flags
+}
+
+/// Which clients CLIENT KILL means.
+#[derive(Default)]
+struct Filter {
+    id: Option<ClientId>,
+    address: Option<String>,
+    local_address: Option<String>,
+    kind: Option<Kind>,
+    user: Option<String>,
+    skip_me: bool,
+}
+
+impl Filter {
+    fn fits(&self, client: &Client, me: ClientId) -> bool {
+        self.id.is_none_or(|id| client.id == id)
+            && self.address.as_ref().is_none_or(|a| client.connection.peer.address == *a)
+            && self.local_address.as_ref().is_none_or(|a| client.connection.peer.local_address == *a)
+            && self.kind.is_none_or(|k| client.kind == k)
+            && self.user.as_ref().is_none_or(|u| *client.session.user == **u)
+            && !(self.skip_me && client.id == me)
+    }
+}
+
+fn kind_of(word: &[u8]) -> Option<Kind> {
+    match word.to_ascii_lowercase().as_slice() {
+        b"normal" => Some(Kind::Normal),
+        b"replica" | b"slave" => Some(Kind::Replica),
+        b"pubsub" => Some(Kind::Pubsub),
+        b"master" => Some(Kind::Master),
+        _ => None,
+    }
+}
+
+fn unknown_kind(word: &[u8]) -> Fail {
+    Fail::text(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(word)))
+}
+
+impl Node {
+    pub fn client_command(
+        &mut self,
+        by: &mut Asker<'_>,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<(), Fail> {
+        let id = by.id;
+        // For the line about the client itself.
+        let client = self.clients.at(id);
+        client.session.last_command = Some(command);
+        client.connection.input.executing_bytes = args.wire().map_or(0, <[u8]>::len);
+        client.connection.input.args_memory = args.iter().map(<[u8]>::len).sum();
+        let result = self.client_subcommand(by, command, args);
+        let client = self.clients.at(id);
+        (client.connection.input.executing_bytes, client.connection.input.args_memory) = (0, 0);
+        result
+    }
+
+    fn client_subcommand(&mut self, by: &mut Asker<'_>, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
+        match command.name {
+            "id" => by.reply.int(id as i64),
+            "info" => {
+                let line = self.with_whole_outbox(by, |node, id| node.client_line(id)) + "\n";
+                by.reply.verbatim("txt", line.as_bytes());
+            }
+            "list" => {
+                let text = self.with_whole_outbox(by, |node, _| node.client_list(args))?;
+                by.reply.verbatim("txt", text.as_bytes());
+            }
+            "kill" => self.client_kill(by, args)?,
+            "setname" => {
+                check_client_name(args.at(2))?;
+                self.clients.at(id).session.name = args.at(2).to_vec();
+                by.reply.ok();
+            }
+            "getname" => {
+                let name = self.clients.at(id).session.name.clone();
+                if name.is_empty() { by.reply.null() } else { by.reply.bulk(&name) }
+            }
+            "reply" => {
+                let mode = match args.at(2).to_ascii_lowercase().as_slice() {
+                    b"on" => ReplyMode::On,
+                    b"off" => ReplyMode::Off,
+                    b"skip" => ReplyMode::SkipNext,
+                    _ => return Err(SYNTAX),
+                };
+                let client = self.clients.at(id);
+                // Skipping is of no meaning while nothing is sent at all.
+                if !(mode == ReplyMode::SkipNext && client.session.reply == ReplyMode::Off) {
+                    client.session.reply = mode;
+                }
+                if mode == ReplyMode::On {
+                    by.reply.ok();
+                }
+            }
+            "no-evict" => {
+                self.clients.at(id).no_evict = match args.at(2).to_ascii_lowercase().as_slice() {
+                    b"on" => true,
+                    b"off" => false,
+                    _ => return Err(SYNTAX),
+                };
+                by.reply.ok();
+            }
+            "pause" => self.client_pause(by, args)?,
+            "unpause" => {
+                self.end_pause(PauseWhy::Client);
+                by.reply.ok();
+            }
+            "unblock" => self.client_unblock(by, args)?,
+            "getredir" => by.reply.int(-1),
+            "caching" => return Err(Fail::new("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled")),
+            "tracking" => {
+                if !args.is(2, "off") {
+                    return Err(Fail::new("ERR client-side caching is not supported yet"));
+                }
+                by.reply.ok();
+            }
+            "trackinginfo" => {
+                let reply = &mut by.reply;
+                reply.map(3);
+                reply.bulk(b"flags");
+                reply.set(1);
+                reply.bulk(b"off");
+                reply.bulk(b"redirect");
+                reply.int(-1);
+                reply.bulk(b"prefixes");
+                reply.array(0);
+            }
+            _ => self.help(
+                by,
+                "CLIENT",
+                &[
+                    "GETNAME",
+                    "    The name of this connection.",
+                    "ID",
+                    "    The id of this connection.",
+                    "INFO",
+                    "    A line about this connection.",
+                    "KILL <ip:port>",
+                    "    Close that connection.",
+                    "KILL <option> <value> [<option> <value> [...]]",
+                    "    Close connections that fit: ADDR <ip:port>, LADDR <ip:port>, TYPE (NORMAL|MASTER|REPLICA|PUBSUB), USER <name>, ID <id>, SKIPME (YES|NO).",
+                    "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <id> ...]",
+                    "    A line about each connection.",
+                    "NO-EVICT (ON|OFF)",
+                    "    Keep this connection when memory for clients is short.",
+                    "PAUSE <timeout> [WRITE|ALL]",
+                    "    Stop commands (those that write, or all) for so many milliseconds.",
+                    "REPLY (ON|OFF|SKIP)",
+                    "    Which replies to send.",
+                    "SETNAME <name>",
+                    "    Name this connection.",
+                    "UNBLOCK <id> [TIMEOUT|ERROR]",
+                    "    End the wait of a blocked connection.",
+                    "UNPAUSE",
+                    "    End the pause.",
+                ],
+            ),
+        }
+        Ok(())
+    }
+
+    fn client_list(&self, args: Args<'_>) -> Result<String, Fail> {
+        let mut text = String::new();
+        let mut add = |node: &Node, client: &Client| {
+            text += &line(node, client);
+            text.push('\n');
+        };
+        if args.len() == 4 && args.is(2, "type") {
+            let kind = kind_of(args.at(3)).ok_or_else(|| unknown_kind(args.at(3)))?;
+            self.clients.iter().filter(|c| c.kind == kind).for_each(|c| add(self, c));
+        } else if args.len() > 3 && args.is(2, "id") {
+            for arg in args.iter().skip(3) {
+                let wanted = rivulet_commands::parse::int(arg).map_err(|_| Fail::new("ERR Invalid client ID"))?;
+                if let Some(client) = self.clients.get(wanted as ClientId) {
+                    add(self, client);
+                }
+            }
+        } else if args.len() != 2 {
+            return Err(SYNTAX);
+        } else {
+            for id in self.clients.ids() {
+                if let Some(client) = self.clients.get(id) {
+                    add(self, client);
+                }
+            }
+        }
+        Ok(text)
+    }
+
+    fn client_kill(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
+        let mut filter = Filter { skip_me: true, ..Filter::default() };
+        let old_form = args.len() == 3;
+        if old_form {
+            filter.address = Some(String::from_utf8_lossy(args.at(2)).into_owned());
+            filter.skip_me = false;
+        } else {
+            if !args.len().is_multiple_of(2) {
+                return Err(SYNTAX);
+            }
+            for i in (2..args.len()).step_by(2) {
+                let value = args.at(i + 1);
+                let text = String::from_utf8_lossy(value).into_owned();
+                match args.at(i).to_ascii_lowercase().as_slice() {
+                    b"id" => {
+                        let n = rivulet_commands::parse::int(value).ok().filter(|&n| n > 0);
+                        filter.id = Some(n.ok_or(Fail::new("ERR client-id should be greater than 0"))? as ClientId);
+                    }
+                    b"type" => filter.kind = Some(kind_of(value).ok_or_else(|| unknown_kind(value))?),
+                    b"addr" => filter.address = Some(text),
+                    b"laddr" => filter.local_address = Some(text),
+                    b"user" if text == "default" => filter.user = Some(text),
+                    b"user" => return Err(Fail::text(format!("ERR No such user '{text}'"))),
+                    b"skipme" => {
+                        filter.skip_me = match value.to_ascii_lowercase().as_slice() {
+                            b"yes" => true,
+                            b"no" => false,
+                            _ => return Err(SYNTAX),
+                        }
+                    }
+                    _ => return Err(SYNTAX),
+                }
+            }
+        }
+        let fits = |c: &&Client| filter.fits(c, id) && !c.connection.closing;
+        let killed: Vec<(ClientId, Kind)> = match filter.id {
+            Some(wanted) => self.clients.get(wanted).filter(fits).map(|c| (c.id, c.kind)).into_iter().collect(),
+            None => self.clients.iter().filter(fits).map(|c| (c.id, c.kind)).collect(),
+        };
+        for &(victim, kind) in &killed {
+            if kind == Kind::Master {
+                self.reconnect_master();
+            } else if victim == id {
+                self.clients.at(id).connection.close_after_reply = true;
+            } else {
+                self.free_client(victim);
+            }
+        }
+        match (old_form, killed.is_empty()) {
+            (true, true) => Err(Fail::new("ERR No such client")),
+            (true, false) => {
+                by.reply.ok();
+                Ok(())
+            }
+            (false, _) => {
+                by.reply.int(killed.len() as i64);
+                Ok(())
+            }
+        }
+    }
+
+    fn client_pause(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let writes_only = match args.get(3).map(<[u8]>::to_ascii_lowercase).as_deref() {
+            None => false,
+            Some(b"write") => true,
+            Some(b"all") => false,
+            Some(_) => return Err(Fail::new("ERR CLIENT PAUSE mode must be WRITE or ALL")),
+        };
+        let until_ms = self.deadline_of(args.at(2))?.unwrap_or(self.now_ms());
+        self.end_pauses_if_due();
+        self.life.pauses.begin(PauseWhy::Client, until_ms, writes_only);
+        by.reply.ok();
+        Ok(())
+    }
+
+    fn client_unblock(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let with_error = match args.get(3).map(<[u8]>::to_ascii_lowercase).as_deref() {
+            None | Some(b"timeout") => false,
+            Some(b"error") => true,
+            Some(_) => return Err(Fail::new("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
+        };
+        let wanted = rivulet_commands::parse::int(args.at(2)).map_err(|_| NOT_INTEGER)? as ClientId;
+        let can =
+            self.clients.get(wanted).and_then(|c| c.session.blocked.as_deref()).is_some_and(|b| {
+                matches!(b.reason, BlockedOn::Keys { .. } | BlockedOn::Acks { .. } | BlockedOn::Verify)
+            });
+        if can && with_error {
+            self.unblock_with_error(wanted, b"UNBLOCKED client unblocked via CLIENT UNBLOCK");
+        } else if can {
+            self.unblock_as_timed_out(wanted);
+        }
+        by.reply.int(i64::from(can));
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! CONFIG.
+
+use rivulet_commands::Command;
+use rivulet_commands::fail::Fail;
+use rivulet_resp::Args;
+
+use crate::engine::asker::Asker;
+use crate::front::clients::ClientId;
+use crate::log;
+use crate::node::Node;
+use rivulet_config::{Apply, Config, Directive, RewriteWith, SetBy, SetError};
+
+impl Node {
+    pub fn config_command(
+        &mut self,
+        by: &mut Asker<'_>,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<(), Fail> {
+        let id = by.id;
+        match command.name {
+            "get" => {
+                let patterns: Vec<&[u8]> = args.iter().skip(2).collect();
+                let found = self.config.get(&patterns);
+                let reply = &mut by.reply;
+                reply.map(found.len());
+                for (name, value) in found {
+                    reply.bulk(name.as_bytes());
+                    reply.bulk(&value);
+                }
+            }
+            "set" => {
+                if args.len() < 4 || !args.len().is_multiple_of(2) {
+                    return Err(Fail::arity("config|set"));
+                }
+                let pairs: Vec<(&[u8], &[u8])> =
+                    (2..args.len()).step_by(2).map(|i| (args.at(i), args.at(i + 1))).collect();
+                self.set_config(id, &pairs)?;
+                by.reply.ok();
+            }
+            "resetstat" => {
+                self.ops.stats.reset();
+                self.replication.master.reset_counters();
+                self.replication.syncs.reset_counters();
+                self.replication.replicas_cut_off = 0;
+                self.replication.slowest_cut_off = 0;
+                self.persist.reaper.reset_freed();
+                rivulet_memory::reset_peak();
+                by.reply.ok();
+            }
+            "rewrite" => {
+                self.rewrite_config(false)?;
+                by.reply.ok();
+            }
+            _ => self.help(
+                by,
+                "CONFIG",
+                &[
+                    "GET <pattern>",
+                    "    Directives whose names match, with their values.",
+                    "SET <directive> <value>",
+                    "    Set directives.",
+                    "RESETSTAT",
+                    "    Set the statistics that INFO shows to zero.",
+                    "REWRITE",
+                    "    Write the configuration back to its file.",
+                ],
+            ),
+        }
+        Ok(())
+    }
+
+    /// CONFIG REWRITE.
+    pub fn rewrite_config(&mut self, all: bool) -> Result<(), Fail> {
+        match self.config.rewrite(&RewriteWith { users: None, all }) {
+            Ok(()) => {
+                log::notice!("CONFIG REWRITE executed with success.");
+                Ok(())
+            }
+            Err(error) => {
+                log::warning!("CONFIG REWRITE failed: {error}");
+                Err(Fail::text(error.to_string()))
+            }
+        }
+    }
+
+    /// Sets directives and makes them take effect; if that fails nothing is changed.
+    fn set_config(&mut self, id: ClientId, pairs: &[(&[u8], &[u8])]) -> Result<(), Fail> {
+        let by = SetBy { local: self.is_local(id), loading: self.is_loading() || self.is_async_loading() };
+        let change = self.config.set(pairs, by).map_err(|e| Fail::text(e.to_string()))?;
+        change.warnings.iter().for_each(|w| log::warning!("{w}"));
+        let before = change.before().clone();
+        let failed =
+            change.directives.iter().find_map(|d| self.apply_directive(d, &before).err().map(|text| (d.name, text)));
+        if let Some((name, text)) = failed {
+            log::warning!(
+                "Failed applying new configuration. Possibly related to new {name} setting. Restoring previous settings."
+            );
+            let directives = change.directives.clone();
+            self.config.rollback(change);
+            for directive in directives {
+                // What could be applied before can be applied again.
+                let _ = self.apply_directive(directive, &before);
+            }
+            self.take_settings();
+            return Err(Fail::text(SetError::failed(name, text).to_string()));
+        }
+        self.take_settings();
+        Ok(())
+    }
+
+    /// What commands on data look at follows the configuration, and DEBUG.
+    pub fn take_settings(&mut self) {
+        self.engine.settings = self.config.settings();
+        self.engine.settings.skips_checksums = self.ops.debug.skip_checksum;
+    }
+
+    /// Makes one changed directive take effect.
+    fn apply_directive(&mut self, directive: &Directive, before: &Config) -> Result<(), String> {
+        match directive.apply {
+            Apply::Nothing => {}
+            Apply::Bind => {
+                self.config.bind_is_default &= self.config.bind == before.bind;
+                return self.listen_as_changed("Failed to bind to specified addresses.");
+            }
+            Apply::Listen => return self.listen_as_changed("Unable to listen on this port. Check server logs."),
+            Apply::Directory => {
+                return rivulet_host::fs::set_current_dir(&self.config.dir).map_err(|e| crate::node::os_error(&e));
+            }
+            Apply::LogLevel => log::set_level(self.config.loglevel),
+            Apply::MaxClients => return self.make_room_for_clients(),
+            Apply::ClientMemory => self.count_all_client_memory(),
+            Apply::Maxmemory => self.maxmemory_changed(),
+            Apply::Delays => self.apply_delays(),
+            Apply::AppendOnly => return self.apply_appendonly(),
+            Apply::AppendFsync => {
+                if let Some(writer) = &mut self.persist.log.writer {
+                    writer.set_policy(self.config.appendfsync);
+                }
+            }
+            Apply::LatencyTracking => {
+                if !self.config.latency_tracking && before.latency_tracking {
+                    self.ops.stats.commands_by_name.values_mut().for_each(|(_, s)| s.histogram = None);
+                }
+            }
+            Apply::Replication => {
+                self.apply_replication_config();
+                self.warn_about_timeout();
+            }
+        }
+        Ok(())
+    }
+
+    fn listen_as_changed(&mut self, refusal: &str) -> Result<(), String> {
+        self.listen_again().map_err(|reason| {
+            log::warning!("{reason}");
+            refusal.to_string()
+        })
+    }
+
+    fn make_room_for_clients(&mut self) -> Result<(), String> {
+        let made = crate::front::descriptors::make_room(self.config.maxclients);
+        self.front.accepting.reserved_from = crate::front::descriptors::reserved_from();
+        made.map_err(|possible| {
+            format!("The operating system is not able to handle the specified number of clients, try with {possible}")
+        })
+    }
+
+    fn maxmemory_changed(&mut self) {
+        let (limit, used) = (self.config.maxmemory, rivulet_memory::used() as u64);
+        if limit > 0 && used > limit {
+            log::warning!(
+                "WARNING: the new maxmemory value set via CONFIG SET ({limit}) is smaller than the current memory usage ({used}). This will result in key eviction and/or the inability to accept new write commands depending on the maxmemory-policy."
+            );
+        }
+        if !self.engine.unit.is_open {
+            self.make_room();
+        }
+    }
+
+    /// The time-out must be five to ten times the ping period, or links break for nothing.
+    pub fn warn_about_timeout(&self) {
+        let (timeout, ping) = (self.config.repl_timeout, self.config.repl_ping_replica_period);
+        if timeout < ping * 5 {
+            log::warning!(
+                "repl-timeout ({timeout} s) is less than five times repl-ping-replica-period ({ping} s): links may be cut though both ends work. Set repl-timeout to {} or more.",
+                ping * 5
+            );
+        }
+    }
+}

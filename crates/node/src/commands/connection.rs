@@ -1,0 +1,264 @@
+//! The connection's own commands: PING, SELECT, AUTH, HELLO, RESET, MONITOR.
+
+use rivulet_commands::fail::{DB_OUT_OF_RANGE, Fail, SYNTAX};
+use rivulet_replication::verify::Marker;
+use rivulet_resp::{Args, Reply};
+
+use crate::engine::asker::{Asker, Origin};
+use crate::engine::session::ReplyMode;
+use crate::front::clients::{ClientId, Kind};
+use crate::node::Node;
+use crate::{REDIS_VERSION, clock};
+use rivulet_config::is_sensitive;
+
+const WRONG_PASSWORD: Fail = Fail::new("WRONGPASS invalid username-password pair or user is disabled.");
+
+impl Node {
+    pub fn ping(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
+        if args.len() > 2 {
+            return Err(Fail::arity("ping"));
+        }
+        if let Some(marker) = args.get(1).and_then(Marker::parse)
+            && self.replication.link.as_ref().is_some_and(|link| link.client == id)
+        {
+            self.marker_came(&marker);
+        }
+        let client = self.clients.at(id);
+        if client.session.subscriptions.len() > 0 && !client.session.resp3 {
+            let reply = &mut by.reply;
+            reply.array(2);
+            reply.bulk(b"pong");
+            reply.bulk(args.get(1).unwrap_or(b""));
+        } else {
+            match args.get(1) {
+                Some(text) => by.reply.bulk(text),
+                None => by.reply.simple("PONG"),
+            }
+        }
+        Ok(())
+    }
+
+    pub fn select(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
+        const NO_C_INT: Fail = Fail::new("ERR value is out of range, value must between -2147483648 and 2147483647");
+        let db = i32::try_from(rivulet_commands::parse::int(args.at(1))?).map_err(|_| NO_C_INT)?;
+        let db = usize::try_from(db).ok().filter(|&db| db < self.engine.keyspace.databases()).ok_or(DB_OUT_OF_RANGE)?;
+        self.clients.at(id).session.db = db;
+        by.reply.ok();
+        Ok(())
+    }
+
+    /// Whether the pair lets a client in: there is one user, `default`, whose password is `requirepass`.
+    fn check_password(&self, user: &[u8], password: &[u8]) -> bool {
+        let wanted = &self.config.requirepass;
+        user == b"default" && (wanted.is_empty() || constant_time_equal(wanted, password))
+    }
+
+    pub fn auth(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
+        let (user, password): (&[u8], &[u8]) = match args.len() {
+            2 if self.config.requirepass.is_empty() => {
+                return Err(Fail::new(
+                    "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?",
+                ));
+            }
+            2 => (b"default", args.at(1)),
+            3 => (args.at(1), args.at(2)),
+            _ => return Err(SYNTAX),
+        };
+        if !self.check_password(user, password) {
+            return Err(WRONG_PASSWORD);
+        }
+        self.clients.authenticated(id);
+        by.reply.ok();
+        Ok(())
+    }
+
+    pub fn hello(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
+        let mut resp3 = self.clients.at(id).session.resp3;
+        if let Some(version) = args.get(1) {
+            let version = rivulet_commands::parse::int(version)
+                .map_err(|_| Fail::new("ERR Protocol version is not an integer or out of range"))?;
+            resp3 = match version {
+                2 => false,
+                3 => true,
+                _ => return Err(Fail::new("NOPROTO unsupported protocol version")),
+            };
+        }
+        let mut name = None;
+        let mut authenticated = self.clients.at(id).session.authenticated;
+        let mut at = 2;
+        while at < args.len() {
+            if args.is(at, "auth") && at + 2 < args.len() {
+                if !self.check_password(args.at(at + 1), args.at(at + 2)) {
+                    return Err(WRONG_PASSWORD);
+                }
+                authenticated = true;
+                at += 3;
+            } else if args.is(at, "setname") && at + 1 < args.len() {
+                check_client_name(args.at(at + 1))?;
+                name = Some(args.at(at + 1).to_vec());
+                at += 2;
+            } else {
+                let mut text = b"ERR Syntax error in HELLO option '".to_vec();
+                text.extend(args.at(at));
+                text.push(b'\'');
+                return Err(Fail::bytes(text));
+            }
+        }
+        if !authenticated {
+            return Err(Fail::new(
+                "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
+            ));
+        }
+        self.clients.authenticated(id);
+        let client = self.clients.at(id);
+        client.session.resp3 = resp3;
+        by.reply.set_resp3(resp3);
+        if let Some(name) = name {
+            client.session.name = name;
+        }
+        let mode: &[u8] = b"standalone";
+        let role: &[u8] = if self.is_replica() { b"replica" } else { b"master" };
+        let reply = &mut by.reply;
+        reply.map(7);
+        let mut pair = |name: &[u8], value: &dyn Fn(&mut Reply<'_>)| {
+            reply.bulk(name);
+            value(reply);
+        };
+        pair(b"server", &|r| r.bulk(b"redis"));
+        pair(b"version", &|r| r.bulk(REDIS_VERSION.as_bytes()));
+        pair(b"proto", &|r| r.int(if resp3 { 3 } else { 2 }));
+        pair(b"id", &|r| r.int(id as i64));
+        pair(b"mode", &|r| r.bulk(mode));
+        pair(b"role", &|r| r.bulk(role));
+        pair(b"modules", &|r| r.array(0));
+        Ok(())
+    }
+
+    /// RESET: the connection is as if it were new.
+    pub fn reset_client(&mut self, by: &mut Asker<'_>) -> Result<(), Fail> {
+        let id = by.id;
+        let client = self.clients.at(id);
+        if !matches!(client.kind, Kind::Normal | Kind::Pubsub) {
+            return Err(Fail::new("ERR can only reset normal client connections"));
+        }
+        client.session.multi = None;
+        self.unwatch_all(id);
+        self.unsubscribe_all(id);
+        self.ops.monitors.remove(&id);
+        let needs_auth = !self.config.requirepass.is_empty();
+        let client = self.clients.at(id);
+        client.session.monitor = false;
+        client.kind = Kind::Normal;
+        client.session.db = 0;
+        client.session.resp3 = false;
+        by.reply.set_resp3(false);
+        client.session.name = Vec::new();
+        client.no_evict = false;
+        client.session.reply = ReplyMode::On;
+        client.session.authenticated = !needs_auth;
+        by.reply.simple("RESET");
+        Ok(())
+    }
+
+    pub fn time(&mut self, by: &mut Asker<'_>) -> Result<(), Fail> {
+        let us = self.unix_us();
+        let reply = &mut by.reply;
+        reply.array(2);
+        reply.bulk_int((us / 1_000_000) as i64);
+        // Redis answers both as strings.
+        reply.bulk_int((us % 1_000_000) as i64);
+        Ok(())
+    }
+
+    pub fn monitor(&mut self, by: &mut Asker<'_>) -> Result<(), Fail> {
+        let id = by.id;
+        if by.origin == Origin::Exec {
+            return Err(Fail::new("ERR MONITOR isn't allowed for DENY BLOCKING client"));
+        }
+        let client = self.clients.at(id);
+        // A replica's link shows nothing but the stream.
+        if !client.is_replica() {
+            if !client.session.monitor {
+                client.session.monitor = true;
+                self.ops.monitors.insert(id);
+            }
+            by.reply.ok();
+        }
+        Ok(())
+    }
+
+    /// Shows a command, and the database that its client is in now, to those who monitor.
+    pub fn feed_monitors(&mut self, id: ClientId, args: Args<'_>) {
+        let us = clock::unix_us();
+        let Some(client) = self.clients.get(id) else { return };
+        let from = if client.connection.peer.is_unix {
+            format!("unix:{}", self.config.unixsocket)
+        } else {
+            client.connection.peer.address.clone()
+        };
+        let mut line = format!("{}.{:06} [{} {from}]", us / 1_000_000, us % 1_000_000, client.session.db).into_bytes();
+        for (i, arg) in args.iter().enumerate() {
+            line.push(b' ');
+            line.extend(rivulet_resp::inline::quote(if is_secret(args, i) { b"(redacted)" } else { arg }));
+        }
+        let monitors = std::mem::take(&mut self.ops.monitors);
+        for &monitor in &monitors {
+            if self.clients.get(monitor).is_some_and(|c| !c.connection.closing) {
+                let mut reply = self.reply(monitor);
+                reply.raw(b"+");
+                reply.raw(&line);
+                reply.raw(b"\r\n");
+                self.clients.queue_write(monitor);
+            }
+        }
+        self.ops.monitors = monitors;
+    }
+}
+
+/// Whether argument `i` is a password, or a name that goes with one: MONITOR and SLOWLOG do not show it.
+pub fn is_secret(args: Args<'_>, i: usize) -> bool {
+    let follows = |word: &str, from: usize, places: usize| (1..=places).any(|n| i >= from + n && args.is(i - n, word));
+    match i {
+        0 => false,
+        _ if args.is(0, "auth") => true,
+        _ if args.is(0, "hello") => follows("auth", 1, 2),
+        _ if args.is(0, "migrate") => follows("auth", MIGRATE_OPTIONS, 1) || follows("auth2", MIGRATE_OPTIONS, 2),
+        _ => args.is(0, "config") && args.is(1, "set") && i >= 3 && i % 2 == 1 && is_sensitive(args.at(i - 1)),
+    }
+}
+
+/// Where the options of MIGRATE begin.
+const MIGRATE_OPTIONS: usize = 6;
+
+/// A subcommand that exists has a form that does not.
+pub fn wrong_subcommand(args: Args<'_>) -> Fail {
+    let (container, word) = (args.at(0).to_ascii_uppercase(), args.at(1));
+    let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
+    text.extend(&word[..word.len().min(128)]);
+    text.extend(b"'. Try ");
+    text.extend(container);
+    text.extend(b" HELP.");
+    Fail::bytes(text)
+}
+
+/// A client's name has no spaces, newlines or unprintable characters.
+pub fn check_client_name(name: &[u8]) -> Result<(), Fail> {
+    if name.iter().all(|c| (b'!'..=b'~').contains(c)) {
+        Ok(())
+    } else {
+        Err(Fail::new("ERR Client names cannot contain spaces, newlines or special characters."))
+    }
+}
+
+/// Takes as long for a wrong password as for the right one.
+fn constant_time_equal(a: &[u8], b: &[u8]) -> bool {
+    let mut difference = a.len() ^ b.len();
+    for i in 0..a.len().max(b.len()) {
+        difference |= usize::from(a.get(i).unwrap_or(&0) ^ b.get(i).unwrap_or(&0));
+    }
+    difference == 0
+}

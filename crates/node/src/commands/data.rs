@@ -1,0 +1,122 @@
+//! Commands on whole databases, and on what is on disk: FLUSHALL, FLUSHDB, SWAPDB, SAVE, BGSAVE.
+
+use rivulet_commands::fail::{Fail, SYNTAX};
+use rivulet_resp::Args;
+
+use crate::engine::asker::Asker;
+use crate::node::Node;
+use crate::persist::saving::{Purpose, Running};
+
+impl Node {
+    fn flush_is_lazy(&self, args: Args<'_>) -> Result<bool, Fail> {
+        match args.len() {
+            1 => Ok(self.config.lazyfree_lazy_user_flush),
+            2 if args.is(1, "sync") => Ok(false),
+            2 if args.is(1, "async") => Ok(true),
+            _ => Err(SYNTAX),
+        }
+    }
+
+    pub fn flushall(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let lazy = self.flush_is_lazy(args)?;
+        let keys = self.engine.keyspace.len() as u64;
+        // Replicas that are being sent what goes now would only empty it again: they start over with what is left.
+        self.restart_socket_snapshot();
+        self.empty_all(lazy);
+        self.engine.effects.dirty += keys.max(1);
+        self.engine.keys.own_expiring.clear();
+        self.save_emptied();
+        by.reply.ok();
+        Ok(())
+    }
+
+    /// A save that runs is of what is gone: it ends, and with save points the next one follows at once.
+    fn save_emptied(&mut self) {
+        if matches!(self.persist.data.running, Some(Running { purpose: Purpose::Save, .. }))
+            && self.replication.running.is_none()
+        {
+            self.cancel_snapshot();
+        }
+        self.persist.data.saves_emptied = !self.config.save.is_empty();
+    }
+
+    pub fn flushdb(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
+        let lazy = self.flush_is_lazy(args)?;
+        let db = self.clients.at(id).session.db;
+        let keys = self.engine.keyspace.db(db).len() as u64;
+        self.break_watches_of_db(db, None);
+        let trash = self.engine.keyspace.flush(db);
+        if lazy {
+            self.free_later(trash);
+        }
+        self.engine.effects.dirty += keys.max(1);
+        by.reply.ok();
+        Ok(())
+    }
+
+    pub fn swapdb(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        // Both are read before either is looked for.
+        let number = |i: usize, text: &'static str| {
+            rivulet_commands::parse::int(args.at(i)).ok().and_then(|n| i32::try_from(n).ok()).ok_or(Fail::new(text))
+        };
+        let a = number(1, "ERR invalid first DB index")?;
+        let b = number(2, "ERR invalid second DB index")?;
+        let index = |n: i32| {
+            usize::try_from(n)
+                .ok()
+                .filter(|&n| n < self.engine.keyspace.databases())
+                .ok_or(rivulet_commands::fail::DB_OUT_OF_RANGE)
+        };
+        let (a, b) = (index(a)?, index(b)?);
+        if a != b {
+            self.break_watches_of_db(a, Some(b));
+            self.break_watches_of_db(b, Some(a));
+            self.engine.keyspace.swap(a, b);
+            let ready = self.engine.blocking.waited_for_in(&[a, b]);
+            self.engine.blocking.ready.extend(ready);
+        }
+        self.engine.effects.dirty += 1;
+        by.reply.ok();
+        Ok(())
+    }
+
+    pub fn save(&mut self, by: &mut Asker<'_>) -> Result<(), Fail> {
+        if self.persist.data.is_saving() {
+            return Err(Fail::new("ERR Background save already in progress"));
+        }
+        match self.save_now() {
+            Ok(()) => {
+                by.reply.ok();
+                Ok(())
+            }
+            Err(reason) => Err(Fail::text(format!("ERR {reason}"))),
+        }
+    }
+
+    pub fn bgsave(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let schedule = match args.len() {
+            1 => false,
+            2 if args.is(1, "schedule") => true,
+            _ => return Err(SYNTAX),
+        };
+        if self.persist.data.is_saving() {
+            return Err(Fail::new("ERR Background save already in progress"));
+        }
+        if self.persist.data.running.is_some() {
+            // A digest is short, and nobody asked this client whether it may run.
+            let digest = matches!(self.persist.data.running, Some(Running { purpose: Purpose::Verify, .. }));
+            if !schedule && !digest {
+                return Err(Fail::new(
+                    "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.",
+                ));
+            }
+            self.persist.data.scheduled = true;
+            by.reply.simple("Background saving scheduled");
+            return Ok(());
+        }
+        self.begin_save(Purpose::Save)?;
+        by.reply.simple("Background saving started");
+        Ok(())
+    }
+}

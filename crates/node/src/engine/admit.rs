@@ -1,0 +1,498 @@
+//! Whether a command may run now. It is given facts and changes nothing: what must be done before, such as making room, is done by the caller.
+//!
+//! The order of the checks is that of Redis 7.0 (`processCommand` in server.c), as clients see it in which error they get.
+
+use rivulet_commands::fail::Fail;
+use rivulet_commands::spec::{Handler, Node as Run, flag};
+use rivulet_commands::{Command, table};
+
+use crate::front::clients::{Client, Kind};
+use crate::node::Node;
+
+/// What may stand in a command's way, on the node's side.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// More memory is in use than may be, and nothing can be evicted.
+    pub out_of_memory: bool,
+    /// The disk does not take what is written: how a write is refused.
+    pub disk: Option<Fail>,
+    /// Fewer good replicas than a master must have to write.
+    pub lacks_replicas: bool,
+    pub is_read_only_replica: bool,
+    /// The master is not there, and what a replica has is not to be shown.
+    pub hides_stale_data: bool,
+    pub is_loading: bool,
+    /// Loading beside data that are served.
+    pub is_async_loading: bool,
+    /// A pause stops commands that may write.
+    pub writes_are_paused: bool,
+    /// A pause stops all commands.
+    pub all_is_paused: bool,
+    /// DEBUG and its like are allowed to this client.
+    pub allows_protected: bool,
+}
+
+/// What becomes of a command.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    Run,
+    /// It waits for EXEC.
+    Queue,
+    /// It waits for the end of a pause.
+    Pause,
+    Refuse(Fail),
+}
+
+/// The facts in short, for the way that nearly all commands go: which of them nothing stands in the way of. It is true until the next turn or the next
+/// of the server's own commands, whichever comes first; no command on data changes any of it, but for memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Commands with one of these flags are looked at.
+    with: u32,
+    /// Those that lack one of these, too.
+    without: u32,
+}
+
+impl Standing {
+    pub fn of(facts: &Facts) -> Standing {
+        let mut standing = Standing { with: flag::PROTECTED, without: 0 };
+        if facts.lacks_replicas || facts.is_read_only_replica {
+            standing.with |= flag::WRITE;
+        }
+        if facts.disk.is_some() {
+            // PING is refused as well, and has no flag for that.
+            standing.with |= flag::WRITE | flag::FAST;
+        }
+        if facts.writes_are_paused {
+            standing.with |= flag::WRITE | flag::MAY_REPLICATE;
+        }
+        if facts.out_of_memory {
+            standing.with |= flag::DENYOOM;
+        }
+        if facts.hides_stale_data {
+            standing.without |= flag::STALE;
+        }
+        if facts.is_loading {
+            standing.without |= flag::LOADING;
+        }
+        if facts.is_async_loading {
+            standing.with |= flag::NO_ASYNC_LOADING;
+        }
+        if facts.all_is_paused {
+            standing = Standing { with: u32::MAX, without: u32::MAX };
+        }
+        standing
+    }
+
+    /// Nothing stands in the way of this command, if nothing does on the client's side.
+    #[inline]
+    pub fn lets(self, command: &Command) -> bool {
+        command.flags & self.with | !command.flags & self.without == 0
+    }
+}
+
+/// On the client's side nothing stands in the way of any command.
+#[inline]
+pub fn is_plain(client: &Client) -> bool {
+    client.kind == Kind::Normal && client.session.authenticated && client.session.multi.is_none()
+}
+
+/// Nothing stands in the way of a command of the master's stream.
+#[inline]
+pub fn is_masters(client: &Client) -> bool {
+    client.kind == Kind::Master && client.session.multi.is_none()
+}
+
+/// The checks between arity and the call.
+pub fn admit(facts: &Facts, client: &Client, command: &'static Command) -> Verdict {
+    if let Err(fail) = refusal(facts, client, command) {
+        return Verdict::Refuse(fail);
+    }
+    let in_multi = client.session.multi.is_some();
+    // A queued command waits with its EXEC.
+    if (!in_multi || is(command, Run::Exec)) && is_paused(facts, client, command) {
+        return Verdict::Pause;
+    }
+    if in_multi && !runs_inside_multi(command) { Verdict::Queue } else { Verdict::Run }
+}
+
+fn refusal(facts: &Facts, client: &Client, command: &'static Command) -> Result<(), Fail> {
+    let session = &client.session;
+    if !session.authenticated && !command.is(flag::NO_AUTH) {
+        return Err(Fail::new("NOAUTH Authentication required."));
+    }
+    // What a master sends is not for this node to refuse.
+    if client.is_master() {
+        return Ok(());
+    }
+    if command.is(flag::PROTECTED) && !facts.allows_protected {
+        return Err(protected(command));
+    }
+    // EXEC is what is queued for it.
+    let queued = session.multi.as_ref().filter(|_| is(command, Run::Exec));
+    let writes = command.is(flag::WRITE) || queued.is_some_and(|m| m.writes);
+    if facts.out_of_memory && (command.is(flag::DENYOOM) || queued.is_some_and(|m| m.denies_oom)) {
+        return Err(Fail::new("OOM command not allowed when used memory > 'maxmemory'."));
+    }
+    if let Some(fail) = facts.disk.as_ref().filter(|_| writes || is(command, Run::Ping)) {
+        return Err(fail.clone());
+    }
+    if writes && facts.lacks_replicas {
+        return Err(Fail::new("NOREPLICAS Not enough good replicas to write."));
+    }
+    if writes && facts.is_read_only_replica {
+        return Err(Fail::new("READONLY You can't write against a read only replica."));
+    }
+    if !session.resp3 && session.subscriptions.len() > 0 && !allowed_while_subscribed(command) {
+        return Err(Fail::text(format!(
+            "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+            table::full_name(command)
+        )));
+    }
+    if facts.hides_stale_data && (!command.is(flag::STALE) || queued.is_some_and(|m| m.denies_stale)) {
+        return Err(Fail::new("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."));
+    }
+    let denies_loading = !command.is(flag::LOADING) || queued.is_some_and(|m| m.denies_loading);
+    let denies_async_loading = command.is(flag::NO_ASYNC_LOADING) || queued.is_some_and(|m| m.denies_async_loading);
+    if facts.is_loading && denies_loading || facts.is_async_loading && denies_async_loading {
+        return Err(Fail::new("LOADING Redis is loading the dataset in memory"));
+    }
+    if session.multi.is_some() && command.is(flag::NO_MULTI) {
+        return Err(Fail::new("ERR Command not allowed inside a transaction"));
+    }
+    if client.is_replica() && (writes || command.is(flag::READONLY) || command.is(flag::MAY_REPLICATE)) {
+        return Err(Fail::new("ERR Replica can't interact with the keyspace"));
+    }
+    Ok(())
+}
+
+/// Whether a pause stops a command of this client.
+fn is_paused(facts: &Facts, client: &Client, command: &Command) -> bool {
+    let from_peer = client.is_master() || client.is_replica();
+    if from_peer || is_never_paused(command) {
+        return false;
+    }
+    facts.all_is_paused || facts.writes_are_paused && changes_data(client, command)
+}
+
+/// Whether a command may change data, or what a transaction that ends with it has queued.
+pub fn changes_data(client: &Client, command: &Command) -> bool {
+    let queued = client.session.multi.as_ref().filter(|_| is(command, Run::Exec));
+    table::may_write(command) || queued.is_some_and(|m| m.may_replicate)
+}
+
+fn is(command: &Command, run: Run) -> bool {
+    matches!(command.handler, Handler::Node(which) if which == run)
+}
+
+/// Commands that MULTI does not queue.
+fn runs_inside_multi(command: &Command) -> bool {
+    use Run::*;
+    matches!(command.handler, Handler::Node(Exec | Discard | Multi | Watch | Quit | Reset))
+}
+
+/// Commands that steer the server, and so end pauses.
+fn is_never_paused(command: &Command) -> bool {
+    use Run::*;
+    matches!(command.handler, Handler::Node(Client | Failover | Replconf | Psync | Sync | Shutdown))
+}
+
+fn allowed_while_subscribed(command: &Command) -> bool {
+    use Run::*;
+    matches!(
+        command.handler,
+        Handler::Node(
+            Ping | Subscribe | Ssubscribe | Psubscribe | Unsubscribe | Sunsubscribe | Punsubscribe | Quit | Reset
+        )
+    )
+}
+
+fn protected(command: &Command) -> Fail {
+    Fail::text(format!(
+        "ERR {} command not allowed. If the enable-{}-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
+        command.name.to_uppercase(),
+        command.name
+    ))
+}
+
+impl Node {
+    /// What may stand in the way of any client's commands now.
+    fn facts(&self) -> Facts {
+        let is_replica = self.is_replica();
+        let pauses = &self.life.pauses;
+        Facts {
+            out_of_memory: false,
+            disk: self.check_disk().err(),
+            lacks_replicas: !is_replica && self.too_few_good_replicas(),
+            is_read_only_replica: is_replica && self.config.replica_read_only,
+            hides_stale_data: self.replication.is_stale() && !self.config.replica_serve_stale_data,
+            is_loading: self.is_loading(),
+            is_async_loading: self.is_async_loading(),
+            writes_are_paused: pauses.stops(true),
+            all_is_paused: pauses.stops(false),
+            allows_protected: false,
+        }
+    }
+
+    /// Looks at what may stand in the way of commands: before a batch, and after each of the server's own commands.
+    #[inline]
+    pub fn look_at_standing(&mut self) {
+        self.life.standing = Standing::of(&self.facts());
+    }
+
+    /// What becomes of a command that something may stand in the way of.
+    #[cold]
+    pub fn admit(&self, client: &Client, command: &'static Command, out_of_memory: bool) -> Verdict {
+        if client.is_master() {
+            return admit(&Facts::default(), client, command);
+        }
+        let allows_protected = rivulet_config::allows(&self.config.enable_debug_command, self.is_local(client.id));
+        admit(&Facts { out_of_memory, allows_protected, ..self.facts() }, client, command)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::session::Multi;
+
+    /// What may stand in a command's way, in the order in which it is told.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Obstacle {
+        Password,
+        Protected,
+        Memory,
+        Disk,
+        Replicas,
+        ReadOnly,
+        Subscribed,
+        Stale,
+        Loading,
+        AsyncLoading,
+        InMulti,
+        ReplicaLink,
+    }
+    use Obstacle::*;
+
+    const ALL: [Obstacle; 12] = [
+        Password,
+        Protected,
+        Memory,
+        Disk,
+        Replicas,
+        ReadOnly,
+        Subscribed,
+        Stale,
+        Loading,
+        AsyncLoading,
+        InMulti,
+        ReplicaLink,
+    ];
+
+    fn facts(obstacles: &[Obstacle]) -> Facts {
+        let has = |obstacle| obstacles.contains(&obstacle);
+        Facts {
+            out_of_memory: has(Memory),
+            disk: has(Disk).then(|| Fail::new("MISCONF the disk")),
+            lacks_replicas: has(Replicas),
+            is_read_only_replica: has(ReadOnly),
+            hides_stale_data: has(Stale),
+            is_loading: has(Loading),
+            is_async_loading: has(AsyncLoading),
+            writes_are_paused: false,
+            all_is_paused: false,
+            allows_protected: !has(Protected),
+        }
+    }
+
+    fn client(obstacles: &[Obstacle]) -> Client {
+        let has = |obstacle| obstacles.contains(&obstacle);
+        let mut client = Client::new(1, None, 0);
+        client.session.authenticated = !has(Password);
+        if has(Subscribed) {
+            client.kind = Kind::Pubsub;
+            client.session.subscriptions.channels.insert("c".as_bytes().into());
+        }
+        if has(InMulti) {
+            client.session.multi = Some(Multi::default());
+        }
+        if has(ReplicaLink) {
+            client.kind = Kind::Replica;
+        }
+        client
+    }
+
+    fn told(command: &'static Command, obstacles: &[Obstacle]) -> String {
+        match admit(&facts(obstacles), &client(obstacles), command) {
+            Verdict::Refuse(fail) => String::from_utf8_lossy(&fail.0).into_owned(),
+            _ => String::new(),
+        }
+    }
+
+    fn named(name: &str) -> &'static Command {
+        let mut words = name.split('|');
+        let command = words.next().and_then(|word| table::find(word.as_bytes())).expect("there is such a command");
+        words.next().map_or(command, |sub| {
+            command.subcommands.iter().find(|s| s.name == sub).expect("there is such a subcommand")
+        })
+    }
+
+    /// How an error begins that an obstacle is told by.
+    fn error(obstacle: Obstacle) -> &'static str {
+        match obstacle {
+            Password => "NOAUTH",
+            Protected => "ERR DEBUG command not allowed",
+            Memory => "OOM",
+            Disk => "MISCONF",
+            Replicas => "NOREPLICAS",
+            ReadOnly => "READONLY",
+            Subscribed => "ERR Can't execute",
+            Stale => "MASTERDOWN",
+            Loading | AsyncLoading => "LOADING",
+            InMulti => "ERR Command not allowed inside a transaction",
+            ReplicaLink => "ERR Replica can't interact",
+        }
+    }
+
+    /// Which obstacles stop which commands, if nothing else does.
+    const STOPPED: &[(&str, &[Obstacle])] = &[
+        ("set", &[Password, Memory, Disk, Replicas, ReadOnly, Subscribed, Stale, Loading, ReplicaLink]),
+        ("del", &[Password, Disk, Replicas, ReadOnly, Subscribed, Stale, Loading, ReplicaLink]),
+        ("get", &[Password, Subscribed, Stale, Loading, ReplicaLink]),
+        ("flushall", &[Password, Disk, Replicas, ReadOnly, Subscribed, Stale, Loading, ReplicaLink]),
+        ("ping", &[Password, Disk, Stale, Loading]),
+        ("auth", &[Subscribed]),
+        ("hello", &[Subscribed]),
+        ("quit", &[]),
+        ("subscribe", &[Password]),
+        ("publish", &[Password, Subscribed]),
+        ("info", &[Password, Subscribed]),
+        ("debug", &[Password, Protected, Subscribed]),
+        ("config|set", &[Password, Subscribed]),
+        ("save", &[Password, Subscribed, Stale, Loading, AsyncLoading, InMulti]),
+        ("replicaof", &[Password, Subscribed, Loading, AsyncLoading]),
+        ("exec", &[Password, Subscribed]),
+    ];
+
+    #[test]
+    fn each_obstacle_stops_those_whom_it_stops_in_redis() {
+        for (name, stopped) in STOPPED {
+            for obstacle in ALL {
+                let told = told(named(name), &[obstacle]);
+                let wanted = if stopped.contains(&obstacle) { error(obstacle) } else { "" };
+                let is_right = told.starts_with(wanted) && told.is_empty() == wanted.is_empty();
+                assert!(is_right, "{name}, {obstacle:?}: {told}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_two_obstacles_the_first_is_told() {
+        for (name, stopped) in STOPPED {
+            for (i, first) in stopped.iter().enumerate() {
+                for second in &stopped[i + 1..] {
+                    // A subscriber is no replica, nor the reverse.
+                    if (*first, *second) == (Subscribed, ReplicaLink) {
+                        continue;
+                    }
+                    let told = told(named(name), &[*first, *second]);
+                    assert!(told.starts_with(error(*first)), "{name}, {first:?} and {second:?}: {told}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_masters_stream_is_refused_nothing() {
+        let obstacles: Vec<Obstacle> = ALL.into_iter().filter(|o| *o != Password).collect();
+        let mut client = client(&obstacles);
+        client.kind = Kind::Master;
+        let facts = Facts { all_is_paused: true, writes_are_paused: true, ..facts(&obstacles) };
+        for (name, _) in STOPPED {
+            let verdict = admit(&facts, &client, named(name));
+            assert!(matches!(verdict, Verdict::Run | Verdict::Queue), "{name}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn exec_is_what_is_queued() {
+        for (queued, wanted) in [
+            (Multi { writes: true, ..Default::default() }, ReadOnly),
+            (Multi { denies_oom: true, ..Default::default() }, Memory),
+            (Multi { denies_stale: true, ..Default::default() }, Stale),
+            (Multi { denies_loading: true, ..Default::default() }, Loading),
+            (Multi { denies_async_loading: true, ..Default::default() }, AsyncLoading),
+        ] {
+            let mut client = client(&[wanted]);
+            client.session.multi = Some(queued);
+            let Verdict::Refuse(fail) = admit(&facts(&[wanted]), &client, named("exec")) else {
+                panic!("{wanted:?}: it is refused");
+            };
+            assert!(fail.0.starts_with(error(wanted).as_bytes()), "{wanted:?}");
+        }
+    }
+
+    #[test]
+    fn pauses_stop_whom_they_stop_in_redis() {
+        let verdict = |name: &str, all: bool, multi: Option<Multi>| {
+            let mut client = client(&[]);
+            client.session.multi = multi;
+            let facts = Facts { writes_are_paused: true, all_is_paused: all, ..facts(&[]) };
+            admit(&facts, &client, named(name))
+        };
+        let writing = || Some(Multi { writes: true, may_replicate: true, ..Default::default() });
+        for (name, all, multi, wanted) in [
+            ("set", false, None, Verdict::Pause),
+            ("get", false, None, Verdict::Run),
+            ("get", true, None, Verdict::Pause),
+            ("client|pause", true, None, Verdict::Run),
+            ("replconf", true, None, Verdict::Run),
+            ("shutdown", true, None, Verdict::Run),
+            ("set", true, writing(), Verdict::Queue),
+            ("exec", false, writing(), Verdict::Pause),
+            ("exec", false, Some(Multi::default()), Verdict::Run),
+            ("exec", true, Some(Multi::default()), Verdict::Pause),
+            ("discard", true, writing(), Verdict::Run),
+        ] {
+            let got = verdict(name, all, multi);
+            assert_eq!(std::mem::discriminant(&got), std::mem::discriminant(&wanted), "{name}, all {all}: {got:?}");
+        }
+    }
+
+    /// The short way lets nothing through that would be stopped, whatever stands in its way.
+    #[test]
+    fn what_the_standing_lets_runs() {
+        let plain = client(&[]);
+        assert!(is_plain(&plain));
+        let all = |command: &'static Command| std::iter::once(command).chain(command.subcommands.iter());
+        for bits in 0..1 << 9 {
+            let has = |bit: u32| bits >> bit & 1 == 1;
+            let facts = Facts {
+                out_of_memory: has(0),
+                disk: has(1).then(|| Fail::new("MISCONF")),
+                lacks_replicas: has(2),
+                is_read_only_replica: has(3),
+                hides_stale_data: has(4),
+                is_loading: has(5),
+                is_async_loading: has(6),
+                writes_are_paused: has(7) || has(8),
+                all_is_paused: has(8),
+                allows_protected: false,
+            };
+            let standing = Standing::of(&facts);
+            for command in table::commands().flat_map(all).filter(|c| standing.lets(c)) {
+                let verdict = admit(&facts, &plain, command);
+                assert!(matches!(verdict, Verdict::Run), "{}, {facts:?}: {verdict:?}", command.name);
+            }
+        }
+        let healthy = Standing::of(&Facts::default());
+        assert!(["get", "set", "exec", "info"].into_iter().all(|name| healthy.lets(named(name))));
+    }
+
+    #[test]
+    fn nobody_with_an_obstacle_of_his_own_is_plain() {
+        for obstacle in [Password, Subscribed, InMulti, ReplicaLink] {
+            assert!(!is_plain(&client(&[obstacle])), "{obstacle:?}");
+        }
+    }
+}

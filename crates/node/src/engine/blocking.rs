@@ -1,0 +1,208 @@
+//! Clients that wait: for keys, for acknowledgements of replicas, for the end of a pause.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use rivulet_commands::effects::OnTimeout;
+use rivulet_commands::fail::Fail;
+use rivulet_commands::spec::Group;
+use rivulet_commands::table;
+use rivulet_keyspace::Type;
+
+use crate::engine::ack_waits::AckWaits;
+use crate::engine::session::{Blocked, BlockedOn};
+use crate::front::clients::ClientId;
+use crate::node::Node;
+
+/// (database, key).
+type DbKey = (usize, Box<[u8]>);
+
+/// The place of a waiting client among all that ever waited, from 1 on.
+pub type Ticket = u64;
+
+/// Who waits for what.
+#[derive(Default)]
+pub struct Blocking {
+    /// By ticket: in the order in which they came.
+    by_key: BTreeMap<DbKey, BTreeMap<Ticket, ClientId>>,
+    /// Keys that came to hold a value since the last look.
+    pub ready: Vec<DbKey>,
+    deadlines: BTreeSet<(u64, ClientId)>,
+    /// Clients in WAIT and WAITAOF.
+    pub acks: AckWaits,
+    /// Clients stopped by CLIENT PAUSE.
+    pub paused: BTreeMap<Ticket, ClientId>,
+    blocked: usize,
+    last_ticket: Ticket,
+}
+
+impl Blocking {
+    /// Whether nobody waits for keys.
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
+    /// Clients that wait, but for those that are only paused.
+    pub fn len(&self) -> usize {
+        self.blocked
+    }
+
+    /// Keys of these databases that somebody waits for.
+    pub fn waited_for_in(&self, dbs: &[usize]) -> Vec<DbKey> {
+        let first = |db: usize| (db, Box::default());
+        dbs.iter().flat_map(|&db| self.by_key.range(first(db)..first(db + 1))).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// The next who waits for a key after the one with this ticket.
+    fn next_waiting(&self, key: &DbKey, after: Ticket) -> Option<(Ticket, ClientId)> {
+        let (ticket, id) = self.by_key.get(key)?.range((Bound::Excluded(after), Bound::Unbounded)).next()?;
+        Some((*ticket, *id))
+    }
+
+    /// Keys that somebody waits for and that are there, after the data was replaced.
+    pub fn ready_after_load(&self, keyspace: &rivulet_keyspace::Keyspace) -> Vec<DbKey> {
+        let there = |(db, key): &&DbKey| {
+            let db = keyspace.db(*db);
+            db.find(db.key(key)).is_some()
+        };
+        self.by_key.keys().filter(there).cloned().collect()
+    }
+
+    /// Ms on the machine's clock.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+}
+
+impl Node {
+    /// When a wait ends whose time-out in ms is an argument, if it ever does.
+    pub fn deadline_of(&self, timeout: &[u8]) -> Result<Option<u64>, Fail> {
+        let timeout_ms = rivulet_commands::parse::timeout_ms(timeout, self.now_ms())?;
+        Ok(timeout_ms.map(|ms| self.now_ms() + ms))
+    }
+
+    /// Makes a client wait; its further input stays where it is.
+    pub fn block(&mut self, id: ClientId, reason: BlockedOn, deadline_ms: Option<u64>) {
+        let since_us = self.clock.now_us;
+        self.engine.blocking.last_ticket += 1;
+        let ticket = self.engine.blocking.last_ticket;
+        match &reason {
+            BlockedOn::Keys { db, keys, .. } => {
+                for key in keys {
+                    self.engine.blocking.by_key.entry((*db, key.clone())).or_default().insert(ticket, id);
+                }
+            }
+            BlockedOn::Acks { wish, offset } => self.engine.blocking.acks.insert(*wish, *offset, id),
+            BlockedOn::Pause { .. } => _ = self.engine.blocking.paused.insert(ticket, id),
+            BlockedOn::Shutdown | BlockedOn::Verify => {}
+        }
+        if !matches!(reason, BlockedOn::Pause { .. }) {
+            self.engine.blocking.blocked += 1;
+        }
+        if let Some(deadline) = deadline_ms {
+            self.engine.blocking.deadlines.insert((deadline, id));
+        }
+        self.clients.at(id).session.blocked = Some(Box::new(Blocked { reason, deadline_ms, since_us, ticket }));
+    }
+
+    /// Takes a client that no longer waits out of all lists; it goes on with its input.
+    pub fn forget_blocked(&mut self, id: ClientId, blocked: &Blocked) {
+        if let Some(deadline) = blocked.deadline_ms {
+            self.engine.blocking.deadlines.remove(&(deadline, id));
+        }
+        match &blocked.reason {
+            BlockedOn::Keys { db, keys, .. } => {
+                for key in keys {
+                    let db_key = (*db, key.clone());
+                    if let Some(waiting) = self.engine.blocking.by_key.get_mut(&db_key) {
+                        waiting.remove(&blocked.ticket);
+                        if waiting.is_empty() {
+                            self.engine.blocking.by_key.remove(&db_key);
+                        }
+                    }
+                }
+            }
+            BlockedOn::Acks { wish, offset } => self.engine.blocking.acks.remove(*wish, *offset, id),
+            BlockedOn::Pause { .. } => _ = self.engine.blocking.paused.remove(&blocked.ticket),
+            BlockedOn::Shutdown | BlockedOn::Verify => {}
+        }
+        if !matches!(blocked.reason, BlockedOn::Pause { .. }) {
+            self.engine.blocking.blocked -= 1;
+        }
+        if self.clients.get(id).is_some_and(|c| !c.connection.input.bytes.is_empty()) {
+            self.clients.to_process.push_back(id);
+        }
+    }
+
+    /// Ends a wait without a reply (the client goes away).
+    pub fn unblock_silently(&mut self, id: ClientId) {
+        if let Some(blocked) = self.clients.get_mut(id).and_then(|c| c.session.blocked.take()) {
+            self.forget_blocked(id, &blocked);
+        }
+    }
+
+    /// Ends a wait with an error.
+    pub fn unblock_with_error(&mut self, id: ClientId, text: &[u8]) {
+        self.unblock_silently(id);
+        let Some(client) = self.clients.get(id) else { return };
+        if let Some(command) = client.session.last_command {
+            self.ops.stats.of(command, || table::full_name(command)).failed += 1;
+        }
+        self.send_error(id, text);
+    }
+
+    /// Ends a wait as its time-out does.
+    pub fn unblock_as_timed_out(&mut self, id: ClientId) {
+        let Some(blocked) = self.clients.get_mut(id).and_then(|c| c.session.blocked.take()) else { return };
+        match &blocked.reason {
+            BlockedOn::Keys { on_timeout: OnTimeout::NullArray, .. } => self.reply(id).null_array(),
+            BlockedOn::Keys { on_timeout: OnTimeout::Null, .. } => self.reply(id).null(),
+            BlockedOn::Acks { wish, offset } => self.reply_acks(id, *wish, *offset),
+            BlockedOn::Verify => self.reply_verify(id),
+            BlockedOn::Pause { .. } | BlockedOn::Shutdown => {}
+        }
+        self.clients.queue_write(id);
+        self.forget_blocked(id, &blocked);
+    }
+
+    pub fn time_out_blocked(&mut self) {
+        while let Some(&(deadline, id)) = self.engine.blocking.deadlines.first()
+            && deadline <= self.now_ms()
+        {
+            self.engine.blocking.deadlines.pop_first();
+            self.unblock_as_timed_out(id);
+        }
+    }
+
+    /// Serves those who wait for keys that got a value, first come first served, until nothing is ready any more.
+    pub fn serve_ready_keys(&mut self) {
+        while !self.engine.blocking.ready.is_empty() {
+            for (db, key) in std::mem::take(&mut self.engine.blocking.ready) {
+                let db_key = (db, key);
+                let mut last = 0;
+                while let Some((ticket, id)) = self.engine.blocking.next_waiting(&db_key, last) {
+                    last = ticket;
+                    let db = self.engine.keyspace.db(db);
+                    let Some(found) = db.find(db.key(&db_key.1)).map(|e| e.value_type()) else { break };
+                    if self.waits_for_type(id, found) {
+                        self.retry_blocked(id, &db_key.1);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the command that a client waits with takes from values of this type.
+    fn waits_for_type(&self, id: ClientId, found: Type) -> bool {
+        let Some(Blocked { reason: BlockedOn::Keys { command, .. }, .. }) =
+            self.clients.get(id).and_then(|c| c.session.blocked.as_deref())
+        else {
+            return false;
+        };
+        match command.group {
+            Group::List => found == Type::List,
+            Group::SortedSet => found == Type::ZSet,
+            _ => true,
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Publish and subscribe: the commands, and the messages that go out.
+
+use std::sync::Arc;
+
+use rivulet_commands::Command;
+use rivulet_commands::effects::{Event, class};
+use rivulet_commands::fail::Fail;
+use rivulet_commands::glob;
+use rivulet_resp::{Args, Reply};
+
+use crate::commands::connection::wrong_subcommand;
+use crate::engine::asker::Asker;
+use crate::engine::pubsub::ChannelKind;
+use crate::engine::session::ReplyMode;
+use crate::front::clients::{ClientId, Kind};
+use crate::node::Node;
+
+impl Node {
+    pub fn subscribe(&mut self, by: &mut Asker<'_>, kind: ChannelKind, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
+        // As in Redis: the other two may stand in a transaction, in either protocol.
+        if self.engine.unit.is_open && kind == ChannelKind::Shard {
+            return Err(Fail::new("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"));
+        }
+        for name in args.iter().skip(1) {
+            let client = self.clients.at(id);
+            let mine = match kind {
+                ChannelKind::Plain => &mut client.session.subscriptions.channels,
+                ChannelKind::Pattern => &mut client.session.subscriptions.patterns,
+                ChannelKind::Shard => &mut client.session.subscriptions.shard_channels,
+            };
+            if !mine.contains(name) {
+                let name: Arc<[u8]> = name.into();
+                mine.insert(name.clone());
+                self.engine.pubsub.subscribe(kind, &name, id);
+            }
+            let client = self.clients.at(id);
+            if client.kind == Kind::Normal {
+                client.kind = Kind::Pubsub;
+            }
+            self.tell_subscription(by, kind.subscribe_word(), kind, Some(name));
+        }
+        Ok(())
+    }
+
+    pub fn unsubscribe(&mut self, by: &mut Asker<'_>, kind: ChannelKind, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
+        let names: Vec<Arc<[u8]>> = if args.len() > 1 {
+            args.iter().skip(1).map(Arc::from).collect()
+        } else {
+            let client = self.clients.at(id);
+            let mine = match kind {
+                ChannelKind::Plain => &client.session.subscriptions.channels,
+                ChannelKind::Pattern => &client.session.subscriptions.patterns,
+                ChannelKind::Shard => &client.session.subscriptions.shard_channels,
+            };
+            mine.iter().cloned().collect()
+        };
+        if names.is_empty() {
+            self.tell_subscription(by, kind.unsubscribe_word(), kind, None);
+        }
+        for name in names {
+            self.leave_channel(id, kind, &name);
+            self.tell_subscription(by, kind.unsubscribe_word(), kind, Some(&name));
+        }
+        let client = self.clients.at(id);
+        if client.session.subscriptions.len() == 0 && client.kind == Kind::Pubsub {
+            client.kind = Kind::Normal;
+        }
+        Ok(())
+    }
+
+    fn leave_channel(&mut self, id: ClientId, kind: ChannelKind, name: &[u8]) {
+        let client = self.clients.at(id);
+        let mine = match kind {
+            ChannelKind::Plain => &mut client.session.subscriptions.channels,
+            ChannelKind::Pattern => &mut client.session.subscriptions.patterns,
+            ChannelKind::Shard => &mut client.session.subscriptions.shard_channels,
+        };
+        if mine.remove(name) {
+            self.engine.pubsub.unsubscribe(kind, name, id);
+        }
+    }
+
+    fn tell_subscription(&mut self, by: &mut Asker<'_>, word: &str, kind: ChannelKind, name: Option<&[u8]>) {
+        let id = by.id;
+        let client = self.clients.at(id);
+        let count = match kind {
+            ChannelKind::Shard => client.session.subscriptions.shard_channels.len(),
+            _ => client.session.subscriptions.channels.len() + client.session.subscriptions.patterns.len(),
+        };
+        // In either protocol it comes though replies are off.
+        self.clients.at(id).session.pushed = true;
+        let reply = &mut by.reply;
+        reply.push(3);
+        reply.bulk(word.as_bytes());
+        match name {
+            Some(name) => reply.bulk(name),
+            None => reply.null(),
+        }
+        reply.int(count as i64);
+    }
+
+    /// The client listens to nothing any more, without being told.
+    pub fn unsubscribe_all(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let all = [
+            (ChannelKind::Plain, std::mem::take(&mut client.session.subscriptions.channels)),
+            (ChannelKind::Pattern, std::mem::take(&mut client.session.subscriptions.patterns)),
+            (ChannelKind::Shard, std::mem::take(&mut client.session.subscriptions.shard_channels)),
+        ];
+        for (kind, names) in all {
+            for name in names {
+                self.engine.pubsub.unsubscribe(kind, &name, id);
+            }
+        }
+    }
+
+    /// PUBLISH and SPUBLISH: also for those who listen at replicas.
+    pub fn publish(&mut self, by: &mut Asker<'_>, kind: ChannelKind, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
+        let (channel, message) = (args.at(1), args.at(2));
+        let count = self.deliver(kind, channel, message);
+        if self.wants_stream() {
+            let db = self.clients.at(id).session.db;
+            if !self.engine.unit.is_open && self.engine.unit.commands.is_empty() {
+                self.propagate_now(db, args);
+            } else {
+                self.engine.unit.commands.push((db, args.to_owned()));
+            }
+        }
+        by.reply.int(count as i64);
+        self.release_pushes();
+        Ok(())
+    }
+
+    /// Sends a message to all who listen here; answers how many.
+    pub fn deliver(&mut self, kind: ChannelKind, channel: &[u8], message: &[u8]) -> usize {
+        let mut count = 0;
+        let word: &[u8] = if kind == ChannelKind::Shard { b"smessage" } else { b"message" };
+        let listeners: Vec<ClientId> =
+            self.engine.pubsub.listeners(kind, channel).into_iter().flat_map(|listeners| listeners.iter()).collect();
+        for listener in listeners {
+            count += usize::from(self.push_message(listener, &[word, channel, message]));
+        }
+        if kind == ChannelKind::Shard || self.engine.pubsub.pattern_count() == 0 {
+            return count;
+        }
+        let matching: Vec<(Arc<[u8]>, ClientId)> = self
+            .engine
+            .pubsub
+            .patterns()
+            .filter(|(pattern, _)| glob::matches(pattern, channel))
+            .flat_map(|(pattern, listeners)| listeners.iter().map(|l| (pattern.clone(), l)))
+            .collect();
+        for (pattern, listener) in matching {
+            count += usize::from(self.push_message(listener, &[b"pmessage", &pattern, channel, message]));
+        }
+        count
+    }
+
+    /// Writes a message to a listener; answers whether it is there.
+    fn push_message(&mut self, listener: ClientId, words: &[&[u8]]) -> bool {
+        let is_own = listener == self.engine.speaker.executing;
+        let Some(client) = self.clients.get_mut(listener).filter(|c| !c.connection.closing) else { return false };
+        let out = if is_own { &mut self.engine.speaker.own_pushes } else { &mut client.connection.outbox.output.bytes };
+        let mut reply = Reply::new(out, client.session.resp3);
+        reply.push(words.len());
+        words.iter().for_each(|word| reply.bulk(word));
+        if !is_own {
+            self.clients.queue_write(listener);
+        }
+        true
+    }
+
+    /// What a client has caused itself to be told follows the reply of its command, or of its EXEC, and never stands within (as since Redis 7.2).
+    /// While replies are off it goes out after they were thrown away, see `finish_reply`.
+    pub fn release_pushes(&mut self) {
+        if self.engine.speaker.own_pushes.is_empty() || self.engine.unit.is_open {
+            return;
+        }
+        let Some(client) = self.clients.get_mut(self.engine.speaker.executing) else { return };
+        if client.session.reply == ReplyMode::On {
+            client.connection.outbox.output.bytes.append(&mut self.engine.speaker.own_pushes);
+            self.clients.queue_write(self.engine.speaker.executing);
+        }
+    }
+
+    /// Publishes keyspace events.
+    pub fn publish_events(&mut self, events: Vec<Event>) {
+        if self.engine.pubsub.is_empty() {
+            return;
+        }
+        let classes = self.engine.settings.notify;
+        for Event { db, name, key, .. } in events {
+            if classes & class::KEYSPACE != 0 {
+                let mut channel = format!("__keyspace@{db}__:").into_bytes();
+                channel.extend_from_slice(&key);
+                self.deliver(ChannelKind::Plain, &channel, name.as_bytes());
+            }
+            if classes & class::KEYEVENT != 0 {
+                self.deliver(ChannelKind::Plain, format!("__keyevent@{db}__:{name}").as_bytes(), &key);
+            }
+        }
+        self.release_pushes();
+    }
+
+    pub fn pubsub_command(
+        &mut self,
+        by: &mut Asker<'_>,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<(), Fail> {
+        let pattern = args.get(2).map(<[u8]>::to_vec);
+        match command.name {
+            name @ ("channels" | "shardchannels") => {
+                if args.len() > 3 {
+                    return Err(wrong_subcommand(args));
+                }
+                let kind = if name == "channels" { ChannelKind::Plain } else { ChannelKind::Shard };
+                let names: Vec<Arc<[u8]>> = self
+                    .engine
+                    .pubsub
+                    .names(kind)
+                    .into_iter()
+                    .filter(|n| pattern.as_ref().is_none_or(|p| glob::matches(p, n)))
+                    .cloned()
+                    .collect();
+                let reply = &mut by.reply;
+                reply.array(names.len());
+                names.iter().for_each(|n| reply.bulk(n));
+            }
+            name @ ("numsub" | "shardnumsub") => {
+                let kind = if name == "numsub" { ChannelKind::Plain } else { ChannelKind::Shard };
+                let counts: Vec<(&[u8], usize)> = args
+                    .iter()
+                    .skip(2)
+                    .map(|channel| (channel, self.engine.pubsub.listeners(kind, channel).map_or(0, |l| l.len())))
+                    .collect();
+                let reply = &mut by.reply;
+                reply.array(counts.len() * 2);
+                for (channel, count) in counts {
+                    reply.bulk(channel);
+                    reply.int(count as i64);
+                }
+            }
+            "numpat" => {
+                let count = self.engine.pubsub.pattern_count();
+                by.reply.int(count as i64);
+            }
+            _ => self.help(
+                by,
+                "PUBSUB",
+                &[
+                    "CHANNELS [<pattern>]",
+                    "    Channels that somebody listens to, all or those that match <pattern>.",
+                    "NUMPAT",
+                    "    How many patterns are listened to.",
+                    "NUMSUB [<channel> ...]",
+                    "    How many listen to each channel.",
+                    "SHARDCHANNELS [<pattern>]",
+                    "    Shard channels that somebody listens to.",
+                    "SHARDNUMSUB [<shardchannel> ...]",
+                    "    How many listen to each shard channel.",
+                ],
+            ),
+        }
+        Ok(())
+    }
+
+    /// The reply of a HELP subcommand.
+    pub fn help(&mut self, by: &mut Asker<'_>, container: &str, lines: &[&str]) {
+        let reply = &mut by.reply;
+        reply.array(lines.len() + 3);
+        reply.simple(&format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+        lines.iter().for_each(|line| reply.simple(line));
+        reply.simple("HELP");
+        reply.simple("    Print this help.");
+    }
+}

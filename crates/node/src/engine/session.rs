@@ -1,0 +1,152 @@
+//! What a client is to the commands that it sends: who it is, what it speaks, what it watches, listens to and waits for.
+//! It knows nothing of sockets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rivulet_commands::Command;
+use rivulet_commands::effects::OnTimeout;
+use rivulet_resp::OwnedArgs;
+
+use crate::engine::ack_waits::Wish;
+use crate::engine::blocking::Ticket;
+
+/// Which replies a client wants (CLIENT REPLY).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyMode {
+    On,
+    Off,
+    /// Not this one, nor that of CLIENT REPLY SKIP itself.
+    SkipNext,
+    Skip,
+}
+
+/// A transaction that is being queued.
+#[derive(Default)]
+pub struct Multi {
+    pub queued: Vec<(&'static Command, OwnedArgs)>,
+    /// A command was refused while it was queued: EXEC fails.
+    pub broken: bool,
+    pub memory_bytes: usize,
+    /// One of the queued commands writes.
+    pub writes: bool,
+    /// One of the commands writes, or goes to the replicas though it does not.
+    pub may_replicate: bool,
+    pub denies_oom: bool,
+    /// One of them may not run while the link to the master is down.
+    pub denies_stale: bool,
+    /// One of them may not run while data is loaded.
+    pub denies_loading: bool,
+    pub denies_async_loading: bool,
+}
+
+/// A key that clients watch: (database, key).
+pub type WatchedKey = (usize, Arc<[u8]>);
+
+/// What is kept of a key that a client watches.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Watched {
+    /// Its deadline had passed when the watch began, and it is still there: when it goes nothing has changed.
+    pub expired: bool,
+}
+
+/// A command that waits.
+pub struct Blocked {
+    pub reason: BlockedOn,
+    /// Unix ms.
+    pub deadline_ms: Option<u64>,
+    /// When it began to wait, in Unix us: for the statistics.
+    pub since_us: u64,
+    pub ticket: Ticket,
+}
+
+pub enum BlockedOn {
+    /// On keys of a database; the command runs again when one is ready.
+    Keys { db: usize, keys: Vec<Box<[u8]>>, command: &'static Command, args: OwnedArgs, on_timeout: OnTimeout },
+    /// WAIT and WAITAOF: until the offset is where it is wished to be.
+    Acks { wish: Wish, offset: u64 },
+    /// Until the pause of clients ends; the command then runs.
+    Pause { args: OwnedArgs },
+    /// SHUTDOWN: until replicas have caught up.
+    Shutdown,
+    /// REPLICATION VERIFY: until replicas have reported.
+    Verify,
+}
+
+/// About what a watched key takes, here and in the list of those who watch it.
+const WATCHED_BYTES: usize = size_of::<(WatchedKey, Watched)>() + 32;
+/// About what a subscription takes, here and in the channel's list.
+const SUBSCRIPTION_BYTES: usize = 64;
+
+/// Keys that a session watches, and whether one of them has changed.
+#[derive(Default)]
+pub struct Watches {
+    pub keys: BTreeMap<WatchedKey, Watched>,
+    pub broken: bool,
+}
+
+/// What a session listens to.
+#[derive(Default)]
+pub struct Subscriptions {
+    pub channels: BTreeSet<Arc<[u8]>>,
+    pub patterns: BTreeSet<Arc<[u8]>>,
+    pub shard_channels: BTreeSet<Arc<[u8]>>,
+}
+
+impl Subscriptions {
+    /// Channels and patterns.
+    pub fn len(&self) -> usize {
+        self.channels.len() + self.patterns.len() + self.shard_channels.len()
+    }
+}
+
+/// The state of one client's conversation.
+pub struct Session {
+    pub db: usize,
+    pub resp3: bool,
+    pub name: Vec<u8>,
+    pub user: Arc<str>,
+    pub authenticated: bool,
+    pub reply: ReplyMode,
+    /// What was written since the last reply goes out though replies are off: it tells of subscriptions.
+    pub pushed: bool,
+    pub monitor: bool,
+    pub multi: Option<Multi>,
+    pub watches: Watches,
+    pub subscriptions: Subscriptions,
+    pub blocked: Option<Box<Blocked>>,
+    /// Offset of the log after its last write, for WAIT.
+    pub written_offset: u64,
+    pub last_command: Option<&'static Command>,
+}
+
+impl Default for Session {
+    fn default() -> Session {
+        Session {
+            db: 0,
+            resp3: false,
+            name: Vec::new(),
+            user: Arc::from("default"),
+            authenticated: false,
+            reply: ReplyMode::On,
+            pushed: false,
+            monitor: false,
+            multi: None,
+            watches: Watches::default(),
+            subscriptions: Subscriptions::default(),
+            blocked: None,
+            written_offset: 0,
+            last_command: None,
+        }
+    }
+}
+
+impl Session {
+    /// Bytes of what it asked the server to keep.
+    pub fn memory_bytes(&self) -> usize {
+        self.multi.as_ref().map_or(0, |m| m.memory_bytes)
+            + self.name.capacity()
+            + self.watches.keys.len() * WATCHED_BYTES
+            + self.subscriptions.len() * SUBSCRIPTION_BYTES
+    }
+}

@@ -1,0 +1,209 @@
+//! Ending the server: SHUTDOWN and signals, the wait for replicas (rule 39), the save at the end.
+
+use rivulet_commands::fail::{Fail, SYNTAX};
+use rivulet_resp::Args;
+
+use crate::engine::asker::{Asker, Origin};
+use crate::engine::session::BlockedOn;
+use crate::front::clients::ClientId;
+use crate::lifecycle::pause::PauseWhy;
+use crate::log;
+use crate::node::Node;
+use crate::replication::log_report;
+use rivulet_config::ShutdownOn;
+
+/// How to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    pub save: bool,
+    pub nosave: bool,
+    /// Do not wait for replicas.
+    pub now: bool,
+    /// End though the save fails.
+    pub force: bool,
+}
+
+impl Request {
+    /// From `shutdown-on-sigterm` or `shutdown-on-sigint`.
+    pub fn from_directive(on: &ShutdownOn) -> Request {
+        Request { save: on.save, nosave: on.nosave, now: on.now, force: on.force }
+    }
+}
+
+/// A shutdown that waits for replicas.
+pub struct Shutdown {
+    request: Request,
+    pub deadline_ms: u64,
+}
+
+impl Node {
+    pub fn shutdown_command(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
+        let mut request = Request::default();
+        let mut abort = false;
+        for word in args.iter().skip(1) {
+            match word.to_ascii_lowercase().as_slice() {
+                b"save" if !request.nosave => request.save = true,
+                b"nosave" if !request.save => request.nosave = true,
+                b"now" => request.now = true,
+                b"force" => request.force = true,
+                b"abort" => abort = true,
+                _ => return Err(SYNTAX),
+            }
+        }
+        if abort {
+            if request != Request::default() {
+                return Err(SYNTAX);
+            }
+            if self.front.signals.take().is_some() {
+                log::warning!("Shutdown manually aborted.");
+                self.front.signals.forget_interrupts();
+            } else if self.life.shutdown.is_some() {
+                self.abort_shutdown();
+            } else {
+                return Err(Fail::new("ERR No shutdown in progress."));
+            }
+            by.reply.ok();
+            return Ok(());
+        }
+        if by.origin == Origin::Exec
+            && !request.now
+            && !self.replication.master.is_empty()
+            && self.has_lagging_replicas()
+        {
+            return Err(Fail::new("ERR SHUTDOWN without NOW or ABORT isn't allowed for DENY BLOCKING client"));
+        }
+        if self.is_loading() {
+            // What is half loaded must not replace the file.
+            request.nosave = true;
+            request.save = false;
+        }
+        log::warning!("User requested shutdown...");
+        self.shut_down(request, Some(id)).map_err(Fail::text)
+    }
+
+    /// Ends the server now, or begins to wait for replicas. `client` is blocked meanwhile.
+    pub fn shut_down(&mut self, request: Request, client: Option<ClientId>) -> Result<(), String> {
+        if self.life.shutdown.is_none()
+            && !request.now
+            && self.config.shutdown_timeout > 0
+            && !self.is_replica()
+            && self.has_lagging_replicas()
+        {
+            let seconds = self.config.shutdown_timeout;
+            log::notice!("Waiting for replicas before shutting down.");
+            let deadline_ms = self.now_ms() + seconds * 1000;
+            self.life.shutdown = Some(Shutdown { request, deadline_ms });
+            self.life.pauses.begin(PauseWhy::Shutdown, u64::MAX, true);
+            self.ask_for_acks();
+        }
+        if self.life.shutdown.is_some() {
+            if let Some(id) = client {
+                self.block(id, BlockedOn::Shutdown, None);
+            }
+            return Ok(());
+        }
+        self.finish_shutdown(request)
+    }
+
+    fn has_lagging_replicas(&self) -> bool {
+        let end = self.replication.offset();
+        self.replication.master.sessions().any(|(_, s)| s.is_online() && s.ack_offset() != end)
+    }
+
+    pub fn abort_shutdown(&mut self) {
+        if self.life.shutdown.take().is_some() {
+            log::warning!("Shutdown manually aborted.");
+            self.end_of_shutdown_wait(b"ERR Errors trying to SHUTDOWN. Check logs.");
+        }
+    }
+
+    fn end_of_shutdown_wait(&mut self, text: &[u8]) {
+        self.end_pause(PauseWhy::Shutdown);
+        for id in self.clients.ids() {
+            let waits = self
+                .clients
+                .get(id)
+                .and_then(|c| c.session.blocked.as_deref())
+                .is_some_and(|b| matches!(b.reason, BlockedOn::Shutdown));
+            if waits {
+                self.unblock_with_error(id, text);
+            }
+        }
+        self.front.signals.forget_interrupts();
+    }
+
+    /// A replica has acknowledged, or is gone.
+    pub fn shutdown_progress(&mut self) {
+        if self.life.shutdown.is_some() && !self.has_lagging_replicas() {
+            self.end_waiting();
+        }
+    }
+
+    pub fn shutdown_tick(&mut self) {
+        if self.life.shutdown.as_ref().is_some_and(|s| self.now_ms() >= s.deadline_ms) {
+            self.end_waiting();
+        }
+    }
+
+    fn end_waiting(&mut self) {
+        let Some(shutdown) = self.life.shutdown.take() else { return };
+        let end = self.replication.offset();
+        let all = self.replication.master.len();
+        let lagging = self.replication.master.lagging(end, self.now_ms());
+        lagging.iter().for_each(log_report);
+        log::notice!("{} of {all} replicas are in sync when shutting down.", all - lagging.len());
+        if self.finish_shutdown(shutdown.request).is_err() {
+            self.end_of_shutdown_wait(b"ERR Errors trying to SHUTDOWN. Check logs.");
+        }
+    }
+
+    fn finish_shutdown(&mut self, request: Request) -> Result<(), String> {
+        let result = self.try_to_end(request);
+        if result.is_err() {
+            log::warning!("Errors trying to shut down the server. Check the logs for more information.");
+        }
+        result
+    }
+
+    fn try_to_end(&mut self, request: Request) -> Result<(), String> {
+        if self.is_rewriting() {
+            if self.persist.log.files.is_waiting_for_base() {
+                if !request.force {
+                    log::warning!("Writing initial AOF, can't exit");
+                    return Err("ERR Errors trying to SHUTDOWN. Check logs.".into());
+                }
+                log::warning!("Writing initial AOF. Exit anyway.");
+            }
+            log::warning!("There is a child rewriting the AOF. Killing it!");
+            self.cancel_rewrite();
+        }
+        self.cancel_snapshot();
+        let wants_save = request.save || (!request.nosave && !self.config.save.is_empty());
+        if wants_save {
+            log::notice!("Saving the final RDB snapshot before exiting.");
+            if self.save_now().is_err() {
+                log::warning!("Error trying to save the DB, can't exit.");
+                if !request.force {
+                    return Err("ERR Errors trying to SHUTDOWN. Check logs.".into());
+                }
+                log::warning!("Exiting anyway because of FORCE.");
+            }
+        }
+        if !self.config.pidfile.is_empty() {
+            // Nobody is helped by an error at this point.
+            let _ = rivulet_host::fs::remove_file(&self.config.pidfile);
+        }
+        // What waits to be sent gets a last chance: replicas should have all of the stream.
+        if self.persist.log.files.is_aof() {
+            log::notice!("Calling fsync() on the AOF file.");
+        }
+        self.flush_log_files();
+        self.log_before_sleep();
+        self.replication_before_sleep();
+        self.front.listeners.clear();
+        log::warning!("Redis is now ready to exit, bye bye...");
+        self.life.exit = Some(0);
+        Ok(())
+    }
+}

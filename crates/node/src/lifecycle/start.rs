@@ -1,0 +1,167 @@
+//! From a configuration to a running server.
+
+use std::collections::HashMap;
+
+use rivulet_commands::{Command, table};
+use rivulet_host::world;
+use rivulet_keyspace::Keyspace;
+
+use crate::engine::renames::Renames;
+use crate::front::descriptors;
+use crate::node::Node;
+use crate::{REDIS_VERSION, helpers, log};
+use rivulet_config::{ConfigError, Line, PIDFILE_DEFAULT, Startup};
+use rivulet_memory as memory;
+
+/// Runs a server until it is to end; answers its exit status.
+pub fn serve(startup: Startup) -> i32 {
+    let Startup { mut config, warnings, users, renames, .. } = startup;
+    let renames = match rename_commands(&renames) {
+        Ok(renames) => renames,
+        Err(error) => {
+            eprintln!("{error}");
+            return 1;
+        }
+    };
+    if let Some(line) = users.iter().find(|l| l.words.get(1).is_none_or(|name| name != b"default") || l.words.len() > 2)
+    {
+        eprintln!(
+            "{}",
+            ConfigError::at(line, "users other than the default one are not supported yet: use requirepass")
+        );
+        return 1;
+    }
+    if config.daemonize {
+        // There is no fork here: a service manager puts a server into the background.
+        log::warning!("daemonize is not supported: the server stays in the foreground. Use a service manager, or `&`.");
+        if config.pidfile.is_empty() {
+            config.pidfile = PIDFILE_DEFAULT.into();
+        }
+    }
+    log::set_level(config.loglevel);
+    let file = config.file.clone();
+    if let Err(e) = rivulet_host::fs::set_current_dir(&config.dir) {
+        eprintln!("Can't chdir to '{}': {}", config.dir, crate::node::os_error(&e));
+        return 1;
+    }
+    // After the change of directory, which a relative path is relative to.
+    if let Err(e) = log::set_file(&config.logfile) {
+        eprintln!("Can't open the log file: {}", crate::node::os_error(&e));
+        return 1;
+    }
+    log::warning!("oO0OoO0OoO0Oo Rivulet is starting oO0OoO0OoO0Oo");
+    log::warning!(
+        "Redis version={REDIS_VERSION}, bits=64, rivulet={}, pid={}, just started",
+        env!("CARGO_PKG_VERSION"),
+        std::process::id()
+    );
+    match &file {
+        Some(_) => log::warning!("Configuration loaded"),
+        None => log::warning!(
+            "Warning: no config file specified, using the default config. In order to specify a config file use rivulet-server /path/to/redis.conf"
+        ),
+    }
+    warnings.iter().for_each(|w| log::warning!("{w}"));
+    if let Err(text) = descriptors::fit_maxclients(&mut config) {
+        log::warning!("{text}");
+        return 1;
+    }
+    helpers::begin();
+    let mut node = match Node::new(config) {
+        Ok(node) => node,
+        Err(e) => {
+            log::warning!("Can't start: {e}");
+            return 1;
+        }
+    };
+    node.engine.renames = Renames(renames);
+    node.front.accepting.reserved_from = descriptors::reserved_from();
+    if let Err(text) = node.listen() {
+        log::warning!("{text}");
+        return 1;
+    }
+    banner(&node);
+    log::notice!("Server initialized");
+    if !node.config.pidfile.is_empty() {
+        // A path that can't be written is no reason not to serve.
+        let _ = rivulet_host::fs::write(&node.config.pidfile, format!("{}\n", std::process::id()));
+    }
+    node.apply_delays();
+    node.warn_about_timeout();
+    memory::fault_in_program();
+    node.ops.startup_memory = memory::used();
+    if let Some((host, port)) = node.config.replicaof.clone() {
+        // It is a replica from the beginning; what it has loaded says where it goes on.
+        node.attach_link(&host, port, None);
+        if let Some(link) = &mut node.replication.link {
+            link.waits_for_data = true;
+        }
+    }
+    match node.load_at_startup() {
+        Ok(()) if node.persist.data.load.is_none() && node.life.exit.is_none() => node.ready(),
+        Ok(()) => {}
+        // Tools look for what is wrong with append-only files in the last line.
+        Err(text) if node.config.appendonly => {
+            log::warning!("{text}");
+            return 1;
+        }
+        Err(text) => {
+            log::warning!("Fatal error loading the DB: {text}. Exiting.");
+            return 1;
+        }
+    }
+    let status = node.run();
+    if !world::is_simulated() {
+        // Freeing a large keyspace value by value would only delay the end.
+        std::mem::forget(std::mem::replace(
+            &mut node.engine.keyspace,
+            Keyspace::new(1, rivulet_keyspace::KeyHasher::new([0, 0])),
+        ));
+    }
+    status
+}
+
+/// What `rename-command` lines say: the new name of each command, and nothing for an old one.
+fn rename_commands(lines: &[Line]) -> Result<HashMap<Vec<u8>, Option<&'static Command>>, ConfigError> {
+    let mut renames = HashMap::new();
+    for line in lines {
+        let [_, old, new] = line.words.as_slice() else {
+            return Err(ConfigError::at(line, "wrong number of arguments"));
+        };
+        let (old, new) = (old.to_ascii_lowercase(), new.to_ascii_lowercase());
+        let command = match renames.get(&old) {
+            Some(renamed) => *renamed,
+            None => table::find(&old),
+        };
+        let Some(command) = command else {
+            return Err(ConfigError::at(line, "No such command in rename-command"));
+        };
+        renames.insert(old, None);
+        if !new.is_empty() && renames.insert(new.clone(), Some(command)).is_none() && table::find(&new).is_some() {
+            return Err(ConfigError::at(line, "Target command name already exists"));
+        }
+    }
+    Ok(renames)
+}
+
+fn banner(node: &Node) {
+    let port = node.config.port;
+    let text = format!(
+        "\n      ~~~  ~~  ~~~~\n   ~~~~  ~~~  ~~       Rivulet {} (Redis {REDIS_VERSION}) 64 bit\n ~~  ~~~~  ~~~ ~~~     Running in standalone mode\n   ~~  ~~ ~~~~  ~      Port: {port}\n     ~~~ ~~~  ~~       PID: {}\n\n",
+        env!("CARGO_PKG_VERSION"),
+        std::process::id()
+    );
+    if node.config.always_show_logo || node.config.logfile.is_empty() {
+        log::raw(text.as_bytes());
+    } else {
+        log::notice!("Running mode=standalone, port={port}.");
+    }
+}
+
+impl Node {
+    /// The data is there: the server is open, and a replica goes to its master.
+    pub fn ready(&mut self) {
+        self.begin_following();
+        log::notice!("Ready to accept connections");
+    }
+}

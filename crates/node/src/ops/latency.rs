@@ -1,0 +1,203 @@
+//! The latency monitor: slow events by kind, as `latency-monitor-threshold` asks.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use rivulet_commands::Command;
+use rivulet_commands::fail::Fail;
+use rivulet_resp::Args;
+
+use crate::engine::asker::Asker;
+use crate::node::Node;
+
+/// Samples kept of each kind.
+const SAMPLES_MAX: usize = 160;
+
+#[derive(Default)]
+struct Series {
+    /// (Unix seconds, ms), oldest first; one a second.
+    samples: VecDeque<(u64, u64)>,
+    max_ms: u64,
+}
+
+/// Slow events by kind.
+#[derive(Default)]
+pub struct Latency {
+    events: BTreeMap<&'static str, Series>,
+}
+
+impl Latency {
+    /// Notes an event that took `ms` at `unix_s`.
+    pub fn add(&mut self, event: &'static str, ms: u64, unix_s: u64) {
+        let series = self.events.entry(event).or_default();
+        series.max_ms = series.max_ms.max(ms);
+        match series.samples.back_mut() {
+            Some((second, worst)) if *second == unix_s => *worst = ms.max(*worst),
+            _ => {
+                if series.samples.len() == SAMPLES_MAX {
+                    series.samples.pop_front();
+                }
+                series.samples.push_back((unix_s, ms));
+            }
+        }
+    }
+}
+
+impl Node {
+    /// Notes an event that is slow enough, if the monitor is on.
+    pub fn note_latency(&mut self, event: &'static str, ms: u64) {
+        let threshold = self.config.latency_monitor_threshold;
+        if threshold > 0 && ms >= threshold {
+            self.ops.latency.add(event, ms, self.unix_us() / 1_000_000);
+        }
+    }
+
+    pub fn latency_command(
+        &mut self,
+        by: &mut Asker<'_>,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<(), Fail> {
+        match command.name {
+            "latest" => {
+                let latest: Vec<_> = self
+                    .ops
+                    .latency
+                    .events
+                    .iter()
+                    .filter_map(|(name, s)| s.samples.back().map(|&(t, ms)| (*name, t, ms, s.max_ms)))
+                    .collect();
+                let reply = &mut by.reply;
+                reply.array(latest.len());
+                for (name, at, ms, max) in latest {
+                    reply.array(4);
+                    reply.bulk(name.as_bytes());
+                    [at, ms, max].iter().for_each(|&n| reply.int(n as i64));
+                }
+            }
+            "history" => {
+                let name = String::from_utf8_lossy(args.at(2)).into_owned();
+                let samples: Vec<_> = self
+                    .ops
+                    .latency
+                    .events
+                    .get(name.as_str())
+                    .map_or_else(Vec::new, |s| s.samples.iter().copied().collect());
+                let reply = &mut by.reply;
+                reply.array(samples.len());
+                for (at, ms) in samples {
+                    reply.array(2);
+                    reply.int(at as i64);
+                    reply.int(ms as i64);
+                }
+            }
+            "reset" => {
+                let before = self.ops.latency.events.len();
+                if args.len() == 2 {
+                    self.ops.latency.events.clear();
+                } else {
+                    let names: Vec<&[u8]> = args.iter().skip(2).collect();
+                    self.ops.latency.events.retain(|name, _| !names.contains(&name.as_bytes()));
+                }
+                let gone = before - self.ops.latency.events.len();
+                by.reply.int(gone as i64);
+            }
+            "histogram" => self.latency_histogram(by, args),
+            "doctor" => {
+                let text = self.latency_report();
+                by.reply.verbatim("txt", text.as_bytes());
+            }
+            "graph" => {
+                let name = String::from_utf8_lossy(args.at(2)).into_owned();
+                let Some(series) = self.ops.latency.events.get(name.as_str()) else {
+                    return Err(Fail::text(format!("ERR No samples available for event '{name}'")));
+                };
+                let text = graph(&name, series, self.unix_us() / 1_000_000);
+                by.reply.verbatim("txt", text.as_bytes());
+            }
+            _ => self.help(
+                by,
+                "LATENCY",
+                &[
+                    "DOCTOR",
+                    "    An account of slow events in words.",
+                    "GRAPH <event>",
+                    "    A graph of an event's samples.",
+                    "HISTOGRAM [COMMAND ...]",
+                    "    How long commands took.",
+                    "HISTORY <event>",
+                    "    An event's samples: time and milliseconds.",
+                    "LATEST",
+                    "    The last sample of each event.",
+                    "RESET [<event> ...]",
+                    "    Forget events, all or these.",
+                ],
+            ),
+        }
+        Ok(())
+    }
+
+    fn latency_histogram(&mut self, by: &mut Asker<'_>, args: Args<'_>) {
+        let wanted: Vec<String> = args.iter().skip(2).map(|a| String::from_utf8_lossy(a).to_lowercase()).collect();
+        let is_wanted = |name: &str| {
+            wanted.is_empty()
+                || wanted
+                    .iter()
+                    .any(|w| w == name || name.strip_prefix(w.as_str()).is_some_and(|rest| rest.starts_with('|')))
+        };
+        let mut found: Vec<_> = self
+            .ops
+            .stats
+            .commands_by_name
+            .values()
+            .filter(|(name, stats)| stats.calls > 0 && is_wanted(name))
+            .filter_map(|(name, stats)| stats.histogram.as_ref().map(|h| (name.clone(), h.total(), h.cumulative_us())))
+            .collect();
+        found.sort();
+        let reply = &mut by.reply;
+        reply.map(found.len());
+        for (name, calls, buckets) in found {
+            reply.bulk(name.as_bytes());
+            reply.map(2);
+            reply.bulk(b"calls");
+            reply.int(calls as i64);
+            reply.bulk(b"histogram_usec");
+            reply.map(buckets.len());
+            for (us, count) in buckets {
+                reply.int(us as i64);
+                reply.int(count as i64);
+            }
+        }
+    }
+
+    fn latency_report(&self) -> String {
+        if self.config.latency_monitor_threshold == 0 {
+            return "The latency monitor is off. Turn it on with CONFIG SET latency-monitor-threshold <milliseconds>.\n".into();
+        }
+        if self.ops.latency.events.is_empty() {
+            return "No event has been slower than the threshold.\n".into();
+        }
+        let mut text = String::from("Slow events since the last reset:\n");
+        for (name, series) in &self.ops.latency.events {
+            let sum: u64 = series.samples.iter().map(|(_, ms)| ms).sum();
+            let mean = sum / series.samples.len().max(1) as u64;
+            text += &format!(
+                "- {name}: {} samples, {mean} ms on average, {} ms at most.\n",
+                series.samples.len(),
+                series.max_ms
+            );
+        }
+        text + "SLOWLOG GET shows the commands; large ones on big values are the usual cause.\n"
+    }
+}
+
+fn graph(name: &str, series: &Series, now_s: u64) -> String {
+    let (low, high) = series.samples.iter().fold((u64::MAX, 0), |(l, h), &(_, ms)| (l.min(ms), h.max(ms)));
+    let mut text = format!("{name} - high {high} ms, low {low} ms (all time high {} ms)\n", series.max_ms);
+    text += &"-".repeat(80);
+    text.push('\n');
+    for (at, ms) in &series.samples {
+        let width = if high == low { 40 } else { (1 + 59 * (ms - low) / (high - low)) as usize };
+        text += &format!("{:>6}s ago |{} {ms}\n", now_s.saturating_sub(*at), "#".repeat(width));
+    }
+    text
+}
