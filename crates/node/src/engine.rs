@@ -4,6 +4,7 @@ pub mod ack_waits;
 pub mod admit;
 pub mod asker;
 pub mod blocking;
+pub mod call;
 pub mod client_set;
 pub mod evict;
 pub mod execute;

@@ -6,7 +6,9 @@ pub mod clients;
 pub mod connection;
 pub mod descriptors;
 pub mod output;
+pub mod reading;
 pub mod unauthenticated;
+pub mod writing;
 
 use rivulet_net::{Listener, Poll, Waker};
 use rivulet_resp::Batch;

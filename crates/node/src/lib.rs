@@ -5,7 +5,7 @@
 mod clock;
 mod commands;
 mod engine;
-mod event_loop;
+
 mod front;
 mod helpers;
 mod id_hash;
@@ -15,6 +15,7 @@ mod node;
 mod ops;
 mod persist;
 mod replication;
+mod turn;
 
 pub use lifecycle::start;
 

@@ -1,7 +1,7 @@
 //! Periodic tasks, and what is done before each sleep: time-outs, limits, samples.
 
-use crate::event_loop::READ_BYTES;
 use crate::front::clients::{ClientId, Kind};
+use crate::front::reading::READ_BYTES;
 use crate::log;
 use crate::node::Node;
 use crate::persist::saving::LoadWhy;
@@ -95,43 +95,6 @@ impl Node {
         self.close_over_limit(over);
         for id in idle {
             log::verbose!("Closing idle client");
-            self.clients.close_soon(id);
-        }
-    }
-
-    /// Closes a client, and answers that it did, if too much output waits for it.
-    #[cold]
-    pub fn close_if_over_limit(&mut self, id: ClientId) -> bool {
-        let now_ms = self.now_ms();
-        let limits = self.config.client_output_buffer_limit;
-        let is_over = self.clients.get_mut(id).is_some_and(|client| client.is_over_limit(&limits, now_ms));
-        if is_over {
-            self.close_over_limit(vec![id]);
-        }
-        is_over
-    }
-
-    /// Closes clients for which too much output waits (`client-output-buffer-limit`) and that are to be written to.
-    pub fn check_output_limits(&mut self) {
-        let now_ms = self.now_ms();
-        let limits = self.config.client_output_buffer_limit;
-        let mut over = Vec::new();
-        for i in 0..self.clients.to_write.len() {
-            let id = self.clients.to_write[i];
-            if self.clients.get_mut(id).is_some_and(|client| client.is_over_limit(&limits, now_ms)) {
-                over.push(id);
-            }
-        }
-        self.close_over_limit(over);
-    }
-
-    fn close_over_limit(&mut self, over: Vec<ClientId>) {
-        for id in over {
-            log::warning!(
-                "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
-                self.client_line(id)
-            );
-            self.ops.stats.output_limit_disconnections += 1;
             self.clients.close_soon(id);
         }
     }

@@ -1,0 +1,149 @@
+//! From outboxes to sockets. Nothing else writes to a client's socket, and replies leave only once the stream of their turn was offered ([`Offered`]).
+
+use rivulet_net::Interest;
+
+use crate::front::clients::{Client, ClientId};
+use crate::log;
+use crate::node::Node;
+use crate::turn::Offered;
+
+/// Bytes written to one connection before others get their turn.
+const WRITE_BYTES_MAX: usize = 1 << 20;
+
+impl Node {
+    /// Sends a replica what it is owed: its link has no replies that others would have to wait for.
+    pub fn flush_replica(&mut self, id: ClientId) {
+        if self.clients.get(id).is_some_and(Client::is_replica) {
+            self.write_client(id);
+        }
+    }
+
+    /// Sends what the socket takes, and asks to be told when it takes more. Nothing else writes to a client's socket, and of replies only
+    /// [`Node::send_replies`] makes it send any.
+    fn write_client(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.connection.outbox.queued = false;
+        if client.connection.closing || self.withholds_ids(id) {
+            return;
+        }
+        let Some(client) = self.clients.get_mut(id) else { return };
+        // Replies to writes wait for the append-only file.
+        let limit = if self.persist.log.safe == u64::MAX { u64::MAX } else { client.connection.outbox.hold.sendable };
+        let end = limit.min(client.connection.outbox.output.end());
+        let Some(stream) = &mut client.connection.stream else { return client.connection.outbox.output.clear() };
+        match client.connection.outbox.output.send(stream, end, WRITE_BYTES_MAX) {
+            Ok(written) => self.ops.stats.net_output_bytes += written as u64,
+            Err(e) => {
+                log::verbose!("Error writing to client: {}", crate::node::os_error(&e));
+                self.clients.close_soon(id);
+                return;
+            }
+        }
+        self.ops.stats.writes += 1;
+        let done = client.connection.outbox.output.sent_to() >= end;
+        if client.connection.outbox.output.pending() > 0 {
+            self.count_unsent(id);
+        } else if client.connection.close_after_reply {
+            self.clients.close_soon(id);
+            return;
+        }
+        self.count_client_memory(id);
+        let replica_wants = self.write_replica(id);
+        self.watch_write(id, !done || replica_wants);
+    }
+
+    /// Asks, or asks no longer, to be told when the client's socket takes more.
+    pub fn watch_write(&mut self, id: ClientId, on: bool) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if client.connection.watching.write == on || client.connection.closing {
+            return;
+        }
+        client.connection.watching.write = on;
+        let interest = Interest { read: client.connection.watching.read, write: on };
+        let Some(stream) = &client.connection.stream else { return };
+        if let Err(e) = self.front.poll.change(stream, id, interest) {
+            log::warning!("Watching a client failed: {e}");
+            self.clients.close_soon(id);
+        }
+    }
+
+    /// Sends the replies of this turn. A client over its limit gets none of them. The stream was offered to the replicas' sockets before: what a client
+    /// is told of reaches them though this process is killed then.
+    pub fn send_replies(&mut self, _: Offered) {
+        self.check_output_limits();
+        for id in self.release_replies() {
+            self.write_client(id);
+        }
+        while !self.clients.to_write.is_empty() {
+            for id in std::mem::take(&mut self.clients.to_write) {
+                if !self.hold_reply(id) {
+                    self.write_client(id);
+                }
+            }
+        }
+    }
+
+    pub fn close_clients(&mut self) {
+        while let Some(id) = self.clients.to_close.pop() {
+            self.free_client(id);
+        }
+    }
+
+    /// Closes a connection and forgets everything about it.
+    pub fn free_client(&mut self, id: ClientId) {
+        if self.clients.get(id).is_none() {
+            return;
+        }
+        self.unsubscribe_all(id);
+        self.unwatch_all(id);
+        self.unblock_silently(id);
+        self.ops.monitors.remove(&id);
+        self.replica_gone(id);
+        if let Some(client) = self.clients.remove(id)
+            && let Some(stream) = &client.connection.stream
+        {
+            // Closing the socket takes it out in any case.
+            let _ = self.front.poll.remove(stream);
+        }
+        self.accept_again();
+    }
+
+    // ---- limits ----
+
+    /// Closes a client, and answers that it did, if too much output waits for it.
+    #[cold]
+    pub fn close_if_over_limit(&mut self, id: ClientId) -> bool {
+        let now_ms = self.now_ms();
+        let limits = self.config.client_output_buffer_limit;
+        let is_over = self.clients.get_mut(id).is_some_and(|client| client.is_over_limit(&limits, now_ms));
+        if is_over {
+            self.close_over_limit(vec![id]);
+        }
+        is_over
+    }
+
+    /// Closes clients for which too much output waits (`client-output-buffer-limit`) and that are to be written to.
+    pub fn check_output_limits(&mut self) {
+        let now_ms = self.now_ms();
+        let limits = self.config.client_output_buffer_limit;
+        let mut over = Vec::new();
+        for i in 0..self.clients.to_write.len() {
+            let id = self.clients.to_write[i];
+            if self.clients.get_mut(id).is_some_and(|client| client.is_over_limit(&limits, now_ms)) {
+                over.push(id);
+            }
+        }
+        self.close_over_limit(over);
+    }
+
+    pub fn close_over_limit(&mut self, over: Vec<ClientId>) {
+        for id in over {
+            log::warning!(
+                "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
+                self.client_line(id)
+            );
+            self.ops.stats.output_limit_disconnections += 1;
+            self.clients.close_soon(id);
+        }
+    }
+}
