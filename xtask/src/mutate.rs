@@ -83,7 +83,7 @@ const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "rule 41: an id is told before it is on disk",
-        file: "crates/node/src/log_on_disk.rs",
+        file: "crates/node/src/persist/log_on_disk.rs",
         from: "self.ids_due > 0 && self.failure().is_none()",
         to: "false",
     },
@@ -113,26 +113,26 @@ const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "seams 3: keys are evicted while data are loaded",
-        file: "crates/node/src/evict.rs",
+        file: "crates/node/src/engine/evict.rs",
         from: "let must_stand_still = self.is_loading()",
         to: "let must_stand_still = false",
     },
     Mutation {
         name: "seams 4: keys are evicted in a pause",
-        file: "crates/node/src/evict.rs",
+        file: "crates/node/src/engine/evict.rs",
         from: "            || self.is_paused()\n            || !self.replication.failover.is_idle()",
         to: "            || !self.replication.failover.is_idle()",
     },
     Mutation {
         name: "seams 4: keys expire in a pause",
-        file: "crates/node/src/pause.rs",
-        from: "    pub fn is_paused(&self) -> bool {\n        self.pauses.any()",
+        file: "crates/node/src/lifecycle/pause.rs",
+        from: "    pub fn is_paused(&self) -> bool {\n        self.life.pauses.any()",
         to: "    pub fn is_paused(&self) -> bool {\n        false",
     },
     Mutation {
         name: "seams 4: a paused replica executes its master's stream",
-        file: "crates/node/src/pause.rs",
-        from: "self.pauses.stops(command.is_none_or(|command| changes_data(client, command)))",
+        file: "crates/node/src/lifecycle/pause.rs",
+        from: "self.life.pauses.stops(command.is_none_or(|command| changes_data(client, command)))",
         to: "_ = (client, command); false",
     },
     Mutation {
@@ -143,13 +143,13 @@ const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "seams 8: replies leave before the stream was offered",
-        file: "crates/node/src/event_loop.rs",
-        from: "        self.replication_before_sleep();\n        self.send_replies();\n        self.close_clients();",
-        to: "        self.send_replies();\n        self.replication_before_sleep();\n        self.close_clients();",
+        file: "crates/node/src/turn.rs",
+        from: "        self.replication_before_sleep();\n        self.send_replies(Offered(()));",
+        to: "        self.send_replies(Offered(()));\n        self.replication_before_sleep();",
     },
     Mutation {
         name: "seams 9: what a file holds is not compared with its checksums",
-        file: "crates/node/src/loading/append_only.rs",
+        file: "crates/node/src/persist/loading/append_only.rs",
         from: "let Some(damage) = read.damage() else { return Ok(false) };",
         to: "let Some(damage) = read.damage().filter(|_| false) else { return Ok(false) };",
     },
@@ -161,7 +161,7 @@ const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "seams 16: a writer that sleeps is not told of another policy",
-        file: "crates/node/src/log_on_disk/writer.rs",
+        file: "crates/node/src/persist/log_on_disk/writer.rs",
         from: "        queue.attention = true;\n        self.shared.wake(queue);\n    }\n\n    /// The files are not whole",
         to: "        drop(queue);\n    }\n\n    /// The files are not whole",
     },
@@ -260,4 +260,18 @@ fn copy_all(from: &Path, to: &Path) -> Outcome {
         return Ok(());
     }
     std::fs::copy(from, to).map(|_| ()).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A mutation whose place has moved would prove nothing.
+    #[test]
+    fn each_mutation_has_its_place() {
+        for Mutation { name, file, from, .. } in MUTATIONS {
+            let text = std::fs::read_to_string(chore::root().join(file)).unwrap_or_default();
+            assert_eq!(text.matches(from).count(), 1, "{name}: {file}");
+        }
+    }
 }
