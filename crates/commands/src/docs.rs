@@ -16,7 +16,6 @@ mod string;
 mod transactions;
 
 use crate::spec::{Command, Group};
-use crate::table;
 
 /// The documentation of a command that is not in its [`Command`] row.
 pub struct Docs {
@@ -73,7 +72,7 @@ pub fn of(command: &'static Command) -> &'static Docs {
         Group::Pubsub => pubsub::DOCS,
         Group::Server => server::DOCS,
     };
-    let name = table::full_name(command);
+    let name = command.full_name;
     group.iter().find(|docs| docs.name == name).unwrap_or(&NONE)
 }
 
@@ -234,6 +233,7 @@ const fn block(name: &'static str, arguments: &'static [Argument]) -> Argument {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table;
 
     #[test]
     fn every_row_is_of_a_command_of_its_group() {
@@ -241,7 +241,7 @@ mod tests {
         for command in table::commands().flat_map(|c| std::iter::once(c).chain(c.subcommands)) {
             let docs = of(command);
             if !docs.name.is_empty() {
-                assert_eq!(docs.name, table::full_name(command));
+                assert_eq!(docs.name, command.full_name);
                 used += 1;
             }
         }

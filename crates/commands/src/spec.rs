@@ -277,9 +277,14 @@ pub enum Node {
 pub type GetKeys = fn(Args<'_>) -> Result<Vec<usize>, Fail>;
 
 /// A command, or a subcommand.
+#[derive(Clone, Copy)]
 pub struct Command {
     /// In lower case.
     pub name: &'static str,
+    /// `container|subcommand`, or just the name. The table knows it.
+    pub full_name: &'static str,
+    /// The place among all commands and subcommands, which are numbered without gaps. The table gives it.
+    pub id: u16,
     /// Arguments with the name; negative: at least so many.
     pub arity: i32,
     pub flags: u32,
@@ -316,6 +321,8 @@ impl Command {
         }
         Command {
             name,
+            full_name: name,
+            id: u16::MAX,
             arity,
             flags,
             group,

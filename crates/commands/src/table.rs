@@ -7,8 +7,8 @@ use rivulet_resp::Args;
 use crate::fail::Fail;
 use crate::spec::{Begin, Command, Find, KeySpec, flag, key};
 
-/// The families, in the order of the documentation. Not a `const`: a command is told from others by its address.
-static FAMILIES: &[&[Command]] = &[
+/// The families, in the order of the documentation.
+const FAMILIES: &[&[Command]] = &[
     crate::string::COMMANDS,
     crate::bitmap::COMMANDS,
     crate::list::COMMANDS,
@@ -22,25 +22,56 @@ static FAMILIES: &[&[Command]] = &[
     crate::server::COMMANDS,
 ];
 
-/// All commands, without subcommands.
-pub fn commands() -> impl Iterator<Item = &'static Command> {
-    FAMILIES.iter().flat_map(|family| family.iter())
-}
-
 const PLACES: usize = 1024;
 
-/// Open addressing over the names; at most a quarter full.
-static BY_NAME: LazyLock<Box<[Option<&'static Command>; PLACES]>> = LazyLock::new(|| {
+/// The rows of all families with their ids and full names, which they get once.
+struct Table {
+    rows: &'static [Command],
+    /// Rows and subcommands by id.
+    by_id: Vec<&'static Command>,
+    /// Open addressing over the names; at most a quarter full.
+    places: Box<[Option<&'static Command>; PLACES]>,
+}
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    let mut rows: Vec<Command> = FAMILIES.iter().flat_map(|family| family.iter()).copied().collect();
+    let mut id = 0;
+    let mut next_id = || {
+        id += 1;
+        id - 1
+    };
+    for row in &mut rows {
+        (row.id, row.full_name) = (next_id(), row.name);
+    }
+    for row in &mut rows {
+        let mut subcommands = row.subcommands.to_vec();
+        for sub in &mut subcommands {
+            (sub.id, sub.full_name) = (next_id(), format!("{}|{}", row.name, sub.name).leak());
+        }
+        row.subcommands = subcommands.leak();
+    }
+    let rows: &'static [Command] = rows.leak();
     let mut places = Box::new([None; PLACES]);
-    for command in commands() {
+    for command in rows {
         let mut at = place(command.name.as_bytes());
         while places[at].is_some() {
             at = (at + 1) % PLACES;
         }
         places[at] = Some(command);
     }
-    places
+    let by_id = rows.iter().chain(rows.iter().flat_map(|row| row.subcommands)).collect();
+    Table { rows, by_id, places }
 });
+
+/// All commands, without subcommands.
+pub fn commands() -> impl Iterator<Item = &'static Command> {
+    TABLE.rows.iter()
+}
+
+/// All commands and subcommands, each at the place that is its id.
+pub fn by_id() -> &'static [&'static Command] {
+    &TABLE.by_id
+}
 
 fn place(name: &[u8]) -> usize {
     let hash = name.iter().fold(0u32, |h, c| h.wrapping_mul(31).wrapping_add(u32::from(c | 0x20)));
@@ -50,7 +81,7 @@ fn place(name: &[u8]) -> usize {
 /// The command of that name, in any case of letters.
 #[inline]
 pub fn find(name: &[u8]) -> Option<&'static Command> {
-    let places = &*BY_NAME;
+    let places = &TABLE.places;
     let mut at = place(name);
     while let Some(command) = places[at] {
         if command.name.as_bytes().eq_ignore_ascii_case(name) {
@@ -69,12 +100,6 @@ pub fn find_full(name: &[u8]) -> Option<&'static Command> {
         None => Some(command),
         Some(sub) => command.subcommands.iter().find(|s| s.name.as_bytes().eq_ignore_ascii_case(sub)),
     }
-}
-
-/// `container|subcommand`, or just the name.
-pub fn full_name(command: &'static Command) -> String {
-    let container = commands().find(|c| c.subcommands.iter().any(|s| std::ptr::eq(s, command)));
-    container.map_or_else(|| command.name.to_string(), |c| format!("{}|{}", c.name, command.name))
 }
 
 /// Where a command's keys are among its arguments, with the flags of the rule that found each.
@@ -186,13 +211,10 @@ mod tests {
                 command.name
             );
             for sub in command.subcommands {
-                assert!(
-                    find_full(full_name(sub).as_bytes()).is_some_and(|c| std::ptr::eq(c, sub)),
-                    "{}",
-                    full_name(sub)
-                );
+                assert!(find_full(sub.full_name.as_bytes()).is_some_and(|c| std::ptr::eq(c, sub)), "{}", sub.full_name);
             }
         }
+        assert!(by_id().iter().enumerate().all(|(id, command)| usize::from(command.id) == id));
         assert!(find(b"nonsense").is_none() && find(b"").is_none());
     }
 

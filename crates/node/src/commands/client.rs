@@ -24,7 +24,7 @@ pub fn line(node: &Node, client: &Client) -> String {
         if client.connection.watching.read { "r" } else { "" },
         if client.connection.watching.write { "w" } else { "" }
     );
-    let command = client.session.last_command.map_or_else(|| "NULL".to_string(), table::full_name);
+    let command = client.session.last_command.map_or("NULL", |command| command.full_name);
     let (obl, oll, omem) = client.connection.outbox.output.shape();
     format!(
         "id={} addr={} laddr={} fd={fd} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={multi} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={events} cmd={command} user={} redir=-1 resp={}",

@@ -47,7 +47,7 @@ impl Node {
                 let reply = &mut by.reply;
                 reply.map(found.len());
                 for c in found {
-                    reply.bulk(table::full_name(c).as_bytes());
+                    reply.bulk(c.full_name.as_bytes());
                     write_docs(reply, c);
                 }
             }
@@ -80,8 +80,8 @@ impl Node {
 
     fn command_list(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
         let all = || table::commands().flat_map(|c| std::iter::once(c).chain(c.subcommands));
-        let names: Vec<String> = match args.len() {
-            2 => all().map(table::full_name).collect(),
+        let names: Vec<&str> = match args.len() {
+            2 => all().map(|c| c.full_name).collect(),
             5 if args.is(2, "filterby") => {
                 let wanted = args.at(4);
                 if args.is(3, "module") {
@@ -91,9 +91,9 @@ impl Node {
                         .iter()
                         .find(|(_, name)| name.as_bytes().eq_ignore_ascii_case(wanted))
                         .map_or(0, |(bit, _)| *bit);
-                    all().filter(|c| c.acl & category != 0).map(table::full_name).collect()
+                    all().filter(|c| c.acl & category != 0).map(|c| c.full_name).collect()
                 } else if args.is(3, "pattern") {
-                    all().map(table::full_name).filter(|n| glob::matches_nocase(wanted, n.as_bytes())).collect()
+                    all().map(|c| c.full_name).filter(|n| glob::matches_nocase(wanted, n.as_bytes())).collect()
                 } else {
                     return Err(SYNTAX);
                 }
@@ -150,7 +150,7 @@ fn write_names(reply: &mut Reply<'_>, bits: u32, names: &[(u32, &str)], prefix: 
 fn write_info(reply: &mut Reply<'_>, command: &'static Command) {
     let (first, last, step) = table::legacy_range(command);
     reply.array(10);
-    reply.bulk(table::full_name(command).as_bytes());
+    reply.bulk(command.full_name.as_bytes());
     reply.int(i64::from(command.arity));
     let mut names: Vec<&str> =
         flag::NAMES.iter().filter(|(bit, _)| command.flags & bit != 0).map(|(_, name)| *name).collect();
@@ -257,7 +257,7 @@ fn write_docs(reply: &mut Reply<'_>, command: &'static Command) {
         reply.bulk(b"subcommands");
         reply.map(command.subcommands.len());
         for sub in command.subcommands {
-            reply.bulk(table::full_name(sub).as_bytes());
+            reply.bulk(sub.full_name.as_bytes());
             write_docs(reply, sub);
         }
     }

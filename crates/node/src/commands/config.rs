@@ -140,7 +140,7 @@ impl Node {
             }
             Apply::LatencyTracking => {
                 if !self.config.latency_tracking && before.latency_tracking {
-                    self.ops.stats.commands_by_name.values_mut().for_each(|(_, s)| s.histogram = None);
+                    self.ops.stats.by_command.iter_mut().for_each(|s| s.histogram = None);
                 }
             }
             Apply::Replication => {

@@ -146,7 +146,7 @@ fn refusal(facts: &Facts, client: &Client, command: &'static Command) -> Result<
     if !session.resp3 && session.subscriptions.len() > 0 && !allowed_while_subscribed(command) {
         return Err(Fail::text(format!(
             "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
-            table::full_name(command)
+            command.full_name
         )));
     }
     if facts.hides_stale_data && (!command.is(flag::STALE) || queued.is_some_and(|m| m.denies_stale)) {

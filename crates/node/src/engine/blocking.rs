@@ -146,7 +146,7 @@ impl Node {
         self.unblock_silently(id);
         let Some(client) = self.clients.get(id) else { return };
         if let Some(command) = client.session.last_command {
-            self.ops.stats.of(command, || table::full_name(command)).failed += 1;
+            self.ops.stats.of(command).failed += 1;
         }
         self.send_error(id, text);
     }

@@ -265,7 +265,7 @@ impl Node {
 
     fn count_call(&mut self, id: ClientId, command: &'static Command, args: Args<'_>, us: u64, failed: bool) {
         let tracking = self.config.latency_tracking;
-        let stats = self.ops.stats.of(command, || table::full_name(command));
+        let stats = self.ops.stats.of(command);
         stats.calls += 1;
         stats.usec += us;
         stats.failed += u64::from(failed);

@@ -199,7 +199,7 @@ impl Node {
             text.extend(format!("'. Try {} HELP.", command.name.to_uppercase()).bytes());
             return Err(Fail::bytes(text));
         };
-        if sub.arity_fits(args.len()) { Ok(sub) } else { Err(Fail::arity(&table::full_name(sub))) }
+        if sub.arity_fits(args.len()) { Ok(sub) } else { Err(Fail::arity(sub.full_name)) }
     }
 
     /// A web page makes its reader's browser talk to this server: nothing of it is executed.
@@ -228,7 +228,7 @@ impl Node {
     fn refuse(&mut self, by: &mut Asker<'_>, command: Option<&'static Command>, fail: Fail) {
         let mark = by.reply.written();
         if let Some(command) = command {
-            self.ops.stats.of(command, || table::full_name(command)).rejected += 1;
+            self.ops.stats.of(command).rejected += 1;
         }
         if command.is_some_and(|c| matches!(c.handler, Handler::Node(rivulet_commands::spec::Node::Exec))) {
             // A refused EXEC ends the transaction, if there is one, and says why.
@@ -297,7 +297,7 @@ impl Node {
         by.reply.truncate(mark);
         log::warning!(
             "Replica generated a reply to command '{}', disconnecting it: {}",
-            table::full_name(command),
+            command.full_name,
             self.client_line(by.id)
         );
         self.clients.close_soon(by.id);

@@ -510,10 +510,7 @@ fn cpu(_: &Node, out: &mut String) {
 }
 
 fn commandstats(node: &Node, out: &mut String) {
-    let mut rows: Vec<_> =
-        node.ops.stats.commands_by_name.values().filter(|(_, s)| s.calls + s.rejected + s.failed > 0).collect();
-    rows.sort_by(|a, b| a.0.cmp(&b.0));
-    for (name, s) in rows {
+    for (name, s) in node.ops.stats.by_name() {
         let per_call = if s.calls == 0 { 0.0 } else { s.usec as f64 / s.calls as f64 };
         field!(
             out,
@@ -533,10 +530,8 @@ fn errorstats(node: &Node, out: &mut String) {
 }
 
 fn latencystats(node: &Node, out: &mut String) {
-    let mut rows: Vec<_> =
-        node.ops.stats.commands_by_name.values().filter_map(|(name, s)| Some((name, s.histogram.as_ref()?))).collect();
-    rows.sort_by(|a, b| a.0.cmp(b.0));
-    for (name, histogram) in rows.into_iter().filter(|(_, h)| h.total() > 0) {
+    let rows = node.ops.stats.by_name().into_iter().filter_map(|(name, s)| Some((name, s.histogram.as_ref()?)));
+    for (name, histogram) in rows.filter(|(_, h)| h.total() > 0) {
         let percentiles: Vec<String> = node
             .config
             .latency_tracking_info_percentiles

@@ -144,15 +144,14 @@ impl Node {
                     .iter()
                     .any(|w| w == name || name.strip_prefix(w.as_str()).is_some_and(|rest| rest.starts_with('|')))
         };
-        let mut found: Vec<_> = self
+        let found: Vec<_> = self
             .ops
             .stats
-            .commands_by_name
-            .values()
+            .by_name()
+            .into_iter()
             .filter(|(name, stats)| stats.calls > 0 && is_wanted(name))
-            .filter_map(|(name, stats)| stats.histogram.as_ref().map(|h| (name.clone(), h.total(), h.cumulative_us())))
+            .filter_map(|(name, stats)| stats.histogram.as_ref().map(|h| (name, h.total(), h.cumulative_us())))
             .collect();
-        found.sort();
         let reply = &mut by.reply;
         reply.map(found.len());
         for (name, calls, buckets) in found {

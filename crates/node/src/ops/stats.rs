@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rivulet_commands::Command;
-
-use crate::id_hash::IdMap;
+use rivulet_commands::{Command, table};
 
 /// What one command has cost.
 #[derive(Default, Clone)]
@@ -144,18 +142,27 @@ pub struct Stats {
     pub output_rate: Rate,
     pub repl_input_rate: Rate,
     pub repl_output_rate: Rate,
-    /// By full name (`client|id`).
-    pub commands_by_name: IdMap<usize, (String, CommandStats)>,
+    /// By id.
+    pub by_command: Vec<CommandStats>,
     pub errors: BTreeMap<String, u64>,
 }
 
 impl Stats {
-    pub fn of(&mut self, command: &'static Command, full_name: impl FnOnce() -> String) -> &mut CommandStats {
-        &mut self
-            .commands_by_name
-            .entry(std::ptr::from_ref(command).addr())
-            .or_insert_with(|| (full_name(), CommandStats::default()))
-            .1
+    /// What is counted of a command.
+    #[inline]
+    pub fn of(&mut self, command: &'static Command) -> &mut CommandStats {
+        let at = usize::from(command.id);
+        if at >= self.by_command.len() {
+            self.by_command.resize_with(table::by_id().len(), CommandStats::default);
+        }
+        &mut self.by_command[at]
+    }
+
+    /// All commands of which something is counted, by name.
+    pub fn by_name(&self) -> BTreeMap<&'static str, &CommandStats> {
+        let counted = |s: &CommandStats| s.calls + s.rejected + s.failed > 0;
+        let rows = table::by_id().iter().zip(&self.by_command).filter(|(_, s)| counted(s));
+        rows.map(|(command, s)| (command.full_name, s)).collect()
     }
 
     /// Counts an error reply by its code.

@@ -213,7 +213,7 @@ impl Node {
             Kind::Replica => ("master", "replica"),
             _ => return,
         };
-        let command = client.session.last_command.map_or_else(|| "<unknown>".to_string(), table::full_name);
+        let command = client.session.last_command.map_or("<unknown>", |command| command.full_name).to_string();
         let text = String::from_utf8_lossy(text).into_owned();
         log::warning!(
             "== CRITICAL == This {from} is sending an error to its {to}: '{text}' after processing the command '{command}'"
