@@ -2,7 +2,6 @@
 
 use rivulet_commands::Command;
 use rivulet_commands::fail::{Fail, NOT_INTEGER, SYNTAX};
-use rivulet_commands::table;
 use rivulet_net::Stream;
 use rivulet_resp::Args;
 

@@ -6,7 +6,6 @@ use std::ops::Bound;
 use rivulet_commands::effects::OnTimeout;
 use rivulet_commands::fail::Fail;
 use rivulet_commands::spec::Group;
-use rivulet_commands::table;
 use rivulet_keyspace::Type;
 
 use crate::engine::ack_waits::AckWaits;

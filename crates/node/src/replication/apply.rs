@@ -4,7 +4,6 @@
 //! others than the position says. That is never silent: the log, INFO and the doctor say so, and `propagation-error-behavior` decides what follows.
 
 use rivulet_aof::annotation::Annotation;
-use rivulet_commands::table;
 use rivulet_replication::apply::Applied;
 use rivulet_resp::decode::Limits;
 use rivulet_resp::{Args, Batch, Decoder, OwnedArgs};
