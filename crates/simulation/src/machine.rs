@@ -83,6 +83,19 @@ pub fn set_suspend(suspend: Option<NonNull<Suspend>>) {
     SUSPEND.set(suspend);
 }
 
+/// One in so many writes to a socket is a place where others have their turn first, and where the process may be killed.
+const PREEMPTED: u32 = 24;
+
+/// Others may have their turn here, in the middle of a turn of the event loop. Only where no lock is held: who waits for one is a step, too.
+fn maybe_be_preempted(shared: &Shared) {
+    let is_preempted = shared.rng.borrow_mut().u32(..PREEMPTED) == 0;
+    if is_preempted && let Some(suspend) = SUSPEND.get() {
+        let now_us = shared.now_us.get();
+        // SAFETY: the pointer is of the step that runs, whose stack holds it.
+        unsafe { suspend.as_ref() }.suspend(Some(now_us));
+    }
+}
+
 /// A process on a machine.
 pub struct Process {
     pub shared: Rc<Shared>,
@@ -334,6 +347,7 @@ impl world::Stream for Stream {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        maybe_be_preempted(&self.shared);
         let now_us = self.shared.now_us.get();
         let count = outside(|| self.shared.network.borrow_mut().write(self.socket, bytes, now_us))?;
         self.shared.note(&bytes[..count]);
