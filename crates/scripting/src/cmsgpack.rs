@@ -208,6 +208,10 @@ fn unpack(lua: &mut Lua<'_>, limit: i32, offset: i32) -> Outcome {
                 Problem::Missing => lua.raise_here("Missing bytes in input."),
                 Problem::Bad => lua.raise_here("Bad data format in input."),
                 Problem::Raised(raise) => raise,
+                Problem::Stack(why) => {
+                    lua.set_top(base);
+                    lua.raise_here(format!("stack overflow ({why})"))
+                }
             });
         }
         results += 1;
@@ -225,6 +229,7 @@ fn unpack(lua: &mut Lua<'_>, limit: i32, offset: i32) -> Outcome {
 enum Problem {
     Missing,
     Bad,
+    Stack(&'static str),
     Raised(Raise),
 }
 
@@ -251,9 +256,8 @@ impl<'d> Input<'d> {
 
 /// Pushes the next value.
 fn decode(lua: &mut Lua<'_>, input: &mut Input<'_>) -> Result<(), Problem> {
-    if !lua.has_room(5) {
-        let text = "stack overflow (too many return values at once; use unpack_one or unpack_limit instead.)";
-        return Err(Problem::Raised(lua.raise_here(text)));
+    if !lua.has_just_room(1) {
+        return Err(Problem::Stack("too many return values at once; use unpack_one or unpack_limit instead."));
     }
     lua.check_memory().map_err(Problem::Raised)?;
     let code = input.take(1)?[0];
@@ -264,7 +268,6 @@ fn decode(lua: &mut Lua<'_>, input: &mut Input<'_>) -> Result<(), Problem> {
         0xa0..=0xbf => lua.push_bytes(input.take(usize::from(code & 31))?),
         0xc0 => lua.push_nil(),
         0xc2 | 0xc3 => lua.push_bool(code == 0xc3),
-        0xc4..=0xc6 => push_string(lua, input, 1 << (code - 0xc4))?,
         0xca => lua.push_number(f64::from(f32::from_bits(input.unsigned(4)? as u32))),
         0xcb => lua.push_number(f64::from_bits(input.unsigned(8)?)),
         0xcc..=0xcf => lua.push_number(input.unsigned(1 << (code - 0xcc))? as f64),
@@ -292,6 +295,9 @@ fn push_string(lua: &mut Lua<'_>, input: &mut Input<'_>, len_bytes: usize) -> Re
 
 fn decode_list(lua: &mut Lua<'_>, input: &mut Input<'_>, len: u64) -> Result<(), Problem> {
     lua.push_table(0, 0);
+    if !lua.has_just_room(1) {
+        return Err(Problem::Stack("in function mp_decode_to_lua_array"));
+    }
     for i in 1..=len {
         // Two slots a level, as C has it: that decides how deep data may nest.
         lua.push_number(i as f64);

@@ -125,7 +125,7 @@ impl<'a> Lua<'a> {
     /// # Errors
     /// The stack of one function has at most 8,000 slots.
     pub(crate) fn reserve(&mut self, slots: i32) -> Result<(), Raise> {
-        if self.has_room(slots) { Ok(()) } else { Err(self.raise("stack overflow")) }
+        if self.has_room(slots) || self.has_own_room() { Ok(()) } else { Err(self.raise("stack overflow")) }
     }
 
     /// Whether `slots` more values can be pushed; makes the room.
@@ -134,11 +134,21 @@ impl<'a> Lua<'a> {
         unsafe { ffi::lua_checkstack(self.raw, slots.saturating_add(10).min(100_000)) != 0 }
     }
 
-    fn room(&mut self) -> *mut ffi::lua_State {
+    /// [`Lua::has_room`] without a reserve for an error: to raise one, make room first.
+    pub(crate) fn has_just_room(&mut self, slots: i32) -> bool {
         // SAFETY: as in `has_room`.
-        let room = unsafe { ffi::lua_checkstack(self.raw, 1) };
-        assert!(room != 0, "the room was reserved");
+        unsafe { ffi::lua_checkstack(self.raw, slots.min(100_000)) != 0 }
+    }
+
+    /// Makes place for one value.
+    fn room(&mut self) -> *mut ffi::lua_State {
+        assert!(self.has_just_room(1) || self.has_own_room(), "the room was reserved");
         self.raw
+    }
+
+    /// Whether the top lies within the 20 slots that each native function has above its arguments, however many those are.
+    fn has_own_room(&self) -> bool {
+        self.in_function && self.top() < self.floor + 16
     }
 
     pub(crate) fn push_nil(&mut self) {
@@ -445,6 +455,9 @@ impl<'a> Lua<'a> {
 
     /// An error with a text, as it is.
     pub(crate) fn raise(&mut self, text: impl AsRef<[u8]>) -> Raise {
+        if !self.has_just_room(1) && !self.has_own_room() {
+            self.set_top(self.floor);
+        }
         self.push_bytes(text.as_ref());
         Raise(())
     }
@@ -457,9 +470,10 @@ impl<'a> Lua<'a> {
 
     /// An error with a text behind the place of the native function's caller, as C's `luaL_error` has it.
     pub(crate) fn raise_here(&mut self, text: impl AsRef<[u8]>) -> Raise {
-        let mut whole =
-            self.place(1).map(|p| [p.short_source.as_slice(), b":", p.line_text().as_bytes(), b": "].concat());
-        let whole = whole.get_or_insert_default();
+        let mut whole = match self.place(1) {
+            Some(p) if p.line > 0 => [p.short_source.as_slice(), b":", p.line.to_string().as_bytes(), b": "].concat(),
+            _ => Vec::new(),
+        };
         whole.extend_from_slice(text.as_ref());
         self.raise(whole)
     }
@@ -574,12 +588,6 @@ pub(crate) struct Place {
     /// The current line; 0 or less where there is none.
     pub(crate) line: i32,
     pub(crate) is_native: bool,
-}
-
-impl Place {
-    fn line_text(&self) -> String {
-        self.line.to_string()
-    }
 }
 
 /// # Safety

@@ -36,11 +36,11 @@ fn write_table(lua: &mut Lua<'_>, reply: &mut Reply<'_>, resp3: bool) {
     let before = lua.top();
     for (name, kind, write) in FORMS {
         lua.raw_get_field(before, name);
-        if lua.kind(-1) == *kind {
-            write(lua, reply, resp3);
-            return lua.set_top(before);
+        let is_written = lua.kind(-1) == *kind && write(lua, reply, resp3);
+        lua.set_top(before);
+        if is_written {
+            return;
         }
-        lua.pop(1);
     }
     let len = list_len(lua);
     reply.array(len);
@@ -65,28 +65,36 @@ fn list_len(lua: &mut Lua<'_>) -> usize {
     len
 }
 
-type Write = fn(&mut Lua<'_>, &mut Reply<'_>, bool);
+/// Writes the field that is on top; `false`, with nothing written, when it has not what it must have.
+type Write = fn(&mut Lua<'_>, &mut Reply<'_>, bool) -> bool;
 
 /// The fields that make a table something else than a list, in the order in which they are looked for.
 const FORMS: &[(&[u8], Kind, Write)] = &[
     (b"err", Kind::String, write_error),
     (b"ok", Kind::String, write_status),
-    (b"double", Kind::Number, |lua, reply, _| reply.double(lua.to_number(-1).unwrap_or_default())),
+    (b"double", Kind::Number, write_double),
     (b"map", Kind::Table, write_map),
     (b"set", Kind::Table, write_set),
     (b"big_number", Kind::String, write_big_number),
     (b"verbatim_string", Kind::Table, write_verbatim),
 ];
 
-fn write_error(lua: &mut Lua<'_>, reply: &mut Reply<'_>, _: bool) {
+fn write_error(lua: &mut Lua<'_>, reply: &mut Reply<'_>, _: bool) -> bool {
     reply.error(c_text(lua.string(-1).unwrap_or_default()));
+    true
 }
 
-fn write_status(lua: &mut Lua<'_>, reply: &mut Reply<'_>, _: bool) {
+fn write_double(lua: &mut Lua<'_>, reply: &mut Reply<'_>, _: bool) -> bool {
+    reply.double(lua.to_number(-1).unwrap_or_default());
+    true
+}
+
+fn write_status(lua: &mut Lua<'_>, reply: &mut Reply<'_>, _: bool) -> bool {
     let text = one_line(c_text(lua.string(-1).unwrap_or_default()));
     reply.raw(b"+");
     reply.raw(&text);
     reply.raw(b"\r\n");
+    true
 }
 
 /// What C takes for the text: all before the first zero byte.
@@ -109,7 +117,7 @@ fn count(lua: &mut Lua<'_>) -> usize {
     count
 }
 
-fn write_map(lua: &mut Lua<'_>, reply: &mut Reply<'_>, resp3: bool) {
+fn write_map(lua: &mut Lua<'_>, reply: &mut Reply<'_>, resp3: bool) -> bool {
     let table = lua.top();
     reply.map(count(lua));
     lua.push_nil();
@@ -119,9 +127,10 @@ fn write_map(lua: &mut Lua<'_>, reply: &mut Reply<'_>, resp3: bool) {
         write(lua, reply, resp3);
         write(lua, reply, resp3);
     }
+    true
 }
 
-fn write_set(lua: &mut Lua<'_>, reply: &mut Reply<'_>, resp3: bool) {
+fn write_set(lua: &mut Lua<'_>, reply: &mut Reply<'_>, resp3: bool) -> bool {
     let table = lua.top();
     reply.set(count(lua));
     lua.push_nil();
@@ -130,9 +139,10 @@ fn write_set(lua: &mut Lua<'_>, reply: &mut Reply<'_>, resp3: bool) {
         lua.push_copy(-1);
         write(lua, reply, resp3);
     }
+    true
 }
 
-fn write_big_number(lua: &mut Lua<'_>, reply: &mut Reply<'_>, _: bool) {
+fn write_big_number(lua: &mut Lua<'_>, reply: &mut Reply<'_>, _: bool) -> bool {
     let digits = one_line(lua.string(-1).unwrap_or_default());
     if reply.is_resp3() {
         reply.raw(b"(");
@@ -141,17 +151,19 @@ fn write_big_number(lua: &mut Lua<'_>, reply: &mut Reply<'_>, _: bool) {
     } else {
         reply.bulk(&digits);
     }
+    true
 }
 
-fn write_verbatim(lua: &mut Lua<'_>, reply: &mut Reply<'_>, _: bool) {
+fn write_verbatim(lua: &mut Lua<'_>, reply: &mut Reply<'_>, _: bool) -> bool {
     let table = lua.top();
     lua.raw_get_field(table, b"format");
     lua.raw_get_field(table, b"string");
     let (Some(format), Some(text)) = (lua.string(-2), lua.string(-1)) else {
-        return reply.null();
+        return false;
     };
     if !reply.is_resp3() {
-        return reply.bulk(text);
+        reply.bulk(text);
+        return true;
     }
     // The format has three letters; Redis cuts it or fills it with spaces.
     let mut letters = [b' '; 3];
@@ -163,4 +175,5 @@ fn write_verbatim(lua: &mut Lua<'_>, reply: &mut Reply<'_>, _: bool) {
     reply.raw(b":");
     reply.raw(text);
     reply.raw(b"\r\n");
+    true
 }

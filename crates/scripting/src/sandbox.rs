@@ -276,7 +276,7 @@ fn unpack(lua: &mut Lua<'_>) -> Outcome {
     // As C's: indexes are of 32 bits.
     let count = last - first + 1;
     match i32::try_from(count) {
-        Ok(count) if count < 1_000_000 && lua.has_room(count) => {
+        Ok(count) if lua.has_just_room(count) => {
             for i in first..=last {
                 lua.raw_get_index(1, i as i32);
             }

@@ -120,6 +120,8 @@ fn to_unsigned(value: f64) -> u64 {
 fn pack(lua: &mut Lua<'_>) -> Outcome {
     let mut format = Format::of(lua)?;
     let mut out = Vec::new();
+    // An argument that is missing is called nil.
+    lua.push_nil();
     let mut argument = 2;
     while let Some((option, size)) = format.next(lua)? {
         out.resize(out.len() + format.padding(out.len(), option, size), 0);
@@ -268,8 +270,8 @@ fn size(lua: &mut Lua<'_>) -> Outcome {
     while let Some((option, size)) = format.next(lua)? {
         at = at.saturating_add(format.padding(at, option, size));
         match option {
-            b's' => return Err(lua.raise_argument(1, "option 's' has no fixed length")),
-            b'c' if size == 0 => return Err(lua.raise_argument(1, "option 'c0' has no fixed length")),
+            b's' => return Err(lua.raise_argument(1, "option 's' has no fixed size")),
+            b'c' if size == 0 => return Err(lua.raise_argument(1, "option 'c0' has no fixed size")),
             _ if !option.is_ascii_alphanumeric() => format.control(lua, option)?,
             _ => {}
         }

@@ -31,6 +31,8 @@ pub(crate) struct Vm {
     globals: Globals,
     /// Runs since the last step of the collector.
     runs: u32,
+    /// What was left when all garbage was collected the last time.
+    live_bytes: usize,
 }
 
 /// What is left of a state that was replaced: to drop it takes long, and may be done on another thread.
@@ -45,7 +47,7 @@ impl Vm {
     pub(crate) fn new(purpose: Purpose, identity: &Identity, limit_bytes: usize) -> Vm {
         let mut state = State::new(limit_bytes, Context::new());
         let globals = state.enter(|lua| sandbox::build(lua, purpose, identity));
-        Vm { state, globals, runs: 0 }
+        Vm { state, globals, runs: 0, live_bytes: 0 }
     }
 
     pub(crate) fn into_remains(self) -> Remains {
@@ -156,7 +158,7 @@ impl Vm {
         });
         match ended {
             Ok(ended) => {
-                self.collect_sometimes();
+                self.clean(false);
                 ended
             }
             Err((ended, failure)) => {
@@ -166,20 +168,17 @@ impl Vm {
         }
     }
 
-    fn collect_sometimes(&mut self) {
+    /// After a run; one that was cut short may leave much, which is free at once.
+    fn clean(&mut self, was_cut_short: bool) {
         self.runs += 1;
-        if self.runs >= COLLECT_RUNS {
+        let heap = &self.state.shared().heap;
+        let crowded = (heap.limit_bytes() / 2).max(2 * self.live_bytes);
+        if was_cut_short || heap.used_bytes() > crowded {
+            self.state.collect();
+            self.live_bytes = self.used_bytes();
+        } else if self.runs >= COLLECT_RUNS {
             self.runs = 0;
             self.state.collect_some();
-        }
-    }
-
-    /// After a run that was cut short, what it held is free at once.
-    fn clean(&mut self, was_cut_short: bool) {
-        if was_cut_short || self.state.shared().heap.is_exceeded() {
-            self.state.collect();
-        } else {
-            self.collect_sometimes();
         }
     }
 

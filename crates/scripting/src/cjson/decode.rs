@@ -224,7 +224,7 @@ impl Parser<'_> {
         if self.depth <= self.settings.decode_depth_max.min(DEPTH_MAX) && lua.has_room(4) {
             return Ok(());
         }
-        Err(lua.raise_here(format!("Found too many nested data structures ({})", self.depth)))
+        Err(lua.raise_here(format!("Found too many nested data structures ({}) at character {}", self.depth, self.at)))
     }
 
     fn push_object(&mut self, lua: &mut Lua<'_>) -> Result<(), Raise> {

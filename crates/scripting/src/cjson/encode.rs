@@ -84,7 +84,7 @@ fn needs_escape(c: u8) -> bool {
 
 fn push_table(lua: &mut Lua<'_>, settings: &Settings, depth: i32, out: &mut Vec<u8>) -> Result<(), Raise> {
     if depth > settings.encode_depth_max.min(DEPTH_MAX) || !lua.has_room(4) {
-        return Err(lua.raise_here(format!("Cannot serialise, excessive depth ({depth})")));
+        return Err(lua.raise_here(format!("Cannot serialise, excessive nesting ({depth})")));
     }
     match list_len(lua, settings)? {
         len @ 1.. => push_list(lua, settings, depth, len, out),

@@ -30,6 +30,10 @@ impl Heap {
         self.used_bytes.get()
     }
 
+    pub(crate) fn limit_bytes(&self) -> usize {
+        self.limit_bytes.get()
+    }
+
     /// Sets how many bytes there may be, at most [`LIMIT_BYTES_MAX`].
     pub(crate) fn set_limit(&self, limit_bytes: usize) {
         self.limit_bytes.set(limit_bytes.min(LIMIT_BYTES_MAX));

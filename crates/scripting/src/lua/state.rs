@@ -80,8 +80,15 @@ impl State {
 
     /// Collects all garbage, also when a script had stopped the collector.
     pub(crate) fn collect(&mut self) {
-        // SAFETY: the state is alive and no finalizer exists.
-        unsafe { ffi::lua_gc(self.raw, ffi::LUA_GCCOLLECT, 0) };
+        loop {
+            let before = self.shared().heap.used_bytes();
+            // SAFETY: the state is alive and no finalizer exists.
+            unsafe { ffi::lua_gc(self.raw, ffi::LUA_GCCOLLECT, 0) };
+            // Buffers of Lua's own shrink by half each time.
+            if self.shared().heap.used_bytes() > before - before / 8 {
+                break;
+            }
+        }
     }
 
     /// A step of the collector, also when a script had stopped it.
