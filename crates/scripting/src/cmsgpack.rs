@@ -270,7 +270,8 @@ fn decode(lua: &mut Lua<'_>, input: &mut Input<'_>) -> Result<(), Problem> {
         0xc2 | 0xc3 => lua.push_bool(code == 0xc3),
         0xca => lua.push_number(f64::from(f32::from_bits(input.unsigned(4)? as u32))),
         0xcb => lua.push_number(f64::from_bits(input.unsigned(8)?)),
-        0xcc..=0xcf => lua.push_number(input.unsigned(1 << (code - 0xcc))? as f64),
+        // As in Redis, the upper half of 64 bits is negative.
+        0xcc..=0xcf => lua.push_number(input.unsigned(1 << (code - 0xcc))? as i64 as f64),
         0xd0..=0xd3 => lua.push_number(input.signed(1 << (code - 0xd0))?),
         0xd9..=0xdb => push_string(lua, input, 1 << (code - 0xd9))?,
         0xdc | 0xdd => {

@@ -133,8 +133,8 @@ fn generated_expressions() {
     let mut differences = Vec::new();
     for (i, generate) in (0..).zip(GENERATORS) {
         let mut server = Server::new();
-        for round in 0..600 {
-            let mut rng = Rng::with_seed(base.wrapping_mul(31).wrapping_add(i * 100_000 + round));
+        for round in 0..1500 {
+            let mut rng = Rng::with_seed(base.wrapping_mul(1_000_003).wrapping_add(i * 100_000 + round));
             let body = generate(&mut rng);
             let script = format!("return {{pcall(function() {body} end)}}");
             let seed = format!("\nRIVULET_SEED={base}, generator {i}, round {round}");
