@@ -244,7 +244,7 @@ fn log(lua: &mut Lua<'_>) -> Outcome {
             text.push(b' ');
         }
         text.extend_from_slice(bytes);
-        lua.check_memory()?;
+        lua.check_text(text.len())?;
     }
     lua.context().host.with(|host| host.log(level, &text));
     Ok(0)

@@ -45,9 +45,7 @@ fn pack(lua: &mut Lua<'_>) -> Outcome {
 
 /// Appends the value on top, and takes it.
 fn encode(lua: &mut Lua<'_>, out: &mut Vec<u8>, depth: u32) -> Result<(), Raise> {
-    if out.len() > crate::lua::LIMIT_BYTES_MAX {
-        return Err(lua.raise("not enough memory"));
-    }
+    lua.check_text(out.len())?;
     match lua.kind(-1) {
         Kind::String => encode_string(out, lua.string(-1).unwrap_or_default()),
         Kind::Boolean => out.push(if lua.to_bool(-1) { 0xc3 } else { 0xc2 }),

@@ -453,6 +453,25 @@ impl<'a> Lua<'a> {
         if self.shared.heap.is_exceeded() { Err(self.raise("not enough memory")) } else { Ok(()) }
     }
 
+    /// [`Lua::check_memory`] for a text of so many bytes that is to become a string.
+    ///
+    /// # Errors
+    /// It would exceed the limit.
+    pub(crate) fn check_text(&mut self, len_bytes: usize) -> Result<(), Raise> {
+        let heap = &self.shared.heap;
+        let exceeds = heap.used_bytes().saturating_add(len_bytes) > heap.limit_bytes();
+        if exceeds { Err(self.raise("not enough memory")) } else { Ok(()) }
+    }
+
+    /// Asks the host whether to go on: for loops in Rust that can be long.
+    ///
+    /// # Errors
+    /// The script ends.
+    pub(crate) fn check_interrupt(&mut self) -> Result<(), Raise> {
+        self.reserve(1)?;
+        if state::ends(self.raw, self.shared) { Err(Raise(())) } else { Ok(()) }
+    }
+
     /// An error with a text, as it is.
     pub(crate) fn raise(&mut self, text: impl AsRef<[u8]>) -> Raise {
         if !self.has_just_room(1) && !self.has_own_room() {

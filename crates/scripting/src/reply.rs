@@ -81,11 +81,9 @@ const FORMS: &[(&[u8], Kind, Write)] = &[
 
 fn write_error(lua: &mut Lua<'_>, reply: &mut Reply<'_>, _: bool) -> bool {
     let text = c_text(lua.string(-1).unwrap_or_default());
-    // Line breaks around the text go, those within become spaces.
-    let is_break = |c: &u8| matches!(c, b'\r' | b'\n');
-    let start = text.iter().take_while(|c| is_break(c)).count();
-    let end = text[start..].iter().rev().take_while(|c| is_break(c)).count();
-    reply.error(&text[start..text.len() - end]);
+    // Line breaks at the end go, others become spaces.
+    let len = text.iter().rposition(|c| !matches!(c, b'\r' | b'\n')).map_or(0, |last| last + 1);
+    reply.error(&text[..len]);
     true
 }
 

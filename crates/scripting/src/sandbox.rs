@@ -352,9 +352,7 @@ fn load(lua: &mut Lua<'_>) -> Outcome {
                 return nil_and_top(lua);
             }
         }
-        if text.len() > lua::LIMIT_BYTES_MAX {
-            return Err(lua.raise("not enough memory"));
-        }
+        lua.check_text(text.len())?;
     }
 }
 

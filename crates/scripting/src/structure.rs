@@ -151,9 +151,7 @@ fn pack(lua: &mut Lua<'_>) -> Outcome {
             }
             _ => format.control(lua, option)?,
         }
-        if out.len() > crate::lua::LIMIT_BYTES_MAX {
-            return Err(lua.raise("not enough memory"));
-        }
+        lua.check_text(out.len())?;
     }
     lua.push_bytes(&out);
     Ok(1)

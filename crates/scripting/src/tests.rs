@@ -215,6 +215,7 @@ fn a_killed_script_ends_whatever_it_does() {
         "while true do load(function() while true do end end) end",
         "setmetatable({}, {__index = function() while true do end end}).x = nil while true do end",
         "table.sort({1, 2, 3}, function() while true do end end)",
+        "cjson.encode_sparse_array(true, 0, 0) cjson.encode({[2147483647] = 1})",
         "string.gsub('x', 'x', function() while true do end end)",
     ] {
         let mut server = Server::new();

@@ -1,7 +1,7 @@
 //! `cjson.encode`.
 
 use super::{DEPTH_MAX, Settings, settings};
-use crate::lua::{Kind, LIMIT_BYTES_MAX, Lua, Outcome, Raise};
+use crate::lua::{Kind, Lua, Outcome, Raise};
 use crate::number::push_general;
 
 pub(super) fn encode(lua: &mut Lua<'_>) -> Outcome {
@@ -28,7 +28,7 @@ fn push_value(lua: &mut Lua<'_>, settings: &Settings, depth: i32, out: &mut Vec<
         _ => return Err(raise(lua, -1, "type not supported")),
     }
     // The text is not Lua's memory, so that it is bounded here.
-    if out.len() > LIMIT_BYTES_MAX { Err(lua.raise("not enough memory")) } else { Ok(()) }
+    lua.check_text(out.len())
 }
 
 fn raise(lua: &mut Lua<'_>, index: i32, reason: &str) -> Raise {
@@ -128,6 +128,10 @@ fn push_list(lua: &mut Lua<'_>, settings: &Settings, depth: i32, len: i32, out: 
     for i in 1..=len {
         if i > 1 {
             out.push(b',');
+        }
+        // A list of two elements may have two billion places.
+        if i % 100_000 == 0 {
+            lua.check_interrupt()?;
         }
         lua.raw_get_index(-1, i);
         push_value(lua, settings, depth, out)?;

@@ -121,7 +121,7 @@ unsafe extern "C-unwind" fn interrupt(raw: *mut ffi::lua_State, _: *mut ffi::lua
 }
 
 /// Whether the script is to end; then the reason was pushed.
-fn ends(raw: *mut ffi::lua_State, shared: &Shared) -> bool {
+pub(super) fn ends(raw: *mut ffi::lua_State, shared: &Shared) -> bool {
     let lenient = shared.heap.set_lenient(true);
     let asked: Result<Option<Interrupt>, Box<dyn Any + Send>> =
         catch_unwind(AssertUnwindSafe(|| shared.context.host.with(|host| host.interrupt())));
@@ -136,7 +136,7 @@ fn ends(raw: *mut ffi::lua_State, shared: &Shared) -> bool {
     };
     if let Some(reason) = reason {
         shared.killed.set(true);
-        // SAFETY: a hook has the room of a native function, and the heap is lenient.
+        // SAFETY: a hook has the room of a native function, `Lua::check_interrupt` made some, and the heap is lenient.
         unsafe { ffi::lua_pushlstring_(raw, reason.as_ptr().cast(), reason.len()) };
     }
     shared.heap.set_lenient(lenient);
