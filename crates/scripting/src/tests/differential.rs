@@ -1,0 +1,331 @@
+//! The same expressions here and in redis-server 7.0: the replies are equal to the byte.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use fastrand::Rng;
+
+use crate::testing::Server;
+
+/// A server of Redis 7.0 with a socket of its own.
+struct Peer {
+    process: Child,
+    stream: BufReader<UnixStream>,
+    directory: PathBuf,
+}
+
+impl Peer {
+    /// Nothing where there is no redis-server 7.0; then the test is skipped.
+    fn start(name: &str) -> Option<Peer> {
+        let version = Command::new("redis-server").arg("--version").output().ok()?;
+        if !String::from_utf8_lossy(&version.stdout).contains(" v=7.0.") {
+            return None;
+        }
+        let directory = std::env::temp_dir().join(format!("rivulet-scripting-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let socket = directory.join("socket");
+        let mut process = Command::new("redis-server")
+            .args(["--port", "0", "--save", "", "--unixsocket"])
+            .arg(&socket)
+            .current_dir(&directory)
+            .stdout(Stdio::piped())
+            .spawn()
+            .ok()?;
+        let lines = BufReader::new(process.stdout.take()?).lines();
+        let ready = lines.map_while(Result::ok).any(|l| l.contains("ready to accept connections at"));
+        assert!(ready, "the peer starts");
+        let stream = BufReader::new(UnixStream::connect(&socket).expect("the peer listens"));
+        Some(Peer { process, stream, directory })
+    }
+
+    fn eval(&mut self, script: &str) -> String {
+        let mut command = Vec::new();
+        let words = [b"EVAL".as_slice(), script.as_bytes(), b"0"];
+        rivulet_resp::append_command(&mut command, words.into_iter());
+        self.stream.get_mut().write_all(&command).expect("the peer lives");
+        let mut reply = Vec::new();
+        self.read(&mut reply);
+        assert!(!reply.is_empty(), "the peer lives after {script}");
+        String::from_utf8_lossy(&reply).into_owned()
+    }
+
+    /// Reads one reply with all that it holds.
+    fn read(&mut self, reply: &mut Vec<u8>) {
+        let start = reply.len();
+        self.stream.read_until(b'\n', reply).expect("the peer lives");
+        let line = String::from_utf8_lossy(&reply[start..]).into_owned();
+        let (kind, number) = line.split_at_checked(1).unwrap_or_default();
+        match (kind, number.trim_end().parse::<i64>()) {
+            ("$", Ok(len @ 0..)) => {
+                let begin = reply.len();
+                reply.resize(begin + len as usize + 2, 0);
+                self.stream.read_exact(&mut reply[begin..]).expect("the peer lives");
+            }
+            ("*", Ok(len @ 0..)) => (0..len).for_each(|_| self.read(reply)),
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// What differs in a script's replies; `seed` says how to make it again.
+fn difference(peer: &mut Peer, server: &mut Server, script: &str, seed: &str) -> Option<String> {
+    // Where later versions of Redis say something else, that is what we say.
+    let mut theirs = peer.eval(script);
+    for (text, later) in [
+        ("Invalid debug level.", "Invalid log level."),
+        ("redis.set_repl() requires two arguments.", "redis.set_repl() requires one argument."),
+    ] {
+        theirs = theirs.replace(text, later);
+    }
+    let ours = server.eval(script);
+    (ours != theirs).then(|| format!("{script}{seed}\n  ours   {ours:?}\n  theirs {theirs:?}\n"))
+}
+
+/// Expressions whose results, or errors, must be those of Redis.
+fn fixed() -> Vec<String> {
+    include_str!("expressions.txt")
+        .lines()
+        .filter(|l| !l.is_empty() && !l.starts_with("# "))
+        .map(|l| if l.contains("return ") { l.to_string() } else { format!("return {l}") })
+        .collect()
+}
+
+#[test]
+fn fixed_expressions() {
+    let Some(mut peer) = Peer::start("fixed") else {
+        return eprintln!("skipped: there is no redis-server 7.0");
+    };
+    let mut server = Server::new();
+    let expressions = fixed();
+    assert!(expressions.len() > 300, "{}", expressions.len());
+    let mut differences = Vec::new();
+    for script in expressions {
+        differences.extend(difference(&mut peer, &mut server, &script, ""));
+        // What scripts set stays; the next expression shall not depend on it.
+        let reset = "cjson.encode_sparse_array(false, 2, 10) cjson.encode_max_depth(1000) cjson.decode_max_depth(1000) \
+            cjson.encode_number_precision(14) cjson.encode_invalid_numbers(false) cjson.decode_invalid_numbers(true) \
+            cjson.encode_keep_buffer(true) math.randomseed(0) return 1";
+        differences.extend(difference(&mut peer, &mut server, reset, ""));
+    }
+    assert!(differences.is_empty(), "{} differences\n{}", differences.len(), differences.join("\n"));
+}
+
+#[test]
+fn generated_expressions() {
+    let Some(mut peer) = Peer::start("generated") else {
+        return eprintln!("skipped: there is no redis-server 7.0");
+    };
+    let base = match std::env::var("RIVULET_SEED") {
+        Ok(seed) if seed == "new" => fastrand::u64(..),
+        Ok(seed) => seed.parse().expect("a number"),
+        Err(_) => 14,
+    };
+    let mut differences = Vec::new();
+    for (i, generate) in (0..).zip(GENERATORS) {
+        let mut server = Server::new();
+        for round in 0..1500 {
+            let mut rng = Rng::with_seed(base.wrapping_mul(1_000_003).wrapping_add(i * 100_000 + round));
+            let body = generate(&mut rng);
+            let script = format!("return {{pcall(function() {body} end)}}");
+            let seed = format!("\nRIVULET_SEED={base}, generator {i}, round {round}");
+            differences.extend(difference(&mut peer, &mut server, &script, &seed));
+        }
+    }
+    assert!(
+        differences.is_empty(),
+        "{} differences\n{}",
+        differences.len(),
+        differences[..differences.len().min(10)].join("\n")
+    );
+}
+
+const GENERATORS: [fn(&mut Rng) -> String; 8] =
+    [json_out, json_in, pack_out, pack_in, struct_out, struct_in, bits, values];
+
+fn number(rng: &mut Rng) -> String {
+    match rng.u8(..10) {
+        0 => "0/0".into(),
+        1 => "1/0".into(),
+        2 => format!("{}", rng.i64(..)),
+        3 => format!("{:e}", f64::from_bits(rng.u64(..)).clamp(-1e300, 1e300)).replace("NaN", "0"),
+        4 => format!("2^{}", rng.u8(..70)),
+        5 => format!("-2^{}", rng.u8(..70)),
+        6 => format!("{}.5", rng.i32(-1000..1000)),
+        7 => format!("{}", rng.f64()),
+        _ => format!("{}", rng.i32(-300..300)),
+    }
+}
+
+fn string(rng: &mut Rng) -> String {
+    let mut text = String::from("'");
+    let len_max = if rng.u8(..20) == 0 { 300 } else { 8 };
+    for _ in 0..rng.usize(..len_max) {
+        match rng.u8(..4) {
+            0 => text.push_str(&format!("\\{:03}", rng.u8(..))),
+            1 => text.push(*rng.choice(b"/\"{}[],:0.").expect("it is not empty") as char),
+            _ => text.push(rng.alphanumeric()),
+        }
+    }
+    text + "'"
+}
+
+fn literal(rng: &mut Rng, depth: u8) -> String {
+    match rng.u8(..if depth == 0 { 6 } else { 10 }) {
+        0 => "nil".into(),
+        1 => rng.bool().to_string(),
+        2 => "cjson.null".into(),
+        3 => string(rng),
+        4 | 5 => number(rng),
+        6 if rng.u8(..5) == 0 => format!("{{[{}]={}}}", rng.i32(1..30), literal(rng, depth - 1)),
+        // One key alone: the order of several is decided by how the table was made.
+        6 => format!("{{[{}]={}}}", string(rng), literal(rng, depth - 1)),
+        _ => {
+            let items: Vec<_> = (0..rng.u8(..5)).map(|_| literal(rng, depth - 1)).collect();
+            format!("{{{}}}", items.join(","))
+        }
+    }
+}
+
+fn json_out(rng: &mut Rng) -> String {
+    let setting = match rng.u8(..12) {
+        0 => format!(
+            "cjson.encode_invalid_numbers({}) ",
+            rng.choice(["'null'", "true", "false", "'on'", "'x'"]).expect("one")
+        ),
+        1 => format!("cjson.encode_number_precision({}) ", rng.u8(..17)),
+        2 => format!("cjson.encode_sparse_array({}, {}, {}) ", rng.bool(), rng.u8(..4), rng.u8(..12)),
+        3 => format!("cjson.encode_max_depth({}) ", rng.u8(..5)),
+        _ => String::new(),
+    };
+    format!("local j = cjson.new() {} return j.encode({})", setting.replace("cjson.", "j."), literal(rng, 4))
+}
+
+fn json_text(rng: &mut Rng, depth: u8) -> String {
+    match rng.u8(..if depth == 0 { 5 } else { 8 }) {
+        0 => [
+            "true", "false", "null", "nul", "NaN", "-inf", "Infinity", "0x1p4", "01", "1e", "-", "+1", "1.5e3",
+            "nan(x)",
+        ][rng.usize(..14)]
+        .to_string(),
+        1 | 2 => format!("{}", rng.i32(-1000..1000)),
+        3 => format!("{:e}", rng.f64() * 1e10),
+        4 => {
+            let inner =
+                ["a", "\\n", "\\u00e9", "\\ud83d\\ude00", "\\ud83d", "\\x", "\\u12g4", "/", "\\/", "é", "\\u0000"];
+            let text: String = (0..rng.u8(..4)).map(|_| inner[rng.usize(..inner.len())]).collect();
+            format!("\"{text}\"")
+        }
+        5 => format!("{{\"k\" : {}}}", json_text(rng, depth - 1)),
+        _ => {
+            let items: Vec<_> = (0..rng.u8(..4)).map(|_| json_text(rng, depth - 1)).collect();
+            format!("[{}]", items.join(" ,"))
+        }
+    }
+}
+
+fn json_in(rng: &mut Rng) -> String {
+    let mut text: Vec<char> = json_text(rng, 3).chars().collect();
+    if rng.u8(..3) == 0 && !text.is_empty() {
+        let at = rng.usize(..text.len());
+        match rng.u8(..3) {
+            0 => drop(text.remove(at)),
+            1 => text.insert(at, *rng.choice(&['{', '}', '[', ']', ',', ':', '"', ' ', '0', 'n']).expect("one")),
+            _ => text.truncate(at),
+        }
+    }
+    let text: String = text.into_iter().collect();
+    format!("cjson.encode_invalid_numbers(true) return cjson.encode({{cjson.decode([==[{text}]==])}})")
+}
+
+fn pack_out(rng: &mut Rng) -> String {
+    let values: Vec<_> = (0..rng.u8(..4)).map(|_| literal(rng, 4)).collect();
+    format!("return cmsgpack.pack({})", values.join(","))
+}
+
+fn pack_in(rng: &mut Rng) -> String {
+    let codes =
+        [0xc0, 0xc2, 0xc4, 0xc5, 0xc6, 0xca, 0xcb, 0xcc, 0xcf, 0xd0, 0xd1, 0xd3, 0xd9, 0xda, 0xdc, 0xde, 0x92, 0x81];
+    let bytes: String = (0..rng.u8(..24))
+        .map(|_| match rng.u8(..3) {
+            0 => codes[rng.usize(..codes.len())],
+            1 => rng.u8(..6),
+            _ => rng.u8(..),
+        })
+        .map(|b| format!("\\{b:03}"))
+        .collect();
+    let function = match rng.u8(..3) {
+        0 => format!("unpack('{bytes}')"),
+        1 => format!("unpack_one('{bytes}', {})", rng.i8(-1..26)),
+        _ => format!("unpack_limit('{bytes}', {}, {})", rng.i8(-1..4), rng.i8(-1..26)),
+    };
+    format!("local r = {{cmsgpack.{function}}} return cmsgpack.pack(unpack(r, 1, 20))")
+}
+
+fn format(rng: &mut Rng) -> String {
+    (0..rng.u8(1..7))
+        .map(|_| match rng.u8(..16) {
+            0 => "!".into(),
+            1 => format!("!{}", 1 << rng.u8(..5)),
+            2 => format!("i{}", rng.u8(..36)),
+            3 => format!("I{}", rng.u8(..10)),
+            4 => format!("c{}", rng.u8(..6)),
+            5 => "!3".into(),
+            _ => char::from(*rng.choice(b"<>bBhHlLTfdsx iIcqz").expect("one")).to_string(),
+        })
+        .collect()
+}
+
+fn struct_out(rng: &mut Rng) -> String {
+    let arguments: Vec<_> = (0..7).map(|_| if rng.u8(..4) == 0 { string(rng) } else { number(rng) }).collect();
+    // What C makes of infinities and of what is too large for an integer is not defined.
+    let arguments = arguments.join(",").replace("0/0", "7").replace("1/0", "8");
+    let format = format(rng);
+    format!("return struct.pack('{format}', {arguments}), pcall(struct.size, '{format}')")
+}
+
+fn struct_in(rng: &mut Rng) -> String {
+    let bytes: String =
+        (0..rng.u8(..40)).map(|_| format!("\\{:03}", if rng.bool() { rng.u8(..4) } else { rng.u8(..) })).collect();
+    let position = rng.i8(-1..8);
+    format!(
+        "local r = {{struct.unpack('{}', '{bytes}', {position})}} for i = 1, #r do if type(r[i]) == 'number' then r[i] = string.format('%.17g', r[i]) end end return unpack(r)",
+        format(rng)
+    )
+}
+
+fn bits(rng: &mut Rng) -> String {
+    let names = ["tobit", "bnot", "bswap", "band", "bor", "bxor", "lshift", "rshift", "arshift", "rol", "ror", "tohex"];
+    let name = names[rng.usize(..names.len())];
+    let mut argument = || match rng.u8(..12) {
+        0 => string(rng),
+        1 => "{}".into(),
+        2 => format!("'{}'", rng.i8(..)),
+        _ => number(rng),
+    };
+    let arguments = [argument(), argument(), argument()];
+    let count = rng.usize(..4);
+    format!("return bit.{name}({})", arguments[..count].join(","))
+}
+
+fn values(rng: &mut Rng) -> String {
+    let value = literal(rng, 3).replace("nil", "false").replace("0/0", "0").replace("1/0", "1");
+    let wrapped = match rng.u8(..6) {
+        0 => format!("{{err={}}}", string(rng)),
+        1 => format!("{{ok={}}}", string(rng)),
+        2 => format!("{{set={{[{}]=true}}}}", string(rng)),
+        3 => format!("{{map={{[{}]={value}}}}}", string(rng)),
+        4 => format!("{{big_number={}}}", string(rng)),
+        _ => value,
+    };
+    format!("return {wrapped}")
+}

@@ -1,0 +1,238 @@
+//! A Lua state with its sandbox, and the way of a run through it.
+
+use rivulet_commands::fail::Fail;
+use rivulet_resp::Reply;
+
+use crate::api::hexadecimal;
+use crate::context::{Context, Identity};
+use crate::host::Host;
+use crate::input::Input;
+use crate::lua::{Failure, Lua, Ref, State};
+use crate::random::Random;
+use crate::sandbox::{self, Failed, Globals, Purpose};
+
+/// How a run ended; its reply is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The script returned. Its reply may be an error all the same.
+    Returned,
+    /// An error ended it.
+    Failed {
+        /// The error is one that a command replied, and was counted then.
+        is_counted: bool,
+    },
+    /// The host ended it.
+    Killed,
+}
+
+/// A state and what it was built with.
+pub(crate) struct Vm {
+    state: State,
+    globals: Globals,
+    /// Runs since the last step of the collector.
+    runs: u32,
+    /// What was left when all garbage was collected the last time.
+    live_bytes: usize,
+}
+
+/// What is left of a state that was replaced: to drop it takes long, and may be done on another thread.
+pub struct Remains {
+    _state: State,
+}
+
+/// As often as this a run is followed by a step of the collector, which a script may have stopped.
+const COLLECT_RUNS: u32 = 50;
+
+impl Vm {
+    pub(crate) fn new(purpose: Purpose, identity: &Identity, limit_bytes: usize) -> Vm {
+        let mut state = State::new(limit_bytes, Context::new());
+        let globals = state.enter(|lua| sandbox::build(lua, purpose, identity));
+        Vm { state, globals, runs: 0, live_bytes: 0 }
+    }
+
+    pub(crate) fn into_remains(self) -> Remains {
+        Remains { _state: self.state }
+    }
+
+    pub(crate) fn used_bytes(&self) -> usize {
+        self.state.shared().heap.used_bytes()
+    }
+
+    pub(crate) fn set_limit(&mut self, limit_bytes: usize) {
+        self.state.shared().heap.set_limit(limit_bytes);
+    }
+
+    /// The numbers of `math.random` are one sequence for all states.
+    pub(crate) fn random(&self) -> Random {
+        self.state.shared().context.random.get()
+    }
+
+    pub(crate) fn set_random(&mut self, random: Random) {
+        self.state.shared().context.random.set(random);
+    }
+
+    /// Compiles a text to a function.
+    ///
+    /// # Errors
+    /// What the compiler says.
+    pub(crate) fn compile(&mut self, text: &[u8], chunk_name: &std::ffi::CStr) -> Result<Ref, Vec<u8>> {
+        self.state.enter(|lua| match lua.compile(text, chunk_name) {
+            Ok(()) => Ok(lua.take_ref()),
+            Err(_) => Err(lua.bytes(-1).unwrap_or_default().to_vec()),
+        })
+    }
+
+    pub(crate) fn release(&mut self, function: Ref) {
+        self.state.enter(|lua| lua.release(function));
+    }
+
+    /// Runs a script, which finds its input in KEYS and ARGV. Errors name its SHA-1.
+    pub(crate) fn run_script(
+        &mut self,
+        function: &Ref,
+        sha: &[u8; 20],
+        input: &Input<'_>,
+        host: &mut dyn Host,
+        reply: &mut Reply<'_>,
+    ) -> Ended {
+        let prepare = |lua: &mut Lua<'_>, globals: &Globals| {
+            lua.push_ref(&globals.real);
+            let real = lua.top();
+            push_list(lua, input.keys());
+            lua.raw_set_field(real, b"KEYS");
+            push_list(lua, input.arguments());
+            lua.raw_set_field(real, b"ARGV");
+            lua.push_ref(function);
+            0
+        };
+        self.run(|| hexadecimal(sha), host, reply, prepare)
+    }
+
+    /// Runs a function, which is given its keys and its arguments.
+    pub(crate) fn run_function(
+        &mut self,
+        function: &Ref,
+        name: &[u8],
+        input: &Input<'_>,
+        host: &mut dyn Host,
+        reply: &mut Reply<'_>,
+    ) -> Ended {
+        let prepare = |lua: &mut Lua<'_>, _: &Globals| {
+            lua.push_ref(function);
+            push_list(lua, input.keys());
+            push_list(lua, input.arguments());
+            2
+        };
+        self.run(|| name.to_vec(), host, reply, prepare)
+    }
+
+    /// Calls what `prepare` pushes: a function and so many arguments.
+    fn run(
+        &mut self,
+        name: impl FnOnce() -> Vec<u8>,
+        host: &mut dyn Host,
+        reply: &mut Reply<'_>,
+        prepare: impl FnOnce(&mut Lua<'_>, &Globals) -> i32,
+    ) -> Ended {
+        let Vm { state, globals, .. } = self;
+        let ended = state.enter(|lua| {
+            let shared = lua.shared();
+            shared.killed.set(false);
+            shared.context.resp3.set(false);
+            lua.push_ref(&globals.handler);
+            let arguments = prepare(lua, globals);
+            let result = shared.context.host.lend(host, || lua.call(arguments, 1, Some(1)));
+            match result {
+                Ok(()) => {
+                    crate::reply::write(lua, reply, shared.context.resp3.get());
+                    Ok(Ended::Returned)
+                }
+                Err(failure) => {
+                    let failed = sandbox::failed(lua, failure);
+                    write_error(reply, &failed, &name());
+                    let killed = shared.killed.get();
+                    let ended = if killed { Ended::Killed } else { Ended::Failed { is_counted: failed.is_counted } };
+                    Err((ended, failure))
+                }
+            }
+        });
+        match ended {
+            Ok(ended) => {
+                self.clean(false);
+                ended
+            }
+            Err((ended, failure)) => {
+                self.clean(ended == Ended::Killed || failure == Failure::Memory);
+                ended
+            }
+        }
+    }
+
+    /// After a run; one that was cut short may leave much, which is free at once.
+    fn clean(&mut self, was_cut_short: bool) {
+        self.runs += 1;
+        let heap = &self.state.shared().heap;
+        let crowded = (heap.limit_bytes() / 2).max(2 * self.live_bytes);
+        if was_cut_short || heap.used_bytes() > crowded {
+            self.state.collect();
+            self.live_bytes = self.used_bytes();
+        } else if self.runs >= COLLECT_RUNS {
+            self.runs = 0;
+            self.state.collect_some();
+        }
+    }
+
+    /// Runs a library's code, which may do nothing but register functions.
+    ///
+    /// # Errors
+    /// The text of what was raised.
+    pub(crate) fn run_load(&mut self, code: &Ref, host: &mut dyn Host) -> Result<(), Fail> {
+        let Vm { state, globals, .. } = self;
+        let result = state.enter(|lua| {
+            let shared = lua.shared();
+            shared.killed.set(false);
+            choose_globals(lua, globals, globals.load.as_ref());
+            lua.push_ref(&globals.handler);
+            let handler = lua.top();
+            lua.push_ref(code);
+            let result = shared.context.host.lend(host, || lua.call(0, 0, Some(handler)));
+            let result = result.map_err(|failure| {
+                let failed = sandbox::failed(lua, failure);
+                (Fail::bytes([b"ERR Error registering functions: ", failed.text.as_slice()].concat()), failure)
+            });
+            choose_globals(lua, globals, Some(&globals.real));
+            result.map_err(|(fail, failure)| (fail, failure == Failure::Memory || shared.killed.get()))
+        });
+        result.map_err(|(fail, was_cut_short)| {
+            self.clean(was_cut_short);
+            fail
+        })
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        &self.state.shared().context
+    }
+}
+
+/// Chooses what global variables lead to.
+fn choose_globals(lua: &mut Lua<'_>, globals: &Globals, to: Option<&Ref>) {
+    lua.push_ref(&globals.metatable);
+    lua.push_ref(to.unwrap_or(&globals.real));
+    lua.raw_set_field(-2, b"__index");
+    lua.pop(1);
+}
+
+fn push_list<'i>(lua: &mut Lua<'_>, items: impl ExactSizeIterator<Item = &'i [u8]>) {
+    lua.push_table(items.len(), 0);
+    for (i, item) in (1..).zip(items) {
+        lua.push_bytes(item);
+        lua.raw_set_index(-2, i);
+    }
+}
+
+fn write_error(reply: &mut Reply<'_>, failed: &Failed, name: &[u8]) {
+    let Some((source, line)) = &failed.place else {
+        return reply.error(&failed.text);
+    };
+    reply.error(&[&failed.text, b" script: ".as_slice(), name, b", on ", source, b":", line, b"."].concat());
+}
