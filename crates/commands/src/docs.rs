@@ -9,6 +9,7 @@ mod generic;
 mod hash;
 mod list;
 mod pubsub;
+mod scripting;
 mod server;
 mod set;
 mod sorted_set;
@@ -70,6 +71,7 @@ pub fn of(command: &'static Command) -> &'static Docs {
         Group::Connection => connection::DOCS,
         Group::Transactions => transactions::DOCS,
         Group::Pubsub => pubsub::DOCS,
+        Group::Scripting => scripting::DOCS,
         Group::Server => server::DOCS,
     };
     let name = command.full_name;

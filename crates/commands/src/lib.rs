@@ -20,6 +20,7 @@ pub mod parse;
 pub mod pubsub;
 pub(crate) mod sample;
 pub(crate) mod scan_page;
+pub mod scripting;
 pub mod server;
 pub mod set;
 pub mod settings;

@@ -8,10 +8,16 @@ pub const COMMANDS: &[Command] = &[
         .since("2.0.0")
         .complexity("O(N)")
         .summary("Listen to channels by patterns"),
-    Command::new("publish", 3, PUBSUB | LOADING | STALE | FAST, Group::Pubsub, Handler::Node(Node::Publish))
-        .since("2.0.0")
-        .complexity("O(N+M)")
-        .summary("Send a message to a channel"),
+    Command::new(
+        "publish",
+        3,
+        PUBSUB | LOADING | STALE | FAST | MAY_REPLICATE,
+        Group::Pubsub,
+        Handler::Node(Node::Publish),
+    )
+    .since("2.0.0")
+    .complexity("O(N+M)")
+    .summary("Send a message to a channel"),
     Command::new("pubsub", -2, NONE, Group::Pubsub, Handler::Container)
         .since("2.8.0")
         .complexity("Depends on the subcommand")
@@ -52,11 +58,17 @@ pub const COMMANDS: &[Command] = &[
     .since("2.0.0")
     .complexity("O(N+M)")
     .summary("Listen to patterns no more"),
-    Command::new("spublish", 3, PUBSUB | LOADING | STALE | FAST, Group::Pubsub, Handler::Node(Node::Spublish))
-        .since("7.0.0")
-        .complexity("O(N)")
-        .summary("Send a message to a shard channel")
-        .keys(&[KeySpec::new(key::NOT_KEY, Begin::Index(1), Find::Range { last: 0, step: 1, limit: 0 })]),
+    Command::new(
+        "spublish",
+        3,
+        PUBSUB | LOADING | STALE | FAST | MAY_REPLICATE,
+        Group::Pubsub,
+        Handler::Node(Node::Spublish),
+    )
+    .since("7.0.0")
+    .complexity("O(N)")
+    .summary("Send a message to a shard channel")
+    .keys(&[KeySpec::new(key::NOT_KEY, Begin::Index(1), Find::Range { last: 0, step: 1, limit: 0 })]),
     Command::new("ssubscribe", -2, PUBSUB | NOSCRIPT | LOADING | STALE, Group::Pubsub, Handler::Node(Node::Ssubscribe))
         .since("7.0.0")
         .complexity("O(N)")

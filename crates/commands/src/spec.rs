@@ -22,6 +22,7 @@ pub mod flag {
     pub const ASKING: u32 = 1 << 11;
     pub const FAST: u32 = 1 << 12;
     pub const NO_AUTH: u32 = 1 << 13;
+    /// It changes no data here, but something elsewhere. COMMAND INFO does not show it.
     pub const MAY_REPLICATE: u32 = 1 << 14;
     pub const NO_ASYNC_LOADING: u32 = 1 << 15;
     pub const NO_MULTI: u32 = 1 << 16;
@@ -48,7 +49,6 @@ pub mod flag {
         (ASKING, "asking"),
         (FAST, "fast"),
         (NO_AUTH, "no_auth"),
-        (MAY_REPLICATE, "may_replicate"),
         (SENTINEL, "sentinel"),
         (ONLY_SENTINEL, "only_sentinel"),
         (NO_MANDATORY_KEYS, "no_mandatory_keys"),
@@ -150,6 +150,7 @@ pub enum Group {
     Connection,
     Transactions,
     Pubsub,
+    Scripting,
     Server,
 }
 
@@ -166,6 +167,7 @@ impl Group {
             Group::Connection => "connection",
             Group::Transactions => "transactions",
             Group::Pubsub => "pubsub",
+            Group::Scripting => "scripting",
             Group::Server => "server",
         }
     }
@@ -231,10 +233,13 @@ pub enum Node {
     Debug,
     Discard,
     Echo,
+    Eval,
     Exec,
     Failover,
+    Fcall,
     Flushall,
     Flushdb,
+    Function,
     Hello,
     Info,
     Lastsave,
@@ -256,6 +261,7 @@ pub enum Node {
     Reset,
     Role,
     Save,
+    Script,
     Select,
     Shutdown,
     Slowlog,

@@ -19,6 +19,7 @@ const FAMILIES: &[&[Command]] = &[
     crate::connection::COMMANDS,
     crate::transactions::COMMANDS,
     crate::pubsub::COMMANDS,
+    crate::scripting::COMMANDS,
     crate::server::COMMANDS,
 ];
 

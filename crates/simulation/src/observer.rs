@@ -20,7 +20,7 @@ pub struct Sight {
     /// It knows that what it holds is not what its position says.
     pub diverged: bool,
     pub full_syncs: u64,
-    /// What its last synchronization was.
+    /// What its last synchronization was, with the bytes and the time that it took, which tell it from the one before.
     pub last_sync: String,
 }
 
@@ -98,10 +98,7 @@ impl Observer {
             // Who has no backlog gives nobody a position to go on from.
             loads: loads || syncs || is_master && field(&info, "repl_backlog_active") != Some("1"),
             diverged: field(&info, "diverged").is_some_and(|n| n != "0"),
-            last_sync: field(&info, "last_sync")
-                .and_then(|text| text.split(",bytes=").next())
-                .unwrap_or_default()
-                .to_string(),
+            last_sync: field(&info, "last_sync").unwrap_or_default().to_string(),
             full_syncs: field(&info, "sync_full")?.parse().ok()?,
         })
     }
