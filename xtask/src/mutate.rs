@@ -132,7 +132,7 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "seams 4: a paused replica executes its master's stream",
         file: "crates/node/src/lifecycle/pause.rs",
-        from: "self.life.pauses.stops(command.is_none_or(|command| changes_data(client, command)))",
+        from: "self.life.pauses.stops(command.is_none_or(|command| changes_data(client, command, command.flags)))",
         to: "_ = (client, command); false",
     },
     Mutation {

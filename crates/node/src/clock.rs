@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 pub use rivulet_host::time::{machine_us, monotonic_ms, monotonic_ns, monotonic_us, sleep, unix_ms, unix_us};
 
 /// The time that the executor goes by.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Clock {
     /// Us of [`machine_us`], read before and after each command: what the server's own affairs go by.
     pub now_us: u64,

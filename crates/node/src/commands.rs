@@ -42,6 +42,11 @@ impl Node {
             Run::Select => self.select(by, args),
             Run::Client => self.client_command(by, command, args),
 
+            Run::Eval => self.eval(by, command, args),
+            Run::Fcall => self.fcall(by, command, args),
+            Run::Function => self.function_command(by, args),
+            Run::Script => self.script_command(by, args),
+
             Run::Multi => self.multi(by),
             Run::Exec => self.exec(by),
             Run::Discard => self.discard(by),

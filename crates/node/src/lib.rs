@@ -15,6 +15,7 @@ mod node;
 mod ops;
 mod persist;
 mod replication;
+mod scripts;
 mod turn;
 
 pub use lifecycle::start;

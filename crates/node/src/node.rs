@@ -17,6 +17,7 @@ use crate::lifecycle::Lifecycle;
 use crate::ops::Ops;
 use crate::persist::Persist;
 use crate::replication::Replication;
+use crate::scripts::Scripts;
 use crate::{clock, log};
 
 /// A server's whole state, room by room. One thread owns it.
@@ -29,6 +30,7 @@ pub struct Node {
     pub clients: Clients,
     /// Sockets that are not clients', and what serves all of those.
     pub front: Front,
+    pub scripts: Scripts,
     pub replication: Replication,
     /// What is on disk, and what brings it there and back.
     pub persist: Persist,
@@ -66,6 +68,7 @@ impl Node {
             engine: Engine::new(&config, [word(2), word(3)], rng),
             clients: Clients::default(),
             front: Front::new(poll, waker)?,
+            scripts: Scripts::default(),
             replication,
             persist,
             ops: Ops::default(),

@@ -84,7 +84,7 @@ impl Node {
         Duration::from_millis(until.saturating_sub(self.now_ms()).max(1))
     }
 
-    fn dispatch(&mut self, event: Ready) {
+    pub fn dispatch(&mut self, event: Ready) {
         match event.token {
             TOKEN_WAKER => {
                 self.front.waker.clear();
@@ -107,7 +107,7 @@ impl Node {
     }
 
     /// What was done goes out: to the disk, to the replicas, and then to the clients.
-    fn send_out(&mut self) {
+    pub fn send_out(&mut self) {
         self.log_before_sleep();
         self.replication_before_sleep();
         self.send_replies(Offered(()));

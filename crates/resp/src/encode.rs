@@ -26,6 +26,11 @@ impl<'a> Reply<'a> {
         self.resp3 = resp3;
     }
 
+    /// What was written since there were so many bytes.
+    pub fn since(&self, mark: usize) -> &[u8] {
+        self.out.get(mark..).unwrap_or_default()
+    }
+
     /// Exchanges what was written for what is in another buffer.
     pub fn swap(&mut self, buffer: &mut Vec<u8>) {
         std::mem::swap(self.out, buffer);

@@ -47,7 +47,7 @@ pub fn run(
         b"flush" => flush(libraries, args, reply),
         b"list" => list(libraries, args, reply),
         b"stats" => {
-            write_stats(libraries, running, reply);
+            write_stats(libraries.len(), libraries.functions_len(), running, reply);
             Ok(Answer::Replied)
         }
         b"dump" => {
@@ -200,7 +200,8 @@ fn write_function(function: &Function, reply: &mut Reply<'_>) {
     function.flags().iter().for_each(|flag| reply.simple(flag.name()));
 }
 
-fn write_stats(libraries: &Libraries, running: Option<&Running>, reply: &mut Reply<'_>) {
+/// The reply of FUNCTION STATS, which may be asked for while the libraries are in use.
+pub fn write_stats(libraries: usize, functions: usize, running: Option<&Running>, reply: &mut Reply<'_>) {
     reply.map(2);
     reply.bulk(b"running_script");
     match running {
@@ -222,9 +223,9 @@ fn write_stats(libraries: &Libraries, running: Option<&Running>, reply: &mut Rep
     reply.bulk(b"LUA");
     reply.map(2);
     reply.bulk(b"libraries_count");
-    reply.int(libraries.len() as i64);
+    reply.int(libraries as i64);
     reply.bulk(b"functions_count");
-    reply.int(libraries.functions_len() as i64);
+    reply.int(functions as i64);
 }
 
 const HELP: &[&str] = &[

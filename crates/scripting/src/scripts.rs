@@ -155,6 +155,23 @@ impl Scripts {
         self.slots.get(id.0 as usize).and_then(|s| s.as_ref()).and_then(|s| s.flags)
     }
 
+    /// The same for EVALSHA's digits.
+    pub fn flags_of(&self, digits: &[u8]) -> Option<Flags> {
+        let at = parse_sha(digits).and_then(|sha| self.by_sha.get(&sha).copied())?;
+        self.flags(ScriptId(at))
+    }
+
+    /// The same for a text that may not be loaded.
+    pub fn flags_in(text: &[u8]) -> Option<Flags> {
+        split_script(text).ok()?.0
+    }
+
+    /// The script's digits.
+    pub fn sha_of(&self, id: ScriptId) -> Vec<u8> {
+        let script = self.slots.get(id.0 as usize).and_then(|s| s.as_ref());
+        script.map_or_else(Vec::new, |script| hexadecimal(&script.sha))
+    }
+
     /// Runs a script and writes its reply.
     pub fn run(&mut self, id: ScriptId, input: &Input<'_>, host: &mut dyn Host, reply: &mut Reply<'_>) -> Ended {
         let Scripts { vm, slots, .. } = self;

@@ -192,10 +192,12 @@ impl Node {
     }
 
     /// Shows a command, and the database that its client is in now, to those who monitor.
-    pub fn feed_monitors(&mut self, id: ClientId, args: Args<'_>) {
+    pub fn feed_monitors(&mut self, id: ClientId, origin: Origin, args: Args<'_>) {
         let us = clock::unix_us();
         let Some(client) = self.clients.get(id) else { return };
-        let from = if client.connection.peer.is_unix {
+        let from = if origin == Origin::Script {
+            "lua".to_string()
+        } else if client.connection.peer.is_unix {
             format!("unix:{}", self.config.unixsocket)
         } else {
             client.connection.peer.address.clone()

@@ -2,12 +2,14 @@
 //!
 //! The order of the checks is that of Redis 7.0 (`processCommand` in server.c), as clients see it in which error they get.
 
+use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
 use rivulet_commands::spec::{Handler, Node as Run, flag};
-use rivulet_commands::{Command, table};
+use rivulet_resp::Args;
 
 use crate::front::clients::{Client, Kind};
 use crate::node::Node;
+use crate::scripts::effective_flags;
 
 /// What may stand in a command's way, on the node's side.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +32,8 @@ pub struct Facts {
     pub all_is_paused: bool,
     /// DEBUG and its like are allowed to this client.
     pub allows_protected: bool,
+    /// A script has run for long: how others are answered.
+    pub busy: Option<Fail>,
 }
 
 /// What becomes of a command.
@@ -55,7 +59,8 @@ pub struct Standing {
 
 impl Standing {
     pub fn of(facts: &Facts) -> Standing {
-        let mut standing = Standing { with: flag::PROTECTED, without: 0 };
+        let healthy = Standing { with: flag::PROTECTED, without: 0 };
+        let mut standing = healthy;
         if facts.lacks_replicas || facts.is_read_only_replica {
             standing.with |= flag::WRITE;
         }
@@ -77,6 +82,13 @@ impl Standing {
         }
         if facts.is_async_loading {
             standing.with |= flag::NO_ASYNC_LOADING;
+        }
+        if facts.busy.is_some() {
+            standing.without |= flag::ALLOW_BUSY;
+        }
+        if standing != healthy {
+            // What a script may do, it says itself.
+            standing.with |= flag::NO_MANDATORY_KEYS;
         }
         if facts.all_is_paused {
             standing = Standing { with: u32::MAX, without: u32::MAX };
@@ -104,34 +116,35 @@ pub fn is_masters(client: &Client) -> bool {
 }
 
 /// The checks between arity and the call.
-pub fn admit(facts: &Facts, client: &Client, command: &'static Command) -> Verdict {
-    if let Err(fail) = refusal(facts, client, command) {
+pub fn admit(facts: &Facts, client: &Client, command: &'static Command, flags: u32) -> Verdict {
+    if let Err(fail) = refusal(facts, client, command, flags) {
         return Verdict::Refuse(fail);
     }
     let in_multi = client.session.multi.is_some();
     // A queued command waits with its EXEC.
-    if (!in_multi || is(command, Run::Exec)) && is_paused(facts, client, command) {
+    if (!in_multi || is(command, Run::Exec)) && is_paused(facts, client, command, flags) {
         return Verdict::Pause;
     }
     if in_multi && !runs_inside_multi(command) { Verdict::Queue } else { Verdict::Run }
 }
 
-fn refusal(facts: &Facts, client: &Client, command: &'static Command) -> Result<(), Fail> {
+fn refusal(facts: &Facts, client: &Client, command: &'static Command, flags: u32) -> Result<(), Fail> {
+    let has = |flag: u32| flags & flag != 0;
     let session = &client.session;
-    if !session.authenticated && !command.is(flag::NO_AUTH) {
+    if !session.authenticated && !has(flag::NO_AUTH) {
         return Err(Fail::new("NOAUTH Authentication required."));
     }
     // What a master sends is not for this node to refuse.
     if client.is_master() {
         return Ok(());
     }
-    if command.is(flag::PROTECTED) && !facts.allows_protected {
+    if has(flag::PROTECTED) && !facts.allows_protected {
         return Err(protected(command));
     }
     // EXEC is what is queued for it.
     let queued = session.multi.as_ref().filter(|_| is(command, Run::Exec));
-    let writes = command.is(flag::WRITE) || queued.is_some_and(|m| m.writes);
-    if facts.out_of_memory && (command.is(flag::DENYOOM) || queued.is_some_and(|m| m.denies_oom)) {
+    let writes = has(flag::WRITE) || queued.is_some_and(|m| m.writes);
+    if facts.out_of_memory && (has(flag::DENYOOM) || queued.is_some_and(|m| m.denies_oom)) {
         return Err(Fail::new("OOM command not allowed when used memory > 'maxmemory'."));
     }
     if let Some(fail) = facts.disk.as_ref().filter(|_| writes || is(command, Run::Ping)) {
@@ -149,36 +162,39 @@ fn refusal(facts: &Facts, client: &Client, command: &'static Command) -> Result<
             command.full_name
         )));
     }
-    if facts.hides_stale_data && (!command.is(flag::STALE) || queued.is_some_and(|m| m.denies_stale)) {
+    if facts.hides_stale_data && (!has(flag::STALE) || queued.is_some_and(|m| m.denies_stale)) {
         return Err(Fail::new("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."));
     }
-    let denies_loading = !command.is(flag::LOADING) || queued.is_some_and(|m| m.denies_loading);
-    let denies_async_loading = command.is(flag::NO_ASYNC_LOADING) || queued.is_some_and(|m| m.denies_async_loading);
+    let denies_loading = !has(flag::LOADING) || queued.is_some_and(|m| m.denies_loading);
+    let denies_async_loading = has(flag::NO_ASYNC_LOADING) || queued.is_some_and(|m| m.denies_async_loading);
     if facts.is_loading && denies_loading || facts.is_async_loading && denies_async_loading {
         return Err(Fail::new("LOADING Redis is loading the dataset in memory"));
     }
-    if session.multi.is_some() && command.is(flag::NO_MULTI) {
+    if let Some(fail) = facts.busy.as_ref().filter(|_| !has(flag::ALLOW_BUSY)) {
+        return Err(fail.clone());
+    }
+    if session.multi.is_some() && has(flag::NO_MULTI) {
         return Err(Fail::new("ERR Command not allowed inside a transaction"));
     }
-    if client.is_replica() && (writes || command.is(flag::READONLY) || command.is(flag::MAY_REPLICATE)) {
+    if client.is_replica() && (writes || has(flag::READONLY) || has(flag::MAY_REPLICATE)) {
         return Err(Fail::new("ERR Replica can't interact with the keyspace"));
     }
     Ok(())
 }
 
 /// Whether a pause stops a command of this client.
-fn is_paused(facts: &Facts, client: &Client, command: &Command) -> bool {
+fn is_paused(facts: &Facts, client: &Client, command: &Command, flags: u32) -> bool {
     let from_peer = client.is_master() || client.is_replica();
     if from_peer || is_never_paused(command) {
         return false;
     }
-    facts.all_is_paused || facts.writes_are_paused && changes_data(client, command)
+    facts.all_is_paused || facts.writes_are_paused && changes_data(client, command, flags)
 }
 
 /// Whether a command may change data, or what a transaction that ends with it has queued.
-pub fn changes_data(client: &Client, command: &Command) -> bool {
+pub fn changes_data(client: &Client, command: &Command, flags: u32) -> bool {
     let queued = client.session.multi.as_ref().filter(|_| is(command, Run::Exec));
-    table::may_write(command) || queued.is_some_and(|m| m.may_replicate)
+    flags & (flag::WRITE | flag::MAY_REPLICATE) != 0 || queued.is_some_and(|m| m.may_replicate)
 }
 
 fn is(command: &Command, run: Run) -> bool {
@@ -231,6 +247,7 @@ impl Node {
             writes_are_paused: pauses.stops(true),
             all_is_paused: pauses.stops(false),
             allows_protected: false,
+            busy: self.scripts.running.as_ref().filter(|running| running.is_busy).map(|running| running.busy()),
         }
     }
 
@@ -242,17 +259,20 @@ impl Node {
 
     /// What becomes of a command that something may stand in the way of.
     #[cold]
-    pub fn admit(&self, client: &Client, command: &'static Command, out_of_memory: bool) -> Verdict {
+    pub fn admit(&self, client: &Client, command: &'static Command, args: Args<'_>, out_of_memory: bool) -> Verdict {
+        let flags = effective_flags(self, command, args);
         if client.is_master() {
-            return admit(&Facts::default(), client, command);
+            return admit(&Facts::default(), client, command, flags);
         }
         let allows_protected = rivulet_config::allows(&self.config.enable_debug_command, self.is_local(client.id));
-        admit(&Facts { out_of_memory, allows_protected, ..self.facts() }, client, command)
+        admit(&Facts { out_of_memory, allows_protected, ..self.facts() }, client, command, flags)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rivulet_commands::table;
+
     use super::*;
     use crate::engine::session::Multi;
 
@@ -302,6 +322,7 @@ mod tests {
             writes_are_paused: false,
             all_is_paused: false,
             allows_protected: !has(Protected),
+            busy: None,
         }
     }
 
@@ -323,7 +344,7 @@ mod tests {
     }
 
     fn told(command: &'static Command, obstacles: &[Obstacle]) -> String {
-        match admit(&facts(obstacles), &client(obstacles), command) {
+        match admit(&facts(obstacles), &client(obstacles), command, command.flags) {
             Verdict::Refuse(fail) => String::from_utf8_lossy(&fail.0).into_owned(),
             _ => String::new(),
         }
@@ -365,7 +386,7 @@ mod tests {
         ("hello", &[Subscribed]),
         ("quit", &[]),
         ("subscribe", &[Password]),
-        ("publish", &[Password, Subscribed]),
+        ("publish", &[Password, Subscribed, ReplicaLink]),
         ("info", &[Password, Subscribed]),
         ("debug", &[Password, Protected, Subscribed]),
         ("config|set", &[Password, Subscribed]),
@@ -409,7 +430,7 @@ mod tests {
         client.kind = Kind::Master;
         let facts = Facts { all_is_paused: true, writes_are_paused: true, ..facts(&obstacles) };
         for (name, _) in STOPPED {
-            let verdict = admit(&facts, &client, named(name));
+            let verdict = admit(&facts, &client, named(name), named(name).flags);
             assert!(matches!(verdict, Verdict::Run | Verdict::Queue), "{name}: {verdict:?}");
         }
     }
@@ -425,7 +446,7 @@ mod tests {
         ] {
             let mut client = client(&[wanted]);
             client.session.multi = Some(queued);
-            let Verdict::Refuse(fail) = admit(&facts(&[wanted]), &client, named("exec")) else {
+            let Verdict::Refuse(fail) = admit(&facts(&[wanted]), &client, named("exec"), named("exec").flags) else {
                 panic!("{wanted:?}: it is refused");
             };
             assert!(fail.0.starts_with(error(wanted).as_bytes()), "{wanted:?}");
@@ -438,7 +459,7 @@ mod tests {
             let mut client = client(&[]);
             client.session.multi = multi;
             let facts = Facts { writes_are_paused: true, all_is_paused: all, ..facts(&[]) };
-            admit(&facts, &client, named(name))
+            admit(&facts, &client, named(name), named(name).flags)
         };
         let writing = || Some(Multi { writes: true, may_replicate: true, ..Default::default() });
         for (name, all, multi, wanted) in [
@@ -465,7 +486,7 @@ mod tests {
         let plain = client(&[]);
         assert!(is_plain(&plain));
         let all = |command: &'static Command| std::iter::once(command).chain(command.subcommands.iter());
-        for bits in 0..1 << 9 {
+        for bits in 0..1 << 10 {
             let has = |bit: u32| bits >> bit & 1 == 1;
             let facts = Facts {
                 out_of_memory: has(0),
@@ -478,10 +499,11 @@ mod tests {
                 writes_are_paused: has(7) || has(8),
                 all_is_paused: has(8),
                 allows_protected: false,
+                busy: has(9).then(|| Fail::new("BUSY")),
             };
             let standing = Standing::of(&facts);
             for command in table::commands().flat_map(all).filter(|c| standing.lets(c)) {
-                let verdict = admit(&facts, &plain, command);
+                let verdict = admit(&facts, &plain, command, command.flags);
                 assert!(matches!(verdict, Verdict::Run), "{}, {facts:?}: {verdict:?}", command.name);
             }
         }

@@ -12,6 +12,8 @@ pub enum Origin {
     Client,
     /// A transaction: it can't wait, and what it changes goes out with the others of its unit.
     Exec,
+    /// A script: as a transaction, and its commands see one time.
+    Script,
 }
 
 /// Who asks for a command. Replies go here and nowhere else: they are the client's once the command has ended.

@@ -22,7 +22,7 @@ impl Node {
             from_master: client.is_master(),
             is_replica: self.is_replica(),
             keeps_expired: self.keeps_expired(),
-            deny_blocking: origin == Origin::Exec || client.is_master(),
+            deny_blocking: origin != Origin::Client || client.is_master(),
             note_touched: !self.engine.watched.is_empty(),
             note_ready: !self.engine.blocking.is_empty(),
         }
@@ -58,12 +58,33 @@ impl Node {
             let _ = self.save_now();
         }
         if !self.ops.monitors.is_empty() && !command.is(flag::SKIP_MONITOR) && !command.is(flag::ADMIN) {
-            self.feed_monitors(id, args);
+            self.feed_monitors(id, by.origin, args);
         }
         let ended_us = clock::machine_us();
         self.clock.now_us = ended_us;
         // Errors of a transaction's commands are not EXEC's.
         self.count_call(id, command, args, ended_us.saturating_sub(started_us), result.is_err());
+    }
+
+    /// Runs a command of a script, whose time stands.
+    pub fn call_within(&mut self, by: &mut Asker<'_>, command: &'static Command, args: Args<'_>) {
+        let (id, started_us) = (by.id, clock::machine_us());
+        let Some(client) = self.clients.get(id) else { return };
+        let db = client.session.db;
+        let result = match command.handler {
+            Handler::Data(run) => self.call_data(by, run, args, None),
+            Handler::Node(which) => self.run_node(by, which, command, args),
+            Handler::Container => Err(Fail::arity(command.name)),
+        };
+        if let Err(fail) = &result {
+            self.call_failed(by, command, fail);
+        }
+        self.finish_call(id, by.origin, db, command, args);
+        if !self.ops.monitors.is_empty() && !command.is(flag::SKIP_MONITOR) && !command.is(flag::ADMIN) {
+            self.feed_monitors(id, by.origin, args);
+        }
+        let took_us = clock::machine_us().saturating_sub(started_us);
+        self.count_call(id, command, args, took_us, result.is_err());
     }
 
     #[cold]

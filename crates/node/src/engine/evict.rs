@@ -30,6 +30,8 @@ pub struct Eviction {
     sizes: Vec<(usize, usize)>,
     /// It goes on between the clients' turns.
     running: bool,
+    /// Nothing could be evicted when room was wanted last.
+    is_short: bool,
     /// When commands began to use up what they may.
     window_us: u64,
     spent_us: u64,
@@ -108,6 +110,17 @@ impl Node {
     /// Makes room at the border of a unit of execution; answers whether a command may use memory: it is within `maxmemory`, or eviction is at work, or
     /// nothing may be evicted because the data must stand still: while they load, in a pause, and on a replica, whose master decides.
     pub fn make_room(&mut self) -> bool {
+        let has_room = self.try_to_make_room();
+        self.engine.keys.eviction.is_short = !has_room;
+        has_room
+    }
+
+    /// Whether there was no room when the present unit began.
+    pub fn is_short_of_memory(&self) -> bool {
+        self.config.maxmemory > 0 && self.engine.keys.eviction.is_short
+    }
+
+    fn try_to_make_room(&mut self) -> bool {
         let must_stand_still = self.is_loading()
             || self.is_paused()
             || !self.replication.failover.is_idle()

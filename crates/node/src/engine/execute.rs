@@ -170,7 +170,7 @@ impl Node {
     ) {
         let (id, mark) = (by.id, by.reply.written());
         let Some(client) = self.clients.get(id) else { return };
-        match self.admit(client, command, out_of_memory) {
+        match self.admit(client, command, args, out_of_memory) {
             Verdict::Run => self.call(by, command, args, hint),
             Verdict::Queue => return self.queue_in_multi(by, command, args),
             Verdict::Pause => return self.block_for_pause(id, args),

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
 use rivulet_commands::spec::flag;
-use rivulet_commands::{Command, table};
 use rivulet_resp::Args;
 
 use crate::engine::asker::{Asker, Origin};
@@ -12,6 +12,7 @@ use crate::engine::client_set::ClientSet;
 use crate::engine::session::{Multi, Watched, WatchedKey};
 use crate::front::clients::ClientId;
 use crate::node::Node;
+use crate::scripts::effective_flags;
 
 impl Node {
     pub fn multi(&mut self, by: &mut Asker<'_>) -> Result<(), Fail> {
@@ -26,6 +27,8 @@ impl Node {
     }
 
     pub fn queue_in_multi(&mut self, by: &mut Asker<'_>, command: &'static Command, args: Args<'_>) {
+        let flags = effective_flags(self, command, args);
+        let has = |flag: u32| flags & flag != 0;
         let client = self.clients.at(by.id);
         let broken = client.session.watches.broken;
         if let Some(multi) = &mut client.session.multi {
@@ -33,12 +36,12 @@ impl Node {
             if !broken && !multi.broken {
                 let args = args.to_owned();
                 multi.memory_bytes += args.memory_bytes();
-                multi.writes |= command.is(flag::WRITE);
-                multi.may_replicate |= table::may_write(command);
-                multi.denies_oom |= command.is(flag::DENYOOM);
-                multi.denies_stale |= !command.is(flag::STALE);
-                multi.denies_loading |= !command.is(flag::LOADING);
-                multi.denies_async_loading |= command.is(flag::NO_ASYNC_LOADING);
+                multi.writes |= has(flag::WRITE);
+                multi.may_replicate |= has(flag::WRITE) || has(flag::MAY_REPLICATE);
+                multi.denies_oom |= has(flag::DENYOOM);
+                multi.denies_stale |= !has(flag::STALE);
+                multi.denies_loading |= !has(flag::LOADING);
+                multi.denies_async_loading |= has(flag::NO_ASYNC_LOADING);
                 multi.queued.push((command, args));
             }
         }

@@ -58,7 +58,7 @@ impl Node {
             let Some(id) = self.clients.largest() else { return self.tell_of_client_limit() };
             log::notice!("Evicting client: {}", self.client_line(id));
             self.ops.stats.evicted_clients += 1;
-            if executing == Some(id) {
+            if executing == Some(id) || self.runs_script_of(id) {
                 self.clients.close_soon(id);
                 self.clients.count_memory(id);
             } else {
@@ -78,7 +78,7 @@ impl Node {
     fn close_condemned(&mut self, executing: Option<ClientId>) {
         self.check_output_limits();
         for id in std::mem::take(&mut self.clients.to_close) {
-            if executing == Some(id) {
+            if executing == Some(id) || self.runs_script_of(id) {
                 self.clients.count_memory(id);
                 self.clients.to_close.push(id);
             } else {

@@ -84,7 +84,8 @@ impl Node {
     }
 
     pub fn close_clients(&mut self) {
-        while let Some(id) = self.clients.to_close.pop() {
+        let running = self.scripts.running.as_ref().map(|running| running.client);
+        while let Some(id) = self.clients.to_close.pop_if(|id| Some(*id) != running) {
             self.free_client(id);
         }
     }

@@ -98,11 +98,14 @@ impl Node {
 
     /// Whether a pause keeps this command of the master's stream from being executed.
     pub fn must_pause_stream(&self, id: ClientId, command: Option<&'static Command>) -> bool {
+        if self.is_busy() {
+            return true;
+        }
         if !self.life.pauses.any() {
             return false;
         }
         let Some(client) = self.clients.get(id) else { return false };
-        self.life.pauses.stops(command.is_none_or(|command| changes_data(client, command)))
+        self.life.pauses.stops(command.is_none_or(|command| changes_data(client, command, command.flags)))
     }
 
     pub fn block_for_pause(&mut self, id: ClientId, args: Args<'_>) {

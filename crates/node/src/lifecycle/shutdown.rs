@@ -66,6 +66,13 @@ impl Node {
             by.reply.ok();
             return Ok(());
         }
+        if self.is_busy() {
+            // What the script has done is half of something: it is not saved, nor waited for.
+            if let Some(running) = self.scripts.running.as_ref().filter(|_| !request.nosave) {
+                return Err(running.busy());
+            }
+            request.now = true;
+        }
         if by.origin == Origin::Exec
             && !request.now
             && !self.replication.master.is_empty()

@@ -167,20 +167,7 @@ fn memory_section(node: &Node, out: &mut String) {
     let total = total_system_memory();
     field!(out, "total_system_memory", total);
     field!(out, "total_system_memory_human", human(total));
-    for name in [
-        "used_memory_lua",
-        "used_memory_vm_eval",
-        "used_memory_scripts_eval",
-        "number_of_cached_scripts",
-        "number_of_functions",
-        "number_of_libraries",
-        "used_memory_vm_functions",
-        "used_memory_vm_total",
-        "used_memory_functions",
-        "used_memory_scripts",
-    ] {
-        field!(out, name, 0);
-    }
+    scripts(node, out);
     field!(out, "maxmemory", node.config.maxmemory);
     field!(out, "maxmemory_human", human(node.config.maxmemory as usize));
     field!(out, "maxmemory_policy", node.config.maxmemory_policy.word());
@@ -328,6 +315,7 @@ fn stats(node: &Node, out: &mut String) {
     field!(out, "expired_time_cap_reached_count", node.engine.keys.expiry.time_cap_reached);
     field!(out, "expire_cycle_cpu_milliseconds", node.engine.keys.expiry.spent_us / 1000);
     field!(out, "evicted_keys", s.evicted);
+    field!(out, "evicted_scripts", node.scripts.figures().scripts_evicted);
     field!(out, "evicted_clients", s.evicted_clients);
     // Fields of Redis 7.2.
     field!(out, "client_query_buffer_limit_disconnections", s.query_limit_disconnections);
@@ -507,6 +495,26 @@ fn cpu(_: &Node, out: &mut String) {
     field!(out, "used_cpu_user", format_args!("{:.6}", seconds(11)));
     field!(out, "used_cpu_sys_children", format_args!("{:.6}", seconds(14)));
     field!(out, "used_cpu_user_children", format_args!("{:.6}", seconds(13)));
+}
+
+/// Memory of scripts and functions, as since Redis 7.0.
+fn scripts(node: &Node, out: &mut String) {
+    let figures = node.scripts.figures();
+    let vm_total = figures.scripts_vm_bytes + figures.functions_vm_bytes;
+    let caches = figures.scripts_cache_bytes + figures.functions_cache_bytes;
+    field!(out, "used_memory_lua", figures.scripts_vm_bytes);
+    field!(out, "used_memory_lua_human", human(figures.scripts_vm_bytes));
+    field!(out, "used_memory_vm_eval", figures.scripts_vm_bytes);
+    field!(out, "used_memory_scripts_eval", figures.scripts_cache_bytes);
+    field!(out, "number_of_cached_scripts", figures.scripts);
+    field!(out, "number_of_functions", figures.functions);
+    field!(out, "number_of_libraries", figures.libraries);
+    field!(out, "used_memory_vm_functions", figures.functions_vm_bytes);
+    field!(out, "used_memory_vm_total", vm_total);
+    field!(out, "used_memory_vm_total_human", human(vm_total));
+    field!(out, "used_memory_functions", figures.functions_cache_bytes);
+    field!(out, "used_memory_scripts", caches);
+    field!(out, "used_memory_scripts_human", human(caches));
 }
 
 fn commandstats(node: &Node, out: &mut String) {

@@ -13,6 +13,7 @@ use rivulet_aof::sums;
 use rivulet_aof::tail;
 use rivulet_commands::fail::Fail;
 use rivulet_replication::position::Position;
+use rivulet_replication::session::Filter;
 use rivulet_resp::{Args, OwnedArgs};
 
 use crate::engine::ack_waits::Wish;
@@ -260,7 +261,8 @@ impl Node {
         if !self.config.aof_use_rdb_preamble {
             return (Vec::new(), BaseFormat::Aof);
         }
-        let mut head = self.snapshot_head(Form::Rdb { version: 10, compress: false, aof_base: true }, false);
+        let mut head =
+            self.snapshot_head(Form::Rdb { version: 10, compress: false, aof_base: true }, Filter::default());
         let mut bytes = std::mem::take(&mut head.bytes);
         head.end(&mut bytes);
         (bytes, BaseFormat::Rdb)
@@ -418,7 +420,7 @@ impl Node {
                 Form::Commands { timestamp_s: self.config.aof_timestamp_enabled.then_some((now_ms / 1000) as i64) }
             }
         };
-        let head = self.snapshot_head(form, false);
+        let head = self.snapshot_head(form, Filter::default());
         let path = self.temporary_base();
         match Snapshot::begin(
             &mut self.engine.keyspace,

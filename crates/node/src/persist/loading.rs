@@ -53,6 +53,8 @@ pub enum Loaded {
     /// A key whose value has no elements was passed over.
     EmptyKey(Vec<u8>),
     Aux(Vec<u8>, Vec<u8>),
+    /// A library of functions.
+    Function(Vec<u8>),
     Commands(Commands),
     /// An append-only file begins, or is through.
     FileBegins,

@@ -14,6 +14,7 @@ use rivulet_rdb::read::{Options, Unsupported};
 use rivulet_rdb::save::Saver;
 use rivulet_rdb::write::{Aux, Meta, Replication as AuxReplication, Version, Writer};
 use rivulet_replication::master::RunningSnapshot;
+use rivulet_replication::session::Filter;
 use rivulet_resp::OwnedArgs;
 
 use crate::front::clients::ClientId;
@@ -252,7 +253,7 @@ impl Node {
     }
 
     /// Header and aux fields of a snapshot of the present state.
-    pub fn snapshot_head(&self, form: Form, exclude_data: bool) -> Head {
+    pub fn snapshot_head(&self, form: Form, filter: Filter) -> Head {
         let (mut writer, aof_base) = match form {
             Form::Rdb { version, compress, aof_base } => {
                 let version = Version::new(version).unwrap_or(Version::DEFAULT);
@@ -272,11 +273,14 @@ impl Node {
         let id = self.replication.history.id().to_string();
         let aux = Aux { aof_base, ..self.aux(&id) };
         writer.header(&mut bytes, &aux);
+        if !filter.exclude_functions {
+            self.scripts.codes().iter().for_each(|code| writer.function(&mut bytes, code));
+        }
         Head {
             writer,
             bytes,
             access: self.access_info(),
-            exclude_data,
+            exclude_data: filter.exclude_data,
             checksum: self.config.rdbchecksum,
             key_delay: self.persist.data.save_delay.clone(),
             queue_limit: self.config.snapshot_queue_limit,
@@ -334,6 +338,9 @@ impl Node {
         let writer = Writer::new(Version::DEFAULT, self.config.rdbcompression);
         let file = BufWriter::with_capacity(1 << 20, File::create(path)?);
         let mut saver = Saver::new(file, writer, self.config.rdbchecksum, &self.aux(&id));
+        for code in self.scripts.codes() {
+            saver.function(&code)?;
+        }
         let access = self.access_info();
         for (i, db) in self.engine.keyspace.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
             saver.database(i as u64, db.len() as u64, db.expires_len() as u64)?;
@@ -374,7 +381,7 @@ impl Node {
     pub fn begin_file_snapshot(&mut self, purpose: Purpose, rdb_version: u32) -> Result<(), Fail> {
         self.persist.data.last_try_ms = self.now_ms();
         let form = Form::Rdb { version: rdb_version, compress: self.config.rdbcompression, aof_base: false };
-        let head = self.snapshot_head(form, false);
+        let head = self.snapshot_head(form, Filter::default());
         let path = self.rdb_path();
         let now_ms = self.now_ms();
         let begun =
@@ -559,6 +566,7 @@ impl Node {
 
     pub fn begin_load(&mut self, source: Source, why: LoadWhy, place: Place) -> Result<(), String> {
         let from_aof = matches!(source, Source::AppendOnly(_));
+        self.scripts.load_begins();
         let is_unchecked = matches!(source, Source::Stored { .. });
         let beside = (place != Place::Databases)
             .then(|| Keyspace::new(self.engine.keyspace.databases(), self.engine.keyspace.hasher()));
@@ -630,6 +638,7 @@ impl Node {
                 }
                 return self.insert_entries(entries).err().map(Err);
             }
+            Loaded::Function(code) => return self.function_loaded(&code).err().map(Err),
             Loaded::Checked => {
                 load.is_unchecked = false;
                 if std::mem::take(&mut load.replaces_when_checked) {
@@ -831,7 +840,11 @@ impl Node {
         if let Some(load) = &mut self.persist.data.load {
             load.merges = merges;
         }
-        self.finish_load_now()
+        self.finish_load_now()?;
+        if !merges {
+            self.scripts.load_ended();
+        }
+        Ok(())
     }
 
     /// Takes over `rdb-key-save-delay` and `key-load-delay`.

@@ -104,7 +104,8 @@ impl Node {
         let loader_wants = self.persist.data.load.as_ref().is_none_or(|l| l.loader.wants_bytes());
         let Some(link) = &self.replication.link else { return };
         // What a pause keeps from being executed has a bound, too.
-        let kept_by_pause = self.is_paused() && link.input.len() >= link.state.config().early_bytes_max;
+        let kept_by_pause =
+            (self.is_paused() || self.is_busy()) && link.input.len() >= link.state.config().early_bytes_max;
         let applies = !kept_by_pause && !link.waits_for_disk;
         let read = link.state.wants_read() && applies && (loader_wants || link.state.has_channel());
         let write = link.watching_write;
@@ -558,6 +559,10 @@ impl Node {
         }
         if !ok && load.replaces {
             self.empty_all(self.config.replica_lazy_flush);
+        }
+        match ok {
+            true => self.scripts.load_ended(),
+            false => self.scripts.load_begins(),
         }
         match load.beside {
             Some(beside) if ok => self.persist.data.loaded_beside = Some(beside),

@@ -555,7 +555,7 @@ impl Node {
         let mark: [u8; 40] =
             random_id(&mut self.engine.rng).as_str().as_bytes().try_into().map_err(|_| "no mark".to_string())?;
         let form = Form::Rdb { version: group.rdb_version, compress: false, aof_base: false };
-        let head = self.snapshot_head(form, group.filter.exclude_data);
+        let head = self.snapshot_head(form, group.filter);
         let now = self.now_ms();
         let held: u64 = self.persist.data.payloads().map(Payload::held_bytes).sum();
         let window = self.config.repl_sync_window.saturating_sub(held);
@@ -695,7 +695,8 @@ impl Node {
         let facts = TickFacts {
             is_replica: self.is_replica(),
             writes_paused: self.life.shutdown.is_some() || !self.replication.failover.is_idle(),
-            snapshot_running: self.persist.data.running.is_some(),
+            // A snapshot in the middle of a script would have half of what the stream brings.
+            snapshot_running: self.persist.data.running.is_some() || self.is_busy(),
             log_active: self.replication.log.is_active(),
             log_is_kept: self.persist.log.files.is_aof(),
         };

@@ -6,6 +6,7 @@
 use rivulet_commands::fail::{Fail, SYNTAX};
 use rivulet_commands::parse;
 use rivulet_host::sync::{self, Receiver};
+use rivulet_replication::session::Filter;
 use rivulet_replication::verify::{Content, Examined, Findings, Marker, Report, Step, Token, Verdict, Verification};
 use rivulet_resp::{Args, Reply};
 
@@ -168,7 +169,7 @@ impl Node {
     /// Begins a digest of the data as they are now, after `offset` bytes of the stream.
     fn begin_digest(&mut self, marker: &Marker, offset: u64) -> bool {
         let (to, found) = sync::channel();
-        let mut head = self.snapshot_head(Form::Flat, false);
+        let mut head = self.snapshot_head(Form::Flat, Filter::default());
         head.checksum = false;
         let destination = Destination::Digest { marker: marker.clone(), to };
         let now = self.now_ms();

@@ -227,7 +227,7 @@ pub fn said(event: Event, keys_max: u64) -> Result<Option<Loaded>, String> {
         Event::ResizeDb { keys, .. } if keys <= keys_max => Loaded::Room { keys, room: Room::for_keys(keys as usize) },
         Event::Aux(name, value) => Loaded::Aux(name, value),
         Event::EmptyKey(key) => Loaded::EmptyKey(key),
-        Event::Function(_) => return Err("the file holds functions, which this server can't load yet".into()),
+        Event::Function(code) => Loaded::Function(code),
         Event::Skipped { key, value_type, .. } => Loaded::Note(format!(
             "skipped key '{}' of type {value_type}, which this server does not know",
             String::from_utf8_lossy(&key)

@@ -38,6 +38,17 @@ impl Encoder {
         }
     }
 
+    /// A library of functions.
+    pub fn function(&mut self, out: &mut Vec<u8>, code: &[u8]) {
+        match self {
+            Encoder::Rdb(writer) => writer.function(out, code),
+            Encoder::Commands => {
+                rivulet_resp::encode::append_command(out, [b"FUNCTION".as_slice(), b"LOAD", code].into_iter());
+            }
+            Encoder::Flat => summing::append_function(out, code),
+        }
+    }
+
     /// A database, and how many entries it has.
     pub fn database(&mut self, out: &mut Vec<u8>, db: u64, keys: u64, expires: u64) {
         match self {

@@ -38,6 +38,17 @@ pub fn append_entry(out: &mut Vec<u8>, key: &[u8], value: &ValueRef<'_>, deadlin
     });
 }
 
+/// A library of functions: as a string in a database that there is not, under its first line.
+pub fn append_function(out: &mut Vec<u8>, code: &[u8]) {
+    append_db(out, u64::from(u32::MAX));
+    record(out, |out| {
+        out.push(TAG_STRING);
+        out.extend_from_slice(&NO_DEADLINE.to_le_bytes());
+        append_part(out, code.split(|&c| c == b'\n').next().unwrap_or(code));
+        append_part(out, code);
+    });
+}
+
 fn record(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0; LEN_BYTES]);

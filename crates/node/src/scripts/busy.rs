@@ -1,0 +1,128 @@
+//! A script that runs for long: the loop goes on in a small way, so that no link is lost and the script can be ended.
+//!
+//! Connections are accepted and read, and whoever asks for something is answered with BUSY, but for the few commands that may run (SCRIPT KILL,
+//! SHUTDOWN NOSAVE, REPLCONF ACK …). Heartbeats go to both sides. What the master sends is kept. Nothing else of the unit is seen by anybody: its
+//! effects wait in the unit, and the time of its commands stands.
+
+use std::time::Duration;
+
+use rivulet_net::Interest;
+use rivulet_scripting::{Interrupt, KILLED};
+
+use crate::front::clients::ClientId;
+use crate::node::{Node, TOKEN_MASTER, TOKEN_RDB_CHANNEL};
+use crate::{clock, log};
+
+/// Heartbeats and time-outs are looked at this often.
+const TICK_MS: u64 = 100;
+/// Why a script ends that a shutdown does not wait for.
+const SHUT_DOWN: &str = "The server is shutting down";
+
+impl Node {
+    /// Whether a script has run for so long that others are answered with BUSY.
+    #[inline]
+    pub fn is_busy(&self) -> bool {
+        self.scripts.running.as_ref().is_some_and(|running| running.is_busy)
+    }
+
+    /// Whether this client's script runs: it can't be freed yet.
+    pub fn runs_script_of(&self, id: ClientId) -> bool {
+        self.scripts.running.as_ref().is_some_and(|running| running.client == id)
+    }
+
+    /// Asked every so many instructions of a script.
+    pub(super) fn interrupt_script(&mut self) -> Interrupt {
+        let Some(running) = &mut self.scripts.running else { return Interrupt::Continue };
+        let elapsed_ms = clock::machine_us().saturating_sub(running.started_us) / 1000;
+        let threshold_ms = self.config.busy_reply_threshold;
+        if threshold_ms == 0 || elapsed_ms < threshold_ms {
+            return Interrupt::Continue;
+        }
+        if !std::mem::replace(&mut running.is_busy, true) {
+            let client = running.client;
+            log::warning!(
+                "Slow script detected: still in execution after {elapsed_ms} milliseconds. You can try killing the script using the {} command. Script name is: {}.",
+                if running.is_function { "FUNCTION KILL" } else { "SCRIPT KILL" },
+                String::from_utf8_lossy(&running.name)
+            );
+            self.listen_to_running(client, false);
+        }
+        self.small_turn();
+        if self.life.exit.is_some() {
+            return Interrupt::End(SHUT_DOWN);
+        }
+        match &self.scripts.running {
+            Some(running) if running.is_killed => {
+                log::notice!("Lua script killed by user with SCRIPT KILL.");
+                Interrupt::End(KILLED)
+            }
+            _ => Interrupt::Continue,
+        }
+    }
+
+    /// The run has ended.
+    pub(super) fn end_busy(&mut self) {
+        if !self.is_busy() {
+            return;
+        }
+        if let Some(running) = &mut self.scripts.running {
+            running.is_busy = false;
+            let client = running.client;
+            self.listen_to_running(client, true);
+        }
+        if self.life.exit.is_some() {
+            // Half of a unit goes to nobody.
+            self.engine.unit.commands.clear();
+        }
+        self.clock.look();
+        self.look_at_standing();
+        self.read_master_again();
+    }
+
+    /// What the client of the script sends meanwhile stays in its socket.
+    fn listen_to_running(&mut self, id: ClientId, on: bool) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let connection = &mut client.connection;
+        connection.watching.read = on;
+        let Some(stream) = &connection.stream else { return };
+        let interest = Interest { read: on, write: connection.watching.write };
+        if let Err(e) = self.front.poll.change(stream, id, interest) {
+            log::warning!("Watching a client failed: {e}");
+        }
+    }
+
+    /// Looks at the sockets, in the middle of a unit of execution, which stands still and is seen by nobody.
+    fn small_turn(&mut self) {
+        let unit = std::mem::take(&mut self.engine.unit);
+        let speaker = std::mem::take(&mut self.engine.speaker);
+        let ready_keys = std::mem::take(&mut self.engine.blocking.ready);
+        let time = self.clock.clone();
+        let mut ready = Vec::new();
+        if let Err(error) = self.front.poll.wait(Some(Duration::ZERO), &mut ready) {
+            log::warning!("Waiting for sockets failed: {error}");
+        }
+        self.clock.look();
+        self.look_at_standing();
+        let running = self.scripts.running.as_ref().map(|running| running.client);
+        // A full sync replaces the data, which a script is at work on.
+        let link_is_up = self.replication.link.as_ref().is_some_and(|link| link.state.is_up());
+        let is_for_later =
+            |token: u64| Some(token) == running || token == TOKEN_RDB_CHANNEL || token == TOKEN_MASTER && !link_is_up;
+        for event in ready.into_iter().filter(|event| !is_for_later(event.token)) {
+            self.dispatch(event);
+        }
+        if self.now_ms() >= self.life.next_cron_ms {
+            self.life.next_cron_ms = self.now_ms() + TICK_MS;
+            if link_is_up {
+                self.follow_tick();
+            }
+            self.replication_tick();
+        }
+        self.send_out();
+        self.close_clients();
+        self.clock = time;
+        self.engine.blocking.ready = ready_keys;
+        self.engine.speaker = speaker;
+        self.engine.unit = unit;
+    }
+}

@@ -1,0 +1,139 @@
+//! The server as a script sees it.
+
+use rivulet_commands::Command;
+use rivulet_commands::fail::Fail;
+use rivulet_commands::spec::{Handler, flag};
+use rivulet_resp::{Args, Reply};
+use rivulet_scripting::{Host, Interrupt, LOAD_TIMEOUT, LogLevel, Replication};
+
+use super::permits::Permits;
+use crate::engine::asker::{Asker, Origin};
+use crate::front::clients::ClientId;
+use crate::node::Node;
+use crate::{clock, log};
+
+/// A library has so long to register its functions.
+const LOAD_US: u64 = 500_000;
+
+/// The server, for the time of one run.
+pub struct ScriptHost<'a> {
+    node: &'a mut Node,
+    id: ClientId,
+    permits: Permits,
+    /// Effects go to the stream.
+    replicates: bool,
+}
+
+impl<'a> ScriptHost<'a> {
+    pub fn new(node: &'a mut Node, id: ClientId, permits: Permits) -> ScriptHost<'a> {
+        ScriptHost { node, id, permits, replicates: true }
+    }
+
+    /// The command, if this run may call it.
+    fn permitted(&self, args: Args<'_>) -> Result<&'static Command, Fail> {
+        let command = find(self.node, args)?;
+        let has_written = self.node.scripts.running.as_ref().is_some_and(|running| running.has_written);
+        self.node.check_within(self.permits, has_written, command)?;
+        Ok(command)
+    }
+}
+
+/// The command of a call.
+fn find(node: &Node, args: Args<'_>) -> Result<&'static Command, Fail> {
+    const UNKNOWN: Fail = Fail::new("ERR Unknown Redis command called from script");
+    const ARITY: Fail = Fail::new("ERR Wrong number of args calling Redis command from script");
+    let command = node.find_command(args.at(0)).ok_or(UNKNOWN)?;
+    let command = match (command.handler, args.get(1)) {
+        (Handler::Container, None) => return Err(ARITY),
+        (_, Some(word)) if !command.subcommands.is_empty() => {
+            let same = |sub: &&Command| sub.name.as_bytes().eq_ignore_ascii_case(word);
+            command.subcommands.iter().find(same).ok_or(UNKNOWN)?
+        }
+        _ => command,
+    };
+    if command.arity_fits(args.len()) { Ok(command) } else { Err(ARITY) }
+}
+
+impl Host for ScriptHost<'_> {
+    fn call(&mut self, args: Args<'_>, resp3: bool, out: &mut Vec<u8>) {
+        let mut by = Asker { id: self.id, origin: Origin::Script, reply: Reply::new(out, resp3) };
+        let command = match self.permitted(args) {
+            Ok(command) => command,
+            Err(fail) => return self.node.reply_error(&mut by, &fail.0),
+        };
+        if command.is(flag::WRITE)
+            && let Some(running) = &mut self.node.scripts.running
+        {
+            running.has_written = true;
+        }
+        let before = self.node.engine.unit.commands.len();
+        self.node.call_within(&mut by, command, args);
+        if !self.replicates {
+            self.node.engine.unit.commands.truncate(before);
+        }
+    }
+
+    fn may_run(&mut self, args: Args<'_>) -> Option<bool> {
+        find(self.node, args).ok().map(|_| true)
+    }
+
+    fn log(&mut self, level: LogLevel, text: &[u8]) {
+        let text = String::from_utf8_lossy(text);
+        let level = match level {
+            LogLevel::Debug => log::Level::Debug,
+            LogLevel::Verbose => log::Level::Verbose,
+            LogLevel::Notice => log::Level::Notice,
+            LogLevel::Warning => log::Level::Warning,
+        };
+        log::write(level, format_args!("{text}"));
+    }
+
+    /// The append-only file is the stream: what goes to one of them goes to both.
+    fn set_replication(&mut self, to: Replication) {
+        self.replicates = to.to_aof || to.to_replicas;
+    }
+
+    fn interrupt(&mut self) -> Interrupt {
+        self.node.interrupt_script()
+    }
+
+    fn cpu_seconds(&mut self) -> f64 {
+        clock::monotonic_us() as f64 / 1e6
+    }
+}
+
+/// For code that only registers functions: it can call nothing.
+pub struct LoadHost {
+    started_us: u64,
+}
+
+impl LoadHost {
+    pub fn new() -> LoadHost {
+        LoadHost { started_us: clock::monotonic_us() }
+    }
+}
+
+impl Host for LoadHost {
+    fn call(&mut self, _: Args<'_>, resp3: bool, out: &mut Vec<u8>) {
+        Reply::new(out, resp3).error(b"ERR redis.call can only be called inside a script invocation");
+    }
+
+    fn may_run(&mut self, _: Args<'_>) -> Option<bool> {
+        None
+    }
+
+    fn log(&mut self, _: LogLevel, text: &[u8]) {
+        log::notice!("{}", String::from_utf8_lossy(text));
+    }
+
+    fn set_replication(&mut self, _: Replication) {}
+
+    fn interrupt(&mut self) -> Interrupt {
+        let is_over = clock::monotonic_us().saturating_sub(self.started_us) > LOAD_US;
+        if is_over { Interrupt::End(LOAD_TIMEOUT) } else { Interrupt::Continue }
+    }
+
+    fn cpu_seconds(&mut self) -> f64 {
+        clock::monotonic_us() as f64 / 1e6
+    }
+}
