@@ -1,6 +1,8 @@
 //! Scripts as a client sees them.
 
 mod differential;
+mod functions;
+mod peer;
 
 use crate::testing::Server;
 use crate::{Ended, LogLevel, Replication};
