@@ -100,7 +100,7 @@ fn encode_number(out: &mut Vec<u8>, value: f64) {
 
 fn encode_integer(out: &mut Vec<u8>, n: i64) {
     let (code, bytes) = match n {
-        0..=127 | -32..=-1 => return out.push(n as u8),
+        -32..=127 => return out.push(n as u8),
         128..=0xff => (0xcc, 1),
         0x100..=0xffff => (0xcd, 2),
         0x1_0000..=0xffff_ffff => (0xce, 4),

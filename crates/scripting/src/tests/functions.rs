@@ -274,11 +274,11 @@ fn replacing_a_library_frees_the_old_one() {
 fn flags_are_known_before_the_run() {
     let mut server = Server::new();
     server.load("#!lua name=a\nredis.register_function{function_name='fa', callback=function() end, flags={'no-writes', 'allow-stale'}}");
-    let id = server.engine.libraries().find(b"FA").ok().expect("it is there");
+    let id = server.engine.libraries().find(b"FA").expect("it is there");
     let function = server.engine.loaded().function(id).expect("it is there");
     assert_eq!(function.flags().iter().collect::<Vec<_>>(), [Flag::NoWrites, Flag::AllowStale]);
     assert!(crate::Engine::check_read_only(function.flags()).is_ok());
-    let id = server.engine.scripts().evaluated(b"#!lua flags=allow-oom\nreturn 1").ok().expect("it is right");
+    let id = server.engine.scripts().evaluated(b"#!lua flags=allow-oom\nreturn 1").expect("it is right");
     let flags = server.engine.cached().flags(id).expect("it has some");
     assert!(flags.has(Flag::AllowOom) && !flags.has(Flag::NoWrites));
     assert!(crate::Engine::check_read_only(flags).is_err());
