@@ -82,8 +82,8 @@ fn generated_expressions() {
     );
 }
 
-const GENERATORS: [fn(&mut Rng) -> String; 8] =
-    [json_out, json_in, pack_out, pack_in, struct_out, struct_in, bits, values];
+const GENERATORS: [fn(&mut Rng) -> String; 9] =
+    [json_out, json_in, pack_out, pack_in, struct_out, struct_in, bits, values, patterns];
 
 fn number(rng: &mut Rng) -> String {
     match rng.u8(..10) {
@@ -261,4 +261,40 @@ fn values(rng: &mut Rng) -> String {
         _ => value,
     };
     format!("return {wrapped}")
+}
+
+fn pattern(rng: &mut Rng) -> String {
+    let pieces = [
+        "a", "b", ".", "%a", "%d", "%s", "%w", "%W", "%p", "%u", "%x", "%z", "%%", "%.", "[ab]", "[^a]", "[a-c1-3]",
+        "[%a_]", "[]]", "[^%s]", "(", ")", "()", "%1", "%2", "%b()", "%bab", "%f[%w]", "%f[^a]", "*", "+", "-", "?",
+        "^", "$", "[", "]", "%", "%f", "%b", "1", " ", "x\\0y", "%0",
+    ];
+    (0..rng.u8(..8)).map(|_| pieces[rng.usize(..pieces.len())]).collect()
+}
+
+fn patterns(rng: &mut Rng) -> String {
+    let text: String = (0..rng.u8(..20)).map(|_| *rng.choice(b"aaabbc123 ()_.%AB").expect("one") as char).collect();
+    let pattern = pattern(rng);
+    let place = rng.i8(-6..10);
+    match rng.u8(..9) {
+        0 | 1 => format!("return string.find('{text}', '{pattern}')"),
+        2 => format!("return string.find('{text}', '{pattern}', {place}, {})", rng.bool()),
+        3 => format!("return string.match('{text}', '{pattern}', {place})"),
+        4 => format!(
+            "local r = {{}} for a, b in ('{text}'):gmatch('{pattern}') do r[#r + 1] = a r[#r + 1] = b end return r"
+        ),
+        5 => {
+            let template: String =
+                (0..rng.u8(..5)).map(|_| ["x", "%0", "%1", "%2", "%%", "%", "%9"][rng.usize(..7)]).collect();
+            format!("return string.gsub('{text}', '{pattern}', '{template}')")
+        }
+        6 => format!(
+            "return string.gsub('{text}', '{pattern}', function(a, b) return ({{a, b, false, 7, {{}}}})[{}] end)",
+            rng.u8(1..6)
+        ),
+        7 => format!(
+            "return ('{text}'):gsub('{pattern}', setmetatable({{a = 'q', ab = 5, b = false}}, {{__index = function(t, k) return #tostring(k) end}}))"
+        ),
+        _ => format!("return string.gsub('{text}', '{pattern}', '<%0>', {place})"),
+    }
 }
