@@ -388,6 +388,46 @@ fn published_faults() {
 }
 
 #[test]
+fn many_arguments_and_results() {
+    let mut server = Server::new();
+    let many = "local t = {} for i = 1, 8200 do t[i] = 'x' end ";
+    let more: String = (0..200).map(|i| format!("{i}, ")).collect();
+    for count in (7780..=7810).chain(7980..=8000) {
+        for function in [
+            "redis.call",
+            "redis.pcall",
+            "redis.sha1hex",
+            "cjson.encode",
+            "cmsgpack.pack",
+            "bit.bor",
+            "math.random",
+            "pcall",
+            "select",
+            "string.char",
+            "error",
+        ] {
+            let reply = server.eval(&format!("{many} return #{{pcall({function}, {more} unpack(t, 1, {count}))}}"));
+            assert!(reply.starts_with(':') || reply.starts_with("-ERR"), "{function} {count}: {reply}");
+        }
+    }
+    assert_eq!(server.eval(&format!("{many} return #{{unpack(t, 1, 7990)}}")), ":7990\r\n");
+    assert_eq!(server.eval(&format!("{many} return #redis.pcall('raw', unpack(t, 1, 7990)).err")), ":44\r\n");
+    let reply = server.eval("return #{struct.unpack(string.rep('b', 9000), string.rep('x', 9000))}");
+    assert_eq!(error(&reply), "ERR user_script:1: stack overflow (too many results)");
+    let reply = server.eval("return #{string.byte(string.rep('x', 9000), 1, 9000)}");
+    assert!(error(&reply).contains("string slice too long"), "{reply}");
+    assert_eq!(server.eval("return 1"), ":1\r\n");
+}
+
+#[test]
+fn an_engine_may_move_to_another_thread() {
+    fn movable<T: Send>(_: &T) {}
+    let mut engine = crate::testing::engine();
+    movable(&engine);
+    movable(&engine.scripts().flush());
+}
+
+#[test]
 fn deep_recursion_is_an_error() {
     let mut server = Server::new();
     for script in [
