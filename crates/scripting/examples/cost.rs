@@ -44,6 +44,23 @@ fn main() {
         ("cjson both ways", "return cjson.encode(cjson.decode(ARGV[11]))", 200_000),
         ("5,000,000 empty rounds", "for i = 1, 5000000 do end return 1", 5),
         ("5,000,000 rounds of while", "local i = 0 while i < 5000000 do i = i + 1 end return 1", 5),
+        ("100,000 string.find", "for i = 1, 100000 do string.find('hello world', 'o (w)') end return 1", 20),
+        ("100,000 of gsub", "for i = 1, 100000 do string.gsub('hello world', 'o', '0') end return 1", 20),
+        (
+            "100,000 of gsub with a function",
+            "local f = function(c) return c end for i = 1, 100000 do string.gsub('hello world', 'o', f) end return 1",
+            10,
+        ),
+        (
+            "100,000 pairs of five",
+            "local t = {a = 1, b = 2, 3, 4, 5} for i = 1, 100000 do for k, v in pairs(t) do end end return 1",
+            20,
+        ),
+        ("100,000 tonumber, tostring", "for i = 1, 100000 do tonumber(tostring(i)) end return 1", 20),
+        ("100,000 redis.call", "for i = 1, 100000 do redis.call('get', KEYS[1]) end return 1", 20),
+        ("100,000 pcall", "for i = 1, 100000 do pcall(tonumber, 1) end return 1", 20),
+        ("100,000 bit.band", "for i = 1, 100000 do bit.band(i, 255) end return 1", 20),
+        ("100,000 struct.pack", "for i = 1, 100000 do struct.pack('>I2', i) end return 1", 20),
     ] {
         measure(name, script, rounds);
     }

@@ -28,9 +28,10 @@ pub fn read(payload: &[u8]) -> Result<Vec<Vec<u8>>, Fail> {
     const FUNCTION: u8 = 245;
     const FUNCTION_PRE_GA: u8 = 246;
     const END: u8 = 255;
+    const HEADER: &[u8] = b"REDIS0010";
     let body = dump::verify(payload).map_err(|e| Fail::text(format!("ERR {e}")))?;
     // As a file, whose reader knows these opcodes. Version 5 and later end with a checksum, of which 0 says that there is none.
-    let file = [b"REDIS0010", body, &[END], &[0; 8]].concat();
+    let file = [HEADER, body, &[END], &[0; 8]].concat();
     let mut reader = Reader::new(file.as_slice(), Options::default());
     let mut codes = Vec::new();
     // The version stands before the first event, so that offsets are within the body from here on.
@@ -42,10 +43,12 @@ pub fn read(payload: &[u8]) -> Result<Vec<Vec<u8>>, Fail> {
             Some(&FUNCTION_PRE_GA) => return Err(Fail::new("ERR Pre-GA function format not supported")),
             Some(_) => return Err(Fail::new("ERR given type is not a function")),
         }
-        match reader.next() {
-            Ok(Event::Function(code)) => codes.push(code),
+        let event = reader.next();
+        // A length may lead beyond the body, into what was put behind it.
+        at = reader.offset().saturating_sub(HEADER.len() as u64) as usize;
+        match event {
+            Ok(Event::Function(code)) if at <= body.len() => codes.push(code),
             _ => return Err(Fail::new("ERR failed loading functions payload")),
         }
-        at = reader.offset().saturating_sub(9) as usize;
     }
 }

@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn keys_come_before_arguments() {
         let args = OwnedArgs::from_slices(&["EVAL", "x", "1", "k", "a", "b"]);
-        let input = Input::of_script(args.as_args()).ok().expect("it is right");
+        let input = Input::of_script(args.as_args()).expect("it is right");
         assert_eq!(input.keys().collect::<Vec<_>>(), [b"k"]);
         assert_eq!(input.arguments().collect::<Vec<_>>(), [b"a", b"b"]);
     }

@@ -14,12 +14,13 @@
 //!
 //! In reading order: [`engine`], [`host`], [`input`], [`scripts`] and [`libraries`] (the caches), `script_command` and `function_command` (the
 //! commands about them); `vm` (a run), `sandbox`, `api` (`redis.*`), `value` and `reply` (the conversions), `cjson`, `cmsgpack`, `structure`
-//! (`struct`), `bit`, `random`, `number`; `lua` (the only `unsafe` code).
+//! (`struct`), `bit`, `strings` with `pattern`, `random`, `number`; `lua` (the only `unsafe` code).
 //!
 //! # What it promises
 //!
 //! - No script makes it panic, loop without the host being asked, or hold more memory than it may; a script's end by the host can't be held up
-//!   by `pcall` and its kin. Two things are bounded only by memory: one call of a C function on a long text, and the compiler.
+//!   by `pcall` and its kin. The host is not asked while a C function of Lua's own works (`table.sort` without a function, `table.concat`) and
+//!   while a text is compiled: these take time in proportion to what the script made.
 //! - After any end of a run the next run finds the sandbox as it was.
 //! - The same calls give the same results on each machine: there is no clock and no randomness but the host's.
 
@@ -36,12 +37,14 @@ pub mod input;
 pub mod libraries;
 mod lua;
 mod number;
+mod pattern;
 mod random;
 mod reply;
 mod sandbox;
 pub mod script_command;
 pub mod scripts;
 mod shebang;
+mod strings;
 mod structure;
 #[cfg(test)]
 mod testing;

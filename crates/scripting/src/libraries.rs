@@ -3,7 +3,7 @@
 //! A library is loaded by running its text, which may only register functions. It joins the others when all of it is right; until then
 //! nothing has changed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rivulet_commands::fail::Fail;
 use rivulet_resp::Reply;
@@ -176,11 +176,13 @@ impl Libraries {
         }
         let staying = self.by_name.iter().filter(|(name, _)| !replaced(name)).flat_map(|(_, l)| &l.slots);
         let staying = staying.filter_map(|&at| self.slots[at as usize].as_ref());
-        let mut names: std::collections::HashSet<Vec<u8>> = staying.map(|f| f.name.to_ascii_lowercase()).collect();
-        for function in loaded.iter().flat_map(|l| &l.functions) {
-            if !names.insert(function.name.to_ascii_lowercase()) {
+        let mut names: HashSet<Vec<u8>> = staying.map(|f| f.name.to_ascii_lowercase()).collect();
+        for library in loaded {
+            if let Some(function) = library.functions.iter().find(|f| names.contains(&f.name.to_ascii_lowercase())) {
                 return Err(Fail::bytes([b"ERR Function ", function.name.as_slice(), b" already exists"].concat()));
             }
+            // Names of one library may differ in case alone; a call finds the first one.
+            names.extend(library.functions.iter().map(|f| f.name.to_ascii_lowercase()));
         }
         Ok(())
     }
@@ -200,7 +202,7 @@ impl Libraries {
 
     fn add(&mut self, function: Function) -> u32 {
         let at = self.free.pop().unwrap_or(self.slots.len() as u32);
-        self.functions.insert(function.name.to_ascii_lowercase(), at);
+        self.functions.entry(function.name.to_ascii_lowercase()).or_insert(at);
         match self.slots.get_mut(at as usize) {
             Some(slot) => *slot = Some(function),
             None => self.slots.push(Some(function)),
@@ -213,7 +215,10 @@ impl Libraries {
         let Some(library) = self.by_name.remove(name) else { return false };
         for at in library.slots {
             if let Some(function) = self.slots[at as usize].take() {
-                self.functions.remove(&function.name.to_ascii_lowercase());
+                let name = function.name.to_ascii_lowercase();
+                if self.functions.get(&name) == Some(&at) {
+                    self.functions.remove(&name);
+                }
                 self.vm.release(function.callback);
                 self.free.push(at);
             }
@@ -281,7 +286,7 @@ impl Libraries {
 
     /// How many functions there are.
     pub fn functions_len(&self) -> usize {
-        self.functions.len()
+        self.slots.len() - self.free.len()
     }
 
     /// Bytes that the Lua state holds.
@@ -293,7 +298,7 @@ impl Libraries {
     pub fn cache_bytes(&self) -> usize {
         let libraries: usize = self.by_name.iter().map(|(name, l)| name.len() + l.code.len() + OVERHEAD_BYTES).sum();
         let names = self.slots.iter().flatten().map(|f| 2 * f.name.len() + f.description.as_ref().map_or(0, Vec::len));
-        libraries + names.sum::<usize>() + self.functions.len() * OVERHEAD_BYTES
+        libraries + names.sum::<usize>() + self.functions_len() * OVERHEAD_BYTES
     }
 
     /// Changes how many bytes the state may hold.
@@ -327,8 +332,7 @@ pub(crate) fn register_function(lua: &mut Lua<'_>) -> Outcome {
         return raise(lua, "redis.register_function can only be called on FUNCTION LOAD command");
     };
     let result = read_function(lua).and_then(|function| {
-        let name = function.name.to_ascii_lowercase();
-        if registration.functions.iter().any(|f| f.name.to_ascii_lowercase() == name) {
+        if registration.functions.iter().any(|f| f.name == function.name) {
             lua.release(function.callback);
             return Err("Function already exists in the library");
         }

@@ -212,6 +212,38 @@ impl<'a> Lua<'a> {
         unsafe { ffi::lua_pushvalue(self.room(), ffi::lua_upvalueindex(1)) }
     }
 
+    /// A native function with a text, a pattern and a number, which are on top, and which it takes; see [`Lua::iterator`].
+    pub(crate) fn push_iterator<F: Fn(&mut Lua<'_>) -> Outcome + Copy + 'static>(&mut self, _function: F) {
+        const { assert!(size_of::<F>() == 0, "a native function captures nothing") };
+        assert!(self.top() >= self.floor + 3, "three values lie above the arguments");
+        // SAFETY: the values are on top, whose places the function takes.
+        unsafe { ffi::lua_pushcclosure(self.raw, entry::<F>, 3) }
+    }
+
+    /// What was given to [`Lua::push_iterator`]; the texts are there for the whole call.
+    pub(crate) fn iterator(&mut self) -> (&'a [u8], &'a [u8], usize) {
+        assert!(self.in_function, "a native function runs");
+        // SAFETY: Lua keeps the running function, and that its first two upvalues, which nothing replaces. Where there are none, nil is read.
+        unsafe {
+            let text = bytes_at(self.raw, ffi::lua_upvalueindex(1)).unwrap_or_default();
+            let pattern = bytes_at(self.raw, ffi::lua_upvalueindex(2)).unwrap_or_default();
+            (text, pattern, ffi::lua_tonumber(self.raw, ffi::lua_upvalueindex(3)) as usize)
+        }
+    }
+
+    /// Changes the number of an iterator.
+    pub(crate) fn set_iterator(&mut self, number: usize) {
+        self.push_number(number as f64);
+        assert!(self.iterator_is_running(), "an iterator runs");
+        // SAFETY: the function has three upvalues; a number is on top.
+        unsafe { ffi::lua_replace(self.raw, ffi::lua_upvalueindex(3)) }
+    }
+
+    fn iterator_is_running(&self) -> bool {
+        // SAFETY: as in `push_upvalue`; the third upvalue is a number in an iterator alone.
+        self.in_function && unsafe { ffi::lua_type(self.raw, ffi::lua_upvalueindex(3)) } == ffi::LUA_TNUMBER
+    }
+
     /// How many arguments the native function has.
     pub(crate) fn arguments(&self) -> i32 {
         self.floor

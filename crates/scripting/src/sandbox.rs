@@ -15,7 +15,7 @@ use crate::api::{self, Part};
 use crate::context::Identity;
 use crate::lua::{self, Failure, Kind, Lua, MARK, METATABLE, Outcome, READ_ONLY, REAL, Ref};
 use crate::random::Random;
-use crate::{bit, cjson, cmsgpack, structure};
+use crate::{bit, cjson, cmsgpack, strings, structure};
 
 /// The tables behind the global variables.
 pub(crate) struct Globals {
@@ -74,6 +74,9 @@ fn replace_functions(lua: &mut Lua<'_>, globals: i32) {
     set(lua, globals, "unpack", unpack);
     set(lua, globals, "load", load);
     set(lua, globals, "loadstring", load_string);
+    lua.raw_get_field(globals, b"string");
+    strings::install(lua, lua.top());
+    lua.pop(1);
     lua.raw_get_field(globals, b"math");
     let math = lua.top();
     set(lua, math, "random", random);

@@ -123,7 +123,7 @@ impl Scripts {
     pub fn text(&self, digits: &[u8]) -> Result<&[u8], Fail> {
         let at = parse_sha(digits).and_then(|sha| self.by_sha.get(&sha));
         let script = at.and_then(|&at| self.slots[at as usize].as_ref());
-        script.map(|s| &*s.text).ok_or(Fail::new("NOSCRIPT No matching script. Please use EVAL."))
+        script.map(|s| &*s.text).ok_or(Fail::new("NOSCRIPT No matching script."))
     }
 
     /// SCRIPT LOAD: the script is there from now on, until all are flushed. Answers its digits.

@@ -119,7 +119,7 @@ impl Server {
         let mut reply = Reply::new(&mut out, false);
         match self.engine.libraries().find(name.as_bytes()) {
             Ok(id) => {
-                let input = Input::of_function(args.as_args()).ok().expect("it is right");
+                let input = Input::of_function(args.as_args()).expect("it is right");
                 self.ended = Some(self.engine.fcall(id, &input, &mut self.host, &mut reply));
             }
             Err(fail) => reply.error(&fail.0),

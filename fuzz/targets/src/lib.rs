@@ -12,6 +12,8 @@ pub mod mutate;
 mod rdb_files;
 mod replication_lines;
 mod requests;
+mod script_inputs;
+mod scripts;
 pub mod smoke;
 
 /// Something to fuzz.
@@ -30,6 +32,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "lzf", run: lzf::run, seeds: lzf::seeds },
     Target { name: "configuration", run: configuration::run, seeds: configuration::seeds },
     Target { name: "replication_lines", run: replication_lines::run, seeds: replication_lines::seeds },
+    Target { name: "scripts", run: scripts::run, seeds: scripts::seeds },
+    Target { name: "script_inputs", run: script_inputs::run, seeds: script_inputs::seeds },
 ];
 
 /// Runs a target by its name, for libFuzzer.

@@ -4,7 +4,7 @@
 //!
 //! - Protected calls (`pcall`, `xpcall`, `coroutine.resume`) can't hold up the end of a killed script.
 //! - What is read-only (`crate::sandbox`) is looked into, and not written to, by functions that ignore metatables.
-//! - `string.find` and its kin recur for each quantifier of the pattern; a long one would overflow the C stack.
+//! - `string.rep` knows before it begins when there is not enough memory.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int};
@@ -16,9 +16,6 @@ use super::{Lua, Shared, heap, shared_of};
 
 /// What assigning to something read-only says.
 pub(crate) const READ_ONLY: &str = "Attempt to modify a readonly table";
-
-/// How many quantifiers and captures a pattern may have: each takes some 300 bytes of the thread's stack.
-const PATTERN_ITEMS_MAX: usize = 1000;
 
 /// C's functions, by [`Original`].
 #[derive(Default)]
@@ -35,10 +32,6 @@ enum Original {
     Setmetatable,
     Insert,
     Foreach,
-    Find,
-    Match,
-    Gmatch,
-    Gsub,
     Rep,
 }
 
@@ -57,11 +50,6 @@ pub(crate) fn install(lua: &mut Lua<'_>) {
         ("", "setmetatable", setmetatable, Original::Setmetatable),
         ("table", "insert", insert, Original::Insert),
         ("table", "foreach", foreach, Original::Foreach),
-        ("string", "find", find, Original::Find),
-        ("string", "match", match_, Original::Match),
-        ("string", "gmatch", gmatch, Original::Gmatch),
-        ("string", "gfind", gmatch, Original::Gmatch),
-        ("string", "gsub", gsub, Original::Gsub),
         ("string", "rep", rep, Original::Rep),
     ] {
         push_library(lua, library);
@@ -114,6 +102,11 @@ impl Lua<'_> {
     pub(crate) fn push_mark(&mut self) {
         // SAFETY: `room` made place; nobody writes through the pointer.
         unsafe { ffi::lua_pushlightuserdata(self.room(), mark()) }
+    }
+
+    /// Pushes a function of a table and a key, which gives the value as a script would see it.
+    pub(crate) fn push_index_function(&mut self) {
+        push_guard(self, index, 0);
     }
 
     pub(crate) fn is_mark(&self, index: i32) -> bool {
@@ -192,56 +185,12 @@ macro_rules! writer {
     };
 }
 
-/// Defines a guard that refuses long patterns.
-macro_rules! matcher {
-    ($name:ident, $original:expr) => {
-        unsafe extern "C-unwind" fn $name(raw: *mut ffi::lua_State) -> c_int {
-            // SAFETY: Lua calls this.
-            unsafe {
-                if is_too_complex(raw) { fail(raw, "pattern too complex") } else { call_original(raw, $original) }
-            }
-        }
-    };
-}
-
 reader!(next, Original::Next);
 reader!(rawget, Original::Rawget);
 reader!(foreach, Original::Foreach);
 writer!(rawset, Original::Rawset);
 writer!(setmetatable, Original::Setmetatable);
 writer!(insert, Original::Insert);
-matcher!(match_, Original::Match);
-matcher!(gmatch, Original::Gmatch);
-matcher!(gsub, Original::Gsub);
-
-unsafe extern "C-unwind" fn find(raw: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua calls this. The fourth argument says that the pattern is plain text.
-    unsafe {
-        let plain = ffi::lua_toboolean(raw, 4) != 0;
-        if !plain && is_too_complex(raw) {
-            fail(raw, "pattern too complex")
-        } else {
-            call_original(raw, Original::Find)
-        }
-    }
-}
-
-/// # Safety
-/// Called by a guard: the pattern, if there is one, is the second argument.
-unsafe fn is_too_complex(raw: *mut ffi::lua_State) -> bool {
-    // SAFETY: the string is an argument and stays alive.
-    unsafe {
-        if ffi::lua_type(raw, 2) != ffi::LUA_TSTRING {
-            return false;
-        }
-        let mut len = 0;
-        let start = ffi::lua_tolstring(raw, 2, &mut len);
-        let pattern = std::slice::from_raw_parts(start.cast::<u8>(), len);
-        // What can't hold too many need not be counted.
-        len > PATTERN_ITEMS_MAX && pattern.iter().filter(|c| b"?*+-()".contains(c)).count() > PATTERN_ITEMS_MAX
-    }
-}
-
 /// `string.rep`, which would count to two billion for an empty string, and fill the memory before it finds that there is not enough.
 unsafe extern "C-unwind" fn rep(raw: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua calls this.
@@ -354,6 +303,16 @@ unsafe extern "C-unwind" fn resume(raw: *mut ffi::lua_State) -> c_int {
         }
         results
     }
+}
+
+/// Reads a field of a table, metamethods included: for calls from Rust, protected.
+unsafe extern "C-unwind" fn index(raw: *mut ffi::lua_State) -> c_int {
+    // SAFETY: `Lua::push_index_function`'s caller passes a table and a key.
+    unsafe {
+        ffi::lua_settop(raw, 2);
+        ffi::lua_gettable_(raw, 1);
+    }
+    1
 }
 
 /// The text of a chunk, in two pieces.
