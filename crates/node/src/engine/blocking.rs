@@ -41,7 +41,7 @@ impl Blocking {
         self.by_key.is_empty()
     }
 
-    /// Clients that wait, but for those that are only paused.
+    /// Clients that wait, those that are paused among them.
     pub fn len(&self) -> usize {
         self.blocked
     }
@@ -95,9 +95,7 @@ impl Node {
             BlockedOn::Pause { .. } => _ = self.engine.blocking.paused.insert(ticket, id),
             BlockedOn::Shutdown | BlockedOn::Verify => {}
         }
-        if !matches!(reason, BlockedOn::Pause { .. }) {
-            self.engine.blocking.blocked += 1;
-        }
+        self.engine.blocking.blocked += 1;
         if let Some(deadline) = deadline_ms {
             self.engine.blocking.deadlines.insert((deadline, id));
         }
@@ -125,9 +123,7 @@ impl Node {
             BlockedOn::Pause { .. } => _ = self.engine.blocking.paused.remove(&blocked.ticket),
             BlockedOn::Shutdown | BlockedOn::Verify => {}
         }
-        if !matches!(blocked.reason, BlockedOn::Pause { .. }) {
-            self.engine.blocking.blocked -= 1;
-        }
+        self.engine.blocking.blocked -= 1;
         if self.clients.get(id).is_some_and(|c| !c.connection.input.bytes.is_empty()) {
             self.clients.to_process.push_back(id);
         }

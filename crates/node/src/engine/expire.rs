@@ -92,6 +92,7 @@ impl Node {
         let ended_us = clock::machine_us();
         let took_us = ended_us - started_us;
         self.engine.keys.expiry.spent_us += took_us;
+        self.note_latency("expire-cycle", took_us / 1000);
         self.engine.keys.expiry.more = found.more;
         self.engine.keys.expiry.next_us = if found.more {
             self.engine.keys.expiry.time_cap_reached += 1;

@@ -236,6 +236,7 @@ impl Node {
         }
         if flush {
             self.empty_all(false);
+            self.scripts.forget_libraries();
         }
         let path = self.rdb_path();
         if let Err(text) = self.load_now(path, merge) {

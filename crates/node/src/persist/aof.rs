@@ -838,6 +838,7 @@ impl Node {
             .map_err(|_| failed("Can't read the AOF manifest".into()))?;
         let (files, total) = self.files_to_load(&found).map_err(failed)?;
         self.empty_all(false);
+        self.scripts.forget_libraries();
         let (cut_allowed, renames) = (self.config.aof_load_truncated, self.engine.renames.clone());
         let load = AppendOnlyFiles { files, cut_allowed, renames, total };
         self.begin_load(Source::AppendOnly(load), LoadWhy::Debug, Place::Databases).map_err(failed)?;

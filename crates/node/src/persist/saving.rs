@@ -102,7 +102,7 @@ pub struct Load {
     /// The databases will be emptied when it has been.
     pub replaces_when_checked: bool,
     /// Entries replace those of the same key.
-    merges: bool,
+    pub merges: bool,
     db: usize,
     /// Room for the keys of databases, taken when the first of them comes.
     rooms: BTreeMap<usize, Room>,
@@ -840,11 +840,7 @@ impl Node {
         if let Some(load) = &mut self.persist.data.load {
             load.merges = merges;
         }
-        self.finish_load_now()?;
-        if !merges {
-            self.scripts.load_ended();
-        }
-        Ok(())
+        self.finish_load_now()
     }
 
     /// Takes over `rdb-key-save-delay` and `key-load-delay`.

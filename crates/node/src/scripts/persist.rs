@@ -19,6 +19,12 @@ impl Scripts {
         self.loading = None;
     }
 
+    /// There are no libraries any more.
+    pub fn forget_libraries(&mut self) {
+        self.load_begins();
+        self.load_ended();
+    }
+
     /// What was loaded takes the place of what was there.
     pub fn load_ended(&mut self) {
         let loaded = self.loading.take();
@@ -44,10 +50,11 @@ impl Node {
         let told = |fail: rivulet_commands::fail::Fail| {
             format!("Failed creating the function library: {}", String::from_utf8_lossy(&fail.0))
         };
-        // At the start there is nothing that it could take the place of, and commands of the files may follow.
-        if self.persist.data.load.as_ref().is_some_and(|load| load.why == LoadWhy::Startup) {
+        // What was there is forgotten, and commands of the files may follow.
+        if self.persist.data.load.as_ref().is_some_and(|load| load.why != LoadWhy::FullSync) {
+            let merges = self.persist.data.load.as_ref().is_some_and(|load| load.merges);
             let mut engine = self.scripts.take();
-            let loaded = engine.libraries().load(code, false, &mut LoadHost::new());
+            let loaded = engine.libraries().load(code, merges, &mut LoadHost::new());
             self.scripts.put_back(engine);
             return loaded.map(|_| ()).map_err(told);
         }
