@@ -1,0 +1,109 @@
+//! What a script does to the data, and what of it goes to replicas and files.
+
+use rivulet_tests::process::{Kind, Server};
+use rivulet_tests::{Reply, wait};
+
+/// Commands whose effect depends on chance or time, on several databases, with errors in between.
+const SCRIPT: &str = "
+    redis.call('set', KEYS[1], ARGV[1])
+    redis.call('incrbyfloat', 'float', '1.5')
+    redis.call('sadd', 'set', 1, 2, 3, 4, 5, 6, 7, 8)
+    redis.call('spop', 'set', 3)
+    redis.call('set', 'short', 'x', 'px', 100000)
+    redis.pcall('lpush', KEYS[1], 'wrong')
+    redis.call('select', 3)
+    redis.call('lpush', 'list', 'a', 'b')
+    redis.call('select', 0)
+    return redis.call('hset', 'hash', 'field', redis.call('time')[1])
+";
+
+fn digest(server: &mut Server) -> String {
+    server.must("DEBUG DIGEST").text()
+}
+
+fn in_step(master: &mut Server, replica: &mut Server) {
+    wait::until("the replica has all", || {
+        let end = master.info("master_repl_offset");
+        replica.info("slave_repl_offset") == end && replica.info("master_link_status") == "up"
+    });
+}
+
+#[test]
+fn only_effects_go_to_replicas_of_any_make() {
+    let debug = ["--enable-debug-command", "yes"];
+    for kind in [Kind::Rivulet, Kind::Redis7] {
+        let mut master = Server::start(Kind::Rivulet, &debug);
+        let mut replica = Server::start(kind, &debug);
+        replica.follow(&master);
+        for i in 0..50 {
+            master.must(&["EVAL", SCRIPT, "1", "key", &i.to_string()]);
+        }
+        in_step(&mut master, &mut replica);
+        assert_eq!(digest(&mut master), digest(&mut replica), "{kind:?}");
+        assert_eq!(replica.must("GET key").text(), "49");
+        let mut client = replica.client();
+        client.must("SELECT 3");
+        assert_eq!(client.must("LLEN list").int(), 100);
+    }
+}
+
+#[test]
+fn a_script_is_one_unit_of_the_stream_and_of_the_files() {
+    let mut server = Server::start(Kind::Rivulet, &["--appendonly", "yes", "--appendfsync", "always"]);
+    server.must(&["EVAL", "redis.call('incr','a') redis.call('incr','b') return redis.call('incr','c')", "0"]);
+    let text = std::fs::read(server.dir.path().join("appendonlydir/appendonly.aof.1.incr.aof")).expect("it is there");
+    let text = String::from_utf8_lossy(&text).replace("\r\n", " ");
+    let (begin, end) = (text.find("MULTI"), text.find("EXEC"));
+    assert!(begin.is_some() && begin < text.find("incr") && text.rfind("incr") < end, "{text}");
+    assert!(!text.contains("EVAL"), "{text}");
+    server.kill();
+    server.launch();
+    assert_eq!(server.must("MGET a b c").items(), vec![Reply::Bulk(b'$', b"1".to_vec()); 3]);
+}
+
+#[test]
+fn a_script_sees_one_time() {
+    let mut server = Server::start(Kind::Rivulet, &[]);
+    let script = "
+        redis.call('set', 'key', 'x', 'px', 30)
+        local start, first = os.clock(), redis.call('time')
+        repeat until os.clock() - start > 0.06
+        if redis.call('time')[2] ~= first[2] then return 'time went on' end
+        return {redis.call('exists', 'key'), redis.call('pttl', 'key')}
+    ";
+    let reply = server.must(&["EVAL", script, "0"]);
+    assert_eq!(reply.items().iter().map(Reply::int).collect::<Vec<_>>(), [1, 30]);
+    wait::until("it has expired", || server.must("EXISTS key").int() == 0);
+}
+
+#[test]
+fn what_a_replica_and_a_pause_refuse() {
+    let master = Server::start(Kind::Rivulet, &[]);
+    let mut replica = Server::start(Kind::Rivulet, &[]);
+    replica.follow(&master);
+    for (script, error) in [
+        ("return redis.call('set','a',1)", "READONLY You can't write against a read only replica."),
+        ("#!lua\nreturn 1", "READONLY You can't write against a read only replica."),
+        (
+            "#!lua flags=no-writes\nreturn redis.call('set','a',1)",
+            "ERR Write commands are not allowed from read-only scripts.",
+        ),
+        ("return redis.call('blpop','a',0)", "ERR This Redis command is not allowed from script"),
+        ("return redis.call('nonsense')", "ERR Unknown Redis command called from script"),
+        ("return redis.call('get')", "ERR Wrong number of args calling Redis command from script"),
+    ] {
+        let reply = replica.call(&["EVAL", script, "0"]);
+        assert!(reply.is_error() && reply.text().starts_with(error), "{script}: {reply:?}");
+    }
+    assert_eq!(replica.must(&["EVAL", "#!lua flags=no-writes\nreturn redis.call('get','a')", "0"]), Reply::Nil(b'$'));
+    let mut master = master;
+    master.must("CLIENT PAUSE 60000 WRITE");
+    let mut client = master.client();
+    client.add(&["EVAL", "return 1", "0"]);
+    client.flush().expect("it is there");
+    wait::until("a script that may write waits", || master.info("blocked_clients") == "1");
+    assert_eq!(master.must(&["EVAL_RO", "return 2", "0"]).int(), 2);
+    assert_eq!(master.must(&["EVAL", "#!lua flags=no-writes\nreturn 3", "0"]).int(), 3);
+    master.must("CLIENT UNPAUSE");
+    assert_eq!(client.read().expect("its reply").int(), 1);
+}
