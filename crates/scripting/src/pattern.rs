@@ -54,6 +54,16 @@ impl<'a> Matcher<'a> {
         rest.is_some()
     }
 
+    /// The next place from `at` on where the pattern may match: most patterns begin with a character that is meant as it is.
+    pub(crate) fn candidate(&self, at: usize) -> Option<usize> {
+        let first = self.p(0);
+        let is_plain = !matches!(first, 0 | b'(' | b')' | b'.' | b'[' | b'$' | ESCAPE);
+        if is_plain && !matches!(self.p(1), b'?' | b'*' | b'-') {
+            return memchr::memchr(first, self.text.get(at..)?).map(|ahead| at + ahead);
+        }
+        (at <= self.text.len()).then_some(at)
+    }
+
     /// Matches the pattern at a place of the text.
     ///
     /// # Errors
