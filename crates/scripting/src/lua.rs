@@ -54,6 +54,9 @@ pub(crate) enum Failure {
     Memory,
 }
 
+/// Lua gives each native function at least 20 slots above its arguments. These are used without asking; the rest is for what Lua does itself.
+const OWN_ROOM: c_int = 16;
+
 /// What all calls of one Lua state share.
 pub(crate) struct Shared {
     pub(crate) heap: Heap,
@@ -88,6 +91,8 @@ pub(crate) struct Lua<'a> {
     /// The slots from 1 to this belong to the caller.
     floor: c_int,
     in_function: bool,
+    /// How many values can be pushed for sure: not less than there is room for.
+    credit: c_int,
 }
 
 impl<'a> Lua<'a> {
@@ -97,7 +102,7 @@ impl<'a> Lua<'a> {
     unsafe fn new(raw: *mut ffi::lua_State, floor: c_int, in_function: bool) -> Lua<'a> {
         // SAFETY: the allocator's data of each state is its `Shared` (`State::new`), which lives longer than the state.
         let shared = unsafe { shared_of(raw) };
-        Lua { raw, shared, floor, in_function }
+        Lua { raw, shared, floor, in_function, credit: OWN_ROOM }
     }
 
     pub(crate) fn shared(&self) -> &'a Shared {
@@ -114,7 +119,12 @@ impl<'a> Lua<'a> {
         unsafe { ffi::lua_gettop(self.raw) }
     }
 
+    #[inline]
     fn index(&self, index: i32) -> c_int {
+        // The arguments are always there.
+        if index > 0 && index <= self.floor {
+            return index;
+        }
         let top = self.top();
         assert!(index != 0 && index.abs() <= top, "an index within the stack");
         if index < 0 { top + 1 + index } else { index }
@@ -141,14 +151,28 @@ impl<'a> Lua<'a> {
     }
 
     /// Makes place for one value.
+    #[inline]
     fn room(&mut self) -> *mut ffi::lua_State {
-        assert!(self.has_just_room(1) || self.has_own_room(), "the room was reserved");
+        if self.credit == 0 {
+            self.make_room();
+        }
+        self.credit -= 1;
         self.raw
+    }
+
+    #[cold]
+    fn make_room(&mut self) {
+        // Lua's count of what a function may hold is from its first slot on; taking values off leaves more room than the credit says.
+        self.credit = [OWN_ROOM, 1].into_iter().find(|n| self.has_just_room(*n)).unwrap_or(0);
+        if self.credit == 0 {
+            assert!(self.has_own_room(), "the room was reserved");
+            self.credit = 1;
+        }
     }
 
     /// Whether the top lies within the 20 slots that each native function has above its arguments, however many those are.
     fn has_own_room(&self) -> bool {
-        self.in_function && self.top() < self.floor + 16
+        self.in_function && self.top() < self.floor + OWN_ROOM
     }
 
     pub(crate) fn push_nil(&mut self) {
@@ -302,7 +326,7 @@ impl<'a> Lua<'a> {
     }
 
     pub(crate) fn kind(&self, index: i32) -> Kind {
-        if index > self.top() {
+        if !self.is_there(index) {
             return Kind::None;
         }
         // SAFETY: the index is within the stack.
@@ -316,6 +340,12 @@ impl<'a> Lua<'a> {
             ffi::LUA_TFUNCTION => Kind::Function,
             _ => Kind::Other,
         }
+    }
+
+    /// Whether there is such a value; a negative index must be one.
+    #[inline]
+    fn is_there(&self, index: i32) -> bool {
+        index <= self.floor || index <= self.top()
     }
 
     /// The kind's name in messages.
@@ -335,12 +365,15 @@ impl<'a> Lua<'a> {
 
     /// A number, or a string that is one.
     pub(crate) fn to_number(&self, index: i32) -> Option<f64> {
-        if index > self.top() {
+        if !self.is_there(index) {
             return None;
         }
         let index = self.index(index);
-        // SAFETY: the index is within the stack.
-        unsafe { (ffi::lua_isnumber(self.raw, index) != 0).then(|| ffi::lua_tonumber(self.raw, index)) }
+        // SAFETY: the index is within the stack. What is no number reads as 0.
+        unsafe {
+            let value = ffi::lua_tonumber(self.raw, index);
+            (value != 0.0 || ffi::lua_isnumber(self.raw, index) != 0).then_some(value)
+        }
     }
 
     /// The bytes of a string, or of a number, which becomes a string where it lies (so never ask it of a key while iterating).
@@ -373,8 +406,11 @@ impl<'a> Lua<'a> {
     }
 
     fn table(&self, index: i32) -> c_int {
-        assert_eq!(self.kind(index), Kind::Table, "the value is a table");
-        self.index(index)
+        let index = self.index(index);
+        // SAFETY: the index is within the stack.
+        let kind = unsafe { ffi::lua_type(self.raw, index) };
+        assert_eq!(kind, ffi::LUA_TTABLE, "the value is a table");
+        index
     }
 
     /// The length of a string or of a table's list, without metamethods.
@@ -506,7 +542,7 @@ impl<'a> Lua<'a> {
 
     /// An error with a text, as it is.
     pub(crate) fn raise(&mut self, text: impl AsRef<[u8]>) -> Raise {
-        if !self.has_just_room(1) && !self.has_own_room() {
+        if self.credit == 0 && !self.has_just_room(1) && !self.has_own_room() {
             self.set_top(self.floor);
         }
         self.push_bytes(text.as_ref());

@@ -32,8 +32,7 @@ enum Capture {
 pub(crate) struct Matcher<'a> {
     text: &'a [u8],
     pattern: &'a [u8],
-    captures: [Capture; CAPTURES_MAX],
-    level: usize,
+    captures: Vec<Capture>,
     depth: u32,
     steps: u32,
 }
@@ -45,7 +44,7 @@ impl<'a> Matcher<'a> {
     /// A pattern ends at its first zero byte, as C's does.
     pub(crate) fn new(text: &'a [u8], pattern: &'a [u8]) -> Matcher<'a> {
         let pattern = pattern.split(|&c| c == 0).next().unwrap_or_default();
-        Matcher { text, pattern, captures: [Capture::Open { start: 0 }; CAPTURES_MAX], level: 0, depth: 0, steps: 0 }
+        Matcher { text, pattern, captures: Vec::new(), depth: 0, steps: 0 }
     }
 
     /// Takes the `^` that a pattern begins with.
@@ -55,12 +54,22 @@ impl<'a> Matcher<'a> {
         rest.is_some()
     }
 
+    /// The next place from `at` on where the pattern may match: most patterns begin with a character that is meant as it is.
+    pub(crate) fn candidate(&self, at: usize) -> Option<usize> {
+        let first = self.p(0);
+        let is_plain = !matches!(first, 0 | b'(' | b')' | b'.' | b'[' | b'$' | ESCAPE);
+        if is_plain && !matches!(self.p(1), b'?' | b'*' | b'-') {
+            return memchr::memchr(first, self.text.get(at..)?).map(|ahead| at + ahead);
+        }
+        (at <= self.text.len()).then_some(at)
+    }
+
     /// Matches the pattern at a place of the text.
     ///
     /// # Errors
     /// The pattern is malformed or too complex, or the script ends.
     pub(crate) fn match_at(&mut self, lua: &mut Lua<'_>, at: usize) -> Matched {
-        self.level = 0;
+        self.captures.clear();
         self.depth = 0;
         self.run(lua, at, 0)
     }
@@ -158,21 +167,21 @@ impl<'a> Matcher<'a> {
     }
 
     fn open_capture(&mut self, lua: &mut Lua<'_>, capture: Capture, s: usize, p: usize) -> Matched {
-        if self.level >= CAPTURES_MAX {
+        if self.captures.len() >= CAPTURES_MAX {
             return Err(lua.raise_here("too many captures"));
         }
-        self.captures[self.level] = capture;
-        self.level += 1;
+        let level = self.captures.len();
+        self.captures.push(capture);
         let matched = self.deeper(lua, s, p)?;
         if matched.is_none() {
-            self.level -= 1;
+            self.captures.truncate(level);
         }
         Ok(matched)
     }
 
     fn close_capture(&mut self, lua: &mut Lua<'_>, s: usize, p: usize) -> Matched {
-        let open = (0..self.level).rev().find_map(|i| match self.captures[i] {
-            Capture::Open { start } => Some((i, start)),
+        let open = self.captures.iter().enumerate().rev().find_map(|(i, capture)| match capture {
+            Capture::Open { start } => Some((i, *start)),
             _ => None,
         });
         let Some((i, start)) = open else { return Err(lua.raise_here("invalid pattern capture")) };
@@ -186,8 +195,8 @@ impl<'a> Matcher<'a> {
 
     /// `%1`: the captured text once more.
     fn captured_again(&mut self, lua: &mut Lua<'_>, s: usize, digit: u8) -> Matched {
-        let capture = usize::from(digit).checked_sub(usize::from(b'1')).filter(|i| *i < self.level);
-        match capture.map(|i| self.captures[i]) {
+        let index = usize::from(digit).checked_sub(usize::from(b'1'));
+        match index.and_then(|i| self.captures.get(i)).copied() {
             Some(Capture::Text { start, len }) => {
                 self.step(lua, len / 16)?;
                 Ok(self.text[s..].starts_with(&self.text[start..start + len]).then_some(s + len))
@@ -297,7 +306,7 @@ impl<'a> Matcher<'a> {
     /// # Errors
     /// There is no such capture, or it has no end.
     pub(crate) fn push_capture(&self, lua: &mut Lua<'_>, i: usize, start: usize, end: usize) -> Result<(), Raise> {
-        match self.captures[..self.level].get(i) {
+        match self.captures.get(i) {
             Some(Capture::Text { start, len }) => lua.push_bytes(&self.text[*start..start + len]),
             Some(Capture::Position { at }) => lua.push_number((at + 1) as f64),
             Some(Capture::Open { .. }) => return Err(lua.raise_here("unfinished capture")),
@@ -312,7 +321,7 @@ impl<'a> Matcher<'a> {
     /// # Errors
     /// A capture has no end, or there is no room.
     pub(crate) fn push_captures(&self, lua: &mut Lua<'_>, start: usize, end: usize, whole: bool) -> Result<i32, Raise> {
-        let count = if self.level == 0 && whole { 1 } else { self.level };
+        let count = if self.captures.is_empty() && whole { 1 } else { self.captures.len() };
         lua.reserve(count as i32 + 2)?;
         for i in 0..count {
             self.push_capture(lua, i, start, end)?;

@@ -58,7 +58,8 @@ fn first_match(lua: &mut Lua<'_>) -> Outcome {
 fn search(lua: &mut Lua<'_>, text: &[u8], pattern: &[u8], from: usize, with_place: bool) -> Outcome {
     let mut matcher = Matcher::new(text, pattern);
     let is_anchored = matcher.take_anchor();
-    for at in from..=text.len() {
+    let mut next = Some(from);
+    while let Some(at) = next.and_then(|at| if is_anchored { Some(at) } else { matcher.candidate(at) }) {
         if let Some(end) = matcher.match_at(lua, at)? {
             if !with_place {
                 return matcher.push_captures(lua, at, end, true);
@@ -67,9 +68,7 @@ fn search(lua: &mut Lua<'_>, text: &[u8], pattern: &[u8], from: usize, with_plac
             lua.push_number(end as f64);
             return Ok(2 + matcher.push_captures(lua, at, end, false)?);
         }
-        if is_anchored {
-            break;
-        }
+        next = if is_anchored { None } else { Some(at + 1) };
     }
     lua.push_nil();
     Ok(1)
@@ -88,7 +87,9 @@ fn all_matches(lua: &mut Lua<'_>) -> Outcome {
 fn next_match(lua: &mut Lua<'_>) -> Outcome {
     let (text, pattern, from) = lua.iterator();
     let mut matcher = Matcher::new(text, pattern);
-    for at in from..=text.len() {
+    let mut next = from;
+    while let Some(at) = matcher.candidate(next) {
+        next = at + 1;
         if let Some(end) = matcher.match_at(lua, at)? {
             // Behind an empty match the search goes on one further.
             lua.set_iterator(if end == at { end + 1 } else { end });

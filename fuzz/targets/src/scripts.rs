@@ -85,6 +85,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
         "for i = 1, 1e9 do local s = {i, tostring(i), [i] = function() return i end} end",
         "local s = 'x' repeat s = s .. s until #s > 1e9 return s",
         "return table.concat({unpack({1, 2, 3}, 1, 3)}, [=[ , ]=]), select('#', ...), math.random(5), os.clock()",
+        "local r = {} for k, v in ('a=1, [b]=%2'):gmatch('(%w+)%]?=(%f[%w%%].-)%f[,%z]') do r[#r + 1] = k .. v end return r",
+        "return {('x.y(z)'):find('()%b()%s*$'), ('aXbX'):gsub('(%l)X', '%1%0'), ('ab'):gsub('.', {a = 1}), ('ab'):match('^(a)%1?(.-)$')}",
         "getmetatable('').__index.rep = nil _G.x = 1 rawset(_G, 'y', 2) redis = {}",
     ]
     .iter()
