@@ -11,6 +11,7 @@ mod persist;
 
 use rivulet_commands::{Command, fail::Fail};
 use rivulet_resp::{Args, OwnedArgs, Reply};
+use rivulet_scripting::scripts::digits_of;
 use rivulet_scripting::{Ended, Engine, Flags, Host, Identity, Input, Libraries};
 
 use crate::REDIS_VERSION;
@@ -52,16 +53,20 @@ pub struct Figures {
 /// A script or function that runs.
 pub struct Running {
     pub client: ClientId,
-    /// A function's name, or a script's SHA-1.
-    pub name: Vec<u8>,
     pub is_function: bool,
-    pub command: OwnedArgs,
     pub started_us: u64,
     /// It has changed data, or tried to: it can't be ended any more.
     pub has_written: bool,
     pub is_killed: bool,
-    /// It has run for so long that others are answered with BUSY.
-    pub is_busy: bool,
+    /// It has run for so long that others are answered with BUSY: what they are shown of it.
+    pub busy: Option<Box<Shown>>,
+}
+
+/// What is shown of a script that runs.
+pub struct Shown {
+    /// A function's name, or a script's SHA-1.
+    pub name: Vec<u8>,
+    pub command: OwnedArgs,
 }
 
 impl Scripts {
@@ -94,14 +99,25 @@ impl Scripts {
 }
 
 /// What is to be run.
-struct Task<'a> {
-    name: Vec<u8>,
+pub struct Task<'a> {
     is_function: bool,
     /// What it says of itself, if it does.
     flags: Option<Flags>,
     /// By EVAL_RO and its kin.
     is_read_only: bool,
     args: Args<'a>,
+}
+
+impl Task<'_> {
+    fn shown(&self) -> Shown {
+        let name = match (self.is_function, self.args.at(0).len()) {
+            (true, _) => self.args.at(1).to_vec(),
+            // EVAL and EVAL_RO have the text, EVALSHA and EVALSHA_RO its digits.
+            (false, 4 | 7) => digits_of(self.args.at(1)),
+            (false, _) => self.args.at(1).to_ascii_lowercase(),
+        };
+        Shown { name, command: self.args.to_owned() }
+    }
 }
 
 impl Node {
@@ -121,7 +137,6 @@ impl Node {
             }
         };
         let task = Task {
-            name: engine.cached().sha_of(id),
             is_function: false,
             flags: engine.cached().flags(id),
             is_read_only: command.is(rivulet_commands::spec::flag::READONLY),
@@ -143,7 +158,6 @@ impl Node {
         };
         let function = engine.loaded().function(id);
         let task = Task {
-            name: args.at(1).to_vec(),
             is_function: true,
             flags: function.map(|function| function.flags()),
             is_read_only: command.is(rivulet_commands::spec::flag::READONLY),
@@ -169,7 +183,7 @@ impl Node {
         };
         let mark = by.reply.written();
         let outer = self.begin_run(by.id, task);
-        let mut host = ScriptHost::new(self, by.id, permits);
+        let mut host = ScriptHost::new(self, by.id, permits, task);
         let ended = run(&mut engine, &mut host, &mut by.reply);
         self.end_run(by.id, outer);
         self.scripts.put_back(engine);
@@ -190,13 +204,11 @@ impl Node {
     fn begin_run(&mut self, id: ClientId, task: &Task<'_>) -> Outer {
         self.scripts.running = Some(Running {
             client: id,
-            name: task.name.clone(),
             is_function: task.is_function,
-            command: task.args.to_owned(),
             started_us: self.clock.now_us,
             has_written: false,
             is_killed: false,
-            is_busy: false,
+            busy: None,
         });
         let unit = &mut self.engine.unit;
         Outer { was_open: std::mem::replace(&mut unit.is_open, true), db: self.clients.at(id).session.db }

@@ -24,6 +24,12 @@ pub const EVALUATED_MAX: usize = 500;
 /// What one script takes beside its text, in bytes: its places here, and what the map holds.
 const OVERHEAD_BYTES: usize = size_of::<Option<Script>>() + size_of::<([u8; 20], u32)>() + 24;
 
+/// The SHA-1 of a script's text, by which EVALSHA knows it.
+pub fn digits_of(text: &[u8]) -> Vec<u8> {
+    let sha: [u8; 20] = Sha1::digest(text).into();
+    hexadecimal(&sha)
+}
+
 /// All scripts, and the Lua state that they run in.
 pub struct Scripts {
     vm: Vm,
@@ -166,12 +172,6 @@ impl Scripts {
         split_script(text).ok()?.0
     }
 
-    /// The script's digits.
-    pub fn sha_of(&self, id: ScriptId) -> Vec<u8> {
-        let script = self.slots.get(id.0 as usize).and_then(|s| s.as_ref());
-        script.map_or_else(Vec::new, |script| hexadecimal(&script.sha))
-    }
-
     /// Runs a script and writes its reply.
     pub fn run(&mut self, id: ScriptId, input: &Input<'_>, host: &mut dyn Host, reply: &mut Reply<'_>) -> Ended {
         let Scripts { vm, slots, .. } = self;
@@ -292,12 +292,28 @@ impl Scripts {
     }
 }
 
+/// What is no hexadecimal digit.
+const NO_DIGIT: u8 = 0x10;
+
+/// The value of each character as a hexadecimal digit.
+const DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut at = 0;
+    while at < 16 {
+        digits[b"0123456789abcdef"[at] as usize] = at as u8;
+        digits[b"0123456789ABCDEF"[at] as usize] = at as u8;
+        at += 1;
+    }
+    digits
+};
+
 fn parse_sha(digits: &[u8]) -> Option<[u8; 20]> {
     let digits: &[u8; 40] = digits.try_into().ok()?;
-    let mut sha = [0; 20];
+    let (mut sha, mut wrong) = ([0; 20], 0);
     for (byte, pair) in sha.iter_mut().zip(digits.chunks_exact(2)) {
-        let digit = |c: u8| char::from(c).to_digit(16).map(|d| d as u8);
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        let (high, low) = (DIGITS[usize::from(pair[0])], DIGITS[usize::from(pair[1])]);
+        *byte = high << 4 | low & 15;
+        wrong |= high | low;
     }
-    Some(sha)
+    (wrong < NO_DIGIT).then_some(sha)
 }

@@ -247,7 +247,7 @@ impl Node {
             writes_are_paused: pauses.stops(true),
             all_is_paused: pauses.stops(false),
             allows_protected: false,
-            busy: self.scripts.running.as_ref().filter(|running| running.is_busy).map(|running| running.busy()),
+            busy: self.scripts.running.as_ref().filter(|running| running.busy.is_some()).map(|running| running.busy()),
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rivulet_net::Interest;
 use rivulet_scripting::{Interrupt, KILLED};
 
+use super::Task;
 use crate::front::clients::ClientId;
 use crate::node::{Node, TOKEN_MASTER, TOKEN_RDB_CHANNEL};
 use crate::{clock, log};
@@ -22,7 +23,7 @@ impl Node {
     /// Whether a script has run for so long that others are answered with BUSY.
     #[inline]
     pub fn is_busy(&self) -> bool {
-        self.scripts.running.as_ref().is_some_and(|running| running.is_busy)
+        self.scripts.running.as_ref().is_some_and(|running| running.busy.is_some())
     }
 
     /// Whether this client's script runs: it can't be freed yet.
@@ -31,20 +32,21 @@ impl Node {
     }
 
     /// Asked every so many instructions of a script.
-    pub(super) fn interrupt_script(&mut self) -> Interrupt {
+    pub(super) fn interrupt_script(&mut self, task: &Task<'_>) -> Interrupt {
         let Some(running) = &mut self.scripts.running else { return Interrupt::Continue };
         let elapsed_ms = clock::machine_us().saturating_sub(running.started_us) / 1000;
         let threshold_ms = self.config.busy_reply_threshold;
         if threshold_ms == 0 || elapsed_ms < threshold_ms {
             return Interrupt::Continue;
         }
-        if !std::mem::replace(&mut running.is_busy, true) {
-            let client = running.client;
+        if running.busy.is_none() {
+            let (client, shown) = (running.client, task.shown());
             log::warning!(
                 "Slow script detected: still in execution after {elapsed_ms} milliseconds. You can try killing the script using the {} command. Script name is: {}.",
                 if running.is_function { "FUNCTION KILL" } else { "SCRIPT KILL" },
-                String::from_utf8_lossy(&running.name)
+                String::from_utf8_lossy(&shown.name)
             );
+            running.busy = Some(Box::new(shown));
             self.listen_to_running(client, false);
         }
         self.small_turn();
@@ -66,7 +68,7 @@ impl Node {
             return;
         }
         if let Some(running) = &mut self.scripts.running {
-            running.is_busy = false;
+            running.busy = None;
             let client = running.client;
             self.listen_to_running(client, true);
         }

@@ -28,9 +28,11 @@ impl Running {
 
 impl Scripts {
     fn stats_of_running(&self, now_us: u64) -> Option<function_command::Running> {
-        self.running.as_ref().map(|running| function_command::Running {
-            name: running.name.clone(),
-            command: running.command.clone(),
+        let running = self.running.as_ref()?;
+        let shown = running.busy.as_deref()?;
+        Some(function_command::Running {
+            name: shown.name.clone(),
+            command: shown.command.clone(),
             duration_ms: now_us.saturating_sub(running.started_us) / 1000,
         })
     }

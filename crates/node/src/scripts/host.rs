@@ -6,6 +6,7 @@ use rivulet_commands::spec::{Handler, flag};
 use rivulet_resp::{Args, Reply};
 use rivulet_scripting::{Host, Interrupt, LOAD_TIMEOUT, LogLevel, Replication};
 
+use super::Task;
 use super::permits::Permits;
 use crate::engine::asker::{Asker, Origin};
 use crate::front::clients::ClientId;
@@ -20,13 +21,14 @@ pub struct ScriptHost<'a> {
     node: &'a mut Node,
     id: ClientId,
     permits: Permits,
+    task: &'a Task<'a>,
     /// Effects go to the stream.
     replicates: bool,
 }
 
 impl<'a> ScriptHost<'a> {
-    pub fn new(node: &'a mut Node, id: ClientId, permits: Permits) -> ScriptHost<'a> {
-        ScriptHost { node, id, permits, replicates: true }
+    pub fn new(node: &'a mut Node, id: ClientId, permits: Permits, task: &'a Task<'a>) -> ScriptHost<'a> {
+        ScriptHost { node, id, permits, task, replicates: true }
     }
 
     /// The command, if this run may call it.
@@ -94,7 +96,7 @@ impl Host for ScriptHost<'_> {
     }
 
     fn interrupt(&mut self) -> Interrupt {
-        self.node.interrupt_script()
+        self.node.interrupt_script(self.task)
     }
 
     fn cpu_seconds(&mut self) -> f64 {
