@@ -38,6 +38,17 @@ pub struct Writer {
     pub rests: bool,
 }
 
+/// Commands whose effect depends on chance, on time and on what is there, with an error after writes.
+const SCRIPT: &str = "
+    redis.call('sadd', KEYS[1] .. ':set', ARGV[1], ARGV[2])
+    redis.call('spop', KEYS[1] .. ':set')
+    redis.call('set', KEYS[2], redis.call('time')[1], 'px', 40 + ARGV[2] * 100)
+    redis.pcall('incr', KEYS[1] .. ':list')
+    if ARGV[2] == '3' then return redis.call('lpush', KEYS[2], 'wrong') end
+    return redis.call('incr', KEYS[1] .. ':count')";
+
+const LIBRARY: &str = "#!lua name=library\nredis.register_function('add', function(keys)";
+
 const REGISTERS: usize = 6;
 const KEYS: usize = 20;
 /// In ms: soon, or in a while, which is soon for a server whose clock is ahead.
@@ -117,7 +128,7 @@ impl Writer {
         let key = format!("w{}:k{}", self.number, rng.usize(..KEYS));
         let other = format!("w{}:k{}", self.number, rng.usize(..KEYS));
         let (value, field) = (rng.u32(..).to_string(), rng.u8(..10).to_string());
-        let words: Vec<String> = match rng.u8(..24) {
+        let words: Vec<String> = match rng.u8(..27) {
             0..=5 => return self.set_register(shared, rng),
             6 => ["SET", &key, &value, "PX", &deadline(rng)].map(String::from).into(),
             7 => ["PEXPIRE", &key, &deadline(rng)].map(String::from).into(),
@@ -135,6 +146,12 @@ impl Writer {
             20 => ["GET", &key].map(String::from).into(),
             21 => return self.transaction(&key, &other, shared),
             22 => ["SETRANGE", &format!("{key}:text"), "100", &"y".repeat(rng.usize(1..400))].map(String::from).into(),
+            23 | 24 => ["EVAL", SCRIPT, "2", &key, &other, &value, &field].map(String::from).into(),
+            25 => {
+                let library = format!("{LIBRARY} return redis.call('incrby', keys[1], {field}) end)");
+                self.ask(&["FUNCTION", "LOAD", "REPLACE", &library].map(String::from), Awaited::Other, shared);
+                ["FCALL", "add", "1", &format!("{key}:count")].map(String::from).into()
+            }
             _ => ["RENAME", &key, &other].map(String::from).into(),
         };
         self.ask(&words, Awaited::Other, shared);
