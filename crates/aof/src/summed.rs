@@ -437,7 +437,7 @@ mod tests {
 
         /// Where blocks end that are noted.
         fn noted(&self) -> Vec<u64> {
-            sums::read(&self.path()).iter().map(|block| block.end).collect()
+            sums::read(&self.path()).unwrap_or_default().iter().map(|block| block.end).collect()
         }
 
         fn change(&self, at: usize) {
@@ -483,7 +483,7 @@ mod tests {
         assert!(sums("b.sums") && !sums("a.sums"));
         bench.disk.append(b"two").unwrap();
         bench.disk.sync().unwrap();
-        assert_eq!(sums::read(&to).len(), 2, "it is gone on with under its new name");
+        assert_eq!(sums::read(&to).map(|blocks| blocks.len()), Some(2), "it is gone on with under its new name");
         bench.disk.remove(&to).unwrap();
         assert!(!sums("b.sums") && !sums("b"));
     }

@@ -54,6 +54,7 @@ enum Later {
     GoOn(HostId),
     Unblock,
     HealDisk(HostId),
+    LosePower(HostId),
     Work,
     Arrange,
     Garbage(HostId),
@@ -228,6 +229,8 @@ impl Fleet {
             Later::Start(_) => {}
             Later::GoOn(host) => self.schedule.pause(host, false),
             Later::Arrange => self.arrange(),
+            Later::LosePower(host) if self.schedule.is_up(host) => self.crash(host, Trouble::PowerLoss),
+            Later::LosePower(_) => {}
             Later::Garbage(host) => self.send_garbage(host),
             Later::Limit(host) => {
                 let bytes = self.rng.u32(300_000..600_000).to_string();
@@ -310,7 +313,13 @@ impl Fleet {
             Trouble::Bgsave => self.order(host, &["BGSAVE"]),
             Trouble::Rewrite => self.order(host, &["BGREWRITEAOF"]),
             Trouble::DiskFull => self.spoil_disk(host, |faults| faults.capacity = Some(0)),
-            Trouble::SyncFails => self.spoil_disk(host, |faults| faults.fails_syncs = true),
+            Trouble::SyncFails => {
+                self.spoil_disk(host, |faults| faults.fails_syncs = true);
+                // What such a disk calls clean is lost when the power goes.
+                if self.rng.bool() {
+                    self.undo_in(20, 1_500, Later::LosePower(host));
+                }
+            }
             Trouble::DiskSlow => self.spoil_disk(host, |faults| (faults.write_us, faults.sync_us) = (2_000, 300_000)),
             Trouble::ClockStep => {
                 let step = self.rng.i64(-3_600_000_000..3_600_000_000);

@@ -232,3 +232,27 @@ fn what_was_never_synced_does_not_stop_a_start() {
     server.spawn(&[]);
     wait::until("it refuses", || server.log().contains("Bad file format reading the append only file"));
 }
+
+/// Nothing of a file was ever synced: what a loss of power left of it need not be readable.
+#[test]
+fn a_file_of_which_nothing_was_synced_does_not_stop_a_start() {
+    let mut server = Server::start(Kind::Rivulet, &["--appendonly", "yes", "--appendfsync", "no"]);
+    server.must("SET first 1");
+    server.must("SET second 2");
+    let incr = last_incr(&server);
+    let holds = |bytes: Vec<u8>| bytes.windows(6).any(|w| w == b"second");
+    wait::until("it is written", || std::fs::read(&incr).is_ok_and(holds));
+    server.kill();
+    let mut torn = std::fs::read(&incr).expect("the file");
+    let at = torn.windows(6).position(|w| w == b"second").expect("a key");
+    torn[at - 20..at].fill(0);
+    std::fs::write(&incr, &torn).expect("it is written");
+    server.launch();
+    assert_eq!(server.must("EXISTS first second").int(), 1);
+    // Where nobody keeps checksums nothing is known, as with a file of Redis.
+    server.kill();
+    std::fs::write(&incr, &torn).expect("it is written");
+    std::fs::remove_file(format!("{}.sums", incr.display())).expect("it is there");
+    server.spawn(&[]);
+    wait::until("it refuses", || server.log().contains("Bad file format reading the append only file"));
+}

@@ -111,9 +111,9 @@ impl Worker {
     ) -> Result<(Replayed, bool), String> {
         let name = &file.name;
         // What follows a snapshot has no checksums.
-        let blocks = if start == 0 { sums::read(&file.path) } else { Vec::new() };
-        let noted_until = blocks.last().map(|block| block.end);
-        let mut items = Items::new(Compared::new(source, blocks), Place { file: start, stream: 0 });
+        let blocks = if start == 0 { sums::read(&file.path) } else { None };
+        let noted_until = blocks.as_ref().map(|blocks| blocks.last().map_or(0, |block| block.end));
+        let mut items = Items::new(Compared::new(source, blocks.unwrap_or_default()), Place { file: start, stream: 0 });
         let (mut unit_end, mut proven) = (Place::default(), Place::default());
         let mut block = Commands::with_room(BLOCK_BYTES);
         let (mut marked, mut diverged) = (false, false);

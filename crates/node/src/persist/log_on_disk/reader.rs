@@ -96,7 +96,7 @@ impl OpenSegments {
                     self.files.remove(0);
                 }
                 let (path, unit) = (location.path.clone(), Place { file: 0, stream: location.start });
-                let blocks = sums::read(&path);
+                let blocks = sums::read(&path).unwrap_or_default();
                 let identity = identity_of(&file.metadata()?);
                 self.files.push(OpenSegment { path, file, identity, unit, blocks });
                 self.files.len() - 1
