@@ -1,6 +1,6 @@
 //! Payloads of RESTORE: whatever is behind a footer that is right.
 
-use rivulet_keyspace::value::{Limits, StrBuf, Value};
+use rivulet_keyspace::value::{Limits, StrBuf, Stream, Value};
 use rivulet_rdb::{Version, Writer, crc64, dump, restore};
 
 /// The versions that a footer may name, by the first byte of the input.
@@ -33,9 +33,19 @@ fn contents(value: &Value) -> Vec<(Vec<u8>, Vec<u8>)> {
         Value::Set(v) => v.iter().map(|member| (member.to_vec(), Vec::new())).collect(),
         Value::Hash(v) => v.iter().map(|(field, value)| (field.to_vec(), value.to_vec())).collect(),
         Value::ZSet(v) => v.iter().map(|(member, score)| (member.to_vec(), score.to_be_bytes().to_vec())).collect(),
+        // When a consumer was active is not told in the version that is written.
+        Value::Stream(v) => return vec![(without_active_times(v), Vec::new())],
     };
     all.sort_unstable();
     all
+}
+
+fn without_active_times(stream: &Stream) -> Vec<u8> {
+    let text = format!("{stream:?}");
+    let mut parts = text.split("active_ms: ");
+    let first = parts.next().map(str::to_string);
+    let rest = parts.map(|part| part.trim_start_matches(|c: char| c == '-' || c.is_ascii_digit()));
+    first.into_iter().chain(rest.map(str::to_string)).collect::<String>().into_bytes()
 }
 
 fn sealed(body: &[u8], version: u16) -> Vec<u8> {
