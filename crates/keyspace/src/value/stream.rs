@@ -8,9 +8,9 @@ mod chunk;
 mod entries;
 mod group;
 mod id;
+mod progress;
 mod sorted;
 
-use std::cmp::Ordering;
 use std::fmt;
 
 use triomphe::Arc;
@@ -24,6 +24,7 @@ pub use self::chunk::{Entry, FieldIter, Fields};
 pub use self::entries::{Entries, Range, RevRange};
 pub use self::group::{BadPending, Consumer, Group, GroupIter, Groups, Name, Pending, READ_UNKNOWN};
 pub use self::id::{Id, TEXT_LEN_MAX};
+pub use self::progress::Progress;
 pub use self::sorted::{Iter as SortedIter, Sorted};
 
 /// No entry has names and values of more bytes in all.
@@ -115,13 +116,22 @@ pub enum BadEntry {
     TooLarge,
 }
 
-/// Entries that were taken out, to be dropped wherever that is cheap.
-pub struct Removed(Vec<Tree<Chunk>>);
+/// Entries or a group that were taken out, to be dropped wherever that is cheap.
+#[derive(Default)]
+pub struct Removed {
+    entries: Vec<Tree<Chunk>>,
+    group: Option<Arc<Group>>,
+}
 
 impl Removed {
+    fn group(group: Arc<Group>) -> Self {
+        Removed { entries: Vec::new(), group: Some(group) }
+    }
+
     /// About how many allocations dropping them gives back.
     pub fn free_effort(&self) -> usize {
-        self.0.iter().map(|tree| 1 + tree.heap_bytes() / chunk::ALLOCATION_BYTES_MAX).sum()
+        let entries = self.entries.iter().map(|tree| 1 + tree.heap_bytes() / chunk::ALLOCATION_BYTES_MAX);
+        entries.sum::<usize>() + self.group.as_ref().map_or(0, |group| group.free_effort())
     }
 }
 
@@ -298,13 +308,13 @@ impl Stream {
     /// Takes the first `count` entries out, or all if there are not so many.
     pub fn remove_first(&mut self, count: usize) -> Removed {
         let count = count.min(self.len());
-        let mut removed = Removed(Vec::new());
+        let mut removed = Removed::default();
         if count == 0 {
             return removed;
         }
         match &mut self.0 {
             Form::Small(chunk) => chunk.cut_front(count),
-            Form::Large(large) => removed.0 = Arc::make_mut(large).remove_first(count),
+            Form::Large(large) => removed.entries = Arc::make_mut(large).remove_first(count),
         }
         let mut meta = *self.meta();
         match self.first_id() {
@@ -330,54 +340,9 @@ impl Stream {
         if entries.last_id_kept().is_none_or(|last| last < id) { self.len() } else { entries.node_end_by_id(id) }
     }
 
-    // ---- how far a group has read ----
-
-    /// Whether an entry may have been deleted one by one from this id on.
-    pub fn has_deleted_from(&self, id: Id) -> bool {
-        let deleted = self.max_deleted_id();
-        !self.is_empty() && deleted != Id::MIN && id <= deleted
-    }
-
-    /// How many of the entries ever added have ids up to this one, where that can be told: at the ends of the stream, and nowhere behind which
-    /// entries were deleted.
-    pub fn added_up_to(&self, id: Id) -> Option<u64> {
-        let (added, len) = (self.entries_added(), self.len() as u64);
-        if added == 0 {
-            return Some(0);
-        }
-        if len == 0 && id <= self.last_id() {
-            return Some(added);
-        }
-        if id < self.max_deleted_id() {
-            return None;
-        }
-        match id.cmp(&self.last_id()) {
-            Ordering::Equal => return Some(added),
-            Ordering::Greater => return None,
-            Ordering::Less => {}
-        }
-        let first_id = self.first_id().unwrap_or_default();
-        if self.max_deleted_id() != Id::MIN && self.max_deleted_id() >= first_id {
-            return None;
-        }
-        // Trimmed ones are counted, and nothing else is missing.
-        match id.cmp(&first_id) {
-            Ordering::Less => added.checked_sub(len),
-            Ordering::Equal => added.checked_sub(len).map(|before| before + 1),
-            Ordering::Greater => None,
-        }
-    }
-
-    /// How many entries a group has still to read, where that can be told.
-    pub fn lag(&self, group: &Group) -> Option<i64> {
-        let added = self.entries_added() as i64;
-        if added == 0 {
-            return Some(0);
-        }
-        if group.entries_read != READ_UNKNOWN && !self.has_deleted_from(group.last_id) {
-            return Some(added.wrapping_sub(group.entries_read));
-        }
-        self.added_up_to(group.last_id).map(|read| added.wrapping_sub(read as i64))
+    /// The counters that tell how far groups have read.
+    pub fn progress(&self) -> Progress<'_> {
+        Progress::new(*self.meta(), self.entries())
     }
 
     // ---- groups ----
@@ -401,10 +366,11 @@ impl Stream {
     }
 
     /// Changes a group beside the entries, if it is there.
-    pub fn change_group<R>(&mut self, name: &Name, change: impl FnOnce(&mut Group, Entries<'_>) -> R) -> Option<R> {
+    pub fn change_group<R>(&mut self, name: &Name, change: impl FnOnce(&mut Group, Progress<'_>) -> R) -> Option<R> {
         self.group(name)?;
+        let meta = *self.meta();
         let (groups, entries) = self.groups_mut();
-        groups.change(name, |group| change(group, entries))
+        groups.change(name, |group| change(group, Progress::new(meta, entries)))
     }
 
     // ---- sizes ----

@@ -72,7 +72,7 @@ fn group<R: Read>(
     let name = Name::new(scratch);
     let last_id = id(input)?;
     let entries_read = match value_type {
-        types::STREAM_LISTPACKS => stream.added_up_to(last_id).map_or(READ_UNKNOWN, |read| read as i64),
+        types::STREAM_LISTPACKS => stream.progress().added_up_to(last_id).map_or(READ_UNKNOWN, |read| read as i64),
         _ => input.len()? as i64,
     };
     let mut group = Group::new(name, last_id, entries_read);

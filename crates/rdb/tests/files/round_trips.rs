@@ -142,7 +142,7 @@ fn told(value: &Value, version: u32) -> Plain {
             stream.groups().into_iter().flat_map(|groups| groups.iter()).map(|group| group.name.clone()).collect();
         for name in names {
             let last_id = stream.group(&name).expect("it was listed").last_id;
-            let read = stream.added_up_to(last_id).map_or(-1, |read| read as i64);
+            let read = stream.progress().added_up_to(last_id).map_or(-1, |read| read as i64);
             stream.change_group(&name, |group, _| group.entries_read = read);
         }
     }

@@ -614,6 +614,11 @@ impl<M: Copy> Chunk<M> {
         end
     }
 
+    /// How many entries that are not deleted have a lower id.
+    pub fn count_below(&self, id: Id) -> usize {
+        self.walk().take_while(|entry| entry.id < id).filter(|entry| !entry.is_dead()).count()
+    }
+
     /// Whether the entry is there.
     pub fn contains(&self, id: Id) -> bool {
         let mut walk = self.walk();

@@ -52,6 +52,25 @@ impl<'a> Entries<'a> {
         self.range(Id::MIN, Id::MAX).next().map(|entry| entry.id)
     }
 
+    /// How many entries have a lower id.
+    pub fn count_below(&self, id: Id) -> usize {
+        match self.0 {
+            Form::Chunk(chunk) => chunk.count_below(id),
+            Form::Tree(tree) => {
+                let (chunk, before) = tree.find_with_rank(&mut way(&id));
+                before + chunk.count_below(id)
+            }
+        }
+    }
+
+    /// How many chunks the entries lie in.
+    pub fn chunks_len(&self) -> usize {
+        match self.0 {
+            Form::Chunk(_) => 1,
+            Form::Tree(tree) => tree.leaves().count(),
+        }
+    }
+
     /// The last entry.
     pub fn last(&self) -> Option<Entry<'a>> {
         self.rev_range(Id::MIN, Id::MAX).next()

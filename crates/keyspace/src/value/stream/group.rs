@@ -8,8 +8,8 @@ use std::fmt;
 
 use triomphe::{Arc, ThinArc};
 
-use super::Id;
 use super::sorted::{Item, Iter, Sorted};
+use super::{Id, Removed};
 
 /// The name of a group or consumer, shared by all who tell of it.
 #[derive(Clone)]
@@ -371,8 +371,8 @@ impl Groups {
     }
 
     /// Removes a group with all that it has.
-    pub fn remove(&mut self, name: &Name) -> Option<Arc<Group>> {
-        self.0.remove(name)
+    pub fn remove(&mut self, name: &Name) -> Option<Removed> {
+        self.0.remove(name).map(Removed::group)
     }
 }
 
