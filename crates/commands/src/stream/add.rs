@@ -157,9 +157,14 @@ pub(super) fn xsetid(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
         }
         at += 2;
     }
-    let key = ctx.key(1);
+    let (key, from_master) = (ctx.key(1), ctx.db.call.from_master);
     collections::write(&mut ctx.db, key, |stream: Option<&mut Stream>| {
-        set_id(stream.ok_or(NO_SUCH_KEY)?, last_id, added, deleted)
+        let stream = stream.ok_or(NO_SUCH_KEY)?;
+        // A master that is Redis 7.0 takes it.
+        if last_id < stream.max_deleted_id() && !from_master {
+            return Err(Fail::new("ERR The ID specified in XSETID is smaller than current max_deleted_entry_id"));
+        }
+        set_id(stream, last_id, added, deleted)
     })??;
     set(ctx, key);
     Ok(())
@@ -172,9 +177,6 @@ fn set(ctx: &mut Ctx<'_>, key: Key<'_>) {
 }
 
 fn set_id(stream: &mut Stream, last_id: Id, added: Option<u64>, deleted: Option<Id>) -> Result<(), Fail> {
-    if last_id < stream.max_deleted_id() {
-        return Err(Fail::new("ERR The ID specified in XSETID is smaller than current max_deleted_entry_id"));
-    }
     if let Some(last) = stream.entries().last() {
         if last_id < last.id {
             return Err(Fail::new("ERR The ID specified in XSETID is smaller than the target stream top item"));

@@ -12,10 +12,13 @@ use crate::effects::class;
 use crate::fail::{Fail, SYNTAX};
 
 pub(super) fn xdel(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
-    let (key, ids) = (ctx.key(1), ids::all(ctx.args, 2)?);
+    let (key, args) = (ctx.key(1), ctx.args);
     let deleted = collections::write(&mut ctx.db, key, |stream: Option<&mut Stream>| {
-        stream.map_or(0, |stream| ids.iter().filter(|id| stream.remove(**id)).count())
-    })?;
+        let Some(stream) = stream else { return Ok(0) };
+        // All of them are read before anything is deleted.
+        let ids = ids::all(args, 2)?;
+        Ok::<_, Fail>(ids.into_iter().filter(|id| stream.remove(*id)).count())
+    })??;
     noted(ctx, key, deleted);
     ctx.reply.int(deleted as i64);
     Ok(())

@@ -63,11 +63,16 @@ pub(super) fn create(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
         if stream.groups_mut().0.add(group) { Ok(()) } else { Err(BUSY) }
     };
     if options.creates_stream {
+        ctx.db.expire_if_due(key);
+        let is_new = ctx.db.get(key).is_none();
         collections::write_or_create(&mut ctx.db, key, add)?;
+        // As in Redis, watchers are told of a stream and not of its groups.
+        if is_new {
+            ctx.db.touch(key.bytes);
+        }
     } else {
         collections::write(&mut ctx.db, key, |stream: Option<&mut Stream>| add(stream.ok_or(NO_KEY)?))??;
     }
-    ctx.db.touch(key.bytes);
     changed(ctx, key, "xgroup-create");
     ctx.reply.ok();
     Ok(())
@@ -88,7 +93,7 @@ pub(super) fn setid(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     let newest = ctx.db.get_as::<Stream>(key)?.map(|stream| stream.last_id());
     let id = match text {
         b"$" => Ok(newest.unwrap_or_default()),
-        _ => ids::strict(text, 0),
+        _ => ids::lenient(text, 0),
     };
     change_group(ctx, |group| {
         (group.last_id, group.entries_read) = (id?, options.entries_read);

@@ -50,13 +50,20 @@ pub fn given(text: &[u8]) -> Result<Given, Fail> {
     }
 }
 
-/// An end of a range: also `-`, `+`, and with `(` before it the id itself is left out.
+/// As [`strict`], or `-` and `+` for the lowest and the highest.
+pub fn lenient(text: &[u8], seq: u64) -> Result<Id, Fail> {
+    match text {
+        b"-" => Ok(Id::MIN),
+        b"+" => Ok(Id::MAX),
+        _ => strict(text, seq),
+    }
+}
+
+/// An end of a range: with `(` before it the id itself is left out.
 fn bound(text: &[u8], seq: u64) -> Result<(Id, bool), Fail> {
     match text {
-        b"-" => Ok((Id::MIN, false)),
-        b"+" => Ok((Id::MAX, false)),
         [b'(', id @ ..] if !id.is_empty() => Ok((strict(id, seq)?, true)),
-        _ => Ok((strict(text, seq)?, false)),
+        _ => Ok((lenient(text, seq)?, false)),
     }
 }
 

@@ -82,10 +82,8 @@ impl Asked {
 }
 
 fn unbalanced(for_group: bool) -> Fail {
-    let (name, symbol) = if for_group { ("xreadgroup", '>') } else { ("xread", '$') };
-    Fail::text(format!(
-        "ERR Unbalanced '{name}' list of streams: for each stream key an ID or '{symbol}' must be specified."
-    ))
+    let (name, ids) = if for_group { ("xreadgroup", "an ID or '>'") } else { ("xread", "an ID, '+', or '$'") };
+    Fail::text(format!("ERR Unbalanced '{name}' list of streams: for each stream key {ids} must be specified."))
 }
 
 fn only_for_groups(option: &str, for_group: bool) -> Result<(), Fail> {
@@ -225,54 +223,58 @@ pub(super) fn xreadgroup(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
         }
         places.push(From::parse(ctx.args.at(asked.id_at(i)))?);
     }
-    let now_ms = ctx.db.now_ms() as i64;
-    let mut commands = Vec::new();
-    let mut served = Vec::new();
+    let (begin, mut served, mut commands) = (ctx.reply.begin(), 0, Vec::new());
     for (i, from) in places.into_iter().enumerate() {
-        let key = asked.key(ctx, i);
-        let (created, serves) = collections::write(&mut ctx.db, key, |stream: Option<&mut Stream>| {
-            stream.and_then(|stream| {
-                stream.change_group(&reader.group, |group, progress| come(group, progress, reader, from, now_ms))
-            })
-        })?
-        .unwrap_or_default();
-        if created {
-            ctx.db.notify(class::STREAM, "xgroup-createconsumer", key.bytes);
-            ctx.db.dirty(1);
-        }
-        if serves {
-            served.push((key, from, created));
-        } else if created {
-            created_without_delivery(ctx, key, reader, &mut commands)?;
-        }
-    }
-    if served.is_empty() {
-        ctx.propagate_all(commands);
-        wait(ctx, &asked, Type::Stream, |_| None);
-        return Ok(());
-    }
-    reply_streams(&mut ctx.reply, served.len());
-    for (key, from, created) in served {
-        let reply = &mut ctx.reply;
-        reply_key(reply, key.bytes);
-        let changes = collections::write(&mut ctx.db, key, |stream: Option<&mut Stream>| {
-            stream?.change_group(&reader.group, |group, progress| {
-                let mut delivery = Delivery { reader, now_ms, count: asked.count, changes: Changes::of(key.bytes) };
-                match from {
-                    From::New => delivery.new_entries(group, progress, reply),
-                    From::History(after) => delivery.history(group, progress.entries(), after, reply),
-                }
-                if created && (reader.no_ack || delivery.changes.commands.is_empty()) {
-                    delivery.changes.consumer_created(group, reader.consumer.as_bytes());
-                }
-                delivery.changes.commands
-            })
-        })?;
-        commands.extend(changes.unwrap_or_default());
-        ctx.db.dirty(1);
+        served += usize::from(serve(ctx, &asked, reader, asked.key(ctx, i), from, &mut commands)?);
     }
     ctx.propagate_all(commands);
+    if served == 0 {
+        wait(ctx, &asked, Type::Stream, |_| None);
+    } else {
+        ctx.reply.end_map_or_array(begin, served);
+    }
     Ok(())
+}
+
+/// Replies with what a consumer gets of one stream, if there is anything; answers whether there was.
+fn serve(
+    ctx: &mut Ctx<'_>,
+    asked: &Asked,
+    reader: &Reader,
+    key: Key<'_>,
+    from: From,
+    commands: &mut Vec<OwnedArgs>,
+) -> Result<bool, Fail> {
+    let (now_ms, reply) = (ctx.db.now_ms() as i64, &mut ctx.reply);
+    let mut delivery = Delivery { reader, now_ms, count: asked.count, changes: Changes::of(key.bytes) };
+    let done = collections::write(&mut ctx.db, key, |stream: Option<&mut Stream>| {
+        stream?.change_group(&reader.group, |group, progress| {
+            let (created, serves) = come(group, progress, reader, from, now_ms);
+            match from {
+                _ if !serves => {}
+                From::New => {
+                    reply_key(reply, key.bytes);
+                    delivery.new_entries(group, progress, reply);
+                }
+                From::History(after) => {
+                    reply_key(reply, key.bytes);
+                    delivery.history(group, progress.entries(), after, reply);
+                }
+            }
+            // What is claimed makes the consumer as well.
+            if created && (reader.no_ack || delivery.changes.commands.is_empty()) {
+                delivery.changes.consumer_created(group, reader.consumer.as_bytes());
+            }
+            (created, serves)
+        })
+    })?;
+    let (created, serves) = done.unwrap_or_default();
+    commands.append(&mut delivery.changes.commands);
+    if created {
+        ctx.db.notify(class::STREAM, "xgroup-createconsumer", key.bytes);
+    }
+    ctx.db.dirty(u64::from(created || serves));
+    Ok(serves)
 }
 
 fn no_group(key: &[u8], group: &Name) -> Fail {
@@ -292,23 +294,6 @@ fn come(group: &mut Group, progress: Progress<'_>, reader: &Reader, from: From, 
         From::New => behind(progress.entries(), group.last_id).next().is_some(),
     };
     (created, serves)
-}
-
-/// A replica has to know of a consumer that got nothing.
-fn created_without_delivery(
-    ctx: &mut Ctx<'_>,
-    key: Key<'_>,
-    reader: &Reader,
-    commands: &mut Vec<OwnedArgs>,
-) -> Result<(), Fail> {
-    if let Some(stream) = ctx.db.get_as::<Stream>(key)?
-        && let Some(group) = stream.group(&reader.group)
-    {
-        let mut changes = Changes::of(key.bytes);
-        changes.consumer_created(group, reader.consumer.as_bytes());
-        commands.extend(changes.commands);
-    }
-    Ok(())
 }
 
 /// Entries on their way to a consumer.

@@ -1,7 +1,7 @@
 //! ZPOPMIN, ZPOPMAX, ZMPOP and their blocking forms.
 
-use rivulet_keyspace::{Key, Type};
 use rivulet_keyspace::value::{Elem, ZSet};
+use rivulet_keyspace::{Key, Type};
 use rivulet_resp::Reply;
 
 use crate::collections;

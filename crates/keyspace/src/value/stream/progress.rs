@@ -22,7 +22,8 @@ impl<'a> Progress<'a> {
     /// Whether an entry may have been deleted one by one from this id on.
     pub fn has_deleted_from(&self, id: Id) -> bool {
         let deleted = self.meta.max_deleted_id;
-        deleted != Id::MIN && id <= deleted && !self.entries.is_empty()
+        // What was deleted before the first entry is missed by nobody.
+        deleted != Id::MIN && id <= deleted && self.entries.first_id().is_some_and(|first| first <= deleted)
     }
 
     /// How many of the entries ever added have ids up to this one, where that can be told: at the ends of the stream, and nowhere behind which
@@ -36,7 +37,7 @@ impl<'a> Progress<'a> {
         if len == 0 && id <= last_id {
             return Some(added);
         }
-        if id < max_deleted_id || id > last_id {
+        if id > last_id {
             return None;
         }
         if id == last_id {
