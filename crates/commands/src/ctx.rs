@@ -24,6 +24,8 @@ pub struct Call {
     pub note_touched: bool,
     /// Somebody waits for keys.
     pub note_ready: bool,
+    /// Somebody gets the stream: what stands in place of a command is made only then.
+    pub propagates: bool,
 }
 
 /// What a command is given.

@@ -55,6 +55,7 @@ impl Bench {
                 deny_blocking: false,
                 note_touched: true,
                 note_ready: true,
+                propagates: true,
             },
             db: 0,
             resp3: false,

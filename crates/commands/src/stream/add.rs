@@ -113,7 +113,7 @@ pub(super) fn xadd(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
         trimmed
     });
     let is_exact = asked.trim.is_none_or(|trim| trim.is_exact());
-    if !matches!(asked.id, Given::Whole(_)) || !is_exact {
+    if ctx.db.call.propagates && (!matches!(asked.id, Given::Whole(_)) || !is_exact) {
         propagate(ctx, &asked, id, trimmed);
     }
     ctx.db.make_ready(key.bytes);

@@ -8,7 +8,7 @@ use super::ids;
 use super::pending::no_group;
 use super::propagation::Changes;
 use crate::collections;
-use crate::ctx::Ctx;
+use crate::ctx::{Call, Ctx};
 use crate::effects::class;
 use crate::fail::{Fail, SYNTAX};
 
@@ -75,11 +75,11 @@ impl Claim {
     }
 
     /// What replicas are told, and how many changes that are.
-    fn finish(&self, group: &mut Group, key: &[u8], out: &Claimed, created: bool, moved_on: bool) -> Told {
+    fn finish(&self, group: &mut Group, key: &[u8], call: &Call, out: &Claimed, created: bool, moved_on: bool) -> Told {
         if !out.claimed.is_empty() {
             group.mark_seen(&self.consumer, self.now_ms, true);
         }
-        let mut changes = Changes::of(key);
+        let mut changes = Changes::of(key, call);
         changes.all_claimed(group, &out.gone);
         changes.all_claimed(group, &out.claimed);
         if moved_on && changes.commands.is_empty() {
@@ -171,7 +171,7 @@ pub(super) fn xclaim(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     };
     let (wanted, options_at) = leading_ids(ctx);
     let last_id = options(ctx, options_at, &mut claim)?;
-    let reply = &mut ctx.reply;
+    let (call, reply) = (ctx.db.call, &mut ctx.reply);
     let told = collections::write(&mut ctx.db, key, |stream: Option<&mut Stream>| {
         stream?.change_group(&name, |group, progress| {
             let moved_on = last_id > group.last_id;
@@ -184,7 +184,7 @@ pub(super) fn xclaim(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
                 }
             }
             reply.end(begin, out.claimed.len());
-            claim.finish(group, key.bytes, &out, created, moved_on)
+            claim.finish(group, key.bytes, &call, &out, created, moved_on)
         })
     })?;
     if let Some(told) = told {
@@ -241,7 +241,7 @@ pub(super) fn xautoclaim(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
         force: false,
         just_id,
     };
-    let reply = &mut ctx.reply;
+    let (call, reply) = (ctx.db.call, &mut ctx.reply);
     let told = collections::write(&mut ctx.db, key, |stream: Option<&mut Stream>| {
         stream?.change_group(&name, |group, progress| {
             let created = claim.come(group);
@@ -252,7 +252,7 @@ pub(super) fn xautoclaim(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
             out.claimed.iter().for_each(|pending| claim.reply(reply, progress.entries(), pending.id));
             reply.array(out.gone.len());
             out.gone.iter().for_each(|pending| ids::reply_id(reply, pending.id));
-            claim.finish(group, key.bytes, &out, created, false)
+            claim.finish(group, key.bytes, &call, &out, created, false)
         })
     })?;
     if let Some(told) = told {

@@ -115,11 +115,11 @@ pub(super) fn xread(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     let mut places = Vec::with_capacity(asked.keys);
     for i in 0..asked.keys {
         let (key, text) = (asked.key(ctx, i), ctx.args.at(asked.id_at(i)));
-        let (after, last) = collections::read(&mut ctx.db, key, |stream: Option<&Stream>| {
-            let last = stream.and_then(|stream| stream.entries().last()).map(|entry| entry.id);
-            Ok::<_, Fail>((after(stream, last, text)?, last))
+        let (after, serves) = collections::read(&mut ctx.db, key, |stream: Option<&Stream>| {
+            let after = after(stream, text)?;
+            Ok::<_, Fail>((after, stream.is_some_and(|stream| stream.entries().has_behind(after))))
         })??;
-        places.push((i, after, last.is_some_and(|last| last > after)));
+        places.push((i, after, serves));
     }
     let served = places.iter().filter(|(.., serves)| *serves);
     let count = served.clone().count();
@@ -139,11 +139,14 @@ pub(super) fn xread(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
 }
 
 /// Behind which id the client reads.
-fn after(stream: Option<&Stream>, last: Option<Id>, text: &[u8]) -> Result<Id, Fail> {
+fn after(stream: Option<&Stream>, text: &[u8]) -> Result<Id, Fail> {
     match text {
         b"$" => Ok(stream.map_or(Id::MIN, Stream::last_id)),
         // The last entry that is there, as since Redis 7.4.
-        b"+" => Ok(last.and_then(Id::prev).unwrap_or_else(|| stream.map_or(Id::MIN, Stream::last_id))),
+        b"+" => {
+            let last = stream.and_then(|stream| stream.entries().last());
+            Ok(last.and_then(|last| last.id.prev()).unwrap_or_else(|| stream.map_or(Id::MIN, Stream::last_id)))
+        }
         b">" => Err(Fail::new(
             "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.",
         )),
@@ -246,7 +249,7 @@ fn serve(
     commands: &mut Vec<OwnedArgs>,
 ) -> Result<bool, Fail> {
     let (now_ms, reply) = (ctx.db.now_ms() as i64, &mut ctx.reply);
-    let mut delivery = Delivery { reader, now_ms, count: asked.count, changes: Changes::of(key.bytes) };
+    let mut delivery = Delivery { reader, now_ms, count: asked.count, changes: Changes::of(key.bytes, &ctx.db.call) };
     let done = collections::write(&mut ctx.db, key, |stream: Option<&mut Stream>| {
         stream?.change_group(&reader.group, |group, progress| {
             let (created, serves) = come(group, progress, reader, from, now_ms);
@@ -291,7 +294,7 @@ fn come(group: &mut Group, progress: Progress<'_>, reader: &Reader, from: From, 
     }
     let serves = match from {
         From::History(_) => true,
-        From::New => behind(progress.entries(), group.last_id).next().is_some(),
+        From::New => progress.entries().has_behind(group.last_id),
     };
     (created, serves)
 }

@@ -26,6 +26,7 @@ impl Node {
             deny_blocking: origin != Origin::Client || client.is_master(),
             note_touched: !self.engine.watched.is_empty(),
             note_ready: !self.engine.blocking.is_empty(),
+            propagates: self.wants_stream() || self.is_replica(),
         }
     }
 
@@ -160,6 +161,7 @@ impl Node {
             deny_blocking: true,
             note_touched: !self.engine.watched.is_empty(),
             note_ready: !self.engine.blocking.is_empty(),
+            propagates: self.wants_stream() || self.is_replica(),
         };
         let result = f(&mut Data {
             keyspace: &mut self.engine.keyspace,

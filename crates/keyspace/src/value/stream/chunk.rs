@@ -200,6 +200,17 @@ fn push_varint(out: &mut Draft, mut n: u64) {
     out.push(n as u8);
 }
 
+/// The first `width` bytes as a number.
+#[inline]
+fn read_ms(bytes: &[u8], width: u32) -> u64 {
+    if let Some(whole) = bytes.first_chunk::<8>() {
+        return u64::from_le_bytes(*whole) & u64::MAX.checked_shr(64 - 8 * width).unwrap_or(0);
+    }
+    let mut whole = [0; 8];
+    whole[..width as usize].copy_from_slice(&bytes[..width as usize]);
+    u64::from_le_bytes(whole)
+}
+
 /// The entries of a chunk, also the deleted ones.
 #[derive(Clone)]
 pub struct Walk<'a> {
@@ -222,9 +233,7 @@ impl<'a> Walk<'a> {
         let end = bytes.len() - rest.len() + size as usize;
         let head = rest[0];
         let width = usize::from(head >> MS_SHIFT);
-        let mut ms = [0; 8];
-        ms[..width].copy_from_slice(&rest[1..1 + width]);
-        let ms = u64::from_le_bytes(ms);
+        let ms = read_ms(&rest[1..], width as u32);
         let fields = &rest[1 + width..size as usize];
         let (seq, fields) = if head & HAS_SEQ != 0 { read_varint(fields) } else { (0, fields) };
         let seq = if ms == 0 { self.base.seq.wrapping_add(seq) } else { seq };
@@ -235,12 +244,15 @@ impl<'a> Walk<'a> {
     /// Goes on at the first entry whose id is not below `id`.
     #[inline]
     pub fn seek(&mut self, id: Id) {
+        let Some(wanted) = id.ms.checked_sub(self.base.ms) else { return };
         while self.at < self.bytes.len() {
-            let entry = self.parse(self.at);
-            if entry.id >= id {
+            let (size, rest) = read_varint(&self.bytes[self.at..]);
+            // Nearly always the ms decide.
+            let ms = read_ms(&rest[1..], u32::from(rest[0] >> MS_SHIFT));
+            if ms > wanted || (ms == wanted && self.parse(self.at).id >= id) {
                 return;
             }
-            self.at = entry.end;
+            self.at = self.bytes.len() - rest.len() + size as usize;
         }
     }
 }
@@ -307,25 +319,57 @@ pub enum Fit {
     Exact,
 }
 
-/// The id of an entry and what is said of it, as it is told from `base`.
-fn push_id(out: &mut Draft, base: Id, id: Id, flags: u8) {
-    let ms = id.ms.wrapping_sub(base.ms);
-    let seq = if ms == 0 { id.seq.wrapping_sub(base.seq) } else { id.seq };
-    let width = (64 - ms.leading_zeros()).div_ceil(8) as usize;
-    let has_seq = if seq == 0 { 0 } else { HAS_SEQ };
-    out.push((width as u8) << MS_SHIFT | has_seq | flags);
-    out.extend_from_slice(&ms.to_le_bytes()[..width]);
-    if seq != 0 {
-        push_varint(out, seq);
+/// An entry without its fields.
+struct Front {
+    bytes: [u8; FRONT_MAX],
+    len: usize,
+}
+
+/// A size of at most five bytes, the head, eight bytes of ms and ten of a seq.
+const FRONT_MAX: usize = 24;
+
+impl Front {
+    /// As it is told from `base`; fields of so many bytes follow.
+    #[inline]
+    fn new(base: Id, id: Id, flags: u8, fields_len: usize) -> Front {
+        let ms = id.ms.wrapping_sub(base.ms);
+        let seq = if ms == 0 { id.seq.wrapping_sub(base.seq) } else { id.seq };
+        let width = (64 - ms.leading_zeros()).div_ceil(8) as usize;
+        let (mut seq_bytes, mut seq_len) = ([0; 10], 0);
+        if seq != 0 {
+            seq_len = write_varint(&mut seq_bytes, seq);
+        }
+        let mut bytes = [0; FRONT_MAX];
+        let mut len = write_varint(&mut bytes, (1 + width + seq_len + fields_len) as u64);
+        bytes[len] = (width as u8) << MS_SHIFT | if seq == 0 { 0 } else { HAS_SEQ } | flags;
+        len += 1;
+        bytes[len..len + 8].copy_from_slice(&ms.to_le_bytes());
+        len += width;
+        bytes[len..len + seq_len].copy_from_slice(&seq_bytes[..seq_len]);
+        Front { bytes, len: len + seq_len }
     }
 }
 
-/// A whole entry without its fields, which are of so many bytes.
-fn front(base: Id, id: Id, flags: u8, fields_len: usize) -> SmallVec<[u8; 32]> {
-    let (mut rest, mut out) = (Draft::new(), Draft::new());
-    push_id(&mut rest, base, id, flags);
-    push_varint(&mut out, (rest.len() + fields_len) as u64);
-    out.iter().chain(&rest).copied().collect()
+impl std::ops::Deref for Front {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// Answers how many bytes it took.
+#[inline]
+fn write_varint(out: &mut [u8], mut n: u64) -> usize {
+    let mut len = 0;
+    while n >= 0x80 {
+        out[len] = n as u8 | 0x80;
+        n >>= 7;
+        len += 1;
+    }
+    out[len] = n as u8;
+    len + 1
 }
 
 impl<M: Copy> Chunk<M> {
@@ -489,7 +533,7 @@ impl<M: Copy> Chunk<M> {
     #[inline]
     pub fn append(&mut self, id: Id, body: &Body, fit: Fit, meta: M) {
         let flags = if body.has_common_names { 0 } else { OWN_NAMES };
-        let front = front(self.head().base, id, flags, body.bytes.len());
+        let front = Front::new(self.head().base, id, flags, body.bytes.len());
         self.edit(front.len() + body.bytes.len(), fit, |head, bytes| {
             let start = head.used as usize;
             let fields = start + front.len();
@@ -556,7 +600,7 @@ impl<M: Copy> Chunk<M> {
         let is_last = at == self.head().last as usize;
         if entry.ends_node() || (keeps_last && is_last) {
             let flags = DEAD | (entry.head & ENDS_NODE);
-            let rest = front(self.head().base, id, flags, 0);
+            let rest = Front::new(self.head().base, id, flags, 0);
             self.splice(at, end, &rest, 1);
         } else {
             self.splice(at, end, &[], 1);
@@ -589,13 +633,17 @@ impl<M: Copy> Chunk<M> {
 
     /// How many entries that are not deleted are in nodes that end here with at most `most` of them.
     pub fn node_end_by_rank(&self, most: usize) -> Option<usize> {
+        let (bytes, mut at) = (self.bytes(), self.head().first as usize);
         let (mut count, mut end) = (0, None);
-        for entry in self.walk() {
-            count += usize::from(!entry.is_dead());
+        // Only the heads are looked at.
+        while at < bytes.len() {
+            let (size, rest) = read_varint(&bytes[at..]);
+            at = bytes.len() - rest.len() + size as usize;
+            count += usize::from(rest[0] & DEAD == 0);
             if count > most {
                 break;
             }
-            if entry.ends_node() {
+            if rest[0] & ENDS_NODE != 0 {
                 end = Some(count);
             }
         }
@@ -636,7 +684,7 @@ impl Chunk {
             head.last = bytes.len() as u32;
             head.live += u32::from(!entry.is_dead());
             let flags = entry.head & (DEAD | ENDS_NODE | OWN_NAMES);
-            bytes.extend_from_slice(&front(head.base, entry.id, flags, entry.fields.len()));
+            bytes.extend_from_slice(&Front::new(head.base, entry.id, flags, entry.fields.len()));
             bytes.extend_from_slice(entry.fields);
         }
         head.used = bytes.len() as u32;

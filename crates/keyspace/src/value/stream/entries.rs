@@ -52,6 +52,20 @@ impl<'a> Entries<'a> {
         self.range(Id::MIN, Id::MAX).next().map(|entry| entry.id)
     }
 
+    /// Whether there is an entry with a higher id.
+    #[inline]
+    pub fn has_behind(&self, id: Id) -> bool {
+        let last = match self.0 {
+            Form::Chunk(chunk) => chunk.last(),
+            Form::Tree(tree) => tree.find(&mut Last).last(),
+        };
+        match last {
+            Some(last) if last.id <= id => false,
+            Some(last) if !last.is_dead() => true,
+            _ => self.last().is_some_and(|last| last.id > id),
+        }
+    }
+
     /// How many entries have a lower id.
     pub fn count_below(&self, id: Id) -> usize {
         match self.0 {

@@ -206,6 +206,7 @@ fn step(rng: &mut Rng, stream: &mut Stream, model: &mut Model, limits: &Limits, 
             let (a, b) = (random_id(rng, model), random_id(rng, model));
             let want: Vec<Id> = model.live().map(|(id, _)| id).filter(|id| *id >= a && *id <= b).collect();
             assert!(stream.entries().range(a, b).map(|entry| entry.id).eq(want.iter().copied()));
+            assert_eq!(stream.entries().has_behind(a), model.live().any(|(id, _)| id > a));
             assert_eq!(stream.entries().count_below(a), model.live().filter(|(id, _)| *id < a).count());
             assert!(stream.entries().rev_range(a, b).map(|entry| entry.id).eq(want.iter().rev().copied()));
         }
