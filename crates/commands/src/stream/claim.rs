@@ -46,7 +46,7 @@ impl Claim {
             return false;
         }
         let counted = match before {
-            Some(pending) if self.now_ms.saturating_sub(pending.delivered_ms) < self.idle_ms_min => return false,
+            Some(pending) if self.is_too_fresh(&pending) => return false,
             Some(pending) => pending.deliveries,
             None if self.force => 1,
             None => return false,
@@ -56,6 +56,11 @@ impl Claim {
         group.deliver(pending.clone());
         out.claimed.push(pending);
         true
+    }
+
+    /// With no idle time asked for, none is looked at: it may be in the future of a clock that went back.
+    fn is_too_fresh(&self, pending: &Pending) -> bool {
+        self.idle_ms_min > 0 && self.now_ms.saturating_sub(pending.delivered_ms) < self.idle_ms_min
     }
 
     fn reply(&self, reply: &mut Reply<'_>, entries: Entries<'_>, id: Id) {
