@@ -19,7 +19,7 @@ struct ArgFields<'a> {
 
 impl Fields for ArgFields<'_> {
     #[inline]
-    fn len(&self) -> usize {
+    fn count(&self) -> usize {
         (self.args.len() - self.first) / 2
     }
 

@@ -219,7 +219,7 @@ impl Stream {
     /// When it is not, or the entry is above [`ENTRY_BYTES_MAX`].
     pub fn append(&mut self, id: Id, fields: &(impl Fields + ?Sized), limits: &Limits) -> Result<(), BadEntry> {
         let entry_bytes: usize =
-            (0..fields.len()).map(|i| fields.pair(i)).map(|(name, value)| name.len() + value.len()).sum();
+            (0..fields.count()).map(|i| fields.pair(i)).map(|(name, value)| name.len() + value.len()).sum();
         if entry_bytes > ENTRY_BYTES_MAX {
             return Err(BadEntry::TooLarge);
         }

@@ -61,14 +61,14 @@ impl<M: Copy> Clone for Chunk<M> {
 /// The names and values of a new entry.
 pub trait Fields {
     /// How many pairs.
-    fn len(&self) -> usize;
+    fn count(&self) -> usize;
     /// Pair `i`.
     fn pair(&self, i: usize) -> (Elem<'_>, Elem<'_>);
 }
 
 impl Fields for [(Elem<'_>, Elem<'_>)] {
-    fn len(&self) -> usize {
-        <[_]>::len(self)
+    fn count(&self) -> usize {
+        self.len()
     }
 
     #[inline]
@@ -283,7 +283,7 @@ impl Body {
     #[inline]
     fn new(fields: &(impl Fields + ?Sized), has_common_names: bool) -> Body {
         let mut body = Body { bytes: Draft::new(), has_common_names, listpack_bytes: 0 };
-        let count = fields.len();
+        let count = fields.count();
         if !has_common_names {
             push_varint(&mut body.bytes, count as u64);
             body.listpack_bytes += listpack::int_bytes(count as i64);
@@ -388,8 +388,8 @@ impl<M: Copy> Chunk<M> {
     /// A chunk without entries for such as have these names.
     pub fn new(base: Id, fields: &(impl Fields + ?Sized), meta: M) -> Self {
         let mut names = Draft::new();
-        push_varint(&mut names, fields.len() as u64);
-        (0..fields.len()).for_each(|i| _ = push_elem(&mut names, fields.pair(i).0));
+        push_varint(&mut names, fields.count() as u64);
+        (0..fields.count()).for_each(|i| _ = push_elem(&mut names, fields.pair(i).0));
         Self::with_names(base, &names, meta)
     }
 
@@ -481,7 +481,7 @@ impl<M: Copy> Chunk<M> {
     #[inline]
     pub fn has_names(&self, fields: &(impl Fields + ?Sized)) -> bool {
         let (count, mut names) = read_varint(self.names());
-        count == fields.len() as u64 && (0..fields.len()).all(|i| read_elem(&mut names) == fields.pair(i).0)
+        count == fields.count() as u64 && (0..fields.count()).all(|i| read_elem(&mut names) == fields.pair(i).0)
     }
 
     /// What the names in front take in a listpack.
