@@ -261,6 +261,7 @@ mod tests {
             connection::DOCS,
             transactions::DOCS,
             pubsub::DOCS,
+            scripting::DOCS,
             server::DOCS,
         ];
         assert_eq!(used, groups.iter().map(|group| group.len()).sum::<usize>());
