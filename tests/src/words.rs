@@ -114,6 +114,34 @@ const PATTERNS: &[(u32, &str)] = &[
     (1, "ZMPOP {numkeys} {Z}+ (MIN|MAX) [COUNT {count}]"),
     (1, "ZRANDMEMBER {Z} [(1000|{below-zero}) [WITHSCORES]]"),
     (1, "ZSCAN {Z} 0 COUNT 100000 [MATCH {pattern}]"),
+    // Streams: with ids given, so that no clock is in them.
+    (9, "XADD {E} [NOMKSTREAM] [(MAXLEN|MINID) [=|~] {count}] {id} ({field} {value})+"),
+    (6, "XADD {E} {new-id} (a {value} b {value}|{field} {value})"),
+    (2, "XADD {E} (MAXLEN|MINID) ~ {count} [LIMIT {count}] {new-id} a {value} b {value}"),
+    (2, "XDEL {E} {id}+"),
+    (1, "XTRIM {E} (MAXLEN {count}|MINID {id}) [LIMIT {small}]"),
+    (1, "XTRIM {E} (MAXLEN (~|=) {count}|MINID (~|=) {id}) [LIMIT {small}]"),
+    (1, "XLEN {E}"),
+    (2, "XRANGE {E} {id-from} {id-to} [COUNT {count}]"),
+    (2, "XREVRANGE {E} {id-to} {id-from} [COUNT {count}]"),
+    (1, "XREAD [COUNT {count}] STREAMS {E} {id}"),
+    (1, "XREAD [COUNT {count}] STREAMS {E} {E} {id} (0|$|{id})"),
+    (1, "XSETID {E} {high-id} [ENTRIESADDED {count}] [MAXDELETEDID {id}]"),
+    (3, "XGROUP CREATE {E} {group} (0|$|{id}) [MKSTREAM] [ENTRIESREAD {small}]"),
+    (1, "XGROUP SETID {E} {group} (0|$|{id}) [ENTRIESREAD {small}]"),
+    (1, "XGROUP DESTROY {E} {group}"),
+    (1, "XGROUP CREATECONSUMER {E} {group} {consumer}"),
+    (1, "XGROUP DELCONSUMER {E} {group} {consumer}"),
+    (5, "XREADGROUP GROUP {group} {consumer} [COUNT {count}] [NOACK] STREAMS {E} >"),
+    (1, "XREADGROUP GROUP {group} {consumer} [COUNT {count}] [NOACK] STREAMS {E} {E} (>|{id}|$) (>|0)"),
+    (1, "XREADGROUP GROUP {group} {consumer} [COUNT {count}] STREAMS {E} {id}"),
+    (2, "XACK {E} {group} {id}+"),
+    (2, "XPENDING {E} {group}"),
+    (2, "XPENDING {E} {group} [IDLE {small}] {id-from} {id-to} {count} [{consumer}]"),
+    (2, "XCLAIM {E} {group} {consumer} 0 {id}+ [(IDLE|TIME|RETRYCOUNT) {count}] [FORCE] [JUSTID] [LASTID {id}]"),
+    (1, "XCLAIM {E} {group} {consumer} 100000000 {id}+ [FORCE] [JUSTID]"),
+    (2, "XAUTOCLAIM {E} {group} {consumer} (0|100000000) {id-from} [COUNT {count}] [JUSTID]"),
+    (2, "XINFO GROUPS {E}"),
     // Any key.
     (2, "(DEL|UNLINK|EXISTS|TOUCH) {any}+"),
     (1, "TYPE {any}"),
@@ -156,6 +184,8 @@ const RARE: &[&str] = &[
     "BLMOVE {L} {L} (LEFT|RIGHT) (LEFT|RIGHT) 0.001",
     "BRPOPLPUSH {L} {L} 0.001",
     "BLMPOP 0.001 {numkeys} {L}+ (LEFT|RIGHT) [COUNT {count}]",
+    "XREAD BLOCK 1 STREAMS {E} $",
+    "XREADGROUP GROUP {group} {consumer} BLOCK 1 STREAMS {E} >",
     "(BZPOPMIN|BZPOPMAX) {Z}+ 0.001",
     "BZMPOP 0.001 {numkeys} {Z}+ (MIN|MAX) [COUNT {count}]",
     "(FLUSHDB|FLUSHALL) [SYNC|ASYNC]",
@@ -235,7 +265,12 @@ impl Words {
 /// Not those whose mistakes lead where Redis promises nothing: cursors that it never gave, members at random, and ranges by text over
 /// various scores.
 fn may_be_spoiled(words: &[Vec<u8>]) -> bool {
-    !words[0].ends_with(b"SCAN") && words[0] != b"SPOP" && !(words[0] == b"ZADD" && words[1].starts_with(b"x"))
+    let blocks = words.iter().any(|word| word == b"BLOCK");
+    !words[0].ends_with(b"SCAN")
+        && !blocks
+        && words[0] != b"XINFO"
+        && words[0] != b"SPOP"
+        && !(words[0] == b"ZADD" && words[1].starts_with(b"x"))
 }
 
 /// Makes a command line that may be wrong. Small positive numbers are not put in: they could be short deadlines.
@@ -298,7 +333,34 @@ fn class(rng: &mut Rng, name: &str) -> Vec<u8> {
         "X" => vec![b'x', b'0' + rng.u8(..4)],
         "ZT" => key(rng, b"zzzt"),
         "SORTED" => key(rng, b"ltz"),
-        "any" => key(rng, b"snlhtz"),
+        "E" => key(rng, b"e"),
+        "group" | "consumer" => vec![name.as_bytes()[0], b'0' + rng.u8(..3)],
+        "id" => match rng.u8(..12) {
+            0 => text(rng.u8(..12).to_string()),
+            1 => text(format!("{}-{}", rng.u8(..200), rng.u8(..4))),
+            2 => text(format!("{}-*", rng.u8(..60))),
+            _ => text(format!("{}-{}", rng.u8(..40), rng.u8(..3))),
+        },
+        // Above all others: Redis 7.2 refuses some below.
+        "high-id" => text(format!("{}-{}", rng.u32(2000..2010), rng.u8(..4))),
+        // The ids of a chapter grow slowly, so that old and new ones are both common.
+        "new-id" => match rng.u8(..16) {
+            0 => text(format!("{}-{}", rng.u32(..1000), rng.u8(..4))),
+            1..9 => text(format!("{}-*", rng.u8(..60))),
+            _ => text(format!("{}-{}", rng.u8(..60), rng.u32(..40))),
+        },
+        "id-from" | "id-to" => match rng.u8(..6) {
+            0 => {
+                if name == "id-from" {
+                    b"-".to_vec()
+                } else {
+                    b"+".to_vec()
+                }
+            }
+            1 => [&b"("[..], &class(rng, "id")].concat(),
+            _ => class(rng, "id"),
+        },
+        "any" => key(rng, b"snlhtze"),
         "value" => value(rng),
         "item" | "member" | "field" => match rng.u8(..4) {
             0 => text(rng.i32(-20..200).to_string()),
@@ -385,7 +447,7 @@ fn class(rng: &mut Rng, name: &str) -> Vec<u8> {
 
 /// A key of one of these types, or rarely of any.
 fn key(rng: &mut Rng, types: &[u8]) -> Vec<u8> {
-    let types = if rng.u8(..25) == 0 { b"snlhtz" } else { types };
+    let types = if rng.u8(..25) == 0 { b"snlhtze" } else { types };
     vec![types[rng.usize(..types.len())], b'0' + rng.u8(..4)]
 }
 

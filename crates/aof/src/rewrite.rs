@@ -3,6 +3,8 @@
 //! For the same data these are the bytes of Redis 7.0, wherever an order is defined. A value is handed over in pieces, so that a big one is never in
 //! one buffer. Which entries there are, and when they are written, is the caller's business.
 
+mod stream;
+
 use std::convert::Infallible;
 
 use rivulet_keyspace::value::{Elem, ValueRef};
@@ -72,6 +74,7 @@ fn append<E>(
                 append_elem(out, value, room)
             })?;
         }
+        ValueRef::Stream(value) => stream::append(out, key, value, room)?,
     }
     if let Some(deadline) = deadline_ms {
         head(out, 3, "PEXPIREAT", key);

@@ -24,6 +24,8 @@ pub struct Call {
     pub note_touched: bool,
     /// Somebody waits for keys.
     pub note_ready: bool,
+    /// Somebody gets the stream: what stands in place of a command is made only then.
+    pub propagates: bool,
 }
 
 /// What a command is given.
@@ -129,6 +131,7 @@ impl<'a> Data<'a> {
     pub fn delete_expired(&mut self, key: Key<'_>) {
         let lazy = self.settings.lazyfree_lazy_expire;
         let Some(removed) = self.db_mut().remove(key) else { return };
+        self.note_loss(&removed.value, key.bytes);
         self.effects.free(removed.value, lazy);
         self.effects.expired += 1;
         let word: &[u8] = if lazy { b"UNLINK" } else { b"DEL" };
@@ -220,6 +223,7 @@ impl<'a> Data<'a> {
             let old = self.db_mut().remove(key).map(|r| r.value);
             let lazy = self.settings.lazyfree_lazy_server_del;
             if let Some(old) = old {
+                self.note_loss(&old, key.bytes);
                 self.effects.free(old, lazy);
             }
         }
@@ -247,6 +251,7 @@ impl<'a> Data<'a> {
         let set = self.db_mut().set_string(key, bytes, deadline, clock);
         if let Some(old) = set.old {
             let lazy = self.settings.lazyfree_lazy_server_del;
+            self.note_loss(&old, key.bytes);
             self.effects.free(old, lazy);
         }
         if !set.existed {
@@ -262,6 +267,7 @@ impl<'a> Data<'a> {
             return false;
         }
         if let Some(removed) = self.db_mut().remove(key) {
+            self.note_loss(&removed.value, key.bytes);
             self.effects.free(removed.value, lazy);
         }
         true
@@ -271,7 +277,16 @@ impl<'a> Data<'a> {
     pub fn take(&mut self, key: Key<'_>) -> Option<(Value, Option<u64>)> {
         self.expire_if_due(key);
         self.get(key)?;
-        self.db_mut().remove(key).map(|r| (r.value, r.deadline))
+        let removed = self.db_mut().remove(key)?;
+        self.note_loss(&removed.value, key.bytes);
+        Some((removed.value, removed.deadline))
+    }
+
+    /// A key loses its value: whoever waits for a stream's group has to know.
+    fn note_loss(&mut self, value: &Value, key: &[u8]) {
+        if matches!(value, Value::Stream(_)) {
+            self.make_ready(key);
+        }
     }
 
     /// Empties database `index`; the old content is freed on another thread when `lazy`.

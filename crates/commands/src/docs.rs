@@ -13,6 +13,7 @@ mod scripting;
 mod server;
 mod set;
 mod sorted_set;
+mod stream;
 mod string;
 mod transactions;
 
@@ -67,6 +68,7 @@ pub fn of(command: &'static Command) -> &'static Docs {
         Group::Hash => hash::DOCS,
         Group::Set => set::DOCS,
         Group::SortedSet => sorted_set::DOCS,
+        Group::Stream => stream::DOCS,
         Group::Generic => generic::DOCS,
         Group::Connection => connection::DOCS,
         Group::Transactions => transactions::DOCS,
@@ -254,10 +256,12 @@ mod tests {
             hash::DOCS,
             set::DOCS,
             sorted_set::DOCS,
+            stream::DOCS,
             generic::DOCS,
             connection::DOCS,
             transactions::DOCS,
             pubsub::DOCS,
+            scripting::DOCS,
             server::DOCS,
         ];
         assert_eq!(used, groups.iter().map(|group| group.len()).sum::<usize>());

@@ -1,6 +1,7 @@
 //! What a command did besides its reply: what the server must propagate, announce, wake and free.
 
-use rivulet_keyspace::{Trash, Value};
+use rivulet_keyspace::value::stream::Removed;
+use rivulet_keyspace::{Trash, Type, Value};
 use rivulet_resp::OwnedArgs;
 
 /// What goes to the replicas for a command that changed something.
@@ -45,14 +46,29 @@ pub struct Event {
 }
 
 /// Why a client waits.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Block {
     /// Keys of which one must get a value; the command then runs again.
     pub keys: Vec<Box<[u8]>>,
+    /// Of this type must that value be.
+    pub value_type: Type,
+    /// The wait also ends when one of the keys goes or gets a value of another type: the command runs again, and tells its client so.
+    pub ends_with_key: bool,
+    /// What runs then.
+    pub again: Again,
     /// After how many ms it gives up. The server counts them on a clock that nobody sets.
     pub timeout_ms: Option<u64>,
     /// What it gets then.
     pub on_timeout: OnTimeout,
+}
+
+/// The command of a client that waited.
+#[derive(Clone)]
+pub enum Again {
+    /// As it came, with the key that is ready as the only one of those that it may take from.
+    WithReadyKey,
+    /// These arguments, whichever key is ready: what was to be told from the present is told as it was then.
+    Command(OwnedArgs),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +110,13 @@ impl Effects {
     pub fn free(&mut self, value: Value, lazy: bool) {
         if lazy && value.free_effort() > LAZY_EFFORT {
             self.trash.push(value.into());
+        }
+    }
+
+    /// Frees a part of a stream: here when that is quick.
+    pub fn free_part(&mut self, removed: Removed) {
+        if removed.free_effort() > LAZY_EFFORT {
+            self.trash.push(removed.into());
         }
     }
 }

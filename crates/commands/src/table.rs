@@ -15,6 +15,7 @@ const FAMILIES: &[&[Command]] = &[
     crate::hash::COMMANDS,
     crate::set::COMMANDS,
     crate::zset::COMMANDS,
+    crate::stream::COMMANDS,
     crate::generic::COMMANDS,
     crate::connection::COMMANDS,
     crate::transactions::COMMANDS,

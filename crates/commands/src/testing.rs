@@ -6,7 +6,7 @@ use rivulet_keyspace::{KeyHasher, Keyspace};
 use rivulet_resp::{OwnedArgs, Reply};
 
 use crate::ctx::{Call, Ctx, Data};
-use crate::effects::{Effects, Propagation};
+use crate::effects::{Again, Effects, Propagation};
 use crate::settings::Settings;
 use crate::spec::{Command, Handler};
 
@@ -23,6 +23,8 @@ pub(crate) struct Done {
     /// The keys that it waits for.
     pub block: Option<Vec<String>>,
     pub block_timeout_ms: Option<u64>,
+    /// What runs again, if that is another command.
+    pub again: Option<String>,
 }
 
 /// Runs commands of one family.
@@ -53,6 +55,7 @@ impl Bench {
                 deny_blocking: false,
                 note_touched: true,
                 note_ready: true,
+                propagates: true,
             },
             db: 0,
             resp3: false,
@@ -138,6 +141,10 @@ impl Bench {
             ready: keys(&effects.ready),
             block: effects.block.as_ref().map(|b| b.keys.iter().map(|k| text(k)).collect()),
             block_timeout_ms: effects.block.as_ref().and_then(|b| b.timeout_ms),
+            again: effects.block.as_ref().and_then(|b| match &b.again {
+                Again::WithReadyKey => None,
+                Again::Command(args) => Some(line_of(args)),
+            }),
         }
     }
 

@@ -4,8 +4,10 @@
 
 use std::ops::Range;
 
+use rivulet_keyspace::Type;
+
 use crate::ctx::Ctx;
-use crate::effects::{Block, OnTimeout};
+use crate::effects::{Again, Block, OnTimeout};
 use crate::fail::{Fail, SYNTAX};
 
 /// The last argument of the blocking commands, in seconds: how many ms the wait lasts, or none when it never ends.
@@ -13,13 +15,25 @@ pub(crate) fn timeout(ctx: &Ctx<'_>, i: usize) -> Result<Option<u64>, Fail> {
     crate::parse::timeout_seconds(ctx.args.at(i), ctx.db.now_ms())
 }
 
-/// Waits for one of the keys, or answers at once what the client would get at the deadline if it can't wait.
-pub(crate) fn wait<'k>(ctx: &mut Ctx<'_>, keys: impl Iterator<Item = &'k [u8]>, timeout_ms: Option<u64>) {
+/// Waits for a value of this type at one of the keys, or answers at once what the client would get at the deadline if it can't wait.
+pub(crate) fn wait<'k>(
+    ctx: &mut Ctx<'_>,
+    keys: impl Iterator<Item = &'k [u8]>,
+    value_type: Type,
+    timeout_ms: Option<u64>,
+) {
     if ctx.db.call.deny_blocking {
         ctx.reply.null_array();
     } else {
         let keys = keys.map(Into::into).collect();
-        ctx.db.effects.block = Some(Block { keys, timeout_ms, on_timeout: OnTimeout::NullArray });
+        ctx.db.effects.block = Some(Block {
+            keys,
+            value_type,
+            ends_with_key: false,
+            again: Again::WithReadyKey,
+            timeout_ms,
+            on_timeout: OnTimeout::NullArray,
+        });
     }
 }
 

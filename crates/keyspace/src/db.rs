@@ -11,6 +11,7 @@ use crate::entry::{Entry, EntryRef, NewEntry};
 use crate::hash::{HashKeys, Key, KeyHasher};
 use crate::table::{SlotMut, Table};
 use crate::value::Value;
+use crate::value::stream::Removed as RemovedEntries;
 
 mod due;
 mod sample;
@@ -39,11 +40,18 @@ pub struct Trash(#[expect(dead_code, reason = "held only to be dropped")] TrashK
 enum TrashKind {
     Table(Table),
     Value(Value),
+    Entries(RemovedEntries),
 }
 
 impl From<Value> for Trash {
     fn from(value: Value) -> Trash {
         Trash(TrashKind::Value(value))
+    }
+}
+
+impl From<RemovedEntries> for Trash {
+    fn from(entries: RemovedEntries) -> Trash {
+        Trash(TrashKind::Entries(entries))
     }
 }
 

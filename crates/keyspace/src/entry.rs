@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 use crate::size_class::size_class;
 use crate::table::{entry_in, prefetch, with_entry};
 use crate::value::elem::parse_int;
-use crate::value::{Blob, Elem, Hash, List, Set, StrBuf, Value, ValueRef, Word, ZSet};
+use crate::value::{Blob, Elem, Hash, List, Set, StrBuf, Stream, Value, ValueRef, Word, ZSet};
 
 /// Strings up to this length lie in the entry itself.
 pub const EMBEDDED_LEN_MAX: usize = 248;
@@ -29,7 +29,8 @@ const KIND_LIST: u32 = 3;
 const KIND_SET: u32 = KIND_LIST + List::KINDS as u32;
 const KIND_HASH: u32 = KIND_SET + Set::KINDS as u32;
 const KIND_ZSET: u32 = KIND_HASH + Hash::KINDS as u32;
-const KIND_END: u32 = KIND_ZSET + ZSet::KINDS as u32;
+const KIND_STREAM: u32 = KIND_ZSET + ZSet::KINDS as u32;
+const KIND_END: u32 = KIND_STREAM + Stream::KINDS as u32;
 const _: () = assert!(KIND_END <= 16, "the kind has four bits");
 
 const CLOCK_MASK: u32 = (1 << 24) - 1;
@@ -45,6 +46,7 @@ pub enum Type {
     Set,
     ZSet,
     Hash,
+    Stream,
 }
 
 impl Type {
@@ -56,6 +58,7 @@ impl Type {
             Type::Set => "set",
             Type::ZSet => "zset",
             Type::Hash => "hash",
+            Type::Stream => "stream",
         }
     }
 }
@@ -82,6 +85,10 @@ impl Collection for ZSet {
     const TYPE: Type = Type::ZSet;
     const FIRST_KIND: u32 = KIND_ZSET;
 }
+impl Collection for Stream {
+    const TYPE: Type = Type::Stream;
+    const FIRST_KIND: u32 = KIND_STREAM;
+}
 
 macro_rules! into_value {
     ($($name:ident),*) => {
@@ -92,7 +99,7 @@ macro_rules! into_value {
         })*
     };
 }
-into_value!(List, Set, Hash, ZSet);
+into_value!(List, Set, Hash, ZSet, Stream);
 
 /// What is stored after the header: bytes in the entry, or a word with its kind.
 enum Payload<'a> {
@@ -280,6 +287,7 @@ impl Entry {
             Value::Set(v) => Entry::build(key, &word(v), deadline, clock),
             Value::Hash(v) => Entry::build(key, &word(v), deadline, clock),
             Value::ZSet(v) => Entry::build(key, &word(v), deadline, clock),
+            Value::Stream(v) => Entry::build(key, &word(v), deadline, clock),
         }
     }
 
@@ -361,7 +369,9 @@ impl Entry {
             // SAFETY: as above.
             KIND_HASH..KIND_ZSET => Value::Hash(unsafe { Hash::from_word((kind - KIND_HASH) as u8, self.word()) }),
             // SAFETY: as above.
-            _ => Value::ZSet(unsafe { ZSet::from_word((kind - KIND_ZSET) as u8, self.word()) }),
+            KIND_ZSET..KIND_STREAM => Value::ZSet(unsafe { ZSet::from_word((kind - KIND_ZSET) as u8, self.word()) }),
+            // SAFETY: as above.
+            _ => Value::Stream(unsafe { Stream::from_word((kind - KIND_STREAM) as u8, self.word()) }),
         }
     }
 
@@ -455,6 +465,7 @@ pub enum View<'a> {
     Set(Ref<'a, Set>),
     ZSet(Ref<'a, ZSet>),
     Hash(Ref<'a, Hash>),
+    Stream(Ref<'a, Stream>),
 }
 
 impl View<'_> {
@@ -465,6 +476,7 @@ impl View<'_> {
             View::Set(v) => ValueRef::Set(v),
             View::ZSet(v) => ValueRef::ZSet(v),
             View::Hash(v) => ValueRef::Hash(v),
+            View::Stream(v) => ValueRef::Stream(v),
         }
     }
 }
@@ -511,7 +523,8 @@ impl<'a> EntryRef<'a> {
             KIND_LIST..KIND_SET => Type::List,
             KIND_SET..KIND_HASH => Type::Set,
             KIND_HASH..KIND_ZSET => Type::Hash,
-            _ => Type::ZSet,
+            KIND_ZSET..KIND_STREAM => Type::ZSet,
+            _ => Type::Stream,
         }
     }
 
@@ -530,6 +543,7 @@ impl<'a> EntryRef<'a> {
             View::Set(v) => v.encoding(),
             View::ZSet(v) => v.encoding(),
             View::Hash(v) => v.encoding(),
+            View::Stream(v) => v.encoding(),
         }
     }
 
@@ -576,6 +590,7 @@ impl<'a> EntryRef<'a> {
             Type::Set => View::Set(self.collection().expect(NAMED)),
             Type::ZSet => View::ZSet(self.collection().expect(NAMED)),
             Type::Hash => View::Hash(self.collection().expect(NAMED)),
+            Type::Stream => View::Stream(self.collection().expect(NAMED)),
         }
     }
 
@@ -592,6 +607,7 @@ impl<'a> EntryRef<'a> {
             View::Set(v) => Value::Set(Set::clone(&v)),
             View::ZSet(v) => Value::ZSet(ZSet::clone(&v)),
             View::Hash(v) => Value::Hash(Hash::clone(&v)),
+            View::Stream(v) => Value::Stream(Stream::clone(&v)),
         }
     }
 
@@ -608,6 +624,7 @@ impl<'a> EntryRef<'a> {
             View::Set(v) => v.heap_bytes(),
             View::ZSet(v) => v.heap_bytes(),
             View::Hash(v) => v.heap_bytes(),
+            View::Stream(v) => v.heap_bytes(),
         }
     }
 

@@ -16,4 +16,4 @@ pub use entry::{Collection, CollectionMut, EntryMut, EntryRef, KEY_LEN_MAX, NewE
 pub use hash::{HashKeys, Key, KeyHasher};
 pub use keyspace::Keyspace;
 pub use table::SlotMut;
-pub use value::{Elem, Hash, Limits, List, Set, Value, ZSet};
+pub use value::{Elem, Hash, Limits, List, Set, Stream, Value, ZSet};

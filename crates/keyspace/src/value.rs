@@ -17,6 +17,7 @@ mod raw;
 mod score;
 mod score_tree;
 pub mod set;
+pub mod stream;
 mod table;
 pub mod tree;
 pub mod zset;
@@ -28,6 +29,7 @@ pub use intset::IntSet;
 pub use list::List;
 pub use listpack::ListPack;
 pub use set::Set;
+pub use stream::Stream;
 pub use zset::ZSet;
 
 /// A value that belongs to no key: what one is built from, and what is left when a key goes.
@@ -38,6 +40,7 @@ pub enum Value {
     Set(Set),
     ZSet(ZSet),
     Hash(Hash),
+    Stream(Stream),
 }
 
 /// An owned string value.
@@ -76,6 +79,7 @@ pub enum ValueRef<'a> {
     Set(&'a Set),
     ZSet(&'a ZSet),
     Hash(&'a Hash),
+    Stream(&'a Stream),
 }
 
 impl Value {
@@ -86,6 +90,7 @@ impl Value {
             Value::Set(v) => ValueRef::Set(v),
             Value::ZSet(v) => ValueRef::ZSet(v),
             Value::Hash(v) => ValueRef::Hash(v),
+            Value::Stream(v) => ValueRef::Stream(v),
         }
     }
 
@@ -97,6 +102,7 @@ impl Value {
             Value::Set(v) => v.free_effort(),
             Value::ZSet(v) => v.free_effort(),
             Value::Hash(v) => v.free_effort(),
+            Value::Stream(v) => v.free_effort(),
         }
     }
 }
@@ -136,6 +142,10 @@ pub struct Limits {
     pub set_max_listpack_value: usize,
     pub zset_max_listpack_entries: usize,
     pub zset_max_listpack_value: usize,
+    /// What a node of a stream may have in bytes; 0 is no limit. Approximate trimming takes whole nodes.
+    pub stream_node_max_bytes: usize,
+    /// What a node of a stream may have in entries; 0 is no limit.
+    pub stream_node_max_entries: usize,
 }
 
 impl Default for Limits {
@@ -149,6 +159,8 @@ impl Default for Limits {
             set_max_listpack_value: 64,
             zset_max_listpack_entries: 128,
             zset_max_listpack_value: 64,
+            stream_node_max_bytes: 4096,
+            stream_node_max_entries: 100,
         }
     }
 }
@@ -221,7 +233,7 @@ mod tests {
         fn shared<T: Send + Sync>() {}
         shared::<Value>();
         assert_eq!(size_of::<(Blob, ListPack, IntSet)>(), 24);
-        assert_eq!(List::KINDS + Set::KINDS + ZSet::KINDS + Hash::KINDS, 9);
+        assert_eq!(List::KINDS + Set::KINDS + ZSet::KINDS + Hash::KINDS + Stream::KINDS, 11);
     }
 
     /// Through its word and back; a second look at the word, as an entry takes one, must see the same.

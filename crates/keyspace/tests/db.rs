@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use fastrand::Rng;
-use rivulet_keyspace::value::{StrBuf, Value};
+use rivulet_keyspace::value::stream::{Group, Id, Name};
+use rivulet_keyspace::value::{Elem, StrBuf, Value};
 use rivulet_keyspace::{
-    Deadline, EntryRef, Hash, HashKeys, KeyHasher, Keyspace, Limits, List, NewEntry, Room, Set, Sink, View, ZSet,
+    Deadline, EntryRef, Hash, HashKeys, KeyHasher, Keyspace, Limits, List, NewEntry, Room, Set, Sink, Stream, View,
+    ZSet,
 };
 
 /// (database, key) -> (what the value holds, deadline).
@@ -27,6 +29,30 @@ fn describe(entry: EntryRef<'_>) -> String {
             let mut all: Vec<_> = v.iter().map(|(f, v)| (f.to_vec(), v.to_vec())).collect();
             all.sort();
             format!("hash {all:?}")
+        }
+        View::Stream(v) => format!("{:?}", &*v),
+    }
+}
+
+fn change_stream(rng: &mut Rng, stream: &mut Stream, text: &[u8], limits: &Limits) {
+    let last = stream.last_id();
+    match rng.u8(..20) {
+        0..14 => {
+            let fields = [(Elem::Bytes(b"name"), Elem::Bytes(text)), (Elem::Bytes(b"other"), Elem::Int(5))];
+            stream.append(Id::new(last.ms + 1, 0), &fields[..], limits).expect("above the last");
+        }
+        14..16 => _ = stream.remove(Id::new(rng.u64(..=last.ms), 0)),
+        16 => drop(stream.remove_first(rng.usize(..10))),
+        17 => _ = stream.groups_mut().0.add(Group::new(Name::new(text), last, 0)),
+        _ => {
+            let group = stream.groups().and_then(|groups| groups.iter().next()).map(|group| group.name.clone());
+            let consumer = Name::new(text);
+            group.map(|name| {
+                stream.change_group(&name, |group, _| {
+                    group.create_consumer(&consumer, 1);
+                    group.deliver_all(&consumer, &[last], rng.i64(..));
+                })
+            });
         }
     }
 }
@@ -87,7 +113,8 @@ fn change(ks: &mut Keyspace, rng: &mut Rng, keys: u32) {
         }
         50..95 => {
             if ks.db(db).find(key).is_none() {
-                let value = match rng.u32(..5) {
+                let value = match rng.u32(..6) {
+                    4 => Value::Stream(Stream::new()),
                     0 => Value::List(List::new()),
                     1 => Value::Set(Set::new()),
                     2 => Value::ZSet(ZSet::new()),
@@ -116,6 +143,9 @@ fn change(ks: &mut Keyspace, rng: &mut Rng, keys: u32) {
                     }
                     rivulet_keyspace::Type::Hash => {
                         entry.collection::<Hash>().expect("just inserted").set(&member, &member, &limits);
+                    }
+                    rivulet_keyspace::Type::Stream => {
+                        change_stream(rng, &mut entry.collection::<Stream>().expect("just inserted"), &member, &limits);
                     }
                 }
             }

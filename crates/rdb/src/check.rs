@@ -1,6 +1,6 @@
 //! What `rivulet-check-rdb` prints of a file: the lines of `redis-check-rdb` 7.0, so that scripts that read those go on working.
 //!
-//! Unlike the loader it passes over values that this server doesn't have (streams, modules' values), as their files may be sound.
+//! Unlike the loader it passes over values that this server doesn't have (modules' values, fields that expire), as their files may be sound.
 
 use std::io::{self, Read, Write};
 

@@ -126,7 +126,6 @@ pub fn type_name(byte: u8) -> &'static str {
 /// What a type that can't be loaded holds, in a user's words.
 pub fn type_noun(byte: u8) -> &'static str {
     match byte {
-        types::STREAM_LISTPACKS | types::STREAM_LISTPACKS_2 | types::STREAM_LISTPACKS_3 => "a stream",
         types::MODULE | types::MODULE_2 => "a module's value",
         types::HASH_METADATA_PRE_GA..=types::HASH_LISTPACK_EX => "a hash whose fields expire",
         _ => "a value of an unknown kind",

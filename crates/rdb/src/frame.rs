@@ -44,6 +44,10 @@ pub fn short_string(bytes: &[u8]) -> Option<ShortString<'_>> {
     is_short.then_some(ShortString { key, value, deadline_ms, len: rest.at })
 }
 
+/// Bytes of a stream's id, and of a time.
+const ID_BYTES: u64 = 16;
+const TIME_BYTES: u64 = 8;
+
 struct Rest<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -96,8 +100,39 @@ impl<'a> Rest<'a> {
                 rest.len()?;
                 rest.string()
             }),
+            types::STREAM_LISTPACKS | types::STREAM_LISTPACKS_2 | types::STREAM_LISTPACKS_3 => self.stream(value_type),
             _ => None,
         }
+    }
+
+    fn stream(&mut self, value_type: u8) -> Option<()> {
+        let counters = value_type != types::STREAM_LISTPACKS;
+        let active = value_type == types::STREAM_LISTPACKS_3;
+        self.each(|rest| {
+            rest.string()?;
+            rest.string()
+        })?;
+        self.lens(if counters { 8 } else { 3 })?;
+        self.each(|rest| {
+            rest.string()?;
+            rest.lens(if counters { 3 } else { 2 })?;
+            rest.each(|rest| {
+                rest.skip(ID_BYTES + TIME_BYTES)?;
+                rest.lens(1)
+            })?;
+            rest.each(|rest| {
+                rest.string()?;
+                rest.skip(if active { 2 * TIME_BYTES } else { TIME_BYTES })?;
+                rest.each(|rest| rest.skip(ID_BYTES))
+            })
+        })
+    }
+
+    fn lens(&mut self, count: usize) -> Option<()> {
+        for _ in 0..count {
+            self.len()?;
+        }
+        Some(())
     }
 
     fn each(&mut self, one: impl Fn(&mut Self) -> Option<()>) -> Option<()> {
@@ -189,7 +224,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_found_when_all_of_it_is_there() {
-        let entries: [&[u8]; 8] = [
+        let entries: [&[u8]; 11] = [
             b"\x00\x01k\x01v",
             b"\xfc\0\0\0\0\0\0\0\0\xf8\x05\xf9\x07\x00\x01k\xc0\x05",
             b"\xfd\0\0\0\0\x02\x01k\x02\x01a\xc1\0\0",
@@ -197,6 +232,9 @@ mod tests {
             b"\x04\x01k\x01\x01f\xc3\x02\x10ab",
             b"\x05\x01k\x01\x01m\0\0\0\0\0\0\0\0",
             b"\x12\x01k\x01\x01\x40\x03abc",
+            b"\x0f\x01k\x01\x01i\x01l\x01\0\0\x01\x01g\0\0\0\0",
+            b"\x13\x01k\0\0\0\0\0\0\0\0\0\x01\x01g\0\0\x05\x010123456789abcdef01234567\x01\x01\x01c01234567\x010123456789abcdef",
+            b"\x15\x01k\0\0\0\0\0\0\0\0\0\x01\x01g\0\0\0\0\x01\x01c0123456701234567\0",
             b"\x10\x80\0\0\0\x01k\x81\0\0\0\0\0\0\0\x02ab",
         ];
         for entry in entries {
@@ -232,7 +270,7 @@ mod tests {
     #[test]
     fn what_is_no_entry_is_no_frame() {
         for bytes in
-            [&b"\xff"[..], b"\xfe\0", b"\xfa\x01a\x01b", b"\x0f\x01k\0\0\0\0", b"\x02\x01k\x01\xc9", b"\x00\x82k"]
+            [&b"\xff"[..], b"\xfe\0", b"\xfa\x01a\x01b", b"\x07\x01k\0\0\0\0", b"\x02\x01k\x01\xc9", b"\x00\x82k"]
         {
             assert_eq!(entry_len(&[bytes, &[0; 16]].concat()), None, "{bytes:?}");
         }

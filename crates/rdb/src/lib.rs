@@ -15,6 +15,7 @@ pub mod lzf;
 pub mod read;
 pub mod save;
 mod skip;
+mod stream;
 mod value;
 pub mod write;
 mod ziplist;

@@ -32,7 +32,7 @@ impl Default for Options {
     }
 }
 
-/// What to do with a value that this server doesn't have, such as a stream.
+/// What to do with a value that this server doesn't have, such as a module's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unsupported {
     /// End with [`Problem::Unsupported`].

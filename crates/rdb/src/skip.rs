@@ -1,4 +1,4 @@
-//! Passing over values that this server doesn't have, so that the rest of a file can be checked: streams, modules' values, fields that expire.
+//! Passing over values that this server doesn't have, so that the rest of a file can be checked: modules' values, fields that expire.
 
 use std::io::Read;
 
@@ -9,7 +9,6 @@ use crate::input::Input;
 /// Passes over a value of a type for which [`crate::value::load`] said [`Problem::Unsupported`].
 pub fn skip<R: Read>(value_type: u8, valkey: bool, input: &mut Input<R>) -> Result<(), Problem> {
     match value_type {
-        types::STREAM_LISTPACKS | types::STREAM_LISTPACKS_2 | types::STREAM_LISTPACKS_3 => stream(value_type, input),
         types::MODULE_2 => {
             input.len()?;
             module_items(input)
@@ -66,39 +65,6 @@ pub fn module_items<R: Read>(input: &mut Input<R>) -> Result<(), Problem> {
 pub fn module_name(id: u64) -> String {
     const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     (0..9).map(|i| CHARACTERS[(id >> (58 - 6 * i) & 63) as usize] as char).collect()
-}
-
-fn stream<R: Read>(value_type: u8, input: &mut Input<R>) -> Result<(), Problem> {
-    const ID: u64 = 16;
-    const TIME: u64 = 8;
-    let second = value_type != types::STREAM_LISTPACKS;
-    let third = value_type == types::STREAM_LISTPACKS_3;
-    for _ in 0..input.len()? {
-        input.skip_string()?; // the listpack's first id
-        input.skip_string()?; // the listpack
-    }
-    // Length and last id; then the first id, the greatest deleted one, and how many were ever added.
-    for _ in 0..if second { 8 } else { 3 } {
-        input.len()?;
-    }
-    for _ in 0..input.len()? {
-        input.skip_string()?; // the group's name
-        for _ in 0..if second { 3 } else { 2 } {
-            input.len()?; // its last id, and how many entries it has read
-        }
-        for _ in 0..input.len()? {
-            input.skip(ID + TIME)?; // what is pending, and since when
-            input.len()?; // how often it was delivered
-        }
-        for _ in 0..input.len()? {
-            input.skip_string()?; // the consumer's name
-            input.skip(if third { 2 * TIME } else { TIME })?;
-            for _ in 0..input.len()? {
-                input.skip(ID)?;
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Values out of their encodings: every one that any version of Redis or Valkey wrote for strings, lists, sets, sorted sets and hashes.
+//! Values out of their encodings: every one that any version of Redis or Valkey wrote for strings, lists, sets, sorted sets, hashes and streams.
 //!
 //! Nothing is reserved on the word of a count: collections grow as their elements arrive, and a value is handed out whole or not at all.
 
@@ -12,7 +12,7 @@ use rivulet_keyspace::value::{Elem, Hash, IntSet, Limits, List, ListPack, Set, S
 use crate::error::Problem;
 use crate::format::{containers, parse_double, types};
 use crate::input::Input;
-use crate::{ziplist, zipmap};
+use crate::{stream, ziplist, zipmap};
 
 /// Scratch space for strings that are looked at and not kept.
 #[derive(Default)]
@@ -64,6 +64,9 @@ pub fn load<R: Read>(
         | types::SET_LISTPACK => {
             input.string(&mut scratch.one)?;
             packed(value_type, &scratch.one, limits)
+        }
+        types::STREAM_LISTPACKS | types::STREAM_LISTPACKS_2 | types::STREAM_LISTPACKS_3 => {
+            stream::load(value_type, input, &mut scratch.one)
         }
         byte => Err(Problem::Unsupported(byte)),
     }

@@ -11,6 +11,7 @@ use rivulet_keyspace::value::{Elem, Hash, List, Set, ValueRef, ZSet};
 
 use crate::format::{ENCODING_LZF, containers, opcodes, push_int, push_len, types};
 use crate::lzf::Compressor;
+use crate::stream;
 
 /// At about this size a piece of a big value is handed over.
 pub const PIECE: usize = 64 * 1024;
@@ -36,11 +37,11 @@ impl Version {
         self.0
     }
 
-    fn has_listpacks(self) -> bool {
+    pub(crate) fn has_listpacks(self) -> bool {
         self.0 >= 10
     }
 
-    fn has_set_listpacks(self) -> bool {
+    pub(crate) fn has_set_listpacks(self) -> bool {
         self.0 >= 11
     }
 }
@@ -209,6 +210,7 @@ impl Writer {
             ValueRef::ZSet(_) => types::ZSET_2,
             ValueRef::Hash(hash) if packs && hash.packed().is_some() => types::HASH_LISTPACK,
             ValueRef::Hash(_) => types::HASH,
+            ValueRef::Stream(_) => stream::value_type(self.version),
         }
     }
 
@@ -234,6 +236,7 @@ impl Writer {
             ValueRef::Set(set) => self.set(out, set, room),
             ValueRef::ZSet(zset) => self.zset(out, zset, room),
             ValueRef::Hash(hash) => self.hash(out, hash, room),
+            ValueRef::Stream(value) => stream::write(self, out, value, room),
         }
     }
 
@@ -343,7 +346,7 @@ impl Writer {
 
     /// A string: as an integer if it is the text of one, compressed if that helps, else as it is.
     #[inline]
-    fn bytes<E>(
+    pub(crate) fn bytes<E>(
         &mut self,
         out: &mut Vec<u8>,
         bytes: &[u8],

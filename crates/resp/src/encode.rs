@@ -145,7 +145,22 @@ impl<'a> Reply<'a> {
     pub fn end(&mut self, mark: Mark, len: usize) {
         let end = self.out.len();
         self.array(len);
-        let header = self.out.len() - end;
+        self.move_header(mark, end);
+    }
+
+    /// The same for a map of `len` pairs in RESP3, or an array of `len` in RESP2.
+    pub fn end_map_or_array(&mut self, mark: Mark, len: usize) {
+        let end = self.out.len();
+        if self.resp3 {
+            self.map(len)
+        } else {
+            self.array(len)
+        }
+        self.move_header(mark, end);
+    }
+
+    fn move_header(&mut self, mark: Mark, from: usize) {
+        let header = self.out.len() - from;
         self.out[mark.0..].rotate_right(header);
     }
 

@@ -1,6 +1,6 @@
 //! Payloads of RESTORE: whatever is behind a footer that is right.
 
-use rivulet_keyspace::value::{Limits, StrBuf, Value};
+use rivulet_keyspace::value::{Limits, StrBuf, Stream, Value};
 use rivulet_rdb::{Version, Writer, crc64, dump, restore};
 
 /// The versions that a footer may name, by the first byte of the input.
@@ -33,9 +33,19 @@ fn contents(value: &Value) -> Vec<(Vec<u8>, Vec<u8>)> {
         Value::Set(v) => v.iter().map(|member| (member.to_vec(), Vec::new())).collect(),
         Value::Hash(v) => v.iter().map(|(field, value)| (field.to_vec(), value.to_vec())).collect(),
         Value::ZSet(v) => v.iter().map(|(member, score)| (member.to_vec(), score.to_be_bytes().to_vec())).collect(),
+        // When a consumer was active is not told in the version that is written.
+        Value::Stream(v) => return vec![(without_active_times(v), Vec::new())],
     };
     all.sort_unstable();
     all
+}
+
+fn without_active_times(stream: &Stream) -> Vec<u8> {
+    let text = format!("{stream:?}");
+    let mut parts = text.split("active_ms: ");
+    let first = parts.next().map(str::to_string);
+    let rest = parts.map(|part| part.trim_start_matches(|c: char| c == '-' || c.is_ascii_digit()));
+    first.into_iter().chain(rest.map(str::to_string)).collect::<String>().into_bytes()
 }
 
 fn sealed(body: &[u8], version: u16) -> Vec<u8> {
@@ -45,7 +55,7 @@ fn sealed(body: &[u8], version: u16) -> Vec<u8> {
 }
 
 /// Bodies of all types, as Redis writes and wrote them.
-const BODIES: [&[u8]; 16] = [
+const BODIES: [&[u8]; 18] = [
     b"\x00\x05hello",
     b"\x00\xc1\x39\x30",
     b"\x00\xc3\x09\x28\x01aa\xe0\x1b\x00\x01aa",
@@ -61,6 +71,9 @@ const BODIES: [&[u8]; 16] = [
     b"\x11\x0c\x0c\x00\x00\x00\x02\x00\x81a\x02\x01\x01\xff",
     b"\x04\x03\x01b\xc0\x02\x01a\xc0\x01\x01c\xc0\x03",
     b"\x12\x01\x02\x0d\x0d\x00\x00\x00\x02\x00\x81a\x02\x81b\x02\xff",
+    // A stream of one entry that a consumer has, without and with when that was active.
+    b"\x13\x01\x10\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\x1d\x1d\0\0\0\x0a\0\x01\x01\0\x01\x01\x01\x81f\x02\0\x01\x02\x01\0\x01\0\x01\x81v\x02\x04\x01\xff\x01\x01\0\x01\0\0\0\x01\x01\x01g\x01\0\x01\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x01\x01\x01c\x05\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0",
+    b"\x15\x00\0\x05\x05\0\0\x05\x05\x01\x01\x01g\x05\x05\x01\0\x01\x01c\x05\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\0",
     b"\x14\x0d\x0d\x00\x00\x00\x02\x00\xd4\x66\x02\x816\x02\xff",
 ];
 

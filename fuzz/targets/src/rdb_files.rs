@@ -22,12 +22,14 @@ pub fn run(bytes: &[u8]) {
 
 /// The files of the reader's own tests, and a small one of our own writing.
 pub fn seeds() -> Vec<Vec<u8>> {
-    const FIXTURES: [&[u8]; 5] = [
+    const FIXTURES: [&[u8]; 7] = [
         include_bytes!("../../../crates/rdb/tests/fixtures/redis-7.0.rdb"),
         include_bytes!("../../../crates/rdb/tests/fixtures/redis-7.0-unsupported.rdb"),
         include_bytes!("../../../crates/rdb/tests/fixtures/redis-8.0.rdb"),
         include_bytes!("../../../crates/rdb/tests/fixtures/redis-8.0-unsupported.rdb"),
         include_bytes!("../../../crates/rdb/tests/fixtures/valkey-9.1.rdb"),
+        include_bytes!("../../../crates/rdb/tests/fixtures/redis-7.0-streams.rdb"),
+        include_bytes!("../../../crates/rdb/tests/fixtures/valkey-9.1-streams.rdb"),
     ];
     let mut seeds = FIXTURES.map(<[u8]>::to_vec).to_vec();
     let mut writer = Writer::new(Version::DEFAULT, true);

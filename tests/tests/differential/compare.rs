@@ -44,8 +44,17 @@ enum Promise {
     Size,
     /// A form; an integer that INCRBYFLOAT made is a string in Redis until it is written to a file or sent to a replica.
     Encoding,
-    /// A payload of the same type and size; only the type for lists, whose chunks may be cut elsewhere.
+    /// A payload of the same type and size; only the type for lists, whose chunks may be cut elsewhere, and for streams, of whose deleted entries
+    /// nothing is kept.
     Dump,
+    /// Entries that are pending: their idle times aside.
+    Pending,
+    /// Groups: how many consumers they have aside. Since Redis 7.2 one that reads is made also if there is nothing for it.
+    Groups,
+    /// Whether there was such a consumer, which since Redis 7.2 may be so earlier.
+    Created,
+    /// What since Redis 7.2 has another text, or comes before another error.
+    Fails,
     /// There is one, or there is none.
     Kind,
 }
@@ -74,10 +83,20 @@ fn same(command: &[Vec<u8>], theirs: &Reply, ours: &Reply) -> bool {
         }
         Promise::Dump => match (theirs, ours) {
             (Reply::Bulk(_, theirs), Reply::Bulk(_, ours)) => {
-                theirs.first() == ours.first() && (theirs.len() == ours.len() || theirs.first() == Some(&LIST))
+                theirs.first() == ours.first()
+                    && (theirs.len() == ours.len() || matches!(theirs.first(), Some(&(LIST | STREAM))))
             }
             _ => false,
         },
+        Promise::Pending => without(theirs, |_, at| at == 2) == without(ours, |_, at| at == 2),
+        Promise::Groups => {
+            let is_count = |items: &[Reply], at: usize| {
+                at > 0 && matches!(&items[at - 1], Reply::Bulk(_, name) if name == b"consumers")
+            };
+            without(theirs, is_count) == without(ours, is_count)
+        }
+        Promise::Created => matches!((theirs, ours), (Reply::Int(_), Reply::Int(_))),
+        Promise::Fails => theirs.is_error() && ours.is_error(),
         Promise::Kind => matches!((theirs, ours), (Reply::Bulk(..), Reply::Bulk(..))),
         Promise::Size => match (theirs, ours) {
             (Reply::Bulk(_, theirs), Reply::Bulk(_, ours)) => theirs.len() == ours.len(),
@@ -89,6 +108,7 @@ fn same(command: &[Vec<u8>], theirs: &Reply, ours: &Reply) -> bool {
 
 /// The type of a list in a payload of DUMP.
 const LIST: u8 = 18;
+const STREAM: u8 = 19;
 
 fn promise(command: &[Vec<u8>]) -> Promise {
     let name = command[0].to_ascii_uppercase();
@@ -110,8 +130,25 @@ fn promise(command: &[Vec<u8>]) -> Promise {
         b"SORT" | b"SORT_RO" if has("BY") => Promise::AnyOrder,
         b"OBJECT" if has("ENCODING") => Promise::Encoding,
         b"DUMP" => Promise::Dump,
+        b"XPENDING" if command.len() > 3 => Promise::Pending,
+        b"XINFO" => Promise::Groups,
+        b"XGROUP" if has("CREATECONSUMER") => Promise::Created,
+        b"XREAD" | b"XREADGROUP" | b"XSETID" => Promise::Fails,
         _ => Promise::Exact,
     }
+}
+
+/// A list of lists without some of their elements.
+fn without(reply: &Reply, leaves_out: impl Fn(&[Reply], usize) -> bool) -> Reply {
+    let Reply::Many(kind, rows) = reply else { return reply.clone() };
+    let row = |row: &Reply| match row {
+        Reply::Many(kind, items) if !items.is_empty() => {
+            let kept = (0..items.len()).filter(|&at| !leaves_out(items, at)).map(|at| items[at].clone());
+            Reply::Many(*kind, kept.collect())
+        }
+        other => other.clone(),
+    };
+    Reply::Many(*kind, rows.iter().map(row).collect())
 }
 
 /// The elements in one order, taken `width` at a time where they are flat.

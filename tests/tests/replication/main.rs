@@ -13,6 +13,7 @@ mod roles;
 mod service;
 mod standstill;
 mod stream;
+mod streams;
 mod two_channels;
 mod verify;
 

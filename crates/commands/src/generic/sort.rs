@@ -102,7 +102,7 @@ impl Elements {
                     set.iter().for_each(|e| elements.push(e));
                     return Ok(true);
                 }
-                Some(View::Str(_) | View::Hash(_)) => return Err(WRONG_TYPE),
+                Some(View::Str(_) | View::Hash(_) | View::Stream(_)) => return Err(WRONG_TYPE),
             }
             Ok(false)
         })?;

@@ -1,7 +1,7 @@
 //! Pushing and popping at the ends, also with waiting.
 
 use rivulet_keyspace::value::{Elem, Limits};
-use rivulet_keyspace::{Key, List};
+use rivulet_keyspace::{Key, List, Type};
 use rivulet_resp::Reply;
 
 use crate::collections;
@@ -220,7 +220,7 @@ pub(super) fn blmpop(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     let timeout = waiting::timeout(ctx, 1)?;
     if !pop_first_of(ctx, &asked, end)? {
         let args = ctx.args;
-        waiting::wait(ctx, asked.keys.map(|i| args.at(i)), timeout);
+        waiting::wait(ctx, asked.keys.map(|i| args.at(i)), Type::List, timeout);
     }
     Ok(())
 }
@@ -248,6 +248,6 @@ fn blocking_pop(ctx: &mut Ctx<'_>, end: End) -> Result<(), Fail> {
         }
     }
     let keys = ctx.args.iter().take(last).skip(1);
-    waiting::wait(ctx, keys, timeout);
+    waiting::wait(ctx, keys, Type::List, timeout);
     Ok(())
 }

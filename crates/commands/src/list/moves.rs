@@ -1,6 +1,6 @@
 //! LMOVE, RPOPLPUSH and their blocking forms.
 
-use rivulet_keyspace::List;
+use rivulet_keyspace::{List, Type};
 
 use super::ends::{End, parse_end};
 use crate::collections;
@@ -52,7 +52,7 @@ fn wait(ctx: &mut Ctx<'_>, timeout_ms: Option<u64>) {
         ctx.reply.null();
     } else {
         let source = ctx.args.at(1);
-        waiting::wait(ctx, std::iter::once(source), timeout_ms);
+        waiting::wait(ctx, std::iter::once(source), Type::List, timeout_ms);
     }
 }
 

@@ -1,7 +1,7 @@
 //! ZPOPMIN, ZPOPMAX, ZMPOP and their blocking forms.
 
-use rivulet_keyspace::Key;
 use rivulet_keyspace::value::{Elem, ZSet};
+use rivulet_keyspace::{Key, Type};
 use rivulet_resp::Reply;
 
 use crate::collections;
@@ -128,7 +128,7 @@ fn blocking_pop(ctx: &mut Ctx<'_>, end: End) -> Result<(), Fail> {
         }
     }
     let keys = ctx.args.iter().take(last).skip(1);
-    waiting::wait(ctx, keys, timeout);
+    waiting::wait(ctx, keys, Type::ZSet, timeout);
     Ok(())
 }
 
@@ -165,7 +165,7 @@ pub(super) fn bzmpop(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     let timeout = waiting::timeout(ctx, 1)?;
     if !pop_first_of(ctx, &asked, end)? {
         let args = ctx.args;
-        waiting::wait(ctx, asked.keys.map(|i| args.at(i)), timeout);
+        waiting::wait(ctx, asked.keys.map(|i| args.at(i)), Type::ZSet, timeout);
     }
     Ok(())
 }

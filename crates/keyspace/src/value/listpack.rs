@@ -575,8 +575,27 @@ impl DoubleEndedIterator for Iter<'_> {
 
 impl std::iter::FusedIterator for Iter<'_> {}
 
+/// What an element of so many bytes takes with its length behind it.
+#[inline]
+pub(super) fn with_backlen(data: usize) -> usize {
+    data + backlen_size(data)
+}
+
+/// What an integer takes as an element.
+#[inline]
+pub(super) fn int_bytes(n: i64) -> usize {
+    with_backlen(match n {
+        0..=127 => 1,
+        -4096..=4095 => 2,
+        -0x8000..=0x7FFF => 3,
+        -0x80_0000..=0x7F_FFFF => 4,
+        -0x8000_0000..=0x7FFF_FFFF => 5,
+        _ => 9,
+    })
+}
+
 /// How `value` is stored: the bytes of its header, how many there are, and the text that follows them.
-fn encode(value: &[u8]) -> ([u8; ENCODING_MAX], usize, &[u8]) {
+pub(super) fn encode(value: &[u8]) -> ([u8; ENCODING_MAX], usize, &[u8]) {
     let mut out = [0; ENCODING_MAX];
     if value.len() <= 20
         && let Some(n) = parse_int(value)
@@ -645,7 +664,7 @@ fn layout(entry: &[u8]) -> (usize, usize) {
 
 /// An element, and the size of its encoding and data.
 #[inline]
-fn decode(entry: &[u8]) -> (Elem<'_>, usize) {
+pub(super) fn decode(entry: &[u8]) -> (Elem<'_>, usize) {
     let (header, len) = layout(entry);
     let elem = match entry[0] {
         b @ 0..0x80 => Elem::Int(i64::from(b)),
@@ -813,6 +832,11 @@ mod tests {
         }
         for len in [0, 1, 63, 64, 126, 127, 128, 4095, 4096, 16376, 16377, 16378, 16379, 2097141, 2097147] {
             model.push(vec![b'z'; len]);
+        }
+        for text in &model {
+            if let Some(n) = parse_int(text) {
+                assert_eq!(int_bytes(n), ListPack::entry_bytes(text), "{n}");
+            }
         }
         let list: ListPack = model.iter().collect();
         check(&list, &model);

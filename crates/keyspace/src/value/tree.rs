@@ -21,7 +21,7 @@ const FAN_OUT: usize = 46;
 const CHILDREN_MIN: usize = 8;
 
 /// A leaf: one pointer to a shared allocation, so that its clone is O(1). An edit copies the allocation when it is shared.
-pub trait Leaf: Word + Clone {
+pub trait Leaf: Clone {
     /// What leaves are found by: a lower bound for each.
     type Key: Clone;
     /// What [`Leaf::is_over`] depends on.
@@ -253,6 +253,18 @@ impl<L: Leaf> Tree<L> {
             let split = Node::push_leaf(root, key, leaf, front);
             self.settle(split);
         }
+    }
+
+    /// Takes the leaves out whose items all have less than `rank` others before them, and answers them. `rank` becomes that within the first leaf
+    /// that is left: the caller takes so many items out of it. At least one item stays: for all of them, take the tree.
+    pub fn take_front(&mut self, rank: &mut usize) -> Vec<Tree<L>> {
+        let mut taken = Vec::new();
+        if let Root::Node(root) = &mut self.0 {
+            *rank = (*rank).min(root.len - 1);
+            Node::take_front(root, rank, &mut taken);
+            self.settle(None);
+        }
+        taken
     }
 
     fn grow_from_leaf(&mut self, limit: L::Limit) {
@@ -568,6 +580,31 @@ impl<L: Leaf> Node<L> {
         node.split_if_over(|count| if front { 1 } else { count - 1 })
     }
 
+    fn take_front(this: &mut Arc<Self>, rank: &mut usize, taken: &mut Vec<Tree<L>>) {
+        let node = Arc::make_mut(this);
+        let last = node.children.len() - 1;
+        let whole = (0..last).take_while(|&i| {
+            let goes = node.lens.get(i) <= *rank;
+            *rank -= if goes { node.lens.get(i) } else { 0 };
+            goes
+        });
+        let whole = whole.count();
+        let rest = node.children.split_off(whole);
+        match std::mem::replace(&mut node.children, rest) {
+            Children::Nodes(nodes) => taken.extend(nodes.into_iter().map(|node| Tree(Root::Node(node)))),
+            Children::Leaves(leaves) => taken.extend(leaves.into_iter().map(|leaf| Tree(Root::Leaf(leaf)))),
+        }
+        node.keys.drain(..whole);
+        if let Children::Nodes(nodes) = &mut node.children {
+            Node::take_front(&mut nodes[0], rank, taken);
+        }
+        node.recount();
+        if matches!(&node.children, Children::Nodes(nodes) if nodes.len() > 1 && nodes[0].children.len() < CHILDREN_MIN)
+        {
+            node.join_node(0);
+        }
+    }
+
     /// Child `left` has the items of the one after it too, which is about to be removed with what is counted for it.
     fn join_counts(&mut self, left: usize) {
         let len = self.lens.get(left + 1);
@@ -725,7 +762,7 @@ impl<L: Leaf> Node<L> {
 
 impl<L: Leaf> crate::value::Sealed for Tree<L> {}
 
-impl<L: Leaf> Word for Tree<L> {
+impl<L: Leaf + Word> Word for Tree<L> {
     const KINDS: u8 = 1;
 
     /// Both pointers are aligned to eight bytes: the lowest bit says that it is a leaf.

@@ -23,6 +23,7 @@ impl Node {
         // Replicas that are being sent what goes now would only empty it again: they start over with what is left.
         self.restart_socket_snapshot();
         self.empty_all(lazy);
+        self.wake_lost(&(0..self.engine.keyspace.databases()).collect::<Vec<_>>());
         self.engine.effects.dirty += keys.max(1);
         self.engine.keys.own_expiring.clear();
         self.save_emptied();
@@ -50,6 +51,7 @@ impl Node {
         if lazy {
             self.free_later(trash);
         }
+        self.wake_lost(&[db]);
         self.engine.effects.dirty += keys.max(1);
         by.reply.ok();
         Ok(())

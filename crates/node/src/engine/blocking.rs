@@ -5,7 +5,6 @@ use std::ops::Bound;
 
 use rivulet_commands::effects::OnTimeout;
 use rivulet_commands::fail::Fail;
-use rivulet_commands::spec::Group;
 use rivulet_keyspace::Type;
 
 use crate::engine::ack_waits::AckWaits;
@@ -32,6 +31,8 @@ pub struct Blocking {
     /// Clients stopped by CLIENT PAUSE.
     pub paused: BTreeMap<Ticket, ClientId>,
     blocked: usize,
+    /// Clients whose wait ends with their keys.
+    ending_with_keys: usize,
     last_ticket: Ticket,
 }
 
@@ -86,8 +87,9 @@ impl Node {
         self.engine.blocking.last_ticket += 1;
         let ticket = self.engine.blocking.last_ticket;
         match &reason {
-            BlockedOn::Keys { db, keys, .. } => {
-                for key in keys {
+            BlockedOn::Keys { db, block, .. } => {
+                self.engine.blocking.ending_with_keys += usize::from(block.ends_with_key);
+                for key in &block.keys {
                     self.engine.blocking.by_key.entry((*db, key.clone())).or_default().insert(ticket, id);
                 }
             }
@@ -108,8 +110,9 @@ impl Node {
             self.engine.blocking.deadlines.remove(&(deadline, id));
         }
         match &blocked.reason {
-            BlockedOn::Keys { db, keys, .. } => {
-                for key in keys {
+            BlockedOn::Keys { db, block, .. } => {
+                self.engine.blocking.ending_with_keys -= usize::from(block.ends_with_key);
+                for key in &block.keys {
                     let db_key = (*db, key.clone());
                     if let Some(waiting) = self.engine.blocking.by_key.get_mut(&db_key) {
                         waiting.remove(&blocked.ticket);
@@ -150,8 +153,10 @@ impl Node {
     pub fn unblock_as_timed_out(&mut self, id: ClientId) {
         let Some(blocked) = self.clients.get_mut(id).and_then(|c| c.session.blocked.take()) else { return };
         match &blocked.reason {
-            BlockedOn::Keys { on_timeout: OnTimeout::NullArray, .. } => self.reply(id).null_array(),
-            BlockedOn::Keys { on_timeout: OnTimeout::Null, .. } => self.reply(id).null(),
+            BlockedOn::Keys { block, .. } => match block.on_timeout {
+                OnTimeout::NullArray => self.reply(id).null_array(),
+                OnTimeout::Null => self.reply(id).null(),
+            },
             BlockedOn::Acks { wish, offset } => self.reply_acks(id, *wish, *offset),
             BlockedOn::Verify => self.reply_verify(id),
             BlockedOn::Pause { .. } | BlockedOn::Shutdown => {}
@@ -178,8 +183,11 @@ impl Node {
                 while let Some((ticket, id)) = self.engine.blocking.next_waiting(&db_key, last) {
                     last = ticket;
                     let db = self.engine.keyspace.db(db);
-                    let Some(found) = db.find(db.key(&db_key.1)).map(|e| e.value_type()) else { break };
-                    if self.waits_for_type(id, found) {
+                    let found = db.find(db.key(&db_key.1)).map(|e| e.value_type());
+                    if found.is_none() && self.engine.blocking.ending_with_keys == 0 {
+                        break;
+                    }
+                    if self.wakes(id, found) {
                         self.retry_blocked(id, &db_key.1);
                     }
                 }
@@ -187,17 +195,21 @@ impl Node {
         }
     }
 
-    /// Whether the command that a client waits with takes from values of this type.
-    fn waits_for_type(&self, id: ClientId, found: Type) -> bool {
-        let Some(Blocked { reason: BlockedOn::Keys { command, .. }, .. }) =
-            self.clients.get(id).and_then(|c| c.session.blocked.as_deref())
-        else {
-            return false;
-        };
-        match command.group {
-            Group::List => found == Type::List,
-            Group::SortedSet => found == Type::ZSet,
-            _ => true,
+    /// Whether a client that waits for a key has to look at it, when that is what it holds.
+    fn wakes(&self, id: ClientId, found: Option<Type>) -> bool {
+        match self.clients.get(id).and_then(|c| c.session.blocked.as_deref()) {
+            Some(Blocked { reason: BlockedOn::Keys { block, .. }, .. }) => {
+                block.ends_with_key || found == Some(block.value_type)
+            }
+            _ => false,
+        }
+    }
+
+    /// All keys of these databases have gone: whose wait ends with them is told.
+    pub fn wake_lost(&mut self, dbs: &[usize]) {
+        if self.engine.blocking.ending_with_keys > 0 {
+            let lost = self.engine.blocking.waited_for_in(dbs);
+            self.engine.blocking.ready.extend(lost);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use rivulet_commands::ctx::{Call, Ctx, Data};
+use rivulet_commands::effects::Again;
 use rivulet_commands::fail::Fail;
 use rivulet_commands::spec::{Begin, Find, Handler, flag};
 use rivulet_commands::{Command, Propagation, table};
@@ -25,6 +26,7 @@ impl Node {
             deny_blocking: origin != Origin::Client || client.is_master(),
             note_touched: !self.engine.watched.is_empty(),
             note_ready: !self.engine.blocking.is_empty(),
+            propagates: self.wants_stream() || self.is_replica(),
         }
     }
 
@@ -159,6 +161,7 @@ impl Node {
             deny_blocking: true,
             note_touched: !self.engine.watched.is_empty(),
             note_ready: !self.engine.blocking.is_empty(),
+            propagates: self.wants_stream() || self.is_replica(),
         };
         let result = f(&mut Data {
             keyspace: &mut self.engine.keyspace,
@@ -177,9 +180,8 @@ impl Node {
     fn finish_call(&mut self, id: ClientId, origin: Origin, db: usize, command: &'static Command, args: Args<'_>) {
         let effects = &mut self.engine.effects;
         if let Some(block) = effects.block.take() {
-            let waits =
-                BlockedOn::Keys { db, keys: block.keys, command, args: args.to_owned(), on_timeout: block.on_timeout };
             let deadline_ms = block.timeout_ms.map(|ms| self.now_ms().saturating_add(ms));
+            let waits = BlockedOn::Keys { db, command, args: args.to_owned(), block };
             self.block(id, waits, deadline_ms);
         }
         let effects = &mut self.engine.effects;
@@ -307,12 +309,15 @@ impl Node {
     pub fn retry_blocked(&mut self, id: ClientId, ready: &[u8]) -> bool {
         let Some(client) = self.clients.get_mut(id) else { return false };
         let Some(blocked) = client.session.blocked.take() else { return false };
-        let BlockedOn::Keys { db, command, args, .. } = &blocked.reason else {
+        let BlockedOn::Keys { db, command, args, block } = &blocked.reason else {
             client.session.blocked = Some(blocked);
             return true;
         };
         let (db, command) = (*db, *command);
-        let args = only_key(command, args, ready);
+        let args = match &block.again {
+            Again::WithReadyKey => only_key(command, args, ready),
+            Again::Command(args) => args.clone(),
+        };
         let Handler::Data(run) = command.handler else { return false };
         let selected = std::mem::replace(&mut client.session.db, db);
         let mut out = std::mem::take(&mut client.connection.outbox.output.bytes);
@@ -325,7 +330,8 @@ impl Node {
         if self.engine.effects.block.take().is_some() {
             client.session.blocked = Some(blocked);
             client.connection.outbox.output.bytes = out;
-            self.apply_effects();
+            // It may have changed something all the same: a consumer was seen.
+            self.finish_call(id, Origin::Client, db, command, args.as_args());
             return true;
         }
         let waited_us = self.clock.now_us.saturating_sub(blocked.since_us);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rivulet_commands::Command;
-use rivulet_commands::effects::OnTimeout;
+use rivulet_commands::effects::Block;
 use rivulet_resp::OwnedArgs;
 
 use crate::engine::ack_waits::Wish;
@@ -62,7 +62,7 @@ pub struct Blocked {
 
 pub enum BlockedOn {
     /// On keys of a database; the command runs again when one is ready.
-    Keys { db: usize, keys: Vec<Box<[u8]>>, command: &'static Command, args: OwnedArgs, on_timeout: OnTimeout },
+    Keys { db: usize, command: &'static Command, args: OwnedArgs, block: Block },
     /// WAIT and WAITAOF: until the offset is where it is wished to be.
     Acks { wish: Wish, offset: u64 },
     /// Until the pause of clients ends; the command then runs.

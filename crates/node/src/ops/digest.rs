@@ -1,6 +1,7 @@
 //! DEBUG DIGEST: a SHA-1 digest of data that does not depend on order or encoding, and equals that of Redis 7.0
 //! (`computeDatasetDigest` and `xorObjectDigest` in debug.c).
 
+use rivulet_keyspace::value::stream::Id;
 use rivulet_keyspace::{EntryRef, Keyspace, Type, View};
 use rivulet_resp::double::format_g17;
 use sha1::{Digest as _, Sha1};
@@ -26,6 +27,7 @@ fn type_number(kind: Type) -> u32 {
         Type::Set => 2,
         Type::ZSet => 3,
         Type::Hash => 4,
+        Type::Stream => 6,
     }
 }
 
@@ -50,6 +52,16 @@ fn add_value(digest: &mut Digest, entry: EntryRef<'_>) {
                 field.with(|b| mix(&mut item, b));
                 value.with(|b| mix(&mut item, b));
                 xor(digest, &item);
+            }
+        }
+        // As in Redis: without groups.
+        View::Stream(v) => {
+            for entry in v.entries().range(Id::MIN, Id::MAX) {
+                mix(digest, format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+                for (name, value) in entry.fields() {
+                    name.with(|b| mix(digest, b));
+                    value.with(|b| mix(digest, b));
+                }
             }
         }
     }

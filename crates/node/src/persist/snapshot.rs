@@ -187,6 +187,7 @@ fn is_big(view: &View<'_>) -> bool {
         View::Set(v) => v.free_effort() > 1,
         View::ZSet(v) => v.free_effort() > 1,
         View::Hash(v) => v.free_effort() > 1,
+        View::Stream(v) => v.free_effort() > 1,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Files that are cut at each byte or have one byte changed.
 
-use rivulet_rdb::{Options, Problem, Reader, Unsupported};
+use rivulet_rdb::{Event, Options, Problem, Reader, Unsupported, Version, Writer};
 
 use super::{events, fixture};
 
@@ -53,12 +53,23 @@ fn a_changed_byte_without_checksum_is_no_catastrophe() {
             }
         }
     }
-    let file = fixture("redis-7.0.rdb");
-    for at in (9..file.len()).step_by(11) {
-        for mask in [0x01, 0xff, 0x80] {
-            let mut bad = file.clone();
-            bad[at] ^= mask;
-            let _ = events(&bad, lenient());
+    for (name, step) in [("redis-7.0.rdb", 11), ("redis-7.0-streams.rdb", 17), ("valkey-9.1-streams.rdb", 31)] {
+        let file = fixture(name);
+        for at in (9..file.len()).step_by(step) {
+            for mask in [0x01, 0xff, 0x80] {
+                let mut bad = file.clone();
+                bad[at] ^= mask;
+                // What is taken can be written.
+                for event in events(&bad, lenient()).into_iter().flatten() {
+                    if let Event::Entry(entry) = event {
+                        rivulet_rdb::dump(
+                            &mut Writer::new(Version::DEFAULT, false),
+                            entry.value.as_ref(),
+                            &mut Vec::new(),
+                        );
+                    }
+                }
+            }
         }
     }
 }
@@ -78,7 +89,7 @@ fn an_error_is_final() {
 #[test]
 fn lengths_are_not_believed() {
     let huge = [0x81u8, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
-    for value_type in [0u8, 1, 2, 3, 4, 5, 9, 10, 11, 12, 13, 14, 16, 17, 18, 20] {
+    for value_type in [0u8, 1, 2, 3, 4, 5, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21] {
         let file = [b"REDIS0010".as_slice(), &[value_type, 1, b'k'], &huge, b"xyz"].concat();
         let error = events(&file, Options::default()).unwrap_err();
         assert_eq!(error.key.as_deref(), Some(&b"k"[..]), "type {value_type}");

@@ -43,8 +43,8 @@ fn the_two_errors() {
     {
         assert_eq!(restore(&sealed(&[0, 1, b'x'], version), &limits).is_ok(), known, "version {version}");
     }
-    // An empty body, an opcode, no value, an empty list, a stream.
-    for body in [&[][..], &[0xff], &[0], &[0, 5, b'x'], &[1, 0], &[8, 1], &[15, 0, 0, 0, 0, 0]] {
+    // An empty body, an opcode, no value, an empty list, no type, a stream that ends too early.
+    for body in [&[][..], &[0xff], &[0], &[0, 5, b'x'], &[1, 0], &[8, 1], &[15, 0, 0, 0, 0]] {
         let error = restore(&sealed(body, 10), &limits).unwrap_err();
         assert!(matches!(error, DumpError::BadFormat(_)), "{body:?}");
         assert_eq!(error.to_string(), "Bad data format");

@@ -15,6 +15,8 @@ pub enum Plain {
     Set(BTreeSet<Bytes>),
     ZSet(Vec<(Bytes, f64)>),
     Hash(BTreeMap<Bytes, Bytes>),
+    /// All that is told of it, as text.
+    Stream(String),
 }
 
 pub fn plain(value: &Value) -> Plain {
@@ -36,6 +38,7 @@ pub fn plain(value: &Value) -> Plain {
             assert_eq!(fields.len(), hash.len());
             Plain::Hash(fields)
         }
+        ValueRef::Stream(stream) => Plain::Stream(format!("{stream:?}")),
     }
 }
 

@@ -5,6 +5,7 @@
 //! an encoding, not on the order in which a set, hash or sorted set is kept, not on when the entry was used.
 
 use rivulet_keyspace::value::ValueRef;
+use rivulet_keyspace::value::stream::{Id, Stream};
 use rivulet_replication::verify::{Findings, KeyDigest, Marker, bucket_of};
 use sha1::{Digest as _, Sha1};
 
@@ -17,6 +18,7 @@ const TAG_LIST: u8 = 2;
 const TAG_SET: u8 = 3;
 const TAG_ZSET: u8 = 4;
 const TAG_HASH: u8 = 5;
+const TAG_STREAM: u8 = 6;
 /// Stands for no deadline.
 const NO_DEADLINE: u64 = u64::MAX;
 
@@ -69,6 +71,7 @@ fn tag(value: &ValueRef<'_>) -> u8 {
         ValueRef::Set(_) => TAG_SET,
         ValueRef::ZSet(_) => TAG_ZSET,
         ValueRef::Hash(_) => TAG_HASH,
+        ValueRef::Stream(_) => TAG_STREAM,
     }
 }
 
@@ -89,6 +92,36 @@ fn for_each_item(value: &ValueRef<'_>, item: &mut dyn FnMut(&[&[u8]])) {
                 field.with(|f| value.with(|v| item(&[f, v])));
             }
         }
+        ValueRef::Stream(v) => for_each_part_of_stream(v, item),
+    }
+}
+
+/// Entries, and what the stream and its groups know: each part names what it is of. When consumers were seen is not told to replicas.
+fn for_each_part_of_stream(stream: &Stream, item: &mut dyn FnMut(&[&[u8]])) {
+    let known = [stream.last_id().to_bytes(), stream.max_deleted_id().to_bytes()].concat();
+    item(&[b"stream", &[&known[..], &stream.entries_added().to_le_bytes()].concat()]);
+    let mut fields = Vec::new();
+    for entry in stream.entries().range(Id::MIN, Id::MAX) {
+        fields.clear();
+        for (name, value) in entry.fields() {
+            name.with(|name| append_part(&mut fields, name));
+            value.with(|value| append_part(&mut fields, value));
+        }
+        item(&[&[&b"entry"[..], &entry.id.to_bytes()].concat(), &fields]);
+    }
+    for group in stream.groups().into_iter().flat_map(|groups| groups.iter()) {
+        let mut name = Vec::new();
+        append_part(&mut name, group.name.as_bytes());
+        let read = [&group.last_id.to_bytes()[..], &group.entries_read.to_le_bytes()].concat();
+        item(&[&[b"group", &name[..]].concat(), &read]);
+        for pending in group.pending().iter() {
+            let times = [pending.delivered_ms.to_le_bytes(), pending.deliveries.to_le_bytes()].concat();
+            let delivered = [&times[..], pending.consumer.as_bytes()].concat();
+            item(&[&[b"pending", &name[..], &pending.id.to_bytes()].concat(), &delivered]);
+        }
+        for consumer in group.consumers() {
+            item(&[&[b"consumer", &name[..]].concat(), consumer.name.as_bytes()]);
+        }
     }
 }
 
@@ -98,7 +131,7 @@ fn shape(tag: u8) -> Option<(usize, bool)> {
         TAG_STRING => Some((1, false)),
         TAG_LIST => Some((1, true)),
         TAG_SET => Some((1, false)),
-        TAG_ZSET | TAG_HASH => Some((2, false)),
+        TAG_ZSET | TAG_HASH | TAG_STREAM => Some((2, false)),
         _ => None,
     }
 }
@@ -309,6 +342,35 @@ mod tests {
             sum(&[("k", &hash(&[("a", "1"), ("b", "2")]), None)]),
             sum(&[("k", &hash(&[("a", "2"), ("b", "1")]), None)])
         );
+    }
+
+    #[test]
+    fn all_that_replicas_are_told_of_a_stream_counts() {
+        use rivulet_keyspace::Elem;
+        use rivulet_keyspace::value::stream::{Group, Name};
+        let (name, consumer) = (Name::new(b"g"), Name::new(b"c"));
+        let mut stream = Stream::new();
+        let mut sums = vec![sum(&[("k", &Value::Stream(stream.clone()), None)])];
+        let mut look = |stream: &Stream| sums.push(sum(&[("k", &Value::Stream(stream.clone()), None)]));
+        let fields = [(Elem::Bytes(b"f"), Elem::Bytes(b"v"))];
+        stream.append(Id::new(1, 1), &fields[..], &Limits::default()).expect("the first");
+        look(&stream);
+        stream.set_last_id(Id::new(2, 2));
+        look(&stream);
+        stream.groups_mut().0.add(Group::new(name.clone(), Id::new(1, 0), 0));
+        look(&stream);
+        stream.change_group(&name, |group, _| group.create_consumer(&consumer, 5));
+        look(&stream);
+        stream.change_group(&name, |group, _| group.deliver_all(&consumer, &[Id::new(1, 1)], 5));
+        look(&stream);
+        stream.change_group(&name, |group, _| group.redeliver(Id::new(1, 1), 6, 1));
+        look(&stream);
+        stream.remove(Id::new(1, 1));
+        look(&stream);
+        assert!((1..sums.len()).all(|i| !sums[..i].contains(&sums[i])), "{sums:?}");
+        let before = stream.clone();
+        stream.change_group(&name, |group, _| group.mark_seen(&consumer, 99, true));
+        assert_eq!(sum(&[("k", &Value::Stream(stream), None)]), sum(&[("k", &Value::Stream(before), None)]));
     }
 
     #[test]
