@@ -80,12 +80,12 @@ fn pair(master: Kind, replica: Kind) {
 
 #[test]
 fn others_follow_us() {
-    peers().into_iter().for_each(|kind| pair(Kind::Rivulet, kind));
+    peers().for_each(|kind| pair(Kind::Rivulet, kind));
 }
 
 #[test]
 fn we_follow_others() {
-    peers().into_iter().for_each(|kind| pair(kind, Kind::Rivulet));
+    peers().for_each(|kind| pair(kind, Kind::Rivulet));
 }
 
 #[test]
