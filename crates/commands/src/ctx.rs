@@ -20,6 +20,8 @@ pub struct Call {
     pub keeps_expired: bool,
     /// The client can't wait: it is in a transaction, or it is the master.
     pub deny_blocking: bool,
+    /// A script calls it.
+    pub in_script: bool,
     /// Somebody watches or tracks keys.
     pub note_touched: bool,
     /// Somebody waits for keys.

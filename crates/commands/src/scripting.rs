@@ -3,8 +3,8 @@
 use crate::spec::flag::*;
 use crate::spec::{Begin, Command, Find, Group, Handler, KeySpec, Node, acl, key};
 
-const UNKNOWN_WRITES: &str = "It is not known what is done with the keys: RW and UPDATE is the worst";
-const UNKNOWN_READS: &str = "It is not known what is done with the keys: RO and ACCESS is the worst";
+const UNKNOWN_WRITES: &str = "We cannot tell how the keys will be used so we assume the worst, RW and UPDATE";
+const UNKNOWN_READS: &str = "We cannot tell how the keys will be used so we assume the worst, RO and ACCESS";
 const BY_COUNT: Find = Find::Count { at: 0, first: 1, step: 1 };
 const WRITES: KeySpec = KeySpec::new(key::RW | key::ACCESS | key::UPDATE, Begin::Index(2), BY_COUNT);
 const READS: KeySpec = KeySpec::new(key::RO | key::ACCESS, Begin::Index(2), BY_COUNT);
@@ -17,6 +17,7 @@ const fn run(name: &'static str, flags: u32, node: Node, since: &'static str, su
         .since(since)
         .summary(summary)
         .acl(acl::SCRIPTING)
+        .without_acl(acl::READ)
 }
 
 /// A subcommand of SCRIPT or FUNCTION.

@@ -351,6 +351,12 @@ impl Command {
         self
     }
 
+    /// Not of these categories, though its flags say so.
+    pub const fn without_acl(mut self, categories: u32) -> Command {
+        self.acl &= !categories;
+        self
+    }
+
     pub const fn since(mut self, version: &'static str) -> Command {
         self.since = version;
         self

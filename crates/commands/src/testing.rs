@@ -53,6 +53,7 @@ impl Bench {
                 is_replica: false,
                 keeps_expired: false,
                 deny_blocking: false,
+                in_script: false,
                 note_touched: true,
                 note_ready: true,
                 propagates: true,

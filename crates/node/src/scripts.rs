@@ -181,6 +181,10 @@ impl Node {
                 return Err(fail);
             }
         };
+        if !self.ops.monitors.is_empty() {
+            // Its commands are shown after it.
+            self.feed_monitors(by.id, by.origin, task.args);
+        }
         let mark = by.reply.written();
         let outer = self.begin_run(by.id, task);
         let mut host = ScriptHost::new(self, by.id, permits, task);

@@ -25,7 +25,7 @@ fn text(reply: &Reply) -> String {
 }
 
 /// Commands of later versions of Redis, and our own.
-const NEWER: &[&str] = &["waitaof", "replication", "xackdel", "xdelex"];
+const NEWER: &[&str] = &["waitaof", "replication", "xackdel", "xdelex", "script|show"];
 
 /// What two servers say of the same commands.
 struct Compared {

@@ -83,7 +83,6 @@ impl Node {
 
     /// Makes a client wait; its further input stays where it is.
     pub fn block(&mut self, id: ClientId, reason: BlockedOn, deadline_ms: Option<u64>) {
-        let since_us = self.clock.now_us;
         self.engine.blocking.last_ticket += 1;
         let ticket = self.engine.blocking.last_ticket;
         match &reason {
@@ -101,7 +100,7 @@ impl Node {
         if let Some(deadline) = deadline_ms {
             self.engine.blocking.deadlines.insert((deadline, id));
         }
-        self.clients.at(id).session.blocked = Some(Box::new(Blocked { reason, deadline_ms, since_us, ticket }));
+        self.clients.at(id).session.blocked = Some(Box::new(Blocked { reason, deadline_ms, ticket }));
     }
 
     /// Takes a client that no longer waits out of all lists; it goes on with its input.
@@ -144,7 +143,8 @@ impl Node {
         self.unblock_silently(id);
         let Some(client) = self.clients.get(id) else { return };
         if let Some(command) = client.session.last_command {
-            self.ops.stats.of(command).failed += 1;
+            let stats = self.ops.stats.of(command);
+            (stats.calls, stats.failed) = (stats.calls + 1, stats.failed + 1);
         }
         self.send_error(id, text);
     }
@@ -163,6 +163,9 @@ impl Node {
         }
         self.clients.queue_write(id);
         self.forget_blocked(id, &blocked);
+        if let Some(command) = self.clients.get(id).and_then(|client| client.session.last_command) {
+            self.ops.stats.of(command).calls += 1;
+        }
     }
 
     pub fn time_out_blocked(&mut self) {

@@ -24,6 +24,7 @@ impl Node {
             is_replica: self.is_replica(),
             keeps_expired: self.keeps_expired(),
             deny_blocking: origin != Origin::Client || client.is_master(),
+            in_script: origin == Origin::Script,
             note_touched: !self.engine.watched.is_empty(),
             note_ready: !self.engine.blocking.is_empty(),
             propagates: self.wants_stream() || self.is_replica(),
@@ -159,6 +160,7 @@ impl Node {
             is_replica: self.is_replica(),
             keeps_expired: self.keeps_expired(),
             deny_blocking: true,
+            in_script: false,
             note_touched: !self.engine.watched.is_empty(),
             note_ready: !self.engine.blocking.is_empty(),
             propagates: self.wants_stream() || self.is_replica(),
@@ -287,6 +289,13 @@ impl Node {
     }
 
     fn count_call(&mut self, id: ClientId, command: &'static Command, args: Args<'_>, us: u64, failed: bool) {
+        if let Some(client) = self.clients.get_mut(id) {
+            client.session.last_command = Some(command);
+            // Who waits is counted when the wait ends, as in Redis.
+            if client.session.blocked.is_some() {
+                return;
+            }
+        }
         let tracking = self.config.latency_tracking;
         let stats = self.ops.stats.of(command);
         stats.calls += 1;
@@ -294,9 +303,6 @@ impl Node {
         stats.failed += u64::from(failed);
         if tracking {
             stats.histogram.get_or_insert_default().record(us * 1000);
-        }
-        if let Some(client) = self.clients.get_mut(id) {
-            client.session.last_command = Some(command);
         }
         let slow = self.config.slowlog_log_slower_than;
         if slow >= 0 && us >= slow as u64 && !command.is(flag::SKIP_SLOWLOG) {
@@ -319,6 +325,7 @@ impl Node {
             Again::Command(args) => args.clone(),
         };
         let Handler::Data(run) = command.handler else { return false };
+        let started_us = clock::machine_us();
         let selected = std::mem::replace(&mut client.session.db, db);
         let mut out = std::mem::take(&mut client.connection.outbox.output.bytes);
         let mark = out.len();
@@ -334,14 +341,14 @@ impl Node {
             self.finish_call(id, Origin::Client, db, command, args.as_args());
             return true;
         }
-        let waited_us = self.clock.now_us.saturating_sub(blocked.since_us);
         self.forget_blocked(id, &blocked);
         if let Err(fail) = &result {
             self.reply_error(&mut by, &fail.0);
         }
         self.finish_call(id, Origin::Client, db, command, args.as_args());
         self.clock.now_us = clock::machine_us();
-        self.count_call(id, command, args.as_args(), waited_us, result.is_err());
+        let took_us = self.clock.now_us.saturating_sub(started_us);
+        self.count_call(id, command, args.as_args(), took_us, result.is_err());
         self.finish_reply(id, out, mark);
         if !self.engine.unit.commands.is_empty() {
             self.propagate_unit();

@@ -55,8 +55,6 @@ pub struct Blocked {
     pub reason: BlockedOn,
     /// Unix ms.
     pub deadline_ms: Option<u64>,
-    /// When it began to wait, in Unix us: for the statistics.
-    pub since_us: u64,
     pub ticket: Ticket,
 }
 
