@@ -32,6 +32,8 @@ pub struct DebugSwitches {
     pub pause_cron: bool,
     pub skip_checksum: bool,
     pub reply_buffer_resizing: bool,
+    /// Scripts may call what they may not.
+    pub scripts_may_all: bool,
     pub repl_pause: Option<ReplPause>,
 }
 
@@ -42,6 +44,7 @@ impl Default for DebugSwitches {
             pause_cron: false,
             skip_checksum: false,
             reply_buffer_resizing: true,
+            scripts_may_all: false,
             repl_pause: None,
         }
     }

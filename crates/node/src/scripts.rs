@@ -142,7 +142,7 @@ impl Node {
             is_read_only: command.is(rivulet_commands::spec::flag::READONLY),
             args,
         };
-        self.run_task(by, engine, &task, |engine, host, reply| engine.eval(id, &input, host, reply))
+        self.run_task(by, command, engine, &task, |engine, host, reply| engine.eval(id, &input, host, reply))
     }
 
     /// FCALL and FCALL_RO.
@@ -163,13 +163,14 @@ impl Node {
             is_read_only: command.is(rivulet_commands::spec::flag::READONLY),
             args,
         };
-        self.run_task(by, engine, &task, |engine, host, reply| engine.fcall(id, &input, host, reply))
+        self.run_task(by, command, engine, &task, |engine, host, reply| engine.fcall(id, &input, host, reply))
     }
 
     /// Runs something, if it may run now.
     fn run_task(
         &mut self,
         by: &mut Asker<'_>,
+        command: &'static Command,
         mut engine: Box<Engine>,
         task: &Task<'_>,
         run: impl FnOnce(&mut Engine, &mut dyn Host, &mut Reply<'_>) -> Ended,
@@ -192,6 +193,10 @@ impl Node {
         self.end_run(by.id, outer);
         self.scripts.put_back(engine);
         self.release_pushes();
+        if matches!(ended, Ended::Failed { is_counted: true }) {
+            // The error is counted, the call is not.
+            self.ops.stats.of(command).failed += 1;
+        }
         self.settle(by, mark, ended)
     }
 

@@ -235,8 +235,8 @@ fn run(ctx: &mut Ctx<'_>, may_store: bool) -> Result<(), Fail> {
     let mut order = Order::parse(ctx.args, may_store)?;
     let key = ctx.key(1);
     let (mut elements, is_set) = Elements::load(&mut ctx.db, key)?;
-    if order.natural && is_set && order.store.is_some() {
-        // A set has no order of its own; what is stored must not depend on one.
+    if order.natural && is_set && (order.store.is_some() || ctx.db.call.in_script) {
+        // A set has no order of its own; what is stored, or what a script does with it, must not depend on one.
         (order.natural, order.alpha, order.by) = (false, true, None);
     }
     if !order.natural {

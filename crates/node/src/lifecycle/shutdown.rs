@@ -71,7 +71,8 @@ impl Node {
             if let Some(running) = self.scripts.running.as_ref().filter(|_| !request.nosave) {
                 return Err(running.busy());
             }
-            request.now = true;
+            // Nor is anything else, which could not come to its end while the script runs.
+            (request.now, request.force) = (true, true);
         }
         if by.origin == Origin::Exec
             && !request.now

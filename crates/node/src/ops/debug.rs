@@ -90,7 +90,11 @@ impl Node {
                 self.take_settings();
                 by.reply.ok();
             }
-            b"quicklist-packed-threshold" | b"set-disable-deny-scripts" if count == 3 => by.reply.ok(),
+            b"quicklist-packed-threshold" if count == 3 => by.reply.ok(),
+            b"set-disable-deny-scripts" if count == 3 => {
+                self.ops.debug.scripts_may_all = int(2)? != 0;
+                by.reply.ok();
+            }
             b"aof-flush-sleep" if count == 3 => {
                 let us = int(2)?.max(0) as u64;
                 if let Some(writer) = &self.persist.log.writer {

@@ -32,11 +32,14 @@ impl<'a> ScriptHost<'a> {
     }
 
     /// The command, if this run may call it.
-    fn permitted(&self, args: Args<'_>) -> Result<&'static Command, Fail> {
+    fn permitted(&mut self, args: Args<'_>) -> Result<&'static Command, Fail> {
         let command = find(self.node, args)?;
         let has_written = self.node.scripts.running.as_ref().is_some_and(|running| running.has_written);
-        self.node.check_within(self.permits, has_written, command)?;
-        Ok(command)
+        let checked = self.node.check_within(self.permits, has_written, command);
+        if checked.is_err() {
+            self.node.ops.stats.of(command).rejected += 1;
+        }
+        checked.map(|()| command)
     }
 }
 

@@ -133,15 +133,19 @@ impl Node {
 
     /// Whether a command may be called by a run that has written or not.
     pub(super) fn check_within(&self, permits: Permits, has_written: bool, command: &Command) -> Result<(), Fail> {
-        if command.is(flag::NOSCRIPT) {
+        if command.is(flag::NOSCRIPT) && !self.ops.debug.scripts_may_all {
             return Err(Fail::new("ERR This Redis command is not allowed from script"));
         }
         let is_stale = self.replication.is_stale() && !self.config.replica_serve_stale_data;
         if is_stale && !permits.is_masters && !command.is(flag::STALE) {
             return Err(Fail::new("ERR Can not execute the command on a stale replica"));
         }
-        if command.is(flag::WRITE) {
-            self.check_write_within(permits)?;
+        // What may go to replicas counts as a write, so that read-only scripts can run in a pause of writes.
+        if permits.is_read_only && (command.is(flag::WRITE) || command.is(flag::MAY_REPLICATE)) {
+            return Err(Fail::new("ERR Write commands are not allowed from read-only scripts."));
+        }
+        if command.is(flag::WRITE) && !permits.is_masters {
+            self.check_write_within()?;
         }
         // What has begun to write is not stopped in the middle.
         let may_use_memory = permits.allows_oom || permits.is_masters || has_written || !permits.is_out_of_memory;
@@ -151,13 +155,7 @@ impl Node {
         Ok(())
     }
 
-    fn check_write_within(&self, permits: Permits) -> Result<(), Fail> {
-        if permits.is_read_only {
-            return Err(Fail::new("ERR Write commands are not allowed from read-only scripts."));
-        }
-        if permits.is_masters {
-            return Ok(());
-        }
+    fn check_write_within(&self) -> Result<(), Fail> {
         if self.is_replica() && self.config.replica_read_only {
             return Err(Fail::new("READONLY You can't write against a read only replica."));
         }
