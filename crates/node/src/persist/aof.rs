@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rivulet_aof::files::Old;
+use rivulet_aof::files::{Old, Segment};
 use rivulet_aof::identity::Role;
 use rivulet_aof::manifest::{self, BaseFormat, Manifest};
 use rivulet_aof::op::{Change, FileOp};
@@ -214,6 +214,18 @@ impl Node {
             r.encoder.force_select();
         }
         self.start_log_writer(resumed.offset);
+        self.resume_files(found, resumed.segments, resumed.offset)?;
+        self.open_tail();
+        if self.persist.aof.base_bytes == 0 {
+            self.persist.aof.base_bytes = self.base_len();
+            self.persist.aof.rewritten_bytes = self.persist.aof.base_bytes;
+        }
+        Ok(())
+    }
+
+    /// The files that were loaded are gone on with; where there are none, the first ones are made. Nothing may be served before that is on disk:
+    /// the error of a disk that refuses it ends the start.
+    fn resume_files(&mut self, found: Found, segments: Vec<Segment>, offset: u64) -> Result<(), String> {
         let (role, history) = (self.log_role(), self.replication.history.clone());
         let filename = self.config.appendfilename.clone();
         self.persist.log.files.set_history(&history, role);
@@ -223,14 +235,14 @@ impl Node {
         let had = manifest.incr.last().map(|file| file.name.clone());
         let mut change = if manifest.base.is_none() && manifest.incr.is_empty() {
             let (base, format) = self.empty_base();
-            let change = self.persist.log.files.create_aof(directory, &filename, base, format, resumed.offset);
+            let change = self.persist.log.files.create_aof(directory, &filename, base, format, offset);
             let base = self.persist.log.files.manifest().and_then(|m| m.base.as_ref()).map(|base| base.name.clone());
             let base = base.unwrap_or_default();
             log::notice!("Creating AOF base file {base} on server start");
             change
         } else {
             let files = &mut self.persist.log.files;
-            files.resume_aof(directory, &filename, manifest, resumed.segments, resumed.offset)
+            files.resume_aof(directory, &filename, manifest, segments, offset)
         };
         // What was loaded is what the data are made of.
         change.ops.extend(damaged_base.map(|path| FileOp::Sum { path }));
@@ -240,18 +252,12 @@ impl Node {
             Some(name) if name == last => log::notice!("Opening AOF incr file {last} on server start"),
             _ => log::notice!("Creating AOF incr file {last} on server start"),
         }
-        // Nothing may be served before this is on disk; a disk that refuses it ends the start.
         if let Some(writer) = &self.persist.log.writer {
             writer.change(change, None);
             writer.wait_until_idle();
             if let Some(text) = writer.failure() {
                 return Err(format!("Can't open the append-only file {}: {text}", dir.join(last).display()));
             }
-        }
-        self.open_tail();
-        if self.persist.aof.base_bytes == 0 {
-            self.persist.aof.base_bytes = self.base_len();
-            self.persist.aof.rewritten_bytes = self.persist.aof.base_bytes;
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use crate::lifecycle::pause::PauseWhy;
 use crate::log;
 use crate::node::{Node, TOKEN_MASTER, TOKEN_RDB_CHANNEL, os_error, resolve};
 use crate::ops::ReplPause;
-use crate::persist::loading::{Framing, Source};
+use crate::persist::loading::{Framing, Loader, Source};
 use crate::persist::saving::{Load, LoadWhy, Place};
 
 /// Bytes read from the master at one time.
@@ -140,85 +140,36 @@ impl Node {
                     self.connect_to_master();
                 }
                 Action::Send(bytes) => self.send_to_master(bytes),
-                Action::Continue(position) => {
-                    self.own_sync_began(Kind::Partial, false);
-                    self.own_stream_began(position.offset);
-                    let r = &mut self.replication;
-                    if r.history.continue_with(position.id, position.offset) {
-                        self.log_history_changed();
-                        self.drop_replicas();
-                    }
-                    self.replication.log.create();
-                    self.stream_from(position.offset);
-                    self.has_masters_data();
-                }
+                Action::Continue(position) => self.continue_from(position),
                 Action::PayloadBegin { len, load, target } => {
                     self.own_sync_began(Kind::Full, target.is_none());
                     self.payload_begins(len, load, target);
                 }
                 Action::Store(bytes) => {
                     self.replication.syncs.payload_received(bytes.len() as u64);
-                    if let Some(load) = &mut self.persist.data.load {
-                        load.loader.push(bytes.into_owned());
-                    }
+                    self.with_loader(|loader| loader.push(bytes.into_owned()));
                 }
-                Action::PayloadEnd => {
-                    if let Some(load) = &mut self.persist.data.load {
-                        load.loader.end_of_stream();
-                    }
-                }
+                Action::PayloadEnd => self.with_loader(Loader::end_of_stream),
                 Action::OpenChannel => self.open_channel(),
                 Action::SendChannel(bytes) => self.send_on_channel(&bytes),
                 Action::CloseChannel => self.close_channel(),
                 Action::ReplaceData => self.replace_data_when_there_is_some(),
-                Action::Load => {
-                    if let Some(load) = &mut self.persist.data.load {
-                        load.loader.end_of_bytes();
-                    }
-                }
+                Action::Load => self.with_loader(Loader::end_of_bytes),
                 Action::Adopt(position) => {
                     adopted = true;
-                    let r = &mut self.replication;
-                    match position {
-                        Some(position) => {
-                            r.history.adopt(position.id);
-                            r.log.reset_to(position.offset);
-                            self.stream_from(position.offset);
-                        }
-                        None => {
-                            r.log.create();
-                            let offset = r.offset();
-                            self.stream_from(offset);
-                        }
-                    }
-                    self.log_reset();
-                    self.has_masters_data();
-                    let offset = self.replication.offset();
-                    self.own_stream_began(offset);
+                    self.adopt_position(position);
                 }
                 Action::Apply(bytes) => {
                     if adopted {
                         self.pause_at(ReplPause::OnStreamingReplBuf);
                     }
-                    for piece in bytes.chunks(APPLY_BYTES) {
-                        // What is no command ends the link, and the rest with it.
-                        if self.replication.link.as_ref().is_some_and(|link| link.state.is_up()) {
-                            self.apply_stream(piece);
-                        }
-                    }
+                    self.apply_in_pieces(&bytes);
                 }
                 Action::Disconnect => {
                     self.own_link_cut();
                     self.disconnect_master();
                 }
-                Action::FailoverAnswered(accepted) => {
-                    match self.replication.failover.answered(accepted) {
-                        Some(action) => self.failover_action(action),
-                        // The target has taken over: writes that waited here are told that this is a replica now.
-                        None if accepted => self.end_pause(PauseWhy::Failover),
-                        None => {}
-                    }
-                }
+                Action::FailoverAnswered(accepted) => self.failover_answered(accepted),
                 Action::Log(report) => {
                     if report.level == Level::Warning {
                         self.own_link_complained(&report.text);
@@ -226,6 +177,64 @@ impl Node {
                     log_report(&report);
                 }
             }
+        }
+    }
+
+    fn with_loader(&mut self, tell: impl FnOnce(&mut Loader)) {
+        if let Some(load) = &mut self.persist.data.load {
+            tell(&mut load.loader);
+        }
+    }
+
+    /// A partial sync: the stream goes on where it was.
+    fn continue_from(&mut self, position: Position) {
+        self.own_sync_began(Kind::Partial, false);
+        self.own_stream_began(position.offset);
+        if self.replication.history.continue_with(position.id, position.offset) {
+            self.log_history_changed();
+            self.drop_replicas();
+        }
+        self.replication.log.create();
+        self.stream_from(position.offset);
+        self.has_masters_data();
+    }
+
+    /// A full sync has ended: the node stands where its snapshot says, or where it stood, if that says nothing.
+    fn adopt_position(&mut self, position: Option<Position>) {
+        let r = &mut self.replication;
+        match position {
+            Some(position) => {
+                r.history.adopt(position.id);
+                r.log.reset_to(position.offset);
+                self.stream_from(position.offset);
+            }
+            None => {
+                r.log.create();
+                let offset = r.offset();
+                self.stream_from(offset);
+            }
+        }
+        self.log_reset();
+        self.has_masters_data();
+        let offset = self.replication.offset();
+        self.own_stream_began(offset);
+    }
+
+    fn apply_in_pieces(&mut self, bytes: &[u8]) {
+        for piece in bytes.chunks(APPLY_BYTES) {
+            // What is no command ends the link, and the rest with it.
+            if self.replication.link.as_ref().is_some_and(|link| link.state.is_up()) {
+                self.apply_stream(piece);
+            }
+        }
+    }
+
+    fn failover_answered(&mut self, accepted: bool) {
+        match self.replication.failover.answered(accepted) {
+            Some(action) => self.failover_action(action),
+            // The target has taken over: writes that waited here are told that this is a replica now.
+            None if accepted => self.end_pause(PauseWhy::Failover),
+            None => {}
         }
     }
 

@@ -88,22 +88,45 @@ impl Node {
         if matches!(self.clients.at(id).kind, Kind::Replica | Kind::Master) {
             return Ok(());
         }
+        let request = if args.is(0, "psync") { Some(self.psync_request(id, args)?) } else { None };
+        let node = self.admit_replica(id, request.as_ref())?;
+        let peer_ip = self.become_replica(id);
+        let now = self.now_ms();
+        let announced = self.clients.at(id).feed.announced.clone();
+        let peer = Peer { run_id: announced.run_id, address: announced.name(&peer_ip) };
+        let is_channel = announced.rdb_channel;
+        let applicant = Applicant { key: id, announced, peer_ip, request: request.as_ref() };
+        let r = &mut self.replication;
+        let (answer, reports) = r.master.answer(applicant, &r.history, &r.log, &node, now);
+        reports.iter().for_each(log_report);
+        if !matches!(answer, Answer::TryLater { .. } | Answer::NoMain { .. }) {
+            self.sync_granted(id, peer, is_channel, request.as_ref());
+        }
+        self.answer_replica(id, answer)?;
+        let r = &mut self.replication;
+        if let Some(from) = r.master.get(id).and_then(Session::needs_from) {
+            r.log.hold_from(from);
+        }
+        self.tell_below();
+        Ok(())
+    }
+
+    fn psync_request(&mut self, id: ClientId, args: Args<'_>) -> Result<PsyncRequest, Fail> {
         let words: Vec<&[u8]> = args.iter().skip(1).collect();
-        let is_psync = args.is(0, "psync");
-        let request = if is_psync {
-            Some(PsyncRequest::parse(&words).map_err(|text| {
-                let client = self.clients.at(id);
-                let name = client.feed.announced.name(&peer_ip(&client.connection.peer.address));
-                log::notice!("Replica {name} asks for synchronization but with a wrong offset");
-                Fail::text(text.to_string())
-            })?)
-        } else {
-            None
-        };
+        PsyncRequest::parse(&words).map_err(|text| {
+            let client = self.clients.at(id);
+            let name = client.feed.announced.name(&peer_ip(&client.connection.peer.address));
+            log::notice!("Replica {name} asks for synchronization but with a wrong offset");
+            Fail::text(text.to_string())
+        })
+    }
+
+    /// Whether this node may serve a replica at all. One that asks for a failover makes it a master first.
+    fn admit_replica(&mut self, id: ClientId, request: Option<&PsyncRequest>) -> Result<NodeFacts, Fail> {
         let client = self.clients.at(id);
-        let announced = client.feed.announced.clone();
+        let announced = &client.feed.announced;
         let facts = SyncFacts {
-            request: request.as_ref(),
+            request,
             capa_eof: announced.capa.eof,
             filtered: announced.filter.is_set(),
             pending_output: client.connection.outbox.output.pending() > 0,
@@ -117,16 +140,19 @@ impl Node {
             failing_over: !r.failover.is_idle(),
         };
         let own_master = r.link.as_ref().and_then(|l| l.state.master_run_id());
-        match refusal(&node, &r.history, r.run_id, own_master, &facts) {
-            Err(refused) => return Err(Fail::text(refused.reply())),
-            Ok(true) => {
-                node.is_replica = false;
-                log::warning!("Failover request received for replid {}.", r.history.id());
-                self.promote();
-                log::notice!("MASTER MODE enabled (failover request from '{}')", self.client_line(id));
-            }
-            Ok(false) => {}
+        let takes_over =
+            refusal(&node, &r.history, r.run_id, own_master, &facts).map_err(|refused| Fail::text(refused.reply()))?;
+        if takes_over {
+            node.is_replica = false;
+            log::warning!("Failover request received for replid {}.", r.history.id());
+            self.promote();
+            log::notice!("MASTER MODE enabled (failover request from '{}')", self.client_line(id));
         }
+        Ok(node)
+    }
+
+    /// From now on the client is a replica. Answers its address without the port.
+    fn become_replica(&mut self, id: ClientId) -> String {
         let client = self.clients.at(id);
         client.kind = Kind::Replica;
         client.session.reply = crate::engine::session::ReplyMode::On;
@@ -137,16 +163,10 @@ impl Node {
             // A socket that refuses the option still works.
             let _ = stream.set_nodelay(false);
         }
-        let now = self.now_ms();
-        let r = &mut self.replication;
-        let peer = Peer { run_id: announced.run_id, address: announced.name(&peer_ip) };
-        let is_channel = announced.rdb_channel;
-        let applicant = Applicant { key: id, announced, peer_ip, request: request.as_ref() };
-        let (answer, reports) = r.master.answer(applicant, &r.history, &r.log, &node, now);
-        reports.iter().for_each(log_report);
-        if !matches!(answer, Answer::TryLater { .. } | Answer::NoMain { .. }) {
-            self.sync_granted(id, peer, is_channel, request.as_ref());
-        }
+        peer_ip
+    }
+
+    fn answer_replica(&mut self, id: ClientId, answer: Answer) -> Result<(), Fail> {
         match answer {
             Answer::Continue { reply } => self.reply(id).raw(&reply),
             Answer::TwoChannels { reply } => {
@@ -161,28 +181,28 @@ impl Node {
                 return Err(Fail::text(error));
             }
             Answer::Full { log: need } => {
-                match need {
-                    LogNeed::Nothing => {}
-                    LogNeed::Create => self.replication.log.create(),
-                    LogNeed::CreateWithNewId => {
-                        let new = random_id(&mut self.engine.rng);
-                        let r = &mut self.replication;
-                        r.history.adopt(new);
-                        r.log.create();
-                        log_report(&backlog_created_report(&r.history));
-                        self.log_history_changed();
-                    }
-                }
+                self.make_log(need);
                 self.join_snapshot(id);
                 self.replication_tick();
             }
         }
-        let r = &mut self.replication;
-        if let Some(from) = r.master.get(id).and_then(Session::needs_from) {
-            r.log.hold_from(from);
-        }
-        self.tell_below();
         Ok(())
+    }
+
+    /// Makes the log that a full sync needs.
+    fn make_log(&mut self, need: LogNeed) {
+        match need {
+            LogNeed::Nothing => {}
+            LogNeed::Create => self.replication.log.create(),
+            LogNeed::CreateWithNewId => {
+                let new = random_id(&mut self.engine.rng);
+                let r = &mut self.replication;
+                r.history.adopt(new);
+                r.log.create();
+                log_report(&backlog_created_report(&r.history));
+                self.log_history_changed();
+            }
+        }
     }
 
     /// Tells the log what the replicas need. Who comes is told of at once ([`Node::sync`]); the rest may wait for the end of a turn.
