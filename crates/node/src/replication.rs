@@ -25,7 +25,7 @@ use rivulet_replication::history::History;
 use rivulet_replication::master::{Master, MasterConfig, RunningSnapshot, promoted_report};
 use rivulet_replication::measure::{AUTO_SIZE_MIN, Measure};
 use rivulet_replication::position::{Position, ReplId};
-use rivulet_replication::replica::{LinkConfig, LoadMode, ReplicaLink};
+use rivulet_replication::replica::{LinkConfig, LoadMode, Login, ReplicaLink, Shown};
 use rivulet_replication::report::{Level, Report};
 use rivulet_replication::stream::StreamEncoder;
 use rivulet_replication::syncs::SyncHistory;
@@ -127,6 +127,21 @@ pub struct Channel {
     pub output: Vec<u8>,
     pub reading: bool,
     pub watching_write: bool,
+}
+
+fn login(config: &Config) -> Login {
+    let some = |bytes: &Vec<u8>| (!bytes.is_empty()).then(|| bytes.clone());
+    Login { user: some(&config.masteruser), password: some(&config.masterauth) }
+}
+
+/// What the master shows of this replica.
+fn shown(config: &Config) -> Shown {
+    let announced_port = Some(config.replica_announce_port).filter(|&port| port != 0);
+    Shown {
+        port: announced_port.unwrap_or(config.port),
+        ip: (!config.replica_announce_ip.is_empty()).then(|| config.replica_announce_ip.clone()),
+        version: Some(crate::REDIS_VERSION.to_string()),
+    }
 }
 
 impl Replication {
@@ -299,22 +314,14 @@ impl Node {
     }
 
     fn link_config(&self, host: String, port: u16, probe: ReplId) -> LinkConfig {
-        let some = |bytes: &Vec<u8>| (!bytes.is_empty()).then(|| bytes.clone());
         LinkConfig {
             host,
             port,
             timeout: self.config.repl_timeout * 1000,
-            user: some(&self.config.masteruser),
-            password: some(&self.config.masterauth),
-            listening_port: if self.config.replica_announce_port != 0 {
-                self.config.replica_announce_port
-            } else {
-                self.config.port
-            },
-            announce_ip: (!self.config.replica_announce_ip.is_empty()).then(|| self.config.replica_announce_ip.clone()),
+            login: login(&self.config),
+            shown: shown(&self.config),
             run_id: self.replication.run_id,
             probe,
-            version: Some(crate::REDIS_VERSION.to_string()),
             load: match self.config.repl_diskless_load {
                 DisklessLoad::Disabled => LoadMode::AfterTransfer,
                 DisklessLoad::OnEmptyDb if self.engine.keyspace.is_empty() => LoadMode::InPlace,

@@ -12,7 +12,7 @@ mod unloadable;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-pub use self::config::{LinkConfig, LoadMode};
+pub use self::config::{LinkConfig, LoadMode, Login, Shown};
 use self::two_channels::Main;
 use self::unloadable::Broken;
 pub use self::unloadable::Unloadable;

@@ -1,6 +1,6 @@
 //! REPLICATION DOCTOR: gathers what the doctor looks at, and says what it finds.
 
-use rivulet_replication::doctor::{FailedLoads, Figures, GoodReplicas, Slowest, diagnose, measured};
+use rivulet_replication::doctor::{Backlog, CutOff, FailedLoads, Figures, GoodReplicas, Slowest, diagnose, measured};
 
 use crate::node::Node;
 
@@ -27,17 +27,21 @@ impl Node {
                 keeps_old_data: l.state.has_whole_data(),
             }),
             replicas: r.master.len(),
-            backlog_size: r.log.size(),
-            backlog_auto: config.repl_backlog_size.bytes().is_none(),
-            disk_size: config.repl_backlog_disk_size,
-            on_disk: r.log.is_on_disk(),
+            backlog: Backlog {
+                size: r.log.size(),
+                auto: config.repl_backlog_size.bytes().is_none(),
+                disk_size: config.repl_backlog_disk_size,
+                on_disk: r.log.is_on_disk(),
+            },
             timeout: config.repl_timeout * 1000,
             ping_period: config.repl_ping_replica_period * 1000,
             slowest: slowest.as_ref().map(|(name, took)| Slowest { name, took: *took }),
-            cut_off: r.replicas_cut_off,
-            hold_cut_off: r.slowest_cut_off,
-            hold_limit: self.hold_limit(),
-            output_limits: (hard, soft),
+            cut_off: CutOff {
+                by_output_limits: r.replicas_cut_off,
+                output_limits: (hard, soft),
+                by_hold_limit: r.slowest_cut_off,
+                hold_limit: self.hold_limit(),
+            },
             good_replicas: good.map(|there| GoodReplicas {
                 wanted: config.min_replicas_to_write as usize,
                 lag_seconds_max: config.min_replicas_max_lag,

@@ -244,26 +244,26 @@ fn reply_sync(reply: &mut Reply<'_>, sync: &SyncRecord, now: u64, ahead_ms: i64)
     };
     let words = [
         ("role", sync.end.word()),
-        ("peer", &sync.peer),
+        ("peer", &sync.at.peer),
         ("kind", sync.kind.word()),
-        ("reason", sync.reason),
-        ("sentence", &sync.sentence),
+        ("reason", sync.why.reason),
+        ("sentence", &sync.why.sentence),
         ("outcome", sync.outcome.word()),
         ("failure", failure),
         ("asked_replid", asked_id),
-        ("replid", sync.id.as_str()),
-        ("replid2", sync.second.as_str()),
+        ("replid", sync.at.id.as_str()),
+        ("replid2", sync.at.second.as_str()),
     ];
     // As PSYNC and INFO do, bytes are numbered from 1 here.
     let numbers = [
         ("number", sync.number as i64),
         ("time_ms", sync.began_at as i64 + ahead_ms),
         ("asked_offset", asked),
-        ("offset", sync.offset as i64),
-        ("backlog_first_byte", sync.window.map_or(0, |window| window.first as i64 + 1)),
-        ("backlog_last_byte", sync.window.map_or(0, |window| window.end as i64)),
+        ("offset", sync.at.offset as i64),
+        ("backlog_first_byte", sync.at.window.map_or(0, |window| window.first as i64 + 1)),
+        ("backlog_last_byte", sync.at.window.map_or(0, |window| window.end as i64)),
         ("bytes", sync.bytes as i64),
-        ("bytes_missing", sync.bytes_missing.map_or(0, |bytes| bytes as i64)),
+        ("bytes_missing", sync.why.bytes_missing.map_or(0, |bytes| bytes as i64)),
         ("duration_ms", sync.duration(now) as i64),
     ];
     reply.map(words.len() + numbers.len());

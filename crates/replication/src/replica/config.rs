@@ -11,17 +11,11 @@ pub struct LinkConfig {
     pub port: u16,
     /// `repl-timeout`.
     pub timeout: Millis,
-    /// `masteruser` and `masterauth`.
-    pub user: Option<Vec<u8>>,
-    pub password: Option<Vec<u8>>,
-    /// The port and address to be shown by the master.
-    pub listening_port: u16,
-    pub announce_ip: Option<String>,
+    pub login: Login,
+    pub shown: Shown,
     pub run_id: ReplId,
     /// A secret that only those above this node learn, one for as long as the link is: if it comes back from below, there is a loop.
     pub probe: ReplId,
-    /// Named to the master with `REPLCONF version`, if at all.
-    pub version: Option<String>,
     pub load: LoadMode,
     /// `dual-channel-replication-enabled` and `repl-rdb-channel`: ask for full syncs over two channels.
     pub dual_channel: bool,
@@ -30,11 +24,27 @@ pub struct LinkConfig {
     pub early_bytes_max: usize,
 }
 
+/// `masteruser` and `masterauth`.
+#[derive(Debug, Clone, Default)]
+pub struct Login {
+    pub user: Option<Vec<u8>>,
+    pub password: Option<Vec<u8>>,
+}
+
+/// What the master is told, to show it.
+#[derive(Debug, Clone, Default)]
+pub struct Shown {
+    pub port: u16,
+    pub ip: Option<String>,
+    /// Told with `REPLCONF version`, if at all.
+    pub version: Option<String>,
+}
+
 impl LinkConfig {
     /// `AUTH`, if there is a password.
     pub(crate) fn auth_command(&self) -> Option<Vec<u8>> {
-        let password = self.password.as_deref()?;
-        let words = [Some(&b"AUTH"[..]), self.user.as_deref(), Some(password)];
+        let password = self.login.password.as_deref()?;
+        let words = [Some(&b"AUTH"[..]), self.login.user.as_deref(), Some(password)];
         Some(command(&words.into_iter().flatten().collect::<Vec<_>>()))
     }
 }

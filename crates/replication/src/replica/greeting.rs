@@ -65,18 +65,18 @@ impl ReplicaLink {
     /// Who we are: everything between PING and PSYNC, sent at once.
     pub(super) fn introduce(&mut self, out: Actions<'_, '_>) {
         let config = &self.config;
-        let port = config.listening_port.to_string();
+        let port = config.shown.port.to_string();
         let mut batch: Vec<(Expected, Vec<u8>)> = Vec::new();
         batch.extend(config.auth_command().map(|auth| (Expected::Auth, auth)));
         batch.push((Expected::Replconf("listening-port"), command(&["REPLCONF", "listening-port", &port])));
-        if let Some(ip) = &config.announce_ip {
+        if let Some(ip) = &config.shown.ip {
             batch.push((Expected::Replconf("ip-address"), command(&["REPLCONF", "ip-address", ip])));
         }
         let mut capa = vec!["REPLCONF", "capa", "eof", "capa", "psync2"];
         capa.extend(["capa", "dual-channel"].iter().filter(|_| config.dual_channel && !self.one_channel));
         capa.extend(["capa", "rdb-channel-repl"].iter().filter(|_| config.rdb_channel && !self.one_channel));
         batch.push((Expected::Replconf("capa"), command(&capa)));
-        if let Some(version) = &config.version {
+        if let Some(version) = &config.shown.version {
             batch.push((Expected::Replconf("version"), command(&["REPLCONF", "version", version])));
         }
         batch.push((Expected::RunId, command(&["REPLCONF", "rivulet-runid", config.run_id.as_str()])));

@@ -154,9 +154,9 @@ fn last_sync(node: &Node, out: &mut String) {
         format_args!(
             "role={},peer={},kind={},reason={},outcome={},bytes={},ms={}",
             sync.end.word(),
-            sync.peer,
+            sync.at.peer,
             sync.kind.word(),
-            sync.reason,
+            sync.why.reason,
             sync.outcome.word(),
             sync.bytes,
             sync.duration(node.now_ms())
