@@ -249,10 +249,10 @@ impl Node {
     #[inline]
     pub fn apply_effects(&mut self) {
         let effects = &mut self.engine.effects;
-        self.ops.stats.hits += std::mem::take(&mut effects.hits);
-        self.ops.stats.misses += std::mem::take(&mut effects.misses);
+        self.ops.stats.keys.hits += std::mem::take(&mut effects.hits);
+        self.ops.stats.keys.misses += std::mem::take(&mut effects.misses);
         if effects.expired > 0 {
-            self.ops.stats.expired += std::mem::take(&mut effects.expired);
+            self.ops.stats.keys.expired += std::mem::take(&mut effects.expired);
         }
         if !effects.before.is_empty() {
             let before = std::mem::take(&mut effects.before);

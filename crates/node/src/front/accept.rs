@@ -82,7 +82,7 @@ impl Node {
         if self.clients.len() >= self.config.maxclients as usize || self.front.accepting.is_reserved(&stream) {
             // The connection is closed whether or not the error arrives.
             let _ = stream.write(b"-ERR max number of clients reached\r\n");
-            self.ops.stats.rejected_connections += 1;
+            self.ops.stats.connections.rejected += 1;
             return;
         }
         let peer = stream.peer_address();
@@ -93,7 +93,7 @@ impl Node {
         {
             // As above.
             let _ = stream.write(PROTECTED_MODE_TEXT);
-            self.ops.stats.rejected_connections += 1;
+            self.ops.stats.connections.rejected += 1;
             return;
         }
         // Options that a socket refuses do not make it useless.
@@ -126,7 +126,7 @@ impl Node {
         }
         self.clients.at(id).connection.stream = Some(stream);
         self.count_client_memory(id);
-        self.ops.stats.connections += 1;
+        self.ops.stats.connections.accepted += 1;
     }
 }
 

@@ -57,7 +57,7 @@ impl Node {
         while self.clients.counted_memory() >= limit {
             let Some(id) = self.clients.largest() else { return self.tell_of_client_limit() };
             log::notice!("Evicting client: {}", self.client_line(id));
-            self.ops.stats.evicted_clients += 1;
+            self.ops.stats.connections.evicted += 1;
             if executing == Some(id) || self.runs_script_of(id) {
                 self.clients.close_soon(id);
                 self.clients.count_memory(id);

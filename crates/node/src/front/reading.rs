@@ -37,11 +37,11 @@ impl Node {
         match stream.read_into(&mut buffer, room) {
             Ok(None) => self.keep_input(id, buffer, 0),
             Ok(Some(read)) => {
-                self.ops.stats.net_input_bytes += read as u64;
-                self.ops.stats.reads += 1;
+                self.ops.stats.traffic.input_bytes += read as u64;
+                self.ops.stats.traffic.reads += 1;
                 client.connection.last_active_ms = self.clock.now_us / 1000;
                 if client.is_replica() {
-                    self.ops.stats.repl_input_bytes += read as u64;
+                    self.ops.stats.traffic.repl_input_bytes += read as u64;
                     // A replica that loads sends newlines, and nothing else may come of it for long.
                     let now = self.clock.now_us / 1000;
                     if let Some(session) = self.replication.master.get_mut(id) {
@@ -78,7 +78,7 @@ impl Node {
             self.client_line(id),
             String::from_utf8_lossy(&buffer[..buffer.len().min(64)])
         );
-        self.ops.stats.query_limit_disconnections += 1;
+        self.ops.stats.connections.query_limit += 1;
         self.clients.close_soon(id);
         true
     }

@@ -38,11 +38,11 @@ impl Node {
         self.replication.give_back();
         self.expire_own_keys();
         let stats = &mut self.ops.stats;
-        stats.ops_rate.sample(stats.commands, now_ms);
-        stats.input_rate.sample(stats.net_input_bytes, now_ms);
-        stats.output_rate.sample(stats.net_output_bytes, now_ms);
-        stats.repl_input_rate.sample(stats.repl_input_bytes, now_ms);
-        stats.repl_output_rate.sample(stats.repl_output_bytes, now_ms);
+        stats.rates.commands.sample(stats.commands, now_ms);
+        stats.rates.input.sample(stats.traffic.input_bytes, now_ms);
+        stats.rates.output.sample(stats.traffic.output_bytes, now_ms);
+        stats.rates.repl_input.sample(stats.traffic.repl_input_bytes, now_ms);
+        stats.rates.repl_output.sample(stats.traffic.repl_output_bytes, now_ms);
         // Keeps the peak, and evicts while nobody writes.
         rivulet_memory::used();
         if self.config.maxmemory > 0 {

@@ -153,7 +153,7 @@ fn commandstats(node: &Node, out: &mut String) {
 }
 
 fn errorstats(node: &Node, out: &mut String) {
-    for (code, count) in &node.ops.stats.errors {
+    for (code, count) in &node.ops.stats.errors.by_code {
         field!(out, format_args!("errorstat_{code}"), format_args!("count={count}"));
     }
 }

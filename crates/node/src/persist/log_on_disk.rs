@@ -188,7 +188,7 @@ impl Node {
         self.tell_what_is_on_disk();
         if self.persist.log.writer.is_some() {
             // A disk that can't keep up slows down those who write, not the memory of all.
-            self.ops.stats.log_queue_peak = self.ops.stats.log_queue_peak.max(self.persist.log.queued_bytes());
+            self.ops.stats.peaks.log_queue = self.ops.stats.peaks.log_queue.max(self.persist.log.queued_bytes());
             self.follow_disk();
             // A replica's stream waits by itself.
             let has_writers = !self.is_replica() || !self.config.replica_read_only;

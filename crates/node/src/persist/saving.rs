@@ -425,7 +425,7 @@ impl Node {
                     self.config.snapshot_limbo_limit
                 );
             }
-            self.ops.stats.snapshot_peak = self.ops.stats.snapshot_peak.max(running.snapshot.peak as u64);
+            self.ops.stats.peaks.snapshot = self.ops.stats.peaks.snapshot.max(running.snapshot.peak as u64);
             if running.snapshot.payload.as_mut().is_some_and(|p| p.take_blocks()) {
                 self.send_payload();
             }

@@ -217,7 +217,7 @@ impl Node {
         log::warning!(
             "== CRITICAL == This {from} is sending an error to its {to}: '{text}' after processing the command '{command}'"
         );
-        self.ops.stats.unexpected_errors += 1;
+        self.ops.stats.errors.unexpected += 1;
         self.persist.aof.replay_failed |= loads;
         let behavior = self.config.propagation_error_behavior;
         if behavior == PropagationError::Panic || behavior == PropagationError::PanicOnReplicas && to == "master" {

@@ -77,8 +77,8 @@ impl Node {
         match stream.read_into(&mut buffer, READ_BYTES) {
             Ok(None) => {}
             Ok(Some(n)) => {
-                self.ops.stats.net_input_bytes += n as u64;
-                self.ops.stats.repl_input_bytes += n as u64;
+                self.ops.stats.traffic.input_bytes += n as u64;
+                self.ops.stats.traffic.repl_input_bytes += n as u64;
                 let mut actions = Vec::new();
                 link.state.received(now, &buffer, &mut actions);
                 self.follow_actions(actions);
@@ -344,8 +344,8 @@ impl Node {
         match channel.stream.read_into(&mut buffer, READ_BYTES) {
             Ok(None) => {}
             Ok(Some(n)) => {
-                self.ops.stats.net_input_bytes += n as u64;
-                self.ops.stats.repl_input_bytes += n as u64;
+                self.ops.stats.traffic.input_bytes += n as u64;
+                self.ops.stats.traffic.repl_input_bytes += n as u64;
                 let mut actions = Vec::new();
                 link.state.channel_received(now, &buffer, &mut actions);
                 self.follow_actions(actions);
@@ -373,7 +373,7 @@ impl Node {
         // A connection that is broken is found out by its next read.
         let taken = channel.stream.write(&channel.output).unwrap_or(0);
         channel.output.drain(..taken);
-        self.ops.stats.net_output_bytes += taken as u64;
+        self.ops.stats.traffic.output_bytes += taken as u64;
         let (read, write) = (channel.reading, !channel.output.is_empty());
         self.watch_channel(read, write);
     }
@@ -428,7 +428,7 @@ impl Node {
         // A link that is broken is found out by its next read.
         let taken = stream.write(&link.output).unwrap_or(0);
         link.output.drain(..taken);
-        self.ops.stats.net_output_bytes += taken as u64;
+        self.ops.stats.traffic.output_bytes += taken as u64;
         let (read, write) = (link.reading, !link.output.is_empty());
         self.watch_master(read, write);
     }

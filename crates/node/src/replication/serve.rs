@@ -277,8 +277,8 @@ impl Node {
                 Ok(n) => {
                     session.sent(n as u64);
                     written += n;
-                    self.ops.stats.net_output_bytes += n as u64;
-                    self.ops.stats.repl_output_bytes += n as u64;
+                    self.ops.stats.traffic.output_bytes += n as u64;
+                    self.ops.stats.traffic.repl_output_bytes += n as u64;
                     if written >= STREAM_BYTES_MAX {
                         return true;
                     }
@@ -319,8 +319,8 @@ impl Node {
         match stream.write(&rest[..rest.len().min(PIECE_BYTES_MAX)]) {
             Ok(n) => {
                 session.sent(n as u64);
-                self.ops.stats.net_output_bytes += n as u64;
-                self.ops.stats.repl_output_bytes += n as u64;
+                self.ops.stats.traffic.output_bytes += n as u64;
+                self.ops.stats.traffic.repl_output_bytes += n as u64;
                 // The next piece is asked for when this one is sent.
                 if n == rest.len() { self.write_replica(id) } else { true }
             }
@@ -370,8 +370,8 @@ impl Node {
                 Ok(n) => {
                     cursor.sent(n);
                     written += n;
-                    self.ops.stats.net_output_bytes += n as u64;
-                    self.ops.stats.repl_output_bytes += n as u64;
+                    self.ops.stats.traffic.output_bytes += n as u64;
+                    self.ops.stats.traffic.repl_output_bytes += n as u64;
                     self.replication.syncs.payload_sent(id, n as u64);
                     if let Some(session) = self.replication.master.get_mut(id) {
                         session.payload_progress(now);
@@ -427,8 +427,8 @@ impl Node {
             held += payload.held_bytes();
             spilled += payload.spilled_bytes();
         }
-        self.ops.stats.sync_window_peak = self.ops.stats.sync_window_peak.max(held);
-        self.ops.stats.sync_spill_peak = self.ops.stats.sync_spill_peak.max(spilled);
+        self.ops.stats.peaks.sync_window = self.ops.stats.peaks.sync_window.max(held);
+        self.ops.stats.peaks.sync_spill = self.ops.stats.peaks.sync_spill.max(spilled);
     }
 
     /// Bytes of a payload that were read from disk go to the replicas that asked for them.
@@ -827,7 +827,7 @@ impl Node {
                     "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
                     self.client_line(id)
                 );
-                self.ops.stats.output_limit_disconnections += 1;
+                self.ops.stats.connections.output_limit += 1;
                 self.replication.replicas_cut_off += 1;
                 self.clients.close_soon(id);
             }

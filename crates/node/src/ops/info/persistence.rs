@@ -35,9 +35,9 @@ fn snapshot(node: &Node, running: Option<&Running>, out: &mut String) {
     field!(out, "current_save_keys_processed", done);
     field!(out, "current_save_keys_total", total);
     field!(out, "snapshot_queue_bytes", running.map_or(0, |r| r.snapshot.bytes_under_way()));
-    field!(out, "snapshot_queue_peak_bytes", node.ops.stats.snapshot_peak);
+    field!(out, "snapshot_queue_peak_bytes", node.ops.stats.peaks.snapshot);
     field!(out, "log_queue_bytes", node.persist.log.queued_bytes());
-    field!(out, "log_queue_peak_bytes", node.ops.stats.log_queue_peak);
+    field!(out, "log_queue_peak_bytes", node.ops.stats.peaks.log_queue);
 }
 
 fn saves(node: &Node, running: Option<&Running>, out: &mut String) {

@@ -172,9 +172,9 @@ fn held(node: &Node, out: &mut String) {
     field!(out, "repl_hold_disconnections", node.replication.slowest_cut_off);
     let payloads = || node.persist.data.payloads();
     field!(out, "repl_sync_window_bytes", payloads().map(|p| p.held_bytes()).sum::<u64>());
-    field!(out, "repl_sync_window_peak_bytes", node.ops.stats.sync_window_peak);
+    field!(out, "repl_sync_window_peak_bytes", node.ops.stats.peaks.sync_window);
     field!(out, "repl_sync_spill_bytes", payloads().map(|p| p.spilled_bytes()).sum::<u64>());
-    field!(out, "repl_sync_spill_peak_bytes", node.ops.stats.sync_spill_peak);
+    field!(out, "repl_sync_spill_peak_bytes", node.ops.stats.peaks.sync_spill);
 }
 
 /// A text as the value of a field, which ends with its line.

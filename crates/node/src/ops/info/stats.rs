@@ -15,22 +15,22 @@ pub fn section(node: &Node, out: &mut String) {
 
 fn traffic(node: &Node, out: &mut String) {
     let s = &node.ops.stats;
-    field!(out, "total_connections_received", s.connections);
+    field!(out, "total_connections_received", s.connections.accepted);
     field!(out, "total_commands_processed", s.commands);
-    field!(out, "eventloop_cycles", s.turns);
-    field!(out, "eventloop_duration_sum", s.turns_us);
-    field!(out, "eventloop_duration_max", s.longest_turn_us);
-    field!(out, "instantaneous_ops_per_sec", s.ops_rate.per_second());
-    field!(out, "total_net_input_bytes", s.net_input_bytes);
-    field!(out, "total_net_output_bytes", s.net_output_bytes);
-    field!(out, "total_net_repl_input_bytes", s.repl_input_bytes);
-    field!(out, "total_net_repl_output_bytes", s.repl_output_bytes);
+    field!(out, "eventloop_cycles", s.turns.count);
+    field!(out, "eventloop_duration_sum", s.turns.total_us);
+    field!(out, "eventloop_duration_max", s.turns.longest_us);
+    field!(out, "instantaneous_ops_per_sec", s.rates.commands.per_second());
+    field!(out, "total_net_input_bytes", s.traffic.input_bytes);
+    field!(out, "total_net_output_bytes", s.traffic.output_bytes);
+    field!(out, "total_net_repl_input_bytes", s.traffic.repl_input_bytes);
+    field!(out, "total_net_repl_output_bytes", s.traffic.repl_output_bytes);
     let kbps = |rate: u64| format!("{:.2}", rate as f64 / 1024.0);
-    field!(out, "instantaneous_input_kbps", kbps(s.input_rate.per_second()));
-    field!(out, "instantaneous_output_kbps", kbps(s.output_rate.per_second()));
-    field!(out, "instantaneous_input_repl_kbps", kbps(s.repl_input_rate.per_second()));
-    field!(out, "instantaneous_output_repl_kbps", kbps(s.repl_output_rate.per_second()));
-    field!(out, "rejected_connections", s.rejected_connections);
+    field!(out, "instantaneous_input_kbps", kbps(s.rates.input.per_second()));
+    field!(out, "instantaneous_output_kbps", kbps(s.rates.output.per_second()));
+    field!(out, "instantaneous_input_repl_kbps", kbps(s.rates.repl_input.per_second()));
+    field!(out, "instantaneous_output_repl_kbps", kbps(s.rates.repl_output.per_second()));
+    field!(out, "rejected_connections", s.connections.rejected);
 }
 
 fn syncs(node: &Node, out: &mut String) {
@@ -45,24 +45,24 @@ fn syncs(node: &Node, out: &mut String) {
 
 fn expiry_and_eviction(node: &Node, out: &mut String) {
     let s = &node.ops.stats;
-    field!(out, "expired_keys", s.expired);
+    field!(out, "expired_keys", s.keys.expired);
     field!(out, "expired_stale_perc", "0.00");
     field!(out, "expired_time_cap_reached_count", node.engine.keys.expiry.time_cap_reached);
     field!(out, "expire_cycle_cpu_milliseconds", node.engine.keys.expiry.spent_us / 1000);
-    field!(out, "evicted_keys", s.evicted);
+    field!(out, "evicted_keys", s.keys.evicted);
     field!(out, "evicted_scripts", node.scripts.figures().scripts_evicted);
-    field!(out, "evicted_clients", s.evicted_clients);
+    field!(out, "evicted_clients", s.connections.evicted);
     // Fields of Redis 7.2.
-    field!(out, "client_query_buffer_limit_disconnections", s.query_limit_disconnections);
-    field!(out, "client_output_buffer_limit_disconnections", s.output_limit_disconnections);
+    field!(out, "client_query_buffer_limit_disconnections", s.connections.query_limit);
+    field!(out, "client_output_buffer_limit_disconnections", s.connections.output_limit);
     field!(out, "total_eviction_exceeded_time", node.engine.keys.eviction.exceeded_ms(node.clock.now_us));
     field!(out, "current_eviction_exceeded_time", node.engine.keys.eviction.exceeding_ms(node.clock.now_us));
 }
 
 fn lookups(node: &Node, out: &mut String) {
     let s = &node.ops.stats;
-    field!(out, "keyspace_hits", s.hits);
-    field!(out, "keyspace_misses", s.misses);
+    field!(out, "keyspace_hits", s.keys.hits);
+    field!(out, "keyspace_misses", s.keys.misses);
     field!(out, "pubsub_channels", node.engine.pubsub.channel_count());
     field!(out, "pubsub_patterns", node.engine.pubsub.pattern_count());
     field!(out, "pubsubshard_channels", node.engine.pubsub.shard_channel_count());
@@ -91,11 +91,11 @@ fn absent(out: &mut String) {
 
 fn errors_and_calls(node: &Node, out: &mut String) {
     let s = &node.ops.stats;
-    field!(out, "unexpected_error_replies", s.unexpected_errors);
-    field!(out, "total_error_replies", s.error_replies);
+    field!(out, "unexpected_error_replies", s.errors.unexpected);
+    field!(out, "total_error_replies", s.errors.replies);
     field!(out, "dump_payload_sanitizations", s.dump_payload_sanitizations);
-    field!(out, "total_reads_processed", s.reads);
-    field!(out, "total_writes_processed", s.writes);
+    field!(out, "total_reads_processed", s.traffic.reads);
+    field!(out, "total_writes_processed", s.traffic.writes);
     field!(out, "io_threaded_reads_processed", 0);
     field!(out, "io_threaded_writes_processed", 0);
     field!(out, "reply_buffer_shrinks", 0);
