@@ -41,9 +41,9 @@ impl Node {
             "resetstat" => {
                 self.ops.stats.reset();
                 self.replication.master.reset_counters();
-                self.replication.syncs.reset_counters();
-                self.replication.replicas_cut_off = 0;
-                self.replication.slowest_cut_off = 0;
+                self.replication.observed.syncs.reset_counters();
+                self.replication.cut_off.by_output_limit = 0;
+                self.replication.cut_off.by_hold_limit = 0;
                 self.persist.reaper.reset_freed();
                 rivulet_memory::reset_peak();
                 by.reply.ok();

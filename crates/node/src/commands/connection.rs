@@ -20,7 +20,7 @@ impl Node {
             return Err(Fail::arity("ping"));
         }
         if let Some(marker) = args.get(1).and_then(Marker::parse)
-            && self.replication.link.as_ref().is_some_and(|link| link.client == id)
+            && self.replication.link.as_ref().is_some_and(|link| link.incoming.client == id)
         {
             self.marker_came(&marker);
         }

@@ -199,7 +199,7 @@ impl Node {
             log::notice!("The append-only log ends at {position}.");
         }
         r.log.reset_to(resumed.offset);
-        r.is_stranger = !known && as_replica;
+        r.truth.is_stranger = !known && as_replica;
         // As a master it had begun a history of its own, to which all that it did belongs.
         let was_replica = found.identity.as_ref().is_some_and(|identity| identity.role == Role::Replica);
         let failed = std::mem::take(&mut self.persist.aof.replay_failed);

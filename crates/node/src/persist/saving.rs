@@ -266,7 +266,7 @@ impl Node {
         if let Form::Commands { timestamp_s: Some(seconds) } = form {
             rivulet_aof::annotation::Annotation::Timestamp(seconds).append_to(&mut bytes);
         }
-        if matches!(form, Form::Commands { .. }) && self.replication.diverged.is_some() {
+        if matches!(form, Form::Commands { .. }) && self.replication.truth.diverged.is_some() {
             // Nothing is passed over here, but something was before.
             rivulet_aof::annotation::Annotation::Passed(0).append_to(&mut bytes);
         }
@@ -296,7 +296,7 @@ impl Node {
             used_memory: rivulet_memory::used() as u64,
             replication,
             aof_base: false,
-            diverged: self.replication.diverged.is_some(),
+            diverged: self.replication.truth.diverged.is_some(),
         }
     }
 
@@ -410,7 +410,7 @@ impl Node {
     /// Whether a helper may have something for the executor.
     pub fn has_helpers(&self) -> bool {
         let p = &self.persist.data;
-        let resolves = || self.replication.link.as_ref().is_some_and(|link| link.resolving.is_some());
+        let resolves = || self.replication.link.as_ref().is_some_and(|link| link.socket.resolving.is_some());
         p.running.is_some() || !p.sending.is_empty() || p.load.is_some() || resolves()
     }
 

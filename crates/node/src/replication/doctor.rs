@@ -12,14 +12,14 @@ impl Node {
         let slowest = self.ops.slowlog.slowest().map(|(name, us)| (String::from_utf8_lossy(name), us / 1000));
         let (hard, soft, _) = config.client_output_buffer_limit[1];
         let figures = Figures {
-            measure: &r.measure,
-            syncs: &r.syncs,
+            measure: &r.observed.measure,
+            syncs: &r.observed.syncs,
             link_down_seconds: r
                 .link
                 .as_ref()
                 .filter(|l| !l.state.is_up())
                 .and_then(|l| l.state.down_since_seconds(now)),
-            diverged: r.diverged.as_ref().map(|diverged| (diverged.offset, diverged.why.as_str())),
+            diverged: r.truth.diverged.as_ref().map(|diverged| (diverged.offset, diverged.why.as_str())),
             unloadable: r.link.as_ref().filter(|l| l.state.unloadable().failures() > 0).map(|l| FailedLoads {
                 count: l.state.unloadable().failures(),
                 why: l.state.unloadable().why(),
@@ -37,9 +37,9 @@ impl Node {
             ping_period: config.repl_ping_replica_period * 1000,
             slowest: slowest.as_ref().map(|(name, took)| Slowest { name, took: *took }),
             cut_off: CutOff {
-                by_output_limits: r.replicas_cut_off,
+                by_output_limits: r.cut_off.by_output_limit,
                 output_limits: (hard, soft),
-                by_hold_limit: r.slowest_cut_off,
+                by_hold_limit: r.cut_off.by_hold_limit,
                 hold_limit: self.hold_limit(),
             },
             good_replicas: good.map(|there| GoodReplicas {

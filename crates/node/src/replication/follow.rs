@@ -35,7 +35,7 @@ impl Node {
         let mut actions = Vec::new();
         if let Some(link) = self.replication.link.as_mut().filter(|link| !link.waits_for_data) {
             link.state.set_fsynced(fsynced);
-            if !link.reading {
+            if !link.socket.reading {
                 link.state.unread(now);
             }
             link.state.tick(now, &mut actions);
@@ -52,7 +52,7 @@ impl Node {
                 return;
             }
             let mut actions = Vec::new();
-            match link.stream.as_ref().map_or(Ok(()), |s| s.take_error()) {
+            match link.socket.stream.as_ref().map_or(Ok(()), |s| s.take_error()) {
                 Ok(()) => link.state.connected(now, &mut actions),
                 Err(e) => link.state.disconnected(now, &os_error(&e), &mut actions),
             }
@@ -60,7 +60,7 @@ impl Node {
             self.follow_actions(actions);
             return;
         }
-        if event.write && link.watching_write {
+        if event.write && link.socket.watching_write {
             self.send_to_master(Vec::new());
         }
         if event.read {
@@ -73,7 +73,7 @@ impl Node {
         let mut buffer = std::mem::take(&mut self.front.spare_input);
         buffer.clear();
         let Some(link) = &mut self.replication.link else { return };
-        let Some(stream) = &mut link.stream else { return };
+        let Some(stream) = &mut link.socket.stream else { return };
         match stream.read_into(&mut buffer, READ_BYTES) {
             Ok(None) => {}
             Ok(Some(n)) => {
@@ -86,7 +86,7 @@ impl Node {
             Err(e) => {
                 let mut actions = Vec::new();
                 link.state.disconnected(now, &os_error(&e), &mut actions);
-                let closed = link.stream.take();
+                let closed = link.socket.stream.take();
                 if let Some(stream) = &closed {
                     // Closing the socket takes it out of the poll in any case.
                     let _ = self.front.poll.remove(stream);
@@ -105,10 +105,10 @@ impl Node {
         let Some(link) = &self.replication.link else { return };
         // What a pause keeps from being executed has a bound, too.
         let kept_by_pause =
-            (self.is_paused() || self.is_busy()) && link.input.len() >= link.state.config().early_bytes_max;
+            (self.is_paused() || self.is_busy()) && link.incoming.bytes.len() >= link.state.config().early_bytes_max;
         let applies = !kept_by_pause && !link.waits_for_disk;
         let read = link.state.wants_read() && applies && (loader_wants || link.state.has_channel());
-        let write = link.watching_write;
+        let write = link.socket.watching_write;
         let channel_write = link.channel.as_ref().map(|c| c.watching_write);
         self.watch_master(read, write);
         if let Some(write) = channel_write {
@@ -119,11 +119,11 @@ impl Node {
     /// Registers or removes interest in the master's socket.
     fn watch_master(&mut self, read: bool, write: bool) {
         let Some(link) = &mut self.replication.link else { return };
-        if link.reading == read && link.watching_write == write {
+        if link.socket.reading == read && link.socket.watching_write == write {
             return;
         }
-        (link.reading, link.watching_write) = (read, write);
-        if let Some(stream) = &link.stream
+        (link.socket.reading, link.socket.watching_write) = (read, write);
+        if let Some(stream) = &link.socket.stream
             && let Err(e) = self.front.poll.change(stream, TOKEN_MASTER, Interest { read, write })
         {
             log::warning!("Watching the master's link failed: {e}");
@@ -146,7 +146,7 @@ impl Node {
                     self.payload_begins(len, load, target);
                 }
                 Action::Store(bytes) => {
-                    self.replication.syncs.payload_received(bytes.len() as u64);
+                    self.replication.observed.syncs.payload_received(bytes.len() as u64);
                     self.with_loader(|loader| loader.push(bytes.into_owned()));
                 }
                 Action::PayloadEnd => self.with_loader(Loader::end_of_stream),
@@ -245,7 +245,8 @@ impl Node {
             // A name server may take seconds to answer.
             Err(_) => {
                 let host = link.host.clone();
-                link.resolving = Some(helpers::ask("resolver", self.front.waker.clone(), move || resolve(&host)));
+                link.socket.resolving =
+                    Some(helpers::ask("resolver", self.front.waker.clone(), move || resolve(&host)));
             }
         }
     }
@@ -253,8 +254,8 @@ impl Node {
     /// Goes on when the master's name has been looked up.
     pub fn connect_when_resolved(&mut self) {
         let Some(link) = &mut self.replication.link else { return };
-        if let Some(answer) = link.resolving.as_ref().and_then(Helper::poll) {
-            link.resolving = None;
+        if let Some(answer) = link.socket.resolving.as_ref().and_then(Helper::poll) {
+            link.socket.resolving = None;
             self.connect_at(answer.ok().flatten());
         }
     }
@@ -267,9 +268,9 @@ impl Node {
         let Some(link) = &mut self.replication.link else { return };
         match opened {
             Ok(stream) => {
-                (link.reading, link.watching_write) = (true, true);
-                link.output.clear();
-                link.stream = Some(stream);
+                (link.socket.reading, link.socket.watching_write) = (true, true);
+                link.socket.output.clear();
+                link.socket.stream = Some(stream);
             }
             Err(text) => {
                 log::warning!("Unable to connect to MASTER: {text}");
@@ -296,7 +297,7 @@ impl Node {
     fn open_channel(&mut self) {
         self.pause_at(ReplPause::BeforeRdbChannel);
         // A name may stand for several servers: it is the one at the other end of the stream.
-        let peer = self.replication.link.as_ref().and_then(|link| link.stream.as_ref()?.peer_address());
+        let peer = self.replication.link.as_ref().and_then(|link| link.socket.stream.as_ref()?.peer_address());
         let opened = peer.ok_or_else(|| "the link to the master is down".to_string());
         let opened = opened.and_then(|peer| self.open_to_master(peer.ip(), TOKEN_RDB_CHANNEL));
         let Some(link) = &mut self.replication.link else { return };
@@ -399,18 +400,18 @@ impl Node {
     fn disconnect_master(&mut self) {
         self.close_channel();
         let Some(link) = &mut self.replication.link else { return };
-        link.resolving = None;
-        if let Some(stream) = link.stream.take() {
+        link.socket.resolving = None;
+        if let Some(stream) = link.socket.stream.take() {
             // As above.
             let _ = self.front.poll.remove(&stream);
         }
-        link.output.clear();
-        link.watching_write = false;
-        link.input.clear();
-        link.executed = 0;
-        link.decoder.rewind();
-        link.applied.discard();
-        let client = link.client;
+        link.socket.output.clear();
+        link.socket.watching_write = false;
+        link.incoming.bytes.clear();
+        link.incoming.executed = 0;
+        link.incoming.decoder.rewind();
+        link.incoming.applied.discard();
+        let client = link.incoming.client;
         if let Some(client) = self.clients.get_mut(client) {
             client.session.multi = None;
         }
@@ -423,13 +424,13 @@ impl Node {
     /// Sends bytes to the master, after those that its socket has not taken yet.
     pub(super) fn send_to_master(&mut self, bytes: Vec<u8>) {
         let Some(link) = &mut self.replication.link else { return };
-        link.output.extend_from_slice(&bytes);
-        let Some(stream) = &mut link.stream else { return };
+        link.socket.output.extend_from_slice(&bytes);
+        let Some(stream) = &mut link.socket.stream else { return };
         // A link that is broken is found out by its next read.
-        let taken = stream.write(&link.output).unwrap_or(0);
-        link.output.drain(..taken);
+        let taken = stream.write(&link.socket.output).unwrap_or(0);
+        link.socket.output.drain(..taken);
         self.ops.stats.traffic.output_bytes += taken as u64;
-        let (read, write) = (link.reading, !link.output.is_empty());
+        let (read, write) = (link.socket.reading, !link.socket.output.is_empty());
         self.watch_master(read, write);
     }
 
@@ -478,7 +479,7 @@ impl Node {
     }
 
     fn has_masters_data(&mut self) {
-        self.replication.is_stranger = false;
+        self.replication.truth.is_stranger = false;
         if let Some(link) = &mut self.replication.link {
             link.has_its_data = true;
         }
@@ -505,7 +506,7 @@ impl Node {
         self.replication.log.free();
         self.log_reset();
         self.engine.keys.own_expiring.clear();
-        self.replication.diverged = None;
+        self.replication.truth.diverged = None;
         let mut beside = self.persist.data.loaded_beside.take();
         if let Some(load) = &mut self.persist.data.load {
             // What was decoded early; the rest follows.
@@ -587,7 +588,7 @@ impl Node {
         }
         if let (true, Some(db)) = (ok, db) {
             self.replication.encoder.resume_in(db);
-            if let Some(client) = self.replication.link.as_ref().map(|l| l.client) {
+            if let Some(client) = self.replication.link.as_ref().map(|l| l.incoming.client) {
                 self.clients.at(client).session.db = db as usize;
             }
         }

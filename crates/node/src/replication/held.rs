@@ -88,8 +88,8 @@ impl Node {
         let Some(session) = self.replication.master.get(id) else { return };
         let text = format!("{why} for replicas, of which this is the slowest");
         log::warning!("Disconnecting replica {}: {text}.", session.name());
-        self.replication.syncs.replica_gone(id, &text, now);
-        self.replication.slowest_cut_off += 1;
+        self.replication.observed.syncs.replica_gone(id, &text, now);
+        self.replication.cut_off.by_hold_limit += 1;
         self.clients.close_soon(id);
     }
 }

@@ -64,7 +64,7 @@ impl Node {
             (None, None) => (0, 0),
         };
         let percent = (all > 0).then(|| (done as f64 * 100.0 / all as f64).min(100.0));
-        let per_second = self.replication.progress.receiving.rate(sync.read_bytes, now);
+        let per_second = self.replication.observed.progress.receiving.rate(sync.read_bytes, now);
         let seconds_left = percent.filter(|&percent| percent > 0.0 && per_second > 0).map(|percent| {
             let left = sync.read_bytes as f64 * (100.0 - percent) / percent;
             (left / per_second as f64).round() as u64
@@ -76,7 +76,7 @@ impl Node {
     pub fn report_progress(&mut self) {
         let now = self.now_ms();
         let receiving = self.receiving();
-        let progress = &mut self.replication.progress;
+        let progress = &mut self.replication.observed.progress;
         match receiving {
             Some(sync) if progress.receiving.sample(sync.bytes, now) => {
                 let left = sync.seconds_left.map_or(String::new(), |s| format!(", about {s} s left"));

@@ -372,7 +372,7 @@ impl Node {
                     written += n;
                     self.ops.stats.traffic.output_bytes += n as u64;
                     self.ops.stats.traffic.repl_output_bytes += n as u64;
-                    self.replication.syncs.payload_sent(id, n as u64);
+                    self.replication.observed.syncs.payload_sent(id, n as u64);
                     if let Some(session) = self.replication.master.get_mut(id) {
                         session.payload_progress(now);
                     }
@@ -499,7 +499,7 @@ impl Node {
         let mark = self.persist.data.running.as_ref().and_then(|r| r.snapshot.payload.as_ref()).map(|p| p.mark);
         for id in group.replicas {
             let reply = self.replication.master.snapshot_started(id, position, stream_db, group.target, now);
-            self.replication.syncs.snapshot_began(id, position.offset);
+            self.replication.observed.syncs.snapshot_began(id, position.offset);
             self.reply(id).raw(&reply);
             if let Some(mark) = &mark {
                 self.clients.at(id).feed.payload = Some(PayloadCursor::made(*mark, marked_header(mark)));
@@ -566,7 +566,7 @@ impl Node {
         };
         receivers.push(id);
         self.clients.at(id).feed.payload = Some(PayloadCursor::made(mark, marked_header(&mark)));
-        self.replication.syncs.snapshot_began(id, position.offset);
+        self.replication.observed.syncs.snapshot_began(id, position.offset);
         self.clients.queue_write(id);
     }
 
@@ -828,7 +828,7 @@ impl Node {
                     self.client_line(id)
                 );
                 self.ops.stats.connections.output_limit += 1;
-                self.replication.replicas_cut_off += 1;
+                self.replication.cut_off.by_output_limit += 1;
                 self.clients.close_soon(id);
             }
         }

@@ -30,7 +30,7 @@ fn of_link(node: &Node, link: &Link, out: &mut String) {
     field!(out, "master_link_status", if state.is_up() { "up" } else { "down" });
     field!(out, "master_last_io_seconds_ago", state.last_io_seconds(now).map_or(-1, |s| s as i64));
     field!(out, "master_sync_in_progress", u8::from(state.is_syncing()));
-    let read = if state.is_up() { link.applied.read() } else { r.offset() };
+    let read = if state.is_up() { link.incoming.applied.read() } else { r.offset() };
     field!(out, "slave_read_repl_offset", read);
     field!(out, "slave_repl_offset", r.offset());
     full_sync(node, link, out);
@@ -85,8 +85,8 @@ fn progress_of(node: &Node, progress: &SyncProgress, out: &mut String) {
 
 fn divergence(node: &Node, out: &mut String) {
     let r = &node.replication;
-    field!(out, "diverged", u8::from(r.diverged.is_some()));
-    if let Some(diverged) = &r.diverged {
+    field!(out, "diverged", u8::from(r.truth.diverged.is_some()));
+    if let Some(diverged) = &r.truth.diverged {
         field!(out, "diverged_offset", diverged.offset);
         field!(out, "diverged_times", diverged.times);
         field!(out, "diverged_reason", one_line(&diverged.why));
@@ -142,12 +142,12 @@ fn backlog(node: &Node, out: &mut String) {
     );
     field!(out, "repl_backlog_disk_read_bytes", node.persist.log.read_bytes);
     field!(out, "repl_backlog_auto", u8::from(node.config.repl_backlog_size.bytes().is_none()));
-    field!(out, "repl_backlog_mean_reconnect_ms", r.measure.mean_reconnect_ms().unwrap_or(0));
-    field!(out, "repl_backlog_bytes_per_second", r.measure.bytes_per_second());
+    field!(out, "repl_backlog_mean_reconnect_ms", r.observed.measure.mean_reconnect_ms().unwrap_or(0));
+    field!(out, "repl_backlog_bytes_per_second", r.observed.measure.bytes_per_second());
 }
 
 fn last_sync(node: &Node, out: &mut String) {
-    let Some(sync) = node.replication.syncs.newest().next() else { return };
+    let Some(sync) = node.replication.observed.syncs.newest().next() else { return };
     field!(
         out,
         "last_sync",
@@ -169,7 +169,7 @@ fn held(node: &Node, out: &mut String) {
     let (stream, spilled) = node.held_for_replicas();
     field!(out, "repl_hold_bytes", stream + spilled);
     field!(out, "repl_hold_limit", node.hold_limit());
-    field!(out, "repl_hold_disconnections", node.replication.slowest_cut_off);
+    field!(out, "repl_hold_disconnections", node.replication.cut_off.by_hold_limit);
     let payloads = || node.persist.data.payloads();
     field!(out, "repl_sync_window_bytes", payloads().map(|p| p.held_bytes()).sum::<u64>());
     field!(out, "repl_sync_window_peak_bytes", node.ops.stats.peaks.sync_window);

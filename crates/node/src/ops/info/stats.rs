@@ -38,7 +38,7 @@ fn syncs(node: &Node, out: &mut String) {
     field!(out, "sync_full", syncs.full);
     field!(out, "sync_partial_ok", syncs.partial_ok);
     field!(out, "sync_partial_err", syncs.partial_err);
-    for (word, count) in node.replication.syncs.full_by_reason() {
+    for (word, count) in node.replication.observed.syncs.full_by_reason() {
         field!(out, format_args!("sync_full_reason_{}", word.replace('-', "_")), count);
     }
 }
