@@ -40,7 +40,7 @@ use crate::helpers::Helper;
 use crate::log;
 use crate::node::Node;
 use crate::ops::ReplPause;
-use crate::persist::saving::Identity;
+use crate::persist::load::Identity;
 use rivulet_config::{Config, DisklessLoad};
 
 /// Buffers that are used again keep so many bytes.
@@ -272,7 +272,7 @@ impl Node {
     /// Whether writes go to the stream here. A replica never adds to the stream that it receives.
     #[inline]
     pub fn wants_stream(&self) -> bool {
-        !self.replication.is_replica() && self.replication.log.is_active() && self.persist.data.replayer.is_none()
+        !self.replication.is_replica() && self.replication.log.is_active() && self.persist.loading.replayer.is_none()
     }
 
     /// Appends one command of its own unit to the stream.
@@ -506,7 +506,7 @@ impl Node {
             self.replication.history.promote(id, offset);
             log_report(&promoted_report(&self.replication.history));
         }
-        if let Some(load) = self.persist.data.load.take_if(|l| l.why == crate::persist::saving::LoadWhy::FullSync) {
+        if let Some(load) = self.persist.loading.load.take_if(|l| l.why == crate::persist::load::LoadWhy::FullSync) {
             self.give_up_load(load);
         }
         for stream in link.socket.stream.iter().chain(link.channel.as_ref().map(|channel| &channel.stream)) {

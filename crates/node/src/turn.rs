@@ -30,7 +30,7 @@ impl Node {
             let ended_us = clock::monotonic_us();
             self.ops.stats.turn_ended(ended_us - turn_us);
             let timeout = if turns.helpers_wait() { Duration::ZERO } else { self.sleep_time() };
-            if self.persist.data.running.is_some() {
+            if self.persist.saving.running.is_some() {
                 rests.rest_if_due(ended_us);
             }
             if let Err(error) = self.front.poll.wait(Some(timeout), &mut ready) {

@@ -158,7 +158,7 @@ impl Node {
             }
         });
         let words: Vec<&[u8]> = [b"DEL".as_slice()].into_iter().chain(moved.iter().map(Vec::as_slice)).collect();
-        self.persist.data.dirty += moved.len() as u64;
+        self.persist.saving.dirty += moved.len() as u64;
         self.engine.unit.commands.push((index, OwnedArgs::from_slices(&words)));
     }
 }

@@ -55,8 +55,8 @@ impl Node {
             self.call_failed(by, command, fail);
         }
         self.finish_call(id, by.origin, db, command, args);
-        if self.persist.data.saves_emptied {
-            self.persist.data.saves_emptied = false;
+        if self.persist.saving.saves_emptied {
+            self.persist.saving.saves_emptied = false;
             // The failure is logged, and the save points try again.
             let _ = self.save_now();
         }
@@ -193,11 +193,11 @@ impl Node {
         if !effects.before.is_empty() {
             self.engine.unit.no_multi |= no_multi;
             let before = std::mem::take(&mut self.engine.effects.before);
-            self.persist.data.dirty += before.len() as u64;
+            self.persist.saving.dirty += before.len() as u64;
             self.engine.unit.commands.extend(before);
         }
         if dirty > 0 {
-            self.persist.data.dirty += dirty;
+            self.persist.saving.dirty += dirty;
             if self.is_replica() {
                 self.note_write_on_replica(id, db, command, args, propagation);
             } else if self.wants_stream() {
@@ -256,7 +256,7 @@ impl Node {
         }
         if !effects.before.is_empty() {
             let before = std::mem::take(&mut effects.before);
-            self.persist.data.dirty += before.len() as u64;
+            self.persist.saving.dirty += before.len() as u64;
             self.engine.unit.commands.extend(before);
         }
         if !self.engine.effects.trash.is_empty() {

@@ -4,7 +4,7 @@ use crate::front::clients::{ClientId, Kind};
 use crate::front::reading::READ_BYTES;
 use crate::log;
 use crate::node::Node;
-use crate::persist::saving::LoadWhy;
+use crate::persist::load::LoadWhy;
 
 /// A connection that sent nothing for so long is quiet.
 const QUIET_MS: u64 = 500;
@@ -119,7 +119,7 @@ impl Node {
             &self.config.shutdown_on_sigterm
         };
         let request = crate::lifecycle::shutdown::Request::from_directive(options);
-        if self.persist.data.load.as_ref().is_some_and(|l| l.why == LoadWhy::Startup) {
+        if self.persist.loading.load.as_ref().is_some_and(|l| l.why == LoadWhy::Startup) {
             self.life.exit = Some(0);
             return;
         }

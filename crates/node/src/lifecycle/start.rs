@@ -113,7 +113,7 @@ fn open(mut config: Config, renames: HashMap<Vec<u8>, Option<&'static Command>>)
     node.ops.startup_memory = memory::used();
     node.begin_as_configured();
     match node.load_at_startup() {
-        Ok(()) if node.persist.data.load.is_none() && node.life.exit.is_none() => node.ready(),
+        Ok(()) if node.persist.loading.load.is_none() && node.life.exit.is_none() => node.ready(),
         Ok(()) => {}
         // Tools look for what is wrong with append-only files in the last line.
         Err(text) if node.config.appendonly => return Err(text),

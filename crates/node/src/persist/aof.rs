@@ -21,9 +21,10 @@ use crate::engine::asker::{Asker, Origin};
 use crate::engine::session::BlockedOn;
 use crate::log;
 use crate::node::{Node, os_error};
+use crate::persist::load::{LoadWhy, Place};
 use crate::persist::loading::{AppendOnlyFile, AppendOnlyFiles, Source};
 use crate::persist::log_on_disk::{LogWriter, TOKEN_REWRITE, TOKEN_REWRITE_BEGUN};
-use crate::persist::saving::{LoadWhy, Place, Purpose, Running};
+use crate::persist::saving::{Purpose, Running};
 use crate::persist::snapshot::{Destination, Form, Snapshot};
 use crate::replication::random_id;
 use rivulet_config::AppendFsync;
@@ -344,7 +345,7 @@ impl Node {
 
     /// Append-only is on, and no file holds the data yet: a rewrite makes the first.
     fn schedule_first_rewrite(&mut self) -> Result<(), String> {
-        match &self.persist.data.running {
+        match &self.persist.saving.running {
             Some(Running { purpose: Purpose::AofRewrite, .. }) => {
                 log::warning!(
                     "AOF was enabled but there is already an AOF rewriting in background. Stopping background AOF and starting a rewrite now."
@@ -384,7 +385,7 @@ impl Node {
 
     /// BGREWRITEAOF.
     pub fn bgrewriteaof(&mut self, by: &mut Asker<'_>) -> Result<(), Fail> {
-        match &self.persist.data.running {
+        match &self.persist.saving.running {
             _ if self.is_rewriting() => {
                 return Err(Fail::new("ERR Background append only file rewriting already in progress"));
             }
@@ -437,7 +438,7 @@ impl Node {
         ) {
             Ok(snapshot) => {
                 log::notice!("Background append only file rewriting started by pid {}", std::process::id());
-                self.persist.data.running = Some(Running { snapshot, purpose: Purpose::AofRewrite });
+                self.persist.saving.running = Some(Running { snapshot, purpose: Purpose::AofRewrite });
                 self.ops.stats.snapshots += 1;
                 self.persist.aof.rewrites += 1;
                 Ok(())
@@ -490,7 +491,7 @@ impl Node {
     }
 
     pub fn is_rewriting(&self) -> bool {
-        matches!(self.persist.data.running, Some(Running { purpose: Purpose::AofRewrite, .. }))
+        matches!(self.persist.saving.running, Some(Running { purpose: Purpose::AofRewrite, .. }))
             || self.persist.aof.renaming.is_some()
     }
 
@@ -499,7 +500,7 @@ impl Node {
         let Err(text) = result else { return };
         let incr = manifest::temp_incr_name(&self.config.appendfilename);
         log::warning!("Can't open the append-only file {incr}: {text}");
-        if matches!(self.persist.data.running, Some(Running { purpose: Purpose::AofRewrite, .. })) {
+        if matches!(self.persist.saving.running, Some(Running { purpose: Purpose::AofRewrite, .. })) {
             self.cancel_snapshot();
             self.rewrite_failed();
         }
@@ -507,7 +508,7 @@ impl Node {
 
     /// The rewrite is given up.
     pub fn cancel_rewrite(&mut self) {
-        if matches!(self.persist.data.running, Some(Running { purpose: Purpose::AofRewrite, .. })) {
+        if matches!(self.persist.saving.running, Some(Running { purpose: Purpose::AofRewrite, .. })) {
             log::notice!("Killing running AOF rewrite child: {}", std::process::id());
             self.cancel_snapshot();
             self.after_rewrite();
@@ -678,7 +679,7 @@ impl Node {
             return;
         }
         self.begin_files_anew_if_lost();
-        if self.persist.data.running.is_some() || self.is_loading() || self.persist.aof.renaming.is_some() {
+        if self.persist.saving.running.is_some() || self.is_loading() || self.persist.aof.renaming.is_some() {
             return;
         }
         if self.persist.aof.begin_again {
@@ -711,7 +712,7 @@ impl Node {
 
     fn start_rewrite_if_scheduled(&mut self) {
         if self.persist.aof.rewrite_scheduled
-            && self.persist.data.running.is_none()
+            && self.persist.saving.running.is_none()
             && self.persist.aof.renaming.is_none()
         {
             // As above.
@@ -849,7 +850,7 @@ impl Node {
         let load = AppendOnlyFiles { files, cut_allowed, renames, total };
         self.begin_load(Source::AppendOnly(load), LoadWhy::Debug, Place::Databases).map_err(failed)?;
         let result = self.finish_load_now();
-        self.persist.data.dirty = 0;
+        self.persist.saving.dirty = 0;
         memory::used();
         result.map_err(failed)
     }

@@ -207,7 +207,7 @@ impl Node {
     /// An error goes to a peer that should never cause one (`afterErrorReply` in networking.c).
     pub fn note_error_to_peer(&mut self, id: ClientId, text: &[u8]) {
         let Some(client) = self.clients.get(id) else { return };
-        let loads = self.persist.data.replayer == Some(id);
+        let loads = self.persist.loading.replayer == Some(id);
         let (from, to) = match client.kind {
             Kind::Master if loads => ("server", "AOF-loading-client"),
             Kind::Master => ("replica", "master"),

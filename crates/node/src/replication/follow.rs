@@ -19,8 +19,8 @@ use crate::lifecycle::pause::PauseWhy;
 use crate::log;
 use crate::node::{Node, TOKEN_MASTER, TOKEN_RDB_CHANNEL, os_error, resolve};
 use crate::ops::ReplPause;
+use crate::persist::load::{Load, LoadWhy, Place};
 use crate::persist::loading::{Framing, Loader, Source};
-use crate::persist::saving::{Load, LoadWhy, Place};
 
 /// Bytes read from the master at one time.
 const READ_BYTES: usize = 256 * 1024;
@@ -101,7 +101,7 @@ impl Node {
 
     /// Reads the master's sockets only while what arrives has somewhere to go.
     pub fn read_master_again(&mut self) {
-        let loader_wants = self.persist.data.load.as_ref().is_none_or(|l| l.loader.wants_bytes());
+        let loader_wants = self.persist.loading.load.as_ref().is_none_or(|l| l.loader.wants_bytes());
         let Some(link) = &self.replication.link else { return };
         // What a pause keeps from being executed has a bound, too.
         let kept_by_pause =
@@ -181,7 +181,7 @@ impl Node {
     }
 
     fn with_loader(&mut self, tell: impl FnOnce(&mut Loader)) {
-        if let Some(load) = &mut self.persist.data.load {
+        if let Some(load) = &mut self.persist.loading.load {
             tell(&mut load.loader);
         }
     }
@@ -416,7 +416,7 @@ impl Node {
             client.session.multi = None;
         }
         // A load from this link that is not whole is given up.
-        if let Some(load) = self.persist.data.load.take_if(|l| l.why == LoadWhy::FullSync) {
+        if let Some(load) = self.persist.loading.load.take_if(|l| l.why == LoadWhy::FullSync) {
             self.give_up_load(load);
         }
     }
@@ -473,7 +473,7 @@ impl Node {
             self.follow_actions(actions);
             return;
         }
-        if let Some(load) = &mut self.persist.data.load {
+        if let Some(load) = &mut self.persist.loading.load {
             load.loader.total = len.unwrap_or(0);
         }
     }
@@ -489,7 +489,7 @@ impl Node {
     /// 30).
     pub fn replace_data_when_there_is_some(&mut self) {
         let refuses = self.refusal_of_empty().is_some();
-        match &mut self.persist.data.load {
+        match &mut self.persist.loading.load {
             Some(load) if load.is_unchecked => load.replaces_when_checked = true,
             Some(load) if refuses && load.beside.as_ref().is_none_or(Keyspace::is_empty) => {
                 load.replaces_with_first = true;
@@ -507,8 +507,8 @@ impl Node {
         self.log_reset();
         self.engine.keys.own_expiring.clear();
         self.replication.truth.diverged = None;
-        let mut beside = self.persist.data.loaded_beside.take();
-        if let Some(load) = &mut self.persist.data.load {
+        let mut beside = self.persist.loading.loaded_beside.take();
+        if let Some(load) = &mut self.persist.loading.load {
             // What was decoded early; the rest follows.
             beside = beside.or_else(|| load.beside.take());
             load.replaces = true;
@@ -575,7 +575,7 @@ impl Node {
             false => self.scripts.load_begins(),
         }
         match load.beside {
-            Some(beside) if ok => self.persist.data.loaded_beside = Some(beside),
+            Some(beside) if ok => self.persist.loading.loaded_beside = Some(beside),
             beside => self.free_later(beside.into_iter().flat_map(Keyspace::into_trash)),
         }
         let db = load.identity.stream_db;
@@ -592,7 +592,7 @@ impl Node {
                 self.clients.at(client).session.db = db as usize;
             }
         }
-        self.persist.data.dirty = 0;
+        self.persist.saving.dirty = 0;
         self.follow_actions(actions);
         if ok && diverged {
             self.note_diverged(|| "the master's data had diverged when it sent them".to_string());

@@ -2,7 +2,8 @@
 
 use crate::log;
 use crate::node::Node;
-use crate::persist::saving::{LoadWhy, Purpose};
+use crate::persist::load::LoadWhy;
+use crate::persist::saving::Purpose;
 
 /// Between two lines.
 const PERIOD_MS: u64 = 5000;
@@ -57,7 +58,7 @@ impl Node {
     pub fn receiving(&self) -> Option<Receiving> {
         let now = self.now_ms();
         let sync = self.replication.link.as_ref()?.state.sync_progress(now)?;
-        let load = self.persist.data.load.as_ref().filter(|load| load.why == LoadWhy::FullSync);
+        let load = self.persist.loading.load.as_ref().filter(|load| load.why == LoadWhy::FullSync);
         let (done, all) = match (sync.total_bytes, load) {
             (Some(total), _) => (sync.read_bytes, total),
             (None, Some(load)) => (load.loader.keys_loaded, load.keys_promised),
@@ -90,8 +91,8 @@ impl Node {
             Some(_) => {}
             None => progress.receiving = Meter::default(),
         }
-        let running = self.persist.data.running.as_ref().filter(|r| matches!(r.purpose, Purpose::ReplicasSockets));
-        let Some(payload) = self.persist.data.payloads().next() else {
+        let running = self.persist.saving.running.as_ref().filter(|r| matches!(r.purpose, Purpose::ReplicasSockets));
+        let Some(payload) = self.persist.saving.payloads().next() else {
             progress.sending = Meter::default();
             return;
         };

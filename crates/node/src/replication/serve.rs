@@ -340,7 +340,7 @@ impl Node {
             return false;
         };
         let of = cursor.of();
-        let payload = self.persist.data.payloads().find(|payload| Some(payload.mark) == of);
+        let payload = self.persist.saving.payloads().find(|payload| Some(payload.mark) == of);
         // Nobody may have data that a kill takes from this node (rule 41).
         let before = self.replication.log.send_before();
         if self.replication.master.get_mut(id).is_some_and(|session| session.cursor() > before) {
@@ -389,7 +389,7 @@ impl Node {
 
     fn payload_sent(&mut self, id: ClientId, of: Option<[u8; 40]>) {
         let now = self.now_ms();
-        if let Some(payload) = self.persist.data.payloads_mut().find(|payload| Some(payload.mark) == of) {
+        if let Some(payload) = self.persist.saving.payloads_mut().find(|payload| Some(payload.mark) == of) {
             payload.sent_to += 1;
         }
         let Some((stays, report)) = self.replication.master.payload_sent(id, now) else { return };
@@ -402,7 +402,8 @@ impl Node {
 
     /// Blocks of a payload have come: all who are being sent it get their turn.
     pub fn send_payload(&mut self) {
-        let ids: Vec<ClientId> = self.persist.data.transfers().flat_map(|(_, receivers)| receivers).copied().collect();
+        let ids: Vec<ClientId> =
+            self.persist.saving.transfers().flat_map(|(_, receivers)| receivers).copied().collect();
         for id in ids {
             if self.clients.get(id).is_some_and(|c| c.feed.payload.is_some() && !c.connection.watching.write) {
                 self.flush_replica(id);
@@ -413,7 +414,7 @@ impl Node {
 
     fn drop_sent_blocks(&mut self) {
         let (mut held, mut spilled) = (0, 0);
-        for (payload, receivers) in self.persist.data.transfers_mut() {
+        for (payload, receivers) in self.persist.saving.transfers_mut() {
             let cursors = receivers.iter().filter_map(|id| self.clients.get(*id)?.feed.payload.as_ref());
             let offsets = cursors.filter(|c| c.of() == Some(payload.mark)).filter_map(PayloadCursor::offset);
             let reach = offsets.fold(None, |reach: Option<(u64, u64)>, at| {
@@ -434,7 +435,7 @@ impl Node {
     /// Bytes of a payload that were read from disk go to the replicas that asked for them.
     pub fn take_spilled(&mut self) {
         loop {
-            let done = self.persist.data.payloads_mut().find_map(Payload::poll_spill);
+            let done = self.persist.saving.payloads_mut().find_map(Payload::poll_spill);
             match done {
                 None => return,
                 Some(SpillDone::Full(e)) => note_spill_failed(&e),
@@ -493,10 +494,10 @@ impl Node {
             filter: group.filter,
             rdb_version: group.rdb_version,
         });
-        if let Some(running) = &mut self.persist.data.running {
+        if let Some(running) = &mut self.persist.saving.running {
             running.snapshot.receivers = group.replicas.clone();
         }
-        let mark = self.persist.data.running.as_ref().and_then(|r| r.snapshot.payload.as_ref()).map(|p| p.mark);
+        let mark = self.persist.saving.running.as_ref().and_then(|r| r.snapshot.payload.as_ref()).map(|p| p.mark);
         for id in group.replicas {
             let reply = self.replication.master.snapshot_started(id, position, stream_db, group.target, now);
             self.replication.observed.syncs.snapshot_began(id, position.offset);
@@ -511,7 +512,7 @@ impl Node {
 
     /// Says of the snapshot that is being sent whether its beginning can still be had.
     fn note_head(&mut self) {
-        let payload = self.persist.data.running.as_ref().and_then(|r| r.snapshot.payload.as_ref());
+        let payload = self.persist.saving.running.as_ref().and_then(|r| r.snapshot.payload.as_ref());
         if let (Some(running), Some(payload)) = (&mut self.replication.running, payload) {
             running.from_start = payload.has_head();
         }
@@ -542,7 +543,7 @@ impl Node {
     /// sent more of the stream than of the snapshot for that.
     fn spilled_snapshots(&self) -> impl Iterator<Item = (Option<[u8; 40]>, RunningSnapshot)> {
         let end = self.replication.offset();
-        self.persist.data.sending.iter().rev().filter_map(move |Sending { payload, snapshot, .. }| {
+        self.persist.saving.sending.iter().rev().filter_map(move |Sending { payload, snapshot, .. }| {
             let snapshot = (*snapshot)?;
             let is_near = end.saturating_sub(snapshot.position.offset) <= payload.made_bytes();
             let fits = payload.is_spilled() && payload.has_head() && is_near;
@@ -552,7 +553,7 @@ impl Node {
 
     /// It is sent this payload from its beginning: one that is made, or that of the snapshot that runs if that goes to sockets.
     fn join_payload(&mut self, id: ClientId, mark: Option<[u8; 40]>, position: Position) {
-        let p = &mut self.persist.data;
+        let p = &mut self.persist.saving;
         let (mark, receivers) = match mark {
             Some(mark) => {
                 let Some(sending) = p.sending.iter_mut().find(|sending| sending.payload.mark == mark) else { return };
@@ -577,7 +578,7 @@ impl Node {
         let form = Form::Rdb { version: group.rdb_version, compress: false, aof_base: false };
         let head = self.snapshot_head(form, group.filter);
         let now = self.now_ms();
-        let held: u64 = self.persist.data.payloads().map(Payload::held_bytes).sum();
+        let held: u64 = self.persist.saving.payloads().map(Payload::held_bytes).sum();
         let window = self.config.repl_sync_window.saturating_sub(held);
         let snapshot = Snapshot::begin(
             &mut self.engine.keyspace,
@@ -587,7 +588,7 @@ impl Node {
             now,
         )
         .map_err(|e| format!("Can't start a snapshot for replicas: {}", os_error(&e)))?;
-        self.persist.data.running = Some(Running { snapshot, purpose: Purpose::ReplicasSockets });
+        self.persist.saving.running = Some(Running { snapshot, purpose: Purpose::ReplicasSockets });
         self.ops.stats.snapshots += 1;
         log::notice!("Background RDB transfer started by pid {}", std::process::id());
         Ok(())
@@ -601,12 +602,12 @@ impl Node {
             self.end_socket_snapshot();
             return;
         }
-        let Some(mut running) = self.persist.data.running.take() else { return };
+        let Some(mut running) = self.persist.saving.running.take() else { return };
         // The last blocks are there. Who has not been sent all goes on with them; the next snapshot need not wait for that.
         if let Some(mut payload) = running.snapshot.payload.take() {
             payload.take_blocks();
             let receivers = std::mem::take(&mut running.snapshot.receivers);
-            self.persist.data.sending.push(Sending { payload, receivers, snapshot: self.replication.running });
+            self.persist.saving.sending.push(Sending { payload, receivers, snapshot: self.replication.running });
         }
         let trash = running.snapshot.cancel(&mut self.engine.keyspace);
         self.free_later(trash);
@@ -625,10 +626,10 @@ impl Node {
 
     /// Payloads that nobody is sent any more go, and the snapshot that is made for nobody ends.
     fn end_socket_snapshot_if_sent(&mut self) {
-        let sending = std::mem::take(&mut self.persist.data.sending);
+        let sending = std::mem::take(&mut self.persist.saving.sending);
         let (sending, sent) =
             sending.into_iter().partition(|sending| self.is_being_sent(sending.payload.mark, &sending.receivers));
-        self.persist.data.sending = sending;
+        self.persist.saving.sending = sending;
         for Sending { payload, receivers, .. } in sent {
             let up = receivers.iter().filter(|id| self.replication.master.get(**id).is_some()).count();
             if up == 0 && payload.sent_to < receivers.len() {
@@ -638,7 +639,9 @@ impl Node {
             log::notice!("Diskless rdb transfer, done reading from pipe, {up} replicas still up.");
             log::notice!("Background RDB transfer terminated with success");
         }
-        let Some(Running { purpose: Purpose::ReplicasSockets, snapshot }) = &self.persist.data.running else { return };
+        let Some(Running { purpose: Purpose::ReplicasSockets, snapshot }) = &self.persist.saving.running else {
+            return;
+        };
         let Some(payload) = &snapshot.payload else { return };
         let anyone = snapshot.receivers.iter().any(|id| self.clients.get(*id).is_some_and(|c| !c.connection.closing));
         // A replica that wanted no more than the snapshot may be gone before the serializer has said that it is done.
@@ -657,7 +660,7 @@ impl Node {
 
     /// Those who are sent the snapshot that is being made.
     fn drop_receivers(&mut self) {
-        let Some(running) = &self.persist.data.running else { return };
+        let Some(running) = &self.persist.saving.running else { return };
         let Some(mark) = running.snapshot.payload.as_ref().map(|payload| payload.mark) else { return };
         for id in running.snapshot.receivers.clone() {
             if self.is_being_sent(mark, &[id]) {
@@ -668,7 +671,7 @@ impl Node {
 
     /// Ends a snapshot for sockets; its replicas ask again.
     pub fn restart_socket_snapshot(&mut self) {
-        if matches!(self.persist.data.running, Some(Running { purpose: Purpose::ReplicasSockets, .. })) {
+        if matches!(self.persist.saving.running, Some(Running { purpose: Purpose::ReplicasSockets, .. })) {
             self.drop_receivers();
             self.end_socket_snapshot();
         }
@@ -716,12 +719,12 @@ impl Node {
             is_replica: self.is_replica(),
             writes_paused: self.life.shutdown.is_some() || !self.replication.failover.is_idle(),
             // A snapshot in the middle of a script would have half of what the stream brings.
-            snapshot_running: self.persist.data.running.is_some() || self.is_busy(),
+            snapshot_running: self.persist.saving.running.is_some() || self.is_busy(),
             log_active: self.replication.log.is_active(),
             log_is_kept: self.persist.log.files.is_aof(),
         };
         // A replica that has all that is made of its snapshot is not the one that holds it up.
-        for id in self.persist.data.transfers().flat_map(|(_, receivers)| receivers) {
+        for id in self.persist.saving.transfers().flat_map(|(_, receivers)| receivers) {
             if self.clients.get(*id).is_some_and(|c| c.feed.payload.is_some() && !c.connection.watching.write)
                 && let Some(session) = self.replication.master.get_mut(*id)
             {
@@ -852,7 +855,7 @@ impl Node {
         self.tell_below();
         self.end_socket_snapshot_if_sent();
         // A file that only replicas wanted is of no use when the last of them is gone.
-        if let Some(Running { purpose: Purpose::ReplicasStored, .. }) = &self.persist.data.running
+        if let Some(Running { purpose: Purpose::ReplicasStored, .. }) = &self.persist.saving.running
             && self.config.save.is_empty()
             && !self.replication.master.sessions().any(|(_, s)| matches!(s.state(), State::WaitSnapshotEnd { .. }))
         {

@@ -163,7 +163,7 @@ impl Node {
     // ---- digests ----
 
     fn may_digest(&self) -> bool {
-        self.persist.data.running.is_none() && self.persist.data.load.is_none()
+        self.persist.saving.running.is_none() && self.persist.loading.load.is_none()
     }
 
     /// Begins a digest of the data as they are now, after `offset` bytes of the stream.
@@ -175,7 +175,7 @@ impl Node {
         let now = self.now_ms();
         match Snapshot::begin(&mut self.engine.keyspace, head, destination, self.front.waker.clone(), now) {
             Ok(snapshot) => {
-                self.persist.data.running = Some(Running { snapshot, purpose: Purpose::Verify });
+                self.persist.saving.running = Some(Running { snapshot, purpose: Purpose::Verify });
                 self.replication.verify.digest = Some(Digest { token: marker.token, offset, found });
                 true
             }

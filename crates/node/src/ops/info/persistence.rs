@@ -4,10 +4,11 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
 use crate::node::Node;
-use crate::persist::saving::{Load, Purpose, Running};
+use crate::persist::load::Load;
+use crate::persist::saving::{Purpose, Running};
 
 pub fn section(node: &Node, out: &mut String) {
-    let running = node.persist.data.running.as_ref().filter(|r| !matches!(r.purpose, Purpose::Verify));
+    let running = node.persist.saving.running.as_ref().filter(|r| !matches!(r.purpose, Purpose::Verify));
     field!(out, "loading", u8::from(node.is_loading()));
     field!(out, "async_loading", u8::from(node.is_async_loading()));
     snapshot(node, running, out);
@@ -16,7 +17,7 @@ pub fn section(node: &Node, out: &mut String) {
     field!(out, "module_fork_in_progress", 0);
     field!(out, "module_fork_last_cow_size", 0);
     append_only_files(node, out);
-    if let Some(load) = &node.persist.data.load {
+    if let Some(load) = &node.persist.loading.load {
         loading(node, load, out);
     }
 }
@@ -41,19 +42,19 @@ fn snapshot(node: &Node, running: Option<&Running>, out: &mut String) {
 }
 
 fn saves(node: &Node, running: Option<&Running>, out: &mut String) {
-    let p = &node.persist.data;
+    let p = &node.persist.saving;
     let saving = running.filter(|r| !matches!(r.purpose, Purpose::ReplicasSockets));
     field!(out, "rdb_changes_since_last_save", p.dirty);
     field!(out, "rdb_bgsave_in_progress", u8::from(running.is_some() || !p.sending.is_empty()));
-    field!(out, "rdb_last_save_time", node.clock.shown_ms(p.last_save_ms) / 1000);
-    field!(out, "rdb_last_bgsave_status", if p.last_status_ok { "ok" } else { "err" });
-    field!(out, "rdb_last_bgsave_time_sec", p.last_seconds);
+    field!(out, "rdb_last_save_time", node.clock.shown_ms(p.last.at_ms) / 1000);
+    field!(out, "rdb_last_bgsave_status", if p.last.ok { "ok" } else { "err" });
+    field!(out, "rdb_last_bgsave_time_sec", p.last.seconds);
     let seconds = saving.map_or(-1, |r| (node.now_ms().saturating_sub(r.snapshot.started_ms) / 1000) as i64);
     field!(out, "rdb_current_bgsave_time_sec", seconds);
     field!(out, "rdb_saves", p.saves);
     field!(out, "rdb_last_cow_size", 0);
-    field!(out, "rdb_last_load_keys_expired", p.last_load_expired);
-    field!(out, "rdb_last_load_keys_loaded", p.last_load_keys);
+    field!(out, "rdb_last_load_keys_expired", node.persist.loading.last.expired);
+    field!(out, "rdb_last_load_keys_loaded", node.persist.loading.last.loaded);
 }
 
 fn loading(node: &Node, load: &Load, out: &mut String) {
@@ -76,7 +77,7 @@ fn loading(node: &Node, load: &Load, out: &mut String) {
 fn append_only(node: &Node, out: &mut String) {
     let aof = &node.persist.aof;
     let disk = &node.persist.log;
-    let running = node.persist.data.running.as_ref().filter(|r| matches!(r.purpose, Purpose::AofRewrite));
+    let running = node.persist.saving.running.as_ref().filter(|r| matches!(r.purpose, Purpose::AofRewrite));
     let seconds = running.map_or(-1, |r| (node.now_ms().saturating_sub(r.snapshot.started_ms) / 1000) as i64);
     field!(out, "aof_enabled", u8::from(node.config.appendonly));
     field!(out, "aof_rewrite_in_progress", u8::from(node.is_rewriting()));

@@ -170,7 +170,7 @@ fn held(node: &Node, out: &mut String) {
     field!(out, "repl_hold_bytes", stream + spilled);
     field!(out, "repl_hold_limit", node.hold_limit());
     field!(out, "repl_hold_disconnections", node.replication.cut_off.by_hold_limit);
-    let payloads = || node.persist.data.payloads();
+    let payloads = || node.persist.saving.payloads();
     field!(out, "repl_sync_window_bytes", payloads().map(|p| p.held_bytes()).sum::<u64>());
     field!(out, "repl_sync_window_peak_bytes", node.ops.stats.peaks.sync_window);
     field!(out, "repl_sync_spill_bytes", payloads().map(|p| p.spilled_bytes()).sum::<u64>());
