@@ -32,10 +32,10 @@ use rivulet_replication::syncs::SyncHistory;
 use rivulet_resp::{Args, Decoder};
 
 use self::stream_log::{Role, StreamLog};
-use crate::engine::ack_waits::Wish;
 use crate::engine::asker::{Asker, Origin};
-use crate::engine::session::BlockedOn;
-use crate::front::clients::{ClientId, Kind};
+use crate::engine::blocked::{BlockedOn, Wish};
+use crate::front::client_id::ClientId;
+use crate::front::clients::Kind;
 use crate::helpers::Helper;
 use crate::log;
 use crate::node::Node;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use rivulet_net::Ready;
 
+use crate::front::tokens::{TOKEN_LISTENER_LAST, TOKEN_MASTER, TOKEN_RDB_CHANNEL, TOKEN_WAKER};
 use crate::lifecycle::scheduling::{self, Rests, Turns};
-use crate::node::{Node, TOKEN_LISTENER_LAST, TOKEN_MASTER, TOKEN_RDB_CHANNEL, TOKEN_WAKER};
+use crate::node::Node;
 use crate::{clock, log};
 
 /// The stream of this turn was given to the disk and offered to the replicas: what clients are told of reaches those though this process is killed then.

@@ -7,8 +7,10 @@ use rivulet_resp::{Args, Reply};
 
 use crate::commands::connection::check_client_name;
 use crate::engine::asker::Asker;
-use crate::engine::session::{BlockedOn, ReplyMode};
-use crate::front::clients::{Client, ClientId, Kind};
+use crate::engine::blocked::BlockedOn;
+use crate::engine::session::ReplyMode;
+use crate::front::client_id::ClientId;
+use crate::front::clients::{Client, Kind};
 use crate::lifecycle::pause::PauseWhy;
 use crate::node::Node;
 

@@ -5,7 +5,7 @@ use rivulet_commands::fail::Fail;
 use rivulet_resp::Args;
 
 use crate::engine::asker::Asker;
-use crate::front::clients::ClientId;
+use crate::front::client_id::ClientId;
 use crate::log;
 use crate::node::Node;
 use rivulet_config::{Apply, Config, Directive, RewriteWith, SetBy, SetError};
@@ -125,7 +125,7 @@ impl Node {
             }
             Apply::Listen => return self.listen_as_changed("Unable to listen on this port. Check server logs."),
             Apply::Directory => {
-                return rivulet_host::fs::set_current_dir(&self.config.dir).map_err(|e| crate::node::os_error(&e));
+                return rivulet_host::fs::set_current_dir(&self.config.dir).map_err(|e| crate::system::os_error(&e));
             }
             Apply::LogLevel => log::set_level(self.config.loglevel),
             Apply::MaxClients => return self.make_room_for_clients(),

@@ -6,7 +6,8 @@ use rivulet_resp::{Args, Reply};
 
 use crate::engine::asker::{Asker, Origin};
 use crate::engine::session::ReplyMode;
-use crate::front::clients::{ClientId, Kind};
+use crate::front::client_id::ClientId;
+use crate::front::clients::Kind;
 use crate::node::Node;
 use crate::{REDIS_VERSION, clock};
 use rivulet_config::is_sensitive;

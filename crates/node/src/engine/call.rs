@@ -10,8 +10,9 @@ use rivulet_commands::{Command, Propagation, table};
 use rivulet_resp::{Args, OwnedArgs, Reply};
 
 use crate::engine::asker::{Asker, Origin};
-use crate::engine::session::BlockedOn;
-use crate::front::clients::{Client, ClientId};
+use crate::engine::blocked::BlockedOn;
+use crate::front::client_id::ClientId;
+use crate::front::clients::Client;
 use crate::node::Node;
 use crate::{clock, log};
 

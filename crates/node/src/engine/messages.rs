@@ -12,7 +12,8 @@ use crate::commands::connection::wrong_subcommand;
 use crate::engine::asker::Asker;
 use crate::engine::pubsub::ChannelKind;
 use crate::engine::session::ReplyMode;
-use crate::front::clients::{ClientId, Kind};
+use crate::front::client_id::ClientId;
+use crate::front::clients::Kind;
 use crate::node::Node;
 
 /// The lines of PUBSUB HELP.

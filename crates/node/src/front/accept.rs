@@ -50,7 +50,7 @@ impl Node {
     /// No connection can be had now: descriptors or memory are lacking. Those that wait stay in the system's queue.
     fn rest_accepting(&mut self, error: &std::io::Error) {
         if !std::mem::replace(&mut self.front.accepting.told, true) {
-            log::warning!("Accepting client connection: accept: {}", crate::node::os_error(error));
+            log::warning!("Accepting client connection: accept: {}", crate::system::os_error(error));
         }
         self.front.accepting.rests_until_ms = Some(self.now_ms() + REST_MS);
         self.watch_listeners(Interest::NONE);
@@ -72,7 +72,7 @@ impl Node {
 
     fn watch_listeners(&mut self, interest: Interest) {
         for (i, listener) in self.front.listeners.iter().enumerate() {
-            if let Err(error) = self.front.poll.change(listener, crate::node::listener_token(i), interest) {
+            if let Err(error) = self.front.poll.change(listener, crate::front::tokens::listener_token(i), interest) {
                 log::warning!("Watching a listening socket failed: {error}");
             }
         }

@@ -5,7 +5,7 @@ use std::io;
 use rivulet_resp::decode::Limits;
 
 use crate::engine::execute::BATCH_COMMANDS;
-use crate::front::clients::ClientId;
+use crate::front::client_id::ClientId;
 use crate::front::output::UNCOUNTED_BYTES;
 use crate::front::unauthenticated;
 use crate::log;
@@ -58,7 +58,7 @@ impl Node {
                 if e.kind() == io::ErrorKind::UnexpectedEof {
                     log::verbose!("Client closed connection {}", self.client_line(id));
                 } else {
-                    log::verbose!("Reading from client: {}", crate::node::os_error(&e));
+                    log::verbose!("Reading from client: {}", crate::system::os_error(&e));
                 }
                 self.clients.close_soon(id);
                 self.give_input_back(buffer);

@@ -2,7 +2,9 @@
 
 use rivulet_net::Interest;
 
-use crate::front::clients::{Client, ClientId};
+use crate::front::client_id::ClientId;
+
+use crate::front::clients::Client;
 use crate::log;
 use crate::node::Node;
 use crate::turn::Offered;
@@ -34,7 +36,7 @@ impl Node {
         match client.connection.outbox.output.send(stream, end, WRITE_BYTES_MAX) {
             Ok(written) => self.ops.stats.traffic.output_bytes += written as u64,
             Err(e) => {
-                log::verbose!("Error writing to client: {}", crate::node::os_error(&e));
+                log::verbose!("Error writing to client: {}", crate::system::os_error(&e));
                 self.clients.close_soon(id);
                 return;
             }

@@ -1,6 +1,8 @@
 //! Periodic tasks, and what is done before each sleep: time-outs, limits, samples.
 
-use crate::front::clients::{ClientId, Kind};
+use crate::front::client_id::ClientId;
+
+use crate::front::clients::Kind;
 use crate::front::reading::READ_BYTES;
 use crate::log;
 use crate::node::Node;

@@ -8,7 +8,8 @@ use rivulet_keyspace::Keyspace;
 
 use crate::engine::renames::Renames;
 use crate::front::descriptors;
-use crate::node::{Node, os_error};
+use crate::node::Node;
+use crate::system::os_error;
 use crate::{REDIS_VERSION, helpers, log};
 use rivulet_config::{Config, ConfigError, Line, PIDFILE_DEFAULT, Startup};
 use rivulet_memory as memory;

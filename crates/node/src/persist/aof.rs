@@ -16,17 +16,17 @@ use rivulet_replication::position::Position;
 use rivulet_replication::session::Filter;
 use rivulet_resp::{Args, OwnedArgs};
 
-use crate::engine::ack_waits::Wish;
 use crate::engine::asker::{Asker, Origin};
-use crate::engine::session::BlockedOn;
+use crate::engine::blocked::{BlockedOn, Wish};
 use crate::log;
-use crate::node::{Node, os_error};
+use crate::node::Node;
 use crate::persist::load::{LoadWhy, Place};
 use crate::persist::loading::{AppendOnlyFile, AppendOnlyFiles, Source};
 use crate::persist::log_on_disk::{LogWriter, TOKEN_REWRITE, TOKEN_REWRITE_BEGUN};
 use crate::persist::saving::{Purpose, Running};
 use crate::persist::snapshot::{Destination, Form, Snapshot};
 use crate::replication::random_id;
+use crate::system::os_error;
 use rivulet_config::AppendFsync;
 use rivulet_memory as memory;
 

@@ -10,10 +10,11 @@ use rivulet_keyspace::{Keyspace, Room};
 use rivulet_rdb::read::{Options, Unsupported};
 use rivulet_resp::OwnedArgs;
 
-use crate::front::clients::ClientId;
+use crate::front::client_id::ClientId;
 use crate::log;
-use crate::node::{Node, os_error};
+use crate::node::Node;
 use crate::persist::loading::{Decoded, FileEnd, Loaded, Loader, Source};
+use crate::system::os_error;
 
 /// So many keys without elements are told one by one.
 const EMPTY_KEYS_TOLD: u64 = 10;

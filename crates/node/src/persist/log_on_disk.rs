@@ -13,11 +13,14 @@ use rivulet_replication::history::History;
 use rivulet_replication::log::OnDisk;
 use rivulet_replication::position::ReplId;
 
-use crate::front::clients::{Client, ClientId, Kind};
+use crate::front::client_id::ClientId;
+
+use crate::front::clients::{Client, Kind};
 use crate::helpers;
 use crate::lifecycle::pause::PauseWhy;
 use crate::log;
-use crate::node::{Node, os_error};
+use crate::node::Node;
+use crate::system::os_error;
 use rivulet_config::{AppendFsync, Config};
 
 use reader::{LogReader, Wanted};

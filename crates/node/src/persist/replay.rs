@@ -2,7 +2,9 @@
 
 use rivulet_commands::spec::Handler;
 
-use crate::front::clients::{ClientId, Kind};
+use crate::front::client_id::ClientId;
+
+use crate::front::clients::Kind;
 use crate::node::Node;
 use crate::persist::loading::Commands;
 use crate::replication::apply::older_form;

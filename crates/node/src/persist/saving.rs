@@ -13,12 +13,13 @@ use rivulet_rdb::write::{Aux, Meta, Replication as AuxReplication, Version, Writ
 use rivulet_replication::master::RunningSnapshot;
 use rivulet_replication::session::Filter;
 
-use crate::front::clients::ClientId;
-use crate::node::{Node, os_error};
+use crate::front::client_id::ClientId;
+use crate::node::Node;
 use crate::persist::payload::Payload;
 use crate::persist::snapshot::{
     AccessInfo, Destination, Encoder, Form, Head, Snapshot, sync_directory, temporary_path,
 };
+use crate::system::os_error;
 use crate::{clock, log};
 
 /// What is saved, and what became of it.

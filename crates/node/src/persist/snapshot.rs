@@ -28,8 +28,8 @@ pub use form::{Encoder, Form};
 use summing::Summing;
 
 use crate::helpers::{self, Helper};
-use crate::node::os_error;
 use crate::persist::payload::{Pace, Payload};
+use crate::system::os_error;
 use crate::{clock, log};
 
 /// Captured bytes are passed on in pieces of about this size.
@@ -292,7 +292,7 @@ pub struct Snapshot {
     given_up: bool,
     pub payload: Option<Payload>,
     /// Whom it is for, when it goes to sockets.
-    pub receivers: Vec<crate::front::clients::ClientId>,
+    pub receivers: Vec<crate::front::client_id::ClientId>,
     pub started_ms: u64,
     pub keys_total: u64,
 }

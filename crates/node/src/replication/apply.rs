@@ -9,7 +9,8 @@ use rivulet_resp::decode::Limits;
 use rivulet_resp::{Args, Batch, Decoder, OwnedArgs};
 
 use crate::engine::execute::BATCH_COMMANDS;
-use crate::front::clients::{ClientId, Kind};
+use crate::front::client_id::ClientId;
+use crate::front::clients::Kind;
 use crate::log;
 use crate::node::Node;
 use rivulet_config::PropagationError;

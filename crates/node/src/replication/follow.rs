@@ -14,13 +14,15 @@ use rivulet_resp::Args;
 
 use super::{Channel, log_report, random_id};
 use crate::engine::asker::Asker;
+use crate::front::tokens::{TOKEN_MASTER, TOKEN_RDB_CHANNEL};
 use crate::helpers::{self, Helper};
 use crate::lifecycle::pause::PauseWhy;
 use crate::log;
-use crate::node::{Node, TOKEN_MASTER, TOKEN_RDB_CHANNEL, os_error, resolve};
+use crate::node::Node;
 use crate::ops::ReplPause;
 use crate::persist::load::{Load, LoadWhy, Place};
 use crate::persist::loading::{Framing, Loader, Source};
+use crate::system::{os_error, resolve};
 
 /// Bytes read from the master at one time.
 const READ_BYTES: usize = 256 * 1024;

@@ -6,10 +6,11 @@
 use rivulet_replication::master::Slowest;
 use rustix::io::Errno;
 
-use crate::front::clients::ClientId;
+use crate::front::client_id::ClientId;
 use crate::log;
-use crate::node::{Node, os_error};
+use crate::node::Node;
 use crate::persist::payload::{Payload, PayloadCursor};
+use crate::system::os_error;
 
 /// Without a limit that is set, and with little data, at least so much may be held where `client-output-buffer-limit` says nothing either.
 const LIMIT_MIN: u64 = 256 << 20;

@@ -20,13 +20,15 @@ use rivulet_resp::Args;
 
 use super::{log_report, random_id};
 use crate::engine::asker::Asker;
-use crate::front::clients::{Client, ClientId, Kind};
+use crate::front::client_id::ClientId;
+use crate::front::clients::{Client, Kind};
 use crate::log;
-use crate::node::{Node, os_error};
+use crate::node::Node;
 use crate::ops::ReplPause;
 use crate::persist::payload::{Next, Payload, PayloadCursor, SpillDone};
 use crate::persist::saving::{Purpose, Running, Sending};
 use crate::persist::snapshot::{Destination, Form, Snapshot};
+use crate::system::os_error;
 
 /// Bytes of the stream written to one replica before others get their turn. All of a turn's is to be offered before its replies are sent.
 const STREAM_BYTES_MAX: usize = 4 << 20;

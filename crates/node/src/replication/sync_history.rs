@@ -12,7 +12,7 @@ use rivulet_replication::syncs::{Beginning, Ended, Kind, SyncRecord};
 use rivulet_resp::{Args, Reply};
 
 use crate::engine::asker::Asker;
-use crate::front::clients::ClientId;
+use crate::front::client_id::ClientId;
 use crate::node::Node;
 
 /// Syncs that HISTORY shows unless it is told how many.

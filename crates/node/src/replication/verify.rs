@@ -10,12 +10,13 @@ use rivulet_replication::session::Filter;
 use rivulet_replication::verify::{Content, Examined, Findings, Marker, Report, Step, Token, Verdict, Verification};
 use rivulet_resp::{Args, Reply};
 
-use crate::engine::session::BlockedOn;
-use crate::front::clients::ClientId;
+use crate::engine::blocked::BlockedOn;
+use crate::front::client_id::ClientId;
 use crate::log;
-use crate::node::{Node, os_error};
+use crate::node::Node;
 use crate::persist::saving::{Purpose, Running};
 use crate::persist::snapshot::{Destination, Form, Snapshot};
+use crate::system::os_error;
 
 /// Unless TIMEOUT says otherwise.
 const TIMEOUT_MS: i64 = 60_000;

@@ -14,7 +14,7 @@ use rivulet_rdb::read::Options;
 
 use super::{Commands, Loaded, Worker};
 use crate::engine::renames::Renames;
-use crate::node::os_error;
+use crate::system::os_error;
 
 /// The files of a manifest, in order.
 pub struct AppendOnlyFiles {
