@@ -79,7 +79,7 @@ impl Node {
             Run::Bgsave => self.bgsave(by, args),
             Run::Bgrewriteaof => self.bgrewriteaof(by),
             Run::Lastsave => {
-                let seconds = self.clock.shown_ms(self.persist.data.last_save_ms) / 1000;
+                let seconds = self.clock.shown_ms(self.persist.saving.last.at_ms) / 1000;
                 by.reply.int(seconds as i64);
                 Ok(())
             }

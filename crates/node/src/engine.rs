@@ -3,6 +3,7 @@
 pub mod ack_waits;
 pub mod admit;
 pub mod asker;
+pub mod blocked;
 pub mod blocking;
 pub mod call;
 pub mod client_set;
@@ -29,7 +30,7 @@ use crate::engine::evict::Eviction;
 use crate::engine::expire::{Expiry, OwnExpiring};
 use crate::engine::pubsub::PubSub;
 use crate::engine::renames::Renames;
-use crate::front::clients::ClientId;
+use crate::front::client_id::ClientId;
 
 /// What is executed as one: a command, a transaction, a step of expiry or of eviction.
 #[derive(Default)]

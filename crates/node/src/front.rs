@@ -2,11 +2,14 @@
 
 pub mod accept;
 pub mod client_eviction;
+pub mod client_id;
 pub mod clients;
 pub mod connection;
 pub mod descriptors;
+pub mod listeners;
 pub mod output;
 pub mod reading;
+pub mod tokens;
 pub mod unauthenticated;
 pub mod writing;
 

@@ -11,7 +11,7 @@ use rivulet_host::sync::{self, Receiver, Sender, TryRecvError};
 use rivulet_host::{thread, world};
 use rivulet_net::Waker;
 
-use crate::node::os_error;
+use crate::system::os_error;
 use crate::{clock, log};
 use rivulet_memory::Counted;
 

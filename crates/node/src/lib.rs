@@ -16,6 +16,7 @@ mod ops;
 mod persist;
 mod replication;
 mod scripts;
+mod system;
 mod turn;
 
 pub use lifecycle::start;

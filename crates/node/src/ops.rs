@@ -10,7 +10,7 @@ pub mod stats;
 
 use std::collections::BTreeSet;
 
-use crate::front::clients::ClientId;
+use crate::front::client_id::ClientId;
 use crate::ops::latency::Latency;
 use crate::ops::slowlog::Slowlog;
 use crate::ops::stats::Stats;

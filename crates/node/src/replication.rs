@@ -25,22 +25,22 @@ use rivulet_replication::history::History;
 use rivulet_replication::master::{Master, MasterConfig, RunningSnapshot, promoted_report};
 use rivulet_replication::measure::{AUTO_SIZE_MIN, Measure};
 use rivulet_replication::position::{Position, ReplId};
-use rivulet_replication::replica::{LinkConfig, LoadMode, ReplicaLink};
+use rivulet_replication::replica::{LinkConfig, LoadMode, Login, ReplicaLink, Shown};
 use rivulet_replication::report::{Level, Report};
 use rivulet_replication::stream::StreamEncoder;
 use rivulet_replication::syncs::SyncHistory;
 use rivulet_resp::{Args, Decoder};
 
 use self::stream_log::{Role, StreamLog};
-use crate::engine::ack_waits::Wish;
 use crate::engine::asker::{Asker, Origin};
-use crate::engine::session::BlockedOn;
-use crate::front::clients::{ClientId, Kind};
+use crate::engine::blocked::{BlockedOn, Wish};
+use crate::front::client_id::ClientId;
+use crate::front::clients::Kind;
 use crate::helpers::Helper;
 use crate::log;
 use crate::node::Node;
 use crate::ops::ReplPause;
-use crate::persist::saving::Identity;
+use crate::persist::load::Identity;
 use rivulet_config::{Config, DisklessLoad};
 
 /// Buffers that are used again keep so many bytes.
@@ -56,27 +56,14 @@ pub struct Replication {
     pub run_id: ReplId,
     /// The link to the master, when this is a replica.
     pub link: Option<Link>,
-    /// The data came from files that say nothing of their history: a master can't be asked to go on from them.
-    pub is_stranger: bool,
-    /// The data are not what the position says, and why.
-    pub diverged: Option<apply::Diverged>,
-    /// The first error of the unit of the stream that is being executed.
-    apply_error: Option<apply::ApplyError>,
-    healed_at_ms: Option<u64>,
+    pub truth: Truth,
     /// All replicas are being disconnected: who is left is not told of.
     dropping_replicas: bool,
     /// The snapshot that replicas wait for or are being sent.
     pub running: Option<RunningSnapshot>,
-    /// Each sync with its reason, and what is measured.
-    pub syncs: SyncHistory,
-    pub measure: Measure,
-    own_sync: sync_history::OwnSync,
+    pub observed: Observed,
     pub verify: verify::Verify,
-    /// Replicas that `client-output-buffer-limit` cut off.
-    pub replicas_cut_off: u64,
-    /// The slowest ones that had to go because too much was held for replicas.
-    pub slowest_cut_off: u64,
-    pub progress: progress::Progress,
+    pub cut_off: CutOff,
     /// Replicas have gone: the log may keep less than before.
     hold_changed: bool,
     /// When the log was told last that the stream waits for the disk.
@@ -87,26 +74,46 @@ pub struct Replication {
     scratch: Vec<u8>,
 }
 
+/// Whether the data are what the position says.
+#[derive(Default)]
+pub struct Truth {
+    /// The data came from files that say nothing of their history: a master can't be asked to go on from them.
+    pub is_stranger: bool,
+    /// The data are not what the position says, and why.
+    pub diverged: Option<apply::Diverged>,
+    /// The first error of the unit of the stream that is being executed.
+    apply_error: Option<apply::ApplyError>,
+    healed_at_ms: Option<u64>,
+}
+
+/// What REPLICATION shows: each sync with its reason, and what is measured.
+#[derive(Default)]
+pub struct Observed {
+    pub syncs: SyncHistory,
+    pub measure: Measure,
+    own_sync: sync_history::OwnSync,
+    pub progress: progress::Progress,
+}
+
+/// How many replicas were cut off for being slow.
+#[derive(Default)]
+pub struct CutOff {
+    /// By `client-output-buffer-limit`.
+    pub by_output_limit: u64,
+    /// The slowest ones, because too much was held for replicas.
+    pub by_hold_limit: u64,
+}
+
 /// The replica's end of the link, with what the driver holds for it.
 pub struct Link {
     pub state: ReplicaLink,
-    /// The master's name is being looked up.
-    pub resolving: Option<Helper<Option<IpAddr>>>,
-    pub stream: Option<Stream>,
+    /// `master_host` and `master_port`.
+    pub host: String,
+    pub port: u16,
+    pub socket: MasterSocket,
     /// The second connection, while a snapshot is fetched over it.
     pub channel: Option<Channel>,
-    /// The pseudo client that executes the stream.
-    pub client: ClientId,
-    pub applied: Applied,
-    pub decoder: Decoder,
-    /// Bytes of the stream that are not executed yet, and before them those of an open transaction.
-    pub input: Vec<u8>,
-    /// So many of them are executed.
-    pub executed: usize,
-    /// So many of them are executed and not applied: a transaction is open.
-    pub output: Vec<u8>,
-    pub watching_write: bool,
-    pub reading: bool,
+    pub incoming: Incoming,
     /// The server starts, and what it has on disk is not loaded yet: it asks nobody for anything.
     pub waits_for_data: bool,
     /// The disk takes less than the master sends: its stream is not read.
@@ -115,9 +122,29 @@ pub struct Link {
     pub rests_for_disk: bool,
     /// The data here came from this master.
     pub has_its_data: bool,
-    /// `master_host` and `master_port`.
-    pub host: String,
-    pub port: u16,
+}
+
+/// The connection that the stream comes over.
+pub struct MasterSocket {
+    /// The master's name is being looked up.
+    pub resolving: Option<Helper<Option<IpAddr>>>,
+    pub stream: Option<Stream>,
+    /// What the socket has not taken yet.
+    pub output: Vec<u8>,
+    pub reading: bool,
+    pub watching_write: bool,
+}
+
+/// The master's stream on its way into the data.
+pub struct Incoming {
+    /// The pseudo client that executes it.
+    pub client: ClientId,
+    pub applied: Applied,
+    pub decoder: Decoder,
+    /// Bytes that are not executed yet, and before them those of an open transaction.
+    pub bytes: Vec<u8>,
+    /// So many of them are executed and not applied: a transaction is open.
+    pub executed: usize,
 }
 
 /// The connection that a snapshot is fetched over, beside the stream.
@@ -127,6 +154,21 @@ pub struct Channel {
     pub output: Vec<u8>,
     pub reading: bool,
     pub watching_write: bool,
+}
+
+fn login(config: &Config) -> Login {
+    let some = |bytes: &Vec<u8>| (!bytes.is_empty()).then(|| bytes.clone());
+    Login { user: some(&config.masteruser), password: some(&config.masterauth) }
+}
+
+/// What the master shows of this replica.
+fn shown(config: &Config) -> Shown {
+    let announced_port = Some(config.replica_announce_port).filter(|&port| port != 0);
+    Shown {
+        port: announced_port.unwrap_or(config.port),
+        ip: (!config.replica_announce_ip.is_empty()).then(|| config.replica_announce_ip.clone()),
+        version: Some(crate::REDIS_VERSION.to_string()),
+    }
 }
 
 impl Replication {
@@ -143,19 +185,12 @@ impl Replication {
             run_id: ReplId::parse(run_id.as_bytes()).unwrap_or(ReplId::ZERO),
 
             link: None,
-            is_stranger: false,
-            diverged: None,
-            apply_error: None,
-            healed_at_ms: None,
+            truth: Truth::default(),
             dropping_replicas: false,
             running: None,
-            syncs: SyncHistory::default(),
-            measure: Measure::default(),
-            own_sync: Default::default(),
+            observed: Observed::default(),
             verify: Default::default(),
-            replicas_cut_off: 0,
-            slowest_cut_off: 0,
-            progress: progress::Progress::default(),
+            cut_off: CutOff::default(),
             hold_changed: false,
             waiting_said_ms: None,
             acks_came: false,
@@ -163,21 +198,21 @@ impl Replication {
         }
     }
 
-    /// Whether this node follows a master, or is to as soon as its data are loaded.
-    #[inline]
     /// Gives back what one large unit or command left here.
     pub fn give_back(&mut self) {
         self.scratch.clear();
         self.scratch.shrink_to(KEPT_BYTES);
         let Some(link) = &mut self.link else { return };
         // A large command that is still coming would only be moved about.
-        if link.input.len() < KEPT_BYTES {
-            link.input.shrink_to(KEPT_BYTES);
+        if link.incoming.bytes.len() < KEPT_BYTES {
+            link.incoming.bytes.shrink_to(KEPT_BYTES);
         }
-        link.output.shrink_to(KEPT_BYTES);
-        link.decoder.give_back();
+        link.socket.output.shrink_to(KEPT_BYTES);
+        link.incoming.decoder.give_back();
     }
 
+    /// Whether this node follows a master, or is to as soon as its data are loaded.
+    #[inline]
     pub fn is_replica(&self) -> bool {
         self.log.role() == Role::Replica
     }
@@ -237,7 +272,7 @@ impl Node {
     /// Whether writes go to the stream here. A replica never adds to the stream that it receives.
     #[inline]
     pub fn wants_stream(&self) -> bool {
-        !self.replication.is_replica() && self.replication.log.is_active() && self.persist.data.replayer.is_none()
+        !self.replication.is_replica() && self.replication.log.is_active() && self.persist.loading.replayer.is_none()
     }
 
     /// Appends one command of its own unit to the stream.
@@ -299,22 +334,14 @@ impl Node {
     }
 
     fn link_config(&self, host: String, port: u16, probe: ReplId) -> LinkConfig {
-        let some = |bytes: &Vec<u8>| (!bytes.is_empty()).then(|| bytes.clone());
         LinkConfig {
             host,
             port,
             timeout: self.config.repl_timeout * 1000,
-            user: some(&self.config.masteruser),
-            password: some(&self.config.masterauth),
-            listening_port: if self.config.replica_announce_port != 0 {
-                self.config.replica_announce_port
-            } else {
-                self.config.port
-            },
-            announce_ip: (!self.config.replica_announce_ip.is_empty()).then(|| self.config.replica_announce_ip.clone()),
+            login: login(&self.config),
+            shown: shown(&self.config),
             run_id: self.replication.run_id,
             probe,
-            version: Some(crate::REDIS_VERSION.to_string()),
             load: match self.config.repl_diskless_load {
                 DisklessLoad::Disabled => LoadMode::AfterTransfer,
                 DisklessLoad::OnEmptyDb if self.engine.keyspace.is_empty() => LoadMode::InPlace,
@@ -403,23 +430,27 @@ impl Node {
         let client = client.id;
         self.replication.link = Some(Link {
             state,
-            resolving: None,
-            stream: None,
+            host: host.to_string(),
+            port,
+            socket: MasterSocket {
+                resolving: None,
+                stream: None,
+                output: Vec::new(),
+                reading: true,
+                watching_write: false,
+            },
             channel: None,
-            client,
-            applied: Applied::from(self.replication.offset()),
-            decoder: Decoder::default(),
-            input: Vec::new(),
-            executed: 0,
-            output: Vec::new(),
-            watching_write: false,
-            reading: true,
+            incoming: Incoming {
+                client,
+                applied: Applied::from(self.replication.offset()),
+                decoder: Decoder::default(),
+                bytes: Vec::new(),
+                executed: 0,
+            },
             waits_for_data: false,
             waits_for_disk: false,
             rests_for_disk: false,
             has_its_data: false,
-            host: host.to_string(),
-            port,
         });
         log::set_role(b'S');
     }
@@ -464,8 +495,8 @@ impl Node {
         log::set_role(b'M');
         let id = random_id(&mut self.engine.rng);
         let offset = self.replication.offset();
-        self.replication.is_stranger = false;
-        if self.replication.diverged.take().is_some() {
+        self.replication.truth.is_stranger = false;
+        if self.replication.truth.diverged.take().is_some() {
             // Others at this position have other data: nobody may go on from here with theirs.
             self.replication.history.adopt(id);
             log::warning!(
@@ -475,14 +506,14 @@ impl Node {
             self.replication.history.promote(id, offset);
             log_report(&promoted_report(&self.replication.history));
         }
-        if let Some(load) = self.persist.data.load.take_if(|l| l.why == crate::persist::saving::LoadWhy::FullSync) {
+        if let Some(load) = self.persist.loading.load.take_if(|l| l.why == crate::persist::load::LoadWhy::FullSync) {
             self.give_up_load(load);
         }
-        for stream in link.stream.iter().chain(link.channel.as_ref().map(|channel| &channel.stream)) {
+        for stream in link.socket.stream.iter().chain(link.channel.as_ref().map(|channel| &channel.stream)) {
             // Closing the socket takes it out of the poll in any case.
             let _ = self.front.poll.remove(stream);
         }
-        let client = link.client;
+        let client = link.incoming.client;
         let mut actions = Vec::new();
         link.state.stop(now, &mut actions);
         self.free_client(client);
@@ -540,7 +571,7 @@ impl Node {
     /// The position that a restarted replica resumes from.
     pub fn restored_position(&self) -> Option<Position> {
         let r = &self.replication;
-        (r.log.is_active() && !r.is_stranger).then(|| r.history.position_at(r.offset()))
+        (r.log.is_active() && !r.truth.is_stranger).then(|| r.history.position_at(r.offset()))
     }
 
     /// A replica's data are loaded: its link may begin, where they stand.
@@ -550,11 +581,11 @@ impl Node {
         let Some(link) = &mut self.replication.link else { return };
         link.waits_for_data = false;
         link.has_its_data = cached.is_some();
-        link.applied = Applied::from(offset);
+        link.incoming.applied = Applied::from(offset);
         if let Some(position) = cached {
             link.state.kept(position);
         }
-        let client = link.client;
+        let client = link.incoming.client;
         self.clients.at(client).session.db = db;
     }
 

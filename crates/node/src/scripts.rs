@@ -16,7 +16,7 @@ use rivulet_scripting::{Ended, Engine, Flags, Host, Identity, Input, Libraries};
 
 use crate::REDIS_VERSION;
 use crate::engine::asker::Asker;
-use crate::front::clients::ClientId;
+use crate::front::client_id::ClientId;
 use crate::node::Node;
 use host::ScriptHost;
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use rivulet_net::Ready;
 
+use crate::front::tokens::{TOKEN_LISTENER_LAST, TOKEN_MASTER, TOKEN_RDB_CHANNEL, TOKEN_WAKER};
 use crate::lifecycle::scheduling::{self, Rests, Turns};
-use crate::node::{Node, TOKEN_LISTENER_LAST, TOKEN_MASTER, TOKEN_RDB_CHANNEL, TOKEN_WAKER};
+use crate::node::Node;
 use crate::{clock, log};
 
 /// The stream of this turn was given to the disk and offered to the replicas: what clients are told of reaches those though this process is killed then.
@@ -30,7 +31,7 @@ impl Node {
             let ended_us = clock::monotonic_us();
             self.ops.stats.turn_ended(ended_us - turn_us);
             let timeout = if turns.helpers_wait() { Duration::ZERO } else { self.sleep_time() };
-            if self.persist.data.running.is_some() {
+            if self.persist.saving.running.is_some() {
                 rests.rest_if_due(ended_us);
             }
             if let Err(error) = self.front.poll.wait(Some(timeout), &mut ready) {

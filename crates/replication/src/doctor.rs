@@ -20,25 +20,40 @@ pub struct Figures<'a> {
     /// A replica: its last full syncs could not be loaded.
     pub unloadable: Option<FailedLoads<'a>>,
     pub replicas: usize,
-    /// Bytes of `repl-backlog-size`, and whether it is `auto`.
-    pub backlog_size: u64,
-    pub backlog_auto: bool,
-    /// Bytes of `repl-backlog-disk-size`, and whether what leaves the memory is on disk in fact.
-    pub disk_size: u64,
-    pub on_disk: bool,
+    pub backlog: Backlog,
     /// `repl-timeout` and `repl-ping-replica-period`.
     pub timeout: Millis,
     pub ping_period: Millis,
     /// The slowest command, if any was slow.
     pub slowest: Option<Slowest<'a>>,
-    /// Replicas that were cut off because of `client-output-buffer-limit replica`, and its hard and soft limit.
-    pub cut_off: u64,
-    /// The slowest ones that were cut off because of `repl-hold-limit`, or of a full disk, and that limit.
-    pub hold_cut_off: u64,
-    pub hold_limit: u64,
-    pub output_limits: (u64, u64),
+    pub cut_off: CutOff,
     /// `min-replicas-to-write`, `min-replicas-max-lag` and how many replicas are good; `None` when the check is off.
     pub good_replicas: Option<GoodReplicas>,
+}
+
+/// How much of the stream is kept for replicas that come again.
+#[derive(Debug, Clone, Copy)]
+pub struct Backlog {
+    /// Bytes of `repl-backlog-size`.
+    pub size: u64,
+    /// The size is `auto`.
+    pub auto: bool,
+    /// Bytes of `repl-backlog-disk-size`.
+    pub disk_size: u64,
+    /// What leaves the memory is on disk in fact.
+    pub on_disk: bool,
+}
+
+/// Replicas that were cut off because they were slow, and the limits that said so, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct CutOff {
+    /// So many, because of `client-output-buffer-limit replica`.
+    pub by_output_limits: u64,
+    /// Its hard and soft limit.
+    pub output_limits: (u64, u64),
+    /// So many, the slowest ones, because of `repl-hold-limit` or of a full disk.
+    pub by_hold_limit: u64,
+    pub hold_limit: u64,
 }
 
 /// A slow command.
@@ -106,18 +121,22 @@ pub fn measured(f: &Figures<'_>) -> String {
         ),
         _ => "no replica has gone and come back".to_string(),
     };
-    let auto = if f.backlog_auto { " (auto)" } else { "" };
-    let disk = if f.on_disk { format!(", with {} behind it on disk", bytes(f.disk_size)) } else { String::new() };
+    let auto = if f.backlog.auto { " (auto)" } else { "" };
+    let disk = if f.backlog.on_disk {
+        format!(", with {} behind it on disk", bytes(f.backlog.disk_size))
+    } else {
+        String::new()
+    };
     format!(
         "Measured: {reconnect}; the stream grows by {} per second; the backlog holds {}{auto}{disk}.",
         bytes(f.measure.bytes_per_second()),
-        bytes(f.backlog_size)
+        bytes(f.backlog.size)
     )
 }
 
 fn backlog_for_reconnects(f: &Figures<'_>) -> Option<String> {
     let mean = f.measure.mean_reconnect_ms()?;
-    let held = f.backlog_size + if f.on_disk { f.disk_size } else { 0 };
+    let held = f.backlog.size + if f.backlog.on_disk { f.backlog.disk_size } else { 0 };
     let (rate, wanted) = (f.measure.bytes_per_second(), f.measure.backlog_bytes_wanted());
     (wanted > held).then(|| {
         let reach = held.saturating_mul(1000).checked_div(rate).unwrap_or(0);
@@ -134,9 +153,9 @@ fn backlog_for_reconnects(f: &Figures<'_>) -> Option<String> {
 }
 
 fn avoidable_full_syncs(f: &Figures<'_>) -> Option<String> {
-    let missed = f.syncs.newest().filter(|sync| sync.end == End::Master).filter_map(|sync| sync.bytes_missing);
+    let missed = f.syncs.newest().filter(|sync| sync.end == End::Master).filter_map(|sync| sync.why.bytes_missing);
     let (count, most) = missed.fold((0, 0), |(n, most), bytes| (n + 1, bytes.max(most)));
-    let enough = most > 0 && f.backlog_size + if f.on_disk { f.disk_size } else { 0 } >= most;
+    let enough = most > 0 && f.backlog.size + if f.backlog.on_disk { f.backlog.disk_size } else { 0 } >= most;
     (count > 0).then(|| {
         let (syncs, them) = if count == 1 { ("full sync was", "it") } else { ("full syncs were", "them") };
         let now = match enough {
@@ -166,7 +185,7 @@ fn failed_syncs(f: &Figures<'_>) -> Option<String> {
     let failed = |kind| {
         let failures = f.syncs.newest().filter(move |sync| sync.kind == kind);
         failures.filter_map(|sync| match &sync.outcome {
-            Outcome::Failed(why) => Some((sync.peer.as_str(), why.as_str(), sync.took)),
+            Outcome::Failed(why) => Some((sync.at.peer.as_str(), why.as_str(), sync.took)),
             _ => None,
         })
     };
@@ -241,16 +260,16 @@ fn blocking_command(f: &Figures<'_>) -> Option<String> {
 }
 
 fn output_limit(f: &Figures<'_>) -> Option<String> {
-    (f.cut_off > 0).then(|| {
-        let (hard, soft) = f.output_limits;
-        let disk = match f.on_disk {
+    (f.cut_off.by_output_limits > 0).then(|| {
+        let (hard, soft) = f.cut_off.output_limits;
+        let disk = match f.backlog.on_disk {
             false => "With repl-backlog-disk-size above 0 what waits for a replica is on disk and counts no more. ",
             true => "",
         };
         format!(
             "{} times a replica was cut off because more waited for it than client-output-buffer-limit allows. {disk}Set \
              client-output-buffer-limit to \"replica {} {} 60\", or to \"replica 0 0 0\" for no limit.",
-            f.cut_off,
+            f.cut_off.by_output_limits,
             hard.saturating_mul(2),
             soft.saturating_mul(2)
         )
@@ -258,13 +277,13 @@ fn output_limit(f: &Figures<'_>) -> Option<String> {
 }
 
 fn hold_limit(f: &Figures<'_>) -> Option<String> {
-    (f.hold_cut_off > 0).then(|| {
+    (f.cut_off.by_hold_limit > 0).then(|| {
         format!(
             "{} times the slowest replica was cut off, because more was held for replicas than repl-hold-limit ({}) or the \
              disk allows. Make the way to it faster, or set repl-hold-limit to {}mb if the disk has room for that.",
-            f.hold_cut_off,
-            bytes(f.hold_limit),
-            (f.hold_limit.saturating_mul(2) >> 20).max(1)
+            f.cut_off.by_hold_limit,
+            bytes(f.cut_off.hold_limit),
+            (f.cut_off.hold_limit.saturating_mul(2) >> 20).max(1)
         )
     })
 }
@@ -284,7 +303,7 @@ fn too_few_good_replicas(f: &Figures<'_>) -> Option<String> {
 
 fn no_backlog_on_disk(f: &Figures<'_>) -> Option<String> {
     let used = f.replicas > 0 || f.measure.reconnects() > 0;
-    (used && f.disk_size == 0).then(|| {
+    (used && f.backlog.disk_size == 0).then(|| {
         "The backlog on disk is off: a replica that is away for longer than the memory reaches back costs a full sync. \
          Set repl-backlog-disk-size to 1gb, or to what the disk allows."
             .to_string()
@@ -336,6 +355,10 @@ mod tests {
     use crate::psync::{Decision, FullReason};
     use crate::syncs::Beginning;
 
+    const BACKLOG: Backlog = Backlog { size: 1 << 20, auto: false, disk_size: 1 << 30, on_disk: false };
+    const CUT_OFF: CutOff =
+        CutOff { by_output_limits: 0, output_limits: (256 << 20, 64 << 20), by_hold_limit: 0, hold_limit: 64 << 20 };
+
     fn figures<'a>(measure: &'a Measure, syncs: &'a SyncHistory) -> Figures<'a> {
         Figures {
             measure,
@@ -344,17 +367,11 @@ mod tests {
             diverged: None,
             unloadable: None,
             replicas: 1,
-            backlog_size: 1 << 20,
-            backlog_auto: false,
-            disk_size: 1 << 30,
-            on_disk: false,
+            backlog: BACKLOG,
             timeout: 60_000,
             ping_period: 10_000,
             slowest: None,
-            cut_off: 0,
-            hold_cut_off: 0,
-            hold_limit: 64 << 20,
-            output_limits: (256 << 20, 64 << 20),
+            cut_off: CUT_OFF,
             good_replicas: None,
         }
     }
@@ -389,9 +406,9 @@ mod tests {
         measure.detached(peer(), 0);
         measure.attached(&peer(), 4000);
         assert_one(&figures(&measure, &syncs), &["4.0 s", "1.0 MiB", "repl-backlog-size to 8mb"]);
-        let enough = Figures { backlog_size: 8 << 20, ..figures(&measure, &syncs) };
+        let enough = Figures { backlog: Backlog { size: 8 << 20, ..BACKLOG }, ..figures(&measure, &syncs) };
         assert_eq!(diagnose(&enough), Vec::<String>::new());
-        let on_disk = Figures { on_disk: true, ..figures(&measure, &syncs) };
+        let on_disk = Figures { backlog: Backlog { on_disk: true, ..BACKLOG }, ..figures(&measure, &syncs) };
         assert_eq!(diagnose(&on_disk), Vec::<String>::new());
     }
 
@@ -407,7 +424,7 @@ mod tests {
             syncs.granted(1, Some(&request), Some(&reason), at, 0);
         }
         assert_one(&figures(&measure, &syncs), &["2 full syncs", "4.0 MiB", "repl-backlog-size to 5mb"]);
-        let larger = Figures { backlog_size: 4 << 20, ..figures(&measure, &syncs) };
+        let larger = Figures { backlog: Backlog { size: 4 << 20, ..BACKLOG }, ..figures(&measure, &syncs) };
         assert_one(&larger, &["would have been enough"]);
     }
 
@@ -448,16 +465,22 @@ mod tests {
         assert_one(&Figures { slowest: slow(20_000), ..plain() }, &["KEYS", "20.0 s", "repl-timeout to 80"]);
         assert!(diagnose(&Figures { slowest: slow(15_000), ..plain() }).is_empty());
         assert_one(
-            &Figures { cut_off: 3, ..plain() },
+            &Figures { cut_off: CutOff { by_output_limits: 3, ..CUT_OFF }, ..plain() },
             &["3 times", "client-output-buffer-limit", "repl-backlog-disk-size"],
         );
         let good = |there| Some(GoodReplicas { wanted: 2, lag_seconds_max: 10, there });
         assert_one(&Figures { good_replicas: good(1), ..plain() }, &["min-replicas-to-write to 1"]);
         assert!(diagnose(&Figures { good_replicas: good(2), ..plain() }).is_empty());
-        assert_one(&Figures { disk_size: 0, ..plain() }, &["repl-backlog-disk-size to 1gb"]);
-        assert!(diagnose(&Figures { disk_size: 0, replicas: 0, ..plain() }).is_empty());
+        assert_one(
+            &Figures { backlog: Backlog { disk_size: 0, ..BACKLOG }, ..plain() },
+            &["repl-backlog-disk-size to 1gb"],
+        );
+        assert!(diagnose(&Figures { backlog: Backlog { disk_size: 0, ..BACKLOG }, replicas: 0, ..plain() }).is_empty());
         assert_one(&Figures { link_down_seconds: Some(9), ..plain() }, &["down for 9 s"]);
-        assert_one(&Figures { hold_cut_off: 2, ..plain() }, &["2 times", "64.0 MiB", "repl-hold-limit to 128mb"]);
+        assert_one(
+            &Figures { cut_off: CutOff { by_hold_limit: 2, ..CUT_OFF }, ..plain() },
+            &["2 times", "64.0 MiB", "repl-hold-limit to 128mb"],
+        );
         let loads = FailedLoads { count: 3, why: "no such type", retry_in: 4000, keeps_old_data: true };
         assert_one(
             &Figures { unloadable: Some(loads), ..plain() },

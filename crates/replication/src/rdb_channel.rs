@@ -60,7 +60,7 @@ impl RdbChannel {
     /// The connection is open. Returns what to send.
     pub fn connected(&mut self, config: &LinkConfig) -> Vec<u8> {
         let State::Connecting = self.state else { return Vec::new() };
-        let (auth, port) = (config.auth_command(), config.listening_port.to_string());
+        let (auth, port) = (config.auth_command(), config.shown.port.to_string());
         let mut expected = VecDeque::new();
         expected.extend(auth.as_ref().map(|_| Expected::Auth));
         expected.push_back(Expected::Replconf);
@@ -72,7 +72,7 @@ impl RdbChannel {
         };
         words.extend(main.iter().flat_map(|main| ["main-ch-client-id", main]));
         words.extend(["listening-port", &port]);
-        if let (TwoChannels::DualChannel, Some(version)) = (self.how, &config.version) {
+        if let (TwoChannels::DualChannel, Some(version)) = (self.how, &config.shown.version) {
             words.extend(["version", version]);
         }
         let mut bytes = auth.unwrap_or_default();

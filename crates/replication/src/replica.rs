@@ -3,16 +3,20 @@
 //! The driver tells what happened and does what the actions say, in their order. The link knows the protocol and the
 //! time-outs; it does not open sockets, decode snapshots, execute commands, or own the node's history and log.
 
+mod config;
+mod greeting;
+mod loops;
 mod two_channels;
 mod unloadable;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
+pub use self::config::{LinkConfig, LoadMode, Login, Shown};
 use self::two_channels::Main;
 use self::unloadable::Broken;
 pub use self::unloadable::Unloadable;
-use crate::messages::{LineBuffer, PsyncReply, ack_command, asked_words, command, psync_command};
+use crate::messages::{LineBuffer, ack_command, command};
 use crate::position::{Position, ReplId};
 use crate::rdb_channel::RdbChannel;
 use crate::report::Report;
@@ -50,53 +54,6 @@ pub struct ReplicaLink {
     kept_peak: usize,
     unloadable: Unloadable,
     broken: Option<Broken>,
-}
-
-/// What the configuration says; it may change at any time.
-#[derive(Debug, Clone)]
-pub struct LinkConfig {
-    pub host: String,
-    pub port: u16,
-    /// `repl-timeout`.
-    pub timeout: Millis,
-    /// `masteruser` and `masterauth`.
-    pub user: Option<Vec<u8>>,
-    pub password: Option<Vec<u8>>,
-    /// The port and address to be shown by the master.
-    pub listening_port: u16,
-    pub announce_ip: Option<String>,
-    pub run_id: ReplId,
-    /// A secret that only those above this node learn, one for as long as the link is: if it comes back from below, there is a loop.
-    pub probe: ReplId,
-    /// Named to the master with `REPLCONF version`, if at all.
-    pub version: Option<String>,
-    pub load: LoadMode,
-    /// `dual-channel-replication-enabled` and `repl-rdb-channel`: ask for full syncs over two channels.
-    pub dual_channel: bool,
-    pub rdb_channel: bool,
-    /// So much of the stream is kept while a snapshot comes or loads; then the driver shall stop to read.
-    pub early_bytes_max: usize,
-}
-
-impl LinkConfig {
-    /// `AUTH`, if there is a password.
-    pub(crate) fn auth_command(&self) -> Option<Vec<u8>> {
-        let password = self.password.as_deref()?;
-        let words = [Some(&b"AUTH"[..]), self.user.as_deref(), Some(password)];
-        Some(command(&words.into_iter().flatten().collect::<Vec<_>>()))
-    }
-}
-
-/// When a snapshot that arrives takes the place of the data (`repl-diskless-load`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoadMode {
-    /// `disabled`: it is stored, and loaded when it is whole.
-    AfterTransfer,
-    /// `on-empty-db`: it is loaded while it comes.
-    InPlace,
-    /// `swapdb`: it is loaded beside the data, which it replaces when it is whole. A driver that refuses to be emptied by
-    /// a master without data (rule 30) uses this, and reports such a load as failed.
-    Beside,
 }
 
 /// ```text
@@ -454,37 +411,6 @@ impl ReplicaLink {
         self.failover = true;
     }
 
-    /// The run ids of the nodes that say to be below this one, for the detection of loops (rule 28). Told on to a master that
-    /// understands; if the master itself is among them, a probe goes up.
-    pub fn set_below(&mut self, now: Millis, below: Vec<ReplId>, out: Actions<'_, '_>) {
-        if self.below == below {
-            return;
-        }
-        self.below = below;
-        if !matches!(self.state, State::Waiting { .. } | State::Connecting { .. }) {
-            self.tell_below(out);
-            self.probe_if_suspicious(now, out);
-        }
-    }
-
-    /// A probe came from below. The own one proves that the master is below this node, and others may be told so by theirs.
-    pub fn probe_came(&mut self, now: Millis, probe: ReplId, out: Actions<'_, '_>) {
-        if probe != self.config.probe {
-            self.probes.retain(|(at, other)| *other != probe && now < at + PROBE_VALID);
-            if self.probes.len() < PROBES_MAX {
-                self.probes.push((now, probe));
-                if !matches!(self.state, State::Waiting { .. } | State::Connecting { .. }) {
-                    self.send_probe(probe, out);
-                }
-            }
-            return;
-        }
-        self.loop_seen_at = Some(now);
-        if !self.failover && matches!(self.state, State::Greeting { .. } | State::Streaming { .. }) {
-            self.refuse_loop(now, out);
-        }
-    }
-
     pub fn config(&self) -> &LinkConfig {
         &self.config
     }
@@ -665,157 +591,6 @@ impl ReplicaLink {
         }
     }
 
-    /// A line of the handshake.
-    fn reply(&mut self, now: Millis, line: &[u8], out: Actions<'_, '_>) {
-        let State::Greeting { expected, .. } = &mut self.state else { return };
-        let text = String::from_utf8_lossy(line);
-        let is_error = line.starts_with(b"-");
-        match expected.pop_front() {
-            Some(Expected::Pong) => {
-                // Who can't save can be followed all the same.
-                let allowed = ["+", "-NOAUTH", "-NOPERM", "-ERR operation not permitted", "-MISCONF"];
-                if !allowed.iter().any(|start| text.starts_with(start)) {
-                    return self.refuse(now, format!("Error reply to PING from master: '{text}'"), out);
-                }
-                log(out, Report::notice("Master replied to PING, replication can continue..."));
-                self.introduce(out);
-            }
-            Some(Expected::Auth) if is_error => self.refuse(now, format!("Unable to AUTH to MASTER: {text}"), out),
-            Some(Expected::Auth) => {}
-            Some(Expected::Replconf(option)) => {
-                if is_error {
-                    let text = format!("(Non critical) Master does not understand REPLCONF {option}: {text}");
-                    log(out, Report::notice(text));
-                }
-            }
-            Some(Expected::RunId) => {
-                // Only a Rivulet names itself; to others the option is unknown.
-                self.peer = line.strip_prefix(b"+OK ").and_then(ReplId::parse);
-                if self.peer == Some(self.config.run_id) {
-                    return self.refuse_loop(now, out);
-                }
-                self.tell_below(out);
-                self.send_probes(now, out);
-                if !self.failover && self.loop_seen_at.is_some_and(|at| now < at + PROBE_VALID) {
-                    return self.refuse_loop(now, out);
-                }
-                let suspects = self.suspects_loop();
-                if let State::Greeting { suspects_until, .. } = &mut self.state {
-                    *suspects_until = suspects.then_some(now + PROBE_PERIOD);
-                }
-            }
-            Some(Expected::Psync) => return self.psync_reply(now, line, out),
-            None => return self.refuse(now, format!("Unexpected line from master in the handshake: '{text}'"), out),
-        }
-        self.ask_when_greeted(out);
-    }
-
-    /// Asks for the data when all replies of the greeting are there and nothing speaks against it.
-    fn ask_when_greeted(&mut self, out: Actions<'_, '_>) {
-        if let State::Greeting { expected, suspects_until: None, .. } = &mut self.state
-            && expected.is_empty()
-        {
-            expected.push_back(Expected::Psync);
-            self.ask(out);
-        }
-    }
-
-    /// Who we are: everything between PING and PSYNC, sent at once.
-    fn introduce(&mut self, out: Actions<'_, '_>) {
-        let config = &self.config;
-        let port = config.listening_port.to_string();
-        let mut batch: Vec<(Expected, Vec<u8>)> = Vec::new();
-        batch.extend(config.auth_command().map(|auth| (Expected::Auth, auth)));
-        batch.push((Expected::Replconf("listening-port"), command(&["REPLCONF", "listening-port", &port])));
-        if let Some(ip) = &config.announce_ip {
-            batch.push((Expected::Replconf("ip-address"), command(&["REPLCONF", "ip-address", ip])));
-        }
-        let mut capa = vec!["REPLCONF", "capa", "eof", "capa", "psync2"];
-        capa.extend(["capa", "dual-channel"].iter().filter(|_| config.dual_channel && !self.one_channel));
-        capa.extend(["capa", "rdb-channel-repl"].iter().filter(|_| config.rdb_channel && !self.one_channel));
-        batch.push((Expected::Replconf("capa"), command(&capa)));
-        if let Some(version) = &config.version {
-            batch.push((Expected::Replconf("version"), command(&["REPLCONF", "version", version])));
-        }
-        batch.push((Expected::RunId, command(&["REPLCONF", "rivulet-runid", config.run_id.as_str()])));
-        if let State::Greeting { expected, .. } = &mut self.state {
-            expected.extend(batch.iter().map(|(reply, _)| *reply));
-        }
-        out.push(Action::Send(batch.into_iter().flat_map(|(_, bytes)| bytes).collect()));
-    }
-
-    fn ask(&mut self, out: Actions<'_, '_>) {
-        let line = match self.cached {
-            Some(_) => {
-                let (id, asked) = asked_words(self.cached);
-                format!("Trying a partial resynchronization (request {id}:{asked}).")
-            }
-            None => "Partial resynchronization not possible (no cached master)".to_string(),
-        };
-        log(out, Report::notice(line));
-        out.push(Action::Send(psync_command(self.cached, self.failover)));
-    }
-
-    fn psync_reply(&mut self, now: Millis, line: &[u8], out: Actions<'_, '_>) {
-        let text = String::from_utf8_lossy(line);
-        let reply = PsyncReply::parse(line);
-        if std::mem::take(&mut self.failover) {
-            let accepted =
-                matches!(reply, PsyncReply::FullResync(_) | PsyncReply::Continue { .. } | PsyncReply::TwoChannels(_));
-            out.push(Action::FailoverAnswered(accepted));
-            if !accepted {
-                return self.retry_later(now, out);
-            }
-        }
-        match (reply, self.cached) {
-            (PsyncReply::FullResync(target), _) => {
-                log(out, Report::notice(format!("Full resync from master: {target}")));
-                self.receive(now, Some(target));
-            }
-            (PsyncReply::TwoChannels(how), _) => {
-                log(out, Report::notice("PSYNC is not possible, initialize RDB channel."));
-                self.receive_beside(now, how, out);
-            }
-            (PsyncReply::Continue { id }, Some(cached)) => {
-                log(out, Report::notice("Successful partial resynchronization with master."));
-                let position = Position { id: id.unwrap_or(cached.id), ..cached };
-                if position.id != cached.id {
-                    log(out, Report::warning(format!("Master replication ID changed to {}", position.id)));
-                }
-                out.push(Action::Continue(position));
-                self.stream(now, Some(position));
-                self.before_change = (position.id != cached.id).then_some(cached);
-                let text = "MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.";
-                log(out, Report::notice(text));
-            }
-            (PsyncReply::Continue { .. }, None) => {
-                self.refuse(now, format!("The master goes on where nothing was: '{text}'"), out);
-            }
-            (PsyncReply::Malformed, _) => {
-                self.refuse(now, format!("Master replied with wrong PSYNC syntax: '{text}'"), out);
-            }
-            (PsyncReply::Loop, _) => self.refuse_loop(now, out),
-            (PsyncReply::TryLater, _) => {
-                let text = format!("Master is currently unable to PSYNC but should be in the future: {text}");
-                log(out, Report::notice(text));
-                self.retry_later(now, out);
-            }
-            (PsyncReply::NotSupported { unexpected }, _) => {
-                log(
-                    out,
-                    if unexpected {
-                        Report::warning(format!("Unexpected reply to PSYNC from master: {text}"))
-                    } else {
-                        Report::notice(format!("Master does not support PSYNC or is in error state (reply: {text})"))
-                    },
-                );
-                log(out, Report::notice("Retrying with SYNC..."));
-                out.push(Action::Send(b"SYNC\r\n".to_vec()));
-                self.receive(now, None);
-            }
-        }
-    }
-
     fn receive(&mut self, now: Millis, target: Option<Position>) {
         self.kept_peak = 0;
         self.state = State::Receiving {
@@ -933,57 +708,6 @@ impl ReplicaLink {
         self.one_channel = false;
         self.unloadable = Unloadable::default();
         self.state = State::Streaming { position, ack_at: now, deadline: now + self.config.timeout };
-    }
-
-    fn tell_below(&mut self, out: Actions<'_, '_>) {
-        if self.peer.is_some() {
-            let ids: Vec<&str> = self.below.iter().map(ReplId::as_str).collect();
-            out.push(Action::Send(command(&["REPLCONF", "rivulet-below", &ids.join(",")])));
-        }
-    }
-
-    /// The master is said to be below this node, and is not being made the master right now.
-    fn suspects_loop(&self) -> bool {
-        let through = |id: &ReplId| *id == self.config.run_id || Some(*id) == self.peer;
-        !self.failover && self.peer.is_some() && self.below.iter().any(through)
-    }
-
-    /// The own probe goes up while somebody says that it would come back.
-    fn probe_if_suspicious(&mut self, now: Millis, out: Actions<'_, '_>) {
-        if self.suspects_loop() && now >= self.probed_at + ACK_PERIOD / 2 {
-            self.probed_at = now;
-            self.send_probe(self.config.probe, out);
-        }
-    }
-
-    /// The own probe, and those that came from below.
-    fn send_probes(&mut self, now: Millis, out: Actions<'_, '_>) {
-        self.probed_at = now;
-        self.probes.retain(|(at, _)| now < at + PROBE_VALID);
-        self.send_probe(self.config.probe, out);
-        for at in 0..self.probes.len() {
-            self.send_probe(self.probes[at].1, out);
-        }
-    }
-
-    fn send_probe(&self, probe: ReplId, out: Actions<'_, '_>) {
-        if self.peer.is_some() {
-            out.push(Action::Send(command(&["REPLCONF", "rivulet-probe", probe.as_str()])));
-        }
-    }
-
-    fn refuse_loop(&mut self, now: Millis, out: Actions<'_, '_>) {
-        let text = format!(
-            "The master {} replicates from this node, directly or through others: a loop is refused",
-            self.address()
-        );
-        if self.is_up() {
-            log(out, Report::warning(text));
-            self.end_stream(now, true, out);
-            self.state = State::Waiting { retry_at: now + RETRY_PERIOD };
-        } else {
-            self.refuse(now, text, out);
-        }
     }
 }
 

@@ -29,25 +29,27 @@ pub struct SyncRecord {
     /// Unix time.
     pub began_at: Millis,
     pub end: End,
-    /// The other end.
-    pub peer: String,
     pub kind: Kind,
     /// The id and the byte number that the replica asked for; neither in the old SYNC.
     pub asked: Option<(String, i64)>,
-    /// This node's ids, log and offset when it began.
-    pub id: ReplId,
-    pub second: ReplId,
-    pub window: Option<Window>,
-    pub offset: u64,
-    pub reason: &'static str,
-    pub sentence: String,
-    /// So many bytes of the log were wanting for a partial sync.
-    pub bytes_missing: Option<u64>,
+    /// Who the other end is, and how this node stood.
+    pub at: Beginning,
+    pub why: Why,
     /// Payload and stream, sent or received.
     pub bytes: u64,
     pub took: Millis,
     pub outcome: Outcome,
     progress: Progress,
+}
+
+/// Why a sync was of its kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Why {
+    /// A word for tools.
+    pub reason: &'static str,
+    pub sentence: String,
+    /// So many bytes of the log were wanting for a partial sync.
+    pub bytes_missing: Option<u64>,
 }
 
 /// Which end of the link this node was.
@@ -81,7 +83,7 @@ enum Progress {
 }
 
 /// What is known when a sync begins.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Beginning {
     pub peer: String,
     pub id: ReplId,
@@ -146,7 +148,7 @@ impl SyncHistory {
         if self.goes_on_beside(key, decision) {
             return;
         }
-        for record in self.running().filter(|record| record.end == End::Master && record.peer == peer) {
+        for record in self.running().filter(|record| record.end == End::Master && record.at.peer == peer) {
             record.finish(Outcome::Failed("the replica asked again".to_string()), now);
         }
         let (kind, reason, sentence, missing, from) = match decision {
@@ -178,16 +180,10 @@ impl SyncHistory {
             number: 0,
             began_at: now,
             end: End::Master,
-            peer,
             kind,
             asked,
-            id: at.id,
-            second: at.second,
-            window: at.window,
-            offset: at.offset,
-            reason,
-            sentence,
-            bytes_missing: missing,
+            at,
+            why: Why { reason, sentence, bytes_missing: missing },
             bytes: 0,
             took: 0,
             outcome: Outcome::Running,
@@ -203,7 +199,7 @@ impl SyncHistory {
 
     /// A replica that was granted a full sync fetches the snapshot over this connection. Says whether there is one.
     pub fn fetched_over(&mut self, peer: &str, connection: ReplicaKey) -> bool {
-        let mut granted = self.running().filter(|record| record.kind == Kind::Full && record.peer == peer);
+        let mut granted = self.running().filter(|record| record.kind == Kind::Full && record.at.peer == peer);
         let Some(record) = granted.find(|record| record.end == End::Master) else { return false };
         if let Progress::Granted { channel, .. } = &mut record.progress {
             *channel = Some(connection);
@@ -229,16 +225,10 @@ impl SyncHistory {
             number: 0,
             began_at,
             end: End::Replica,
-            peer: at.peer,
             kind,
             asked,
-            id: at.id,
-            second: at.second,
-            window: at.window,
-            offset: at.offset,
-            reason,
-            sentence,
-            bytes_missing: None,
+            at,
+            why: Why { reason, sentence, bytes_missing: None },
             bytes: 0,
             took: 0,
             outcome: Outcome::Running,
@@ -287,7 +277,7 @@ impl SyncHistory {
         let target = *target.get_or_insert(end);
         record.bytes = *payload + session.cursor().saturating_sub(*from);
         // One that came with the old SYNC never acknowledges.
-        let reached = if record.reason == "old-sync" { session.cursor() } else { session.ack_offset() };
+        let reached = if record.why.reason == "old-sync" { session.cursor() } else { session.ack_offset() };
         if reached < target {
             return None;
         }
@@ -441,7 +431,7 @@ mod tests {
         session.acked(700, None, 1500);
         assert_eq!(syncs.look_at(7, &session, 900, 1500), Some(Ended { kind: Kind::Full, took: 500 }));
         let record = syncs.newest().next().unwrap();
-        assert_eq!((record.reason, record.bytes, record.bytes_missing), ("behind", 400, Some(450)));
+        assert_eq!((record.why.reason, record.bytes, record.why.bytes_missing), ("behind", 400, Some(450)));
         assert_eq!((record.outcome.clone(), record.duration(9999)), (Outcome::Done, 500));
         assert_eq!(record.asked, Some((id(1).to_string(), 51)));
         assert_eq!(syncs.full_by_reason().find(|(word, _)| *word == "behind"), Some(("behind", 1)));
@@ -491,7 +481,7 @@ mod tests {
         let other = Beginning { peer: "h:2".to_string(), ..beginning(500) };
         syncs.granted(8, Some(&request(1)), None, other, 0);
         syncs.replica_gone(7, "the connection was lost", 30);
-        let newest: Vec<_> = syncs.newest().map(|r| (r.reason, r.outcome.word(), r.duration(50))).collect();
+        let newest: Vec<_> = syncs.newest().map(|r| (r.why.reason, r.outcome.word(), r.duration(50))).collect();
         assert_eq!(newest, [("unproven", "running", 50), ("old-sync", "failed", 30)]);
     }
 
@@ -506,7 +496,8 @@ mod tests {
         syncs.payload_received(70);
         assert_eq!(syncs.made_done(5, 400), Some(Ended { kind: Kind::Full, took: 100 }));
         assert_eq!(syncs.made_done(5, 400), None);
-        let newest: Vec<_> = syncs.newest().map(|r| (r.reason, r.bytes, r.outcome.clone(), r.asked.clone())).collect();
+        let newest: Vec<_> =
+            syncs.newest().map(|r| (r.why.reason, r.bytes, r.outcome.clone(), r.asked.clone())).collect();
         assert_eq!(newest[0], ("requested", 75, Outcome::Done, Some(("?".to_string(), -1))));
         let failed = Outcome::Failed("cut".to_string());
         assert_eq!(newest[1], ("not-continued", 50, failed, Some((id(3).to_string(), 10))));

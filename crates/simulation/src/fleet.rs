@@ -253,63 +253,32 @@ impl Fleet {
         }
         *self.troubles.entry(format!("{trouble:?}")).or_default() += 1;
         self.schedule.shared.say(|| format!("* {trouble:?} {host}"));
-        let now_us = self.schedule.now_us();
         match trouble {
             Trouble::Kill | Trouble::PowerLoss if self.schedule.is_up(host) => self.crash(host, trouble),
-            Trouble::CleanEnd => {
-                self.expect_nothing_of(host);
-                self.order(host, &["SHUTDOWN"]);
-                self.rots[host] = self.rng.u8(..4) == 0;
-                self.undo_in(4_000, 8_000, Later::Start(host));
-            }
+            Trouble::Kill | Trouble::PowerLoss => {}
+            Trouble::CleanEnd => self.end_cleanly(host),
             Trouble::Cut => {
                 let other = self.following[host].unwrap_or(0);
                 let sockets = self.schedule.shared.network.borrow().between(host, other);
                 sockets.into_iter().for_each(|socket| self.schedule.shared.network.borrow_mut().cut(socket));
             }
-            Trouble::Block => {
-                let other = self.following[host].unwrap_or_else(|| self.rng.usize(..self.plan.nodes));
-                let (from, to) = if self.rng.bool() { (host, other) } else { (other, host) };
-                self.schedule.shared.network.borrow_mut().block(from, to);
-                self.undo_in(100, 12_000, Later::Unblock);
-            }
+            Trouble::Block => self.block(host),
             Trouble::Stop => {
                 self.schedule.pause(host, true);
                 self.undo_in(50, 9_000, Later::GoOn(host));
             }
             Trouble::Promote => self.promote(host),
-            Trouble::ClientPause => {
-                let ms = self.rng.u64(50..3_000);
-                let mode = if self.rng.u8(..3) > 0 { "WRITE" } else { "ALL" };
-                if self.operator[host].outstanding == 0 {
-                    self.pause_asked[host] = Some((now_us, ms));
-                }
-                self.order(host, &["CLIENT", "PAUSE", &ms.to_string(), mode]);
-                if self.plan.evicts && self.rng.bool() {
-                    self.undo_in(100, 600, Later::Limit(host));
-                }
-            }
+            Trouble::ClientPause => self.pause_clients(host),
             Trouble::Failover => self.fail_over(host),
             Trouble::Garbage => {
                 // It comes between two commands when there are none.
-                self.writers.iter_mut().for_each(|writer| writer.rests = true);
+                self.rest_writers();
                 self.undo_in(300, 600, Later::Garbage(host));
                 self.undo_in(1_500, 2_500, Later::Work);
             }
             Trouble::OddTransaction => self.odd_transaction(host),
-            Trouble::Maxmemory => {
-                self.promise.end("keys were evicted");
-                let bytes = self.rng.choice([0, 0, 700_000, 1_000_000, 2_000_000]).unwrap_or(0).to_string();
-                self.order(host, &["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
-                self.order(host, &["CONFIG", "SET", "maxmemory", &bytes]);
-            }
-            Trouble::Policy => {
-                let policy = self.rng.choice(["no", "everysec", "always"]).unwrap_or("no");
-                if policy != "always" && self.plan.appendfsync[host].is_some() {
-                    self.plan.appendfsync[host] = Some("everysec");
-                }
-                self.order(host, &["CONFIG", "SET", "appendfsync", policy]);
-            }
+            Trouble::Maxmemory => self.limit_memory(host),
+            Trouble::Policy => self.change_policy(host),
             Trouble::Bgsave => self.order(host, &["BGSAVE"]),
             Trouble::Rewrite => self.order(host, &["BGREWRITEAOF"]),
             Trouble::DiskFull => self.spoil_disk(host, |faults| faults.capacity = Some(0)),
@@ -327,11 +296,56 @@ impl Fleet {
                 ahead.set(ahead.get() + step);
             }
             Trouble::Quiet => {
-                self.writers.iter_mut().for_each(|writer| writer.rests = true);
+                self.rest_writers();
                 self.undo_in(300, 1_500, Later::Work);
             }
-            Trouble::Kill | Trouble::PowerLoss => _ = now_us,
         }
+    }
+
+    fn rest_writers(&mut self) {
+        self.writers.iter_mut().for_each(|writer| writer.rests = true);
+    }
+
+    fn end_cleanly(&mut self, host: HostId) {
+        self.expect_nothing_of(host);
+        self.order(host, &["SHUTDOWN"]);
+        self.rots[host] = self.rng.u8(..4) == 0;
+        self.undo_in(4_000, 8_000, Later::Start(host));
+    }
+
+    /// One way of a network's path is closed for a while.
+    fn block(&mut self, host: HostId) {
+        let other = self.following[host].unwrap_or_else(|| self.rng.usize(..self.plan.nodes));
+        let (from, to) = if self.rng.bool() { (host, other) } else { (other, host) };
+        self.schedule.shared.network.borrow_mut().block(from, to);
+        self.undo_in(100, 12_000, Later::Unblock);
+    }
+
+    fn pause_clients(&mut self, host: HostId) {
+        let ms = self.rng.u64(50..3_000);
+        let mode = if self.rng.u8(..3) > 0 { "WRITE" } else { "ALL" };
+        if self.operator[host].outstanding == 0 {
+            self.pause_asked[host] = Some((self.schedule.now_us(), ms));
+        }
+        self.order(host, &["CLIENT", "PAUSE", &ms.to_string(), mode]);
+        if self.plan.evicts && self.rng.bool() {
+            self.undo_in(100, 600, Later::Limit(host));
+        }
+    }
+
+    fn limit_memory(&mut self, host: HostId) {
+        self.promise.end("keys were evicted");
+        let bytes = self.rng.choice([0, 0, 700_000, 1_000_000, 2_000_000]).unwrap_or(0).to_string();
+        self.order(host, &["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+        self.order(host, &["CONFIG", "SET", "maxmemory", &bytes]);
+    }
+
+    fn change_policy(&mut self, host: HostId) {
+        let policy = self.rng.choice(["no", "everysec", "always"]).unwrap_or("no");
+        if policy != "always" && self.plan.appendfsync[host].is_some() {
+            self.plan.appendfsync[host] = Some("everysec");
+        }
+        self.order(host, &["CONFIG", "SET", "appendfsync", policy]);
     }
 
     fn crash(&mut self, host: HostId, how: Trouble) {

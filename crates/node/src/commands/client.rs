@@ -3,14 +3,47 @@
 use rivulet_commands::Command;
 use rivulet_commands::fail::{Fail, NOT_INTEGER, SYNTAX};
 use rivulet_net::Stream;
-use rivulet_resp::Args;
+use rivulet_resp::{Args, Reply};
 
 use crate::commands::connection::check_client_name;
 use crate::engine::asker::Asker;
-use crate::engine::session::{BlockedOn, ReplyMode};
-use crate::front::clients::{Client, ClientId, Kind};
+use crate::engine::blocked::BlockedOn;
+use crate::engine::session::ReplyMode;
+use crate::front::client_id::ClientId;
+use crate::front::clients::{Client, Kind};
 use crate::lifecycle::pause::PauseWhy;
 use crate::node::Node;
+
+/// The lines of CLIENT HELP.
+const HELP: &[&str] = &[
+    "GETNAME",
+    "    The name of this connection.",
+    "ID",
+    "    The id of this connection.",
+    "INFO",
+    "    A line about this connection.",
+    "KILL <ip:port>",
+    "    Close that connection.",
+    "KILL <option> <value> [<option> <value> [...]]",
+    "    Close connections that fit: ADDR <ip:port>, LADDR <ip:port>, TYPE (NORMAL|MASTER|REPLICA|PUBSUB), USER <name>, ID <id>, SKIPME (YES|NO).",
+    "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <id> ...]",
+    "    A line about each connection.",
+    "NO-EVICT (ON|OFF)",
+    "    Keep this connection when memory for clients is short.",
+    "PAUSE <timeout> [WRITE|ALL]",
+    "    Stop commands (those that write, or all) for so many milliseconds.",
+    "REPLY (ON|OFF|SKIP)",
+    "    Which replies to send.",
+    "SETNAME <name>",
+    "    Name this connection.",
+    "UNBLOCK <id> [TIMEOUT|ERROR]",
+    "    End the wait of a blocked connection.",
+    "UNPAUSE",
+    "    End the pause.",
+];
+
+const CACHING_WITHOUT_TRACKING: &str =
+    "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled";
 
 /// CLIENT LIST's line about a client, in the form of Redis 7.0.
 pub fn line(node: &Node, client: &Client) -> String {
@@ -89,6 +122,37 @@ struct Filter {
 }
 
 impl Filter {
+    /// The old form: whoever has this address, also who asks.
+    fn of_address(address: &[u8]) -> Filter {
+        Filter { address: Some(String::from_utf8_lossy(address).into_owned()), ..Filter::default() }
+    }
+
+    /// The options of CLIENT KILL, from the third argument on.
+    fn parse(args: Args<'_>) -> Result<Filter, Fail> {
+        let mut filter = Filter { skip_me: true, ..Filter::default() };
+        if !args.len().is_multiple_of(2) {
+            return Err(SYNTAX);
+        }
+        for i in (2..args.len()).step_by(2) {
+            let value = args.at(i + 1);
+            let text = String::from_utf8_lossy(value).into_owned();
+            match args.at(i).to_ascii_lowercase().as_slice() {
+                b"id" => {
+                    let n = rivulet_commands::parse::int(value).ok().filter(|&n| n > 0);
+                    filter.id = Some(n.ok_or(Fail::new("ERR client-id should be greater than 0"))? as ClientId);
+                }
+                b"type" => filter.kind = Some(kind_of(value).ok_or_else(|| unknown_kind(value))?),
+                b"addr" => filter.address = Some(text),
+                b"laddr" => filter.local_address = Some(text),
+                b"user" if text == "default" => filter.user = Some(text),
+                b"user" => return Err(Fail::text(format!("ERR No such user '{text}'"))),
+                b"skipme" => filter.skip_me = yes_or_no(value)?,
+                _ => return Err(SYNTAX),
+            }
+        }
+        Ok(filter)
+    }
+
     fn fits(&self, client: &Client, me: ClientId) -> bool {
         self.id.is_none_or(|id| client.id == id)
             && self.address.as_ref().is_none_or(|a| client.connection.peer.address == *a)
@@ -97,6 +161,34 @@ impl Filter {
             && self.user.as_ref().is_none_or(|u| *client.session.user == **u)
             && !(self.skip_me && client.id == me)
     }
+}
+
+fn on_or_off(word: &[u8]) -> Result<bool, Fail> {
+    match word.to_ascii_lowercase().as_slice() {
+        b"on" => Ok(true),
+        b"off" => Ok(false),
+        _ => Err(SYNTAX),
+    }
+}
+
+fn yes_or_no(word: &[u8]) -> Result<bool, Fail> {
+    match word.to_ascii_lowercase().as_slice() {
+        b"yes" => Ok(true),
+        b"no" => Ok(false),
+        _ => Err(SYNTAX),
+    }
+}
+
+/// CLIENT TRACKINGINFO's reply where nothing is tracked.
+fn reply_no_tracking(reply: &mut Reply<'_>) {
+    reply.map(3);
+    reply.bulk(b"flags");
+    reply.set(1);
+    reply.bulk(b"off");
+    reply.bulk(b"redirect");
+    reply.int(-1);
+    reply.bulk(b"prefixes");
+    reply.array(0);
 }
 
 fn kind_of(word: &[u8]) -> Option<Kind> {
@@ -133,9 +225,8 @@ impl Node {
     }
 
     fn client_subcommand(&mut self, by: &mut Asker<'_>, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
-        let id = by.id;
         match command.name {
-            "id" => by.reply.int(id as i64),
+            "id" => by.reply.int(by.id as i64),
             "info" => {
                 let line = self.with_whole_outbox(by, |node, id| node.client_line(id)) + "\n";
                 by.reply.verbatim("txt", line.as_bytes());
@@ -147,35 +238,16 @@ impl Node {
             "kill" => self.client_kill(by, args)?,
             "setname" => {
                 check_client_name(args.at(2))?;
-                self.clients.at(id).session.name = args.at(2).to_vec();
+                self.clients.at(by.id).session.name = args.at(2).to_vec();
                 by.reply.ok();
             }
             "getname" => {
-                let name = self.clients.at(id).session.name.clone();
-                if name.is_empty() { by.reply.null() } else { by.reply.bulk(&name) }
+                let name = &self.clients.at(by.id).session.name;
+                if name.is_empty() { by.reply.null() } else { by.reply.bulk(name) }
             }
-            "reply" => {
-                let mode = match args.at(2).to_ascii_lowercase().as_slice() {
-                    b"on" => ReplyMode::On,
-                    b"off" => ReplyMode::Off,
-                    b"skip" => ReplyMode::SkipNext,
-                    _ => return Err(SYNTAX),
-                };
-                let client = self.clients.at(id);
-                // Skipping is of no meaning while nothing is sent at all.
-                if !(mode == ReplyMode::SkipNext && client.session.reply == ReplyMode::Off) {
-                    client.session.reply = mode;
-                }
-                if mode == ReplyMode::On {
-                    by.reply.ok();
-                }
-            }
+            "reply" => self.client_reply(by, args)?,
             "no-evict" => {
-                self.clients.at(id).no_evict = match args.at(2).to_ascii_lowercase().as_slice() {
-                    b"on" => true,
-                    b"off" => false,
-                    _ => return Err(SYNTAX),
-                };
+                self.clients.at(by.id).no_evict = on_or_off(args.at(2))?;
                 by.reply.ok();
             }
             "pause" => self.client_pause(by, args)?,
@@ -185,54 +257,29 @@ impl Node {
             }
             "unblock" => self.client_unblock(by, args)?,
             "getredir" => by.reply.int(-1),
-            "caching" => return Err(Fail::new("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled")),
-            "tracking" => {
-                if !args.is(2, "off") {
-                    return Err(Fail::new("ERR client-side caching is not supported yet"));
-                }
-                by.reply.ok();
-            }
-            "trackinginfo" => {
-                let reply = &mut by.reply;
-                reply.map(3);
-                reply.bulk(b"flags");
-                reply.set(1);
-                reply.bulk(b"off");
-                reply.bulk(b"redirect");
-                reply.int(-1);
-                reply.bulk(b"prefixes");
-                reply.array(0);
-            }
-            _ => self.help(
-                by,
-                "CLIENT",
-                &[
-                    "GETNAME",
-                    "    The name of this connection.",
-                    "ID",
-                    "    The id of this connection.",
-                    "INFO",
-                    "    A line about this connection.",
-                    "KILL <ip:port>",
-                    "    Close that connection.",
-                    "KILL <option> <value> [<option> <value> [...]]",
-                    "    Close connections that fit: ADDR <ip:port>, LADDR <ip:port>, TYPE (NORMAL|MASTER|REPLICA|PUBSUB), USER <name>, ID <id>, SKIPME (YES|NO).",
-                    "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <id> ...]",
-                    "    A line about each connection.",
-                    "NO-EVICT (ON|OFF)",
-                    "    Keep this connection when memory for clients is short.",
-                    "PAUSE <timeout> [WRITE|ALL]",
-                    "    Stop commands (those that write, or all) for so many milliseconds.",
-                    "REPLY (ON|OFF|SKIP)",
-                    "    Which replies to send.",
-                    "SETNAME <name>",
-                    "    Name this connection.",
-                    "UNBLOCK <id> [TIMEOUT|ERROR]",
-                    "    End the wait of a blocked connection.",
-                    "UNPAUSE",
-                    "    End the pause.",
-                ],
-            ),
+            "caching" => return Err(Fail::new(CACHING_WITHOUT_TRACKING)),
+            "tracking" if args.is(2, "off") => by.reply.ok(),
+            "tracking" => return Err(Fail::new("ERR client-side caching is not supported yet")),
+            "trackinginfo" => reply_no_tracking(&mut by.reply),
+            _ => self.help(by, "CLIENT", HELP),
+        }
+        Ok(())
+    }
+
+    fn client_reply(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let mode = match args.at(2).to_ascii_lowercase().as_slice() {
+            b"on" => ReplyMode::On,
+            b"off" => ReplyMode::Off,
+            b"skip" => ReplyMode::SkipNext,
+            _ => return Err(SYNTAX),
+        };
+        let session = &mut self.clients.at(by.id).session;
+        // Skipping is of no meaning while nothing is sent at all.
+        if !(mode == ReplyMode::SkipNext && session.reply == ReplyMode::Off) {
+            session.reply = mode;
+        }
+        if mode == ReplyMode::On {
+            by.reply.ok();
         }
         Ok(())
     }
@@ -267,39 +314,8 @@ impl Node {
 
     fn client_kill(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
         let id = by.id;
-        let mut filter = Filter { skip_me: true, ..Filter::default() };
         let old_form = args.len() == 3;
-        if old_form {
-            filter.address = Some(String::from_utf8_lossy(args.at(2)).into_owned());
-            filter.skip_me = false;
-        } else {
-            if !args.len().is_multiple_of(2) {
-                return Err(SYNTAX);
-            }
-            for i in (2..args.len()).step_by(2) {
-                let value = args.at(i + 1);
-                let text = String::from_utf8_lossy(value).into_owned();
-                match args.at(i).to_ascii_lowercase().as_slice() {
-                    b"id" => {
-                        let n = rivulet_commands::parse::int(value).ok().filter(|&n| n > 0);
-                        filter.id = Some(n.ok_or(Fail::new("ERR client-id should be greater than 0"))? as ClientId);
-                    }
-                    b"type" => filter.kind = Some(kind_of(value).ok_or_else(|| unknown_kind(value))?),
-                    b"addr" => filter.address = Some(text),
-                    b"laddr" => filter.local_address = Some(text),
-                    b"user" if text == "default" => filter.user = Some(text),
-                    b"user" => return Err(Fail::text(format!("ERR No such user '{text}'"))),
-                    b"skipme" => {
-                        filter.skip_me = match value.to_ascii_lowercase().as_slice() {
-                            b"yes" => true,
-                            b"no" => false,
-                            _ => return Err(SYNTAX),
-                        }
-                    }
-                    _ => return Err(SYNTAX),
-                }
-            }
-        }
+        let filter = if old_form { Filter::of_address(args.at(2)) } else { Filter::parse(args)? };
         let fits = |c: &&Client| filter.fits(c, id) && !c.connection.closing;
         let killed: Vec<(ClientId, Kind)> = match filter.id {
             Some(wanted) => self.clients.get(wanted).filter(fits).map(|c| (c.id, c.kind)).into_iter().collect(),

@@ -9,6 +9,24 @@ use rivulet_resp::{Args, Reply};
 use crate::engine::asker::Asker;
 use crate::node::Node;
 
+/// The lines of COMMAND HELP.
+const HELP: &[&str] = &[
+    "(no subcommand)",
+    "    Facts about all commands.",
+    "COUNT",
+    "    How many commands there are.",
+    "DOCS [<command-name> ...]",
+    "    What commands are for.",
+    "GETKEYS <full-command>",
+    "    The keys of a command line.",
+    "GETKEYSANDFLAGS <full-command>",
+    "    The keys of a command line, and what is done to them.",
+    "INFO [<command-name> ...]",
+    "    Facts about commands.",
+    "LIST [FILTERBY (MODULE <module-name>|ACLCAT <category>|PATTERN <pattern>)]",
+    "    Names of commands.",
+];
+
 impl Node {
     pub fn command_command(
         &mut self,
@@ -54,26 +72,7 @@ impl Node {
             ("list", _) => self.command_list(by, args)?,
             ("getkeys", _) => self.command_getkeys(by, args.from(2), false)?,
             ("getkeysandflags", _) => self.command_getkeys(by, args.from(2), true)?,
-            _ => self.help(
-                by,
-                "COMMAND",
-                &[
-                    "(no subcommand)",
-                    "    Facts about all commands.",
-                    "COUNT",
-                    "    How many commands there are.",
-                    "DOCS [<command-name> ...]",
-                    "    What commands are for.",
-                    "GETKEYS <full-command>",
-                    "    The keys of a command line.",
-                    "GETKEYSANDFLAGS <full-command>",
-                    "    The keys of a command line, and what is done to them.",
-                    "INFO [<command-name> ...]",
-                    "    Facts about commands.",
-                    "LIST [FILTERBY (MODULE <module-name>|ACLCAT <category>|PATTERN <pattern>)]",
-                    "    Names of commands.",
-                ],
-            ),
+            _ => self.help(by, "COMMAND", HELP),
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use rivulet_commands::fail::Fail;
 use rivulet_resp::Args;
 
 use crate::engine::asker::Asker;
-use crate::front::clients::ClientId;
+use crate::front::client_id::ClientId;
 use crate::log;
 use crate::node::Node;
 use rivulet_config::{Apply, Config, Directive, RewriteWith, SetBy, SetError};
@@ -41,9 +41,9 @@ impl Node {
             "resetstat" => {
                 self.ops.stats.reset();
                 self.replication.master.reset_counters();
-                self.replication.syncs.reset_counters();
-                self.replication.replicas_cut_off = 0;
-                self.replication.slowest_cut_off = 0;
+                self.replication.observed.syncs.reset_counters();
+                self.replication.cut_off.by_output_limit = 0;
+                self.replication.cut_off.by_hold_limit = 0;
                 self.persist.reaper.reset_freed();
                 rivulet_memory::reset_peak();
                 by.reply.ok();
@@ -125,7 +125,7 @@ impl Node {
             }
             Apply::Listen => return self.listen_as_changed("Unable to listen on this port. Check server logs."),
             Apply::Directory => {
-                return rivulet_host::fs::set_current_dir(&self.config.dir).map_err(|e| crate::node::os_error(&e));
+                return rivulet_host::fs::set_current_dir(&self.config.dir).map_err(|e| crate::system::os_error(&e));
             }
             Apply::LogLevel => log::set_level(self.config.loglevel),
             Apply::MaxClients => return self.make_room_for_clients(),

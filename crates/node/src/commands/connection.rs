@@ -6,7 +6,8 @@ use rivulet_resp::{Args, Reply};
 
 use crate::engine::asker::{Asker, Origin};
 use crate::engine::session::ReplyMode;
-use crate::front::clients::{ClientId, Kind};
+use crate::front::client_id::ClientId;
+use crate::front::clients::Kind;
 use crate::node::Node;
 use crate::{REDIS_VERSION, clock};
 use rivulet_config::is_sensitive;
@@ -20,7 +21,7 @@ impl Node {
             return Err(Fail::arity("ping"));
         }
         if let Some(marker) = args.get(1).and_then(Marker::parse)
-            && self.replication.link.as_ref().is_some_and(|link| link.client == id)
+            && self.replication.link.as_ref().is_some_and(|link| link.incoming.client == id)
         {
             self.marker_came(&marker);
         }

@@ -33,12 +33,12 @@ impl Node {
 
     /// A save that runs is of what is gone: it ends, and with save points the next one follows at once.
     fn save_emptied(&mut self) {
-        if matches!(self.persist.data.running, Some(Running { purpose: Purpose::Save, .. }))
+        if matches!(self.persist.saving.running, Some(Running { purpose: Purpose::Save, .. }))
             && self.replication.running.is_none()
         {
             self.cancel_snapshot();
         }
-        self.persist.data.saves_emptied = !self.config.save.is_empty();
+        self.persist.saving.saves_emptied = !self.config.save.is_empty();
     }
 
     pub fn flushdb(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
@@ -84,7 +84,7 @@ impl Node {
     }
 
     pub fn save(&mut self, by: &mut Asker<'_>) -> Result<(), Fail> {
-        if self.persist.data.is_saving() {
+        if self.persist.saving.is_saving() {
             return Err(Fail::new("ERR Background save already in progress"));
         }
         match self.save_now() {
@@ -102,18 +102,18 @@ impl Node {
             2 if args.is(1, "schedule") => true,
             _ => return Err(SYNTAX),
         };
-        if self.persist.data.is_saving() {
+        if self.persist.saving.is_saving() {
             return Err(Fail::new("ERR Background save already in progress"));
         }
-        if self.persist.data.running.is_some() {
+        if self.persist.saving.running.is_some() {
             // A digest is short, and nobody asked this client whether it may run.
-            let digest = matches!(self.persist.data.running, Some(Running { purpose: Purpose::Verify, .. }));
+            let digest = matches!(self.persist.saving.running, Some(Running { purpose: Purpose::Verify, .. }));
             if !schedule && !digest {
                 return Err(Fail::new(
                     "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.",
                 ));
             }
-            self.persist.data.scheduled = true;
+            self.persist.saving.scheduled = true;
             by.reply.simple("Background saving scheduled");
             return Ok(());
         }

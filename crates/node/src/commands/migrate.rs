@@ -50,28 +50,82 @@ fn options(args: Args<'_>) -> Result<Options, Fail> {
     Ok(o)
 }
 
+/// What is sent to the other server.
+struct Request {
+    bytes: Vec<u8>,
+    /// So many commands come before those of the keys.
+    before: usize,
+    /// The keys, in the order of their commands.
+    keys: Vec<Vec<u8>>,
+}
+
+impl Request {
+    fn begin(auth: &[Vec<u8>], db: i64) -> Request {
+        let mut request = Request { bytes: Vec::new(), before: 0, keys: Vec::new() };
+        if !auth.is_empty() {
+            let words: Vec<&[u8]> = [b"AUTH".as_slice()].into_iter().chain(auth.iter().map(Vec::as_slice)).collect();
+            append_command(&mut request.bytes, words.into_iter());
+            request.before += 1;
+        }
+        append_command(&mut request.bytes, [b"SELECT".as_slice(), db.to_string().as_bytes()].into_iter());
+        request.before += 1;
+        request
+    }
+
+    /// The keys that the other server has taken, by its answers, and the first error among these.
+    fn moved(self, answers: Vec<Vec<u8>>) -> (Vec<Vec<u8>>, Option<Vec<u8>>) {
+        let mut first_error = None;
+        let mut moved = Vec::new();
+        for (i, line) in answers.into_iter().enumerate() {
+            if line.first() == Some(&b'-') {
+                first_error.get_or_insert(line);
+                if i < self.before {
+                    break;
+                }
+            } else if i >= self.before {
+                moved.push(self.keys[i - self.before].clone());
+            }
+        }
+        (moved, first_error)
+    }
+}
+
 impl Node {
     /// Like Redis, this waits for the other server, at most for the time-out.
     pub fn migrate(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
-        let id = by.id;
         let o = options(args)?;
         let timeout = rivulet_commands::parse::int(args.at(5))?;
         let db = rivulet_commands::parse::int(args.at(4))?;
         let timeout = Duration::from_millis(if timeout <= 0 { 1000 } else { timeout as u64 });
-        let index = self.clients.at(id).session.db;
-        let now_ms = self.unix_ms();
-        let mut stream = Vec::new();
-        let mut replies = 0;
-        if !o.auth.is_empty() {
-            let words: Vec<&[u8]> = [b"AUTH".as_slice()].into_iter().chain(o.auth.iter().map(Vec::as_slice)).collect();
-            append_command(&mut stream, words.into_iter());
-            replies += 1;
+        let index = self.clients.at(by.id).session.db;
+        let mut request = Request::begin(&o.auth, db);
+        self.add_keys(&mut request, index, &o);
+        if request.keys.is_empty() {
+            by.reply.simple("NOKEY");
+            return Ok(());
         }
-        append_command(&mut stream, [b"SELECT".as_slice(), db.to_string().as_bytes()].into_iter());
-        replies += 1;
-        let mut sent = Vec::new();
+        // What is no port is one that nobody listens on, as in Redis.
+        let port = rivulet_commands::parse::int(args.at(2)).ok().and_then(|port| u16::try_from(port).ok());
+        let target = (String::from_utf8_lossy(args.at(1)).into_owned(), port.unwrap_or(0));
+        let answers = exchange(&target, &request.bytes, request.before + request.keys.len(), timeout)
+            .map_err(|e| Fail::text(format!("IOERR error or timeout {e}")))?;
+        let (moved, first_error) = request.moved(answers);
+        if !o.copy && !moved.is_empty() {
+            self.delete_moved(index, &moved);
+        }
+        if let Some(line) = first_error {
+            let text = String::from_utf8_lossy(&line[1..]);
+            return Err(Fail::text(format!("ERR Target instance replied with error: {text}")));
+        }
+        by.reply.ok();
+        Ok(())
+    }
+
+    /// Adds a RESTORE for each key that is there.
+    fn add_keys(&self, request: &mut Request, index: usize, o: &Options) {
+        let now_ms = self.unix_ms();
+        let source = self.engine.keyspace.db(index);
         for name in &o.keys {
-            let source = self.engine.keyspace.db(index);
             let Some(entry) = source.find(source.key(name)) else { continue };
             let ttl = match entry.deadline() {
                 Some(at) if at <= now_ms => continue,
@@ -89,52 +143,23 @@ impl Node {
             if o.replace {
                 words.push(b"REPLACE");
             }
-            append_command(&mut stream, words.into_iter());
-            sent.push(name.clone());
+            append_command(&mut request.bytes, words.into_iter());
+            request.keys.push(name.clone());
         }
-        if sent.is_empty() {
-            by.reply.simple("NOKEY");
-            return Ok(());
-        }
-        // What is no port is one that nobody listens on, as in Redis.
-        let port = rivulet_commands::parse::int(args.at(2)).ok().and_then(|port| u16::try_from(port).ok());
-        let target = (String::from_utf8_lossy(args.at(1)).into_owned(), port.unwrap_or(0));
-        let answers = exchange(&target, &stream, replies + sent.len(), timeout)
-            .map_err(|e| Fail::text(format!("IOERR error or timeout {e}")))?;
-        let mut first_error = None;
-        let mut moved = Vec::new();
-        for (i, line) in answers.into_iter().enumerate() {
-            if line.first() == Some(&b'-') {
-                first_error.get_or_insert(line);
-                if i < replies {
-                    break;
-                }
-            } else if i >= replies {
-                moved.push(sent[i - replies].clone());
+    }
+
+    /// Deletes what the other server has now.
+    fn delete_moved(&mut self, index: usize, moved: &[Vec<u8>]) {
+        self.with_data(index, |data| {
+            for name in moved {
+                let key = data.key(name);
+                data.delete(key, false);
+                data.changed(name, rivulet_commands::effects::class::GENERIC, "del");
             }
-        }
-        if !o.copy && !moved.is_empty() {
-            self.with_data(index, |data| {
-                for name in &moved {
-                    let key = data.key(name);
-                    data.delete(key, false);
-                    data.changed(name, rivulet_commands::effects::class::GENERIC, "del");
-                }
-            });
-            let words: Vec<&[u8]> = [b"DEL".as_slice()].into_iter().chain(moved.iter().map(Vec::as_slice)).collect();
-            self.persist.data.dirty += moved.len() as u64;
-            self.engine.unit.commands.push((index, OwnedArgs::from_slices(&words)));
-        }
-        match first_error {
-            Some(line) => Err(Fail::text(format!(
-                "ERR Target instance replied with error: {}",
-                String::from_utf8_lossy(&line[1..])
-            ))),
-            None => {
-                by.reply.ok();
-                Ok(())
-            }
-        }
+        });
+        let words: Vec<&[u8]> = [b"DEL".as_slice()].into_iter().chain(moved.iter().map(Vec::as_slice)).collect();
+        self.persist.saving.dirty += moved.len() as u64;
+        self.engine.unit.commands.push((index, OwnedArgs::from_slices(&words)));
     }
 }
 

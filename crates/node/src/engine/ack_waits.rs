@@ -5,18 +5,9 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use crate::engine::session::{Blocked, BlockedOn};
-use crate::front::clients::ClientId;
+use crate::engine::blocked::{Blocked, BlockedOn, Wish};
+use crate::front::client_id::ClientId;
 use crate::node::Node;
-
-/// Where an offset is wished to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wish {
-    /// WAIT: acknowledged by so many replicas.
-    Acked { replicas: usize },
-    /// WAITAOF: durable here (`local`) and on so many replicas.
-    Durable { local: bool, replicas: usize },
-}
 
 /// How far a node and its replicas are.
 pub struct Progress {

@@ -2,7 +2,7 @@
 
 use rivulet_resp::Reply;
 
-use crate::front::clients::ClientId;
+use crate::front::client_id::ClientId;
 use crate::node::Node;
 
 /// Where a call comes from.

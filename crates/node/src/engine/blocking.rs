@@ -8,15 +8,12 @@ use rivulet_commands::fail::Fail;
 use rivulet_keyspace::Type;
 
 use crate::engine::ack_waits::AckWaits;
-use crate::engine::session::{Blocked, BlockedOn};
-use crate::front::clients::ClientId;
+use crate::engine::blocked::{Blocked, BlockedOn, Ticket};
+use crate::front::client_id::ClientId;
 use crate::node::Node;
 
 /// (database, key).
 type DbKey = (usize, Box<[u8]>);
-
-/// The place of a waiting client among all that ever waited, from 1 on.
-pub type Ticket = u64;
 
 /// Who waits for what.
 #[derive(Default)]

@@ -10,8 +10,9 @@ use rivulet_commands::{Command, Propagation, table};
 use rivulet_resp::{Args, OwnedArgs, Reply};
 
 use crate::engine::asker::{Asker, Origin};
-use crate::engine::session::BlockedOn;
-use crate::front::clients::{Client, ClientId};
+use crate::engine::blocked::BlockedOn;
+use crate::front::client_id::ClientId;
+use crate::front::clients::Client;
 use crate::node::Node;
 use crate::{clock, log};
 
@@ -55,8 +56,8 @@ impl Node {
             self.call_failed(by, command, fail);
         }
         self.finish_call(id, by.origin, db, command, args);
-        if self.persist.data.saves_emptied {
-            self.persist.data.saves_emptied = false;
+        if self.persist.saving.saves_emptied {
+            self.persist.saving.saves_emptied = false;
             // The failure is logged, and the save points try again.
             let _ = self.save_now();
         }
@@ -193,11 +194,11 @@ impl Node {
         if !effects.before.is_empty() {
             self.engine.unit.no_multi |= no_multi;
             let before = std::mem::take(&mut self.engine.effects.before);
-            self.persist.data.dirty += before.len() as u64;
+            self.persist.saving.dirty += before.len() as u64;
             self.engine.unit.commands.extend(before);
         }
         if dirty > 0 {
-            self.persist.data.dirty += dirty;
+            self.persist.saving.dirty += dirty;
             if self.is_replica() {
                 self.note_write_on_replica(id, db, command, args, propagation);
             } else if self.wants_stream() {
@@ -249,14 +250,14 @@ impl Node {
     #[inline]
     pub fn apply_effects(&mut self) {
         let effects = &mut self.engine.effects;
-        self.ops.stats.hits += std::mem::take(&mut effects.hits);
-        self.ops.stats.misses += std::mem::take(&mut effects.misses);
+        self.ops.stats.keys.hits += std::mem::take(&mut effects.hits);
+        self.ops.stats.keys.misses += std::mem::take(&mut effects.misses);
         if effects.expired > 0 {
-            self.ops.stats.expired += std::mem::take(&mut effects.expired);
+            self.ops.stats.keys.expired += std::mem::take(&mut effects.expired);
         }
         if !effects.before.is_empty() {
             let before = std::mem::take(&mut effects.before);
-            self.persist.data.dirty += before.len() as u64;
+            self.persist.saving.dirty += before.len() as u64;
             self.engine.unit.commands.extend(before);
         }
         if !self.engine.effects.trash.is_empty() {

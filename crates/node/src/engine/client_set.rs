@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::front::clients::ClientId;
+use crate::front::client_id::ClientId;
 
 /// Clients by id, without repetition, in the order of their ids.
 #[derive(Debug, PartialEq, Eq)]

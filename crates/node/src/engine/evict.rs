@@ -218,7 +218,7 @@ impl Node {
                 data.notify(class::EVICTED, "evicted", key.bytes);
             }
         });
-        self.ops.stats.evicted += 1;
+        self.ops.stats.keys.evicted += 1;
     }
 
     /// The best key to evict among some that are drawn at random, now and before.

@@ -11,7 +11,8 @@ use rivulet_resp::{Args, Batch, OwnedArgs, Reply};
 use crate::engine::admit::{self, Verdict};
 use crate::engine::asker::{Asker, Origin};
 use crate::engine::session::ReplyMode;
-use crate::front::clients::{Client, ClientId, Kind};
+use crate::front::client_id::ClientId;
+use crate::front::clients::{Client, Kind};
 use crate::node::Node;
 use crate::{clock, log};
 

@@ -184,7 +184,7 @@ impl Node {
                     let db = self.engine.keyspace.db_mut(index);
                     let key = db.key(&key);
                     drop(db.remove(key));
-                    self.ops.stats.expired += 1;
+                    self.ops.stats.keys.expired += 1;
                 }
                 // The master has given it another one.
                 later => self.engine.keys.own_expiring.note(index, &key, later),

@@ -12,8 +12,23 @@ use crate::commands::connection::wrong_subcommand;
 use crate::engine::asker::Asker;
 use crate::engine::pubsub::ChannelKind;
 use crate::engine::session::ReplyMode;
-use crate::front::clients::{ClientId, Kind};
+use crate::front::client_id::ClientId;
+use crate::front::clients::Kind;
 use crate::node::Node;
+
+/// The lines of PUBSUB HELP.
+const PUBSUB_HELP: &[&str] = &[
+    "CHANNELS [<pattern>]",
+    "    Channels that somebody listens to, all or those that match <pattern>.",
+    "NUMPAT",
+    "    How many patterns are listened to.",
+    "NUMSUB [<channel> ...]",
+    "    How many listen to each channel.",
+    "SHARDCHANNELS [<pattern>]",
+    "    Shard channels that somebody listens to.",
+    "SHARDNUMSUB [<shardchannel> ...]",
+    "    How many listen to each shard channel.",
+];
 
 impl Node {
     pub fn subscribe(&mut self, by: &mut Asker<'_>, kind: ChannelKind, args: Args<'_>) -> Result<(), Fail> {
@@ -248,22 +263,7 @@ impl Node {
                 let count = self.engine.pubsub.pattern_count();
                 by.reply.int(count as i64);
             }
-            _ => self.help(
-                by,
-                "PUBSUB",
-                &[
-                    "CHANNELS [<pattern>]",
-                    "    Channels that somebody listens to, all or those that match <pattern>.",
-                    "NUMPAT",
-                    "    How many patterns are listened to.",
-                    "NUMSUB [<channel> ...]",
-                    "    How many listen to each channel.",
-                    "SHARDCHANNELS [<pattern>]",
-                    "    Shard channels that somebody listens to.",
-                    "SHARDNUMSUB [<shardchannel> ...]",
-                    "    How many listen to each shard channel.",
-                ],
-            ),
+            _ => self.help(by, "PUBSUB", PUBSUB_HELP),
         }
         Ok(())
     }

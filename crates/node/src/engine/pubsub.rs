@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::engine::client_set::ClientSet;
-use crate::front::clients::ClientId;
+use crate::front::client_id::ClientId;
 
 /// One kind of channel, with the words that its replies use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,11 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rivulet_commands::Command;
-use rivulet_commands::effects::Block;
 use rivulet_resp::OwnedArgs;
 
-use crate::engine::ack_waits::Wish;
-use crate::engine::blocking::Ticket;
+use crate::engine::blocked::Blocked;
 
 /// Which replies a client wants (CLIENT REPLY).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,27 +46,6 @@ pub type WatchedKey = (usize, Arc<[u8]>);
 pub struct Watched {
     /// Its deadline had passed when the watch began, and it is still there: when it goes nothing has changed.
     pub expired: bool,
-}
-
-/// A command that waits.
-pub struct Blocked {
-    pub reason: BlockedOn,
-    /// Unix ms.
-    pub deadline_ms: Option<u64>,
-    pub ticket: Ticket,
-}
-
-pub enum BlockedOn {
-    /// On keys of a database; the command runs again when one is ready.
-    Keys { db: usize, command: &'static Command, args: OwnedArgs, block: Block },
-    /// WAIT and WAITAOF: until the offset is where it is wished to be.
-    Acks { wish: Wish, offset: u64 },
-    /// Until the pause of clients ends; the command then runs.
-    Pause { args: OwnedArgs },
-    /// SHUTDOWN: until replicas have caught up.
-    Shutdown,
-    /// REPLICATION VERIFY: until replicas have reported.
-    Verify,
 }
 
 /// About what a watched key takes, here and in the list of those who watch it.

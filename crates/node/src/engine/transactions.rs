@@ -10,7 +10,7 @@ use rivulet_resp::Args;
 use crate::engine::asker::{Asker, Origin};
 use crate::engine::client_set::ClientSet;
 use crate::engine::session::{Multi, Watched, WatchedKey};
-use crate::front::clients::ClientId;
+use crate::front::client_id::ClientId;
 use crate::node::Node;
 use crate::scripts::effective_flags;
 

@@ -50,7 +50,7 @@ impl Node {
     /// No connection can be had now: descriptors or memory are lacking. Those that wait stay in the system's queue.
     fn rest_accepting(&mut self, error: &std::io::Error) {
         if !std::mem::replace(&mut self.front.accepting.told, true) {
-            log::warning!("Accepting client connection: accept: {}", crate::node::os_error(error));
+            log::warning!("Accepting client connection: accept: {}", crate::system::os_error(error));
         }
         self.front.accepting.rests_until_ms = Some(self.now_ms() + REST_MS);
         self.watch_listeners(Interest::NONE);
@@ -72,7 +72,7 @@ impl Node {
 
     fn watch_listeners(&mut self, interest: Interest) {
         for (i, listener) in self.front.listeners.iter().enumerate() {
-            if let Err(error) = self.front.poll.change(listener, crate::node::listener_token(i), interest) {
+            if let Err(error) = self.front.poll.change(listener, crate::front::tokens::listener_token(i), interest) {
                 log::warning!("Watching a listening socket failed: {error}");
             }
         }
@@ -82,7 +82,7 @@ impl Node {
         if self.clients.len() >= self.config.maxclients as usize || self.front.accepting.is_reserved(&stream) {
             // The connection is closed whether or not the error arrives.
             let _ = stream.write(b"-ERR max number of clients reached\r\n");
-            self.ops.stats.rejected_connections += 1;
+            self.ops.stats.connections.rejected += 1;
             return;
         }
         let peer = stream.peer_address();
@@ -93,7 +93,7 @@ impl Node {
         {
             // As above.
             let _ = stream.write(PROTECTED_MODE_TEXT);
-            self.ops.stats.rejected_connections += 1;
+            self.ops.stats.connections.rejected += 1;
             return;
         }
         // Options that a socket refuses do not make it useless.
@@ -126,7 +126,7 @@ impl Node {
         }
         self.clients.at(id).connection.stream = Some(stream);
         self.count_client_memory(id);
-        self.ops.stats.connections += 1;
+        self.ops.stats.connections.accepted += 1;
     }
 }
 

@@ -3,7 +3,7 @@
 //! Each client's memory is counted where it may have changed: after its input was read or executed, and after output was sent. Nothing is
 //! counted while there is no limit. Replicas and the master's link are not counted: their buffers belong to replication.
 
-use crate::front::clients::ClientId;
+use crate::front::client_id::ClientId;
 use crate::log;
 use crate::node::Node;
 use rivulet_config::BytesOrPercent;
@@ -57,7 +57,7 @@ impl Node {
         while self.clients.counted_memory() >= limit {
             let Some(id) = self.clients.largest() else { return self.tell_of_client_limit() };
             log::notice!("Evicting client: {}", self.client_line(id));
-            self.ops.stats.evicted_clients += 1;
+            self.ops.stats.connections.evicted += 1;
             if executing == Some(id) || self.runs_script_of(id) {
                 self.clients.close_soon(id);
                 self.clients.count_memory(id);

@@ -7,13 +7,11 @@ use rivulet_net::Stream;
 use rivulet_replication::session::Announced;
 
 use crate::engine::session::Session;
+use crate::front::client_id::ClientId;
 use crate::front::connection::Connection;
 use crate::front::unauthenticated::OUTPUT_BYTES_MAX;
 use crate::id_hash::IdMap;
 use crate::persist::payload::PayloadCursor;
-
-/// Names a client for as long as the server runs.
-pub type ClientId = u64;
 
 /// What kind of peer a connection is, for limits and CLIENT KILL TYPE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -57,7 +57,7 @@ pub fn fit_maxclients(config: &mut Config) -> Result<(), String> {
         config.maxclients
     );
     if let Some(error) = error {
-        let error = crate::node::os_error(&error.into());
+        let error = crate::system::os_error(&error.into());
         log::warning!("Server can't set maximum open files to {wanted} because of OS error: {error}.");
     }
     config.maxclients = granted - RESERVED;

@@ -5,7 +5,7 @@ use std::io;
 use rivulet_resp::decode::Limits;
 
 use crate::engine::execute::BATCH_COMMANDS;
-use crate::front::clients::ClientId;
+use crate::front::client_id::ClientId;
 use crate::front::output::UNCOUNTED_BYTES;
 use crate::front::unauthenticated;
 use crate::log;
@@ -37,11 +37,11 @@ impl Node {
         match stream.read_into(&mut buffer, room) {
             Ok(None) => self.keep_input(id, buffer, 0),
             Ok(Some(read)) => {
-                self.ops.stats.net_input_bytes += read as u64;
-                self.ops.stats.reads += 1;
+                self.ops.stats.traffic.input_bytes += read as u64;
+                self.ops.stats.traffic.reads += 1;
                 client.connection.last_active_ms = self.clock.now_us / 1000;
                 if client.is_replica() {
-                    self.ops.stats.repl_input_bytes += read as u64;
+                    self.ops.stats.traffic.repl_input_bytes += read as u64;
                     // A replica that loads sends newlines, and nothing else may come of it for long.
                     let now = self.clock.now_us / 1000;
                     if let Some(session) = self.replication.master.get_mut(id) {
@@ -58,7 +58,7 @@ impl Node {
                 if e.kind() == io::ErrorKind::UnexpectedEof {
                     log::verbose!("Client closed connection {}", self.client_line(id));
                 } else {
-                    log::verbose!("Reading from client: {}", crate::node::os_error(&e));
+                    log::verbose!("Reading from client: {}", crate::system::os_error(&e));
                 }
                 self.clients.close_soon(id);
                 self.give_input_back(buffer);
@@ -78,7 +78,7 @@ impl Node {
             self.client_line(id),
             String::from_utf8_lossy(&buffer[..buffer.len().min(64)])
         );
-        self.ops.stats.query_limit_disconnections += 1;
+        self.ops.stats.connections.query_limit += 1;
         self.clients.close_soon(id);
         true
     }

@@ -2,7 +2,9 @@
 
 use rivulet_net::Interest;
 
-use crate::front::clients::{Client, ClientId};
+use crate::front::client_id::ClientId;
+
+use crate::front::clients::Client;
 use crate::log;
 use crate::node::Node;
 use crate::turn::Offered;
@@ -32,14 +34,14 @@ impl Node {
         let end = limit.min(client.connection.outbox.output.end());
         let Some(stream) = &mut client.connection.stream else { return client.connection.outbox.output.clear() };
         match client.connection.outbox.output.send(stream, end, WRITE_BYTES_MAX) {
-            Ok(written) => self.ops.stats.net_output_bytes += written as u64,
+            Ok(written) => self.ops.stats.traffic.output_bytes += written as u64,
             Err(e) => {
-                log::verbose!("Error writing to client: {}", crate::node::os_error(&e));
+                log::verbose!("Error writing to client: {}", crate::system::os_error(&e));
                 self.clients.close_soon(id);
                 return;
             }
         }
-        self.ops.stats.writes += 1;
+        self.ops.stats.traffic.writes += 1;
         let done = client.connection.outbox.output.sent_to() >= end;
         if client.connection.outbox.output.pending() > 0 {
             self.count_unsent(id);
@@ -143,7 +145,7 @@ impl Node {
                 "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
                 self.client_line(id)
             );
-            self.ops.stats.output_limit_disconnections += 1;
+            self.ops.stats.connections.output_limit += 1;
             self.clients.close_soon(id);
         }
     }

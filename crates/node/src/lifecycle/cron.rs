@@ -1,10 +1,12 @@
 //! Periodic tasks, and what is done before each sleep: time-outs, limits, samples.
 
-use crate::front::clients::{ClientId, Kind};
+use crate::front::client_id::ClientId;
+
+use crate::front::clients::Kind;
 use crate::front::reading::READ_BYTES;
 use crate::log;
 use crate::node::Node;
-use crate::persist::saving::LoadWhy;
+use crate::persist::load::LoadWhy;
 
 /// A connection that sent nothing for so long is quiet.
 const QUIET_MS: u64 = 500;
@@ -38,11 +40,11 @@ impl Node {
         self.replication.give_back();
         self.expire_own_keys();
         let stats = &mut self.ops.stats;
-        stats.ops_rate.sample(stats.commands, now_ms);
-        stats.input_rate.sample(stats.net_input_bytes, now_ms);
-        stats.output_rate.sample(stats.net_output_bytes, now_ms);
-        stats.repl_input_rate.sample(stats.repl_input_bytes, now_ms);
-        stats.repl_output_rate.sample(stats.repl_output_bytes, now_ms);
+        stats.rates.commands.sample(stats.commands, now_ms);
+        stats.rates.input.sample(stats.traffic.input_bytes, now_ms);
+        stats.rates.output.sample(stats.traffic.output_bytes, now_ms);
+        stats.rates.repl_input.sample(stats.traffic.repl_input_bytes, now_ms);
+        stats.rates.repl_output.sample(stats.traffic.repl_output_bytes, now_ms);
         // Keeps the peak, and evicts while nobody writes.
         rivulet_memory::used();
         if self.config.maxmemory > 0 {
@@ -119,7 +121,7 @@ impl Node {
             &self.config.shutdown_on_sigterm
         };
         let request = crate::lifecycle::shutdown::Request::from_directive(options);
-        if self.persist.data.load.as_ref().is_some_and(|l| l.why == LoadWhy::Startup) {
+        if self.persist.loading.load.as_ref().is_some_and(|l| l.why == LoadWhy::Startup) {
             self.life.exit = Some(0);
             return;
         }

@@ -7,8 +7,8 @@ use rivulet_commands::Command;
 use rivulet_resp::Args;
 
 use crate::engine::admit::changes_data;
-use crate::engine::session::BlockedOn;
-use crate::front::clients::ClientId;
+use crate::engine::blocked::BlockedOn;
+use crate::front::client_id::ClientId;
 use crate::node::Node;
 
 /// Why it is paused.

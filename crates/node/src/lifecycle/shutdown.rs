@@ -4,8 +4,8 @@ use rivulet_commands::fail::{Fail, SYNTAX};
 use rivulet_resp::Args;
 
 use crate::engine::asker::{Asker, Origin};
-use crate::engine::session::BlockedOn;
-use crate::front::clients::ClientId;
+use crate::engine::blocked::BlockedOn;
+use crate::front::client_id::ClientId;
 use crate::lifecycle::pause::PauseWhy;
 use crate::log;
 use crate::node::Node;

@@ -9,77 +9,99 @@ use rivulet_keyspace::Keyspace;
 use crate::engine::renames::Renames;
 use crate::front::descriptors;
 use crate::node::Node;
+use crate::system::os_error;
 use crate::{REDIS_VERSION, helpers, log};
-use rivulet_config::{ConfigError, Line, PIDFILE_DEFAULT, Startup};
+use rivulet_config::{Config, ConfigError, Line, PIDFILE_DEFAULT, Startup};
 use rivulet_memory as memory;
 
 /// Runs a server until it is to end; answers its exit status.
 pub fn serve(startup: Startup) -> i32 {
     let Startup { mut config, warnings, users, renames, .. } = startup;
-    let renames = match rename_commands(&renames) {
+    let renames = match rename_commands(&renames).and_then(|renames| refuse_users(&users).map(|()| renames)) {
         Ok(renames) => renames,
         Err(error) => {
             eprintln!("{error}");
             return 1;
         }
     };
-    if let Some(line) = users.iter().find(|l| l.words.get(1).is_none_or(|name| name != b"default") || l.words.len() > 2)
-    {
-        eprintln!(
-            "{}",
-            ConfigError::at(line, "users other than the default one are not supported yet: use requirepass")
-        );
+    stay_in_foreground(&mut config);
+    if let Err(text) = enter(&config) {
+        eprintln!("{text}");
         return 1;
     }
-    if config.daemonize {
-        // There is no fork here: a service manager puts a server into the background.
-        log::warning!("daemonize is not supported: the server stays in the foreground. Use a service manager, or `&`.");
-        if config.pidfile.is_empty() {
-            config.pidfile = PIDFILE_DEFAULT.into();
+    greet(&config, &warnings);
+    let mut node = match open(config, renames) {
+        Ok(node) => node,
+        Err(text) => {
+            log::warning!("{text}");
+            return 1;
         }
+    };
+    let status = node.run();
+    if !world::is_simulated() {
+        // Freeing a large keyspace value by value would only delay the end.
+        std::mem::forget(std::mem::replace(
+            &mut node.engine.keyspace,
+            Keyspace::new(1, rivulet_keyspace::KeyHasher::new([0, 0])),
+        ));
     }
+    status
+}
+
+fn refuse_users(users: &[Line]) -> Result<(), ConfigError> {
+    let is_default = |line: &Line| line.words.len() == 2 && line.words[1] == b"default";
+    match users.iter().find(|line| !is_default(line)) {
+        Some(line) => {
+            Err(ConfigError::at(line, "users other than the default one are not supported yet: use requirepass"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn stay_in_foreground(config: &mut Config) {
+    if !config.daemonize {
+        return;
+    }
+    // There is no fork here: a service manager puts a server into the background.
+    log::warning!("daemonize is not supported: the server stays in the foreground. Use a service manager, or `&`.");
+    if config.pidfile.is_empty() {
+        config.pidfile = PIDFILE_DEFAULT.into();
+    }
+}
+
+/// Goes to the working directory and opens the log there. Errors are texts for who has started the server.
+fn enter(config: &Config) -> Result<(), String> {
     log::set_level(config.loglevel);
-    let file = config.file.clone();
-    if let Err(e) = rivulet_host::fs::set_current_dir(&config.dir) {
-        eprintln!("Can't chdir to '{}': {}", config.dir, crate::node::os_error(&e));
-        return 1;
-    }
+    rivulet_host::fs::set_current_dir(&config.dir)
+        .map_err(|e| format!("Can't chdir to '{}': {}", config.dir, os_error(&e)))?;
     // After the change of directory, which a relative path is relative to.
-    if let Err(e) = log::set_file(&config.logfile) {
-        eprintln!("Can't open the log file: {}", crate::node::os_error(&e));
-        return 1;
-    }
+    log::set_file(&config.logfile).map_err(|e| format!("Can't open the log file: {}", os_error(&e)))
+}
+
+fn greet(config: &Config, warnings: &[String]) {
     log::warning!("oO0OoO0OoO0Oo Rivulet is starting oO0OoO0OoO0Oo");
     log::warning!(
         "Redis version={REDIS_VERSION}, bits=64, rivulet={}, pid={}, just started",
         env!("CARGO_PKG_VERSION"),
         std::process::id()
     );
-    match &file {
+    match &config.file {
         Some(_) => log::warning!("Configuration loaded"),
         None => log::warning!(
             "Warning: no config file specified, using the default config. In order to specify a config file use rivulet-server /path/to/redis.conf"
         ),
     }
     warnings.iter().for_each(|w| log::warning!("{w}"));
-    if let Err(text) = descriptors::fit_maxclients(&mut config) {
-        log::warning!("{text}");
-        return 1;
-    }
+}
+
+/// Makes the node, listens, and begins to load. Errors are lines for the log.
+fn open(mut config: Config, renames: HashMap<Vec<u8>, Option<&'static Command>>) -> Result<Node, String> {
+    descriptors::fit_maxclients(&mut config)?;
     helpers::begin();
-    let mut node = match Node::new(config) {
-        Ok(node) => node,
-        Err(e) => {
-            log::warning!("Can't start: {e}");
-            return 1;
-        }
-    };
+    let mut node = Node::new(config).map_err(|e| format!("Can't start: {e}"))?;
     node.engine.renames = Renames(renames);
     node.front.accepting.reserved_from = descriptors::reserved_from();
-    if let Err(text) = node.listen() {
-        log::warning!("{text}");
-        return 1;
-    }
+    node.listen()?;
     banner(&node);
     log::notice!("Server initialized");
     if !node.config.pidfile.is_empty() {
@@ -90,35 +112,15 @@ pub fn serve(startup: Startup) -> i32 {
     node.warn_about_timeout();
     memory::fault_in_program();
     node.ops.startup_memory = memory::used();
-    if let Some((host, port)) = node.config.replicaof.clone() {
-        // It is a replica from the beginning; what it has loaded says where it goes on.
-        node.attach_link(&host, port, None);
-        if let Some(link) = &mut node.replication.link {
-            link.waits_for_data = true;
-        }
-    }
+    node.begin_as_configured();
     match node.load_at_startup() {
-        Ok(()) if node.persist.data.load.is_none() && node.life.exit.is_none() => node.ready(),
+        Ok(()) if node.persist.loading.load.is_none() && node.life.exit.is_none() => node.ready(),
         Ok(()) => {}
         // Tools look for what is wrong with append-only files in the last line.
-        Err(text) if node.config.appendonly => {
-            log::warning!("{text}");
-            return 1;
-        }
-        Err(text) => {
-            log::warning!("Fatal error loading the DB: {text}. Exiting.");
-            return 1;
-        }
+        Err(text) if node.config.appendonly => return Err(text),
+        Err(text) => return Err(format!("Fatal error loading the DB: {text}. Exiting.")),
     }
-    let status = node.run();
-    if !world::is_simulated() {
-        // Freeing a large keyspace value by value would only delay the end.
-        std::mem::forget(std::mem::replace(
-            &mut node.engine.keyspace,
-            Keyspace::new(1, rivulet_keyspace::KeyHasher::new([0, 0])),
-        ));
-    }
-    status
+    Ok(node)
 }
 
 /// What `rename-command` lines say: the new name of each command, and nothing for an old one.
@@ -159,6 +161,15 @@ fn banner(node: &Node) {
 }
 
 impl Node {
+    /// Whom `replicaof` names is followed from the beginning; what is loaded says where the stream goes on.
+    fn begin_as_configured(&mut self) {
+        let Some((host, port)) = self.config.replicaof.clone() else { return };
+        self.attach_link(&host, port, None);
+        if let Some(link) = &mut self.replication.link {
+            link.waits_for_data = true;
+        }
+    }
+
     /// The data is there: the server is open, and a replica goes to its master.
     pub fn ready(&mut self) {
         self.begin_following();

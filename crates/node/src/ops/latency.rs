@@ -12,6 +12,22 @@ use crate::node::Node;
 /// Samples kept of each kind.
 const SAMPLES_MAX: usize = 160;
 
+/// The lines of LATENCY HELP.
+const HELP: &[&str] = &[
+    "DOCTOR",
+    "    An account of slow events in words.",
+    "GRAPH <event>",
+    "    A graph of an event's samples.",
+    "HISTOGRAM [COMMAND ...]",
+    "    How long commands took.",
+    "HISTORY <event>",
+    "    An event's samples: time and milliseconds.",
+    "LATEST",
+    "    The last sample of each event.",
+    "RESET [<event> ...]",
+    "    Forget events, all or these.",
+];
+
 #[derive(Default)]
 struct Series {
     /// (Unix seconds, ms), oldest first; one a second.
@@ -58,82 +74,58 @@ impl Node {
         args: Args<'_>,
     ) -> Result<(), Fail> {
         match command.name {
-            "latest" => {
-                let latest: Vec<_> = self
-                    .ops
-                    .latency
-                    .events
-                    .iter()
-                    .filter_map(|(name, s)| s.samples.back().map(|&(t, ms)| (*name, t, ms, s.max_ms)))
-                    .collect();
-                let reply = &mut by.reply;
-                reply.array(latest.len());
-                for (name, at, ms, max) in latest {
-                    reply.array(4);
-                    reply.bulk(name.as_bytes());
-                    [at, ms, max].iter().for_each(|&n| reply.int(n as i64));
-                }
-            }
-            "history" => {
-                let name = String::from_utf8_lossy(args.at(2)).into_owned();
-                let samples: Vec<_> = self
-                    .ops
-                    .latency
-                    .events
-                    .get(name.as_str())
-                    .map_or_else(Vec::new, |s| s.samples.iter().copied().collect());
-                let reply = &mut by.reply;
-                reply.array(samples.len());
-                for (at, ms) in samples {
-                    reply.array(2);
-                    reply.int(at as i64);
-                    reply.int(ms as i64);
-                }
-            }
-            "reset" => {
-                let before = self.ops.latency.events.len();
-                if args.len() == 2 {
-                    self.ops.latency.events.clear();
-                } else {
-                    let names: Vec<&[u8]> = args.iter().skip(2).collect();
-                    self.ops.latency.events.retain(|name, _| !names.contains(&name.as_bytes()));
-                }
-                let gone = before - self.ops.latency.events.len();
-                by.reply.int(gone as i64);
-            }
+            "latest" => self.latency_latest(by),
+            "history" => self.latency_history(by, args.at(2)),
+            "reset" => self.latency_reset(by, args),
             "histogram" => self.latency_histogram(by, args),
-            "doctor" => {
-                let text = self.latency_report();
-                by.reply.verbatim("txt", text.as_bytes());
-            }
+            "doctor" => by.reply.verbatim("txt", self.latency_report().as_bytes()),
             "graph" => {
-                let name = String::from_utf8_lossy(args.at(2)).into_owned();
-                let Some(series) = self.ops.latency.events.get(name.as_str()) else {
+                let name = String::from_utf8_lossy(args.at(2));
+                let Some(series) = self.ops.latency.events.get(&*name) else {
                     return Err(Fail::text(format!("ERR No samples available for event '{name}'")));
                 };
                 let text = graph(&name, series, self.unix_us() / 1_000_000);
                 by.reply.verbatim("txt", text.as_bytes());
             }
-            _ => self.help(
-                by,
-                "LATENCY",
-                &[
-                    "DOCTOR",
-                    "    An account of slow events in words.",
-                    "GRAPH <event>",
-                    "    A graph of an event's samples.",
-                    "HISTOGRAM [COMMAND ...]",
-                    "    How long commands took.",
-                    "HISTORY <event>",
-                    "    An event's samples: time and milliseconds.",
-                    "LATEST",
-                    "    The last sample of each event.",
-                    "RESET [<event> ...]",
-                    "    Forget events, all or these.",
-                ],
-            ),
+            _ => self.help(by, "LATENCY", HELP),
         }
         Ok(())
+    }
+
+    fn latency_latest(&self, by: &mut Asker<'_>) {
+        let events = &self.ops.latency.events;
+        let latest: Vec<_> =
+            events.iter().filter_map(|(name, s)| s.samples.back().map(|&(t, ms)| (*name, t, ms, s.max_ms))).collect();
+        let reply = &mut by.reply;
+        reply.array(latest.len());
+        for (name, at, ms, max) in latest {
+            reply.array(4);
+            reply.bulk(name.as_bytes());
+            [at, ms, max].iter().for_each(|&n| reply.int(n as i64));
+        }
+    }
+
+    fn latency_history(&self, by: &mut Asker<'_>, event: &[u8]) {
+        let series = self.ops.latency.events.get(&*String::from_utf8_lossy(event));
+        let reply = &mut by.reply;
+        reply.array(series.map_or(0, |series| series.samples.len()));
+        for &(at, ms) in series.iter().flat_map(|series| &series.samples) {
+            reply.array(2);
+            reply.int(at as i64);
+            reply.int(ms as i64);
+        }
+    }
+
+    fn latency_reset(&mut self, by: &mut Asker<'_>, args: Args<'_>) {
+        let events = &mut self.ops.latency.events;
+        let before = events.len();
+        if args.len() == 2 {
+            events.clear();
+        } else {
+            let names: Vec<&[u8]> = args.iter().skip(2).collect();
+            events.retain(|name, _| !names.contains(&name.as_bytes()));
+        }
+        by.reply.int((before - events.len()) as i64);
     }
 
     fn latency_histogram(&mut self, by: &mut Asker<'_>, args: Args<'_>) {

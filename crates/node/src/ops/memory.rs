@@ -16,6 +16,20 @@ pub struct ClientMemory {
     pub replicas: usize,
 }
 
+/// The lines of MEMORY HELP.
+const HELP: &[&str] = &[
+    "DOCTOR",
+    "    An account of the use of memory in words.",
+    "MALLOC-STATS",
+    "    The allocator's statistics.",
+    "PURGE",
+    "    Give unused memory back to the system.",
+    "STATS",
+    "    Figures about the use of memory.",
+    "USAGE <key> [SAMPLES <count>]",
+    "    Bytes that a key takes.",
+];
+
 impl Node {
     pub fn memory_command(
         &mut self,
@@ -59,22 +73,7 @@ impl Node {
                 let text = self.memory_report();
                 by.reply.verbatim("txt", text.as_bytes());
             }
-            _ => self.help(
-                by,
-                "MEMORY",
-                &[
-                    "DOCTOR",
-                    "    An account of the use of memory in words.",
-                    "MALLOC-STATS",
-                    "    The allocator's statistics.",
-                    "PURGE",
-                    "    Give unused memory back to the system.",
-                    "STATS",
-                    "    Figures about the use of memory.",
-                    "USAGE <key> [SAMPLES <count>]",
-                    "    Bytes that a key takes.",
-                ],
-            ),
+            _ => self.help(by, "MEMORY", HELP),
         }
         Ok(())
     }

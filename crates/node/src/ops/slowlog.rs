@@ -8,7 +8,7 @@ use rivulet_resp::Args;
 
 use crate::commands::connection::{is_secret, wrong_subcommand};
 use crate::engine::asker::Asker;
-use crate::front::clients::ClientId;
+use crate::front::client_id::ClientId;
 use crate::node::Node;
 
 /// One slow command.

@@ -103,48 +103,93 @@ impl Rate {
     }
 }
 
-/// Counters of a server.
+/// Bytes and calls of sockets.
 #[derive(Default)]
-pub struct Stats {
-    pub connections: u64,
-    pub rejected_connections: u64,
-    pub commands: u64,
-    pub net_input_bytes: u64,
-    pub net_output_bytes: u64,
+pub struct Traffic {
+    pub input_bytes: u64,
+    pub output_bytes: u64,
+    /// Those of them that are of replication: from a master, and to replicas.
     pub repl_input_bytes: u64,
     pub repl_output_bytes: u64,
-    /// The most bytes of a snapshot that waited to be written or sent, and of the log that waited to be written.
-    pub snapshot_peak: u64,
-    pub log_queue_peak: u64,
-    /// Turns of the event loop, the time that they took, and the longest, in us.
-    pub turns: u64,
-    pub turns_us: u64,
-    pub longest_turn_us: u64,
-    /// The most bytes of full syncs that waited for slow replicas, in memory and on disk.
-    pub sync_window_peak: u64,
-    pub sync_spill_peak: u64,
+    pub reads: u64,
+    pub writes: u64,
+}
+
+/// Connections that came, and those that had to go.
+#[derive(Default)]
+pub struct ConnectionCounters {
+    pub accepted: u64,
+    pub rejected: u64,
+    pub evicted: u64,
+    /// Closed for what they sent, or for what waited for them.
+    pub query_limit: u64,
+    pub output_limit: u64,
+}
+
+/// Turns of the event loop.
+#[derive(Default)]
+pub struct Turns {
+    pub count: u64,
+    /// The time that they took, and the longest, in us.
+    pub total_us: u64,
+    pub longest_us: u64,
+}
+
+/// What became of keys.
+#[derive(Default)]
+pub struct KeyCounters {
     pub hits: u64,
     pub misses: u64,
     pub expired: u64,
     pub evicted: u64,
-    pub evicted_clients: u64,
-    pub error_replies: u64,
+}
+
+/// The most bytes that waited somewhere.
+#[derive(Default)]
+pub struct Peaks {
+    /// Of a snapshot, to be written or sent.
+    pub snapshot: u64,
+    /// Of the log, to be written.
+    pub log_queue: u64,
+    /// Of full syncs, for slow replicas: in memory and on disk.
+    pub sync_window: u64,
+    pub sync_spill: u64,
+}
+
+/// Rates of what is counted, sampled every 100 ms.
+#[derive(Default)]
+pub struct Rates {
+    pub commands: Rate,
+    pub input: Rate,
+    pub output: Rate,
+    pub repl_input: Rate,
+    pub repl_output: Rate,
+}
+
+/// Error replies.
+#[derive(Default)]
+pub struct ErrorCounters {
+    pub replies: u64,
+    /// Commands of the master that failed here.
+    pub unexpected: u64,
+    pub by_code: BTreeMap<String, u64>,
+}
+
+/// Counters of a server.
+#[derive(Default)]
+pub struct Stats {
+    pub commands: u64,
+    pub traffic: Traffic,
+    pub connections: ConnectionCounters,
+    pub turns: Turns,
+    pub keys: KeyCounters,
+    pub peaks: Peaks,
+    pub rates: Rates,
+    pub errors: ErrorCounters,
     pub dump_payload_sanitizations: u64,
-    pub reads: u64,
-    pub writes: u64,
-    pub unexpected_errors: u64,
-    /// Clients that were closed for what they sent or for what waited for them.
-    pub query_limit_disconnections: u64,
-    pub output_limit_disconnections: u64,
     pub snapshots: u64,
-    pub ops_rate: Rate,
-    pub input_rate: Rate,
-    pub output_rate: Rate,
-    pub repl_input_rate: Rate,
-    pub repl_output_rate: Rate,
     /// By id.
     pub by_command: Vec<CommandStats>,
-    pub errors: BTreeMap<String, u64>,
 }
 
 impl Stats {
@@ -167,18 +212,18 @@ impl Stats {
 
     /// Counts an error reply by its code.
     pub fn error(&mut self, text: &[u8]) {
-        self.error_replies += 1;
+        self.errors.replies += 1;
         let code = text.split(|&c| c == b' ').next().unwrap_or(text);
         let code = if code.len() < text.len() { code } else { b"ERR" };
-        *self.errors.entry(String::from_utf8_lossy(code).into_owned()).or_default() += 1;
+        *self.errors.by_code.entry(String::from_utf8_lossy(code).into_owned()).or_default() += 1;
     }
 
     /// The event loop has done what there was to do; it took so long.
     #[inline]
     pub fn turn_ended(&mut self, us: u64) {
-        self.turns += 1;
-        self.turns_us += us;
-        self.longest_turn_us = self.longest_turn_us.max(us);
+        self.turns.count += 1;
+        self.turns.total_us += us;
+        self.turns.longest_us = self.turns.longest_us.max(us);
     }
 
     /// CONFIG RESETSTAT.

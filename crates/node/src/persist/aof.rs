@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rivulet_aof::files::Old;
+use rivulet_aof::files::{Old, Segment};
 use rivulet_aof::identity::Role;
 use rivulet_aof::manifest::{self, BaseFormat, Manifest};
 use rivulet_aof::op::{Change, FileOp};
@@ -16,16 +16,17 @@ use rivulet_replication::position::Position;
 use rivulet_replication::session::Filter;
 use rivulet_resp::{Args, OwnedArgs};
 
-use crate::engine::ack_waits::Wish;
 use crate::engine::asker::{Asker, Origin};
-use crate::engine::session::BlockedOn;
+use crate::engine::blocked::{BlockedOn, Wish};
 use crate::log;
-use crate::node::{Node, os_error};
+use crate::node::Node;
+use crate::persist::load::{LoadWhy, Place};
 use crate::persist::loading::{AppendOnlyFile, AppendOnlyFiles, Source};
 use crate::persist::log_on_disk::{LogWriter, TOKEN_REWRITE, TOKEN_REWRITE_BEGUN};
-use crate::persist::saving::{LoadWhy, Place, Purpose, Running};
+use crate::persist::saving::{Purpose, Running};
 use crate::persist::snapshot::{Destination, Form, Snapshot};
 use crate::replication::random_id;
+use crate::system::os_error;
 use rivulet_config::AppendFsync;
 use rivulet_memory as memory;
 
@@ -199,7 +200,7 @@ impl Node {
             log::notice!("The append-only log ends at {position}.");
         }
         r.log.reset_to(resumed.offset);
-        r.is_stranger = !known && as_replica;
+        r.truth.is_stranger = !known && as_replica;
         // As a master it had begun a history of its own, to which all that it did belongs.
         let was_replica = found.identity.as_ref().is_some_and(|identity| identity.role == Role::Replica);
         let failed = std::mem::take(&mut self.persist.aof.replay_failed);
@@ -214,6 +215,18 @@ impl Node {
             r.encoder.force_select();
         }
         self.start_log_writer(resumed.offset);
+        self.resume_files(found, resumed.segments, resumed.offset)?;
+        self.open_tail();
+        if self.persist.aof.base_bytes == 0 {
+            self.persist.aof.base_bytes = self.base_len();
+            self.persist.aof.rewritten_bytes = self.persist.aof.base_bytes;
+        }
+        Ok(())
+    }
+
+    /// The files that were loaded are gone on with; where there are none, the first ones are made. Nothing may be served before that is on disk:
+    /// the error of a disk that refuses it ends the start.
+    fn resume_files(&mut self, found: Found, segments: Vec<Segment>, offset: u64) -> Result<(), String> {
         let (role, history) = (self.log_role(), self.replication.history.clone());
         let filename = self.config.appendfilename.clone();
         self.persist.log.files.set_history(&history, role);
@@ -223,14 +236,14 @@ impl Node {
         let had = manifest.incr.last().map(|file| file.name.clone());
         let mut change = if manifest.base.is_none() && manifest.incr.is_empty() {
             let (base, format) = self.empty_base();
-            let change = self.persist.log.files.create_aof(directory, &filename, base, format, resumed.offset);
+            let change = self.persist.log.files.create_aof(directory, &filename, base, format, offset);
             let base = self.persist.log.files.manifest().and_then(|m| m.base.as_ref()).map(|base| base.name.clone());
             let base = base.unwrap_or_default();
             log::notice!("Creating AOF base file {base} on server start");
             change
         } else {
             let files = &mut self.persist.log.files;
-            files.resume_aof(directory, &filename, manifest, resumed.segments, resumed.offset)
+            files.resume_aof(directory, &filename, manifest, segments, offset)
         };
         // What was loaded is what the data are made of.
         change.ops.extend(damaged_base.map(|path| FileOp::Sum { path }));
@@ -240,18 +253,12 @@ impl Node {
             Some(name) if name == last => log::notice!("Opening AOF incr file {last} on server start"),
             _ => log::notice!("Creating AOF incr file {last} on server start"),
         }
-        // Nothing may be served before this is on disk; a disk that refuses it ends the start.
         if let Some(writer) = &self.persist.log.writer {
             writer.change(change, None);
             writer.wait_until_idle();
             if let Some(text) = writer.failure() {
                 return Err(format!("Can't open the append-only file {}: {text}", dir.join(last).display()));
             }
-        }
-        self.open_tail();
-        if self.persist.aof.base_bytes == 0 {
-            self.persist.aof.base_bytes = self.base_len();
-            self.persist.aof.rewritten_bytes = self.persist.aof.base_bytes;
         }
         Ok(())
     }
@@ -338,7 +345,7 @@ impl Node {
 
     /// Append-only is on, and no file holds the data yet: a rewrite makes the first.
     fn schedule_first_rewrite(&mut self) -> Result<(), String> {
-        match &self.persist.data.running {
+        match &self.persist.saving.running {
             Some(Running { purpose: Purpose::AofRewrite, .. }) => {
                 log::warning!(
                     "AOF was enabled but there is already an AOF rewriting in background. Stopping background AOF and starting a rewrite now."
@@ -378,7 +385,7 @@ impl Node {
 
     /// BGREWRITEAOF.
     pub fn bgrewriteaof(&mut self, by: &mut Asker<'_>) -> Result<(), Fail> {
-        match &self.persist.data.running {
+        match &self.persist.saving.running {
             _ if self.is_rewriting() => {
                 return Err(Fail::new("ERR Background append only file rewriting already in progress"));
             }
@@ -431,7 +438,7 @@ impl Node {
         ) {
             Ok(snapshot) => {
                 log::notice!("Background append only file rewriting started by pid {}", std::process::id());
-                self.persist.data.running = Some(Running { snapshot, purpose: Purpose::AofRewrite });
+                self.persist.saving.running = Some(Running { snapshot, purpose: Purpose::AofRewrite });
                 self.ops.stats.snapshots += 1;
                 self.persist.aof.rewrites += 1;
                 Ok(())
@@ -484,7 +491,7 @@ impl Node {
     }
 
     pub fn is_rewriting(&self) -> bool {
-        matches!(self.persist.data.running, Some(Running { purpose: Purpose::AofRewrite, .. }))
+        matches!(self.persist.saving.running, Some(Running { purpose: Purpose::AofRewrite, .. }))
             || self.persist.aof.renaming.is_some()
     }
 
@@ -493,7 +500,7 @@ impl Node {
         let Err(text) = result else { return };
         let incr = manifest::temp_incr_name(&self.config.appendfilename);
         log::warning!("Can't open the append-only file {incr}: {text}");
-        if matches!(self.persist.data.running, Some(Running { purpose: Purpose::AofRewrite, .. })) {
+        if matches!(self.persist.saving.running, Some(Running { purpose: Purpose::AofRewrite, .. })) {
             self.cancel_snapshot();
             self.rewrite_failed();
         }
@@ -501,7 +508,7 @@ impl Node {
 
     /// The rewrite is given up.
     pub fn cancel_rewrite(&mut self) {
-        if matches!(self.persist.data.running, Some(Running { purpose: Purpose::AofRewrite, .. })) {
+        if matches!(self.persist.saving.running, Some(Running { purpose: Purpose::AofRewrite, .. })) {
             log::notice!("Killing running AOF rewrite child: {}", std::process::id());
             self.cancel_snapshot();
             self.after_rewrite();
@@ -672,7 +679,7 @@ impl Node {
             return;
         }
         self.begin_files_anew_if_lost();
-        if self.persist.data.running.is_some() || self.is_loading() || self.persist.aof.renaming.is_some() {
+        if self.persist.saving.running.is_some() || self.is_loading() || self.persist.aof.renaming.is_some() {
             return;
         }
         if self.persist.aof.begin_again {
@@ -705,7 +712,7 @@ impl Node {
 
     fn start_rewrite_if_scheduled(&mut self) {
         if self.persist.aof.rewrite_scheduled
-            && self.persist.data.running.is_none()
+            && self.persist.saving.running.is_none()
             && self.persist.aof.renaming.is_none()
         {
             // As above.
@@ -843,7 +850,7 @@ impl Node {
         let load = AppendOnlyFiles { files, cut_allowed, renames, total };
         self.begin_load(Source::AppendOnly(load), LoadWhy::Debug, Place::Databases).map_err(failed)?;
         let result = self.finish_load_now();
-        self.persist.data.dirty = 0;
+        self.persist.saving.dirty = 0;
         memory::used();
         result.map_err(failed)
     }

@@ -13,11 +13,14 @@ use rivulet_replication::history::History;
 use rivulet_replication::log::OnDisk;
 use rivulet_replication::position::ReplId;
 
-use crate::front::clients::{Client, ClientId, Kind};
+use crate::front::client_id::ClientId;
+
+use crate::front::clients::{Client, Kind};
 use crate::helpers;
 use crate::lifecycle::pause::PauseWhy;
 use crate::log;
-use crate::node::{Node, os_error};
+use crate::node::Node;
+use crate::system::os_error;
 use rivulet_config::{AppendFsync, Config};
 
 use reader::{LogReader, Wanted};
@@ -188,7 +191,7 @@ impl Node {
         self.tell_what_is_on_disk();
         if self.persist.log.writer.is_some() {
             // A disk that can't keep up slows down those who write, not the memory of all.
-            self.ops.stats.log_queue_peak = self.ops.stats.log_queue_peak.max(self.persist.log.queued_bytes());
+            self.ops.stats.peaks.log_queue = self.ops.stats.peaks.log_queue.max(self.persist.log.queued_bytes());
             self.follow_disk();
             // A replica's stream waits by itself.
             let has_writers = !self.is_replica() || !self.config.replica_read_only;

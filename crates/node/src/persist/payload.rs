@@ -16,7 +16,7 @@ use rivulet_host::fs::File;
 use rivulet_host::sync::Receiver;
 use rivulet_net::Waker;
 
-use crate::front::clients::ClientId;
+use crate::front::client_id::ClientId;
 pub use spill::Done as SpillDone;
 use spill::Spill;
 

@@ -2,7 +2,9 @@
 
 use rivulet_commands::spec::Handler;
 
-use crate::front::clients::{ClientId, Kind};
+use crate::front::client_id::ClientId;
+
+use crate::front::clients::Kind;
 use crate::node::Node;
 use crate::persist::loading::Commands;
 use crate::replication::apply::older_form;
@@ -15,20 +17,20 @@ const VALUE_AHEAD: usize = 6;
 impl Node {
     /// The pseudo client that replays; it is made when it is first needed.
     fn replayer(&mut self) -> ClientId {
-        if let Some(id) = self.persist.data.replayer {
+        if let Some(id) = self.persist.loading.replayer {
             return id;
         }
         let now = self.now_ms();
         let client = self.clients.add(None, now);
         client.kind = Kind::Master;
         client.session.authenticated = true;
-        self.persist.data.replayer = Some(client.id);
+        self.persist.loading.replayer = Some(client.id);
         client.id
     }
 
     /// A file begins: the first database is selected, and what an earlier file left open is dropped.
     pub fn replay_file_begins(&mut self) {
-        if let Some(client) = self.persist.data.replayer.and_then(|id| self.clients.get_mut(id)) {
+        if let Some(client) = self.persist.loading.replayer.and_then(|id| self.clients.get_mut(id)) {
             client.session.multi = None;
             client.session.db = 0;
         }
@@ -36,7 +38,7 @@ impl Node {
 
     /// All is replayed. Says which database was selected last, if anything was replayed.
     pub fn replay_ends(&mut self) -> Option<usize> {
-        let id = self.persist.data.replayer.take()?;
+        let id = self.persist.loading.replayer.take()?;
         let db = self.clients.get(id).map(|client| client.session.db);
         self.free_client(id);
         self.engine.unit.commands.clear();

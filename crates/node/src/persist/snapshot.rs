@@ -28,8 +28,8 @@ pub use form::{Encoder, Form};
 use summing::Summing;
 
 use crate::helpers::{self, Helper};
-use crate::node::os_error;
 use crate::persist::payload::{Pace, Payload};
+use crate::system::os_error;
 use crate::{clock, log};
 
 /// Captured bytes are passed on in pieces of about this size.
@@ -124,6 +124,24 @@ struct Capture {
 }
 
 impl Capture {
+    /// Takes the head's bytes, which are the first that are passed on.
+    fn new(head: &mut Head, spares: Spares, to: Sender<Piece>, under_way: Arc<AtomicUsize>) -> Capture {
+        let delay = head.key_delay.load(Ordering::Relaxed);
+        Capture {
+            writer: head.writer.clone(),
+            buffer: std::mem::take(&mut head.bytes),
+            spares,
+            keys: 0,
+            keys_max: if delay == 0 { u64::MAX } else { (1000 / delay.max(1)).clamp(1, 100) as u64 },
+            db: None,
+            access: head.access,
+            to,
+            under_way,
+            keys_done: 0,
+            exclude_data: head.exclude_data,
+        }
+    }
+
     fn pass_on(&mut self) {
         if !self.buffer.is_empty() {
             // Limits count bytes, not the room that they have: what is far from full goes without its own.
@@ -206,6 +224,18 @@ pub struct Head {
 }
 
 impl Head {
+    /// Adds how large the databases are, which comes before the first of them; answers how many keys there are.
+    fn add_databases(&mut self, keyspace: &Keyspace) -> u64 {
+        let mut keys = 0;
+        if !self.exclude_data {
+            for (i, db) in keyspace.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
+                self.writer.database(&mut self.bytes, i as u64, db.len() as u64, db.expires_len() as u64);
+                keys += db.len() as u64;
+            }
+        }
+        keys
+    }
+
     /// What follows the header where there are no data at all.
     pub fn end(mut self, out: &mut Vec<u8>) {
         if self.writer.end(out) {
@@ -225,6 +255,29 @@ pub enum Destination {
     Digest { marker: Marker, to: Sender<Findings> },
 }
 
+impl Destination {
+    /// Opens it for the serializer, and for the executor what it sends to sockets. Fails where the file can't be created.
+    fn open(self, head: &Head, waker: &Waker) -> io::Result<(Output, Option<Payload>)> {
+        Ok(match self {
+            Destination::File(path) => {
+                let temporary = temporary_path(&path);
+                let file = File::create(&temporary)?;
+                (Output::File { file: BufWriter::with_capacity(1 << 20, file), temporary, path, unsynced: 0 }, None)
+            }
+            Destination::Sockets { mark, window } => {
+                let (blocks_to, blocks_from) = sync::channel();
+                let pace = Arc::new(Pace::new(window, head.queue_limit));
+                let output = Output::Blocks { to: blocks_to, pace: pace.clone(), waker: waker.clone() };
+                let head = pace.head(rivulet_memory::used() as u64);
+                (output, Some(Payload::new(blocks_from, pace, waker.clone(), mark, head)))
+            }
+            Destination::Digest { marker, to } => {
+                (Output::Digest { summing: Some(Box::new(Summing::new(&marker))), to }, None)
+            }
+        })
+    }
+}
+
 /// A snapshot that runs.
 pub struct Snapshot {
     capture: Rc<RefCell<Capture>>,
@@ -239,7 +292,7 @@ pub struct Snapshot {
     given_up: bool,
     pub payload: Option<Payload>,
     /// Whom it is for, when it goes to sockets.
-    pub receivers: Vec<crate::front::clients::ClientId>,
+    pub receivers: Vec<crate::front::client_id::ClientId>,
     pub started_ms: u64,
     pub keys_total: u64,
 }
@@ -257,54 +310,18 @@ impl Snapshot {
         let under_way = Arc::new(AtomicUsize::new(0));
         let cancelled = Arc::new(AtomicBool::new(false));
         let written = Arc::new(AtomicU64::new(0));
-        let mut head_bytes = std::mem::take(&mut head.bytes);
-        let mut keys_total = 0;
-        if !head.exclude_data {
-            for (i, db) in keyspace.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
-                head.writer.database(&mut head_bytes, i as u64, db.len() as u64, db.expires_len() as u64);
-                keys_total += db.len() as u64;
-            }
-        }
-        let (destination, payload) = match destination {
-            Destination::File(path) => {
-                let temporary = temporary_path(&path);
-                let file = File::create(&temporary)?;
-                (Output::File { file: BufWriter::with_capacity(1 << 20, file), temporary, path, unsynced: 0 }, None)
-            }
-            Destination::Sockets { mark, window } => {
-                let (blocks_to, blocks_from) = sync::channel();
-                let pace = Arc::new(Pace::new(window, head.queue_limit));
-                let output = Output::Blocks { to: blocks_to, pace: pace.clone(), waker: waker.clone() };
-                let head = pace.head(rivulet_memory::used() as u64);
-                (output, Some(Payload::new(blocks_from, pace, waker.clone(), mark, head)))
-            }
-            Destination::Digest { marker, to } => {
-                (Output::Digest { summing: Some(Box::new(Summing::new(&marker))), to }, None)
-            }
-        };
-        let delay = head.key_delay.load(Ordering::Relaxed);
+        let keys_total = head.add_databases(keyspace);
+        let (output, payload) = destination.open(&head, &waker)?;
         let (spares, spares_maker) = Spares::new();
-        let capture = Capture {
-            writer: head.writer.clone(),
-            buffer: head_bytes,
-            spares,
-            keys: 0,
-            keys_max: if delay == 0 { u64::MAX } else { (1000 / delay.max(1)).clamp(1, 100) as u64 },
-            db: None,
-            access: head.access,
-            to,
-            under_way: under_way.clone(),
-            keys_done: 0,
-            exclude_data: head.exclude_data,
-        };
+        let capture = Capture::new(&mut head, spares, to, under_way.clone());
         let serializer = Serializer {
             from,
             writer: head.writer,
             digest: head.checksum.then(Digest::new),
-            output: destination,
+            output,
             under_way: under_way.clone(),
             cancelled: cancelled.clone(),
-            written: written.clone(),
+            written,
             key_delay: head.key_delay,
             spares: spares_maker,
             waker: waker.clone(),

@@ -9,7 +9,8 @@ use rivulet_resp::decode::Limits;
 use rivulet_resp::{Args, Batch, Decoder, OwnedArgs};
 
 use crate::engine::execute::BATCH_COMMANDS;
-use crate::front::clients::{ClientId, Kind};
+use crate::front::client_id::ClientId;
+use crate::front::clients::Kind;
 use crate::log;
 use crate::node::Node;
 use rivulet_config::PropagationError;
@@ -69,13 +70,13 @@ impl Node {
     pub(super) fn stream_from(&mut self, offset: u64) {
         let db = self.replication.encoder.db().unwrap_or(0) as usize;
         // What failed in a transaction that was cut is not of what comes now.
-        self.replication.apply_error = None;
+        self.replication.truth.apply_error = None;
         let Some(link) = &mut self.replication.link else { return };
-        link.applied = Applied::from(offset);
-        link.input.clear();
-        link.executed = 0;
-        link.decoder.rewind();
-        let client = link.client;
+        link.incoming.applied = Applied::from(offset);
+        link.incoming.bytes.clear();
+        link.incoming.executed = 0;
+        link.incoming.decoder.rewind();
+        let client = link.incoming.client;
         if let Some(client) = self.clients.get_mut(client) {
             client.session.multi = None;
             client.session.db = db;
@@ -84,7 +85,7 @@ impl Node {
 
     /// Executes what a pause kept.
     pub fn apply_kept_stream(&mut self) {
-        if self.replication.link.as_ref().is_some_and(|link| link.state.is_up() && !link.input.is_empty()) {
+        if self.replication.link.as_ref().is_some_and(|link| link.state.is_up() && !link.incoming.bytes.is_empty()) {
             self.apply_stream(&[]);
             self.read_master_again();
         }
@@ -93,12 +94,12 @@ impl Node {
     /// Executes what is whole of the stream. Bytes before `executed` belong to a transaction that is open: executed, but not yet applied.
     pub(super) fn apply_stream(&mut self, bytes: &[u8]) {
         let Some(link) = &mut self.replication.link else { return };
-        link.applied.received(bytes.len());
+        link.incoming.applied.received(bytes.len());
         let mut run = Run {
-            client: link.client,
-            input: std::mem::take(&mut link.input),
-            decoder: std::mem::take(&mut link.decoder),
-            executed: link.executed,
+            client: link.incoming.client,
+            input: std::mem::take(&mut link.incoming.bytes),
+            decoder: std::mem::take(&mut link.incoming.decoder),
+            executed: link.incoming.executed,
             applied: 0,
         };
         run.input.extend_from_slice(bytes);
@@ -121,10 +122,12 @@ impl Node {
             return;
         }
         run.input.drain(..run.applied);
-        let Some(link) = self.replication.link.as_mut().filter(|link| link.client == run.client) else { return };
-        link.input = run.input;
-        link.executed = run.executed - run.applied;
-        link.decoder = run.decoder;
+        let Some(link) = self.replication.link.as_mut().filter(|link| link.incoming.client == run.client) else {
+            return;
+        };
+        link.incoming.bytes = run.input;
+        link.incoming.executed = run.executed - run.applied;
+        link.incoming.decoder = run.decoder;
         link.rests_for_disk = matches!(stop, Stop::Disk);
         let now = self.now_ms();
         let mut actions = Vec::new();
@@ -175,12 +178,12 @@ impl Node {
         // The command itself may have cut the link: its position is before it, and what follows would come again.
         let link = self.replication.link.as_mut().filter(|link| link.state.is_up());
         let Some(link) = link else { return Err(Stop::Gone) };
-        let count = link.applied.command(end - run.executed, in_multi);
+        let count = link.incoming.applied.command(end - run.executed, in_multi);
         run.executed = end;
         if count == 0 {
             return Ok(());
         }
-        let error = self.replication.apply_error.take();
+        let error = self.replication.truth.apply_error.take();
         let passes_over = error.as_ref().is_some_and(|error| error.unknown);
         if passes_over {
             self.pass_over_in_files(count);
@@ -195,7 +198,7 @@ impl Node {
         self.replication.encoder.resume_in(db as u32);
         run.applied += count;
         if let Some(link) = &mut self.replication.link {
-            link.state.applied(link.applied.applied());
+            link.state.applied(link.incoming.applied.applied());
         }
         if error.is_some_and(|error| self.heals_after(error)) { Err(Stop::Heal) } else { Ok(()) }
     }
@@ -205,7 +208,7 @@ impl Node {
     /// An error goes to a peer that should never cause one (`afterErrorReply` in networking.c).
     pub fn note_error_to_peer(&mut self, id: ClientId, text: &[u8]) {
         let Some(client) = self.clients.get(id) else { return };
-        let loads = self.persist.data.replayer == Some(id);
+        let loads = self.persist.loading.replayer == Some(id);
         let (from, to) = match client.kind {
             Kind::Master if loads => ("server", "AOF-loading-client"),
             Kind::Master => ("replica", "master"),
@@ -217,7 +220,7 @@ impl Node {
         log::warning!(
             "== CRITICAL == This {from} is sending an error to its {to}: '{text}' after processing the command '{command}'"
         );
-        self.ops.stats.unexpected_errors += 1;
+        self.ops.stats.errors.unexpected += 1;
         self.persist.aof.replay_failed |= loads;
         let behavior = self.config.propagation_error_behavior;
         if behavior == PropagationError::Panic || behavior == PropagationError::PanicOnReplicas && to == "master" {
@@ -226,16 +229,16 @@ impl Node {
             );
             self.life.exit = Some(1);
         }
-        if to == "master" && self.replication.apply_error.is_none() {
+        if to == "master" && self.replication.truth.apply_error.is_none() {
             let unknown = text.starts_with("ERR unknown");
-            self.replication.apply_error = Some(ApplyError { command, text, unknown });
+            self.replication.truth.apply_error = Some(ApplyError { command, text, unknown });
         }
     }
 
     /// The data are others than the position says, from now on. The first reason is kept.
     pub fn note_diverged(&mut self, why: impl FnOnce() -> String) {
         let offset = self.replication.offset();
-        match &mut self.replication.diverged {
+        match &mut self.replication.truth.diverged {
             Some(diverged) => diverged.times += 1,
             none => *none = Some(Diverged { offset, why: why(), times: 1 }),
         }
@@ -252,13 +255,13 @@ impl Node {
     /// A command of the master has failed here. Answers whether the data shall be fetched again.
     fn heals_after(&mut self, error: ApplyError) -> bool {
         let ApplyError { command, text, unknown } = error;
-        let first = self.replication.diverged.is_none();
+        let first = self.replication.truth.diverged.is_none();
         self.note_diverged(|| format!("the master's command '{command}' failed here: {text}"));
         let asked = self.config.propagation_error_behavior == PropagationError::Resync && !unknown;
         let now = self.now_ms();
-        let rested = self.replication.healed_at_ms.is_none_or(|at| now.saturating_sub(at) >= HEAL_SPACING_MS);
+        let rested = self.replication.truth.healed_at_ms.is_none_or(|at| now.saturating_sub(at) >= HEAL_SPACING_MS);
         if asked && rested {
-            self.replication.healed_at_ms = Some(now);
+            self.replication.truth.healed_at_ms = Some(now);
             log::warning!("The data differ from the master's: fetching them again.");
             return true;
         }

@@ -1,6 +1,6 @@
 //! REPLICATION DOCTOR: gathers what the doctor looks at, and says what it finds.
 
-use rivulet_replication::doctor::{FailedLoads, Figures, GoodReplicas, Slowest, diagnose, measured};
+use rivulet_replication::doctor::{Backlog, CutOff, FailedLoads, Figures, GoodReplicas, Slowest, diagnose, measured};
 
 use crate::node::Node;
 
@@ -12,14 +12,14 @@ impl Node {
         let slowest = self.ops.slowlog.slowest().map(|(name, us)| (String::from_utf8_lossy(name), us / 1000));
         let (hard, soft, _) = config.client_output_buffer_limit[1];
         let figures = Figures {
-            measure: &r.measure,
-            syncs: &r.syncs,
+            measure: &r.observed.measure,
+            syncs: &r.observed.syncs,
             link_down_seconds: r
                 .link
                 .as_ref()
                 .filter(|l| !l.state.is_up())
                 .and_then(|l| l.state.down_since_seconds(now)),
-            diverged: r.diverged.as_ref().map(|diverged| (diverged.offset, diverged.why.as_str())),
+            diverged: r.truth.diverged.as_ref().map(|diverged| (diverged.offset, diverged.why.as_str())),
             unloadable: r.link.as_ref().filter(|l| l.state.unloadable().failures() > 0).map(|l| FailedLoads {
                 count: l.state.unloadable().failures(),
                 why: l.state.unloadable().why(),
@@ -27,17 +27,21 @@ impl Node {
                 keeps_old_data: l.state.has_whole_data(),
             }),
             replicas: r.master.len(),
-            backlog_size: r.log.size(),
-            backlog_auto: config.repl_backlog_size.bytes().is_none(),
-            disk_size: config.repl_backlog_disk_size,
-            on_disk: r.log.is_on_disk(),
+            backlog: Backlog {
+                size: r.log.size(),
+                auto: config.repl_backlog_size.bytes().is_none(),
+                disk_size: config.repl_backlog_disk_size,
+                on_disk: r.log.is_on_disk(),
+            },
             timeout: config.repl_timeout * 1000,
             ping_period: config.repl_ping_replica_period * 1000,
             slowest: slowest.as_ref().map(|(name, took)| Slowest { name, took: *took }),
-            cut_off: r.replicas_cut_off,
-            hold_cut_off: r.slowest_cut_off,
-            hold_limit: self.hold_limit(),
-            output_limits: (hard, soft),
+            cut_off: CutOff {
+                by_output_limits: r.cut_off.by_output_limit,
+                output_limits: (hard, soft),
+                by_hold_limit: r.cut_off.by_hold_limit,
+                hold_limit: self.hold_limit(),
+            },
             good_replicas: good.map(|there| GoodReplicas {
                 wanted: config.min_replicas_to_write as usize,
                 lag_seconds_max: config.min_replicas_max_lag,

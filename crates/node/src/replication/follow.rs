@@ -14,13 +14,15 @@ use rivulet_resp::Args;
 
 use super::{Channel, log_report, random_id};
 use crate::engine::asker::Asker;
+use crate::front::tokens::{TOKEN_MASTER, TOKEN_RDB_CHANNEL};
 use crate::helpers::{self, Helper};
 use crate::lifecycle::pause::PauseWhy;
 use crate::log;
-use crate::node::{Node, TOKEN_MASTER, TOKEN_RDB_CHANNEL, os_error, resolve};
+use crate::node::Node;
 use crate::ops::ReplPause;
-use crate::persist::loading::{Framing, Source};
-use crate::persist::saving::{Load, LoadWhy, Place};
+use crate::persist::load::{Load, LoadWhy, Place};
+use crate::persist::loading::{Framing, Loader, Source};
+use crate::system::{os_error, resolve};
 
 /// Bytes read from the master at one time.
 const READ_BYTES: usize = 256 * 1024;
@@ -35,7 +37,7 @@ impl Node {
         let mut actions = Vec::new();
         if let Some(link) = self.replication.link.as_mut().filter(|link| !link.waits_for_data) {
             link.state.set_fsynced(fsynced);
-            if !link.reading {
+            if !link.socket.reading {
                 link.state.unread(now);
             }
             link.state.tick(now, &mut actions);
@@ -52,7 +54,7 @@ impl Node {
                 return;
             }
             let mut actions = Vec::new();
-            match link.stream.as_ref().map_or(Ok(()), |s| s.take_error()) {
+            match link.socket.stream.as_ref().map_or(Ok(()), |s| s.take_error()) {
                 Ok(()) => link.state.connected(now, &mut actions),
                 Err(e) => link.state.disconnected(now, &os_error(&e), &mut actions),
             }
@@ -60,7 +62,7 @@ impl Node {
             self.follow_actions(actions);
             return;
         }
-        if event.write && link.watching_write {
+        if event.write && link.socket.watching_write {
             self.send_to_master(Vec::new());
         }
         if event.read {
@@ -73,12 +75,12 @@ impl Node {
         let mut buffer = std::mem::take(&mut self.front.spare_input);
         buffer.clear();
         let Some(link) = &mut self.replication.link else { return };
-        let Some(stream) = &mut link.stream else { return };
+        let Some(stream) = &mut link.socket.stream else { return };
         match stream.read_into(&mut buffer, READ_BYTES) {
             Ok(None) => {}
             Ok(Some(n)) => {
-                self.ops.stats.net_input_bytes += n as u64;
-                self.ops.stats.repl_input_bytes += n as u64;
+                self.ops.stats.traffic.input_bytes += n as u64;
+                self.ops.stats.traffic.repl_input_bytes += n as u64;
                 let mut actions = Vec::new();
                 link.state.received(now, &buffer, &mut actions);
                 self.follow_actions(actions);
@@ -86,7 +88,7 @@ impl Node {
             Err(e) => {
                 let mut actions = Vec::new();
                 link.state.disconnected(now, &os_error(&e), &mut actions);
-                let closed = link.stream.take();
+                let closed = link.socket.stream.take();
                 if let Some(stream) = &closed {
                     // Closing the socket takes it out of the poll in any case.
                     let _ = self.front.poll.remove(stream);
@@ -101,14 +103,14 @@ impl Node {
 
     /// Reads the master's sockets only while what arrives has somewhere to go.
     pub fn read_master_again(&mut self) {
-        let loader_wants = self.persist.data.load.as_ref().is_none_or(|l| l.loader.wants_bytes());
+        let loader_wants = self.persist.loading.load.as_ref().is_none_or(|l| l.loader.wants_bytes());
         let Some(link) = &self.replication.link else { return };
         // What a pause keeps from being executed has a bound, too.
         let kept_by_pause =
-            (self.is_paused() || self.is_busy()) && link.input.len() >= link.state.config().early_bytes_max;
+            (self.is_paused() || self.is_busy()) && link.incoming.bytes.len() >= link.state.config().early_bytes_max;
         let applies = !kept_by_pause && !link.waits_for_disk;
         let read = link.state.wants_read() && applies && (loader_wants || link.state.has_channel());
-        let write = link.watching_write;
+        let write = link.socket.watching_write;
         let channel_write = link.channel.as_ref().map(|c| c.watching_write);
         self.watch_master(read, write);
         if let Some(write) = channel_write {
@@ -119,11 +121,11 @@ impl Node {
     /// Registers or removes interest in the master's socket.
     fn watch_master(&mut self, read: bool, write: bool) {
         let Some(link) = &mut self.replication.link else { return };
-        if link.reading == read && link.watching_write == write {
+        if link.socket.reading == read && link.socket.watching_write == write {
             return;
         }
-        (link.reading, link.watching_write) = (read, write);
-        if let Some(stream) = &link.stream
+        (link.socket.reading, link.socket.watching_write) = (read, write);
+        if let Some(stream) = &link.socket.stream
             && let Err(e) = self.front.poll.change(stream, TOKEN_MASTER, Interest { read, write })
         {
             log::warning!("Watching the master's link failed: {e}");
@@ -140,85 +142,36 @@ impl Node {
                     self.connect_to_master();
                 }
                 Action::Send(bytes) => self.send_to_master(bytes),
-                Action::Continue(position) => {
-                    self.own_sync_began(Kind::Partial, false);
-                    self.own_stream_began(position.offset);
-                    let r = &mut self.replication;
-                    if r.history.continue_with(position.id, position.offset) {
-                        self.log_history_changed();
-                        self.drop_replicas();
-                    }
-                    self.replication.log.create();
-                    self.stream_from(position.offset);
-                    self.has_masters_data();
-                }
+                Action::Continue(position) => self.continue_from(position),
                 Action::PayloadBegin { len, load, target } => {
                     self.own_sync_began(Kind::Full, target.is_none());
                     self.payload_begins(len, load, target);
                 }
                 Action::Store(bytes) => {
-                    self.replication.syncs.payload_received(bytes.len() as u64);
-                    if let Some(load) = &mut self.persist.data.load {
-                        load.loader.push(bytes.into_owned());
-                    }
+                    self.replication.observed.syncs.payload_received(bytes.len() as u64);
+                    self.with_loader(|loader| loader.push(bytes.into_owned()));
                 }
-                Action::PayloadEnd => {
-                    if let Some(load) = &mut self.persist.data.load {
-                        load.loader.end_of_stream();
-                    }
-                }
+                Action::PayloadEnd => self.with_loader(Loader::end_of_stream),
                 Action::OpenChannel => self.open_channel(),
                 Action::SendChannel(bytes) => self.send_on_channel(&bytes),
                 Action::CloseChannel => self.close_channel(),
                 Action::ReplaceData => self.replace_data_when_there_is_some(),
-                Action::Load => {
-                    if let Some(load) = &mut self.persist.data.load {
-                        load.loader.end_of_bytes();
-                    }
-                }
+                Action::Load => self.with_loader(Loader::end_of_bytes),
                 Action::Adopt(position) => {
                     adopted = true;
-                    let r = &mut self.replication;
-                    match position {
-                        Some(position) => {
-                            r.history.adopt(position.id);
-                            r.log.reset_to(position.offset);
-                            self.stream_from(position.offset);
-                        }
-                        None => {
-                            r.log.create();
-                            let offset = r.offset();
-                            self.stream_from(offset);
-                        }
-                    }
-                    self.log_reset();
-                    self.has_masters_data();
-                    let offset = self.replication.offset();
-                    self.own_stream_began(offset);
+                    self.adopt_position(position);
                 }
                 Action::Apply(bytes) => {
                     if adopted {
                         self.pause_at(ReplPause::OnStreamingReplBuf);
                     }
-                    for piece in bytes.chunks(APPLY_BYTES) {
-                        // What is no command ends the link, and the rest with it.
-                        if self.replication.link.as_ref().is_some_and(|link| link.state.is_up()) {
-                            self.apply_stream(piece);
-                        }
-                    }
+                    self.apply_in_pieces(&bytes);
                 }
                 Action::Disconnect => {
                     self.own_link_cut();
                     self.disconnect_master();
                 }
-                Action::FailoverAnswered(accepted) => {
-                    match self.replication.failover.answered(accepted) {
-                        Some(action) => self.failover_action(action),
-                        // The target has taken over: writes that waited here are told that this is a replica now.
-                        None if accepted => self.end_pause(PauseWhy::Failover),
-                        None => {}
-                    }
-                }
+                Action::FailoverAnswered(accepted) => self.failover_answered(accepted),
                 Action::Log(report) => {
                     if report.level == Level::Warning {
                         self.own_link_complained(&report.text);
@@ -229,6 +182,64 @@ impl Node {
         }
     }
 
+    fn with_loader(&mut self, tell: impl FnOnce(&mut Loader)) {
+        if let Some(load) = &mut self.persist.loading.load {
+            tell(&mut load.loader);
+        }
+    }
+
+    /// A partial sync: the stream goes on where it was.
+    fn continue_from(&mut self, position: Position) {
+        self.own_sync_began(Kind::Partial, false);
+        self.own_stream_began(position.offset);
+        if self.replication.history.continue_with(position.id, position.offset) {
+            self.log_history_changed();
+            self.drop_replicas();
+        }
+        self.replication.log.create();
+        self.stream_from(position.offset);
+        self.has_masters_data();
+    }
+
+    /// A full sync has ended: the node stands where its snapshot says, or where it stood, if that says nothing.
+    fn adopt_position(&mut self, position: Option<Position>) {
+        let r = &mut self.replication;
+        match position {
+            Some(position) => {
+                r.history.adopt(position.id);
+                r.log.reset_to(position.offset);
+                self.stream_from(position.offset);
+            }
+            None => {
+                r.log.create();
+                let offset = r.offset();
+                self.stream_from(offset);
+            }
+        }
+        self.log_reset();
+        self.has_masters_data();
+        let offset = self.replication.offset();
+        self.own_stream_began(offset);
+    }
+
+    fn apply_in_pieces(&mut self, bytes: &[u8]) {
+        for piece in bytes.chunks(APPLY_BYTES) {
+            // What is no command ends the link, and the rest with it.
+            if self.replication.link.as_ref().is_some_and(|link| link.state.is_up()) {
+                self.apply_stream(piece);
+            }
+        }
+    }
+
+    fn failover_answered(&mut self, accepted: bool) {
+        match self.replication.failover.answered(accepted) {
+            Some(action) => self.failover_action(action),
+            // The target has taken over: writes that waited here are told that this is a replica now.
+            None if accepted => self.end_pause(PauseWhy::Failover),
+            None => {}
+        }
+    }
+
     fn connect_to_master(&mut self) {
         let Some(link) = &mut self.replication.link else { return };
         match link.host.parse() {
@@ -236,7 +247,8 @@ impl Node {
             // A name server may take seconds to answer.
             Err(_) => {
                 let host = link.host.clone();
-                link.resolving = Some(helpers::ask("resolver", self.front.waker.clone(), move || resolve(&host)));
+                link.socket.resolving =
+                    Some(helpers::ask("resolver", self.front.waker.clone(), move || resolve(&host)));
             }
         }
     }
@@ -244,8 +256,8 @@ impl Node {
     /// Goes on when the master's name has been looked up.
     pub fn connect_when_resolved(&mut self) {
         let Some(link) = &mut self.replication.link else { return };
-        if let Some(answer) = link.resolving.as_ref().and_then(Helper::poll) {
-            link.resolving = None;
+        if let Some(answer) = link.socket.resolving.as_ref().and_then(Helper::poll) {
+            link.socket.resolving = None;
             self.connect_at(answer.ok().flatten());
         }
     }
@@ -258,9 +270,9 @@ impl Node {
         let Some(link) = &mut self.replication.link else { return };
         match opened {
             Ok(stream) => {
-                (link.reading, link.watching_write) = (true, true);
-                link.output.clear();
-                link.stream = Some(stream);
+                (link.socket.reading, link.socket.watching_write) = (true, true);
+                link.socket.output.clear();
+                link.socket.stream = Some(stream);
             }
             Err(text) => {
                 log::warning!("Unable to connect to MASTER: {text}");
@@ -287,7 +299,7 @@ impl Node {
     fn open_channel(&mut self) {
         self.pause_at(ReplPause::BeforeRdbChannel);
         // A name may stand for several servers: it is the one at the other end of the stream.
-        let peer = self.replication.link.as_ref().and_then(|link| link.stream.as_ref()?.peer_address());
+        let peer = self.replication.link.as_ref().and_then(|link| link.socket.stream.as_ref()?.peer_address());
         let opened = peer.ok_or_else(|| "the link to the master is down".to_string());
         let opened = opened.and_then(|peer| self.open_to_master(peer.ip(), TOKEN_RDB_CHANNEL));
         let Some(link) = &mut self.replication.link else { return };
@@ -335,8 +347,8 @@ impl Node {
         match channel.stream.read_into(&mut buffer, READ_BYTES) {
             Ok(None) => {}
             Ok(Some(n)) => {
-                self.ops.stats.net_input_bytes += n as u64;
-                self.ops.stats.repl_input_bytes += n as u64;
+                self.ops.stats.traffic.input_bytes += n as u64;
+                self.ops.stats.traffic.repl_input_bytes += n as u64;
                 let mut actions = Vec::new();
                 link.state.channel_received(now, &buffer, &mut actions);
                 self.follow_actions(actions);
@@ -364,7 +376,7 @@ impl Node {
         // A connection that is broken is found out by its next read.
         let taken = channel.stream.write(&channel.output).unwrap_or(0);
         channel.output.drain(..taken);
-        self.ops.stats.net_output_bytes += taken as u64;
+        self.ops.stats.traffic.output_bytes += taken as u64;
         let (read, write) = (channel.reading, !channel.output.is_empty());
         self.watch_channel(read, write);
     }
@@ -390,23 +402,23 @@ impl Node {
     fn disconnect_master(&mut self) {
         self.close_channel();
         let Some(link) = &mut self.replication.link else { return };
-        link.resolving = None;
-        if let Some(stream) = link.stream.take() {
+        link.socket.resolving = None;
+        if let Some(stream) = link.socket.stream.take() {
             // As above.
             let _ = self.front.poll.remove(&stream);
         }
-        link.output.clear();
-        link.watching_write = false;
-        link.input.clear();
-        link.executed = 0;
-        link.decoder.rewind();
-        link.applied.discard();
-        let client = link.client;
+        link.socket.output.clear();
+        link.socket.watching_write = false;
+        link.incoming.bytes.clear();
+        link.incoming.executed = 0;
+        link.incoming.decoder.rewind();
+        link.incoming.applied.discard();
+        let client = link.incoming.client;
         if let Some(client) = self.clients.get_mut(client) {
             client.session.multi = None;
         }
         // A load from this link that is not whole is given up.
-        if let Some(load) = self.persist.data.load.take_if(|l| l.why == LoadWhy::FullSync) {
+        if let Some(load) = self.persist.loading.load.take_if(|l| l.why == LoadWhy::FullSync) {
             self.give_up_load(load);
         }
     }
@@ -414,13 +426,13 @@ impl Node {
     /// Sends bytes to the master, after those that its socket has not taken yet.
     pub(super) fn send_to_master(&mut self, bytes: Vec<u8>) {
         let Some(link) = &mut self.replication.link else { return };
-        link.output.extend_from_slice(&bytes);
-        let Some(stream) = &mut link.stream else { return };
+        link.socket.output.extend_from_slice(&bytes);
+        let Some(stream) = &mut link.socket.stream else { return };
         // A link that is broken is found out by its next read.
-        let taken = stream.write(&link.output).unwrap_or(0);
-        link.output.drain(..taken);
-        self.ops.stats.net_output_bytes += taken as u64;
-        let (read, write) = (link.reading, !link.output.is_empty());
+        let taken = stream.write(&link.socket.output).unwrap_or(0);
+        link.socket.output.drain(..taken);
+        self.ops.stats.traffic.output_bytes += taken as u64;
+        let (read, write) = (link.socket.reading, !link.socket.output.is_empty());
         self.watch_master(read, write);
     }
 
@@ -463,13 +475,13 @@ impl Node {
             self.follow_actions(actions);
             return;
         }
-        if let Some(load) = &mut self.persist.data.load {
+        if let Some(load) = &mut self.persist.loading.load {
             load.loader.total = len.unwrap_or(0);
         }
     }
 
     fn has_masters_data(&mut self) {
-        self.replication.is_stranger = false;
+        self.replication.truth.is_stranger = false;
         if let Some(link) = &mut self.replication.link {
             link.has_its_data = true;
         }
@@ -479,7 +491,7 @@ impl Node {
     /// 30).
     pub fn replace_data_when_there_is_some(&mut self) {
         let refuses = self.refusal_of_empty().is_some();
-        match &mut self.persist.data.load {
+        match &mut self.persist.loading.load {
             Some(load) if load.is_unchecked => load.replaces_when_checked = true,
             Some(load) if refuses && load.beside.as_ref().is_none_or(Keyspace::is_empty) => {
                 load.replaces_with_first = true;
@@ -496,9 +508,9 @@ impl Node {
         self.replication.log.free();
         self.log_reset();
         self.engine.keys.own_expiring.clear();
-        self.replication.diverged = None;
-        let mut beside = self.persist.data.loaded_beside.take();
-        if let Some(load) = &mut self.persist.data.load {
+        self.replication.truth.diverged = None;
+        let mut beside = self.persist.loading.loaded_beside.take();
+        if let Some(load) = &mut self.persist.loading.load {
             // What was decoded early; the rest follows.
             beside = beside.or_else(|| load.beside.take());
             load.replaces = true;
@@ -565,7 +577,7 @@ impl Node {
             false => self.scripts.load_begins(),
         }
         match load.beside {
-            Some(beside) if ok => self.persist.data.loaded_beside = Some(beside),
+            Some(beside) if ok => self.persist.loading.loaded_beside = Some(beside),
             beside => self.free_later(beside.into_iter().flat_map(Keyspace::into_trash)),
         }
         let db = load.identity.stream_db;
@@ -578,11 +590,11 @@ impl Node {
         }
         if let (true, Some(db)) = (ok, db) {
             self.replication.encoder.resume_in(db);
-            if let Some(client) = self.replication.link.as_ref().map(|l| l.client) {
+            if let Some(client) = self.replication.link.as_ref().map(|l| l.incoming.client) {
                 self.clients.at(client).session.db = db as usize;
             }
         }
-        self.persist.data.dirty = 0;
+        self.persist.saving.dirty = 0;
         self.follow_actions(actions);
         if ok && diverged {
             self.note_diverged(|| "the master's data had diverged when it sent them".to_string());

@@ -6,10 +6,11 @@
 use rivulet_replication::master::Slowest;
 use rustix::io::Errno;
 
-use crate::front::clients::ClientId;
+use crate::front::client_id::ClientId;
 use crate::log;
-use crate::node::{Node, os_error};
+use crate::node::Node;
 use crate::persist::payload::{Payload, PayloadCursor};
+use crate::system::os_error;
 
 /// Without a limit that is set, and with little data, at least so much may be held where `client-output-buffer-limit` says nothing either.
 const LIMIT_MIN: u64 = 256 << 20;
@@ -25,7 +26,7 @@ impl Node {
         let log = &self.replication.log;
         let kept = if log.is_on_disk() { log.size().max(self.config.repl_backlog_disk_size) } else { log.size() };
         let stream = log.held_from().map_or(0, |from| log.end_offset().saturating_sub(from).saturating_sub(kept));
-        (stream, self.persist.data.payloads().map(Payload::spilled_bytes).sum())
+        (stream, self.persist.saving.payloads().map(Payload::spilled_bytes).sum())
     }
 
     /// `repl-hold-limit`. By default it is what the data take in memory: a replica for which more is written during its full sync than there are
@@ -73,7 +74,8 @@ impl Node {
 
     /// The replica that is furthest behind in the payload with the largest file.
     fn slowest_of_payload(&self) -> Option<ClientId> {
-        let (payload, receivers) = self.persist.data.transfers().max_by_key(|(payload, _)| payload.spilled_bytes())?;
+        let (payload, receivers) =
+            self.persist.saving.transfers().max_by_key(|(payload, _)| payload.spilled_bytes())?;
         let cursor =
             |id: &ClientId| self.clients.get(*id)?.feed.payload.as_ref().filter(|c| c.of() == Some(payload.mark));
         let behind = receivers.iter().filter_map(|id| Some((*id, cursor(id).and_then(PayloadCursor::offset)?)));
@@ -88,8 +90,8 @@ impl Node {
         let Some(session) = self.replication.master.get(id) else { return };
         let text = format!("{why} for replicas, of which this is the slowest");
         log::warning!("Disconnecting replica {}: {text}.", session.name());
-        self.replication.syncs.replica_gone(id, &text, now);
-        self.replication.slowest_cut_off += 1;
+        self.replication.observed.syncs.replica_gone(id, &text, now);
+        self.replication.cut_off.by_hold_limit += 1;
         self.clients.close_soon(id);
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::log;
 use crate::node::Node;
-use crate::persist::saving::{LoadWhy, Purpose};
+use crate::persist::load::LoadWhy;
+use crate::persist::saving::Purpose;
 
 /// Between two lines.
 const PERIOD_MS: u64 = 5000;
@@ -57,14 +58,14 @@ impl Node {
     pub fn receiving(&self) -> Option<Receiving> {
         let now = self.now_ms();
         let sync = self.replication.link.as_ref()?.state.sync_progress(now)?;
-        let load = self.persist.data.load.as_ref().filter(|load| load.why == LoadWhy::FullSync);
+        let load = self.persist.loading.load.as_ref().filter(|load| load.why == LoadWhy::FullSync);
         let (done, all) = match (sync.total_bytes, load) {
             (Some(total), _) => (sync.read_bytes, total),
             (None, Some(load)) => (load.loader.keys_loaded, load.keys_promised),
             (None, None) => (0, 0),
         };
         let percent = (all > 0).then(|| (done as f64 * 100.0 / all as f64).min(100.0));
-        let per_second = self.replication.progress.receiving.rate(sync.read_bytes, now);
+        let per_second = self.replication.observed.progress.receiving.rate(sync.read_bytes, now);
         let seconds_left = percent.filter(|&percent| percent > 0.0 && per_second > 0).map(|percent| {
             let left = sync.read_bytes as f64 * (100.0 - percent) / percent;
             (left / per_second as f64).round() as u64
@@ -76,7 +77,7 @@ impl Node {
     pub fn report_progress(&mut self) {
         let now = self.now_ms();
         let receiving = self.receiving();
-        let progress = &mut self.replication.progress;
+        let progress = &mut self.replication.observed.progress;
         match receiving {
             Some(sync) if progress.receiving.sample(sync.bytes, now) => {
                 let left = sync.seconds_left.map_or(String::new(), |s| format!(", about {s} s left"));
@@ -90,8 +91,8 @@ impl Node {
             Some(_) => {}
             None => progress.receiving = Meter::default(),
         }
-        let running = self.persist.data.running.as_ref().filter(|r| matches!(r.purpose, Purpose::ReplicasSockets));
-        let Some(payload) = self.persist.data.payloads().next() else {
+        let running = self.persist.saving.running.as_ref().filter(|r| matches!(r.purpose, Purpose::ReplicasSockets));
+        let Some(payload) = self.persist.saving.payloads().next() else {
             progress.sending = Meter::default();
             return;
         };

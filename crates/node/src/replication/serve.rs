@@ -20,13 +20,15 @@ use rivulet_resp::Args;
 
 use super::{log_report, random_id};
 use crate::engine::asker::Asker;
-use crate::front::clients::{Client, ClientId, Kind};
+use crate::front::client_id::ClientId;
+use crate::front::clients::{Client, Kind};
 use crate::log;
-use crate::node::{Node, os_error};
+use crate::node::Node;
 use crate::ops::ReplPause;
 use crate::persist::payload::{Next, Payload, PayloadCursor, SpillDone};
 use crate::persist::saving::{Purpose, Running, Sending};
 use crate::persist::snapshot::{Destination, Form, Snapshot};
+use crate::system::os_error;
 
 /// Bytes of the stream written to one replica before others get their turn. All of a turn's is to be offered before its replies are sent.
 const STREAM_BYTES_MAX: usize = 4 << 20;
@@ -88,22 +90,45 @@ impl Node {
         if matches!(self.clients.at(id).kind, Kind::Replica | Kind::Master) {
             return Ok(());
         }
+        let request = if args.is(0, "psync") { Some(self.psync_request(id, args)?) } else { None };
+        let node = self.admit_replica(id, request.as_ref())?;
+        let peer_ip = self.become_replica(id);
+        let now = self.now_ms();
+        let announced = self.clients.at(id).feed.announced.clone();
+        let peer = Peer { run_id: announced.run_id, address: announced.name(&peer_ip) };
+        let is_channel = announced.rdb_channel;
+        let applicant = Applicant { key: id, announced, peer_ip, request: request.as_ref() };
+        let r = &mut self.replication;
+        let (answer, reports) = r.master.answer(applicant, &r.history, &r.log, &node, now);
+        reports.iter().for_each(log_report);
+        if !matches!(answer, Answer::TryLater { .. } | Answer::NoMain { .. }) {
+            self.sync_granted(id, peer, is_channel, request.as_ref());
+        }
+        self.answer_replica(id, answer)?;
+        let r = &mut self.replication;
+        if let Some(from) = r.master.get(id).and_then(Session::needs_from) {
+            r.log.hold_from(from);
+        }
+        self.tell_below();
+        Ok(())
+    }
+
+    fn psync_request(&mut self, id: ClientId, args: Args<'_>) -> Result<PsyncRequest, Fail> {
         let words: Vec<&[u8]> = args.iter().skip(1).collect();
-        let is_psync = args.is(0, "psync");
-        let request = if is_psync {
-            Some(PsyncRequest::parse(&words).map_err(|text| {
-                let client = self.clients.at(id);
-                let name = client.feed.announced.name(&peer_ip(&client.connection.peer.address));
-                log::notice!("Replica {name} asks for synchronization but with a wrong offset");
-                Fail::text(text.to_string())
-            })?)
-        } else {
-            None
-        };
+        PsyncRequest::parse(&words).map_err(|text| {
+            let client = self.clients.at(id);
+            let name = client.feed.announced.name(&peer_ip(&client.connection.peer.address));
+            log::notice!("Replica {name} asks for synchronization but with a wrong offset");
+            Fail::text(text.to_string())
+        })
+    }
+
+    /// Whether this node may serve a replica at all. One that asks for a failover makes it a master first.
+    fn admit_replica(&mut self, id: ClientId, request: Option<&PsyncRequest>) -> Result<NodeFacts, Fail> {
         let client = self.clients.at(id);
-        let announced = client.feed.announced.clone();
+        let announced = &client.feed.announced;
         let facts = SyncFacts {
-            request: request.as_ref(),
+            request,
             capa_eof: announced.capa.eof,
             filtered: announced.filter.is_set(),
             pending_output: client.connection.outbox.output.pending() > 0,
@@ -117,16 +142,19 @@ impl Node {
             failing_over: !r.failover.is_idle(),
         };
         let own_master = r.link.as_ref().and_then(|l| l.state.master_run_id());
-        match refusal(&node, &r.history, r.run_id, own_master, &facts) {
-            Err(refused) => return Err(Fail::text(refused.reply())),
-            Ok(true) => {
-                node.is_replica = false;
-                log::warning!("Failover request received for replid {}.", r.history.id());
-                self.promote();
-                log::notice!("MASTER MODE enabled (failover request from '{}')", self.client_line(id));
-            }
-            Ok(false) => {}
+        let takes_over =
+            refusal(&node, &r.history, r.run_id, own_master, &facts).map_err(|refused| Fail::text(refused.reply()))?;
+        if takes_over {
+            node.is_replica = false;
+            log::warning!("Failover request received for replid {}.", r.history.id());
+            self.promote();
+            log::notice!("MASTER MODE enabled (failover request from '{}')", self.client_line(id));
         }
+        Ok(node)
+    }
+
+    /// From now on the client is a replica. Answers its address without the port.
+    fn become_replica(&mut self, id: ClientId) -> String {
         let client = self.clients.at(id);
         client.kind = Kind::Replica;
         client.session.reply = crate::engine::session::ReplyMode::On;
@@ -137,16 +165,10 @@ impl Node {
             // A socket that refuses the option still works.
             let _ = stream.set_nodelay(false);
         }
-        let now = self.now_ms();
-        let r = &mut self.replication;
-        let peer = Peer { run_id: announced.run_id, address: announced.name(&peer_ip) };
-        let is_channel = announced.rdb_channel;
-        let applicant = Applicant { key: id, announced, peer_ip, request: request.as_ref() };
-        let (answer, reports) = r.master.answer(applicant, &r.history, &r.log, &node, now);
-        reports.iter().for_each(log_report);
-        if !matches!(answer, Answer::TryLater { .. } | Answer::NoMain { .. }) {
-            self.sync_granted(id, peer, is_channel, request.as_ref());
-        }
+        peer_ip
+    }
+
+    fn answer_replica(&mut self, id: ClientId, answer: Answer) -> Result<(), Fail> {
         match answer {
             Answer::Continue { reply } => self.reply(id).raw(&reply),
             Answer::TwoChannels { reply } => {
@@ -161,28 +183,28 @@ impl Node {
                 return Err(Fail::text(error));
             }
             Answer::Full { log: need } => {
-                match need {
-                    LogNeed::Nothing => {}
-                    LogNeed::Create => self.replication.log.create(),
-                    LogNeed::CreateWithNewId => {
-                        let new = random_id(&mut self.engine.rng);
-                        let r = &mut self.replication;
-                        r.history.adopt(new);
-                        r.log.create();
-                        log_report(&backlog_created_report(&r.history));
-                        self.log_history_changed();
-                    }
-                }
+                self.make_log(need);
                 self.join_snapshot(id);
                 self.replication_tick();
             }
         }
-        let r = &mut self.replication;
-        if let Some(from) = r.master.get(id).and_then(Session::needs_from) {
-            r.log.hold_from(from);
-        }
-        self.tell_below();
         Ok(())
+    }
+
+    /// Makes the log that a full sync needs.
+    fn make_log(&mut self, need: LogNeed) {
+        match need {
+            LogNeed::Nothing => {}
+            LogNeed::Create => self.replication.log.create(),
+            LogNeed::CreateWithNewId => {
+                let new = random_id(&mut self.engine.rng);
+                let r = &mut self.replication;
+                r.history.adopt(new);
+                r.log.create();
+                log_report(&backlog_created_report(&r.history));
+                self.log_history_changed();
+            }
+        }
     }
 
     /// Tells the log what the replicas need. Who comes is told of at once ([`Node::sync`]); the rest may wait for the end of a turn.
@@ -257,8 +279,8 @@ impl Node {
                 Ok(n) => {
                     session.sent(n as u64);
                     written += n;
-                    self.ops.stats.net_output_bytes += n as u64;
-                    self.ops.stats.repl_output_bytes += n as u64;
+                    self.ops.stats.traffic.output_bytes += n as u64;
+                    self.ops.stats.traffic.repl_output_bytes += n as u64;
                     if written >= STREAM_BYTES_MAX {
                         return true;
                     }
@@ -299,8 +321,8 @@ impl Node {
         match stream.write(&rest[..rest.len().min(PIECE_BYTES_MAX)]) {
             Ok(n) => {
                 session.sent(n as u64);
-                self.ops.stats.net_output_bytes += n as u64;
-                self.ops.stats.repl_output_bytes += n as u64;
+                self.ops.stats.traffic.output_bytes += n as u64;
+                self.ops.stats.traffic.repl_output_bytes += n as u64;
                 // The next piece is asked for when this one is sent.
                 if n == rest.len() { self.write_replica(id) } else { true }
             }
@@ -320,7 +342,7 @@ impl Node {
             return false;
         };
         let of = cursor.of();
-        let payload = self.persist.data.payloads().find(|payload| Some(payload.mark) == of);
+        let payload = self.persist.saving.payloads().find(|payload| Some(payload.mark) == of);
         // Nobody may have data that a kill takes from this node (rule 41).
         let before = self.replication.log.send_before();
         if self.replication.master.get_mut(id).is_some_and(|session| session.cursor() > before) {
@@ -350,9 +372,9 @@ impl Node {
                 Ok(n) => {
                     cursor.sent(n);
                     written += n;
-                    self.ops.stats.net_output_bytes += n as u64;
-                    self.ops.stats.repl_output_bytes += n as u64;
-                    self.replication.syncs.payload_sent(id, n as u64);
+                    self.ops.stats.traffic.output_bytes += n as u64;
+                    self.ops.stats.traffic.repl_output_bytes += n as u64;
+                    self.replication.observed.syncs.payload_sent(id, n as u64);
                     if let Some(session) = self.replication.master.get_mut(id) {
                         session.payload_progress(now);
                     }
@@ -369,7 +391,7 @@ impl Node {
 
     fn payload_sent(&mut self, id: ClientId, of: Option<[u8; 40]>) {
         let now = self.now_ms();
-        if let Some(payload) = self.persist.data.payloads_mut().find(|payload| Some(payload.mark) == of) {
+        if let Some(payload) = self.persist.saving.payloads_mut().find(|payload| Some(payload.mark) == of) {
             payload.sent_to += 1;
         }
         let Some((stays, report)) = self.replication.master.payload_sent(id, now) else { return };
@@ -382,7 +404,8 @@ impl Node {
 
     /// Blocks of a payload have come: all who are being sent it get their turn.
     pub fn send_payload(&mut self) {
-        let ids: Vec<ClientId> = self.persist.data.transfers().flat_map(|(_, receivers)| receivers).copied().collect();
+        let ids: Vec<ClientId> =
+            self.persist.saving.transfers().flat_map(|(_, receivers)| receivers).copied().collect();
         for id in ids {
             if self.clients.get(id).is_some_and(|c| c.feed.payload.is_some() && !c.connection.watching.write) {
                 self.flush_replica(id);
@@ -393,7 +416,7 @@ impl Node {
 
     fn drop_sent_blocks(&mut self) {
         let (mut held, mut spilled) = (0, 0);
-        for (payload, receivers) in self.persist.data.transfers_mut() {
+        for (payload, receivers) in self.persist.saving.transfers_mut() {
             let cursors = receivers.iter().filter_map(|id| self.clients.get(*id)?.feed.payload.as_ref());
             let offsets = cursors.filter(|c| c.of() == Some(payload.mark)).filter_map(PayloadCursor::offset);
             let reach = offsets.fold(None, |reach: Option<(u64, u64)>, at| {
@@ -407,14 +430,14 @@ impl Node {
             held += payload.held_bytes();
             spilled += payload.spilled_bytes();
         }
-        self.ops.stats.sync_window_peak = self.ops.stats.sync_window_peak.max(held);
-        self.ops.stats.sync_spill_peak = self.ops.stats.sync_spill_peak.max(spilled);
+        self.ops.stats.peaks.sync_window = self.ops.stats.peaks.sync_window.max(held);
+        self.ops.stats.peaks.sync_spill = self.ops.stats.peaks.sync_spill.max(spilled);
     }
 
     /// Bytes of a payload that were read from disk go to the replicas that asked for them.
     pub fn take_spilled(&mut self) {
         loop {
-            let done = self.persist.data.payloads_mut().find_map(Payload::poll_spill);
+            let done = self.persist.saving.payloads_mut().find_map(Payload::poll_spill);
             match done {
                 None => return,
                 Some(SpillDone::Full(e)) => note_spill_failed(&e),
@@ -473,13 +496,13 @@ impl Node {
             filter: group.filter,
             rdb_version: group.rdb_version,
         });
-        if let Some(running) = &mut self.persist.data.running {
+        if let Some(running) = &mut self.persist.saving.running {
             running.snapshot.receivers = group.replicas.clone();
         }
-        let mark = self.persist.data.running.as_ref().and_then(|r| r.snapshot.payload.as_ref()).map(|p| p.mark);
+        let mark = self.persist.saving.running.as_ref().and_then(|r| r.snapshot.payload.as_ref()).map(|p| p.mark);
         for id in group.replicas {
             let reply = self.replication.master.snapshot_started(id, position, stream_db, group.target, now);
-            self.replication.syncs.snapshot_began(id, position.offset);
+            self.replication.observed.syncs.snapshot_began(id, position.offset);
             self.reply(id).raw(&reply);
             if let Some(mark) = &mark {
                 self.clients.at(id).feed.payload = Some(PayloadCursor::made(*mark, marked_header(mark)));
@@ -491,7 +514,7 @@ impl Node {
 
     /// Says of the snapshot that is being sent whether its beginning can still be had.
     fn note_head(&mut self) {
-        let payload = self.persist.data.running.as_ref().and_then(|r| r.snapshot.payload.as_ref());
+        let payload = self.persist.saving.running.as_ref().and_then(|r| r.snapshot.payload.as_ref());
         if let (Some(running), Some(payload)) = (&mut self.replication.running, payload) {
             running.from_start = payload.has_head();
         }
@@ -522,7 +545,7 @@ impl Node {
     /// sent more of the stream than of the snapshot for that.
     fn spilled_snapshots(&self) -> impl Iterator<Item = (Option<[u8; 40]>, RunningSnapshot)> {
         let end = self.replication.offset();
-        self.persist.data.sending.iter().rev().filter_map(move |Sending { payload, snapshot, .. }| {
+        self.persist.saving.sending.iter().rev().filter_map(move |Sending { payload, snapshot, .. }| {
             let snapshot = (*snapshot)?;
             let is_near = end.saturating_sub(snapshot.position.offset) <= payload.made_bytes();
             let fits = payload.is_spilled() && payload.has_head() && is_near;
@@ -532,7 +555,7 @@ impl Node {
 
     /// It is sent this payload from its beginning: one that is made, or that of the snapshot that runs if that goes to sockets.
     fn join_payload(&mut self, id: ClientId, mark: Option<[u8; 40]>, position: Position) {
-        let p = &mut self.persist.data;
+        let p = &mut self.persist.saving;
         let (mark, receivers) = match mark {
             Some(mark) => {
                 let Some(sending) = p.sending.iter_mut().find(|sending| sending.payload.mark == mark) else { return };
@@ -546,7 +569,7 @@ impl Node {
         };
         receivers.push(id);
         self.clients.at(id).feed.payload = Some(PayloadCursor::made(mark, marked_header(&mark)));
-        self.replication.syncs.snapshot_began(id, position.offset);
+        self.replication.observed.syncs.snapshot_began(id, position.offset);
         self.clients.queue_write(id);
     }
 
@@ -557,7 +580,7 @@ impl Node {
         let form = Form::Rdb { version: group.rdb_version, compress: false, aof_base: false };
         let head = self.snapshot_head(form, group.filter);
         let now = self.now_ms();
-        let held: u64 = self.persist.data.payloads().map(Payload::held_bytes).sum();
+        let held: u64 = self.persist.saving.payloads().map(Payload::held_bytes).sum();
         let window = self.config.repl_sync_window.saturating_sub(held);
         let snapshot = Snapshot::begin(
             &mut self.engine.keyspace,
@@ -567,7 +590,7 @@ impl Node {
             now,
         )
         .map_err(|e| format!("Can't start a snapshot for replicas: {}", os_error(&e)))?;
-        self.persist.data.running = Some(Running { snapshot, purpose: Purpose::ReplicasSockets });
+        self.persist.saving.running = Some(Running { snapshot, purpose: Purpose::ReplicasSockets });
         self.ops.stats.snapshots += 1;
         log::notice!("Background RDB transfer started by pid {}", std::process::id());
         Ok(())
@@ -581,12 +604,12 @@ impl Node {
             self.end_socket_snapshot();
             return;
         }
-        let Some(mut running) = self.persist.data.running.take() else { return };
+        let Some(mut running) = self.persist.saving.running.take() else { return };
         // The last blocks are there. Who has not been sent all goes on with them; the next snapshot need not wait for that.
         if let Some(mut payload) = running.snapshot.payload.take() {
             payload.take_blocks();
             let receivers = std::mem::take(&mut running.snapshot.receivers);
-            self.persist.data.sending.push(Sending { payload, receivers, snapshot: self.replication.running });
+            self.persist.saving.sending.push(Sending { payload, receivers, snapshot: self.replication.running });
         }
         let trash = running.snapshot.cancel(&mut self.engine.keyspace);
         self.free_later(trash);
@@ -605,10 +628,10 @@ impl Node {
 
     /// Payloads that nobody is sent any more go, and the snapshot that is made for nobody ends.
     fn end_socket_snapshot_if_sent(&mut self) {
-        let sending = std::mem::take(&mut self.persist.data.sending);
+        let sending = std::mem::take(&mut self.persist.saving.sending);
         let (sending, sent) =
             sending.into_iter().partition(|sending| self.is_being_sent(sending.payload.mark, &sending.receivers));
-        self.persist.data.sending = sending;
+        self.persist.saving.sending = sending;
         for Sending { payload, receivers, .. } in sent {
             let up = receivers.iter().filter(|id| self.replication.master.get(**id).is_some()).count();
             if up == 0 && payload.sent_to < receivers.len() {
@@ -618,7 +641,9 @@ impl Node {
             log::notice!("Diskless rdb transfer, done reading from pipe, {up} replicas still up.");
             log::notice!("Background RDB transfer terminated with success");
         }
-        let Some(Running { purpose: Purpose::ReplicasSockets, snapshot }) = &self.persist.data.running else { return };
+        let Some(Running { purpose: Purpose::ReplicasSockets, snapshot }) = &self.persist.saving.running else {
+            return;
+        };
         let Some(payload) = &snapshot.payload else { return };
         let anyone = snapshot.receivers.iter().any(|id| self.clients.get(*id).is_some_and(|c| !c.connection.closing));
         // A replica that wanted no more than the snapshot may be gone before the serializer has said that it is done.
@@ -637,7 +662,7 @@ impl Node {
 
     /// Those who are sent the snapshot that is being made.
     fn drop_receivers(&mut self) {
-        let Some(running) = &self.persist.data.running else { return };
+        let Some(running) = &self.persist.saving.running else { return };
         let Some(mark) = running.snapshot.payload.as_ref().map(|payload| payload.mark) else { return };
         for id in running.snapshot.receivers.clone() {
             if self.is_being_sent(mark, &[id]) {
@@ -648,7 +673,7 @@ impl Node {
 
     /// Ends a snapshot for sockets; its replicas ask again.
     pub fn restart_socket_snapshot(&mut self) {
-        if matches!(self.persist.data.running, Some(Running { purpose: Purpose::ReplicasSockets, .. })) {
+        if matches!(self.persist.saving.running, Some(Running { purpose: Purpose::ReplicasSockets, .. })) {
             self.drop_receivers();
             self.end_socket_snapshot();
         }
@@ -696,12 +721,12 @@ impl Node {
             is_replica: self.is_replica(),
             writes_paused: self.life.shutdown.is_some() || !self.replication.failover.is_idle(),
             // A snapshot in the middle of a script would have half of what the stream brings.
-            snapshot_running: self.persist.data.running.is_some() || self.is_busy(),
+            snapshot_running: self.persist.saving.running.is_some() || self.is_busy(),
             log_active: self.replication.log.is_active(),
             log_is_kept: self.persist.log.files.is_aof(),
         };
         // A replica that has all that is made of its snapshot is not the one that holds it up.
-        for id in self.persist.data.transfers().flat_map(|(_, receivers)| receivers) {
+        for id in self.persist.saving.transfers().flat_map(|(_, receivers)| receivers) {
             if self.clients.get(*id).is_some_and(|c| c.feed.payload.is_some() && !c.connection.watching.write)
                 && let Some(session) = self.replication.master.get_mut(*id)
             {
@@ -807,8 +832,8 @@ impl Node {
                     "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
                     self.client_line(id)
                 );
-                self.ops.stats.output_limit_disconnections += 1;
-                self.replication.replicas_cut_off += 1;
+                self.ops.stats.connections.output_limit += 1;
+                self.replication.cut_off.by_output_limit += 1;
                 self.clients.close_soon(id);
             }
         }
@@ -832,7 +857,7 @@ impl Node {
         self.tell_below();
         self.end_socket_snapshot_if_sent();
         // A file that only replicas wanted is of no use when the last of them is gone.
-        if let Some(Running { purpose: Purpose::ReplicasStored, .. }) = &self.persist.data.running
+        if let Some(Running { purpose: Purpose::ReplicasStored, .. }) = &self.persist.saving.running
             && self.config.save.is_empty()
             && !self.replication.master.sessions().any(|(_, s)| matches!(s.state(), State::WaitSnapshotEnd { .. }))
         {

@@ -12,7 +12,7 @@ use rivulet_replication::syncs::{Beginning, Ended, Kind, SyncRecord};
 use rivulet_resp::{Args, Reply};
 
 use crate::engine::asker::Asker;
-use crate::front::clients::ClientId;
+use crate::front::client_id::ClientId;
 use crate::node::Node;
 
 /// Syncs that HISTORY shows unless it is told how many.
@@ -73,7 +73,7 @@ impl Node {
         let ahead_ms = self.unix_ms() as i64 - now as i64;
         let client = self.clients.at(id);
         let mut reply = Reply::new(&mut client.connection.outbox.output.bytes, client.session.resp3);
-        let syncs: Vec<&SyncRecord> = self.replication.syncs.newest().take(count).collect();
+        let syncs: Vec<&SyncRecord> = self.replication.observed.syncs.newest().take(count).collect();
         reply.array(syncs.len());
         syncs.iter().for_each(|sync| reply_sync(&mut reply, sync, now, ahead_ms));
         Ok(())
@@ -86,10 +86,10 @@ impl Node {
     pub(super) fn sync_granted(&mut self, id: ClientId, peer: Peer, is_channel: bool, request: Option<&PsyncRequest>) {
         let now = self.now_ms();
         let r = &mut self.replication;
-        if is_channel && r.syncs.fetched_over(&peer.address, id) {
+        if is_channel && r.observed.syncs.fetched_over(&peer.address, id) {
             return;
         }
-        r.measure.attached(&peer, now);
+        r.observed.measure.attached(&peer, now);
         let at = Beginning {
             peer: peer.address,
             id: r.history.id(),
@@ -97,7 +97,7 @@ impl Node {
             window: r.log.window(),
             offset: r.log.end_offset(),
         };
-        r.syncs.granted(id, request, r.master.decided(), at, now);
+        r.observed.syncs.granted(id, request, r.master.decided(), at, now);
     }
 
     /// A replica has acknowledged something: its sync may be done.
@@ -105,7 +105,7 @@ impl Node {
         let now = self.now_ms();
         let r = &mut self.replication;
         let Some(session) = r.master.get(id) else { return };
-        let ended = r.syncs.look_at(id, session, r.log.end_offset(), now);
+        let ended = r.observed.syncs.look_at(id, session, r.log.end_offset(), now);
         self.sync_ended(ended);
     }
 
@@ -115,12 +115,12 @@ impl Node {
         let r = &mut self.replication;
         let Some(session) = r.master.get(id) else { return };
         if session.state() == State::Sent {
-            return r.syncs.snapshot_fetched(id, now);
+            return r.observed.syncs.snapshot_fetched(id, now);
         }
         if !session.announced().rdb_channel {
-            r.measure.detached(peer_of(session), now);
+            r.observed.measure.detached(peer_of(session), now);
         }
-        r.syncs.replica_gone(id, "the connection with the replica was lost", now);
+        r.observed.syncs.replica_gone(id, "the connection with the replica was lost", now);
     }
 
     // ---- at the replica's end ----
@@ -129,7 +129,7 @@ impl Node {
     pub(super) fn own_sync_asked(&mut self) {
         let now = self.now_ms();
         let position = self.replication.link.as_ref().and_then(|link| link.state.position());
-        let own = &mut self.replication.own_sync;
+        let own = &mut self.replication.observed.own_sync;
         own.asked = Some((now, position));
         own.complaint.clear();
     }
@@ -139,7 +139,7 @@ impl Node {
         let now = self.now_ms();
         let r = &mut self.replication;
         let Some(link) = &r.link else { return };
-        let (at, asked) = r.own_sync.asked.unwrap_or((now, None));
+        let (at, asked) = r.observed.own_sync.asked.unwrap_or((now, None));
         let beginning = Beginning {
             peer: format!("{}:{}", link.host, link.port),
             id: r.history.id(),
@@ -147,13 +147,13 @@ impl Node {
             window: r.log.window(),
             offset: r.log.end_offset(),
         };
-        r.syncs.made(kind, asked, old_sync, beginning, at);
+        r.observed.syncs.made(kind, asked, old_sync, beginning, at);
     }
 
     /// The stream flows, from this offset on.
     pub(super) fn own_stream_began(&mut self, offset: u64) {
         let now = self.now_ms();
-        let own = &mut self.replication.own_sync;
+        let own = &mut self.replication.observed.own_sync;
         own.up_from = Some(offset);
         if let Some(lost_at) = own.lost_at.take() {
             self.note_latency("repl-link-down", now.saturating_sub(lost_at));
@@ -161,26 +161,26 @@ impl Node {
     }
 
     pub(super) fn own_link_complained(&mut self, text: &str) {
-        self.replication.own_sync.complaint = text.to_string();
+        self.replication.observed.own_sync.complaint = text.to_string();
     }
 
     /// The link is cut.
     pub(super) fn own_link_cut(&mut self) {
         let now = self.now_ms();
         let r = &mut self.replication;
-        if r.own_sync.up_from.take().is_some() {
-            r.own_sync.lost_at = Some(now);
+        if r.observed.own_sync.up_from.take().is_some() {
+            r.observed.own_sync.lost_at = Some(now);
         }
-        let why = std::mem::take(&mut r.own_sync.complaint);
+        let why = std::mem::take(&mut r.observed.own_sync.complaint);
         let why = if why.is_empty() { "the link was cut" } else { &why };
-        r.syncs.made_failed(why, now);
+        r.observed.syncs.made_failed(why, now);
     }
 
     /// This node is no replica any more.
     pub(super) fn own_sync_ended(&mut self) {
         let now = self.now_ms();
-        self.replication.syncs.made_failed("this node became a master", now);
-        self.replication.own_sync = OwnSync::default();
+        self.replication.observed.syncs.made_failed("this node became a master", now);
+        self.replication.observed.own_sync = OwnSync::default();
     }
 
     // ---- time ----
@@ -190,19 +190,19 @@ impl Node {
         let now = self.now_ms();
         let r = &mut self.replication;
         let end = r.log.end_offset();
-        r.measure.sample_stream(end, now);
-        if r.measure.lags_are_due(now) {
+        r.observed.measure.sample_stream(end, now);
+        if r.observed.measure.lags_are_due(now) {
             for (_, session) in r.master.sessions().filter(|(_, session)| session.is_online()) {
                 let lag = Lag { bytes: end.saturating_sub(session.ack_offset()), seconds: session.lag_seconds(now) };
-                r.measure.sample_lag(peer_of(session), lag);
+                r.observed.measure.sample_lag(peer_of(session), lag);
             }
             self.size_backlog();
         }
         let r = &mut self.replication;
         if r.link.as_ref().is_some_and(|link| link.state.is_up())
-            && let Some(from) = r.own_sync.up_from
+            && let Some(from) = r.observed.own_sync.up_from
         {
-            let ended = r.syncs.made_done(end.saturating_sub(from), now);
+            let ended = r.observed.syncs.made_done(end.saturating_sub(from), now);
             self.sync_ended(ended);
         }
     }
@@ -213,7 +213,7 @@ impl Node {
         let r = &mut self.replication;
         let size = match self.config.repl_backlog_size.bytes() {
             Some(bytes) => bytes,
-            None => r.measure.auto_size(r.log.size(), now),
+            None => r.observed.measure.auto_size(r.log.size(), now),
         };
         if size != r.log.size() {
             r.log.resize(size);
@@ -244,26 +244,26 @@ fn reply_sync(reply: &mut Reply<'_>, sync: &SyncRecord, now: u64, ahead_ms: i64)
     };
     let words = [
         ("role", sync.end.word()),
-        ("peer", &sync.peer),
+        ("peer", &sync.at.peer),
         ("kind", sync.kind.word()),
-        ("reason", sync.reason),
-        ("sentence", &sync.sentence),
+        ("reason", sync.why.reason),
+        ("sentence", &sync.why.sentence),
         ("outcome", sync.outcome.word()),
         ("failure", failure),
         ("asked_replid", asked_id),
-        ("replid", sync.id.as_str()),
-        ("replid2", sync.second.as_str()),
+        ("replid", sync.at.id.as_str()),
+        ("replid2", sync.at.second.as_str()),
     ];
     // As PSYNC and INFO do, bytes are numbered from 1 here.
     let numbers = [
         ("number", sync.number as i64),
         ("time_ms", sync.began_at as i64 + ahead_ms),
         ("asked_offset", asked),
-        ("offset", sync.offset as i64),
-        ("backlog_first_byte", sync.window.map_or(0, |window| window.first as i64 + 1)),
-        ("backlog_last_byte", sync.window.map_or(0, |window| window.end as i64)),
+        ("offset", sync.at.offset as i64),
+        ("backlog_first_byte", sync.at.window.map_or(0, |window| window.first as i64 + 1)),
+        ("backlog_last_byte", sync.at.window.map_or(0, |window| window.end as i64)),
         ("bytes", sync.bytes as i64),
-        ("bytes_missing", sync.bytes_missing.map_or(0, |bytes| bytes as i64)),
+        ("bytes_missing", sync.why.bytes_missing.map_or(0, |bytes| bytes as i64)),
         ("duration_ms", sync.duration(now) as i64),
     ];
     reply.map(words.len() + numbers.len());

@@ -10,12 +10,13 @@ use rivulet_replication::session::Filter;
 use rivulet_replication::verify::{Content, Examined, Findings, Marker, Report, Step, Token, Verdict, Verification};
 use rivulet_resp::{Args, Reply};
 
-use crate::engine::session::BlockedOn;
-use crate::front::clients::ClientId;
+use crate::engine::blocked::BlockedOn;
+use crate::front::client_id::ClientId;
 use crate::log;
-use crate::node::{Node, os_error};
+use crate::node::Node;
 use crate::persist::saving::{Purpose, Running};
 use crate::persist::snapshot::{Destination, Form, Snapshot};
+use crate::system::os_error;
 
 /// Unless TIMEOUT says otherwise.
 const TIMEOUT_MS: i64 = 60_000;
@@ -163,7 +164,7 @@ impl Node {
     // ---- digests ----
 
     fn may_digest(&self) -> bool {
-        self.persist.data.running.is_none() && self.persist.data.load.is_none()
+        self.persist.saving.running.is_none() && self.persist.loading.load.is_none()
     }
 
     /// Begins a digest of the data as they are now, after `offset` bytes of the stream.
@@ -175,7 +176,7 @@ impl Node {
         let now = self.now_ms();
         match Snapshot::begin(&mut self.engine.keyspace, head, destination, self.front.waker.clone(), now) {
             Ok(snapshot) => {
-                self.persist.data.running = Some(Running { snapshot, purpose: Purpose::Verify });
+                self.persist.saving.running = Some(Running { snapshot, purpose: Purpose::Verify });
                 self.replication.verify.digest = Some(Digest { token: marker.token, offset, found });
                 true
             }

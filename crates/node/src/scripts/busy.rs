@@ -10,8 +10,9 @@ use rivulet_net::Interest;
 use rivulet_scripting::{Interrupt, KILLED};
 
 use super::Task;
-use crate::front::clients::ClientId;
-use crate::node::{Node, TOKEN_MASTER, TOKEN_RDB_CHANNEL};
+use crate::front::client_id::ClientId;
+use crate::front::tokens::{TOKEN_MASTER, TOKEN_RDB_CHANNEL};
+use crate::node::Node;
 use crate::{clock, log};
 
 /// Heartbeats and time-outs are looked at this often.

@@ -9,7 +9,7 @@ use rivulet_scripting::{Host, Interrupt, LOAD_TIMEOUT, LogLevel, Replication};
 use super::Task;
 use super::permits::Permits;
 use crate::engine::asker::{Asker, Origin};
-use crate::front::clients::ClientId;
+use crate::front::client_id::ClientId;
 use crate::node::Node;
 use crate::{clock, log};
 

@@ -8,7 +8,8 @@ use rivulet_resp::Args;
 use rivulet_scripting::{Flag, Flags, Scripts as Cache};
 
 use super::Task;
-use crate::front::clients::{Client, ClientId};
+use crate::front::client_id::ClientId;
+use crate::front::clients::Client;
 use crate::node::Node;
 
 /// What the commands of a run may do.

@@ -6,7 +6,7 @@ use super::host::LoadHost;
 use super::{LIMIT_BYTES, Scripts};
 use crate::REDIS_VERSION;
 use crate::node::Node;
-use crate::persist::saving::LoadWhy;
+use crate::persist::load::LoadWhy;
 
 impl Scripts {
     /// The texts of all libraries.
@@ -51,8 +51,8 @@ impl Node {
             format!("Failed creating the function library: {}", String::from_utf8_lossy(&fail.0))
         };
         // What was there is forgotten, and commands of the files may follow.
-        if self.persist.data.load.as_ref().is_some_and(|load| load.why != LoadWhy::FullSync) {
-            let merges = self.persist.data.load.as_ref().is_some_and(|load| load.merges);
+        if self.persist.loading.load.as_ref().is_some_and(|load| load.why != LoadWhy::FullSync) {
+            let merges = self.persist.loading.load.as_ref().is_some_and(|load| load.merges);
             let mut engine = self.scripts.take();
             let loaded = engine.libraries().load(code, merges, &mut LoadHost::new());
             self.scripts.put_back(engine);

@@ -14,18 +14,19 @@ fn config() -> LinkConfig {
         host: "h".to_string(),
         port: 6379,
         timeout: 60_000,
-        user: None,
-        password: None,
-        listening_port: 7000,
-        announce_ip: None,
+        login: Login::default(),
+        shown: Shown { port: 7000, ..Shown::default() },
         run_id: id(0xf),
         probe: id(0xe),
-        version: None,
         load: LoadMode::AfterTransfer,
         dual_channel: false,
         rdb_channel: false,
         early_bytes_max: 10,
     }
+}
+
+fn login(user: Option<&str>, password: &str) -> Login {
+    Login { user: user.map(|user| user.as_bytes().to_vec()), password: Some(password.as_bytes().to_vec()) }
 }
 
 /// A link and everything that it said.
@@ -96,7 +97,8 @@ fn full_resync() -> String {
 
 #[test]
 fn a_first_sync_as_redis_logs_it() {
-    let mut story = Story::new(LinkConfig { announce_ip: Some("1.2.3.4".to_string()), ..config() }, None);
+    let mut story =
+        Story::new(LinkConfig { shown: Shown { ip: Some("1.2.3.4".to_string()), ..config().shown }, ..config() }, None);
     story.connect();
     assert_eq!(
         story.said(),
@@ -294,7 +296,7 @@ fn a_master_that_says_no() {
         ),
     ];
     for (step, reply, line) in refusals {
-        let mut story = Story::new(LinkConfig { password: Some(b"pw".to_vec()), ..config() }, None);
+        let mut story = Story::new(LinkConfig { login: login(None, "pw"), ..config() }, None);
         story.connect();
         if step > 0 {
             story.hear("-NOAUTH Authentication required.\r\n").assert_said("send AUTH pw REPLCONF");
@@ -313,7 +315,7 @@ fn a_master_that_says_no() {
 
 #[test]
 fn a_user_is_named() {
-    let config = LinkConfig { user: Some(b"u".to_vec()), password: Some(b"p\n".to_vec()), ..config() };
+    let config = LinkConfig { login: login(Some("u"), "p\n"), ..config() };
     Story::new(config, None).connect().hear("+PONG\r\n").assert_said("send AUTH u p\n REPLCONF");
 }
 

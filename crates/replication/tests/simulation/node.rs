@@ -11,7 +11,7 @@ use rivulet_replication::master::{Applicant, LogNeed, Master, MasterAction, Mast
 use rivulet_replication::messages::{AskedId, PsyncRequest};
 use rivulet_replication::position::{Position, ReplId};
 use rivulet_replication::psync::{NodeFacts, SyncFacts, refusal};
-use rivulet_replication::replica::{Action, LinkConfig, LoadMode, ReplicaLink};
+use rivulet_replication::replica::{Action, LinkConfig, LoadMode, Login, ReplicaLink, Shown};
 use rivulet_replication::session::{Announced, ReplconfOutcome, State, Target};
 use rivulet_replication::stream::{GETACK, PING, StreamEncoder};
 use rivulet_replication::transfer::{counted_header, marked_header};
@@ -481,13 +481,10 @@ impl Node {
             host: "sim".to_string(),
             port,
             timeout: 5_000,
-            user: None,
-            password: self.rng.bool().then(|| b"secret".to_vec()),
-            listening_port: self.index as u16,
-            announce_ip: None,
+            login: Login { user: None, password: self.rng.bool().then(|| b"secret".to_vec()) },
+            shown: Shown { port: self.index as u16, ..Shown::default() },
             run_id: self.run_id,
             probe: random_id(&mut self.rng),
-            version: None,
             load,
             dual_channel,
             rdb_channel,

@@ -9,11 +9,12 @@ use rivulet_aof::recover::Replayed;
 use rivulet_aof::scan::{ItemKind, Items, ItemsError, Of, Place, Problem, ScanError};
 use rivulet_aof::sums::{self, Compared};
 use rivulet_host::fs::{File, OpenOptions};
+use rivulet_keyspace::KeyHasher;
 use rivulet_rdb::read::Options;
 
 use super::{Commands, Loaded, Worker};
 use crate::engine::renames::Renames;
-use crate::node::os_error;
+use crate::system::os_error;
 
 /// The files of a manifest, in order.
 pub struct AppendOnlyFiles {
@@ -47,6 +48,54 @@ pub struct FileEnd {
 
 /// Commands are passed on in blocks of about this size.
 const BLOCK_BYTES: usize = 128 << 10;
+
+/// What was read of a file so far.
+struct Passed {
+    /// Commands that are not told yet.
+    block: Commands,
+    unit_end: Place,
+    /// The last end of a unit up to which the file is what was written.
+    proven: Place,
+    marked: bool,
+    diverged: bool,
+}
+
+impl Passed {
+    fn new() -> Passed {
+        let (unit_end, proven) = (Place::default(), Place::default());
+        Passed { block: Commands::with_room(BLOCK_BYTES), unit_end, proven, marked: false, diverged: false }
+    }
+
+    fn take(&mut self, item: ItemKind<'_>, renames: &Renames, hasher: &KeyHasher) {
+        match item {
+            ItemKind::Command { args, of } => {
+                self.marked |= of == Of::Own;
+                // A replica's own writes, and what it could not execute, make its data others than its master's.
+                self.diverged |= of == Of::Passed || of == Of::Own && !args.is(0, "select");
+                if of != Of::Passed {
+                    self.block.push(args, renames, hasher);
+                }
+            }
+            ItemKind::Annotation { annotation, .. } => {
+                self.marked = true;
+                self.diverged |= matches!(annotation, Annotation::Passed(_));
+            }
+        }
+    }
+
+    /// A block is compared when it has been read to its end, which may be later than what it begins with.
+    fn prove(&mut self, items: &mut Items<Compared<File>>) {
+        let until = items.source().proven_until();
+        let before_this = std::mem::replace(&mut self.unit_end, items.scanner().unit_end());
+        if let Some(end) = [self.unit_end, before_this].into_iter().find(|end| end.file <= until) {
+            self.proven = end;
+        }
+    }
+
+    fn take_block(&mut self) -> Commands {
+        std::mem::replace(&mut self.block, Commands::with_room(BLOCK_BYTES))
+    }
+}
 
 impl Worker {
     /// Reads all files. An error is the last line that the log is told.
@@ -109,80 +158,79 @@ impl Worker {
         before: u64,
         files: &AppendOnlyFiles,
     ) -> Result<(Replayed, bool), String> {
-        let name = &file.name;
         // What follows a snapshot has no checksums.
         let blocks = if start == 0 { sums::read(&file.path) } else { None };
         let noted_until = blocks.as_ref().map(|blocks| blocks.last().map_or(0, |block| block.end));
         let mut items = Items::new(Compared::new(source, blocks.unwrap_or_default()), Place { file: start, stream: 0 });
-        let (mut unit_end, mut proven) = (Place::default(), Place::default());
-        let mut block = Commands::with_room(BLOCK_BYTES);
-        let (mut marked, mut diverged) = (false, false);
+        let mut passed = Passed::new();
         let mut keys = 0u64;
         let outcome = loop {
             match items.next() {
-                Ok(Some(item)) => match item.kind {
-                    ItemKind::Command { args, of } => {
-                        marked |= of == Of::Own;
-                        // A replica's own writes, and what it could not execute, make its data others than its master's.
-                        diverged |= of == Of::Passed || of == Of::Own && !args.is(0, "select");
-                        if of != Of::Passed {
-                            block.push(args, &files.renames, &self.hasher);
-                        }
-                    }
-                    ItemKind::Annotation { annotation, .. } => {
-                        marked = true;
-                        diverged |= matches!(annotation, Annotation::Passed(_));
-                    }
-                },
+                Ok(Some(item)) => passed.take(item.kind, &files.renames, &self.hasher),
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             }
-            // A block is compared when it has been read to its end, which may be later than what it begins with.
-            let proven_until = items.source().proven_until();
-            let before_this = std::mem::replace(&mut unit_end, items.scanner().unit_end());
-            proven = [unit_end, before_this].into_iter().find(|end| end.file <= proven_until).unwrap_or(proven);
+            passed.prove(&mut items);
             keys += 1;
             let delay = self.key_delay.load(Ordering::Relaxed);
             if delay != 0 {
                 self.delay(delay, keys);
             }
-            if block.bytes_len() >= BLOCK_BYTES || delay > 0 {
+            if passed.block.bytes_len() >= BLOCK_BYTES || delay > 0 {
                 self.read.store(before + items.scanner().place().file, Ordering::Relaxed);
-                self.tell(Loaded::Commands(std::mem::replace(&mut block, Commands::with_room(BLOCK_BYTES))));
+                self.tell(Loaded::Commands(passed.take_block()));
                 if self.stop.load(Ordering::Relaxed) {
                     return Err("the load was given up".into());
                 }
             }
         };
-        self.tell(Loaded::Commands(block));
+        self.tell(Loaded::Commands(passed.take_block()));
         let end = items.scanner().unit_end();
         let replayed = Replayed {
-            name: name.clone(),
+            name: file.name.clone(),
             stream_bytes: end.stream,
             file_bytes: end.file,
-            marked,
-            diverged,
-            proven_bytes: self.is_damaged(file, items.source())?.then_some(proven.stream),
+            marked: passed.marked,
+            diverged: passed.diverged,
+            proven_bytes: self.is_damaged(file, items.source())?.then_some(passed.proven.stream),
         };
-        match outcome {
-            Ok(()) => Ok((replayed, false)),
-            Err(ItemsError::Io(error)) => Err(unreadable(name, &error)),
-            Err(ItemsError::Scan(error)) if !error.is_cut() && !was_never_safe(&error, noted_until) => Err(format!(
+        let was_cut = match outcome {
+            Ok(()) => false,
+            Err(error) => self.cut_if_allowed(file, error, noted_until, files.cut_allowed, end.file)?,
+        };
+        Ok((replayed, was_cut))
+    }
+
+    /// What to do about a file that can't be read to its end: it is cut after the last whole unit, at `end`, where that loses nothing that was
+    /// promised and is allowed.
+    fn cut_if_allowed(
+        &self,
+        file: &AppendOnlyFile,
+        error: ItemsError,
+        noted_until: Option<u64>,
+        cut_allowed: bool,
+        end: u64,
+    ) -> Result<bool, String> {
+        let name = &file.name;
+        let error = match error {
+            ItemsError::Io(error) => return Err(unreadable(name, &error)),
+            ItemsError::Scan(error) => error,
+        };
+        if !error.is_cut() && !was_never_safe(&error, noted_until) {
+            return Err(format!(
                 "Bad file format reading the append only file {name}: make a backup of your AOF file, then use ./rivulet-check-aof --fix <filename.manifest>"
-            )),
-            Err(ItemsError::Scan(error)) => {
-                if matches!(error.problem, Problem::OpenMulti) {
-                    self.tell(Loaded::Warning(format!("Revert incomplete MULTI/EXEC transaction in AOF file {name}")));
-                }
-                if !files.cut_allowed {
-                    return Err(format!(
-                        "Unexpected end of file reading the append only file {name}. You can: 1) Make a backup of your AOF file, then use ./rivulet-check-aof --fix <filename.manifest>. 2) Alternatively you can set the 'aof-load-truncated' configuration option to yes and restart the server."
-                    ));
-                }
-                self.cut(file, end.file)?;
-                Ok((replayed, true))
-            }
+            ));
         }
+        if matches!(error.problem, Problem::OpenMulti) {
+            self.tell(Loaded::Warning(format!("Revert incomplete MULTI/EXEC transaction in AOF file {name}")));
+        }
+        if !cut_allowed {
+            return Err(format!(
+                "Unexpected end of file reading the append only file {name}. You can: 1) Make a backup of your AOF file, then use ./rivulet-check-aof --fix <filename.manifest>. 2) Alternatively you can set the 'aof-load-truncated' configuration option to yes and restart the server."
+            ));
+        }
+        self.cut(file, end)?;
+        Ok(true)
     }
 
     /// Whether the file does not hold what was written to it. It is loaded all the same, as a value has no checksum for Redis either, but what

@@ -11,7 +11,7 @@ use rivulet_host::fs::{self, File};
 use rivulet_host::sync::{Receiver, Sender, channel};
 use rivulet_net::Waker;
 
-use crate::front::clients::ClientId;
+use crate::front::client_id::ClientId;
 use crate::{clock, helpers};
 
 /// The executor's end.

@@ -27,7 +27,7 @@ use rivulet_net::Waker;
 use rivulet_replication::log::SharedBytes;
 
 use crate::helpers;
-use crate::node::os_error;
+use crate::system::os_error;
 use crate::{clock, log};
 use rivulet_config::AppendFsync;
 

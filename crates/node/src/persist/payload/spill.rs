@@ -11,7 +11,7 @@ use rivulet_host::fs::{self, File, OpenOptions};
 use rivulet_host::sync::{Receiver, Sender, channel};
 use rivulet_net::Waker;
 
-use crate::front::clients::ClientId;
+use crate::front::client_id::ClientId;
 use crate::helpers;
 
 /// Bytes read for one replica at one time.

@@ -47,7 +47,10 @@ fn payload(data: &str) -> String {
 
 #[test]
 fn valkey_s_way() {
-    let mut story = Story::new(LinkConfig { version: Some("7.0.15".to_string()), ..valkey() }, None);
+    let mut story = Story::new(
+        LinkConfig { shown: Shown { version: Some("7.0.15".to_string()), ..config().shown }, ..valkey() },
+        None,
+    );
     story.connect().hear("+PONG\r\n");
     story.assert_said("capa eof capa psync2 capa dual-channel REPLCONF version");
     story.hear("+OK\r\n+OK\r\n+OK\r\n+OK\r\n").said();
@@ -77,7 +80,7 @@ fn valkey_s_way() {
 
 #[test]
 fn redis_8_s_way() {
-    let mut story = Story::new(LinkConfig { password: Some(b"secret".to_vec()), ..redis() }, None);
+    let mut story = Story::new(LinkConfig { login: login(None, "secret"), ..redis() }, None);
     story.connect().hear("+PONG\r\n");
     story.assert_said("capa eof capa psync2 capa rdb-channel-repl");
     story.hear("+OK\r\n+OK\r\n+OK\r\n-ERR\r\n").hear(RDB).said();

@@ -1,0 +1,15 @@
+//! How the system names things: hosts, and what goes wrong.
+
+use std::net::IpAddr;
+
+/// The first address of a name.
+pub fn resolve(name: &str) -> Option<IpAddr> {
+    use std::net::ToSocketAddrs;
+    name.parse().ok().or_else(|| (name, 0).to_socket_addrs().ok()?.next().map(|a| a.ip()))
+}
+
+/// What the system calls an error, without Rust's suffix.
+pub fn os_error(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_string()
+}
