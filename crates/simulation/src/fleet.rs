@@ -16,7 +16,7 @@ use crate::network::{HostId, ip};
 use crate::observer::{Observer, Sight};
 use crate::plan::{Plan, Trouble};
 use crate::schedule::{Loss, Schedule};
-use crate::writer::Writer;
+use crate::writer::{Register, Writer};
 
 /// The clients do something this often.
 const TICK_US: u64 = 2_000;
@@ -35,6 +35,8 @@ pub struct Fleet {
     operator: Vec<Client>,
     positions: Positions,
     promise: Promise,
+    /// The registers of each writer when acknowledged writes could be lost last.
+    excused: Vec<BTreeMap<usize, Register>>,
     pauses: Pauses,
     /// A pause that was asked for, when, and for how many ms.
     pause_asked: Vec<Option<(u64, u64)>>,
@@ -104,6 +106,7 @@ impl Fleet {
             operator: (0..nodes).map(|i| Client::new(nodes + writers + 1, i)).collect(),
             positions: Positions::default(),
             promise: Promise::default(),
+            excused: Vec::new(),
             pauses: Pauses::default(),
             pause_asked: vec![None; nodes],
             offered: Vec::new(),
@@ -114,6 +117,12 @@ impl Fleet {
             troubles: BTreeMap::new(),
             plan,
         }
+    }
+
+    /// From now on acknowledged writes may be lost, and those until now may have been.
+    fn end_promise(&mut self, why: &'static str) {
+        self.promise.end(why);
+        self.excused = self.writers.iter().map(|writer| writer.registers.clone()).collect();
     }
 
     fn report(&self) -> Report {
@@ -148,7 +157,7 @@ impl Fleet {
 
     fn run(&mut self) -> Result<(), Broken> {
         if self.plan.evicts {
-            self.promise.end("keys are evicted");
+            self.end_promise("keys are evicted");
         }
         (0..self.plan.nodes).for_each(|host| self.start(host));
         let end_us = self.schedule.now_us() + self.plan.trouble_us;
@@ -334,7 +343,7 @@ impl Fleet {
     }
 
     fn limit_memory(&mut self, host: HostId) {
-        self.promise.end("keys were evicted");
+        self.end_promise("keys were evicted");
         let bytes = self.rng.choice([0, 0, 700_000, 1_000_000, 2_000_000]).unwrap_or(0).to_string();
         self.order(host, &["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
         self.order(host, &["CONFIG", "SET", "maxmemory", &bytes]);
@@ -352,7 +361,7 @@ impl Fleet {
         let is_master = self.master() == host;
         let loss = if how == Trouble::Kill { Loss::Process } else { Loss::Power };
         if is_master && loss == Loss::Power && self.plan.appendfsync[host] != Some("always") {
-            self.promise.end("power was lost, and not each write was synced");
+            self.end_promise("power was lost, and not each write was synced");
         }
         if is_master && loss == Loss::Process {
             self.expect_what_was_offered(host);
@@ -392,7 +401,7 @@ impl Fleet {
             let may_pause = self.pause_asked[replica].is_some() || self.pauses.may_pause(replica, now_us);
             if self.schedule.is_up(replica) && !may_pause && self.last_sights.get(&replica).is_some_and(keeps_up) {
                 let client = self.plan.nodes + self.plan.writers + 3;
-                self.offered.push(Offered::new(client, replica, now_us, &self.writers));
+                self.offered.push(Offered::new(client, (master, replica), now_us, &self.writers, &self.excused));
             }
         }
     }
@@ -422,7 +431,7 @@ impl Fleet {
         if self.following[host] != Some(master) {
             return;
         }
-        self.promise.end("another node may become the master");
+        self.end_promise("another node may become the master");
         (0..self.plan.nodes).for_each(|i| self.expect_nothing_of(i));
         let (to, port) = (ip(host).to_string(), PORT.to_string());
         self.order(master, &["FAILOVER", "TO", &to, &port, "TIMEOUT", "2000"]);
@@ -450,7 +459,7 @@ impl Fleet {
 
     /// A transaction that writes while it changes the role.
     fn odd_transaction(&mut self, host: HostId) {
-        self.promise.end("a server wrote for itself");
+        self.end_promise("a server wrote for itself");
         (0..self.plan.nodes).for_each(|i| self.expect_nothing_of(i));
         let other = (host + 1) % self.plan.nodes;
         let (to, port) = (ip(other).to_string(), PORT.to_string());
@@ -483,7 +492,7 @@ impl Fleet {
         if !self.schedule.is_up(host) || self.master() == host {
             return;
         }
-        self.promise.end("another node became the master");
+        self.end_promise("another node became the master");
         (0..self.plan.nodes).for_each(|i| self.expect_nothing_of(i));
         self.following[host] = None;
         self.order(host, &["REPLICAOF", "NO", "ONE"]);
@@ -528,8 +537,9 @@ impl Fleet {
                 .filter(|&i| bytes[i] == b'\n' && bytes[i + 1..i + 9].iter().all(u8::is_ascii_digit))
                 .collect();
             if let Some(&place) = self.rng.choice(&places) {
-                self.promise.end("a file changed on the disk");
                 disk.rot(&path, place + 5);
+                drop(disk);
+                self.end_promise("a file changed on the disk");
                 self.schedule.shared.say(|| format!("* a byte of {} of {host} changes", path.display()));
                 return;
             }

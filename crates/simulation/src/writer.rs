@@ -15,6 +15,8 @@ pub struct Register {
     pub sent: u64,
     /// The largest that was acknowledged.
     pub acked: u64,
+    /// Who acknowledged that.
+    pub acked_by: HostId,
 }
 
 /// What the reply to a command tells.
@@ -115,7 +117,9 @@ impl Writer {
             && !reply.is_error()
         {
             let register = self.registers.entry(key).or_default();
-            register.acked = register.acked.max(value);
+            if value > register.acked {
+                (register.acked, register.acked_by) = (value, self.client.server);
+            }
         }
     }
 

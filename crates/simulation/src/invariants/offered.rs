@@ -6,7 +6,7 @@ use super::Broken;
 use crate::client::{Client, Reply};
 use crate::machine::Shared;
 use crate::network::HostId;
-use crate::writer::Writer;
+use crate::writer::{Register, Writer};
 
 /// What is under way has arrived after so long.
 const ARRIVES_US: u64 = 400_000;
@@ -21,10 +21,20 @@ pub struct Offered {
 }
 
 impl Offered {
-    /// The master of this replica, which has kept up, is killed now.
-    pub fn new(host: HostId, replica: HostId, now_us: u64, writers: &[Writer]) -> Offered {
+    /// The master of this replica, which has kept up, is killed now. What others have acknowledged, and what was acknowledged before acknowledged
+    /// writes could be lost (`excused`), need not be there.
+    pub fn new(
+        host: HostId,
+        (master, replica): (HostId, HostId),
+        now_us: u64,
+        writers: &[Writer],
+        excused: &[BTreeMap<usize, Register>],
+    ) -> Offered {
         let registers = writers.iter().enumerate().flat_map(|(number, writer)| {
-            writer.registers.iter().map(move |(key, register)| (Writer::register(number, *key), register.acked))
+            let before = move |key| excused.get(number).and_then(|registers| registers.get(key)).map_or(0, |r| r.acked);
+            let own = writer.registers.iter().filter(move |(_, register)| register.acked_by == master);
+            own.filter(move |(key, register)| register.acked > before(*key))
+                .map(move |(key, register)| (Writer::register(number, *key), register.acked))
         });
         Offered {
             client: Client::new(host, replica),
