@@ -604,6 +604,7 @@ impl Node {
             for waiting in self.engine.blocking.ready_after_load(&self.engine.keyspace) {
                 self.engine.blocking.ready.push(waiting);
             }
+            self.wake_lost(&(0..self.engine.keyspace.databases()).collect::<Vec<_>>());
         }
     }
 
