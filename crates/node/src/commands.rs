@@ -5,7 +5,9 @@ pub mod command;
 pub mod config;
 pub mod connection;
 pub mod data;
+pub mod latency;
 pub mod migrate;
+pub mod slowlog;
 
 use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;

@@ -2,13 +2,14 @@
 
 pub mod cron;
 pub mod pause;
+pub mod pauses;
 pub mod scheduling;
 pub mod shutdown;
 pub mod signals;
 pub mod start;
 
 use crate::engine::admit::Standing;
-use crate::lifecycle::pause::Pauses;
+use crate::lifecycle::pauses::Pauses;
 use crate::lifecycle::shutdown::Shutdown;
 
 pub struct Lifecycle {

@@ -11,7 +11,7 @@ use crate::engine::blocked::BlockedOn;
 use crate::engine::session::ReplyMode;
 use crate::front::client_id::ClientId;
 use crate::front::clients::{Client, Kind};
-use crate::lifecycle::pause::PauseWhy;
+use crate::lifecycle::pauses::PauseWhy;
 use crate::node::Node;
 
 /// The lines of CLIENT HELP.

@@ -31,6 +31,19 @@ const PUBSUB_HELP: &[&str] = &[
 ];
 
 impl Node {
+    /// Runs `f` while what was answered so far stands where it will be sent from: for what looks at a client's outbox, or sends from it at once.
+    pub fn with_whole_outbox<R>(&mut self, by: &mut Asker<'_>, f: impl FnOnce(&mut Node, ClientId) -> R) -> R {
+        let exchange = |node: &mut Node, by: &mut Asker<'_>| {
+            if let Some(client) = node.clients.get_mut(by.id) {
+                by.reply.swap(&mut client.connection.outbox.output.bytes);
+            }
+        };
+        exchange(self, by);
+        let result = f(self, by.id);
+        exchange(self, by);
+        result
+    }
+
     pub fn subscribe(&mut self, by: &mut Asker<'_>, kind: ChannelKind, args: Args<'_>) -> Result<(), Fail> {
         let id = by.id;
         // As in Redis: the other two may stand in a transaction, in either protocol.

@@ -9,9 +9,11 @@ use rivulet_replication::session::Announced;
 use crate::engine::session::Session;
 use crate::front::client_id::ClientId;
 use crate::front::connection::Connection;
-use crate::front::unauthenticated::OUTPUT_BYTES_MAX;
 use crate::id_hash::IdMap;
 use crate::persist::payload::PayloadCursor;
+
+/// Output that waits for one client that has not authenticated, where it is counted: as in Redis since 7.2.8 it may not wait for what it was not told to read.
+const UNAUTHENTICATED_OUTPUT_MAX: usize = 1024;
 
 /// What kind of peer a connection is, for limits and CLIENT KILL TYPE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +95,9 @@ impl Client {
         let outbox = &mut self.connection.outbox;
         let counted = outbox.output.shape().2 as u64;
         let is_too_long = outbox.is_over_soft_limit(counted, soft, now_ms).is_some_and(|ms| ms / 1000 > seconds);
-        hard > 0 && counted > hard || is_too_long || !self.session.authenticated && counted > OUTPUT_BYTES_MAX as u64
+        hard > 0 && counted > hard
+            || is_too_long
+            || !self.session.authenticated && counted > UNAUTHENTICATED_OUTPUT_MAX as u64
     }
 
     /// Gives memory back that a large command has left; a quiet connection keeps no buffers at all.

@@ -9,8 +9,6 @@ use crate::node::Node;
 
 /// Input of one client: the largest command that it may send, and a line.
 pub const INPUT_BYTES_MAX: u64 = 256 * 1024;
-/// Output that waits for one client, where it is counted: as in Redis since 7.2.8 it may not wait for what it was not told to read.
-pub const OUTPUT_BYTES_MAX: usize = 1024;
 /// Input and output of all of them.
 const ALL_BYTES_MAX: usize = 4 << 20;
 

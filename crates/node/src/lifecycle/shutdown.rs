@@ -6,7 +6,7 @@ use rivulet_resp::Args;
 use crate::engine::asker::{Asker, Origin};
 use crate::engine::blocked::BlockedOn;
 use crate::front::client_id::ClientId;
-use crate::lifecycle::pause::PauseWhy;
+use crate::lifecycle::pauses::PauseWhy;
 use crate::log;
 use crate::node::Node;
 use crate::replication::log_report;

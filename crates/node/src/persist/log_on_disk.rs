@@ -17,7 +17,7 @@ use crate::front::client_id::ClientId;
 
 use crate::front::clients::{Client, Kind};
 use crate::helpers;
-use crate::lifecycle::pause::PauseWhy;
+use crate::lifecycle::pauses::PauseWhy;
 use crate::log;
 use crate::node::Node;
 use crate::system::os_error;

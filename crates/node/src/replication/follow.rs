@@ -16,7 +16,7 @@ use super::{Channel, log_report, random_id};
 use crate::engine::asker::Asker;
 use crate::front::tokens::{TOKEN_MASTER, TOKEN_RDB_CHANNEL};
 use crate::helpers::{self, Helper};
-use crate::lifecycle::pause::PauseWhy;
+use crate::lifecycle::pauses::PauseWhy;
 use crate::log;
 use crate::node::Node;
 use crate::ops::ReplPause;
