@@ -8,7 +8,20 @@ use crate::engine::asker::Asker;
 use crate::front::client_id::ClientId;
 use crate::log;
 use crate::node::Node;
+use crate::replication::CutOff;
 use rivulet_config::{Apply, Config, Directive, RewriteWith, SetBy, SetError};
+
+/// The lines of CONFIG HELP.
+const HELP: &[&str] = &[
+    "GET <pattern>",
+    "    Directives whose names match, with their values.",
+    "SET <directive> <value>",
+    "    Set directives.",
+    "RESETSTAT",
+    "    Set the statistics that INFO shows to zero.",
+    "REWRITE",
+    "    Write the configuration back to its file.",
+];
 
 impl Node {
     pub fn config_command(
@@ -17,57 +30,48 @@ impl Node {
         command: &'static Command,
         args: Args<'_>,
     ) -> Result<(), Fail> {
-        let id = by.id;
         match command.name {
-            "get" => {
-                let patterns: Vec<&[u8]> = args.iter().skip(2).collect();
-                let found = self.config.get(&patterns);
-                let reply = &mut by.reply;
-                reply.map(found.len());
-                for (name, value) in found {
-                    reply.bulk(name.as_bytes());
-                    reply.bulk(&value);
-                }
-            }
+            "get" => self.config_get(by, args),
             "set" => {
                 if args.len() < 4 || !args.len().is_multiple_of(2) {
                     return Err(Fail::arity("config|set"));
                 }
                 let pairs: Vec<(&[u8], &[u8])> =
                     (2..args.len()).step_by(2).map(|i| (args.at(i), args.at(i + 1))).collect();
-                self.set_config(id, &pairs)?;
+                self.set_config(by.id, &pairs)?;
                 by.reply.ok();
             }
             "resetstat" => {
-                self.ops.stats.reset();
-                self.replication.master.reset_counters();
-                self.replication.observed.syncs.reset_counters();
-                self.replication.cut_off.by_output_limit = 0;
-                self.replication.cut_off.by_hold_limit = 0;
-                self.persist.reaper.reset_freed();
-                rivulet_memory::reset_peak();
+                self.reset_stats();
                 by.reply.ok();
             }
             "rewrite" => {
                 self.rewrite_config(false)?;
                 by.reply.ok();
             }
-            _ => self.help(
-                by,
-                "CONFIG",
-                &[
-                    "GET <pattern>",
-                    "    Directives whose names match, with their values.",
-                    "SET <directive> <value>",
-                    "    Set directives.",
-                    "RESETSTAT",
-                    "    Set the statistics that INFO shows to zero.",
-                    "REWRITE",
-                    "    Write the configuration back to its file.",
-                ],
-            ),
+            _ => self.help(by, "CONFIG", HELP),
         }
         Ok(())
+    }
+
+    fn config_get(&self, by: &mut Asker<'_>, args: Args<'_>) {
+        let patterns: Vec<&[u8]> = args.iter().skip(2).collect();
+        let found = self.config.get(&patterns);
+        let reply = &mut by.reply;
+        reply.map(found.len());
+        for (name, value) in found {
+            reply.bulk(name.as_bytes());
+            reply.bulk(&value);
+        }
+    }
+
+    fn reset_stats(&mut self) {
+        self.ops.stats.reset();
+        self.replication.master.reset_counters();
+        self.replication.observed.syncs.reset_counters();
+        self.replication.cut_off = CutOff::default();
+        self.persist.reaper.reset_freed();
+        rivulet_memory::reset_peak();
     }
 
     /// CONFIG REWRITE.

@@ -14,6 +14,20 @@ use rivulet_config::is_sensitive;
 
 const WRONG_PASSWORD: Fail = Fail::new("WRONGPASS invalid username-password pair or user is disabled.");
 
+const HELLO_WITHOUT_AUTH: Fail = Fail::new(
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
+);
+
+fn asks_for_resp3(version: &[u8]) -> Result<bool, Fail> {
+    let version = rivulet_commands::parse::int(version)
+        .map_err(|_| Fail::new("ERR Protocol version is not an integer or out of range"))?;
+    match version {
+        2 => Ok(false),
+        3 => Ok(true),
+        _ => Err(Fail::new("NOPROTO unsupported protocol version")),
+    }
+}
+
 impl Node {
     pub fn ping(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
         let id = by.id;
@@ -78,25 +92,50 @@ impl Node {
 
     pub fn hello(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
         let id = by.id;
-        let mut resp3 = self.clients.at(id).session.resp3;
-        if let Some(version) = args.get(1) {
-            let version = rivulet_commands::parse::int(version)
-                .map_err(|_| Fail::new("ERR Protocol version is not an integer or out of range"))?;
-            resp3 = match version {
-                2 => false,
-                3 => true,
-                _ => return Err(Fail::new("NOPROTO unsupported protocol version")),
-            };
+        let session = &self.clients.at(id).session;
+        let (was_resp3, was_authenticated) = (session.resp3, session.authenticated);
+        let resp3 = match args.get(1) {
+            Some(version) => asks_for_resp3(version)?,
+            None => was_resp3,
+        };
+        let (proven, name) = self.hello_options(args)?;
+        if !proven && !was_authenticated {
+            return Err(HELLO_WITHOUT_AUTH);
         }
-        let mut name = None;
-        let mut authenticated = self.clients.at(id).session.authenticated;
+        self.clients.authenticated(id);
+        let client = self.clients.at(id);
+        client.session.resp3 = resp3;
+        by.reply.set_resp3(resp3);
+        if let Some(name) = name {
+            client.session.name = name;
+        }
+        let role: &[u8] = if self.is_replica() { b"replica" } else { b"master" };
+        let reply = &mut by.reply;
+        reply.map(7);
+        let mut pair = |name: &[u8], value: &dyn Fn(&mut Reply<'_>)| {
+            reply.bulk(name);
+            value(reply);
+        };
+        pair(b"server", &|r| r.bulk(b"redis"));
+        pair(b"version", &|r| r.bulk(REDIS_VERSION.as_bytes()));
+        pair(b"proto", &|r| r.int(if resp3 { 3 } else { 2 }));
+        pair(b"id", &|r| r.int(id as i64));
+        pair(b"mode", &|r| r.bulk(b"standalone"));
+        pair(b"role", &|r| r.bulk(role));
+        pair(b"modules", &|r| r.array(0));
+        Ok(())
+    }
+
+    /// The options of HELLO: whether the password was given, and the client's name.
+    fn hello_options(&self, args: Args<'_>) -> Result<(bool, Option<Vec<u8>>), Fail> {
+        let (mut proven, mut name) = (false, None);
         let mut at = 2;
         while at < args.len() {
             if args.is(at, "auth") && at + 2 < args.len() {
                 if !self.check_password(args.at(at + 1), args.at(at + 2)) {
                     return Err(WRONG_PASSWORD);
                 }
-                authenticated = true;
+                proven = true;
                 at += 3;
             } else if args.is(at, "setname") && at + 1 < args.len() {
                 check_client_name(args.at(at + 1))?;
@@ -109,34 +148,7 @@ impl Node {
                 return Err(Fail::bytes(text));
             }
         }
-        if !authenticated {
-            return Err(Fail::new(
-                "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
-            ));
-        }
-        self.clients.authenticated(id);
-        let client = self.clients.at(id);
-        client.session.resp3 = resp3;
-        by.reply.set_resp3(resp3);
-        if let Some(name) = name {
-            client.session.name = name;
-        }
-        let mode: &[u8] = b"standalone";
-        let role: &[u8] = if self.is_replica() { b"replica" } else { b"master" };
-        let reply = &mut by.reply;
-        reply.map(7);
-        let mut pair = |name: &[u8], value: &dyn Fn(&mut Reply<'_>)| {
-            reply.bulk(name);
-            value(reply);
-        };
-        pair(b"server", &|r| r.bulk(b"redis"));
-        pair(b"version", &|r| r.bulk(REDIS_VERSION.as_bytes()));
-        pair(b"proto", &|r| r.int(if resp3 { 3 } else { 2 }));
-        pair(b"id", &|r| r.int(id as i64));
-        pair(b"mode", &|r| r.bulk(mode));
-        pair(b"role", &|r| r.bulk(role));
-        pair(b"modules", &|r| r.array(0));
-        Ok(())
+        Ok((proven, name))
     }
 
     /// RESET: the connection is as if it were new.

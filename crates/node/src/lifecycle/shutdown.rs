@@ -24,6 +24,26 @@ pub struct Request {
 }
 
 impl Request {
+    /// The words of SHUTDOWN, and whether they abort one that waits.
+    fn parse(args: Args<'_>) -> Result<(Request, bool), Fail> {
+        let mut request = Request::default();
+        let mut abort = false;
+        for word in args.iter().skip(1) {
+            match word.to_ascii_lowercase().as_slice() {
+                b"save" if !request.nosave => request.save = true,
+                b"nosave" if !request.save => request.nosave = true,
+                b"now" => request.now = true,
+                b"force" => request.force = true,
+                b"abort" => abort = true,
+                _ => return Err(SYNTAX),
+            }
+        }
+        if abort && request != Request::default() {
+            return Err(SYNTAX);
+        }
+        Ok((request, abort))
+    }
+
     /// From `shutdown-on-sigterm` or `shutdown-on-sigint`.
     pub fn from_directive(on: &ShutdownOn) -> Request {
         Request { save: on.save, nosave: on.nosave, now: on.now, force: on.force }
@@ -39,30 +59,9 @@ pub struct Shutdown {
 impl Node {
     pub fn shutdown_command(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
         let id = by.id;
-        let mut request = Request::default();
-        let mut abort = false;
-        for word in args.iter().skip(1) {
-            match word.to_ascii_lowercase().as_slice() {
-                b"save" if !request.nosave => request.save = true,
-                b"nosave" if !request.save => request.nosave = true,
-                b"now" => request.now = true,
-                b"force" => request.force = true,
-                b"abort" => abort = true,
-                _ => return Err(SYNTAX),
-            }
-        }
+        let (mut request, abort) = Request::parse(args)?;
         if abort {
-            if request != Request::default() {
-                return Err(SYNTAX);
-            }
-            if self.front.signals.take().is_some() {
-                log::warning!("Shutdown manually aborted.");
-                self.front.signals.forget_interrupts();
-            } else if self.life.shutdown.is_some() {
-                self.abort_shutdown();
-            } else {
-                return Err(Fail::new("ERR No shutdown in progress."));
-            }
+            self.shutdown_abort()?;
             by.reply.ok();
             return Ok(());
         }
@@ -88,6 +87,18 @@ impl Node {
         }
         log::warning!("User requested shutdown...");
         self.shut_down(request, Some(id)).map_err(Fail::text)
+    }
+
+    fn shutdown_abort(&mut self) -> Result<(), Fail> {
+        if self.front.signals.take().is_some() {
+            log::warning!("Shutdown manually aborted.");
+            self.front.signals.forget_interrupts();
+        } else if self.life.shutdown.is_some() {
+            self.abort_shutdown();
+        } else {
+            return Err(Fail::new("ERR No shutdown in progress."));
+        }
+        Ok(())
     }
 
     /// Ends the server now, or begins to wait for replicas. `client` is blocked meanwhile.

@@ -739,37 +739,41 @@ impl Node {
         let mut actions = Vec::new();
         self.replication.master.tick(now, facts, &mut actions);
         for action in actions {
-            match action {
-                MasterAction::AppendPing => {
-                    if let Some(mut own) = self.replication.log.own() {
-                        own.append(stream::PING);
-                    }
-                }
-                MasterAction::SendNewline(id) => {
-                    if let Some(client) = self.clients.get_mut(id) {
-                        client.connection.outbox.output.bytes.push(b'\n');
-                        self.clients.queue_write(id);
-                    }
-                }
-                MasterAction::Disconnect(id, report) => {
-                    log_report(&report);
-                    self.free_client(id);
-                }
-                MasterAction::FreeLog(report) => {
-                    let id = random_id(&mut self.engine.rng);
-                    self.replication.history.adopt(id);
-                    self.replication.log.free();
-                    self.log_reset();
-                    log_report(&report);
-                }
-                MasterAction::StartSnapshot(group) => self.start_replica_snapshot(group),
-            }
+            self.master_action(action);
         }
         // What was kept for a replica that never asked for it is kept no longer.
         self.update_hold();
         self.check_replica_limits();
         // Nobody is forgotten for long, whatever he waited for.
         self.replication.master.offer_again();
+    }
+
+    fn master_action(&mut self, action: MasterAction) {
+        match action {
+            MasterAction::AppendPing => {
+                if let Some(mut own) = self.replication.log.own() {
+                    own.append(stream::PING);
+                }
+            }
+            MasterAction::SendNewline(id) => {
+                if let Some(client) = self.clients.get_mut(id) {
+                    client.connection.outbox.output.bytes.push(b'\n');
+                    self.clients.queue_write(id);
+                }
+            }
+            MasterAction::Disconnect(id, report) => {
+                log_report(&report);
+                self.free_client(id);
+            }
+            MasterAction::FreeLog(report) => {
+                let id = random_id(&mut self.engine.rng);
+                self.replication.history.adopt(id);
+                self.replication.log.free();
+                self.log_reset();
+                log_report(&report);
+            }
+            MasterAction::StartSnapshot(group) => self.start_replica_snapshot(group),
+        }
     }
 
     /// What the replicas are owed before the loop sleeps. In a turn that adds nothing to the stream that is nothing, however many there are.
