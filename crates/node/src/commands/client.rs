@@ -81,7 +81,7 @@ pub fn line(node: &Node, client: &Client) -> String {
         oll,
         omem,
         client.memory_bytes(),
-        client.session.user,
+        client.session.login.user,
         if client.session.resp3 { 3 } else { 2 },
     )
 }
@@ -158,7 +158,7 @@ impl Filter {
             && self.address.as_ref().is_none_or(|a| client.connection.peer.address == *a)
             && self.local_address.as_ref().is_none_or(|a| client.connection.peer.local_address == *a)
             && self.kind.is_none_or(|k| client.kind == k)
-            && self.user.as_ref().is_none_or(|u| *client.session.user == **u)
+            && self.user.as_ref().is_none_or(|u| *client.session.login.user == **u)
             && !(self.skip_me && client.id == me)
     }
 }
@@ -275,8 +275,8 @@ impl Node {
         };
         let session = &mut self.clients.at(by.id).session;
         // Skipping is of no meaning while nothing is sent at all.
-        if !(mode == ReplyMode::SkipNext && session.reply == ReplyMode::Off) {
-            session.reply = mode;
+        if !(mode == ReplyMode::SkipNext && session.replies.mode == ReplyMode::Off) {
+            session.replies.mode = mode;
         }
         if mode == ReplyMode::On {
             by.reply.ok();

@@ -93,7 +93,7 @@ impl Node {
     pub fn hello(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
         let id = by.id;
         let session = &self.clients.at(id).session;
-        let (was_resp3, was_authenticated) = (session.resp3, session.authenticated);
+        let (was_resp3, was_authenticated) = (session.resp3, session.login.authenticated);
         let resp3 = match args.get(1) {
             Some(version) => asks_for_resp3(version)?,
             None => was_resp3,
@@ -171,8 +171,8 @@ impl Node {
         by.reply.set_resp3(false);
         client.session.name = Vec::new();
         client.no_evict = false;
-        client.session.reply = ReplyMode::On;
-        client.session.authenticated = !needs_auth;
+        client.session.replies.mode = ReplyMode::On;
+        client.session.login.authenticated = !needs_auth;
         by.reply.simple("RESET");
         Ok(())
     }

@@ -106,7 +106,7 @@ impl Standing {
 /// On the client's side nothing stands in the way of any command.
 #[inline]
 pub fn is_plain(client: &Client) -> bool {
-    client.kind == Kind::Normal && client.session.authenticated && client.session.multi.is_none()
+    client.kind == Kind::Normal && client.session.login.authenticated && client.session.multi.is_none()
 }
 
 /// Nothing stands in the way of a command of the master's stream.
@@ -131,7 +131,7 @@ pub fn admit(facts: &Facts, client: &Client, command: &'static Command, flags: u
 fn refusal(facts: &Facts, client: &Client, command: &'static Command, flags: u32) -> Result<(), Fail> {
     let has = |flag: u32| flags & flag != 0;
     let session = &client.session;
-    if !session.authenticated && !has(flag::NO_AUTH) {
+    if !session.login.authenticated && !has(flag::NO_AUTH) {
         return Err(Fail::new("NOAUTH Authentication required."));
     }
     // What a master sends is not for this node to refuse.
@@ -329,7 +329,7 @@ mod tests {
     fn client(obstacles: &[Obstacle]) -> Client {
         let has = |obstacle| obstacles.contains(&obstacle);
         let mut client = Client::new(1, None, 0);
-        client.session.authenticated = !has(Password);
+        client.session.login.authenticated = !has(Password);
         if has(Subscribed) {
             client.kind = Kind::Pubsub;
             client.session.subscriptions.channels.insert("c".as_bytes().into());

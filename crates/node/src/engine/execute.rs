@@ -115,9 +115,9 @@ impl Node {
         let now_ms = self.clock.now_ms();
         let client = self.clients.at(id);
         client.connection.last_active_ms = now_ms;
-        match client.session.reply {
-            ReplyMode::SkipNext => client.session.reply = ReplyMode::Skip,
-            ReplyMode::Skip => client.session.reply = ReplyMode::On,
+        match client.session.replies.mode {
+            ReplyMode::SkipNext => client.session.replies.mode = ReplyMode::Skip,
+            ReplyMode::Skip => client.session.replies.mode = ReplyMode::On,
             _ => {}
         }
         let mut out = std::mem::take(&mut client.connection.outbox.output.bytes);
@@ -270,8 +270,8 @@ impl Node {
     #[inline]
     pub fn finish_reply(&mut self, id: ClientId, mut out: Vec<u8>, mark: usize) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        if client.session.reply != ReplyMode::On {
-            if !std::mem::take(&mut client.session.pushed) {
+        if client.session.replies.mode != ReplyMode::On {
+            if !std::mem::take(&mut client.session.replies.pushed) {
                 out.truncate(mark);
             }
             if self.engine.speaker.executing == id {

@@ -118,7 +118,7 @@ impl Node {
             _ => client.session.subscriptions.channels.len() + client.session.subscriptions.patterns.len(),
         };
         // In either protocol it comes though replies are off.
-        self.clients.at(id).session.pushed = true;
+        self.clients.at(id).session.replies.pushed = true;
         let reply = &mut by.reply;
         reply.push(3);
         reply.bulk(word.as_bytes());
@@ -208,7 +208,7 @@ impl Node {
             return;
         }
         let Some(client) = self.clients.get_mut(self.engine.speaker.executing) else { return };
-        if client.session.reply == ReplyMode::On {
+        if client.session.replies.mode == ReplyMode::On {
             client.connection.outbox.output.bytes.append(&mut self.engine.speaker.own_pushes);
             self.clients.queue_write(self.engine.speaker.executing);
         }

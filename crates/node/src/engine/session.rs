@@ -75,16 +75,26 @@ impl Subscriptions {
     }
 }
 
+/// Who a session is.
+pub struct Login {
+    pub user: Arc<str>,
+    pub authenticated: bool,
+}
+
+/// What of its replies a session is sent.
+pub struct Replies {
+    pub mode: ReplyMode,
+    /// What was written since the last reply goes out though replies are off: it tells of subscriptions.
+    pub pushed: bool,
+}
+
 /// The state of one client's conversation.
 pub struct Session {
     pub db: usize,
     pub resp3: bool,
     pub name: Vec<u8>,
-    pub user: Arc<str>,
-    pub authenticated: bool,
-    pub reply: ReplyMode,
-    /// What was written since the last reply goes out though replies are off: it tells of subscriptions.
-    pub pushed: bool,
+    pub login: Login,
+    pub replies: Replies,
     pub monitor: bool,
     pub multi: Option<Multi>,
     pub watches: Watches,
@@ -101,10 +111,8 @@ impl Default for Session {
             db: 0,
             resp3: false,
             name: Vec::new(),
-            user: Arc::from("default"),
-            authenticated: false,
-            reply: ReplyMode::On,
-            pushed: false,
+            login: Login { user: Arc::from("default"), authenticated: false },
+            replies: Replies { mode: ReplyMode::On, pushed: false },
             monitor: false,
             multi: None,
             watches: Watches::default(),

@@ -106,7 +106,7 @@ impl Node {
         let needs_auth = !self.config.requirepass.is_empty();
         let client = self.clients.add(None, now_ms);
         let id = client.id;
-        client.session.authenticated = !needs_auth;
+        client.session.login.authenticated = !needs_auth;
         match peer {
             Some(address) => {
                 client.connection.peer.address = address.to_string();

@@ -97,7 +97,7 @@ impl Client {
         let is_too_long = outbox.is_over_soft_limit(counted, soft, now_ms).is_some_and(|ms| ms / 1000 > seconds);
         hard > 0 && counted > hard
             || is_too_long
-            || !self.session.authenticated && counted > UNAUTHENTICATED_OUTPUT_MAX as u64
+            || !self.session.login.authenticated && counted > UNAUTHENTICATED_OUTPUT_MAX as u64
     }
 
     /// Gives memory back that a large command has left; a quiet connection keeps no buffers at all.
@@ -268,7 +268,7 @@ impl Clients {
     pub fn count_unauthenticated(&mut self, id: ClientId) {
         let Some(slot) = self.slot_of(id) else { return };
         let Some(mut client) = self.slots[slot as usize].take() else { return };
-        let keeps = !client.session.authenticated && !client.connection.closing;
+        let keeps = !client.session.login.authenticated && !client.connection.closing;
         let now = if keeps {
             client.connection.input.bytes.capacity() + client.connection.outbox.output.memory_bytes()
         } else {
@@ -293,7 +293,7 @@ impl Clients {
 
     /// The client has authenticated.
     pub fn authenticated(&mut self, id: ClientId) {
-        self.at(id).session.authenticated = true;
+        self.at(id).session.login.authenticated = true;
         self.count_unauthenticated(id);
     }
 

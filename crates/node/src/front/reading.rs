@@ -70,7 +70,7 @@ impl Node {
     #[cold]
     fn is_over_input_limit(&mut self, id: ClientId, buffer: &[u8]) -> bool {
         let Some(client) = self.clients.get(id) else { return false };
-        if client.session.authenticated && buffer.len() as u64 <= self.config.client_query_buffer_limit {
+        if client.session.login.authenticated && buffer.len() as u64 <= self.config.client_query_buffer_limit {
             return false;
         }
         log::warning!(
@@ -98,7 +98,7 @@ impl Node {
             buffer.drain(..done);
             client.connection.input.bytes = buffer;
         }
-        if !self.clients.at(id).session.authenticated {
+        if !self.clients.at(id).session.login.authenticated {
             self.count_unauthenticated(id);
         }
     }
@@ -147,7 +147,7 @@ impl Node {
             batch.clear();
             let limits = Limits {
                 bulk_len_max: self.engine.settings.bulk_len_max,
-                authenticated: client.session.authenticated,
+                authenticated: client.session.login.authenticated,
                 arrays_only: false,
             };
             let decoded = client.connection.input.decoder.decode(&buffer[done..], &mut batch, BATCH_COMMANDS, limits);

@@ -24,7 +24,7 @@ impl Node {
 
     /// Output of this client could not be sent.
     pub fn count_unsent(&mut self, id: ClientId) {
-        if self.clients.get(id).is_some_and(|c| !c.session.authenticated) {
+        if self.clients.get(id).is_some_and(|c| !c.session.login.authenticated) {
             self.count_unauthenticated(id);
         }
     }

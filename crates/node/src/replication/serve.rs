@@ -157,7 +157,7 @@ impl Node {
     fn become_replica(&mut self, id: ClientId) -> String {
         let client = self.clients.at(id);
         client.kind = Kind::Replica;
-        client.session.reply = crate::engine::session::ReplyMode::On;
+        client.session.replies.mode = crate::engine::session::ReplyMode::On;
         let peer_ip = peer_ip(&client.connection.peer.address);
         if self.config.repl_disable_tcp_nodelay
             && let Some(stream) = &self.clients.at(id).connection.stream
