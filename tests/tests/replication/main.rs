@@ -110,7 +110,7 @@ fn is_fit(command: &[Vec<u8>]) -> bool {
         && !name.starts_with(b"B")
         && !matches!(name.as_slice(), b"SWAPDB" | b"KEYS" | b"SCAN" | b"HELLO")
         // Redis takes ` 1` for a score, and Valkey 9 does not.
-        && !(name.starts_with(b"Z") && command.iter().any(|word| word.starts_with(b" ")))
+        && command.iter().all(|word| !word.starts_with(b" "))
         && !is_read_differently(&name, command)
 }
 
