@@ -114,8 +114,8 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "seams 3: keys are evicted while data are loaded",
         file: "crates/node/src/engine/evict.rs",
-        from: "let must_stand_still = self.is_loading()",
-        to: "let must_stand_still = false",
+        from: "            || self.is_loading()\n            || self.is_paused()",
+        to: "            || self.is_paused()",
     },
     Mutation {
         name: "seams 4: keys are evicted in a pause",

@@ -46,6 +46,12 @@ impl Node {
                 self.dispatch(*event);
                 // The disk works while the next clients are served.
                 self.hand_over_if_much();
+                if self.life.exit.is_some() {
+                    break;
+                }
+            }
+            if self.life.exit.is_some() {
+                continue;
             }
             self.process_waiting_input();
             if self.has_helpers() {
@@ -109,6 +115,7 @@ impl Node {
 
     /// What was done goes out: to the disk, to the replicas, and then to the clients.
     pub fn send_out(&mut self) {
+        self.save_if_emptied();
         self.log_before_sleep();
         self.replication_before_sleep();
         self.send_replies(Offered(()));
@@ -116,11 +123,13 @@ impl Node {
 
     /// What must be done before the loop waits. Replies are sent after everything that may write some.
     fn before_sleep(&mut self) {
-        self.end_pauses_if_due();
-        self.expire_due_keys();
-        self.evict_in_background();
-        self.after_unit();
-        self.time_out_blocked();
+        if self.life.exit.is_none() {
+            self.end_pauses_if_due();
+            self.expire_due_keys();
+            self.evict_in_background();
+            self.after_unit();
+            self.time_out_blocked();
+        }
         self.send_out();
         self.close_clients();
         self.evict_clients(None);

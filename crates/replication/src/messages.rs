@@ -231,7 +231,7 @@ impl PsyncReply {
                 None => PsyncReply::Malformed,
             },
             [b"+RDBCHANNELSYNC" | b"+DUALCHANNELSYNC", ..] => PsyncReply::Malformed,
-            [b"-NOMASTERLINK" | b"-LOADING", ..] => PsyncReply::TryLater,
+            [b"-NOMASTERLINK" | b"-LOADING" | b"-BUSY", ..] => PsyncReply::TryLater,
             [first, ..] if first[1..] == *LOOP_CODE.as_bytes() => PsyncReply::Loop,
             [first, ..] => PsyncReply::NotSupported { unexpected: !first.starts_with(b"-ERR") },
             [] => PsyncReply::NotSupported { unexpected: true },
@@ -465,6 +465,7 @@ mod tests {
         }
         assert_eq!(parse("-NOMASTERLINK Can't SYNC"), PsyncReply::TryLater);
         assert_eq!(parse("-LOADING x"), PsyncReply::TryLater);
+        assert_eq!(parse("-BUSY a script runs"), PsyncReply::TryLater);
         assert_eq!(parse("-LOOP x"), PsyncReply::Loop);
         assert_eq!(parse("-ERR unknown command"), PsyncReply::NotSupported { unexpected: false });
         assert_eq!(parse("+OK"), PsyncReply::NotSupported { unexpected: true });

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use rivulet_tests::process::free_port;
-use rivulet_tests::{Kind, Server};
+use rivulet_tests::{Kind, Server, wait};
 
 /// Sends bytes, and answers all that comes until the server closes the connection.
 fn until_closed(server: &Server, bytes: &[u8]) -> String {
@@ -113,4 +113,18 @@ fn a_wait_must_end_some_time() {
             assert_eq!(server.call(&command).text(), "ERR timeout is out of range", "{kind:?} {command}");
         }
     }
+}
+
+/// A file that was begun in the middle of a transaction held half of it, under a position that had none.
+#[test]
+fn a_save_in_a_transaction_waits_for_its_end() {
+    let mut server = Server::start(Kind::Rivulet, &["--save", ""]);
+    for command in ["MULTI", "SET a 1", "BGSAVE", "SET b 1"] {
+        server.must(command);
+    }
+    assert_eq!(server.must("EXEC").items()[1].text(), "Background saving scheduled");
+    wait::until("it is saved", || server.count("rdb_saves") > 0);
+    server.kill();
+    server.launch();
+    assert_eq!(server.must("EXISTS a b").int(), 2);
 }

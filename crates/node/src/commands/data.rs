@@ -3,7 +3,7 @@
 use rivulet_commands::fail::{Fail, SYNTAX};
 use rivulet_resp::Args;
 
-use crate::engine::asker::Asker;
+use crate::engine::asker::{Asker, Origin};
 use crate::node::Node;
 use crate::persist::saving::{Purpose, Running};
 
@@ -104,6 +104,12 @@ impl Node {
         };
         if self.persist.saving.is_saving() {
             return Err(Fail::new("ERR Background save already in progress"));
+        }
+        if by.origin != Origin::Client {
+            // What the transaction has done is not in the stream yet: a file of it would belong to no position.
+            self.persist.saving.scheduled = true;
+            by.reply.simple("Background saving scheduled");
+            return Ok(());
         }
         if self.persist.saving.running.is_some() {
             // A digest is short, and nobody asked this client whether it may run.

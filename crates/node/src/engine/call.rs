@@ -56,11 +56,6 @@ impl Node {
             self.call_failed(by, command, fail);
         }
         self.finish_call(id, by.origin, db, command, args);
-        if self.persist.saving.saves_emptied {
-            self.persist.saving.saves_emptied = false;
-            // The failure is logged, and the save points try again.
-            let _ = self.save_now();
-        }
         if !self.ops.monitors.is_empty() && !command.is(flag::SKIP_MONITOR) && !command.is(flag::ADMIN) {
             self.feed_monitors(id, by.origin, args);
         }
@@ -192,7 +187,8 @@ impl Node {
         let propagation = std::mem::take(&mut effects.propagation);
         let no_multi = std::mem::take(&mut effects.no_multi);
         if !effects.before.is_empty() {
-            self.engine.unit.no_multi |= no_multi;
+            // Within a transaction or a script all is one unit.
+            self.engine.unit.no_multi |= no_multi && origin == Origin::Client;
             let before = std::mem::take(&mut self.engine.effects.before);
             self.persist.saving.dirty += before.len() as u64;
             self.engine.unit.commands.extend(before);
@@ -276,6 +272,18 @@ impl Node {
             let events = std::mem::take(&mut self.engine.effects.events);
             self.publish_events(events);
         }
+    }
+
+    /// A transaction or a script runs: what it has done so far is in the data and not in the stream.
+    pub fn is_within_unit(&self) -> bool {
+        self.engine.unit.is_open || self.scripts.running.is_some()
+    }
+
+    /// What was done by itself goes to the stream: keys whose time was over, keys that made room. Together they are no transaction.
+    pub fn after_each_by_itself(&mut self) {
+        // Of the next unit nothing is said.
+        self.engine.unit.no_multi = !self.engine.unit.commands.is_empty();
+        self.after_unit();
     }
 
     /// A unit of execution has ended: its writes go to the stream, and those who waited for its keys get their turn.

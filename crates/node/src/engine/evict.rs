@@ -108,7 +108,8 @@ impl Node {
     }
 
     /// Makes room at the border of a unit of execution; answers whether a command may use memory: it is within `maxmemory`, or eviction is at work, or
-    /// nothing may be evicted because the data must stand still: while they load, in a pause, and on a replica, whose master decides.
+    /// nothing may be evicted because the data must stand still: while they load, in a pause, in the middle of a script, and on a replica, whose master
+    /// decides.
     pub fn make_room(&mut self) -> bool {
         let has_room = self.try_to_make_room();
         self.engine.keys.eviction.is_short = !has_room;
@@ -121,7 +122,9 @@ impl Node {
     }
 
     fn try_to_make_room(&mut self) -> bool {
-        let must_stand_still = self.is_loading()
+        // A script is one unit, and others ask for commands while it is busy.
+        let must_stand_still = self.scripts.running.is_some()
+            || self.is_loading()
             || self.is_paused()
             || !self.replication.failover.is_idle()
             || (self.is_replica() && self.config.replica_ignore_maxmemory);
@@ -166,8 +169,7 @@ impl Node {
         self.count_candidates();
         loop {
             let outcome = self.evict_some(limit);
-            self.engine.unit.no_multi = true;
-            self.after_unit();
+            self.after_each_by_itself();
             if let Some(outcome) = outcome {
                 return outcome;
             }

@@ -283,11 +283,12 @@ impl Node {
         if !outbox.output.bytes.is_empty() {
             out.append(&mut outbox.output.bytes);
         }
-        let wrote = out.len() > mark;
+        // Also what was there before: the loop may have turned, in a small way, while it was away.
+        let has_output = !out.is_empty();
         outbox.output.bytes = out;
         if client.kind == Kind::Master {
             outbox.output.bytes.clear();
-        } else if wrote && !outbox.queued {
+        } else if has_output && !outbox.queued {
             outbox.queued = true;
             self.clients.to_write.push(id);
         }

@@ -136,9 +136,7 @@ impl Node {
                     data.expire_if_due(data.key(key));
                 }
             });
-            // Each goes by itself; together they are no transaction.
-            self.engine.unit.no_multi = true;
-            self.after_unit();
+            self.after_each_by_itself();
             if !expired.more {
                 return true;
             }

@@ -32,7 +32,8 @@ pub struct Output {
 
 impl Output {
     pub fn pending(&self) -> usize {
-        self.held() - self.sent
+        // While a command has the buffer that it writes to, what was sent of that is counted alone.
+        self.held().saturating_sub(self.sent)
     }
 
     /// Bytes that are here, sent or not: a piece goes as a whole.

@@ -109,7 +109,8 @@ impl Node {
     // ---- signals ----
 
     pub fn handle_signals(&mut self) {
-        if self.ops.debug.pause_cron {
+        // In the middle of a script the data are not what the position says: the signal waits for its end.
+        if self.ops.debug.pause_cron || self.scripts.running.is_some() {
             return;
         }
         let Some(signal) = self.front.signals.take() else { return };

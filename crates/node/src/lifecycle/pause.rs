@@ -33,11 +33,11 @@ impl Node {
         self.block(id, BlockedOn::Pause { args: args.to_owned() }, None);
     }
 
-    /// Lets those go on whose pause is over by itself.
+    /// Lets those go on whose pause was ended, or is over by itself.
     pub fn end_pauses_if_due(&mut self) {
-        let ended_within = std::mem::take(&mut self.life.pauses.ended_within);
-        let ended = self.life.pauses.any() && self.life.pauses.end_due(self.now_ms());
-        if ended || ended_within {
+        let was_ended = std::mem::take(&mut self.life.pauses.ended);
+        let is_over = self.life.pauses.any() && self.life.pauses.end_due(self.now_ms());
+        if was_ended || is_over {
             self.go_on_after_pause();
         }
     }
@@ -45,15 +45,9 @@ impl Node {
     /// Ends a pause. What another one still stops goes on waiting.
     pub fn end_pause(&mut self, why: PauseWhy) {
         self.life.pauses.end(why);
-        self.go_on_after_pause();
     }
 
     fn go_on_after_pause(&mut self) {
-        // What others do is no part of a transaction.
-        if self.engine.unit.is_open {
-            self.life.pauses.ended_within = true;
-            return;
-        }
         for id in std::mem::take(&mut self.engine.blocking.paused).into_values() {
             let Some(client) = self.clients.get_mut(id) else { continue };
             let Some(blocked) = client.session.blocked.take() else { continue };

@@ -26,8 +26,8 @@ pub struct Pauses {
     by_reason: [Option<Pause>; 4],
     /// There is one; kept beside, as each command asks.
     any: bool,
-    /// One was ended by a transaction: who waited goes on after that.
-    pub(super) ended_within: bool,
+    /// One was ended: who waited goes on when the turn ends, as what others do is no part of what a command, a transaction or a link does.
+    pub(super) ended: bool,
 }
 
 impl Pauses {
@@ -49,6 +49,7 @@ impl Pauses {
     /// Ends the pause that lasts for this reason.
     pub fn end(&mut self, why: PauseWhy) {
         self.by_reason[why as usize] = None;
+        self.ended = true;
         self.any = self.by_reason.iter().any(Option::is_some);
     }
 
@@ -62,8 +63,11 @@ impl Pauses {
         self.by_reason != before
     }
 
-    /// When the next of them ends by itself.
+    /// When the next of them ends by itself; at once if one was ended, for who waited for it.
     pub fn next_end_ms(&self) -> Option<u64> {
+        if self.ended {
+            return Some(0);
+        }
         self.by_reason.iter().flatten().map(|pause| pause.until_ms).min()
     }
 

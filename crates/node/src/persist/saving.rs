@@ -238,6 +238,17 @@ impl Node {
         }
     }
 
+    /// FLUSHALL was done, with save points: the file says so before anybody is told. Only here all of its unit is in the stream, so that what is saved is
+    /// what the position says.
+    #[inline]
+    pub fn save_if_emptied(&mut self) {
+        if self.persist.saving.saves_emptied && self.scripts.running.is_none() {
+            self.persist.saving.saves_emptied = false;
+            // The failure is logged, and the save points try again.
+            let _ = self.save_now();
+        }
+    }
+
     fn write_file(&self, path: &std::path::Path) -> std::io::Result<()> {
         let id = self.replication.history.id().to_string();
         let writer = Writer::new(Version::DEFAULT, self.config.rdbcompression);

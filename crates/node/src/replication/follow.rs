@@ -108,7 +108,9 @@ impl Node {
         // What a pause keeps from being executed has a bound, too.
         let kept_by_pause =
             (self.is_paused() || self.is_busy()) && link.incoming.bytes.len() >= link.state.config().early_bytes_max;
-        let applies = !kept_by_pause && !link.waits_for_disk;
+        // A script of the stream itself: what follows can't be taken in before it has ended.
+        let is_at_work = self.is_busy() && self.runs_script_of(link.incoming.client);
+        let applies = !kept_by_pause && !is_at_work && !link.waits_for_disk;
         let read = link.state.wants_read() && applies && (loader_wants || link.state.has_channel());
         let write = link.socket.watching_write;
         let channel_write = link.channel.as_ref().map(|c| c.watching_write);

@@ -720,8 +720,8 @@ impl Node {
         let facts = TickFacts {
             is_replica: self.is_replica(),
             writes_paused: self.life.shutdown.is_some() || !self.replication.failover.is_idle(),
-            // A snapshot in the middle of a script would have half of what the stream brings.
-            snapshot_running: self.persist.saving.running.is_some() || self.is_busy(),
+            // A snapshot in the middle of a unit would have half of what the stream brings.
+            snapshot_running: self.persist.saving.running.is_some() || self.is_within_unit(),
             log_active: self.replication.log.is_active(),
             log_is_kept: self.persist.log.files.is_aof(),
         };

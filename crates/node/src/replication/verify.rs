@@ -163,8 +163,9 @@ impl Node {
 
     // ---- digests ----
 
+    /// A snapshot of it can begin: nothing else makes or loads one, and the data are what the stream says.
     fn may_digest(&self) -> bool {
-        self.persist.saving.running.is_none() && self.persist.loading.load.is_none()
+        self.persist.saving.running.is_none() && self.persist.loading.load.is_none() && !self.is_busy()
     }
 
     /// Begins a digest of the data as they are now, after `offset` bytes of the stream.

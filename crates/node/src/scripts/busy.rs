@@ -49,6 +49,7 @@ impl Node {
             );
             running.busy = Some(Box::new(shown));
             self.listen_to_running(client, false);
+            self.read_master_again();
         }
         self.small_turn();
         if self.life.exit.is_some() {
@@ -74,8 +75,11 @@ impl Node {
             self.listen_to_running(client, true);
         }
         if self.life.exit.is_some() {
-            // Half of a unit goes to nobody.
+            // Half of a unit goes to nobody, and nothing is done on top of it.
             self.engine.unit.commands.clear();
+            if let Some(running) = &self.scripts.running {
+                self.clients.close_soon(running.client);
+            }
         }
         self.clock.look();
         self.look_at_standing();
@@ -107,10 +111,14 @@ impl Node {
         self.clock.look();
         self.look_at_standing();
         let running = self.scripts.running.as_ref().map(|running| running.client);
+        let link = self.replication.link.as_ref();
         // A full sync replaces the data, which a script is at work on.
-        let link_is_up = self.replication.link.as_ref().is_some_and(|link| link.state.is_up());
-        let is_for_later =
-            |token: u64| Some(token) == running || token == TOKEN_RDB_CHANNEL || token == TOKEN_MASTER && !link_is_up;
+        let link_is_up = link.is_some_and(|link| link.state.is_up());
+        // A command of the stream runs: the link is in the middle of it.
+        let is_masters = link.is_some_and(|link| Some(link.incoming.client) == running);
+        let is_for_later = |token: u64| {
+            Some(token) == running || token == TOKEN_RDB_CHANNEL || token == TOKEN_MASTER && (!link_is_up || is_masters)
+        };
         for event in ready.into_iter().filter(|event| !is_for_later(event.token)) {
             self.dispatch(event);
         }
