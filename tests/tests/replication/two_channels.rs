@@ -246,6 +246,8 @@ fn either_connection_is_cut() {
                 let now = connections(&mut master);
                 ids.iter().all(|id| !now.contains(id))
             });
+            // It may not have seen that yet.
+            wait::until("the replica serves", || !replica.call("DBSIZE").is_error());
             let left = replica.must("DBSIZE").int();
             assert!(left <= 1, "{left} keys of half a snapshot are served");
             assert_in_step(&mut master, &mut replica);
