@@ -23,7 +23,7 @@ impl Sentinel {
         let path = dir.path().join("sentinel.conf");
         let text = format!(
             "port {port}\nbind 127.0.0.1\ndir {}\nlogfile {}/log\nsentinel monitor mymaster 127.0.0.1 {} 1\n\
-             sentinel down-after-milliseconds mymaster 1000\nsentinel failover-timeout mymaster 10000\n\
+             sentinel down-after-milliseconds mymaster 3000\nsentinel failover-timeout mymaster 10000\n\
              sentinel parallel-syncs mymaster 1\n",
             dir.path().display(),
             dir.path().display(),

@@ -123,6 +123,8 @@ impl Task<'_> {
 impl Node {
     /// EVAL, EVALSHA and their read-only forms.
     pub fn eval(&mut self, by: &mut Asker<'_>, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
+        // What others did before is not to wait for the end of it.
+        self.save_if_emptied();
         let input = Input::of_script(args)?;
         let mut engine = self.scripts.take();
         let found = match command.name {
@@ -147,6 +149,8 @@ impl Node {
 
     /// FCALL and FCALL_RO.
     pub fn fcall(&mut self, by: &mut Asker<'_>, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
+        // What others did before is not to wait for the end of it.
+        self.save_if_emptied();
         let engine = self.scripts.take();
         let found = engine.loaded().find(args.at(1)).and_then(|id| Ok((id, Input::of_function(args)?)));
         let (id, input) = match found {

@@ -107,3 +107,57 @@ fn what_a_replica_and_a_pause_refuse() {
     master.must("CLIENT UNPAUSE");
     assert_eq!(client.read().expect("its reply").int(), 1);
 }
+
+/// What a server with append-only files has written to them, as one line.
+fn written(server: &Server) -> String {
+    let text = std::fs::read(server.dir.path().join("appendonlydir/appendonly.aof.1.incr.aof")).expect("it is there");
+    String::from_utf8_lossy(&text).replace("\r\n", " ")
+}
+
+/// Where keys have deadlines, the look at those took the MULTI off the transaction that followed.
+#[test]
+fn a_unit_stays_one_beside_keys_that_expire() {
+    let mut server = Server::start(Kind::Rivulet, &["--appendonly", "yes", "--appendfsync", "always"]);
+    server.must("SET deadline 1 EX 1000");
+    wait::pause(std::time::Duration::from_millis(300));
+    for command in ["MULTI", "SET a 1", "SET b 1", "EXEC"] {
+        server.must(command);
+    }
+    wait::pause(std::time::Duration::from_millis(300));
+    server.must(&["EVAL", "redis.call('set', 'c', 1) redis.call('set', 'd', 1)", "0"]);
+    let text = written(&server);
+    assert_eq!((text.matches("MULTI").count(), text.matches("EXEC").count()), (2, 2), "{text}");
+}
+
+/// SCAN deletes what it finds expired, each by itself; not where it is part of something.
+#[test]
+fn a_unit_stays_one_though_it_scans() {
+    let options = ["--appendonly", "yes", "--appendfsync", "always"];
+    let mut server = Server::start(Kind::Rivulet, &options);
+    server.must("DEBUG SET-ACTIVE-EXPIRE 0");
+    server.must("SET old 1 PX 1");
+    wait::pause(std::time::Duration::from_millis(20));
+    server.must(&["EVAL", "redis.call('set', 'a', 1) redis.call('scan', 0) redis.call('set', 'b', 1)", "0"]);
+    let text = written(&server);
+    assert!(text.contains("MULTI") && text.contains("EXEC") && text.contains("old"), "{text}");
+}
+
+/// The file of a FLUSHALL in a transaction had the data of its middle, under the position of its begin: a replica from there went on without a sync.
+#[test]
+fn what_a_flush_within_a_unit_saves_is_at_its_position() {
+    let options = ["--save", "3600 1000000", "--repl-ping-replica-period", "3600"];
+    let mut master = Server::start(Kind::Rivulet, &options);
+    let mut replica = Server::start(Kind::Rivulet, &[]);
+    replica.follow(&master);
+    master.must("SET a 1");
+    wait::until("the replica has it", || replica.must("EXISTS a").int() == 1);
+    replica.must("REPLICAOF 127.0.0.1 1");
+    wait::until("it is gone", || master.info("connected_slaves") == "0");
+    for command in ["MULTI", "FLUSHALL", "SET b 1", "EXEC"] {
+        master.must(command);
+    }
+    master.kill();
+    master.launch();
+    replica.follow(&master);
+    assert_eq!(master.must("KEYS *"), replica.must("KEYS *"));
+}

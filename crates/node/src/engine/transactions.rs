@@ -80,6 +80,8 @@ impl Node {
             by.reply.null_array();
             return Ok(());
         }
+        // What others did before is not to wait for a script in it.
+        self.save_if_emptied();
         by.reply.array(multi.queued.len());
         self.engine.unit.is_open = true;
         by.origin = Origin::Exec;

@@ -154,7 +154,8 @@ impl Node {
 
     /// A replica has acknowledged, or is gone.
     pub fn shutdown_progress(&mut self) {
-        if self.life.shutdown.is_some() && !self.has_lagging_replicas() {
+        // What is saved in the middle of a script is half of a unit, and has no functions; the next tick looks again.
+        if self.life.shutdown.is_some() && !self.is_within_unit() && !self.has_lagging_replicas() {
             self.end_waiting();
         }
     }
@@ -163,6 +164,7 @@ impl Node {
         if self.life.shutdown.as_ref().is_some_and(|s| self.now_ms() >= s.deadline_ms) {
             self.end_waiting();
         }
+        self.shutdown_progress();
     }
 
     fn end_waiting(&mut self) {

@@ -242,7 +242,7 @@ impl Node {
     /// what the position says.
     #[inline]
     pub fn save_if_emptied(&mut self) {
-        if self.persist.saving.saves_emptied && self.scripts.running.is_none() {
+        if self.persist.saving.saves_emptied && !self.is_within_unit() {
             self.persist.saving.saves_emptied = false;
             // The failure is logged, and the save points try again.
             let _ = self.save_now();

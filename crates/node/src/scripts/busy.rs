@@ -77,6 +77,7 @@ impl Node {
         if self.life.exit.is_some() {
             // Half of a unit goes to nobody, and nothing is done on top of it.
             self.engine.unit.commands.clear();
+            self.persist.saving.saves_emptied = false;
             if let Some(running) = &self.scripts.running {
                 self.clients.close_soon(running.client);
             }
