@@ -110,10 +110,20 @@ impl History {
 
     /// `+CONTINUE <id>` came while this node stood at `offset` (rule 6). Says whether the id changed, in which case
     /// the replicas of this node must be dropped to learn it.
-    pub fn continue_with(&mut self, id: ReplId, offset: u64) -> bool {
+    ///
+    /// That the old id was shared until `offset` is what this node knows by itself. Whoever went on further with it, to the fork, would be a
+    /// stranger to this node, though not to its master; so a master that knows the `forks` ahead tells them.
+    pub fn continue_with(&mut self, id: ReplId, offset: u64, forks: &[Ancestor]) -> bool {
         let changed = id != self.id;
         if changed {
             self.promote(id, offset);
+            let ahead = |fork: &&Ancestor| fork.asked_max > offset && fork.id != id;
+            for fork in forks.iter().filter(ahead) {
+                self.ancestors.retain(|known| known.id != fork.id);
+                self.ancestors.push(*fork);
+            }
+            let surplus = self.ancestors.len().saturating_sub(Self::ANCESTORS_MAX);
+            self.ancestors.drain(..surplus);
         }
         changed
     }
@@ -159,10 +169,27 @@ mod tests {
     #[test]
     fn continuing_under_a_new_id_is_told() {
         let mut history = History::new(id(1));
-        assert!(!history.continue_with(id(1), 9));
+        assert!(!history.continue_with(id(1), 9, &[]));
         assert_eq!(history.second(), None);
-        assert!(history.continue_with(id(2), 9));
+        assert!(history.continue_with(id(2), 9, &[]));
         assert_eq!(history.second(), Some(Ancestor { id: id(1), asked_max: 10 }));
+    }
+
+    #[test]
+    fn who_follows_a_master_after_a_fork_knows_the_fork() {
+        let mut history = History::new(id(1));
+        let fork = |n, asked_max| Ancestor { id: id(n), asked_max };
+        assert!(history.continue_with(id(3), 9, &[fork(1, 13), fork(2, 20)]));
+        assert_eq!(history.ancestors(), [fork(1, 13), fork(2, 20)]);
+        assert_eq!(history.kinship(id(1), 13), Kinship::Shared, "it went on further than this node");
+        assert_eq!(history.kinship(id(1), 14), Kinship::PastFork { asked_max: 13 });
+        // What is behind this node, or is no fork, is not taken over.
+        assert!(history.continue_with(id(4), 30, &[fork(3, 30), fork(2, 5), fork(4, 50)]));
+        assert_eq!(history.ancestors(), [fork(1, 13), fork(2, 20), fork(3, 31)]);
+        // A promotion before a fork ends what was shared there.
+        assert!(history.continue_with(id(5), 40, &[fork(4, 60)]));
+        history.promote(id(6), 50);
+        assert_eq!(history.ancestors()[3..], [fork(4, 51), fork(5, 51)]);
     }
 
     #[test]

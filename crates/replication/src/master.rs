@@ -225,7 +225,8 @@ impl Master {
                 Decision::Continue { from, bytes } => {
                     self.counters.partial_ok += 1;
                     reports.push(continue_report(&name, from, bytes));
-                    let reply = continue_reply(history.id(), announced.capa.psync2);
+                    let is_rivulet = announced.run_id.is_some();
+                    let reply = continue_reply(history, from + 1, announced.capa.psync2, is_rivulet);
                     let session = match announced.rdb_client.and_then(|snapshot| self.keep_promise(snapshot)) {
                         Some(snapshot) => Session::beside(announced, peer_ip, from, snapshot, now),
                         None => Session::continuing(announced, peer_ip, from, now),

@@ -3,6 +3,7 @@
 //! Only words and numbers here; what they lead to is decided in [`crate::psync`], [`crate::session`] and
 //! [`crate::replica`].
 
+use crate::history::{Ancestor, History};
 use crate::position::{Position, ReplId};
 use crate::stream::encode_command;
 
@@ -182,9 +183,11 @@ fn flag(value: &[u8]) -> Result<bool, String> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PsyncReply {
     FullResync(Position),
-    /// The id is missing when the master does not know that this replica understands a new one.
+    /// The id is missing when the master does not know that this replica understands a new one. A Rivulet adds the former ids that what follows was
+    /// known by, each with the first byte that is not shared.
     Continue {
         id: Option<ReplId>,
+        forks: Vec<Ancestor>,
     },
     /// A full sync, whose snapshot is to be fetched over a second connection.
     TwoChannels(TwoChannels),
@@ -219,12 +222,11 @@ impl PsyncReply {
                 _ => PsyncReply::Malformed,
             },
             [b"+FULLRESYNC", ..] => PsyncReply::Malformed,
-            [b"+CONTINUE"] => PsyncReply::Continue { id: None },
-            [b"+CONTINUE", id] => match ReplId::parse(id) {
-                Some(id) => PsyncReply::Continue { id: Some(id) },
-                None => PsyncReply::Malformed,
+            [b"+CONTINUE"] => PsyncReply::Continue { id: None, forks: Vec::new() },
+            [b"+CONTINUE", id, forks @ ..] => match (ReplId::parse(id), parse_forks(forks)) {
+                (Some(id), Some(forks)) => PsyncReply::Continue { id: Some(id), forks },
+                _ => PsyncReply::Malformed,
             },
-            [b"+CONTINUE", ..] => PsyncReply::Malformed,
             [b"+DUALCHANNELSYNC"] => PsyncReply::TwoChannels(TwoChannels::DualChannel),
             [b"+RDBCHANNELSYNC", client] => match parse_offset(client) {
                 Some(main_client) => PsyncReply::TwoChannels(TwoChannels::RdbChannel { main_client }),
@@ -278,9 +280,27 @@ pub fn full_resync_reply(position: Position) -> Vec<u8> {
     format!("+FULLRESYNC {} {}\r\n", position.id, position.offset).into_bytes()
 }
 
-/// `+CONTINUE <id>`, or without an id for a replica that would not understand a new one.
-pub fn continue_reply(id: ReplId, psync2: bool) -> Vec<u8> {
-    if psync2 { format!("+CONTINUE {id}\r\n").into_bytes() } else { b"+CONTINUE\r\n".to_vec() }
+/// `+CONTINUE <id>`, or without an id for a replica that would not understand a new one. A Rivulet is also told the forks that lie ahead of the byte
+/// that it asked for, as `<former id>:<first byte that is not shared>`.
+pub fn continue_reply(history: &History, asked: u64, psync2: bool, is_rivulet: bool) -> Vec<u8> {
+    if !psync2 {
+        return b"+CONTINUE\r\n".to_vec();
+    }
+    let mut line = format!("+CONTINUE {}", history.id());
+    for Ancestor { id, asked_max } in history.ancestors().iter().filter(|fork| is_rivulet && fork.asked_max > asked) {
+        line += &format!(" {id}:{asked_max}");
+    }
+    (line + "\r\n").into_bytes()
+}
+
+/// `<former id>:<first byte that is not shared>`, in order. `None` if they can't be read.
+fn parse_forks(words: &[&[u8]]) -> Option<Vec<Ancestor>> {
+    let parse = |word: &&[u8]| {
+        let at = word.iter().position(|byte| *byte == b':')?;
+        Some(Ancestor { id: ReplId::parse(&word[..at])?, asked_max: parse_offset(&word[at + 1..])? })
+    };
+    let forks: Vec<Ancestor> = words.iter().map(parse).collect::<Option<_>>()?;
+    (forks.len() <= History::ANCESTORS_MAX && forks.is_sorted_by_key(|fork| fork.asked_max)).then_some(forks)
 }
 
 /// The answer to a PSYNC whose snapshot goes over a second connection.
@@ -452,8 +472,14 @@ mod tests {
         assert_eq!(parse(&format!("+FULLRESYNC {a} 17")), PsyncReply::FullResync(Position { id: a, offset: 17 }));
         assert_eq!(parse("+FULLRESYNC abc 17"), PsyncReply::Malformed);
         assert_eq!(parse(&format!("+FULLRESYNC {a}")), PsyncReply::Malformed);
-        assert_eq!(parse("+CONTINUE"), PsyncReply::Continue { id: None });
-        assert_eq!(parse(&format!("+CONTINUE {a}")), PsyncReply::Continue { id: Some(a) });
+        assert_eq!(parse("+CONTINUE"), PsyncReply::Continue { id: None, forks: vec![] });
+        assert_eq!(parse(&format!("+CONTINUE {a}")), PsyncReply::Continue { id: Some(a), forks: vec![] });
+        let b = ReplId::from_random(&[9; 20]);
+        let forks = vec![Ancestor { id: b, asked_max: 7 }, Ancestor { id: a, asked_max: 9 }];
+        assert_eq!(parse(&format!("+CONTINUE {a} {b}:7 {a}:9")), PsyncReply::Continue { id: Some(a), forks });
+        for wrong in ["x", "x:7", ":", &format!("{b}:-1"), &format!("{b}:9 {a}:7"), &format!("{b}:7 ").repeat(17)] {
+            assert_eq!(parse(&format!("+CONTINUE {a} {wrong}")), PsyncReply::Malformed, "{wrong}");
+        }
         let two = |how| PsyncReply::TwoChannels(how);
         assert_eq!(parse("+DUALCHANNELSYNC"), two(TwoChannels::DualChannel));
         assert_eq!(parse("+RDBCHANNELSYNC 17"), two(TwoChannels::RdbChannel { main_client: 17 }));
@@ -484,8 +510,13 @@ mod tests {
             b"*5\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$1\r\n5\r\n$4\r\nFACK\r\n$1\r\n3\r\n"
         );
         assert_eq!(full_resync_reply(position), format!("+FULLRESYNC {zeros} 9\r\n").as_bytes());
-        assert_eq!(continue_reply(ReplId::ZERO, true), format!("+CONTINUE {zeros}\r\n").as_bytes());
-        assert_eq!(continue_reply(ReplId::ZERO, false), b"+CONTINUE\r\n");
+        let mut history = History::new(ReplId::from_random(&[1; 20]));
+        let former = history.id();
+        history.promote(ReplId::ZERO, 9);
+        assert_eq!(continue_reply(&history, 10, true, false), format!("+CONTINUE {zeros}\r\n").as_bytes());
+        assert_eq!(continue_reply(&history, 10, true, true), format!("+CONTINUE {zeros}\r\n").as_bytes());
+        assert_eq!(continue_reply(&history, 9, true, true), format!("+CONTINUE {zeros} {former}:10\r\n").as_bytes());
+        assert_eq!(continue_reply(&history, 9, false, true), b"+CONTINUE\r\n");
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub use self::config::{LinkConfig, LoadMode, Login, Shown};
 use self::two_channels::Main;
 use self::unloadable::Broken;
 pub use self::unloadable::Unloadable;
+use crate::history::Ancestor;
 use crate::messages::{LineBuffer, ack_command, command};
 use crate::position::{Position, ReplId};
 use crate::rdb_channel::RdbChannel;
@@ -136,9 +137,9 @@ pub enum Action<'a> {
     OpenChannel,
     SendChannel(Vec<u8>),
     CloseChannel,
-    /// The stream goes on here. Tell the history (`continue_with`; if the id changed, drop the own replicas) and create
-    /// the log if it is not active.
-    Continue(Position),
+    /// The stream goes on here. Tell the history, and the forks that the master told (`continue_with`; if the id changed, drop the own replicas), and
+    /// create the log if it is not active.
+    Continue(Position, Vec<Ancestor>),
     /// A snapshot comes, of this length if it is known, with which the data will stand at `target`. Prepare to store
     /// it, or to load it as it comes, as `load` says.
     PayloadBegin {

@@ -60,6 +60,29 @@ fn after_a_crash_every_replica_resumes() {
     }
 }
 
+/// One replica has more of the history that ended than another, which its master told how far that history goes. So whoever has more resumes below it.
+#[test]
+fn who_was_further_before_a_crash_resumes_below_who_was_not() {
+    let mut master = append_only(Kind::Rivulet);
+    let [mut behind, mut ahead] = [Server::start(Kind::Rivulet, &[]), Server::start(Kind::Rivulet, &[])];
+    for replica in [&mut behind, &mut ahead] {
+        replica.follow(&master);
+    }
+    assert_in_step(&mut master, &mut behind);
+    behind.must("REPLICAOF 127.0.0.1 1");
+    master.must("SET more 1");
+    assert_in_step(&mut master, &mut ahead);
+    ahead.must("REPLICAOF 127.0.0.1 1");
+    master.kill();
+    master.launch();
+    behind.follow(&master);
+    assert_in_step(&mut master, &mut behind);
+    ahead.follow(&behind);
+    master.must("SET after 1");
+    assert_in_step(&mut master, &mut ahead);
+    assert_eq!(syncs(&mut behind), (0, 1), "{}", behind.log());
+}
+
 #[test]
 fn a_clean_end_keeps_the_id() {
     for words in ["", "NOSAVE"] {

@@ -6,6 +6,7 @@ use rivulet_commands::fail::Fail;
 use rivulet_keyspace::Keyspace;
 use rivulet_net::{Interest, Ready, Stream};
 use rivulet_replication::failover::{FailoverAction, Request};
+use rivulet_replication::history::Ancestor;
 use rivulet_replication::position::Position;
 use rivulet_replication::replica::{Action, LoadMode};
 use rivulet_replication::report::Level;
@@ -144,7 +145,7 @@ impl Node {
                     self.connect_to_master();
                 }
                 Action::Send(bytes) => self.send_to_master(bytes),
-                Action::Continue(position) => self.continue_from(position),
+                Action::Continue(position, forks) => self.continue_from(position, &forks),
                 Action::PayloadBegin { len, load, target } => {
                     self.own_sync_began(Kind::Full, target.is_none());
                     self.payload_begins(len, load, target);
@@ -191,10 +192,10 @@ impl Node {
     }
 
     /// A partial sync: the stream goes on where it was.
-    fn continue_from(&mut self, position: Position) {
+    fn continue_from(&mut self, position: Position, forks: &[Ancestor]) {
         self.own_sync_began(Kind::Partial, false);
         self.own_stream_began(position.offset);
-        if self.replication.history.continue_with(position.id, position.offset) {
+        if self.replication.history.continue_with(position.id, position.offset, forks) {
             self.log_history_changed();
             self.drop_replicas();
         }

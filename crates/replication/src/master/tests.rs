@@ -66,7 +66,7 @@ fn requests_are_counted() {
     let at = |asked| PsyncRequest { id: AskedId::Id(id(1)), asked, failover: false };
     assert_eq!(node.sync(capable(), Some(&any()), 0).1, Answer::Full { log: LogNeed::Nothing });
     let (key, answer) = node.sync(capable(), Some(&at(11)), 0);
-    assert_eq!(answer, Answer::Continue { reply: continue_reply(id(1), true) });
+    assert_eq!(answer, Answer::Continue { reply: format!("+CONTINUE {}\r\n", id(1)).into_bytes() });
     assert_eq!(node.master.get(key).unwrap().cursor(), 10);
     assert_eq!(node.sync(capable(), Some(&at(12)), 0).1, Answer::Full { log: LogNeed::Nothing });
     node.sync(capable(), None, 0);

@@ -118,13 +118,13 @@ impl ReplicaLink {
                 log(out, Report::notice("PSYNC is not possible, initialize RDB channel."));
                 self.receive_beside(now, how, out);
             }
-            (PsyncReply::Continue { id }, Some(cached)) => {
+            (PsyncReply::Continue { id, forks }, Some(cached)) => {
                 log(out, Report::notice("Successful partial resynchronization with master."));
                 let position = Position { id: id.unwrap_or(cached.id), ..cached };
                 if position.id != cached.id {
                     log(out, Report::warning(format!("Master replication ID changed to {}", position.id)));
                 }
-                out.push(Action::Continue(position));
+                out.push(Action::Continue(position, forks));
                 self.stream(now, Some(position));
                 self.before_change = (position.id != cached.id).then_some(cached);
                 let text = "MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.";

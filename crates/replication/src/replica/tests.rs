@@ -188,7 +188,7 @@ fn a_lost_stream_goes_on_where_it_was() {
         [
             "* Successful partial resynchronization with master.".to_string(),
             format!("# Master replication ID changed to {}", id(2)),
-            format!("{:?}", Action::Continue(Position { id: id(2), offset: 9 })),
+            format!("{:?}", Action::Continue(Position { id: id(2), offset: 9 }, vec![])),
             "* MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.".to_string(),
             "apply ab".to_string(),
         ]

@@ -101,7 +101,9 @@ impl ReplicaLink {
                     expected.push_back(Expected::Psync);
                     out.push(Action::Send(psync_command(*target, false)));
                 }
-                (Some(Expected::Psync), PsyncReply::Continue { id }, Some(at)) if id.is_none_or(|id| id == at.id) => {
+                (Some(Expected::Psync), PsyncReply::Continue { id, .. }, Some(at))
+                    if id.is_none_or(|id| id == at.id) =>
+                {
                     *main = Main::Keeping(Vec::new());
                 }
                 _ => {

@@ -340,11 +340,11 @@ impl Node {
                 self.stored.clear();
                 self.forget_unapplied();
             }
-            Action::Continue(position) => {
+            Action::Continue(position, forks) => {
                 let (at, data) = (self.position(), self.data);
                 let conn = self.upstream.expect("it was answered");
                 effects.push(Effect::Continued { conn, from: position.offset, at, data });
-                if self.history.continue_with(position.id, position.offset) {
+                if self.history.continue_with(position.id, position.offset, &forks) {
                     self.log_history_changed(now);
                     self.drop_replicas(now, effects);
                     effects.push(Effect::NewId);
