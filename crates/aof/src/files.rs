@@ -412,14 +412,21 @@ impl LogFiles {
         Change { ops, must: false }
     }
 
+    /// The lowest offset that is on disk whether a replica needs it or not: what a restart replays, and the last `limit` bytes.
+    pub fn kept_from(&self, limit: u64) -> Option<u64> {
+        let end = self.end_offset()?;
+        let goes = |segment: &&Segment| segment.kind == Kind::Backlog && end - segment.end >= limit;
+        let before_last = self.segments.len() - 1;
+        let first = self.segments.iter().take(before_last).take_while(goes).count();
+        self.segments.get(first).map(|segment| segment.start)
+    }
+
     /// Old segments go until no more than `limit` bytes lie before the end, but none that a replica needs.
     pub fn trim(&mut self, limit: u64, needed_from: Option<u64>) -> Change {
         let mut ops = Vec::new();
-        let Some(end) = self.end_offset() else { return Change::default() };
-        while self.segments.len() > 1
-            && let Some(first) = self.segments.front()
-            && first.kind == Kind::Backlog
-            && end - first.end >= limit
+        let Some(kept_from) = self.kept_from(limit) else { return Change::default() };
+        while let Some(first) = self.segments.front()
+            && first.start < kept_from
             && needed_from.is_none_or(|needed| needed >= first.end)
         {
             ops.push(FileOp::Remove { path: first.path.clone() });

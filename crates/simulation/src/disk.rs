@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fastrand::Rng;
 use rivulet_host::world::{self, Metadata, Open};
 
+use crate::content::Content;
 use crate::memory::outside;
 
 /// Writes are torn at multiples of this.
@@ -41,8 +42,8 @@ pub struct Disk {
 
 #[derive(Debug, Default)]
 struct Inode {
-    cached: Vec<u8>,
-    durable: Vec<u8>,
+    cached: Content,
+    durable: Content,
     /// What was done to `cached` since it was the same as `durable`.
     dirty: Vec<Edit>,
     /// Names and open handles.
@@ -52,6 +53,7 @@ struct Inode {
 #[derive(Debug)]
 enum Edit {
     Write { at: usize, bytes: Vec<u8> },
+    Zeros { at: usize, count: usize },
     SetLen(usize),
 }
 
@@ -62,15 +64,28 @@ struct NameChange {
 }
 
 impl Edit {
-    fn apply(&self, to: &mut Vec<u8>) {
+    fn write(at: usize, bytes: &[u8]) -> Edit {
+        match bytes.iter().all(|byte| *byte == 0) {
+            true => Edit::Zeros { at, count: bytes.len() },
+            false => Edit::Write { at, bytes: bytes.to_vec() },
+        }
+    }
+
+    fn apply(&self, to: &mut Content) {
         match self {
-            Edit::Write { at, bytes } => {
-                if to.len() < at + bytes.len() {
-                    to.resize(at + bytes.len(), 0);
-                }
-                to[*at..at + bytes.len()].copy_from_slice(bytes);
-            }
-            Edit::SetLen(len) => to.resize(*len, 0),
+            Edit::Write { at, bytes } => to.write(*at, bytes),
+            Edit::Zeros { at, count } => to.write_zeros(*at, *count),
+            Edit::SetLen(len) => to.set_len(*len),
+        }
+    }
+
+    /// The first `bytes` of what it writes.
+    fn torn(&self, rng: &mut Rng) -> Option<Edit> {
+        let kept = |len: usize, rng: &mut Rng| rng.usize(..=len) / SECTOR * SECTOR;
+        match self {
+            Edit::Write { at, bytes } => Some(Edit::Write { at: *at, bytes: bytes[..kept(bytes.len(), rng)].to_vec() }),
+            Edit::Zeros { at, count } => Some(Edit::Zeros { at: *at, count: kept(*count, rng) }),
+            Edit::SetLen(_) => None,
         }
     }
 }
@@ -78,7 +93,12 @@ impl Edit {
 impl Inode {
     fn edit(&mut self, edit: Edit) {
         edit.apply(&mut self.cached);
-        self.dirty.push(edit);
+        match (self.dirty.last_mut(), &edit) {
+            (Some(Edit::Zeros { at, count }), Edit::Zeros { at: next, count: more }) if *at + *count == *next => {
+                *count += more
+            }
+            _ => self.dirty.push(edit),
+        }
     }
 
     fn sync(&mut self) {
@@ -92,13 +112,12 @@ impl Inode {
         let mut left = std::mem::take(&mut self.durable);
         let whole = rng.usize(..=self.dirty.len());
         for (i, edit) in self.dirty.drain(..).enumerate() {
-            match &edit {
-                _ if i < whole => edit.apply(&mut left),
-                Edit::Write { at, bytes } if i == whole => {
-                    let kept = rng.usize(..=bytes.len()) / SECTOR * SECTOR;
-                    Edit::Write { at: *at, bytes: bytes[..kept].to_vec() }.apply(&mut left);
-                }
-                _ => {}
+            if i < whole {
+                edit.apply(&mut left);
+            } else if i == whole
+                && let Some(torn) = edit.torn(rng)
+            {
+                torn.apply(&mut left);
             }
         }
         self.cached.clone_from(&left);
@@ -174,8 +193,12 @@ impl Disk {
     /// A bit of a file changes.
     pub fn rot(&mut self, path: &Path, at: usize) -> bool {
         let Some(file) = self.names.get(path).and_then(|inode| self.files.get_mut(inode)) else { return false };
-        let Some(byte) = file.cached.get_mut(at) else { return false };
-        *byte ^= 1;
+        if at >= file.cached.len() {
+            return false;
+        }
+        let mut byte = [0];
+        file.cached.read(at, &mut byte);
+        file.cached.write(at, &[byte[0] ^ 1]);
         file.durable.clone_from(&file.cached);
         true
     }
@@ -186,7 +209,7 @@ impl Disk {
     }
 
     pub fn contents(&self, path: &Path) -> Option<Vec<u8>> {
-        Some(self.files[self.names.get(path)?].cached.clone())
+        Some(self.files[self.names.get(path)?].cached.to_vec())
     }
 }
 
@@ -226,7 +249,7 @@ impl Handle {
         };
         let file = disk.files.get_mut(&inode).ok_or_else(no_such_file)?;
         file.users += 1;
-        if how.truncate && !file.cached.is_empty() {
+        if how.truncate && file.cached.len() > 0 {
             file.edit(Edit::SetLen(0));
         }
         drop(disk);
@@ -320,7 +343,7 @@ impl OpenFile {
             if count == 0 && !bytes.is_empty() {
                 return Err(is_full());
             }
-            file.edit(Edit::Write { at: at as usize, bytes: bytes[..count].to_vec() });
+            file.edit(Edit::write(at as usize, &bytes[..count]));
             Ok(count)
         })?
     }
@@ -336,9 +359,8 @@ impl OpenFile {
 impl world::File for OpenFile {
     fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {
         self.with(|file| {
-            let rest = file.cached.get(at as usize..).unwrap_or_default();
-            let count = rest.len().min(bytes.len());
-            bytes[..count].copy_from_slice(&rest[..count]);
+            let count = file.cached.len().saturating_sub(at as usize).min(bytes.len());
+            file.cached.read(at as usize, &mut bytes[..count]);
             count
         })
     }

@@ -10,8 +10,9 @@ use crate::client::{Client, PORT};
 use crate::invariants::durable::Promise;
 use crate::invariants::offered::Offered;
 use crate::invariants::position::Positions;
+use crate::invariants::resumes::Resumes;
 use crate::invariants::still::Pauses;
-use crate::invariants::{Broken, answers};
+use crate::invariants::{Broken, answers, limits};
 use crate::network::{HostId, ip};
 use crate::observer::{Observer, Sight};
 use crate::plan::{Plan, Trouble};
@@ -41,6 +42,7 @@ pub struct Fleet {
     /// A pause that was asked for, when, and for how many ms.
     pause_asked: Vec<Option<(u64, u64)>>,
     offered: Vec<Offered>,
+    resumes: Resumes,
     last_trouble_us: u64,
     /// A byte of its files changes before it starts again.
     rots: Vec<bool>,
@@ -110,6 +112,7 @@ impl Fleet {
             pauses: Pauses::default(),
             pause_asked: vec![None; nodes],
             offered: Vec::new(),
+            resumes: Resumes::default(),
             last_trouble_us: 0,
             rots: vec![false; nodes],
             last_sights: BTreeMap::new(),
@@ -168,7 +171,8 @@ impl Fleet {
                 let trouble = Trouble::any(&mut self.rng);
                 self.make(trouble);
                 self.last_trouble_us = self.schedule.now_us();
-                next_trouble_us = self.schedule.now_us() + self.rng.u64(20_000..2_500_000);
+                let rest_us = if self.resumes.is_empty() { 2_500_000 } else { 9_000_000 };
+                next_trouble_us = self.schedule.now_us() + self.rng.u64(20_000..rest_us);
             }
         }
         self.make_peace();
@@ -207,6 +211,8 @@ impl Fleet {
             if let Some(sight) = self.observers[i].tick(&shared, OBSERVED_US) {
                 self.positions.saw(&sight)?;
                 self.pauses.saw(&sight)?;
+                self.resumes.saw(&sight)?;
+                limits::check(&sight)?;
                 self.last_sights.insert(i, sight);
             }
         }
@@ -231,6 +237,7 @@ impl Fleet {
         match later {
             Later::Start(host) if !self.schedule.is_up(host) => {
                 if std::mem::take(&mut self.rots[host]) {
+                    self.resumes.forget();
                     self.rot(host);
                 }
                 self.start(host);
@@ -260,6 +267,7 @@ impl Fleet {
         if !matches!(trouble, Trouble::ClientPause | Trouble::Bgsave | Trouble::Quiet | Trouble::Maxmemory) {
             self.offered.retain(|offered| offered.replica() != host);
         }
+        self.expect_to_resume(host, trouble);
         *self.troubles.entry(format!("{trouble:?}")).or_default() += 1;
         self.schedule.shared.say(|| format!("* {trouble:?} {host}"));
         match trouble {
@@ -303,6 +311,10 @@ impl Fleet {
                 let step = self.rng.i64(-3_600_000_000..3_600_000_000);
                 let ahead = &self.schedule.host(host).wall_ahead_us;
                 ahead.set(ahead.get() + step);
+            }
+            Trouble::Burst => {
+                let shared = self.schedule.shared.clone();
+                self.writers.iter_mut().for_each(|writer| writer.burst(&shared));
             }
             Trouble::Quiet => {
                 self.rest_writers();
@@ -402,6 +414,41 @@ impl Fleet {
             if self.schedule.is_up(replica) && !may_pause && self.last_sights.get(&replica).is_some_and(keeps_up) {
                 let client = self.plan.nodes + self.plan.writers + 3;
                 self.offered.push(Offered::new(client, (master, replica), now_us, &self.writers, &self.excused));
+            }
+        }
+    }
+
+    /// Who has kept up in calm times does not begin anew for this.
+    fn expect_to_resume(&mut self, host: HostId, trouble: Trouble) {
+        if matches!(trouble, Trouble::Quiet | Trouble::Bgsave) {
+            return;
+        }
+        self.resumes.forget();
+        let now_us = self.schedule.now_us();
+        let has_files = self.plan.appendfsync[host].is_some();
+        let happens = self.schedule.is_up(host)
+            && match trouble {
+                Trouble::Kill => has_files,
+                Trouble::CleanEnd => has_files && self.following[host].is_some(),
+                Trouble::Cut | Trouble::Block | Trouble::Stop => true,
+                _ => false,
+            };
+        let disks_failed = ["DiskFull", "SyncFails", "DiskSlow"].iter().any(|name| self.troubles.contains_key(*name));
+        let is_calm = self.later.is_empty() && now_us > self.last_trouble_us + 600_000;
+        if !happens || !is_calm || disks_failed || !self.schedule.shared.network.borrow().is_open() {
+            return;
+        }
+        for replica in 0..self.plan.nodes {
+            let Some(master) = self.following[replica] else { continue };
+            let keeps_up =
+                |sight: &&Sight| sight.link_up && !sight.loads && !sight.diverged && sight.at_us + 400_000 > now_us;
+            let is_told = replica == host || master == host;
+            if is_told
+                && self.plan.keeps_log[master]
+                && self.schedule.is_up(master)
+                && let Some(sight) = self.last_sights.get(&replica).filter(keeps_up)
+            {
+                self.resumes.expect(sight, now_us);
             }
         }
     }
@@ -557,6 +604,7 @@ impl Fleet {
         self.schedule.shared.say(|| "* peace".into());
         self.later.clear();
         (0..self.plan.nodes).for_each(|host| self.expect_nothing_of(host));
+        self.resumes.forget();
         let now_us = self.schedule.now_us();
         self.schedule.shared.network.borrow_mut().unblock_all(now_us);
         let shared = self.schedule.shared.clone();

@@ -2,8 +2,10 @@
 
 pub mod answers;
 pub mod durable;
+pub mod limits;
 pub mod offered;
 pub mod position;
+pub mod resumes;
 pub mod still;
 
 /// What was broken, in words.

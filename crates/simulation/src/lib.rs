@@ -4,6 +4,7 @@
 //! speaks to them. Everything that is decided by chance is decided by a seed, so a run can be repeated to the byte.
 
 pub mod client;
+pub mod content;
 pub mod disk;
 pub mod fleet;
 pub mod invariants;

@@ -19,7 +19,9 @@ pub struct Sight {
     pub loads: bool,
     /// It knows that what it holds is not what its position says.
     pub diverged: bool,
-    pub full_syncs: u64,
+    /// Bytes that wait for the append-only file, and that are held for slow replicas.
+    pub queued: u64,
+    pub held: u64,
     /// What its last synchronization was, with the bytes and the time that it took, which tell it from the one before.
     pub last_sync: String,
 }
@@ -99,7 +101,8 @@ impl Observer {
             loads: loads || syncs || is_master && field(&info, "repl_backlog_active") != Some("1"),
             diverged: field(&info, "diverged").is_some_and(|n| n != "0"),
             last_sync: field(&info, "last_sync").unwrap_or_default().to_string(),
-            full_syncs: field(&info, "sync_full")?.parse().ok()?,
+            queued: field(&info, "aof_buffer_length").map_or(Some(0), |n| n.parse().ok())?,
+            held: field(&info, "repl_hold_bytes")?.parse().ok()?,
         })
     }
 }

@@ -14,10 +14,18 @@ pub struct Plan {
     pub args: Vec<Vec<String>>,
     /// Per node: append-only files, and with which policy.
     pub appendfsync: Vec<Option<&'static str>>,
+    /// Per node: the log goes back as far as a run does.
+    pub keeps_log: Vec<bool>,
     /// Some keys must go: acknowledged writes may, too.
     pub evicts: bool,
     pub trouble_us: u64,
 }
+
+/// What may wait for the disk, and what may be held for slow replicas.
+pub const QUEUE_LIMIT: u64 = 1 << 20;
+pub const HOLD_LIMIT: u64 = 512 << 10;
+/// A log on disk that goes back as far as a run does.
+const LONG: &str = "1gb";
 
 impl Plan {
     pub fn new(rng: &mut Rng) -> Plan {
@@ -33,12 +41,16 @@ impl Plan {
             .collect();
         let evicts = rng.u8(..4) == 0;
         let mut args: Vec<_> = appendfsync.iter().map(|policy| Plan::settings(*policy, rng)).collect();
+        let keeps_log =
+            args.iter().zip(&appendfsync).map(|(args, policy)| args.iter().any(|arg| arg == LONG) && policy.is_some());
+        let keeps_log = keeps_log.collect();
         if evicts {
             let bytes = rng.u32(500_000..900_000).to_string();
             let limit = ["--maxmemory", &bytes, "--maxmemory-policy", "allkeys-random"].map(String::from);
             args.iter_mut().for_each(|args| args.extend(limit.clone()));
         }
         Plan {
+            keeps_log,
             evicts,
             nodes,
             writers: rng.usize(1..=2),
@@ -60,6 +72,8 @@ impl Plan {
             ("repl-timeout", "6".into()),
             ("shutdown-timeout", "3".into()),
             ("repl-require-data", "no".into()),
+            ("log-queue-limit", QUEUE_LIMIT.to_string()),
+            ("repl-hold-limit", HOLD_LIMIT.to_string()),
             (
                 "repl-diskless-load",
                 (*rng.choice(["disabled", "on-empty-db", "swapdb"].iter()).unwrap_or(&"disabled")).into(),
@@ -67,7 +81,7 @@ impl Plan {
             ("repl-diskless-sync", if rng.bool() { "yes" } else { "no" }.into()),
             ("dual-channel-replication-enabled", if rng.u8(..3) == 0 { "yes" } else { "no" }.into()),
             ("repl-backlog-size", rng.choice(["16kb", "64kb", "1mb", "auto"]).unwrap_or("1mb").into()),
-            ("repl-backlog-disk-size", rng.choice(["0", "1gb"]).unwrap_or("0").into()),
+            ("repl-backlog-disk-size", rng.choice(["0", LONG]).unwrap_or("0").into()),
         ];
         match policy {
             None => args
@@ -105,6 +119,7 @@ pub enum Trouble {
     DiskSlow,
     ClockStep,
     Quiet,
+    Burst,
 }
 
 impl Trouble {
@@ -132,6 +147,7 @@ impl Trouble {
             (DiskSlow, 1),
             (ClockStep, 2),
             (Quiet, 4),
+            (Burst, 2),
         ];
         let all: Vec<Trouble> =
             weights.into_iter().flat_map(|(trouble, times)| std::iter::repeat_n(trouble, times)).collect();

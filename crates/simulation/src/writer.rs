@@ -58,6 +58,10 @@ fn deadline(rng: &mut Rng) -> String {
     if rng.bool() { rng.u32(1..3_000) } else { rng.u32(60_000..2_000_000) }.to_string()
 }
 
+/// Writes of a burst, and how large each is.
+const BURST: usize = 100;
+const BURST_BYTES: usize = 8 << 10;
+
 /// Commands that may be under way.
 const PIPELINE_MAX: usize = 8;
 
@@ -100,6 +104,14 @@ impl Writer {
         self.next_us = shared.now_us.get() + rng.u64(200..8_000);
         for _ in 0..rng.usize(1..4) {
             self.write(shared, rng);
+        }
+    }
+
+    /// Writes a lot at once.
+    pub fn burst(&mut self, shared: &Shared) {
+        for i in 0..BURST {
+            let words = ["SET".into(), format!("w{}:big{}", self.number, i % 3), "x".repeat(BURST_BYTES)];
+            self.ask(&words, Awaited::Other, shared);
         }
     }
 

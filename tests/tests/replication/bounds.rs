@@ -185,6 +185,23 @@ fn the_slowest_goes_when_more_is_held_for_replicas_than_may_be() {
     drop((first, second));
 }
 
+/// What is in the append-only file is there whoever needs it: a replica that was away for more than may be held was granted what it lacked and cut off
+/// for it at once, again and again.
+#[test]
+fn what_is_there_anyway_is_not_held_for_anybody() {
+    let options = ["--appendonly", "yes", "--auto-aof-rewrite-percentage", "0", "--repl-hold-limit", "1mb"];
+    let mut master = Server::start(Kind::Rivulet, &[&options[..], &["--repl-backlog-size", "64kb"]].concat());
+    let mut replica = Server::start(Kind::Rivulet, &[]);
+    replica.follow(&master);
+    assert_in_step(&mut master, &mut replica);
+    replica.must("REPLICAOF 127.0.0.1 1");
+    write_stream(&mut master, 32);
+    replica.follow(&master);
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!((master.count("sync_full"), master.count("sync_partial_ok")), (1, 1));
+    assert_eq!(master.count("repl_hold_disconnections"), 0);
+}
+
 #[test]
 fn a_full_disk_costs_the_slowest_its_place_and_writes_go_on() {
     let Some(disk) = SmallDisk::mount(96) else { return };

@@ -21,11 +21,14 @@ fn is_full(error: &str) -> bool {
 }
 
 impl Node {
-    /// Bytes that are held for replicas: of the stream, and of full syncs.
+    /// Bytes that are held for replicas: of the stream, and of full syncs. What is there without them costs nothing, however far back it goes: a
+    /// replica that may go on from there is not cut off for it.
     pub fn held_for_replicas(&self) -> (u64, u64) {
         let log = &self.replication.log;
-        let kept = if log.is_on_disk() { log.size().max(self.config.repl_backlog_disk_size) } else { log.size() };
-        let stream = log.held_from().map_or(0, |from| log.end_offset().saturating_sub(from).saturating_sub(kept));
+        let window = log.end_offset().saturating_sub(log.size());
+        let on_disk = self.persist.log.files.kept_from(self.config.repl_backlog_disk_size);
+        let kept_from = on_disk.filter(|_| log.is_on_disk()).map_or(window, |from| from.min(window));
+        let stream = log.held_from().map_or(0, |from| kept_from.saturating_sub(from));
         (stream, self.persist.saving.payloads().map(Payload::spilled_bytes).sum())
     }
 
