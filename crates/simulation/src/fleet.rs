@@ -22,6 +22,8 @@ use crate::writer::{Register, Writer};
 /// The clients do something this often.
 const TICK_US: u64 = 2_000;
 const OBSERVED_US: u64 = 150_000;
+/// A server that has nothing else to do answers within this time.
+const REST_US: u64 = 800_000;
 /// All must be the same within this time of peace.
 const PEACE_US: u64 = 180_000_000;
 
@@ -41,6 +43,8 @@ pub struct Fleet {
     pauses: Pauses,
     /// A pause that was asked for, when, and for how many ms.
     pause_asked: Vec<Option<(u64, u64)>>,
+    /// Until when each may be paused, whatever became of it since.
+    paused_until_us: Vec<u64>,
     offered: Vec<Offered>,
     resumes: Resumes,
     last_trouble_us: u64,
@@ -111,6 +115,7 @@ impl Fleet {
             excused: Vec::new(),
             pauses: Pauses::default(),
             pause_asked: vec![None; nodes],
+            paused_until_us: vec![0; nodes],
             offered: Vec::new(),
             resumes: Resumes::default(),
             last_trouble_us: 0,
@@ -150,6 +155,7 @@ impl Fleet {
 
     fn start(&mut self, host: HostId) {
         self.expect_nothing_of(host);
+        self.last_sights.remove(&host);
         let mut args = self.plan.args[host].clone();
         if let Some(master) = self.following[host] {
             args.extend(["--replicaof".into(), ip(master).to_string(), PORT.to_string()]);
@@ -177,7 +183,8 @@ impl Fleet {
         }
         self.make_peace();
         self.converge()?;
-        self.look_at_registers()
+        self.look_at_registers()?;
+        self.rest()
     }
 
     /// Time passes, and clients do what they do.
@@ -197,6 +204,7 @@ impl Fleet {
                 && operator.outstanding == 0
             {
                 self.pause_asked[server] = None;
+                self.paused_until_us[server] = now_us + ms * 1000;
                 if replies.last().is_some_and(|reply| !reply.is_error()) {
                     self.pauses.begun(server, asked_us, now_us, ms);
                 }
@@ -345,6 +353,7 @@ impl Fleet {
     fn pause_clients(&mut self, host: HostId) {
         let ms = self.rng.u64(50..3_000);
         let mode = if self.rng.u8(..3) > 0 { "WRITE" } else { "ALL" };
+        self.paused_until_us[host] = self.schedule.now_us() + (ms + 1_000) * 1000;
         if self.operator[host].outstanding == 0 {
             self.pause_asked[host] = Some((self.schedule.now_us(), ms));
         }
@@ -410,7 +419,7 @@ impl Fleet {
         }
         for replica in (0..self.plan.nodes).filter(|i| self.following[*i] == Some(master)) {
             let keeps_up = |sight: &Sight| sight.link_up && !sight.loads && sight.at_us + 400_000 > now_us;
-            let may_pause = self.pause_asked[replica].is_some() || self.pauses.may_pause(replica, now_us);
+            let may_pause = self.pause_asked[replica].is_some() || now_us < self.paused_until_us[replica] + 200_000;
             if self.schedule.is_up(replica) && !may_pause && self.last_sights.get(&replica).is_some_and(keeps_up) {
                 let client = self.plan.nodes + self.plan.writers + 3;
                 self.offered.push(Offered::new(client, (master, replica), now_us, &self.writers, &self.excused));
@@ -667,6 +676,36 @@ impl Fleet {
                 let is_new = sight.at_us + 2 * OBSERVED_US > now_us;
                 is_new && is_right && is_same && !sight.loads
             })
+    }
+
+    /// Nobody writes any more, and nothing comes by itself: what each is told now it answers by itself, too.
+    fn rest(&mut self) -> Result<(), Broken> {
+        let no_pause_us = self.paused_until_us.iter().max().map_or(0, |us| us + 1_000_000);
+        while self.schedule.now_us() < no_pause_us {
+            self.tick()?;
+        }
+        for (policy, waits_ms) in [("no", 50), ("always", 0), ("everysec", 50), ("always", 0)] {
+            for host in 0..self.plan.nodes {
+                self.order(host, &["CONFIG", "SET", "repl-ping-replica-period", "100000"]);
+                self.order(host, &["CONFIG", "SET", "appendfsync", policy]);
+            }
+            let end_us = self.schedule.now_us() + REST_US;
+            while self.operator.iter().any(|operator| operator.outstanding > 0) {
+                if self.schedule.now_us() > end_us {
+                    return Err(format!("a server at rest does not answer to CONFIG SET appendfsync {policy}"));
+                }
+                self.tick()?;
+            }
+            let master = self.master();
+            if waits_ms > 0 {
+                self.order(master, &["SET", "w0:rest", policy]);
+            }
+            let until_us = self.schedule.now_us() + waits_ms * 1000;
+            while self.schedule.now_us() < until_us {
+                self.tick()?;
+            }
+        }
+        Ok(())
     }
 
     fn look_at_registers(&mut self) -> Result<(), Broken> {

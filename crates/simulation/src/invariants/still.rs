@@ -33,11 +33,6 @@ impl Pauses {
         self.0.retain(|pause| pause.server != server);
     }
 
-    /// Whether a server may still be paused.
-    pub fn may_pause(&self, server: HostId, now_us: u64) -> bool {
-        self.0.iter().any(|pause| pause.server == server && pause.until_us + MARGIN_US > now_us)
-    }
-
     pub fn saw(&mut self, sight: &Sight) -> Result<(), Broken> {
         let is_in = |pause: &&mut Pause| {
             pause.server == sight.server && sight.at_us > pause.from_us + MARGIN_US && sight.at_us < pause.until_us
