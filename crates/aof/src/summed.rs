@@ -248,9 +248,11 @@ impl<D: Medium> Summed<D> {
 
     /// Checksums of what is in a file, which is durable, take the place of those that were.
     fn sum_anew(&mut self, path: &Path, len: u64) -> io::Result<()> {
-        let summed = self.sum_up(path, len)?;
-        if let Err(error) = self.disk.remove(&sums::path_of(path)) {
-            self.trouble = Some(error);
+        let mut summed = self.sum_up(path, len)?;
+        // In the file that is there: a new one's name is not durable yet, and without checksums nobody knows what a sync has covered.
+        match self.disk.note(&sums::path_of(path), 0, Records::head()) {
+            Ok(()) => summed.sums_len = Records::head().len() as u64,
+            Err(error) => self.trouble = Some(error),
         }
         self.current = Some(summed);
         self.synced(u64::MAX);
