@@ -234,5 +234,7 @@ fn write_error(reply: &mut Reply<'_>, failed: &Failed, name: &[u8]) {
     let Some((source, line)) = &failed.place else {
         return reply.error(&failed.text);
     };
-    reply.error(&[&failed.text, b" script: ".as_slice(), name, b", on ", source, b":", line, b"."].concat());
+    // A text of C ends there.
+    let text = failed.text.split(|byte| *byte == 0).next().unwrap_or_default();
+    reply.error(&[text, b" script: ".as_slice(), name, b", on ", source, b":", line, b"."].concat());
 }

@@ -106,6 +106,11 @@ fn same(command: &[Vec<u8>], theirs: &Reply, ours: &Reply) -> bool {
     }
 }
 
+/// Whether the reply to a command is the same to the byte wherever it is executed.
+pub fn is_exact(command: &[Vec<u8>]) -> bool {
+    matches!(promise(command), Promise::Exact)
+}
+
 /// The type of a list in a payload of DUMP.
 const LIST: u8 = 18;
 const STREAM: u8 = 19;

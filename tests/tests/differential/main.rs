@@ -5,6 +5,7 @@
 
 mod command_table;
 mod compare;
+mod scripts;
 mod shown;
 
 use std::collections::BTreeSet;
@@ -125,13 +126,25 @@ fn report(pair: &mut Pair, found: &Mismatch) -> String {
     format!("{command}\n  Redis:   {theirs:?}\n  Rivulet: {ours:?}\n  after\n{}", lines.join("\n"))
 }
 
-/// Plays a run; `settings` are those of both servers.
+/// Plays a run of commands; `settings` are those of both servers.
 fn compare(test: &str, settings: &[&str], protocol: &'static str) {
+    let mut words = Words::new(settings == TABLES);
+    compare_all(test, settings, protocol, 100_000, |rng| words.command(rng));
+}
+
+/// Plays a run of `count` commands, one of which comes from `next` each time.
+fn compare_all(
+    test: &str,
+    settings: &[&str],
+    protocol: &'static str,
+    count: u64,
+    mut next: impl FnMut(&mut Rng) -> Command,
+) {
     if !Kind::Redis7.is_there() {
         return;
     }
     let seed = random::seed(test);
-    let total = random::number("RIVULET_COMMANDS").unwrap_or(100_000) as usize;
+    let total = random::number("RIVULET_COMMANDS").unwrap_or(count) as usize;
     let allowed = random::number("RIVULET_MISMATCHES").unwrap_or(1) as usize;
     let mut theirs = Server::start(Kind::Redis7, settings);
     let mut ours = Server::start(Kind::Rivulet, settings);
@@ -139,12 +152,12 @@ fn compare(test: &str, settings: &[&str], protocol: &'static str) {
     followers[0].follow(&ours);
     followers[1].follow(&theirs);
     let mut pair = Pair::new(&theirs, &ours, protocol);
-    let (mut rng, mut words) = (Rng::with_seed(seed), Words::new(settings == TABLES));
+    let mut rng = Rng::with_seed(seed);
     let mut reports: Vec<String> = Vec::new();
     let mut seen = BTreeSet::new();
     let mut done = 0;
     while done < total {
-        let batch: Vec<Command> = (0..BATCH).map(|_| words.command(&mut rng)).collect();
+        let batch: Vec<Command> = (0..BATCH).map(|_| next(&mut rng)).collect();
         let found =
             pair.step(&batch).or_else(|| pair.step(&if done % (2 * BATCH) == 0 { inspection() } else { Vec::new() }));
         if let Some(mut found) = found {
