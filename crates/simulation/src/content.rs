@@ -27,6 +27,10 @@ impl Content {
         self.len
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Bytes that are not there become zeros; those beyond are gone.
     pub fn set_len(&mut self, len: usize) {
         if len < self.len {

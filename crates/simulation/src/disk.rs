@@ -249,7 +249,7 @@ impl Handle {
         };
         let file = disk.files.get_mut(&inode).ok_or_else(no_such_file)?;
         file.users += 1;
-        if how.truncate && file.cached.len() > 0 {
+        if how.truncate && !file.cached.is_empty() {
             file.edit(Edit::SetLen(0));
         }
         drop(disk);
