@@ -12,8 +12,10 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use rivulet_host::world;
 use tikv_jemalloc_sys as je;
 
-/// Bytes of a page, as Linux counts resident memory on the machines that this runs on.
-pub const PAGE_BYTES: usize = 4096;
+/// Bytes of a page, as Linux counts resident memory: 4 KiB, on ARM64 also 16 or 64.
+pub fn page_bytes() -> usize {
+    rustix::param::page_size()
+}
 
 struct Jemalloc;
 
@@ -21,9 +23,13 @@ struct Jemalloc;
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// What the allocator reads when it starts. Large collections are made of blocks of 4 KiB; it would keep 128 bytes of its own for each if
-/// it did not get them eight at a time.
+/// it did not get several at a time: eight of its pages, or one where that has 64 KiB.
 #[unsafe(export_name = "_rjem_malloc_conf")]
-static ALLOCATOR_SETTINGS: Settings = Settings(c"slab_sizes:4096-4096:8".as_ptr());
+static ALLOCATOR_SETTINGS: Settings =
+    Settings(if LARGE_PAGES { c"slab_sizes:4096-4096:1" } else { c"slab_sizes:4096-4096:8" }.as_ptr());
+
+/// The allocator is built for all page sizes that the architecture has.
+const LARGE_PAGES: bool = cfg!(target_arch = "aarch64");
 
 /// A pointer to a text that is never changed.
 #[repr(transparent)]
@@ -221,14 +227,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_of_collections_come_eight_at_a_time() {
+    fn blocks_of_collections_come_several_at_a_time() {
         let bins: u32 = read(b"arenas.nbins\0").expect("there are size classes");
         let bin_of = |bytes: usize| {
             let size = |bin: &u32| read::<usize>(format!("arenas.bin.{bin}.size\0").leak().as_bytes());
             (0..bins).find(|bin| size(bin) == Some(bytes)).expect("it is a size class")
         };
         let name: &'static [u8] = format!("arenas.bin.{}.nregs\0", bin_of(4096)).leak().as_bytes();
-        assert_eq!(read::<u32>(name), Some(8));
+        assert_eq!(read::<u32>(name), Some(if LARGE_PAGES { 16 } else { 8 }));
     }
 
     #[test]

@@ -111,7 +111,7 @@ fn human(bytes: usize) -> String {
 fn resident() -> usize {
     let pages =
         std::fs::read_to_string("/proc/self/statm").ok().and_then(|s| s.split(' ').nth(1)?.parse::<usize>().ok());
-    pages.unwrap_or(0) * memory::PAGE_BYTES
+    pages.unwrap_or(0) * memory::page_bytes()
 }
 
 fn total_system_memory() -> usize {
