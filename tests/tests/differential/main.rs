@@ -6,6 +6,7 @@
 mod command_table;
 mod compare;
 mod shown;
+mod users;
 
 use std::collections::BTreeSet;
 
