@@ -65,7 +65,11 @@ impl Selector {
             if i > 0 {
                 rules.push(b' ');
             }
-            pattern.push_text(&mut rules);
+            // As `~*` it would take the place of the others when it is read back.
+            match pattern.is_all() && self.keys.len() > 1 {
+                true => rules.extend(b"%RW~*"),
+                false => pattern.push_text(&mut rules),
+            }
         }
         rules
     }

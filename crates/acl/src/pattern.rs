@@ -43,6 +43,11 @@ impl KeyPattern {
         self.access.covers(done) && glob::matches(&self.glob, key)
     }
 
+    /// Whether it is the same as all keys.
+    pub fn is_all(&self) -> bool {
+        self.access == Access::ALL && *self.glob == *b"*"
+    }
+
     /// The rule that makes this pattern.
     pub fn push_text(&self, out: &mut Vec<u8>) {
         out.extend(match self.access {

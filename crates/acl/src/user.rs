@@ -132,6 +132,10 @@ impl User {
         let mut selector = Selector::new(all_channels);
         // With a quote that is not closed there are no rules, as in Redis.
         for rule in split_words(rules).unwrap_or_default() {
+            // Within parentheses it could not be read back from a file, or as another rule outside of them.
+            if rule.last() == Some(&b')') || rule.iter().any(|c| matches!(c, b'"' | b'\'')) {
+                return Err(RuleError::Syntax);
+            }
             selector.apply(&rule)?;
         }
         self.others.push(selector);
@@ -268,6 +272,8 @@ mod tests {
                 "on (%R~a &* +get) skip-sanitize-payload",
                 "on skip-sanitize-payload resetchannels -@all (%R~a &* -@all +get)",
             ),
+            ("%R~a %RW~* %W~b", "off %R~a %RW~* %W~b resetchannels -@all"),
+            ("%RW~*", "off ~* resetchannels -@all"),
             ("+config -config|set", "off resetchannels -@all +config -config|set"),
             (">p", "off #148de9c5a7a44d19e56cd9ae1a554bf67847afb0c58f6e12fa29ac7ddfca9940 resetchannels -@all"),
         ] {
@@ -313,6 +319,19 @@ mod tests {
             again.root.first_args.retain(|_, all| !all.is_empty());
             assert_eq!(again, made, "{shown}");
         }
+    }
+
+    #[test]
+    fn what_can_not_be_read_back_is_refused() {
+        for rule in ["(~a) +get)", "(+select|x))", "(\"~a'b\")", "(\"~a b\")"] {
+            let mut user = user("on");
+            assert_eq!(user.apply(rule.as_bytes(), false), Err(RuleError::Syntax), "{rule}");
+        }
+        // As in Redis an open quote leaves no rule at all.
+        assert_eq!(user("(~a\"b)").rules(), b"off resetchannels -@all (resetchannels -@all)");
+        // Outside of parentheses nothing is ambiguous.
+        assert_eq!(user("~a) ~b\"c").root.keys.len(), 2);
+        assert_eq!(user("(\"+get\" ~a)").rules(), b"off resetchannels -@all (~a resetchannels -@all +get)");
     }
 
     #[test]

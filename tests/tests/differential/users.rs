@@ -205,7 +205,8 @@ fn shown(user: &Reply, commands: &Commands) -> Vec<String> {
         match pair[0].text().as_str() {
             "commands" => parts.push(format!("{:?}", commands.expand(&pair[1].text()))),
             "selectors" => pair[1].items().iter().for_each(|selector| parts.extend(shown(selector, commands))),
-            name => parts.push(format!("{name} {:?}", pair[1])),
+            // Redis writes this as what it could not read back.
+            name => parts.push(format!("{name} {:?}", pair[1]).replace("%RW~*", "~*")),
         }
     }
     parts
