@@ -344,3 +344,158 @@ fn users_may_do_what_they_may_in_redis() {
     );
     assert!(allowed > decisions / 10 && allowed < decisions * 9 / 10, "{allowed} of {decisions} are allowed");
 }
+
+/// What several clients say to one server, one after the other.
+const DIALOGUE: &[(usize, &str)] = &[
+    (0, "ACL WHOAMI"),
+    (0, "ACL USERS"),
+    (0, "ACL LIST"),
+    (0, "ACL GETUSER default"),
+    (0, "ACL GETUSER nobody"),
+    (0, "ACL CAT"),
+    (0, "ACL CAT nonsense"),
+    (0, "ACL CAT a b"),
+    (0, "ACL LOAD"),
+    (0, "ACL SAVE"),
+    (0, "ACL NONSENSE"),
+    (0, "ACL GENPASS 0"),
+    (0, "ACL GENPASS 4097"),
+    (0, "ACL GENPASS x"),
+    (0, "ACL LOG x"),
+    (0, "ACL LOG 1 2"),
+    (0, "ACL DELUSER default x"),
+    (0, "ACL SETUSER"),
+    (0, "ACL HELP x"),
+    (0, "ACL DRYRUN nobody GET a"),
+    (0, "ACL DRYRUN default NONSENSE a"),
+    (0, "ACL DRYRUN default GET"),
+    (0, "ACL DRYRUN default CONFIG"),
+    (0, "ACL DRYRUN default CONFIG NONSENSE"),
+    (0, "AUTH x"),
+    (0, "AUTH default x"),
+    (0, "AUTH nobody x"),
+    (0, "AUTH a b c"),
+    (1, "HELLO 2 AUTH nobody x"),
+    (1, "HELLO 2 AUTH default x SETNAME me"),
+    (0, "ACL SETUSER u on >p ~k* +get +set +multi +exec +subscribe +client|setname +ping +eval +acl|whoami &c*"),
+    (1, "AUTH u q"),
+    (1, "AUTH u p"),
+    (1, "ACL WHOAMI"),
+    (1, "ACL LIST"),
+    (1, "GET x"),
+    (1, "GET k"),
+    (1, "MULTI"),
+    (1, "SET k v"),
+    (1, "SET x v"),
+    (1, "EXEC"),
+    (1, "MULTI"),
+    (1, "SET k v"),
+    (1, "GET k"),
+    (0, "ACL SETUSER u -get"),
+    (1, "EXEC"),
+    (1, "CONFIG GET x"),
+    (1, "DEBUG SLEEP 0"),
+    (1, "CLIENT GETNAME"),
+    (1, "NONSENSE"),
+    (1, "EVAL redis.call('get','k') 0"),
+    (
+        1,
+        "EVAL return{redis.acl_check_cmd('get','k'),redis.acl_check_cmd('set','k','v'),redis.acl_check_cmd('set','x','v')} 0",
+    ),
+    (1, "EVAL redis.acl_check_cmd('nonsense') 0"),
+    (1, "EVAL redis.call('set','x','v') 0"),
+    (1, "EVAL return(redis.pcall('set','k','w')) 1 x"),
+    (1, "RESET"),
+    (1, "ACL WHOAMI"),
+    (1, "AUTH u p"),
+    (1, "SUBSCRIBE d"),
+    (1, "SUBSCRIBE c1"),
+    (1, "GET k"),
+    (0, "CLIENT KILL USER nobody"),
+    (0, "ACL SETUSER u resetchannels &c2"),
+    (1, "PING"),
+    (2, "AUTH u p"),
+    (0, "ACL DELUSER u nobody"),
+    (2, "PING"),
+    (0, "CONFIG SET requirepass secret"),
+    (0, "PING"),
+    (3, "PING"),
+    (3, "GET k"),
+    (3, "HELLO 3"),
+    (3, "DEBUG SLEEP 0"),
+    (3, "NONSENSE"),
+    (3, "GET"),
+    (3, "MULTI"),
+    (3, "AUTH wrong"),
+    (3, "AUTH secret"),
+    (3, "ACL GETUSER default"),
+    (3, "CONFIG GET requirepass"),
+    (0, "RESET"),
+    (0, "PING"),
+    (0, "AUTH default secret"),
+    (0, "ACL SETUSER default off"),
+    (0, "PING"),
+    (0, "AUTH secret"),
+    (0, "PING"),
+    (4, "PING"),
+    (0, "ACL SETUSER default on nopass"),
+    (4, "PING"),
+    (0, "ACL SETUSER default resetpass"),
+    (4, "PING"),
+    (0, "ACL SETUSER default >again"),
+    (0, "CONFIG SET requirepass nopass"),
+    (5, "AUTH nopass"),
+    (0, "CONFIG SET acl-pubsub-default allchannels"),
+    (0, "ACL SETUSER v"),
+    (0, "ACL GETUSER v"),
+    (0, "CONFIG SET acl-pubsub-default nonsense"),
+    (0, "ACL SETUSER a\tb on"),
+    (0, "ACL SETUSER v (+get"),
+    (0, "ACL SETUSER w on nopass +@all ~l -client -acl|log"),
+    (0, "RPUSH l 1"),
+    (5, "AUTH w x"),
+    (5, "SORT l BY w*"),
+    (5, "SORT l BY w* GET"),
+    (5, "SORT l GET #"),
+    (5, "SORT l BY nosort"),
+    (5, "SORT l STORE x"),
+    (5, "CLIENT ID"),
+    (5, "ACL LOG"),
+    (5, "SORT l NONSENSE BY w*"),
+    (5, "SORT_RO l BY w*"),
+    (0, "ACL SETUSER w %R~*"),
+    (5, "SORT l BY w*"),
+    (5, "SORT l GET #"),
+    (5, "MULTI"),
+    (5, "SORT l GET #"),
+    (5, "EVAL return(redis.call('sort','l','get','#')) 0"),
+    (0, "ACL SETUSER w resetkeys ~l"),
+    (5, "EXEC"),
+    (5, "RESET"),
+];
+
+#[test]
+fn a_dialogue_about_users() {
+    if !Kind::Redis7.is_there() {
+        return;
+    }
+    let options = ["--enable-debug-command", "no"];
+    let (redis, rivulet) = (Server::start(Kind::Redis7, &options), Server::start(Kind::Rivulet, &options));
+    let mut pairs: BTreeMap<usize, Pair> = BTreeMap::new();
+    for (i, (who, line)) in DIALOGUE.iter().enumerate() {
+        let connect = || Pair { theirs: redis.client(), ours: rivulet.client() };
+        let pair = pairs.entry(*who).or_insert_with(connect);
+        // Blanks other than spaces are part of a word.
+        let words = words_of(line);
+        let answer = |client: &mut Client| client.try_call(&words).map_err(|_| "closed");
+        let (theirs, ours) = (answer(&mut pair.theirs), answer(&mut pair.ours));
+        let shown = |reply: &Result<Reply, &str>| match reply {
+            // A script's name is that of its text, and the rest of such a line is not about users.
+            Ok(Reply::Line(b'-', text)) => String::from_utf8_lossy(text).into_owned(),
+            Ok(reply) if line.starts_with("HELLO") => format!("{} items", reply.items().len()),
+            Ok(reply) if line.starts_with("ACL CAT") => format!("{} items", reply.items().len()),
+            reply => format!("{reply:?}"),
+        };
+        assert_eq!(shown(&ours), shown(&theirs), "line {i}, client {who}: {line}");
+    }
+}

@@ -13,7 +13,7 @@ use crate::{REDIS_VERSION, clock};
 use rivulet_config::is_sensitive;
 
 const HELLO_WITHOUT_AUTH: Fail = Fail::new(
-    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
 );
 
 fn asks_for_resp3(version: &[u8]) -> Result<bool, Fail> {
