@@ -36,7 +36,7 @@ mod tests {
         let mut failures = Failures::default();
         let mut told = |now_ms: u64| failures.note(now_ms);
         assert!((0..5).all(|i| told(5_000 + i) == Some(0)));
-        assert!((5..999).all(|i| told(5_000 + i) == None));
+        assert!((5..999).all(|i| told(5_000 + i).is_none()));
         assert_eq!(told(6_000), Some(994));
         assert_eq!(told(6_001), Some(0));
     }
