@@ -114,6 +114,11 @@ pub fn is_plain(client: &Client) -> bool {
     client.kind == Kind::Normal && client.session.login.is_free && client.session.multi.is_none()
 }
 
+/// On the client's side nothing but its user can stand in the way of a command.
+pub fn is_plain_but_for_its_user(client: &Client) -> bool {
+    client.kind == Kind::Normal && client.session.login.authenticated && client.session.multi.is_none()
+}
+
 /// Nothing stands in the way of a command of the master's stream.
 #[inline]
 pub fn is_masters(client: &Client) -> bool {
@@ -276,13 +281,16 @@ impl Node {
     /// What becomes of a command that something may stand in the way of.
     #[cold]
     pub fn admit(&self, client: &Client, command: &'static Command, args: Args<'_>, out_of_memory: bool) -> Verdict {
-        let flags = effective_flags(self, command, args);
         if client.is_master() {
-            return admit(&Facts::default(), client, command, flags);
+            return admit(&Facts::default(), client, command, effective_flags(self, command, args));
         }
-        let allows_protected = rivulet_config::allows(&self.config.enable_debug_command, self.is_local(client.id));
         let login = &client.session.login;
         let denied = if login.is_free { None } else { login.user.check(command, args).err() };
+        if !out_of_memory && is_plain_but_for_its_user(client) && self.life.standing.lets(command) {
+            return denied.map_or(Verdict::Run, Verdict::Deny);
+        }
+        let flags = effective_flags(self, command, args);
+        let allows_protected = rivulet_config::allows(&self.config.enable_debug_command, self.is_local(client.id));
         admit(&Facts { out_of_memory, allows_protected, denied, ..self.facts() }, client, command, flags)
     }
 }
@@ -509,7 +517,8 @@ mod tests {
     #[test]
     fn what_the_standing_lets_runs() {
         let plain = client(&[]);
-        assert!(is_plain(&plain));
+        let with_user = client(&[User]);
+        assert!(is_plain(&plain) && is_plain_but_for_its_user(&with_user));
         let all = |command: &'static Command| std::iter::once(command).chain(command.subcommands.iter());
         for bits in 0..1 << 10 {
             let has = |bit: u32| bits >> bit & 1 == 1;
@@ -529,8 +538,10 @@ mod tests {
             };
             let standing = Standing::of(&facts);
             for command in table::commands().flat_map(all).filter(|c| standing.lets(c)) {
-                let verdict = admit(&facts, &plain, command, command.flags);
-                assert!(matches!(verdict, Verdict::Run), "{}, {facts:?}: {verdict:?}", command.name);
+                for client in [&plain, &with_user] {
+                    let verdict = admit(&facts, client, command, command.flags);
+                    assert!(matches!(verdict, Verdict::Run), "{}, {facts:?}: {verdict:?}", command.name);
+                }
             }
         }
         let healthy = Standing::of(&Facts::default());
@@ -540,7 +551,9 @@ mod tests {
     #[test]
     fn nobody_with_an_obstacle_of_his_own_is_plain() {
         for obstacle in [Password, User, Subscribed, InMulti, ReplicaLink] {
-            assert!(!is_plain(&client(&[obstacle])), "{obstacle:?}");
+            let client = client(&[obstacle]);
+            assert!(!is_plain(&client), "{obstacle:?}");
+            assert_eq!(is_plain_but_for_its_user(&client), obstacle == User, "{obstacle:?}");
         }
     }
 }
