@@ -10,6 +10,7 @@ use crate::effects::class;
 use crate::fail::{Fail, SYNTAX, WRONG_TYPE};
 use crate::keys::with_read;
 use crate::parse;
+use crate::places::{KeyRange, Keys};
 use crate::spec::{Begin, Command, Find, Group, Handler, KeySpec, acl, flag::*, key};
 use crate::string::{edit, len_for_write};
 
@@ -34,7 +35,8 @@ pub const COMMANDS: &[Command] = &[
         .complexity("O(1) for each subcommand")
         .summary("Reads, sets and adds to integers of any width within a string")
         .keys(&[at(1, 0, key::RW | key::ACCESS | key::UPDATE | key::VARIABLE_FLAGS)
-            .notes("This command allows both access and modification of the key")]),
+            .notes("This command allows both access and modification of the key")])
+        .get_keys(bitfield_keys),
     row("bitfield_ro", -2, READONLY | FAST, bitfield_ro)
         .since("6.0.0")
         .complexity("O(1) for each subcommand")
@@ -510,6 +512,20 @@ fn read_fields(ctx: &mut Ctx<'_>, operations: &[FieldOperation]) -> Result<(), F
         reply.array(operations.len());
         operations.iter().for_each(|operation| reply.int(operation.get(bytes.unwrap_or_default()) as i64));
     })
+}
+
+/// The key of BITFIELD, which is only read where nothing but GET is asked for.
+fn bitfield_keys(args: Args<'_>) -> Keys {
+    let mut i = 2;
+    while i < args.len() {
+        let left = args.len() - i - 1;
+        i += match () {
+            () if args.is(i, "get") && left >= 2 => 3,
+            () if args.is(i, "overflow") && left >= 1 => 2,
+            () => return Keys::of(KeyRange::one(1, key::RW | key::ACCESS | key::UPDATE)),
+        };
+    }
+    Keys::of(KeyRange::one(1, key::RO | key::ACCESS))
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub struct Call {
     pub deny_blocking: bool,
     /// A script calls it.
     pub in_script: bool,
+    /// The user may read all keys, so also those that SORT finds by patterns.
+    pub reads_any_key: bool,
     /// Somebody watches or tracks keys.
     pub note_touched: bool,
     /// Somebody waits for keys.

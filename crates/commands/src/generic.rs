@@ -15,6 +15,7 @@ use crate::ctx::Ctx;
 use crate::effects::class;
 use crate::fail::Fail;
 use crate::keys::{for_each, peek, with_read};
+use crate::places::{KeyRange, Keys};
 use crate::spec::{Begin, Command, Find, Group, Handler, KeySpec, Node, acl, flag::*, key};
 
 /// The key that is argument `index`.
@@ -27,6 +28,8 @@ const fn all(flags: u32) -> KeySpec {
     KeySpec::new(flags, Begin::Index(1), Find::Range { last: -1, step: 1, limit: 0 })
 }
 
+/// What MIGRATE does to a key.
+const MOVED: u32 = key::RW | key::ACCESS | key::DELETE;
 const KEY_ACCESS: &[KeySpec] = &[at(1, key::RO | key::ACCESS)];
 const KEY_UPDATE: &[KeySpec] = &[at(1, key::RW | key::UPDATE)];
 const KEY_OVERWRITE: &[KeySpec] = &[at(1, key::OW | key::UPDATE)];
@@ -97,9 +100,9 @@ pub const COMMANDS: &[Command] = &[
         .tips(&["nondeterministic_output"])
         .get_keys(migrate_keys)
         .keys(&[
-            at(3, key::RW | key::ACCESS | key::DELETE),
+            at(3, MOVED),
             KeySpec::new(
-                key::RW | key::ACCESS | key::DELETE | key::INCOMPLETE,
+                MOVED | key::INCOMPLETE,
                 Begin::Keyword("KEYS", -2),
                 Find::Range { last: -1, step: 1, limit: 0 },
             ),
@@ -213,6 +216,7 @@ pub const COMMANDS: &[Command] = &[
         .complexity("O(N+M*log(M)) for N elements of which M are answered, O(N) without an order")
         .summary("SORT that can't store")
         .acl(acl::SET | acl::SORTEDSET | acl::LIST | acl::DANGEROUS)
+        .get_keys(sort::keys_ro)
         .keys(&[at(1, key::RO | key::ACCESS), SORT_PATTERNS]),
     row("touch", -2, READONLY | FAST, touch)
         .since("3.2.1")
@@ -295,12 +299,13 @@ fn type_of(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
 }
 
 /// The key that is argument 3, or those behind KEYS.
-fn migrate_keys(args: Args<'_>) -> Result<Vec<usize>, Fail> {
+fn migrate_keys(args: Args<'_>) -> Keys {
     let mut i = 6;
     while i < args.len() {
         if args.is(i, "keys") {
             // With a key as well it is a syntax error, which the command itself reports.
-            return Ok(if args.at(3).is_empty() { (i + 1..args.len()).collect() } else { Vec::new() });
+            let has_keys = args.at(3).is_empty() && i + 1 < args.len();
+            return if has_keys { Keys::of(KeyRange::run(i + 1, args.len() - 1, MOVED)) } else { Keys::NONE };
         }
         i += match () {
             () if args.is(i, "auth") => 2,
@@ -308,7 +313,7 @@ fn migrate_keys(args: Args<'_>) -> Result<Vec<usize>, Fail> {
             () => 1,
         };
     }
-    Ok(vec![3])
+    Keys::of(KeyRange::one(3, MOVED))
 }
 
 #[cfg(test)]
@@ -420,10 +425,12 @@ mod tests {
     fn keys_that_migrate_moves() {
         let found = |line: &str| {
             let words: Vec<&str> = line.split(' ').collect();
-            migrate_keys(rivulet_resp::OwnedArgs::from_slices(&words).as_args()).expect("always some")
+            let keys = migrate_keys(rivulet_resp::OwnedArgs::from_slices(&words).as_args());
+            keys.iter().map(|(at, _)| at).collect::<Vec<_>>()
         };
         assert_eq!(found("MIGRATE h 1 k 0 9"), [3]);
         assert_eq!(found("MIGRATE h 1  0 9 AUTH keys KEYS a b"), [9, 10]);
         assert_eq!(found("MIGRATE h 1 k 0 9 KEYS a"), [0; 0]);
+        assert_eq!(found("MIGRATE h 1  0 9 KEYS"), [0; 0]);
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod keys;
 pub mod list;
 pub mod long_double;
 pub mod parse;
+pub mod places;
 pub mod pubsub;
 pub(crate) mod sample;
 pub(crate) mod scan_page;

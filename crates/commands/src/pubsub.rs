@@ -1,10 +1,12 @@
 //! Publish and subscribe. The server runs them.
 
+use crate::places::Channels;
 use crate::spec::flag::*;
 use crate::spec::{Begin, Command, Find, Group, Handler, KeySpec, Node, key};
 
 pub const COMMANDS: &[Command] = &[
     Command::new("psubscribe", -2, PUBSUB | NOSCRIPT | LOADING | STALE, Group::Pubsub, Handler::Node(Node::Psubscribe))
+        .channels(Channels::SubscribePatterns)
         .since("2.0.0")
         .complexity("O(N)")
         .summary("Listen to channels by patterns"),
@@ -15,6 +17,7 @@ pub const COMMANDS: &[Command] = &[
         Group::Pubsub,
         Handler::Node(Node::Publish),
     )
+    .channels(Channels::Publish)
     .since("2.0.0")
     .complexity("O(N+M)")
     .summary("Send a message to a channel"),
@@ -65,16 +68,19 @@ pub const COMMANDS: &[Command] = &[
         Group::Pubsub,
         Handler::Node(Node::Spublish),
     )
+    .channels(Channels::Publish)
     .since("7.0.0")
     .complexity("O(N)")
     .summary("Send a message to a shard channel")
     .keys(&[KeySpec::new(key::NOT_KEY, Begin::Index(1), Find::Range { last: 0, step: 1, limit: 0 })]),
     Command::new("ssubscribe", -2, PUBSUB | NOSCRIPT | LOADING | STALE, Group::Pubsub, Handler::Node(Node::Ssubscribe))
+        .channels(Channels::Subscribe)
         .since("7.0.0")
         .complexity("O(N)")
         .summary("Listen to shard channels")
         .keys(&[KeySpec::new(key::NOT_KEY, Begin::Index(1), Find::Range { last: -1, step: 1, limit: 0 })]),
     Command::new("subscribe", -2, PUBSUB | NOSCRIPT | LOADING | STALE, Group::Pubsub, Handler::Node(Node::Subscribe))
+        .channels(Channels::Subscribe)
         .since("2.0.0")
         .complexity("O(N)")
         .summary("Listen to channels"),

@@ -5,7 +5,44 @@ use crate::fail::Fail;
 use crate::spec::flag::*;
 use crate::spec::{Begin, Command, Find, Group, Handler, KeySpec, Node, acl, key};
 
+/// What administers users.
+const USERS: u32 = ADMIN | NOSCRIPT | LOADING | STALE;
+
+/// A subcommand of ACL.
+const fn acl_sub(
+    name: &'static str,
+    arity: i32,
+    flags: u32,
+    since: &'static str,
+    complexity: &'static str,
+    summary: &'static str,
+) -> Command {
+    Command::new(name, arity, flags, Group::Server, Handler::Node(Node::Acl))
+        .since(since)
+        .complexity(complexity)
+        .summary(summary)
+}
+
 pub const COMMANDS: &[Command] = &[
+    Command::new("acl", -2, NONE, Group::Server, Handler::Container)
+        .since("6.0.0")
+        .complexity("Depends on the subcommand")
+        .summary("Look at and change users and what they may do")
+        .subcommands(&[
+            acl_sub("cat", -2, NOSCRIPT | LOADING | STALE, "6.0.0", "O(1)", "Categories, or the commands of one"),
+            acl_sub("deluser", -3, USERS, "6.0.0", "O(1) a user", "Delete users and close their connections"),
+            acl_sub("dryrun", -4, USERS, "7.0.0", "O(1)", "Say whether a user may run a command, without running it"),
+            acl_sub("genpass", -2, NOSCRIPT | LOADING | STALE, "6.0.0", "O(1)", "Make a random password"),
+            acl_sub("getuser", 3, USERS, "6.0.0", "O(N) rules", "What a user is and may do"),
+            acl_sub("help", 2, LOADING | STALE, "6.0.0", "O(1)", "The subcommands"),
+            acl_sub("list", 2, USERS, "6.0.0", "O(N) users", "All users, as lines for a file"),
+            acl_sub("load", 2, USERS, "6.0.0", "O(N) users", "Read the file of the users again"),
+            acl_sub("log", -2, USERS, "6.0.0", "O(N) entries", "What was denied lately"),
+            acl_sub("save", 2, USERS, "6.0.0", "O(N) users", "Write the users to their file"),
+            acl_sub("setuser", -3, USERS, "6.0.0", "O(N) rules", "Make or change a user"),
+            acl_sub("users", 2, USERS, "6.0.0", "O(N) users", "The names of all users"),
+            acl_sub("whoami", 2, NOSCRIPT | LOADING | STALE, "6.0.0", "O(1)", "The name of this connection's user"),
+        ]),
     Command::new(
         "bgrewriteaof",
         1,

@@ -4,6 +4,7 @@ use rivulet_resp::Args;
 
 use crate::ctx::Ctx;
 use crate::fail::Fail;
+use crate::places::{Channels, Keys};
 
 /// Flags of a command, as Redis names them.
 pub mod flag {
@@ -226,6 +227,7 @@ pub enum Handler {
 /// Commands that need more than data: the server runs them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Node {
+    Acl,
     Auth,
     Bgrewriteaof,
     Bgsave,
@@ -281,8 +283,8 @@ pub enum Node {
     Watch,
 }
 
-/// Finds where a command's keys are among its arguments.
-pub type GetKeys = fn(Args<'_>) -> Result<Vec<usize>, Fail>;
+/// Finds a command's keys among its arguments.
+pub type GetKeys = fn(Args<'_>) -> Keys;
 
 /// A command, or a subcommand.
 #[derive(Clone, Copy)]
@@ -304,8 +306,9 @@ pub struct Command {
     pub summary: &'static str,
     pub tips: &'static [&'static str],
     pub keys: &'static [KeySpec],
-    /// Finds the keys where the specifications can't.
+    /// Finds the keys, or their flags, where the specifications can't.
     pub get_keys: Option<GetKeys>,
+    pub channels: Channels,
     pub subcommands: &'static [Command],
 }
 
@@ -342,6 +345,7 @@ impl Command {
             tips: &[],
             keys: &[],
             get_keys: None,
+            channels: Channels::None,
             subcommands: &[],
         }
     }
@@ -382,8 +386,13 @@ impl Command {
         self
     }
 
-    pub const fn get_keys(mut self, find: fn(Args<'_>) -> Result<Vec<usize>, Fail>) -> Command {
+    pub const fn get_keys(mut self, find: GetKeys) -> Command {
         self.get_keys = Some(find);
+        self
+    }
+
+    pub const fn channels(mut self, channels: Channels) -> Command {
+        self.channels = channels;
         self
     }
 

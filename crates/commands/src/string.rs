@@ -9,6 +9,7 @@ use crate::fail::{Fail, NOT_FLOAT, NOT_INTEGER, OVERFLOW, SYNTAX, WRONG_TYPE};
 use crate::keys::{self, with_read, with_write};
 use crate::long_double::LongDouble;
 use crate::parse;
+use crate::places::{KeyRange, Keys};
 use crate::spec::{Begin, Command, Find, Group, Handler, KeySpec, acl, flag::*, key};
 
 const fn one_key(flags: u32) -> KeySpec {
@@ -112,7 +113,8 @@ pub const COMMANDS: &[Command] = &[
         .complexity("O(1)")
         .summary("Sets the string at a key, whatever was there")
         .keys(&[one_key(key::RW | key::ACCESS | key::UPDATE | key::VARIABLE_FLAGS)
-            .notes("RW and ACCESS due to the optional `GET` argument")]),
+            .notes("RW and ACCESS due to the optional `GET` argument")])
+        .get_keys(set_keys),
     row("setex", 4, WRITE | DENYOOM, setex)
         .since("2.0.0")
         .complexity("O(1)")
@@ -775,6 +777,13 @@ fn reply_ranges(reply: &mut Reply<'_>, ranges: &[CommonRange], len: u32, options
     }
     reply.bulk(b"len");
     reply.int(i64::from(len));
+}
+
+/// The key of SET, which is read only where GET asks for the old value.
+fn set_keys(args: Args<'_>) -> Keys {
+    let reads = (3..args.len()).any(|i| args.is(i, "get"));
+    let flags = if reads { key::RW | key::ACCESS | key::UPDATE } else { key::OW | key::UPDATE };
+    Keys::of(KeyRange::one(1, flags))
 }
 
 #[cfg(test)]

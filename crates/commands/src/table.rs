@@ -2,9 +2,6 @@
 
 use std::sync::LazyLock;
 
-use rivulet_resp::Args;
-
-use crate::fail::Fail;
 use crate::spec::{Begin, Command, Find, KeySpec, flag, key};
 
 /// The families, in the order of the documentation.
@@ -104,69 +101,6 @@ pub fn find_full(name: &[u8]) -> Option<&'static Command> {
     }
 }
 
-/// Where a command's keys are among its arguments, with the flags of the rule that found each.
-pub fn keys_of(command: &Command, args: Args<'_>) -> Result<Vec<(usize, u32)>, Fail> {
-    if let Some(find) = command.get_keys {
-        let flags = command.keys.first().map_or(0, |s| s.flags);
-        return Ok(find(args)?.into_iter().map(|at| (at, flags)).collect());
-    }
-    let mut found = Vec::new();
-    for spec in command.keys {
-        if spec.flags & key::NOT_KEY == 0 {
-            keys_by(spec, args, &mut found)?;
-        }
-    }
-    Ok(found)
-}
-
-const INVALID: Fail = Fail::new("ERR Invalid arguments specified for command");
-
-fn keys_by(spec: &KeySpec, args: Args<'_>, found: &mut Vec<(usize, u32)>) -> Result<(), Fail> {
-    let count = args.len() as i32;
-    let first = match spec.begin {
-        Begin::Index(at) => at,
-        Begin::Keyword(word, from) => {
-            let from_end = from < 0;
-            let start = if from_end { count + from } else { from };
-            let mut places: Box<dyn Iterator<Item = i32>> =
-                if from_end { Box::new((1..=start).rev()) } else { Box::new(start..count) };
-            match places.find(|&i| args.is(i as usize, word)) {
-                Some(at) => at + 1,
-                None => return Ok(()),
-            }
-        }
-        Begin::Unknown => return Ok(()),
-    };
-    let (first, last, step) = match spec.find {
-        Find::Range { last, step, limit } => {
-            let last = match last {
-                0.. => first + last,
-                -1 if limit > 1 => first + (count - first) / limit - 1,
-                _ => count + last,
-            };
-            (first, last, step)
-        }
-        Find::Count { at, first: offset, step } => {
-            let keys = args.get((first + at) as usize).and_then(|n| crate::parse::int(n).ok()).ok_or(INVALID)?;
-            if keys < 0 || keys > i64::from(count) {
-                return Err(INVALID);
-            }
-            let first = first + offset;
-            (first, first + (keys as i32 - 1) * step, step)
-        }
-        Find::Unknown => return Ok(()),
-    };
-    if last >= count || first < 1 {
-        return if first < count && last < count { Ok(()) } else { Err(INVALID) };
-    }
-    let mut at = first;
-    while at <= last {
-        found.push((at as usize, spec.flags));
-        at += step.max(1);
-    }
-    Ok(())
-}
-
 /// (first, last, step) of COMMAND INFO's old form: the one rule that is a range by index, or several that follow each other.
 pub fn legacy_range(command: &Command) -> (i32, i32, i32) {
     let absolute = |first: i32, last: i32| if last >= 0 { first + last } else { last };
@@ -186,7 +120,9 @@ pub fn legacy_range(command: &Command) -> (i32, i32, i32) {
 
 /// Whether COMMAND INFO shows `movablekeys`: the old form does not find all keys.
 pub fn has_movable_keys(command: &Command) -> bool {
-    command.get_keys.is_some()
+    // What only the flags depend on is no place.
+    let has_finder = command.get_keys.is_some() && command.keys.iter().all(|s| s.flags & key::VARIABLE_FLAGS == 0);
+    has_finder
         || command.keys.iter().any(|s| {
             s.flags & (key::INCOMPLETE | key::NOT_KEY) == key::INCOMPLETE
                 || !matches!((s.begin, s.find), (Begin::Index(_), Find::Range { .. }))
@@ -200,8 +136,6 @@ pub fn may_write(command: &Command) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use rivulet_resp::OwnedArgs;
-
     use super::*;
 
     #[test]
@@ -218,25 +152,5 @@ mod tests {
         }
         assert!(by_id().iter().enumerate().all(|(id, command)| usize::from(command.id) == id));
         assert!(find(b"nonsense").is_none() && find(b"").is_none());
-    }
-
-    #[test]
-    fn keys_follow_from_the_rules() {
-        for (line, want) in [
-            ("GET a", vec![1]),
-            ("MSET a 1 b 2", vec![1, 3]),
-            ("DEL a b c", vec![1, 2, 3]),
-            ("ZUNIONSTORE to 2 a b WEIGHTS 1 2", vec![1, 3, 4]),
-            ("BLPOP a b 0", vec![1, 2]),
-            ("LMPOP 2 a b LEFT", vec![2, 3]),
-            ("PING", vec![]),
-        ] {
-            let words: Vec<&str> = line.split(' ').collect();
-            let args = OwnedArgs::from_slices(&words);
-            let command = find(words[0].as_bytes()).expect("a command");
-            let found: Vec<usize> =
-                keys_of(command, args.as_args()).expect("valid").into_iter().map(|(at, _)| at).collect();
-            assert_eq!(found, want, "{line}");
-        }
     }
 }

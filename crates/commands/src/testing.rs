@@ -54,6 +54,7 @@ impl Bench {
                 keeps_expired: false,
                 deny_blocking: false,
                 in_script: false,
+                reads_any_key: true,
                 note_touched: true,
                 note_ready: true,
                 propagates: true,

@@ -70,6 +70,8 @@ pub enum Apply {
     MaxClients,
     /// Counts the clients' memory.
     ClientMemory,
+    /// Gives the default user its password.
+    DefaultPassword,
     /// Makes room in memory.
     Maxmemory,
     /// Tells helpers how slow they are to be.

@@ -117,7 +117,7 @@ directives! {
     "watchdog-period" => watchdog_period: u64 = 0, Integer(0, INT_MAX), HIDDEN, "Milliseconds that one command may take before the log says where it is; 0 is off.";
 
     // Security.
-    "requirepass" => requirepass: Vec<u8> = Vec::new(), OptionalText(check::any), SENSITIVE, "Password of the default user; empty is none.";
+    "requirepass" => requirepass: Vec<u8> = Vec::new(), OptionalText(check::any), SENSITIVE => DefaultPassword, "Password of the default user; empty is none.";
     "aclfile" => aclfile: String = String::new(), Text(check::any), IMMUTABLE, "File of the users.";
     "acl-pubsub-default" => acl_pubsub_default: String = "resetchannels".into(), Word(&["allchannels", "resetchannels"]), 0, "Channels that a new user may use.";
     "acllog-max-len" => acllog_max_len: u64 = 128, Integer(0, LONG_MAX), 0, "Entries of ACL LOG.";

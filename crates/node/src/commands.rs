@@ -28,6 +28,7 @@ impl Node {
         args: Args<'_>,
     ) -> Result<(), Fail> {
         match which {
+            Run::Acl => self.acl_command(by, command, args),
             Run::Auth => self.auth(by, args),
             Run::Echo => {
                 by.reply.bulk(args.at(1));

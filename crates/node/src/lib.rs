@@ -2,6 +2,7 @@
 //!
 //! What it asks of the machine goes through `rivulet-host`, `rivulet-net` and `rivulet-memory`, so that it also runs on a simulated one.
 
+mod acl;
 mod clock;
 mod commands;
 mod engine;

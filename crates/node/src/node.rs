@@ -5,8 +5,9 @@ use rivulet_config::Config;
 use rivulet_host::world;
 use rivulet_keyspace::Trash;
 use rivulet_net::{Interest, Poll, Waker};
-use rivulet_resp::Reply;
+use rivulet_resp::{Args, Reply};
 
+use crate::acl::Acl;
 use crate::clock;
 use crate::clock::Clock;
 use crate::engine::Engine;
@@ -24,6 +25,8 @@ use crate::scripts::Scripts;
 pub struct Node {
     pub config: Config,
     pub clock: Clock,
+    /// Users, and what was denied to them.
+    pub acl: Acl,
     /// The data, and what executing commands on them needs.
     pub engine: Engine,
     /// Sessions and connections.
@@ -58,6 +61,7 @@ impl Node {
         let persist = Persist::new(&config, &replication, now_us / 1000);
         Ok(Node {
             clock: Clock::new(now_us),
+            acl: Acl::new(&config),
             engine: Engine::new(&config, [word(2), word(3)], rng),
             clients: Clients::default(),
             front: Front::new(poll, waker)?,
@@ -111,6 +115,15 @@ impl Node {
     #[inline]
     pub fn find_command(&self, name: &[u8]) -> Option<&'static Command> {
         self.engine.renames.find(name)
+    }
+
+    /// The command, or the subcommand, that a line begins with. A container without a word behind it is found as it is.
+    pub fn find_with_subcommand(&self, args: Args<'_>) -> Option<&'static Command> {
+        let command = self.find_command(args.get(0)?)?;
+        match args.get(1).filter(|_| !command.subcommands.is_empty()) {
+            None => Some(command),
+            Some(word) => command.subcommands.iter().find(|sub| sub.name.as_bytes().eq_ignore_ascii_case(word)),
+        }
     }
 }
 

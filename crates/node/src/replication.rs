@@ -424,7 +424,7 @@ impl Node {
         let state = ReplicaLink::new(config, cached, true, now);
         let client = self.clients.add(None, now);
         client.kind = Kind::Master;
-        client.session.login.authenticated = true;
+        client.session.login = crate::engine::session::Login::superuser();
         client.connection.peer.address = format!("{host}:{port}");
         client.session.db = self.replication.encoder.db().unwrap_or(0) as usize;
         let client = client.id;

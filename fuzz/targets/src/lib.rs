@@ -4,6 +4,8 @@
 //! the bytes are cut, a round trip). [`TARGETS`] lists them with the seeds to start from. libFuzzer drives them from `fuzz/fuzz_targets`, the
 //! [`smoke`] runner drives them on stable Rust. Nothing here does IO.
 
+mod acl_files;
+mod acl_rules;
 mod aof_files;
 mod configuration;
 mod dump_payloads;
@@ -34,6 +36,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "replication_lines", run: replication_lines::run, seeds: replication_lines::seeds },
     Target { name: "scripts", run: scripts::run, seeds: scripts::seeds },
     Target { name: "script_inputs", run: script_inputs::run, seeds: script_inputs::seeds },
+    Target { name: "acl_rules", run: acl_rules::run, seeds: acl_rules::seeds },
+    Target { name: "acl_files", run: acl_files::run, seeds: acl_files::seeds },
 ];
 
 /// Runs a target by its name, for libFuzzer.

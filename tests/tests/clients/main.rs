@@ -7,4 +7,5 @@ mod output;
 mod requests;
 mod strangers;
 mod tools;
+mod users;
 mod work;

@@ -7,6 +7,7 @@ mod command_table;
 mod compare;
 mod scripts;
 mod shown;
+mod users;
 
 use std::collections::BTreeSet;
 

@@ -3,6 +3,23 @@
 use super::{Docs, block, integer, key, one_of, pattern, string, token};
 
 pub static DOCS: &[Docs] = &[
+    Docs::of("acl|cat").arguments(&[string("categoryname").optional()]),
+    Docs::of("acl|deluser").arguments(&[string("username").multiple()]),
+    Docs::of("acl|dryrun").arguments(&[string("username"), string("command"), string("arg").optional().multiple()]),
+    Docs::of("acl|genpass").arguments(&[integer("bits").optional()]),
+    Docs::of("acl|getuser")
+        .history(&[
+            ("6.2.0", "Added Pub/Sub channel patterns."),
+            ("7.0.0", "Added selectors and changed the format of key and channel patterns from a list to their rule representation."),
+        ])
+        .arguments(&[string("username")]),
+    Docs::of("acl|log").arguments(&[one_of("operation", &[integer("count"), token("reset", "RESET")]).optional()]),
+    Docs::of("acl|setuser")
+        .history(&[
+            ("6.2.0", "Added Pub/Sub channel patterns."),
+            ("7.0.0", "Added selectors and key based permissions."),
+        ])
+        .arguments(&[string("username"), string("rule").optional().multiple()]),
     Docs::of("restore-asking")
         .system()
         .history(&[

@@ -1,5 +1,6 @@
 //! CLIENT.
 
+use rivulet_acl::Users;
 use rivulet_commands::Command;
 use rivulet_commands::fail::{Fail, NOT_INTEGER, SYNTAX};
 use rivulet_net::Stream;
@@ -81,7 +82,7 @@ pub fn line(node: &Node, client: &Client) -> String {
         oll,
         omem,
         client.memory_bytes(),
-        client.session.login.user,
+        String::from_utf8_lossy(&client.session.login.user.name),
         if client.session.resp3 { 3 } else { 2 },
     )
 }
@@ -117,7 +118,7 @@ struct Filter {
     address: Option<String>,
     local_address: Option<String>,
     kind: Option<Kind>,
-    user: Option<String>,
+    user: Option<Box<[u8]>>,
     skip_me: bool,
 }
 
@@ -128,7 +129,7 @@ impl Filter {
     }
 
     /// The options of CLIENT KILL, from the third argument on.
-    fn parse(args: Args<'_>) -> Result<Filter, Fail> {
+    fn parse(args: Args<'_>, users: &Users) -> Result<Filter, Fail> {
         let mut filter = Filter { skip_me: true, ..Filter::default() };
         if !args.len().is_multiple_of(2) {
             return Err(SYNTAX);
@@ -144,7 +145,7 @@ impl Filter {
                 b"type" => filter.kind = Some(kind_of(value).ok_or_else(|| unknown_kind(value))?),
                 b"addr" => filter.address = Some(text),
                 b"laddr" => filter.local_address = Some(text),
-                b"user" if text == "default" => filter.user = Some(text),
+                b"user" if users.get(value).is_some() => filter.user = Some(value.into()),
                 b"user" => return Err(Fail::text(format!("ERR No such user '{text}'"))),
                 b"skipme" => filter.skip_me = yes_or_no(value)?,
                 _ => return Err(SYNTAX),
@@ -158,7 +159,7 @@ impl Filter {
             && self.address.as_ref().is_none_or(|a| client.connection.peer.address == *a)
             && self.local_address.as_ref().is_none_or(|a| client.connection.peer.local_address == *a)
             && self.kind.is_none_or(|k| client.kind == k)
-            && self.user.as_ref().is_none_or(|u| *client.session.login.user == **u)
+            && self.user.as_ref().is_none_or(|u| client.session.login.user.name == *u)
             && !(self.skip_me && client.id == me)
     }
 }
@@ -315,7 +316,7 @@ impl Node {
     fn client_kill(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
         let id = by.id;
         let old_form = args.len() == 3;
-        let filter = if old_form { Filter::of_address(args.at(2)) } else { Filter::parse(args)? };
+        let filter = if old_form { Filter::of_address(args.at(2)) } else { Filter::parse(args, &self.acl.users)? };
         let fits = |c: &&Client| filter.fits(c, id) && !c.connection.closing;
         let killed: Vec<(ClientId, Kind)> = match filter.id {
             Some(wanted) => self.clients.get(wanted).filter(fits).map(|c| (c.id, c.kind)).into_iter().collect(),

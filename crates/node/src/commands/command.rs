@@ -3,7 +3,7 @@
 use rivulet_commands::docs::{self, Argument};
 use rivulet_commands::fail::{Fail, SYNTAX};
 use rivulet_commands::spec::{Begin, Find, KeySpec, acl, flag, key};
-use rivulet_commands::{Command, glob, table};
+use rivulet_commands::{Command, glob, places, table};
 use rivulet_resp::{Args, Reply};
 
 use crate::engine::asker::Asker;
@@ -114,19 +114,19 @@ impl Node {
             }
             _ => command,
         };
-        if command.keys.is_empty() && command.get_keys.is_none() {
+        if !places::has_keys(command) {
             return Err(Fail::new("ERR The command has no key arguments"));
         }
         if !command.arity_fits(line.len()) {
             return Err(Fail::new("ERR Invalid number of arguments specified for command"));
         }
-        let keys = table::keys_of(command, line)?;
+        let keys = places::keys_of(command, line);
         if keys.is_empty() && !command.is(flag::NO_MANDATORY_KEYS) {
             return Err(Fail::new("ERR Invalid arguments specified for command"));
         }
         let reply = &mut by.reply;
-        reply.array(keys.len());
-        for (at, flags) in keys {
+        reply.array(keys.iter().count());
+        for (at, flags) in keys.iter() {
             if with_flags {
                 reply.array(2);
                 reply.bulk(line.at(at));

@@ -76,7 +76,7 @@ impl Node {
 
     /// CONFIG REWRITE.
     pub fn rewrite_config(&mut self, all: bool) -> Result<(), Fail> {
-        match self.config.rewrite(&RewriteWith { users: None, all }) {
+        match self.config.rewrite(&RewriteWith { users: self.user_lines(), all }) {
             Ok(()) => {
                 log::notice!("CONFIG REWRITE executed with success.");
                 Ok(())
@@ -94,8 +94,10 @@ impl Node {
         let change = self.config.set(pairs, by).map_err(|e| Fail::text(e.to_string()))?;
         change.warnings.iter().for_each(|w| log::warning!("{w}"));
         let before = change.before().clone();
-        let failed =
-            change.directives.iter().find_map(|d| self.apply_directive(d, &before).err().map(|text| (d.name, text)));
+        let failed = change
+            .directives
+            .iter()
+            .find_map(|d| self.apply_directive(id, d, &before).err().map(|text| (d.name, text)));
         if let Some((name, text)) = failed {
             log::warning!(
                 "Failed applying new configuration. Possibly related to new {name} setting. Restoring previous settings."
@@ -104,7 +106,7 @@ impl Node {
             self.config.rollback(change);
             for directive in directives {
                 // What could be applied before can be applied again.
-                let _ = self.apply_directive(directive, &before);
+                let _ = self.apply_directive(id, directive, &before);
             }
             self.take_settings();
             return Err(Fail::text(SetError::failed(name, text).to_string()));
@@ -120,7 +122,7 @@ impl Node {
     }
 
     /// Makes one changed directive take effect.
-    fn apply_directive(&mut self, directive: &Directive, before: &Config) -> Result<(), String> {
+    fn apply_directive(&mut self, by: ClientId, directive: &Directive, before: &Config) -> Result<(), String> {
         match directive.apply {
             Apply::Nothing => {}
             Apply::Bind => {
@@ -135,6 +137,7 @@ impl Node {
             Apply::MaxClients => return self.make_room_for_clients(),
             Apply::ClientMemory => self.count_all_client_memory(),
             Apply::Maxmemory => self.maxmemory_changed(),
+            Apply::DefaultPassword => self.default_password_changed(by),
             Apply::Delays => self.apply_delays(),
             Apply::AppendOnly => return self.apply_appendonly(),
             Apply::AppendFsync => {

@@ -1,6 +1,6 @@
 //! The connection's own commands: PING, SELECT, AUTH, HELLO, RESET, MONITOR.
 
-use rivulet_commands::fail::{DB_OUT_OF_RANGE, Fail, SYNTAX};
+use rivulet_commands::fail::{DB_OUT_OF_RANGE, Fail};
 use rivulet_replication::verify::Marker;
 use rivulet_resp::{Args, Reply};
 
@@ -12,10 +12,8 @@ use crate::node::Node;
 use crate::{REDIS_VERSION, clock};
 use rivulet_config::is_sensitive;
 
-const WRONG_PASSWORD: Fail = Fail::new("WRONGPASS invalid username-password pair or user is disabled.");
-
 const HELLO_WITHOUT_AUTH: Fail = Fail::new(
-    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
 );
 
 fn asks_for_resp3(version: &[u8]) -> Result<bool, Fail> {
@@ -64,45 +62,17 @@ impl Node {
         Ok(())
     }
 
-    /// Whether the pair lets a client in: there is one user, `default`, whose password is `requirepass`.
-    fn check_password(&self, user: &[u8], password: &[u8]) -> bool {
-        let wanted = &self.config.requirepass;
-        user == b"default" && (wanted.is_empty() || constant_time_equal(wanted, password))
-    }
-
-    pub fn auth(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
-        let id = by.id;
-        let (user, password): (&[u8], &[u8]) = match args.len() {
-            2 if self.config.requirepass.is_empty() => {
-                return Err(Fail::new(
-                    "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?",
-                ));
-            }
-            2 => (b"default", args.at(1)),
-            3 => (args.at(1), args.at(2)),
-            _ => return Err(SYNTAX),
-        };
-        if !self.check_password(user, password) {
-            return Err(WRONG_PASSWORD);
-        }
-        self.clients.authenticated(id);
-        by.reply.ok();
-        Ok(())
-    }
-
     pub fn hello(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
         let id = by.id;
-        let session = &self.clients.at(id).session;
-        let (was_resp3, was_authenticated) = (session.resp3, session.login.authenticated);
+        let was_resp3 = self.clients.at(id).session.resp3;
         let resp3 = match args.get(1) {
             Some(version) => asks_for_resp3(version)?,
             None => was_resp3,
         };
-        let (proven, name) = self.hello_options(args)?;
-        if !proven && !was_authenticated {
+        let name = self.hello_options(by, args)?;
+        if !self.clients.at(id).session.login.proven {
             return Err(HELLO_WITHOUT_AUTH);
         }
-        self.clients.authenticated(id);
         let client = self.clients.at(id);
         client.session.resp3 = resp3;
         by.reply.set_resp3(resp3);
@@ -126,16 +96,13 @@ impl Node {
         Ok(())
     }
 
-    /// The options of HELLO: whether the password was given, and the client's name.
-    fn hello_options(&self, args: Args<'_>) -> Result<(bool, Option<Vec<u8>>), Fail> {
-        let (mut proven, mut name) = (false, None);
+    /// The options of HELLO: logs in, and answers the client's name.
+    fn hello_options(&mut self, by: &Asker<'_>, args: Args<'_>) -> Result<Option<Vec<u8>>, Fail> {
+        let mut name = None;
         let mut at = 2;
         while at < args.len() {
             if args.is(at, "auth") && at + 2 < args.len() {
-                if !self.check_password(args.at(at + 1), args.at(at + 2)) {
-                    return Err(WRONG_PASSWORD);
-                }
-                proven = true;
+                self.log_in(by, args, args.at(at + 1), args.at(at + 2))?;
                 at += 3;
             } else if args.is(at, "setname") && at + 1 < args.len() {
                 check_client_name(args.at(at + 1))?;
@@ -148,7 +115,7 @@ impl Node {
                 return Err(Fail::bytes(text));
             }
         }
-        Ok((proven, name))
+        Ok(name)
     }
 
     /// RESET: the connection is as if it were new.
@@ -162,7 +129,8 @@ impl Node {
         self.unwatch_all(id);
         self.unsubscribe_all(id);
         self.ops.monitors.remove(&id);
-        let needs_auth = !self.config.requirepass.is_empty();
+        let login = self.login_of_newcomers();
+        self.clients.set_login(id, login);
         let client = self.clients.at(id);
         client.session.monitor = false;
         client.kind = Kind::Normal;
@@ -172,7 +140,6 @@ impl Node {
         client.session.name = Vec::new();
         client.no_evict = false;
         client.session.replies.mode = ReplyMode::On;
-        client.session.login.authenticated = !needs_auth;
         by.reply.simple("RESET");
         Ok(())
     }
@@ -240,6 +207,7 @@ pub fn is_secret(args: Args<'_>, i: usize) -> bool {
     match i {
         0 => false,
         _ if args.is(0, "auth") => true,
+        _ if args.is(0, "acl") => i >= 2 && args.is(1, "setuser"),
         _ if args.is(0, "hello") => follows("auth", 1, 2),
         _ if args.is(0, "migrate") => follows("auth", MIGRATE_OPTIONS, 1) || follows("auth2", MIGRATE_OPTIONS, 2),
         _ => args.is(0, "config") && args.is(1, "set") && i >= 3 && i % 2 == 1 && is_sensitive(args.at(i - 1)),
@@ -267,13 +235,4 @@ pub fn check_client_name(name: &[u8]) -> Result<(), Fail> {
     } else {
         Err(Fail::new("ERR Client names cannot contain spaces, newlines or special characters."))
     }
-}
-
-/// Takes as long for a wrong password as for the right one.
-fn constant_time_equal(a: &[u8], b: &[u8]) -> bool {
-    let mut difference = a.len() ^ b.len();
-    for i in 0..a.len().max(b.len()) {
-        difference |= usize::from(a.get(i).unwrap_or(&0) ^ b.get(i).unwrap_or(&0));
-    }
-    difference == 0
 }

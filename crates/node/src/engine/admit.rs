@@ -2,6 +2,7 @@
 //!
 //! The order of the checks is that of Redis 7.0 (`processCommand` in server.c), as clients see it in which error they get.
 
+use rivulet_acl::Denied;
 use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
 use rivulet_commands::spec::{Handler, Node as Run, flag};
@@ -34,6 +35,8 @@ pub struct Facts {
     pub allows_protected: bool,
     /// A script has run for long: how others are answered.
     pub busy: Option<Fail>,
+    /// What the client's user may not do of it.
+    pub denied: Option<Denied>,
 }
 
 /// What becomes of a command.
@@ -45,6 +48,8 @@ pub enum Verdict {
     /// It waits for the end of a pause.
     Pause,
     Refuse(Fail),
+    /// The client's user may not do it.
+    Deny(Denied),
 }
 
 /// The facts in short, for the way that nearly all commands go: which of them nothing stands in the way of. It is true until the next turn or the next
@@ -106,6 +111,11 @@ impl Standing {
 /// On the client's side nothing stands in the way of any command.
 #[inline]
 pub fn is_plain(client: &Client) -> bool {
+    client.kind == Kind::Normal && client.session.login.is_free && client.session.multi.is_none()
+}
+
+/// On the client's side nothing but its user can stand in the way of a command.
+pub fn is_plain_but_for_its_user(client: &Client) -> bool {
     client.kind == Kind::Normal && client.session.login.authenticated && client.session.multi.is_none()
 }
 
@@ -117,8 +127,8 @@ pub fn is_masters(client: &Client) -> bool {
 
 /// The checks between arity and the call.
 pub fn admit(facts: &Facts, client: &Client, command: &'static Command, flags: u32) -> Verdict {
-    if let Err(fail) = refusal(facts, client, command, flags) {
-        return Verdict::Refuse(fail);
+    if let Err(refusal) = refusal(facts, client, command, flags) {
+        return refusal;
     }
     let in_multi = client.session.multi.is_some();
     // A queued command waits with its EXEC.
@@ -128,19 +138,32 @@ pub fn admit(facts: &Facts, client: &Client, command: &'static Command, flags: u
     if in_multi && !runs_inside_multi(command) { Verdict::Queue } else { Verdict::Run }
 }
 
-fn refusal(facts: &Facts, client: &Client, command: &'static Command, flags: u32) -> Result<(), Fail> {
+fn refusal(facts: &Facts, client: &Client, command: &'static Command, flags: u32) -> Result<(), Verdict> {
     let has = |flag: u32| flags & flag != 0;
     let session = &client.session;
+    if has(flag::PROTECTED) && !facts.allows_protected && !client.is_master() {
+        return Err(Verdict::Refuse(protected(command)));
+    }
     if !session.login.authenticated && !has(flag::NO_AUTH) {
-        return Err(Fail::new("NOAUTH Authentication required."));
+        return Err(Verdict::Refuse(Fail::new("NOAUTH Authentication required.")));
     }
     // What a master sends is not for this node to refuse.
     if client.is_master() {
         return Ok(());
     }
-    if has(flag::PROTECTED) && !facts.allows_protected {
-        return Err(protected(command));
+    if session.multi.is_some() && has(flag::NO_MULTI) {
+        return Err(Verdict::Refuse(Fail::new("ERR Command not allowed inside a transaction")));
     }
+    if let Some(denied) = facts.denied {
+        return Err(Verdict::Deny(denied));
+    }
+    condition(facts, client, command, flags).map_err(Verdict::Refuse)
+}
+
+/// What the condition of the server and of the connection refuses.
+fn condition(facts: &Facts, client: &Client, command: &'static Command, flags: u32) -> Result<(), Fail> {
+    let has = |flag: u32| flags & flag != 0;
+    let session = &client.session;
     // EXEC is what is queued for it.
     let queued = session.multi.as_ref().filter(|_| is(command, Run::Exec));
     let writes = has(flag::WRITE) || queued.is_some_and(|m| m.writes);
@@ -172,9 +195,6 @@ fn refusal(facts: &Facts, client: &Client, command: &'static Command, flags: u32
     }
     if let Some(fail) = facts.busy.as_ref().filter(|_| !has(flag::ALLOW_BUSY)) {
         return Err(fail.clone());
-    }
-    if session.multi.is_some() && has(flag::NO_MULTI) {
-        return Err(Fail::new("ERR Command not allowed inside a transaction"));
     }
     if client.is_replica() && (writes || has(flag::READONLY) || has(flag::MAY_REPLICATE)) {
         return Err(Fail::new("ERR Replica can't interact with the keyspace"));
@@ -248,6 +268,7 @@ impl Node {
             all_is_paused: pauses.stops(false),
             allows_protected: false,
             busy: self.scripts.running.as_ref().filter(|running| running.busy.is_some()).map(|running| running.busy()),
+            denied: None,
         }
     }
 
@@ -260,12 +281,17 @@ impl Node {
     /// What becomes of a command that something may stand in the way of.
     #[cold]
     pub fn admit(&self, client: &Client, command: &'static Command, args: Args<'_>, out_of_memory: bool) -> Verdict {
-        let flags = effective_flags(self, command, args);
         if client.is_master() {
-            return admit(&Facts::default(), client, command, flags);
+            return admit(&Facts::default(), client, command, effective_flags(self, command, args));
         }
+        let login = &client.session.login;
+        let denied = if login.is_free { None } else { login.user.check(command, args).err() };
+        if !out_of_memory && is_plain_but_for_its_user(client) && self.life.standing.lets(command) {
+            return denied.map_or(Verdict::Run, Verdict::Deny);
+        }
+        let flags = effective_flags(self, command, args);
         let allows_protected = rivulet_config::allows(&self.config.enable_debug_command, self.is_local(client.id));
-        admit(&Facts { out_of_memory, allows_protected, ..self.facts() }, client, command, flags)
+        admit(&Facts { out_of_memory, allows_protected, denied, ..self.facts() }, client, command, flags)
     }
 }
 
@@ -274,13 +300,15 @@ mod tests {
     use rivulet_commands::table;
 
     use super::*;
-    use crate::engine::session::Multi;
+    use crate::engine::session::{Login, Multi};
 
     /// What may stand in a command's way, in the order in which it is told.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     enum Obstacle {
-        Password,
         Protected,
+        Password,
+        InMulti,
+        User,
         Memory,
         Disk,
         Replicas,
@@ -289,14 +317,15 @@ mod tests {
         Stale,
         Loading,
         AsyncLoading,
-        InMulti,
         ReplicaLink,
     }
     use Obstacle::*;
 
-    const ALL: [Obstacle; 12] = [
-        Password,
+    const ALL: [Obstacle; 13] = [
         Protected,
+        Password,
+        InMulti,
+        User,
         Memory,
         Disk,
         Replicas,
@@ -305,7 +334,6 @@ mod tests {
         Stale,
         Loading,
         AsyncLoading,
-        InMulti,
         ReplicaLink,
     ];
 
@@ -323,13 +351,16 @@ mod tests {
             all_is_paused: false,
             allows_protected: !has(Protected),
             busy: None,
+            denied: has(User).then_some(Denied::Command),
         }
     }
 
     fn client(obstacles: &[Obstacle]) -> Client {
         let has = |obstacle| obstacles.contains(&obstacle);
         let mut client = Client::new(1, None, 0);
+        client.session.login = Login::superuser();
         client.session.login.authenticated = !has(Password);
+        client.session.login.is_free = !has(Password) && !has(User);
         if has(Subscribed) {
             client.kind = Kind::Pubsub;
             client.session.subscriptions.channels.insert("c".as_bytes().into());
@@ -346,6 +377,7 @@ mod tests {
     fn told(command: &'static Command, obstacles: &[Obstacle]) -> String {
         match admit(&facts(obstacles), &client(obstacles), command, command.flags) {
             Verdict::Refuse(fail) => String::from_utf8_lossy(&fail.0).into_owned(),
+            Verdict::Deny(denied) => String::from_utf8_lossy(&denied.to_client(command).0).into_owned(),
             _ => String::new(),
         }
     }
@@ -363,6 +395,7 @@ mod tests {
         match obstacle {
             Password => "NOAUTH",
             Protected => "ERR DEBUG command not allowed",
+            User => "NOPERM",
             Memory => "OOM",
             Disk => "MISCONF",
             Replicas => "NOREPLICAS",
@@ -377,22 +410,22 @@ mod tests {
 
     /// Which obstacles stop which commands, if nothing else does.
     const STOPPED: &[(&str, &[Obstacle])] = &[
-        ("set", &[Password, Memory, Disk, Replicas, ReadOnly, Subscribed, Stale, Loading, ReplicaLink]),
-        ("del", &[Password, Disk, Replicas, ReadOnly, Subscribed, Stale, Loading, ReplicaLink]),
-        ("get", &[Password, Subscribed, Stale, Loading, ReplicaLink]),
-        ("flushall", &[Password, Disk, Replicas, ReadOnly, Subscribed, Stale, Loading, ReplicaLink]),
-        ("ping", &[Password, Disk, Stale, Loading]),
-        ("auth", &[Subscribed]),
-        ("hello", &[Subscribed]),
-        ("quit", &[]),
-        ("subscribe", &[Password]),
-        ("publish", &[Password, Subscribed, ReplicaLink]),
-        ("info", &[Password, Subscribed]),
-        ("debug", &[Password, Protected, Subscribed]),
-        ("config|set", &[Password, Subscribed]),
-        ("save", &[Password, Subscribed, Stale, Loading, AsyncLoading, InMulti]),
-        ("replicaof", &[Password, Subscribed, Loading, AsyncLoading]),
-        ("exec", &[Password, Subscribed]),
+        ("set", &[Password, User, Memory, Disk, Replicas, ReadOnly, Subscribed, Stale, Loading, ReplicaLink]),
+        ("del", &[Password, User, Disk, Replicas, ReadOnly, Subscribed, Stale, Loading, ReplicaLink]),
+        ("get", &[Password, User, Subscribed, Stale, Loading, ReplicaLink]),
+        ("flushall", &[Password, User, Disk, Replicas, ReadOnly, Subscribed, Stale, Loading, ReplicaLink]),
+        ("ping", &[Password, User, Disk, Stale, Loading]),
+        ("auth", &[User, Subscribed]),
+        ("hello", &[User, Subscribed]),
+        ("quit", &[User]),
+        ("subscribe", &[Password, User]),
+        ("publish", &[Password, User, Subscribed, ReplicaLink]),
+        ("info", &[Password, User, Subscribed]),
+        ("debug", &[Protected, Password, User, Subscribed]),
+        ("config|set", &[Password, User, Subscribed]),
+        ("save", &[Password, InMulti, User, Subscribed, Stale, Loading, AsyncLoading]),
+        ("replicaof", &[Password, User, Subscribed, Loading, AsyncLoading]),
+        ("exec", &[Password, User, Subscribed]),
     ];
 
     #[test]
@@ -484,7 +517,8 @@ mod tests {
     #[test]
     fn what_the_standing_lets_runs() {
         let plain = client(&[]);
-        assert!(is_plain(&plain));
+        let with_user = client(&[User]);
+        assert!(is_plain(&plain) && is_plain_but_for_its_user(&with_user));
         let all = |command: &'static Command| std::iter::once(command).chain(command.subcommands.iter());
         for bits in 0..1 << 10 {
             let has = |bit: u32| bits >> bit & 1 == 1;
@@ -500,11 +534,14 @@ mod tests {
                 all_is_paused: has(8),
                 allows_protected: false,
                 busy: has(9).then(|| Fail::new("BUSY")),
+                denied: None,
             };
             let standing = Standing::of(&facts);
             for command in table::commands().flat_map(all).filter(|c| standing.lets(c)) {
-                let verdict = admit(&facts, &plain, command, command.flags);
-                assert!(matches!(verdict, Verdict::Run), "{}, {facts:?}: {verdict:?}", command.name);
+                for client in [&plain, &with_user] {
+                    let verdict = admit(&facts, client, command, command.flags);
+                    assert!(matches!(verdict, Verdict::Run), "{}, {facts:?}: {verdict:?}", command.name);
+                }
             }
         }
         let healthy = Standing::of(&Facts::default());
@@ -513,8 +550,10 @@ mod tests {
 
     #[test]
     fn nobody_with_an_obstacle_of_his_own_is_plain() {
-        for obstacle in [Password, Subscribed, InMulti, ReplicaLink] {
-            assert!(!is_plain(&client(&[obstacle])), "{obstacle:?}");
+        for obstacle in [Password, User, Subscribed, InMulti, ReplicaLink] {
+            let client = client(&[obstacle]);
+            assert!(!is_plain(&client), "{obstacle:?}");
+            assert_eq!(is_plain_but_for_its_user(&client), obstacle == User, "{obstacle:?}");
         }
     }
 }

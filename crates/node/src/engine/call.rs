@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 
+use rivulet_acl::Context;
 use rivulet_commands::ctx::{Call, Ctx, Data};
 use rivulet_commands::effects::Again;
 use rivulet_commands::fail::Fail;
+use rivulet_commands::places::keys_of;
 use rivulet_commands::spec::{Begin, Find, Handler, flag};
-use rivulet_commands::{Command, Propagation, table};
+use rivulet_commands::{Command, Propagation};
 use rivulet_resp::{Args, OwnedArgs, Reply};
 
 use crate::engine::asker::{Asker, Origin};
@@ -26,6 +28,7 @@ impl Node {
             keeps_expired: self.keeps_expired(),
             deny_blocking: origin != Origin::Client || client.is_master(),
             in_script: origin == Origin::Script,
+            reads_any_key: client.session.login.reads_any_key,
             note_touched: !self.engine.watched.is_empty(),
             note_ready: !self.engine.blocking.is_empty(),
             propagates: self.wants_stream() || self.is_replica(),
@@ -157,6 +160,7 @@ impl Node {
             keeps_expired: self.keeps_expired(),
             deny_blocking: true,
             in_script: false,
+            reads_any_key: true,
             note_touched: !self.engine.watched.is_empty(),
             note_ready: !self.engine.blocking.is_empty(),
             propagates: self.wants_stream() || self.is_replica(),
@@ -334,7 +338,16 @@ impl Node {
             Again::Command(args) => args.clone(),
         };
         let Handler::Data(run) = command.handler else { return false };
+        // What it may do can have changed since it began to wait.
+        if let Err(denied) = self.check_user(id, command, args.as_args()) {
+            self.forget_blocked(id, &blocked);
+            self.note_denied(id, denied, command, args.as_args(), Context::TopLevel);
+            self.ops.stats.of(command).rejected += 1;
+            self.send_error(id, &denied.to_client(command).0);
+            return false;
+        }
         let started_us = clock::machine_us();
+        let Some(client) = self.clients.get_mut(id) else { return false };
         let selected = std::mem::replace(&mut client.session.db, db);
         let mut out = std::mem::take(&mut client.connection.outbox.output.bytes);
         let mark = out.len();
@@ -371,13 +384,13 @@ fn only_key(command: &Command, args: &OwnedArgs, key: &[u8]) -> OwnedArgs {
     let several = |spec: &rivulet_commands::spec::KeySpec| !matches!(spec.find, Find::Range { last: 0, .. });
     let Some(spec) = command.keys.first().filter(|s| several(s)) else { return args.clone() };
     let line = args.as_args();
-    let Ok(keys) = table::keys_of(command, line) else { return args.clone() };
-    let Some(&(kept, _)) = keys.iter().find(|(at, _)| line.at(*at) == key) else { return args.clone() };
+    let keys = keys_of(command, line);
+    let Some((kept, _)) = keys.iter().find(|(at, _)| line.at(*at) == key) else { return args.clone() };
     let count_at = match (spec.begin, spec.find) {
         (Begin::Index(first), Find::Count { at, .. }) => Some((first + at) as usize),
         _ => None,
     };
-    let places: HashSet<usize> = keys.iter().map(|(at, _)| *at).collect();
+    let places: HashSet<usize> = keys.iter().map(|(at, _)| at).collect();
     let words: Vec<&[u8]> = line
         .iter()
         .enumerate()

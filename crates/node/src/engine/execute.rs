@@ -2,9 +2,11 @@
 //!
 //! The order of the checks is that of Redis 7.0 (`processCommand` in server.c), as clients see it in which error they get.
 
+use rivulet_acl::Context;
+use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
+use rivulet_commands::places::keys_of;
 use rivulet_commands::spec::{Begin, Handler};
-use rivulet_commands::{Command, table};
 use rivulet_keyspace::KEY_LEN_MAX;
 use rivulet_resp::{Args, Batch, OwnedArgs, Reply};
 
@@ -35,10 +37,11 @@ pub fn first_key<'a>(command: &Command, args: Args<'a>) -> Option<(usize, &'a [u
 /// Whether a command has a key that is longer than entries can have. Only with a `proto-max-bulk-len` that was raised far can it come here.
 #[cold]
 fn has_long_key(looked_up: &LookedUp, batch: &Batch, buffer: &[u8]) -> bool {
+    let is_long = |key: &[u8]| key.len() > KEY_LEN_MAX;
     (0..batch.len()).any(|i| {
         let args = batch.args(i, buffer);
-        let keys = looked_up.commands[i].and_then(|command| table::keys_of(command, args).ok()).unwrap_or_default();
-        keys.iter().any(|&(at, _)| args.at(at).len() > KEY_LEN_MAX)
+        let has_long = |command| keys_of(command, args).iter().any(|(at, _)| args.get(at).is_some_and(is_long));
+        looked_up.commands[i].is_some_and(has_long)
     })
 }
 
@@ -172,10 +175,17 @@ impl Node {
         let (id, mark) = (by.id, by.reply.written());
         let Some(client) = self.clients.get(id) else { return };
         match self.admit(client, command, args, out_of_memory) {
-            Verdict::Run => self.call(by, command, args, hint),
+            Verdict::Run => {
+                self.find_reach(id, command, args);
+                self.call(by, command, args, hint)
+            }
             Verdict::Queue => return self.queue_in_multi(by, command, args),
             Verdict::Pause => return self.block_for_pause(id, args),
             Verdict::Refuse(fail) => return self.refuse(by, Some(command), fail),
+            Verdict::Deny(denied) => {
+                self.note_denied(id, denied, command, args, Context::TopLevel);
+                return self.refuse(by, Some(command), denied.to_client(command));
+            }
         }
         let is_replica = self.clients.get(id).is_some_and(Client::is_replica);
         if is_replica && by.reply.written() > mark && !asks_for_sync(command) {

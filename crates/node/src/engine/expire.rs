@@ -7,7 +7,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
-use rivulet_commands::{Command, table};
+use rivulet_commands::Command;
+use rivulet_commands::places::keys_of;
 use rivulet_resp::Args;
 
 use crate::clock;
@@ -159,8 +160,7 @@ impl Node {
 
     /// A client of this writable replica gave keys a deadline: this server must expire them itself (rule 36).
     pub fn note_own_expiring(&mut self, db: usize, command: &'static Command, args: Args<'_>) {
-        let Ok(keys) = table::keys_of(command, args) else { return };
-        for (at, _) in keys {
+        for (at, _) in keys_of(command, args).iter() {
             let key = args.at(at);
             let db_ref = self.engine.keyspace.db(db);
             let deadline = db_ref.find(db_ref.key(key)).and_then(|e| e.deadline());

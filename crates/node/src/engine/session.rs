@@ -2,8 +2,9 @@
 //! It knows nothing of sockets.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use rivulet_acl::User;
 use rivulet_commands::Command;
 use rivulet_resp::OwnedArgs;
 
@@ -75,10 +76,40 @@ impl Subscriptions {
     }
 }
 
-/// Who a session is.
+/// Who a session is, and what follows from that for its commands.
 pub struct Login {
-    pub user: Arc<str>,
+    /// As it is now: who changes a user renews the logins.
+    pub user: Arc<User>,
+    /// It has given a password, or needed none when it came.
+    pub proven: bool,
+    /// It is proven, or nobody needs a password now.
     pub authenticated: bool,
+    /// It is authenticated as a user that may do all: its commands need no look.
+    pub is_free: bool,
+    /// The command that runs may read keys that it does not name. It is always so for who is free; else it is found out for each such command.
+    pub reads_any_key: bool,
+}
+
+/// Who may do all and is no user: the master, and files that are replayed.
+static SUPERUSER: LazyLock<Arc<User>> = LazyLock::new(|| Arc::new(User::first(b"(superuser)")));
+
+impl Login {
+    /// A session of a user; `is_open` says that the default user needs no password.
+    pub fn of(user: Arc<User>, proven: bool, is_open: bool) -> Login {
+        let authenticated = proven || is_open;
+        let is_free = authenticated && user.allows_all();
+        Login { user, proven, authenticated, is_free, reads_any_key: is_free }
+    }
+
+    /// Who is asked for no password, and refused nothing.
+    pub fn superuser() -> Login {
+        Login::of(SUPERUSER.clone(), true, false)
+    }
+
+    /// A connection that has not been greeted: it may do nothing.
+    fn nobody() -> Login {
+        Login::of(SUPERUSER.clone(), false, false)
+    }
 }
 
 /// What of its replies a session is sent.
@@ -111,7 +142,7 @@ impl Default for Session {
             db: 0,
             resp3: false,
             name: Vec::new(),
-            login: Login { user: Arc::from("default"), authenticated: false },
+            login: Login::nobody(),
             replies: Replies { mode: ReplyMode::On, pushed: false },
             monitor: false,
             multi: None,

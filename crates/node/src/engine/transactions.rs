@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rivulet_acl::Context;
 use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
 use rivulet_commands::spec::flag;
@@ -89,7 +90,13 @@ impl Node {
             if self.clients.get(id).is_none_or(|c| c.connection.closing) {
                 break;
             }
-            self.call(by, command, args.as_args(), None);
+            match self.check_user(id, command, args.as_args()) {
+                Ok(()) => self.call(by, command, args.as_args(), None),
+                Err(denied) => {
+                    self.note_denied(id, denied, command, args.as_args(), Context::Multi);
+                    self.reply_error(by, &denied.in_exec().0);
+                }
+            }
         }
         by.origin = Origin::Client;
         self.engine.unit.is_open = false;

@@ -88,7 +88,7 @@ impl Node {
         let peer = stream.peer_address();
         if let Some(address) = peer
             && self.config.protected_mode
-            && self.config.requirepass.is_empty()
+            && self.acl.users.default_user().nopass
             && !address.ip().to_canonical().is_loopback()
         {
             // As above.
@@ -103,10 +103,10 @@ impl Node {
         }
         let now_ms = self.now_ms();
         let local = stream.local_address();
-        let needs_auth = !self.config.requirepass.is_empty();
+        let login = self.login_of_newcomers();
         let client = self.clients.add(None, now_ms);
         let id = client.id;
-        client.session.login.authenticated = !needs_auth;
+        client.session.login = login;
         match peer {
             Some(address) => {
                 client.connection.peer.address = address.to_string();

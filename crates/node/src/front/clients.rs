@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use rivulet_net::Stream;
 use rivulet_replication::session::Announced;
 
-use crate::engine::session::Session;
+use crate::engine::session::{Login, Session};
 use crate::front::client_id::ClientId;
 use crate::front::connection::Connection;
 use crate::id_hash::IdMap;
@@ -291,9 +291,10 @@ impl Clients {
         ids.into_iter().filter_map(keep).filter(|(bytes, _)| *bytes > 0).collect()
     }
 
-    /// The client has authenticated.
-    pub fn authenticated(&mut self, id: ClientId) {
-        self.at(id).session.login.authenticated = true;
+    /// Who a client is has changed.
+    pub fn set_login(&mut self, id: ClientId, login: Login) {
+        let Some(client) = self.get_mut(id) else { return };
+        client.session.login = login;
         self.count_unauthenticated(id);
     }
 
@@ -388,7 +389,7 @@ mod tests {
             clients.count_unauthenticated(id);
         }
         assert_eq!(clients.unauthenticated_bytes(), 6000);
-        clients.authenticated(3);
+        clients.set_login(3, Login::superuser());
         assert_eq!(clients.unauthenticated_bytes(), 3000);
         clients.at(2).connection.input.bytes = Vec::new();
         assert_eq!(clients.recount_unauthenticated(), [(1000, 1)]);

@@ -6,6 +6,7 @@ use rivulet_commands::{Command, table};
 use rivulet_host::world;
 use rivulet_keyspace::Keyspace;
 
+use crate::acl::start::check_lines;
 use crate::engine::renames::Renames;
 use crate::front::descriptors;
 use crate::node::Node;
@@ -17,7 +18,7 @@ use rivulet_memory as memory;
 /// Runs a server until it is to end; answers its exit status.
 pub fn serve(startup: Startup) -> i32 {
     let Startup { mut config, warnings, users, renames, .. } = startup;
-    let renames = match rename_commands(&renames).and_then(|renames| refuse_users(&users).map(|()| renames)) {
+    let renames = match rename_commands(&renames).and_then(|renames| check_lines(&config, &users).map(|()| renames)) {
         Ok(renames) => renames,
         Err(error) => {
             eprintln!("{error}");
@@ -30,7 +31,7 @@ pub fn serve(startup: Startup) -> i32 {
         return 1;
     }
     greet(&config, &warnings);
-    let mut node = match open(config, renames) {
+    let mut node = match open(config, renames, &users) {
         Ok(node) => node,
         Err(text) => {
             log::warning!("{text}");
@@ -46,16 +47,6 @@ pub fn serve(startup: Startup) -> i32 {
         ));
     }
     status
-}
-
-fn refuse_users(users: &[Line]) -> Result<(), ConfigError> {
-    let is_default = |line: &Line| line.words.len() == 2 && line.words[1] == b"default";
-    match users.iter().find(|line| !is_default(line)) {
-        Some(line) => {
-            Err(ConfigError::at(line, "users other than the default one are not supported yet: use requirepass"))
-        }
-        None => Ok(()),
-    }
 }
 
 fn stay_in_foreground(config: &mut Config) {
@@ -95,11 +86,16 @@ fn greet(config: &Config, warnings: &[String]) {
 }
 
 /// Makes the node, listens, and begins to load. Errors are lines for the log.
-fn open(mut config: Config, renames: HashMap<Vec<u8>, Option<&'static Command>>) -> Result<Node, String> {
+fn open(
+    mut config: Config,
+    renames: HashMap<Vec<u8>, Option<&'static Command>>,
+    users: &[Line],
+) -> Result<Node, String> {
     descriptors::fit_maxclients(&mut config)?;
     helpers::begin();
     let mut node = Node::new(config).map_err(|e| format!("Can't start: {e}"))?;
     node.engine.renames = Renames(renames);
+    node.take_users(users)?;
     node.front.accepting.reserved_from = descriptors::reserved_from();
     node.listen()?;
     banner(&node);

@@ -77,6 +77,16 @@ impl Histogram {
     }
 }
 
+/// What users were not allowed to do.
+#[derive(Default)]
+pub struct Denials {
+    /// Logins that failed.
+    pub logins: u64,
+    pub commands: u64,
+    pub keys: u64,
+    pub channels: u64,
+}
+
 /// A rate over the last 16 samples.
 #[derive(Default)]
 pub struct Rate {
@@ -186,6 +196,7 @@ pub struct Stats {
     pub peaks: Peaks,
     pub rates: Rates,
     pub errors: ErrorCounters,
+    pub denied: Denials,
     pub dump_payload_sanitizations: u64,
     pub snapshots: u64,
     /// By id.

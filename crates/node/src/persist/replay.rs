@@ -23,7 +23,7 @@ impl Node {
         let now = self.now_ms();
         let client = self.clients.add(None, now);
         client.kind = Kind::Master;
-        client.session.login.authenticated = true;
+        client.session.login = crate::engine::session::Login::superuser();
         self.persist.loading.replayer = Some(client.id);
         client.id
     }

@@ -1,5 +1,6 @@
 //! The server as a script sees it.
 
+use rivulet_acl::Context;
 use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
 use rivulet_commands::spec::{Handler, flag};
@@ -34,29 +35,33 @@ impl<'a> ScriptHost<'a> {
     /// The command, if this run may call it.
     fn permitted(&mut self, args: Args<'_>) -> Result<&'static Command, Fail> {
         let command = find(self.node, args)?;
-        let has_written = self.node.scripts.running.as_ref().is_some_and(|running| running.has_written);
-        let checked = self.node.check_within(self.permits, has_written, command);
+        let checked = self.check(command, args);
         if checked.is_err() {
             self.node.ops.stats.of(command).rejected += 1;
         }
         checked.map(|()| command)
     }
+
+    fn check(&mut self, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
+        self.node.check_called(self.permits, command)?;
+        // A script is its caller.
+        if let Err(denied) = self.node.check_user(self.id, command, args) {
+            self.node.note_denied(self.id, denied, command, args, Context::Script);
+            return Err(denied.in_script());
+        }
+        let has_written = self.node.scripts.running.as_ref().is_some_and(|running| running.has_written);
+        self.node.check_within(self.permits, has_written, command)
+    }
 }
+
+const UNKNOWN: Fail = Fail::new("ERR Unknown Redis command called from script");
 
 /// The command of a call.
 fn find(node: &Node, args: Args<'_>) -> Result<&'static Command, Fail> {
-    const UNKNOWN: Fail = Fail::new("ERR Unknown Redis command called from script");
     const ARITY: Fail = Fail::new("ERR Wrong number of args calling Redis command from script");
-    let command = node.find_command(args.at(0)).ok_or(UNKNOWN)?;
-    let command = match (command.handler, args.get(1)) {
-        (Handler::Container, None) => return Err(ARITY),
-        (_, Some(word)) if !command.subcommands.is_empty() => {
-            let same = |sub: &&Command| sub.name.as_bytes().eq_ignore_ascii_case(word);
-            command.subcommands.iter().find(same).ok_or(UNKNOWN)?
-        }
-        _ => command,
-    };
-    if command.arity_fits(args.len()) { Ok(command) } else { Err(ARITY) }
+    let command = node.find_with_subcommand(args).ok_or(UNKNOWN)?;
+    let is_container = matches!(command.handler, Handler::Container);
+    if command.arity_fits(args.len()) && !is_container { Ok(command) } else { Err(ARITY) }
 }
 
 impl Host for ScriptHost<'_> {
@@ -79,7 +84,9 @@ impl Host for ScriptHost<'_> {
     }
 
     fn may_run(&mut self, args: Args<'_>) -> Option<bool> {
-        find(self.node, args).ok().map(|_| true)
+        let command = self.node.find_with_subcommand(args)?;
+        let client = self.node.clients.get(self.id)?;
+        Some(client.session.login.user.check(command, args).is_ok())
     }
 
     fn log(&mut self, level: LogLevel, text: &[u8]) {

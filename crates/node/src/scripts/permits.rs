@@ -132,8 +132,8 @@ impl Node {
         Ok(())
     }
 
-    /// Whether a command may be called by a run that has written or not.
-    pub(super) fn check_within(&self, permits: Permits, has_written: bool, command: &Command) -> Result<(), Fail> {
+    /// Whether a command may be called by scripts at all now.
+    pub(super) fn check_called(&self, permits: Permits, command: &Command) -> Result<(), Fail> {
         if command.is(flag::NOSCRIPT) && !self.ops.debug.scripts_may_all {
             return Err(Fail::new("ERR This Redis command is not allowed from script"));
         }
@@ -141,6 +141,11 @@ impl Node {
         if is_stale && !permits.is_masters && !command.is(flag::STALE) {
             return Err(Fail::new("ERR Can not execute the command on a stale replica"));
         }
+        Ok(())
+    }
+
+    /// Whether a command that may be called may be by a run that has written or not.
+    pub(super) fn check_within(&self, permits: Permits, has_written: bool, command: &Command) -> Result<(), Fail> {
         // What may go to replicas counts as a write, so that read-only scripts can run in a pause of writes.
         if permits.is_read_only && (command.is(flag::WRITE) || command.is(flag::MAY_REPLICATE)) {
             return Err(Fail::new("ERR Write commands are not allowed from read-only scripts."));

@@ -11,6 +11,7 @@ pub fn section(node: &Node, out: &mut String) {
     lookups(node, out);
     absent(out);
     errors_and_calls(node, out);
+    denied(node, out);
 }
 
 fn traffic(node: &Node, out: &mut String) {
@@ -87,6 +88,15 @@ fn absent(out: &mut String) {
     ] {
         field!(out, name, 0);
     }
+}
+
+/// Fields of Redis 7.2.
+fn denied(node: &Node, out: &mut String) {
+    let denied = &node.ops.stats.denied;
+    field!(out, "acl_access_denied_auth", denied.logins);
+    field!(out, "acl_access_denied_cmd", denied.commands);
+    field!(out, "acl_access_denied_key", denied.keys);
+    field!(out, "acl_access_denied_channel", denied.channels);
 }
 
 fn errors_and_calls(node: &Node, out: &mut String) {

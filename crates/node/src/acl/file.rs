@@ -1,0 +1,79 @@
+//! The file of the users on disk (`aclfile`), and the users of the configuration file.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use rivulet_acl::file;
+use rivulet_commands::fail::Fail;
+use rivulet_host::fs::{self, File};
+use rivulet_resp::inline::{quote, split_words};
+
+use crate::acl::all_channels;
+use crate::log;
+use crate::node::Node;
+use crate::system::os_error;
+
+impl Node {
+    /// Reads the file of the users and takes all of them, or none. Sessions are not renewed.
+    ///
+    /// # Errors
+    /// It can't be read, or is not right: a text without a code.
+    pub fn load_users(&mut self) -> Result<(), Fail> {
+        let name = &self.config.aclfile;
+        let text = fs::read(name)
+            .map_err(|e| Fail::text(format!("Error loading ACLs, opening file '{name}': {}", os_error(&e))))?;
+        self.acl.users = file::parse(&text, name, all_channels(&self.config))?;
+        Ok(())
+    }
+
+    /// Writes the file of the users: it is replaced as a whole and durably, or stays as it is.
+    pub fn save_users(&self) -> io::Result<()> {
+        let path = Path::new(&self.config.aclfile);
+        let temporary = format!("{}.tmp-{}-{}", self.config.aclfile, std::process::id(), self.unix_ms());
+        let written =
+            write_durably(&temporary, &file::render(&self.acl.users)).and_then(|()| fs::rename(&temporary, path));
+        if let Err(error) = written {
+            log::warning!("Writing ACL file for ACL SAVE: {}", os_error(&error));
+            // The first error is what counts.
+            let _ = fs::remove_file(&temporary);
+            return Err(error);
+        }
+        fs::sync_directory_of(path)
+    }
+
+    /// What follows `user` on the lines of a configuration file; nothing where a file of their own has the users.
+    pub fn user_lines(&self) -> Option<Vec<Vec<u8>>> {
+        let line = |user: &[u8]| {
+            let words = user.split(|&c| c == b' ').map(quoted_if_needed);
+            words.collect::<Vec<_>>().join(&b' ')
+        };
+        let of_user = |name: &[u8], rules: &[u8]| line(&[name, b" ", rules].concat());
+        let users = self.acl.users.iter();
+        self.config.aclfile.is_empty().then(|| users.map(|user| of_user(&user.name, &user.rules())).collect())
+    }
+}
+
+/// A word as it is read back from a line.
+fn quoted_if_needed(word: &[u8]) -> Vec<u8> {
+    let is_itself = split_words(word).is_some_and(|words| words == [word]);
+    if is_itself { word.to_vec() } else { quote(word) }
+}
+
+fn write_durably(path: &str, text: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(text)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_back() {
+        for word in ["+get", "~a*", "(~x", "\"", "~a\"b", "'", "", "~\x01"] {
+            assert_eq!(split_words(&quoted_if_needed(word.as_bytes())), Some(vec![word.as_bytes().to_vec()]), "{word}");
+        }
+        assert_eq!(quoted_if_needed(b"~a*"), b"~a*");
+    }
+}
