@@ -53,6 +53,7 @@ impl Node {
             if self.life.exit.is_some() {
                 continue;
             }
+            self.read_unread();
             self.process_waiting_input();
             if self.has_helpers() {
                 // What clients asked for in this turn does not wait for the helpers' work.
@@ -71,7 +72,7 @@ impl Node {
 
     /// How long nothing has to be done.
     fn sleep_time(&self) -> Duration {
-        if self.has_background_work() || !self.clients.to_process.is_empty() {
+        if self.has_background_work() || !self.clients.to_process.is_empty() || !self.front.unread.is_empty() {
             return Duration::ZERO;
         }
         let mut until = self.life.next_cron_ms;

@@ -101,6 +101,7 @@ fn open(mut config: Config, renames: HashMap<Vec<u8>, Option<&'static Command>>)
     let mut node = Node::new(config).map_err(|e| format!("Can't start: {e}"))?;
     node.engine.renames = Renames(renames);
     node.front.accepting.reserved_from = descriptors::reserved_from();
+    node.begin_tls()?;
     node.listen()?;
     banner(&node);
     log::notice!("Server initialized");
@@ -147,7 +148,7 @@ fn rename_commands(lines: &[Line]) -> Result<HashMap<Vec<u8>, Option<&'static Co
 }
 
 fn banner(node: &Node) {
-    let port = node.config.port;
+    let port = node.config.main_port();
     let text = format!(
         "\n      ~~~  ~~  ~~~~\n   ~~~~  ~~~  ~~       Rivulet {} (Redis {REDIS_VERSION}) 64 bit\n ~~  ~~~~  ~~~ ~~~     Running in standalone mode\n   ~~  ~~ ~~~~  ~      Port: {port}\n     ~~~ ~~~  ~~       PID: {}\n\n",
         env!("CARGO_PKG_VERSION"),
