@@ -10,6 +10,7 @@ pub mod fake_master;
 mod grammar;
 pub mod process;
 pub mod random;
+pub mod tls;
 pub mod wait;
 pub mod words;
 

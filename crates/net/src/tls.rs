@@ -4,6 +4,7 @@
 //! that nothing waits (but see [`TlsStream::has_more`]). A write that the socket took in part is taken for unsent: the caller comes again with the
 //! same bytes, as after any short write, and is told then. It reads no file and knows no directive: [`TlsContext`] is made of what others read.
 
+mod certificate;
 mod ciphers;
 mod context;
 mod keys;
@@ -22,7 +23,7 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, ReadTraffic, UnbufferedStatus};
 use rustls::{ClientConfig, ServerConfig};
 
-pub use context::{ClientAuth, Credentials, TlsContext, TlsError, TlsSettings};
+pub use context::{BlockingTls, ClientAuth, Credentials, TlsContext, TlsError, TlsSettings};
 
 /// The most that a record has on the wire (RFC 5246: 2^14 + 2048, and a header).
 const RECORD_BYTES_MAX: usize = 5 + (1 << 14) + 2048;
@@ -280,8 +281,10 @@ impl TlsStream {
                 Ok(Stand::Waits | Stand::Done) => break,
                 Err(text) => {
                     self.end = Some(End::Failed(text));
-                    // The alert that tells the other end.
-                    let _ = self.session.step(&mut [], Wish::Nothing, plain, records);
+                    // The alert that tells the other end. Without one a step would go on with what is wrong.
+                    if self.session.wants_write() {
+                        let _ = self.session.step(&mut bytes[used..], Wish::Nothing, plain, records);
+                    }
                     break;
                 }
             }
@@ -395,6 +398,13 @@ impl Session {
         match self {
             Session::Server(session) => session.is_handshaking(),
             Session::Client(session) => session.is_handshaking(),
+        }
+    }
+
+    fn wants_write(&self) -> bool {
+        match self {
+            Session::Server(session) => session.wants_write(),
+            Session::Client(session) => session.wants_write(),
         }
     }
 

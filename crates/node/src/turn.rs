@@ -42,6 +42,8 @@ impl Node {
             turn_us = clock::monotonic_us();
             rests.polled(ended_us, turn_us);
             let commands = self.ops.stats.commands;
+            // The replies to what came before are sent by now.
+            self.read_unread();
             for event in &ready {
                 self.dispatch(*event);
                 // The disk works while the next clients are served.
@@ -53,7 +55,6 @@ impl Node {
             if self.life.exit.is_some() {
                 continue;
             }
-            self.read_unread();
             self.process_waiting_input();
             if self.has_helpers() {
                 // What clients asked for in this turn does not wait for the helpers' work.

@@ -1,17 +1,21 @@
 //! What connections begin with: certificates, keys, authorities, protocols and ciphers.
 
+use std::io;
+use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::CertificateDer;
-use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::pki_types::ServerName;
+use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned, SupportedProtocolVersion, version,
+};
 
+use super::certificate::Certificate;
 use super::sessions::Sessions;
-use super::verify::{ByChain, Nobody};
+use super::verify::ByChain;
 use super::{ciphers, keys};
 
 /// A certificate with those between it and the authority, its key, and the key's password: the bytes of files.
@@ -63,6 +67,9 @@ pub enum ClientAuth {
     Yes,
 }
 
+/// A connection with TLS that blocks.
+pub type BlockingTls = StreamOwned<ClientConnection, TcpStream>;
+
 /// What connections begin with. Those that are there keep what they began with.
 #[derive(Clone, Debug)]
 pub struct TlsContext {
@@ -86,7 +93,8 @@ impl TlsContext {
         };
         let roots = Arc::new(authorities(&settings.authorities)?);
         let server = |auth| server(settings, auth, &own, &roots, &provider, &versions).map_err(protocols_error);
-        let verifier = ByChain { roots: roots.clone(), algorithms: provider.signature_verification_algorithms };
+        let verifier =
+            ByChain::new(&roots, &provider, true).map_err(|error| TlsError::Authorities(error.to_string()))?;
         let mut client = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&versions)
             .map_err(protocols_error)?
@@ -103,6 +111,16 @@ impl TlsContext {
             strict: Arc::new(server(ClientAuth::Yes)?),
             client: Arc::new(client),
         })
+    }
+
+    /// A client's end for who waits for each byte, on a socket that blocks.
+    ///
+    /// # Errors
+    /// The context allows no handshake.
+    pub fn blocking_client(&self, socket: TcpStream, address: IpAddr) -> io::Result<BlockingTls> {
+        let name = ServerName::IpAddress(address.into());
+        let session = ClientConnection::new(self.client.clone(), name).map_err(io::Error::other)?;
+        Ok(StreamOwned::new(session, socket))
     }
 
     pub(crate) fn server(&self, auth: ClientAuth) -> Arc<ServerConfig> {
@@ -129,7 +147,7 @@ fn server(
     let builder = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions)?;
     let builder = match auth {
         ClientAuth::No => builder.with_no_client_auth(),
-        _ => builder.with_client_cert_verifier(verifier(auth, roots, provider)?),
+        _ => builder.with_client_cert_verifier(Arc::new(ByChain::new(roots, provider, auth == ClientAuth::Yes)?)),
     };
     let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(own.clone())));
     config.ignore_client_order = settings.prefers_own_ciphers;
@@ -141,20 +159,6 @@ fn server(
         }
     }
     Ok(config)
-}
-
-fn verifier(
-    auth: ClientAuth,
-    roots: &Arc<RootCertStore>,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, rustls::Error> {
-    let is_mandatory = auth == ClientAuth::Yes;
-    if roots.is_empty() {
-        return Ok(Arc::new(Nobody { algorithms: provider.signature_verification_algorithms, is_mandatory }));
-    }
-    let builder = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
-    let builder = if is_mandatory { builder } else { builder.allow_unauthenticated() };
-    builder.build().map_err(|error| rustls::Error::General(error.to_string()))
 }
 
 fn provider(settings: &TlsSettings<'_>) -> Result<CryptoProvider, TlsError> {
@@ -199,21 +203,18 @@ fn certified(
     let certificates = keys::certificates(credentials.certificates).map_err(of_certificate)?;
     let key = keys::private_key(credentials.key, credentials.password).map_err(of_key)?;
     let key = provider.key_provider.load_private_key(key).map_err(|error| of_key(error.to_string()))?;
-    let certified = CertifiedKey::new(certificates, key);
-    match certified.keys_match() {
-        Err(error @ rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
-            Err(of_key(error.to_string()))
-        }
-        Err(rustls::Error::InconsistentKeys(_)) | Ok(()) => Ok(Arc::new(certified)),
-        Err(error) => Err(of_certificate(error.to_string())),
+    let own = Certificate::parse(&certificates[0]).ok_or_else(|| of_certificate("it is no certificate".to_string()))?;
+    if key.public_key().is_some_and(|of_key| of_key.as_ref() != own.public_key) {
+        return Err(of_key("it is not the key of the certificate".to_string()));
     }
+    Ok(Arc::new(CertifiedKey::new(certificates, key)))
 }
 
 fn authorities(files: &[Vec<u8>]) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for file in files {
         for certificate in keys::certificates(file).map_err(TlsError::Authorities)? {
-            roots.add(CertificateDer::from(certificate)).map_err(|error| TlsError::Authorities(error.to_string()))?;
+            roots.add(certificate).map_err(|error| TlsError::Authorities(error.to_string()))?;
         }
     }
     Ok(roots)

@@ -139,6 +139,7 @@ impl Node {
             Apply::Listen => return self.listen_as_changed(CANT_LISTEN),
             Apply::ListenTls => {
                 self.need_tls()?;
+                self.apply_replication_config();
                 return self.listen_as_changed(CANT_LISTEN);
             }
             Apply::Tls => {
