@@ -10,6 +10,8 @@ mod context;
 mod keys;
 mod pem;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::cell::Cell;

@@ -16,7 +16,7 @@ const UNDER_WAY_MAX: usize = 1000;
 /// How long one may take.
 const TIME_MS_MAX: u64 = 10_000;
 /// How long one turn works at them.
-const TURN_US_MAX: u64 = 1000;
+const TURN_US_MAX: u64 = 200;
 /// Failures that the log is told of within a second.
 const TOLD_MAX: u32 = 10;
 
