@@ -1,7 +1,7 @@
 //! TLS, as one more kind of stream: plaintext on the caller's side, records on the socket's.
 //!
-//! A [`TlsStream`] keeps the contract of the sockets beside it. What it has read it has decrypted, and hands out at once, so that a silent socket means
-//! that nothing waits (but see [`TlsStream::has_more`]). A write that the socket took in part is taken for unsent: the caller comes again with the
+//! A `TlsStream` keeps the contract of the sockets beside it. What it has read it has decrypted, and hands out at once, so that a silent socket means
+//! that nothing waits (but see [`crate::Stream::has_more`]). A write that the socket took in part is taken for unsent: the caller comes again with the
 //! same bytes, as after any short write, and is told then. It reads no file and knows no directive: [`TlsContext`] is made of what others read.
 
 mod certificate;
@@ -27,19 +27,21 @@ use rustls::{ClientConfig, ServerConfig};
 
 pub use context::{BlockingTls, ClientAuth, Credentials, TlsContext, TlsError, TlsSettings};
 
+/// Records begin with one of these.
+const RECORD_KINDS: std::ops::RangeInclusive<u8> = 20..=23;
 /// The most that a record has on the wire (RFC 5246: 2^14 + 2048, and a header).
 const RECORD_BYTES_MAX: usize = 5 + (1 << 14) + 2048;
 /// Bytes of records that one read asks for, at most.
 const READ_BYTES: usize = 128 * 1024;
 /// Bytes of records that may wait for their rest: a record, or the pieces of a long message of the handshake.
-const INCOMING_BYTES_MAX: usize = 96 * 1024;
+const INCOMING_BYTES_MAX: usize = 48 * 1024;
 /// Bytes that are encrypted before the socket is offered them.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Bytes that one write takes, at most: a reader that is as fast as the writer must not keep it.
 const WRITE_BYTES_MAX: usize = 1 << 20;
 
 /// A TCP connection with TLS on it, non-blocking.
-pub struct TlsStream {
+pub(crate) struct TlsStream {
     socket: TcpStream,
     session: Session,
     /// The beginning of a record, or of a message of the handshake.
@@ -283,8 +285,8 @@ impl TlsStream {
                 Ok(Stand::Waits | Stand::Done) => break,
                 Err(text) => {
                     self.end = Some(End::Failed(text));
-                    // The alert that tells the other end. Without one a step would go on with what is wrong.
-                    if self.session.wants_write() {
+                    // The alert that tells the other end, if that speaks TLS. Without one a step would go on with what is wrong.
+                    if self.session.wants_write() && bytes.get(used).is_none_or(|kind| RECORD_KINDS.contains(kind)) {
                         let _ = self.session.step(&mut bytes[used..], Wish::Nothing, plain, records);
                     }
                     break;

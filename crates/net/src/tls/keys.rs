@@ -7,8 +7,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::pem;
 
-/// More rounds of a password's hash than anybody needs would only keep everybody waiting.
-const ROUNDS_MAX: u32 = 10_000_000;
+/// What a password's hash may cost: rounds of PBKDF2, and bytes and lanes of scrypt. More than anybody needs would only keep everybody waiting.
+const ROUNDS_MAX: u32 = 5_000_000;
+const SCRYPT_BYTES_MAX: u64 = 256 << 20;
+const SCRYPT_LANES_MAX: u16 = 16;
 
 /// The certificates of a file, in its order.
 ///
@@ -55,11 +57,22 @@ fn decrypted(content: &[u8], password: &str) -> Result<PrivateKeyDer<'static>, S
         EncryptionScheme::Pbes2(scheme) => scheme,
         _ => return Err(format!("its encryption is not supported: {SUPPORTED}")),
     };
-    if matches!(&scheme.kdf, Kdf::Pbkdf2(parameters) if parameters.iteration_count > ROUNDS_MAX) {
-        return Err(format!("its password is hashed more than {ROUNDS_MAX} times"));
+    if !is_affordable(&scheme.kdf) {
+        return Err("its password is hashed more often, or in more memory, than anybody needs".to_string());
     }
     let document = info
         .decrypt(password)
         .map_err(|_| format!("the password is wrong, or its encryption is not supported: {SUPPORTED}"))?;
     Ok(PrivateKeyDer::Pkcs8(document.as_bytes().to_vec().into()))
+}
+
+fn is_affordable(kdf: &Kdf<'_>) -> bool {
+    match kdf {
+        Kdf::Pbkdf2(parameters) => parameters.iteration_count <= ROUNDS_MAX,
+        Kdf::Scrypt(parameters) => {
+            let bytes = parameters.cost_parameter.saturating_mul(u64::from(parameters.block_size)).saturating_mul(128);
+            bytes <= SCRYPT_BYTES_MAX && parameters.parallelization <= SCRYPT_LANES_MAX
+        }
+        _ => false,
+    }
 }

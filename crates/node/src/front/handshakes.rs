@@ -11,7 +11,7 @@ use crate::front::client_id::ClientId;
 use crate::log;
 use crate::node::Node;
 
-/// Handshakes under way.
+/// Handshakes under way, if that is not more than half of all clients.
 const UNDER_WAY_MAX: usize = 1000;
 /// How long one may take.
 const TIME_MS_MAX: u64 = 10_000;
@@ -63,7 +63,7 @@ impl Node {
         let until = self.now_ms() + TIME_MS_MAX;
         self.front.handshakes.begun.push_back((until, id));
         self.front.handshakes.under_way += 1;
-        if self.front.handshakes.under_way > UNDER_WAY_MAX {
+        if self.front.handshakes.under_way > UNDER_WAY_MAX.min(self.config.maxclients as usize / 2) {
             while let Some((_, id)) = self.front.handshakes.begun.pop_front() {
                 if self.give_up_handshake(id) {
                     break;
@@ -160,9 +160,11 @@ impl Node {
     /// Reads what streams have though their sockets are silent.
     pub fn read_unread(&mut self) {
         for id in std::mem::take(&mut self.front.unread) {
-            // Who is not listened to now is heard when its socket is watched again.
-            if self.clients.get(id).is_some_and(|client| client.connection.watching.read) {
-                self.read_client(id);
+            match self.clients.get(id) {
+                Some(client) if client.connection.watching.read => self.read_client(id),
+                // Whose script runs is heard when that has ended.
+                Some(_) => self.front.unread.push(id),
+                None => {}
             }
         }
     }
