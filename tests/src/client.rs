@@ -3,7 +3,12 @@
 use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+
+use crate::tls;
 
 /// One reply, as it stood on the wire.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -138,8 +143,39 @@ impl Words for Vec<Vec<u8>> {
     }
 }
 
+/// What a client speaks over.
+enum Wire {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
 pub struct Client {
-    socket: BufReader<TcpStream>,
+    socket: BufReader<Wire>,
     out: Vec<u8>,
 }
 
@@ -148,7 +184,27 @@ impl Client {
         let socket = TcpStream::connect(("127.0.0.1", port))?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(Duration::from_secs(60)))?;
-        Ok(Self { socket: BufReader::with_capacity(1 << 16, socket), out: Vec::new() })
+        Ok(Self { socket: BufReader::with_capacity(1 << 16, Wire::Plain(socket)), out: Vec::new() })
+    }
+
+    /// The same over TLS, with the handshake done.
+    pub fn connect_tls(port: u16, config: &Arc<ClientConfig>) -> std::io::Result<Self> {
+        let mut client = Self::connect(port)?;
+        let socket = client.socket().try_clone()?;
+        let mut stream = StreamOwned::new(tls::session(config), socket);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock)?;
+        }
+        client.socket = BufReader::with_capacity(1 << 16, Wire::Tls(Box::new(stream)));
+        Ok(client)
+    }
+
+    /// The session, of a client over TLS.
+    pub fn tls(&mut self) -> &mut ClientConnection {
+        match self.socket.get_mut() {
+            Wire::Tls(stream) => &mut stream.conn,
+            Wire::Plain(_) => panic!("it is no client over TLS"),
+        }
     }
 
     /// Adds a command to those that the next `flush` sends.
@@ -166,7 +222,8 @@ impl Client {
     }
 
     pub fn flush(&mut self) -> std::io::Result<()> {
-        let sent = self.socket.get_mut().write_all(&self.out);
+        let wire = self.socket.get_mut();
+        let sent = wire.write_all(&self.out).and_then(|()| wire.flush());
         self.out.clear();
         sent
     }
@@ -174,12 +231,16 @@ impl Client {
     /// The connection itself, of which nothing may have been read ahead.
     pub fn socket(&mut self) -> &mut TcpStream {
         assert!(self.socket.buffer().is_empty(), "there are bytes that were read ahead");
-        self.socket.get_mut()
+        match self.socket.get_mut() {
+            Wire::Plain(socket) => socket,
+            Wire::Tls(stream) => &mut stream.sock,
+        }
     }
 
     /// Sends bytes as they are.
     pub fn send_raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.socket.get_mut().write_all(bytes)
+        let wire = self.socket.get_mut();
+        wire.write_all(bytes).and_then(|()| wire.flush())
     }
 
     /// Sends a command and reads its reply.

@@ -11,6 +11,7 @@ mod grammar;
 pub mod lua;
 pub mod process;
 pub mod random;
+pub mod tls;
 pub mod wait;
 pub mod words;
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use rivulet_commands::glob;
 
-use super::directive::{DENY_LOADING, HIDDEN, IMMUTABLE, MULTI_ARG, NO_MEANING, PROTECTED, SENSITIVE};
+use super::directive::{DENY_LOADING, HIDDEN, IMMUTABLE, MULTI_ARG, NO_MEANING, PROTECTED, SENSITIVE, VOLATILE};
 use super::{Config, Directive};
 
 /// CONFIG SET makes no smaller backlog, though a file may ask for one.
@@ -21,7 +21,7 @@ pub struct SetBy {
 
 /// What CONFIG SET changed, and the way back.
 pub struct Change {
-    /// Directives whose values differ now, in the order in which the client gave them.
+    /// Directives whose values differ now, or are to be looked at again, in the order in which the client gave them.
     pub directives: Vec<&'static Directive>,
     /// To be logged.
     pub warnings: Vec<String>,
@@ -110,7 +110,8 @@ impl Config {
         if self.repl_backlog_size != before.repl_backlog_size {
             self.repl_backlog_size = self.repl_backlog_size.at_least(BACKLOG_SIZE_MIN);
         }
-        let changed: Vec<_> = directives.iter().map(|(d, _)| *d).filter(|d| !d.is_same(self, &before)).collect();
+        let changed: Vec<_> =
+            directives.iter().map(|(d, _)| *d).filter(|d| d.has(VOLATILE) || !d.is_same(self, &before)).collect();
         let warnings = changed.iter().filter_map(|d| d.warning(self)).collect();
         let mut directives: Vec<&'static Directive> = Vec::new();
         for directive in changed {

@@ -15,6 +15,8 @@ pub const MULTI_ARG: u8 = 8;
 pub const SENSITIVE: u8 = 16;
 /// Accepted and kept, but it changes nothing here: a warning says so when it is not the default.
 pub const NO_MEANING: u8 = 32;
+/// CONFIG SET applies it also when it has the same value: what it names may have changed.
+pub const VOLATILE: u8 = 128;
 /// CONFIG SET refuses it while data is loaded.
 pub const DENY_LOADING: u8 = 64;
 
@@ -63,6 +65,10 @@ pub enum Apply {
     /// Listens on other addresses, or on another port.
     Bind,
     Listen,
+    /// Listens on another port with TLS.
+    ListenTls,
+    /// Reads certificates and keys, and makes of them what new connections begin with.
+    Tls,
     /// Goes to another directory.
     Directory,
     LogLevel,

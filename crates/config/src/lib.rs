@@ -33,6 +33,11 @@ pub use values::{AppendFsync, BytesOrPercent, DisklessLoad, MaxmemoryPolicy, Pro
 pub const PIDFILE_DEFAULT: &str = "/var/run/redis.pid";
 
 impl Config {
+    /// The port by which this server is known among others: that of TLS, if it listens on no other.
+    pub fn main_port(&self) -> u16 {
+        if self.port != 0 { self.port } else { self.tls_port }
+    }
+
     /// What commands on data look at.
     pub fn settings(&self) -> Settings {
         let policy = self.maxmemory_policy;

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use super::directive::{Apply, Directive, Kind::*};
-use super::directive::{DENY_LOADING, HIDDEN, IMMUTABLE, MULTI_ARG, NO_MEANING, PROTECTED, SENSITIVE};
+use super::directive::{DENY_LOADING, HIDDEN, IMMUTABLE, MULTI_ARG, NO_MEANING, PROTECTED, SENSITIVE, VOLATILE};
 use super::values::*;
 use super::{check, current_dir};
 use crate::Level;
@@ -258,24 +258,24 @@ directives! {
     "cluster-preferred-endpoint-type" => cluster_preferred_endpoint_type: String = "ip".into(), Word(&["ip", "hostname", "unknown-endpoint"]), NO_MEANING, "How clients are told of a node.";
 
     // TLS.
-    "tls-port" => tls_port: u16 = 0, Integer(0, 65535), NO_MEANING, "Port for TLS; 0 listens on none.";
-    "tls-cert-file" => tls_cert_file: String = String::new(), OptionalText(check::any), NO_MEANING, "The server's certificate.";
-    "tls-key-file" => tls_key_file: String = String::new(), OptionalText(check::any), NO_MEANING, "The certificate's key.";
-    "tls-key-file-pass" => tls_key_file_pass: String = String::new(), OptionalText(check::any), NO_MEANING | SENSITIVE, "Password of the key.";
-    "tls-client-cert-file" => tls_client_cert_file: String = String::new(), OptionalText(check::any), NO_MEANING, "Certificate for connections to other servers.";
-    "tls-client-key-file" => tls_client_key_file: String = String::new(), OptionalText(check::any), NO_MEANING, "That certificate's key.";
-    "tls-client-key-file-pass" => tls_client_key_file_pass: String = String::new(), OptionalText(check::any), NO_MEANING | SENSITIVE, "Password of that key.";
-    "tls-dh-params-file" => tls_dh_params_file: String = String::new(), OptionalText(check::any), NO_MEANING, "Diffie-Hellman parameters.";
-    "tls-ca-cert-file" => tls_ca_cert_file: String = String::new(), OptionalText(check::any), NO_MEANING, "Certificates of the authorities that are trusted.";
-    "tls-ca-cert-dir" => tls_ca_cert_dir: String = String::new(), OptionalText(check::any), NO_MEANING, "Directory of such certificates.";
-    "tls-auth-clients" => tls_auth_clients: String = "yes".into(), Word(&["no", "yes", "optional"]), NO_MEANING, "Whether clients need a certificate.";
-    "tls-replication" => tls_replication: bool = false, Bool, NO_MEANING, "Reach the master over TLS.";
-    "tls-cluster" => tls_cluster: bool = false, Bool, NO_MEANING, "The cluster's bus runs over TLS.";
-    "tls-protocols" => tls_protocols: String = String::new(), OptionalText(check::any), NO_MEANING, "Versions of TLS.";
-    "tls-ciphers" => tls_ciphers: String = String::new(), OptionalText(check::any), NO_MEANING, "Ciphers up to TLS 1.2.";
-    "tls-ciphersuites" => tls_ciphersuites: String = String::new(), OptionalText(check::any), NO_MEANING, "Ciphers of TLS 1.3.";
-    "tls-prefer-server-ciphers" => tls_prefer_server_ciphers: bool = false, Bool, NO_MEANING, "The server's order of ciphers counts.";
-    "tls-session-caching" => tls_session_caching: bool = true, Bool, NO_MEANING, "Keep sessions for clients that return.";
-    "tls-session-cache-size" => tls_session_cache_size: u64 = 20480, Integer(0, INT_MAX), NO_MEANING, "Sessions that are kept.";
-    "tls-session-cache-timeout" => tls_session_cache_timeout: u64 = 300, Integer(0, INT_MAX), NO_MEANING, "Seconds for which they are kept.";
+    "tls-port" => tls_port: u16 = 0, Integer(0, 65535), 0 => ListenTls, "Port for TLS, which needs a certificate and its key; 0 listens on none.";
+    "tls-cert-file" => tls_cert_file: String = String::new(), OptionalText(check::any), VOLATILE => Tls, "The server's certificate, and those between it and the authority, in PEM. It is read again whenever this is set.";
+    "tls-key-file" => tls_key_file: String = String::new(), OptionalText(check::any), VOLATILE => Tls, "The certificate's key in PEM: PKCS #8, also encrypted, or the older forms without encryption.";
+    "tls-key-file-pass" => tls_key_file_pass: String = String::new(), OptionalText(check::any), SENSITIVE => Tls, "Password of the key.";
+    "tls-client-cert-file" => tls_client_cert_file: String = String::new(), OptionalText(check::any), VOLATILE => Tls, "Certificate for connections to other servers; without it and its key that of `tls-cert-file` is shown.";
+    "tls-client-key-file" => tls_client_key_file: String = String::new(), OptionalText(check::any), VOLATILE => Tls, "That certificate's key.";
+    "tls-client-key-file-pass" => tls_client_key_file_pass: String = String::new(), OptionalText(check::any), SENSITIVE => Tls, "Password of that key.";
+    "tls-dh-params-file" => tls_dh_params_file: String = String::new(), OptionalText(check::any), NO_MEANING, "Diffie-Hellman parameters: ciphers that need them are not supported, all others exchange keys by elliptic curves.";
+    "tls-ca-cert-file" => tls_ca_cert_file: String = String::new(), OptionalText(check::any), VOLATILE => Tls, "Certificates of the authorities that are trusted.";
+    "tls-ca-cert-dir" => tls_ca_cert_dir: String = String::new(), OptionalText(check::any), VOLATILE => Tls, "Directory of such certificates: all files that hold any.";
+    "tls-auth-clients" => tls_auth_clients: String = "yes".into(), Word(&["no", "yes", "optional"]), 0, "Whether clients need a certificate of one of the authorities; with `optional` they may come without, but not with a bad one.";
+    "tls-replication" => tls_replication: bool = false, Bool, 0 => Tls, "Reach the master over TLS.";
+    "tls-cluster" => tls_cluster: bool = false, Bool, 0 => Tls, "The cluster's bus runs over TLS, and MIGRATE reaches other servers by it.";
+    "tls-protocols" => tls_protocols: String = String::new(), OptionalText(check::any), 0 => Tls, "Versions of TLS between spaces, `TLSv1.2` and `TLSv1.3`; empty is both.";
+    "tls-ciphers" => tls_ciphers: String = String::new(), OptionalText(check::any), 0 => Tls, "Ciphers of TLS 1.2 as OpenSSL names and selects them; those without forward secrecy and those of CBC are not supported.";
+    "tls-ciphersuites" => tls_ciphersuites: String = String::new(), OptionalText(check::any), 0 => Tls, "Ciphers of TLS 1.3 by name, between colons.";
+    "tls-prefer-server-ciphers" => tls_prefer_server_ciphers: bool = false, Bool, 0 => Tls, "The server's order of ciphers counts.";
+    "tls-session-caching" => tls_session_caching: bool = true, Bool, 0 => Tls, "Keep sessions for clients that return.";
+    "tls-session-cache-size" => tls_session_cache_size: u64 = 20480, Integer(0, INT_MAX), 0 => Tls, "Sessions that are kept; 0 is any number.";
+    "tls-session-cache-timeout" => tls_session_cache_timeout: u64 = 300, Integer(0, INT_MAX), 0 => Tls, "Seconds for which they are kept.";
 }

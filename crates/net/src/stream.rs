@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use rivulet_host::world;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
+use rustls::pki_types::ServerName;
 
 use crate::poll::{Source, Watched};
+use crate::tls::{ClientAuth, TlsContext, TlsStream};
 
 /// A connection, non-blocking.
 pub struct Stream(Kind);
@@ -17,6 +19,7 @@ pub struct Stream(Kind);
 enum Kind {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<TlsStream>),
     Simulated(Box<dyn world::Stream>),
 }
 
@@ -38,6 +41,7 @@ impl Stream {
         match &self.0 {
             Kind::Tcp(s) => s.set_nonblocking(true),
             Kind::Unix(s) => s.set_nonblocking(true),
+            Kind::Tls(s) => s.socket().set_nonblocking(true),
             Kind::Simulated(_) => Ok(()),
         }
     }
@@ -49,6 +53,7 @@ impl Stream {
         let read = match &mut self.0 {
             Kind::Tcp(s) => rustix::io::read(&*s, rustix::buffer::spare_capacity(buffer)),
             Kind::Unix(s) => rustix::io::read(&*s, rustix::buffer::spare_capacity(buffer)),
+            Kind::Tls(s) => return s.read_into(buffer, max),
             Kind::Simulated(s) => {
                 let len = buffer.len();
                 buffer.resize(len + max.min(s.unread().max(1)), 0);
@@ -70,6 +75,7 @@ impl Stream {
         let read = match &mut self.0 {
             Kind::Tcp(s) => s.read(buffer),
             Kind::Unix(s) => s.read(buffer),
+            Kind::Tls(s) => return s.read(buffer),
             Kind::Simulated(s) => return arrived(s.read(buffer)),
         };
         match read {
@@ -83,6 +89,7 @@ impl Stream {
         taken(match &mut self.0 {
             Kind::Tcp(s) => s.write(bytes),
             Kind::Unix(s) => s.write(bytes),
+            Kind::Tls(s) => return s.write(bytes),
             Kind::Simulated(s) => s.write(bytes),
         })
     }
@@ -92,6 +99,7 @@ impl Stream {
         taken(match &mut self.0 {
             Kind::Tcp(s) => s.write_vectored(slices),
             Kind::Unix(s) => s.write_vectored(slices),
+            Kind::Tls(s) => return s.write_vectored(slices),
             Kind::Simulated(s) => {
                 let mut count = 0;
                 for slice in slices {
@@ -106,15 +114,99 @@ impl Stream {
         })
     }
 
+    fn tcp(&self) -> Option<&TcpStream> {
+        match &self.0 {
+            Kind::Tcp(s) => Some(s),
+            Kind::Tls(s) => Some(s.socket()),
+            Kind::Unix(_) | Kind::Simulated(_) => None,
+        }
+    }
+
+    /// The server's end of TLS on an accepted TCP connection, on which nothing was read or written yet.
+    ///
+    /// # Errors
+    /// It is no TCP connection, or the context allows no handshake.
+    pub fn into_tls_server(self, context: &TlsContext, auth: ClientAuth) -> io::Result<Stream> {
+        let Kind::Tcp(socket) = self.0 else { return Err(no_tls()) };
+        Ok(Stream(Kind::Tls(Box::new(TlsStream::server(socket, context.server(auth))?))))
+    }
+
+    /// The client's end of TLS on a TCP connection to an address, made or being made.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn into_tls_client(self, context: &TlsContext, address: IpAddr) -> io::Result<Stream> {
+        let Kind::Tcp(socket) = self.0 else { return Err(no_tls()) };
+        let name = ServerName::IpAddress(address.into());
+        Ok(Stream(Kind::Tls(Box::new(TlsStream::client(socket, context.client.clone(), name)?))))
+    }
+
+    /// Whether there is TLS on it.
+    #[inline]
+    pub fn is_tls(&self) -> bool {
+        matches!(self.0, Kind::Tls(_))
+    }
+
+    /// Whether a handshake has to be done before there is anything to read or to write.
+    #[inline]
+    pub fn is_handshaking(&self) -> bool {
+        match &self.0 {
+            Kind::Tls(s) => s.is_handshaking(),
+            _ => false,
+        }
+    }
+
+    /// Goes on with the handshake as far as the socket lets it; answers whether it is done. To be called when the socket is ready, for reading or,
+    /// with something unsent, for writing.
+    ///
+    /// # Errors
+    /// It failed. `UnexpectedEof` if the other end has gone.
+    pub fn handshake(&mut self) -> io::Result<bool> {
+        match &mut self.0 {
+            Kind::Tls(s) => s.handshake(),
+            _ => Ok(true),
+        }
+    }
+
+    /// Whether a read has something to tell though the socket may be silent: bytes, or that nothing more comes.
+    #[inline]
+    pub fn has_more(&self) -> bool {
+        match &self.0 {
+            Kind::Tls(s) => s.has_more(),
+            _ => false,
+        }
+    }
+
+    /// Whether it has something to send beside what it was given to write, or a part of that: the socket is to be watched, and
+    /// [`Stream::flush`] called.
+    #[inline]
+    pub fn has_unsent(&self) -> bool {
+        match &self.0 {
+            Kind::Tls(s) => s.has_unsent(),
+            _ => false,
+        }
+    }
+
+    /// Sends what the socket takes of that.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub fn flush(&mut self) -> io::Result<()> {
+        match &mut self.0 {
+            Kind::Tls(s) => s.flush().map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
     /// Sends small writes at once.
     pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
-        let Kind::Tcp(s) = &self.0 else { return Ok(()) };
+        let Some(s) = self.tcp() else { return Ok(()) };
         s.set_nodelay(on)
     }
 
     /// Probes an idle connection after `interval`, three times within another.
     pub fn set_keepalive(&self, interval: Duration) -> io::Result<()> {
-        let Kind::Tcp(s) = &self.0 else { return Ok(()) };
+        let Some(s) = self.tcp() else { return Ok(()) };
         net::sockopt::set_socket_keepalive(s, true)?;
         net::sockopt::set_tcp_keepidle(s, interval)?;
         net::sockopt::set_tcp_keepintvl(s, (interval / 3).max(Duration::from_secs(1)))?;
@@ -127,6 +219,7 @@ impl Stream {
         let error = match &self.0 {
             Kind::Tcp(s) => s.take_error()?,
             Kind::Unix(s) => s.take_error()?,
+            Kind::Tls(s) => s.socket().take_error()?,
             Kind::Simulated(s) => return s.take_error(),
         };
         error.map_or(Ok(()), Err)
@@ -136,6 +229,7 @@ impl Stream {
     pub fn peer_address(&self) -> Option<SocketAddr> {
         match &self.0 {
             Kind::Tcp(s) => s.peer_addr().ok(),
+            Kind::Tls(s) => s.socket().peer_addr().ok(),
             Kind::Unix(_) => None,
             Kind::Simulated(s) => Some(s.peer()),
         }
@@ -145,6 +239,7 @@ impl Stream {
     pub fn local_address(&self) -> Option<SocketAddr> {
         match &self.0 {
             Kind::Tcp(s) => s.local_addr().ok(),
+            Kind::Tls(s) => s.socket().local_addr().ok(),
             Kind::Unix(_) => None,
             Kind::Simulated(s) => Some(s.local()),
         }
@@ -157,6 +252,10 @@ impl Stream {
             _ => None,
         }
     }
+}
+
+fn no_tls() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "TLS is for TCP connections")
 }
 
 /// No bytes at all are the end of the stream.
@@ -179,6 +278,7 @@ impl Source for Stream {
         match &self.0 {
             Kind::Tcp(s) => Watched::System(s.as_fd()),
             Kind::Unix(s) => Watched::System(s.as_fd()),
+            Kind::Tls(s) => Watched::System(s.socket().as_fd()),
             Kind::Simulated(s) => Watched::Socket(s.socket()),
         }
     }

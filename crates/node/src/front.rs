@@ -6,25 +6,35 @@ pub mod client_id;
 pub mod clients;
 pub mod connection;
 pub mod descriptors;
+pub mod handshakes;
 pub mod listeners;
 pub mod output;
 pub mod reading;
+pub mod tls;
 pub mod tokens;
 pub mod unauthenticated;
 pub mod writing;
 
-use rivulet_net::{Listener, Poll, Waker};
+use rivulet_net::{Poll, TlsContext, Waker};
 use rivulet_resp::Batch;
 
 use crate::front::accept::Accepting;
+use crate::front::client_id::ClientId;
+use crate::front::handshakes::Handshakes;
+use crate::front::listeners::Listening;
 use crate::lifecycle::signals::Signals;
 
 pub struct Front {
     pub poll: Poll,
     pub waker: Waker,
     pub signals: Signals,
-    pub listeners: Vec<Listener>,
+    pub listeners: Vec<Listening>,
     pub accepting: Accepting,
+    /// What connections with TLS begin with, once it was asked for.
+    pub tls: Option<TlsContext>,
+    pub handshakes: Handshakes,
+    /// Clients whose streams have something to tell though their sockets may be silent.
+    pub unread: Vec<ClientId>,
     /// Taken out while a batch runs, to be used again.
     pub batch: Batch,
     pub spare_input: Vec<u8>,
@@ -42,6 +52,9 @@ impl Front {
             waker,
             listeners: Vec::new(),
             accepting: Accepting::default(),
+            tls: None,
+            handshakes: Handshakes::default(),
+            unread: Vec::new(),
             batch: Batch::default(),
             spare_input: Vec::new(),
             attack_told_ms: None,

@@ -163,9 +163,11 @@ fn login(config: &Config) -> Login {
 
 /// What the master shows of this replica.
 fn shown(config: &Config) -> Shown {
+    // The port at which it is reached in the way in which it reaches its master.
+    let speaks_tls = config.tls_replication && config.tls_port != 0;
     let announced_port = Some(config.replica_announce_port).filter(|&port| port != 0);
     Shown {
-        port: announced_port.unwrap_or(config.port),
+        port: announced_port.unwrap_or(if speaks_tls { config.tls_port } else { config.port }),
         ip: (!config.replica_announce_ip.is_empty()).then(|| config.replica_announce_ip.clone()),
         version: Some(crate::REDIS_VERSION.to_string()),
     }

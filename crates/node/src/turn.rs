@@ -42,6 +42,8 @@ impl Node {
             turn_us = clock::monotonic_us();
             rests.polled(ended_us, turn_us);
             let commands = self.ops.stats.commands;
+            // The replies to what came before are sent by now.
+            self.read_unread();
             for event in &ready {
                 self.dispatch(*event);
                 // The disk works while the next clients are served.
@@ -71,7 +73,7 @@ impl Node {
 
     /// How long nothing has to be done.
     fn sleep_time(&self) -> Duration {
-        if self.has_background_work() || !self.clients.to_process.is_empty() {
+        if self.has_background_work() || !self.clients.to_process.is_empty() || !self.front.unread.is_empty() {
             return Duration::ZERO;
         }
         let mut until = self.life.next_cron_ms;

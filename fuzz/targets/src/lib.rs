@@ -17,6 +17,7 @@ mod requests;
 mod script_inputs;
 mod scripts;
 pub mod smoke;
+mod tls_settings;
 
 /// Something to fuzz.
 pub struct Target {
@@ -35,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "configuration", run: configuration::run, seeds: configuration::seeds },
     Target { name: "replication_lines", run: replication_lines::run, seeds: replication_lines::seeds },
     Target { name: "scripts", run: scripts::run, seeds: scripts::seeds },
+    Target { name: "tls_settings", run: tls_settings::run, seeds: tls_settings::seeds },
     Target { name: "script_inputs", run: script_inputs::run, seeds: script_inputs::seeds },
     Target { name: "acl_rules", run: acl_rules::run, seeds: acl_rules::seeds },
     Target { name: "acl_files", run: acl_files::run, seeds: acl_files::seeds },

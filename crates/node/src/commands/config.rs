@@ -23,6 +23,15 @@ const HELP: &[&str] = &[
     "    Write the configuration back to its file.",
 ];
 
+const CANT_LISTEN: &str = "Unable to listen on this port. Check server logs.";
+
+/// Directives whose changes are carried out: what is done for all of TLS is done once.
+fn to_apply(changed: &[&'static Directive]) -> impl Iterator<Item = &'static Directive> {
+    let first = changed.iter().position(|directive| directive.apply == Apply::Tls);
+    let is_due = move |(i, directive): &(usize, &Directive)| directive.apply != Apply::Tls || Some(*i) == first;
+    changed.iter().copied().enumerate().filter(is_due).map(|(_, directive)| directive)
+}
+
 impl Node {
     pub fn config_command(
         &mut self,
@@ -94,9 +103,7 @@ impl Node {
         let change = self.config.set(pairs, by).map_err(|e| Fail::text(e.to_string()))?;
         change.warnings.iter().for_each(|w| log::warning!("{w}"));
         let before = change.before().clone();
-        let failed = change
-            .directives
-            .iter()
+        let failed = to_apply(&change.directives)
             .find_map(|d| self.apply_directive(id, d, &before).err().map(|text| (d.name, text)));
         if let Some((name, text)) = failed {
             log::warning!(
@@ -104,7 +111,7 @@ impl Node {
             );
             let directives = change.directives.clone();
             self.config.rollback(change);
-            for directive in directives {
+            for directive in to_apply(&directives) {
                 // What could be applied before can be applied again.
                 let _ = self.apply_directive(id, directive, &before);
             }
@@ -129,7 +136,16 @@ impl Node {
                 self.config.bind_is_default &= self.config.bind == before.bind;
                 return self.listen_as_changed("Failed to bind to specified addresses.");
             }
-            Apply::Listen => return self.listen_as_changed("Unable to listen on this port. Check server logs."),
+            Apply::Listen => return self.listen_as_changed(CANT_LISTEN),
+            Apply::ListenTls => {
+                self.need_tls()?;
+                self.apply_replication_config();
+                return self.listen_as_changed(CANT_LISTEN);
+            }
+            Apply::Tls => {
+                self.apply_replication_config();
+                return self.tls_changed();
+            }
             Apply::Directory => {
                 return rivulet_host::fs::set_current_dir(&self.config.dir).map_err(|e| crate::system::os_error(&e));
             }

@@ -1,10 +1,11 @@
 //! MIGRATE: keys go to another server by DUMP and RESTORE.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use rivulet_commands::fail::{Fail, SYNTAX};
+use rivulet_net::BlockingTls;
 use rivulet_rdb::dump;
 use rivulet_rdb::write::{Version, Writer};
 use rivulet_resp::{Args, OwnedArgs, append_command};
@@ -107,7 +108,10 @@ impl Node {
         // What is no port is one that nobody listens on, as in Redis.
         let port = rivulet_commands::parse::int(args.at(2)).ok().and_then(|port| u16::try_from(port).ok());
         let target = (String::from_utf8_lossy(args.at(1)).into_owned(), port.unwrap_or(0));
-        let answers = exchange(&target, &request.bytes, request.before + request.keys.len(), timeout)
+        let replies = request.before + request.keys.len();
+        let answers = self
+            .connect_to_target(&target, timeout)
+            .and_then(|mut connection| exchange(&mut connection, &request.bytes, replies))
             .map_err(|e| Fail::text(format!("IOERR error or timeout {e}")))?;
         let (moved, first_error) = request.moved(answers);
         if !o.copy && !moved.is_empty() {
@@ -119,6 +123,23 @@ impl Node {
         }
         by.reply.ok();
         Ok(())
+    }
+
+    /// A connection to the other server: with TLS, if servers speak that among each other.
+    fn connect_to_target(&self, target: &(String, u16), timeout: Duration) -> Result<Connection, &'static str> {
+        let address =
+            (target.0.as_str(), target.1).to_socket_addrs().ok().and_then(|mut a| a.next()).ok_or(CONNECTING)?;
+        // Redis, which does not wait for the connection, finds at the first write that there is none.
+        let stream = TcpStream::connect_timeout(&address, timeout).map_err(|_| WRITING)?;
+        stream
+            .set_read_timeout(Some(timeout))
+            .and_then(|()| stream.set_write_timeout(Some(timeout)))
+            .map_err(|_| CONNECTING)?;
+        if !self.config.tls_cluster {
+            return Ok(Connection::Plain(stream));
+        }
+        let context = self.front.tls.as_ref().ok_or(CONNECTING)?;
+        context.blocking_client(stream, address.ip()).map(|tls| Connection::Tls(Box::new(tls))).map_err(|_| CONNECTING)
     }
 
     /// Adds a RESTORE for each key that is there.
@@ -163,24 +184,44 @@ impl Node {
     }
 }
 
+const CONNECTING: &str = "connecting to the client";
+const WRITING: &str = "writing to target instance";
+const READING: &str = "reading to target instance";
+
+/// A connection that is waited for.
+enum Connection {
+    Plain(TcpStream),
+    Tls(Box<BlockingTls>),
+}
+
+impl Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Connection::Plain(stream) => stream.read(buffer),
+            Connection::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Connection::Plain(stream) => stream.write(bytes),
+            Connection::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Connection::Plain(stream) => stream.flush(),
+            Connection::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
 /// Sends all, and reads so many one-line replies.
-fn exchange(
-    target: &(String, u16),
-    bytes: &[u8],
-    replies: usize,
-    timeout: Duration,
-) -> Result<Vec<Vec<u8>>, &'static str> {
-    const CONNECTING: &str = "connecting to the client";
-    const WRITING: &str = "writing to target instance";
-    const READING: &str = "reading to target instance";
-    let address = (target.0.as_str(), target.1).to_socket_addrs().ok().and_then(|mut a| a.next()).ok_or(CONNECTING)?;
-    // Redis, which does not wait for the connection, finds at the first write that there is none.
-    let mut stream = TcpStream::connect_timeout(&address, timeout).map_err(|_| WRITING)?;
-    stream
-        .set_read_timeout(Some(timeout))
-        .and_then(|()| stream.set_write_timeout(Some(timeout)))
-        .map_err(|_| CONNECTING)?;
-    stream.write_all(bytes).map_err(|_| WRITING)?;
+fn exchange(stream: &mut Connection, bytes: &[u8], replies: usize) -> Result<Vec<Vec<u8>>, &'static str> {
+    stream.write_all(bytes).and_then(|()| stream.flush()).map_err(|_| WRITING)?;
     let (mut lines, mut line, mut buffer) = (Vec::new(), Vec::new(), [0u8; 4096]);
     while lines.len() < replies {
         let n = stream.read(&mut buffer).map_err(|_| READING)?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rivulet_net::{Interest, Stream};
 
+use crate::front::listeners::Listening;
 use crate::log;
 use crate::node::Node;
 
@@ -35,11 +36,16 @@ impl Accepting {
 impl Node {
     pub fn accept(&mut self, listener: usize) {
         for _ in 0..ACCEPTS_MAX {
-            let Some(socket) = self.front.listeners.get(listener) else { return };
+            let Some(Listening { socket, is_tls }) = self.front.listeners.get(listener) else { return };
+            let is_tls = *is_tls;
+            // Those that can't be shaken hands with now wait where they are.
+            if is_tls && !self.front.handshakes.has_time(self.clock.now_us) {
+                return;
+            }
             match socket.accept() {
                 Ok(Some(stream)) => {
                     self.front.accepting.told = false;
-                    self.add_connection(stream);
+                    self.add_connection(stream, is_tls);
                 }
                 Ok(None) => return,
                 Err(error) => return self.rest_accepting(&error),
@@ -72,30 +78,47 @@ impl Node {
 
     fn watch_listeners(&mut self, interest: Interest) {
         for (i, listener) in self.front.listeners.iter().enumerate() {
-            if let Err(error) = self.front.poll.change(listener, crate::front::tokens::listener_token(i), interest) {
+            if let Err(error) =
+                self.front.poll.change(&listener.socket, crate::front::tokens::listener_token(i), interest)
+            {
                 log::warning!("Watching a listening socket failed: {error}");
             }
         }
     }
 
-    fn add_connection(&mut self, mut stream: Stream) {
-        if self.clients.len() >= self.config.maxclients as usize || self.front.accepting.is_reserved(&stream) {
-            // The connection is closed whether or not the error arrives.
-            let _ = stream.write(b"-ERR max number of clients reached\r\n");
+    /// Puts TLS on a connection, if that is wanted.
+    fn with_tls(&mut self, stream: Stream, is_tls: bool) -> Option<Stream> {
+        if !is_tls {
+            return Some(stream);
+        }
+        let auth = self.client_auth();
+        match stream.into_tls_server(self.front.tls.as_ref()?, auth) {
+            Ok(stream) => Some(stream),
+            Err(error) => {
+                log::warning!("Error accepting a client connection: {error}");
+                None
+            }
+        }
+    }
+
+    fn add_connection(&mut self, mut stream: Stream, is_tls: bool) {
+        let refusal =
+            match self.clients.len() >= self.config.maxclients as usize || self.front.accepting.is_reserved(&stream) {
+                true => Some(&b"-ERR max number of clients reached\r\n"[..]),
+                // Who comes with TLS is told when it can read it.
+                false if is_tls => None,
+                false => self.refusal_of_stranger(&stream),
+            };
+        if let Some(text) = refusal {
+            if !is_tls {
+                // The connection is closed whether or not the error arrives.
+                let _ = stream.write(text);
+            }
             self.ops.stats.connections.rejected += 1;
             return;
         }
+        let Some(stream) = self.with_tls(stream, is_tls) else { return };
         let peer = stream.peer_address();
-        if let Some(address) = peer
-            && self.config.protected_mode
-            && self.acl.users.default_user().nopass
-            && !address.ip().to_canonical().is_loopback()
-        {
-            // As above.
-            let _ = stream.write(PROTECTED_MODE_TEXT);
-            self.ops.stats.connections.rejected += 1;
-            return;
-        }
         // Options that a socket refuses do not make it useless.
         let _ = stream.set_nodelay(true);
         if self.config.tcp_keepalive > 0 {
@@ -125,8 +148,19 @@ impl Node {
             return;
         }
         self.clients.at(id).connection.stream = Some(stream);
+        if is_tls {
+            self.begin_handshake(id);
+        }
         self.count_client_memory(id);
         self.ops.stats.connections.accepted += 1;
+    }
+
+    /// What a client from elsewhere is told that protected mode keeps out.
+    pub(super) fn refusal_of_stranger(&self, stream: &Stream) -> Option<&'static [u8]> {
+        let address = stream.peer_address()?;
+        let is_stranger = !address.ip().to_canonical().is_loopback();
+        let is_kept_out = self.config.protected_mode && self.acl.users.default_user().nopass && is_stranger;
+        is_kept_out.then_some(PROTECTED_MODE_TEXT)
     }
 }
 

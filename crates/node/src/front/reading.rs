@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rivulet_net::Stream;
 use rivulet_resp::decode::Limits;
 
 use crate::engine::execute::BATCH_COMMANDS;
@@ -23,6 +24,9 @@ impl Node {
         if client.connection.closing {
             return;
         }
+        if client.connection.stream.as_ref().is_some_and(Stream::is_handshaking) {
+            return self.go_on_with_handshake(id);
+        }
         let mut buffer = std::mem::take(&mut client.connection.input.bytes);
         let wanted = client.connection.input.decoder.wanted(buffer.len());
         if buffer.len() <= SMALL_INPUT_BYTES && wanted < READ_BYTES {
@@ -34,7 +38,9 @@ impl Node {
         }
         let room = make_room(&mut buffer, wanted);
         let Some(stream) = &mut client.connection.stream else { return };
-        match stream.read_into(&mut buffer, room) {
+        let read = stream.read_into(&mut buffer, room);
+        let has_more = stream.has_more() || stream.has_unsent();
+        match read {
             Ok(None) => self.keep_input(id, buffer, 0),
             Ok(Some(read)) => {
                 self.ops.stats.traffic.input_bytes += read as u64;
@@ -63,6 +69,9 @@ impl Node {
                 self.clients.close_soon(id);
                 self.give_input_back(buffer);
             }
+        }
+        if has_more {
+            self.note_more(id);
         }
     }
 

@@ -42,16 +42,28 @@ impl Node {
             }
         }
         self.ops.stats.traffic.writes += 1;
-        let done = client.connection.outbox.output.sent_to() >= end;
+        let has_unsent = stream.has_unsent() && !self.flush_tls(id);
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let done = client.connection.outbox.output.sent_to() >= end && !has_unsent;
         if client.connection.outbox.output.pending() > 0 {
             self.count_unsent(id);
-        } else if client.connection.close_after_reply {
+        } else if client.connection.close_after_reply && !has_unsent {
             self.clients.close_soon(id);
             return;
         }
         self.count_client_memory(id);
         let replica_wants = self.write_replica(id);
         self.watch_write(id, !done || replica_wants);
+    }
+
+    /// Sends what a stream has to send of its own; answers whether all has left.
+    #[cold]
+    fn flush_tls(&mut self, id: ClientId) -> bool {
+        let Some(stream) = self.clients.get_mut(id).and_then(|client| client.connection.stream.as_mut()) else {
+            return true;
+        };
+        // A socket that is broken is found out by the next read.
+        stream.flush().is_err() || !stream.has_unsent()
     }
 
     /// Asks, or asks no longer, to be told when the client's socket takes more.
@@ -107,6 +119,9 @@ impl Node {
         {
             // Closing the socket takes it out in any case.
             let _ = self.front.poll.remove(stream);
+            if stream.is_handshaking() {
+                self.front.handshakes.gone();
+            }
         }
         self.accept_again();
     }

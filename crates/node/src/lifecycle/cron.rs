@@ -37,6 +37,7 @@ impl Node {
         self.shutdown_tick();
         self.look_at_clients(period);
         self.accept_again_if_due();
+        self.end_late_handshakes();
         self.replication.give_back();
         self.expire_own_keys();
         let stats = &mut self.ops.stats;

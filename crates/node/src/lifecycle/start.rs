@@ -97,6 +97,7 @@ fn open(
     node.engine.renames = Renames(renames);
     node.take_users(users)?;
     node.front.accepting.reserved_from = descriptors::reserved_from();
+    node.begin_tls()?;
     node.listen()?;
     banner(&node);
     log::notice!("Server initialized");
@@ -143,7 +144,7 @@ fn rename_commands(lines: &[Line]) -> Result<HashMap<Vec<u8>, Option<&'static Co
 }
 
 fn banner(node: &Node) {
-    let port = node.config.port;
+    let port = node.config.main_port();
     let text = format!(
         "\n      ~~~  ~~  ~~~~\n   ~~~~  ~~~  ~~       Rivulet {} (Redis {REDIS_VERSION}) 64 bit\n ~~  ~~~~  ~~~ ~~~     Running in standalone mode\n   ~~  ~~ ~~~~  ~      Port: {port}\n     ~~~ ~~~  ~~       PID: {}\n\n",
         env!("CARGO_PKG_VERSION"),

@@ -94,7 +94,7 @@ fn server(node: &Node, out: &mut String) {
     field!(out, "process_id", std::process::id());
     field!(out, "process_supervised", "no");
     field!(out, "run_id", node.life.run_id);
-    field!(out, "tcp_port", node.config.port);
+    field!(out, "tcp_port", node.config.main_port());
     field!(out, "server_time_usec", node.unix_us());
     field!(out, "uptime_in_seconds", uptime);
     field!(out, "uptime_in_days", uptime / 86400);

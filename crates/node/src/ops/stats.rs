@@ -131,6 +131,9 @@ pub struct ConnectionCounters {
     pub accepted: u64,
     pub rejected: u64,
     pub evicted: u64,
+    /// Handshakes of TLS that failed, and those that took too long or made room for others.
+    pub handshakes_failed: u64,
+    pub handshakes_given_up: u64,
     /// Closed for what they sent, or for what waited for them.
     pub query_limit: u64,
     pub output_limit: u64,

@@ -482,7 +482,7 @@ impl Node {
     }
 
     fn backlog_directory(&self) -> std::path::PathBuf {
-        format!("replbacklog-{}", self.config.port).into()
+        format!("replbacklog-{}", self.config.main_port()).into()
     }
 
     fn give_up_backlog(&mut self) {

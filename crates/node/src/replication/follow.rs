@@ -30,6 +30,19 @@ const READ_BYTES: usize = 256 * 1024;
 /// Bytes of the stream taken in at one time: what was kept during a full sync is not copied as a whole.
 const APPLY_BYTES: usize = 1 << 20;
 
+/// Goes on with a connection that is being made; answers whether it is there, with TLS on it if it is to have that.
+fn connect_further(stream: &mut Stream) -> std::io::Result<bool> {
+    stream.take_error()?;
+    stream.handshake()
+}
+
+fn connect_error(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => "the master closed the connection".to_string(),
+        _ => os_error(error),
+    }
+}
+
 impl Node {
     /// Time passed at the replica's end.
     pub fn follow_tick(&mut self) {
@@ -51,13 +64,17 @@ impl Node {
         let now = self.now_ms();
         let Some(link) = &mut self.replication.link else { return };
         if link.state.role_state() == "connecting" {
-            if !event.write {
+            if !event.write && link.socket.watching_write {
                 return;
             }
             let mut actions = Vec::new();
-            match link.socket.stream.as_ref().map_or(Ok(()), |s| s.take_error()) {
-                Ok(()) => link.state.connected(now, &mut actions),
-                Err(e) => link.state.disconnected(now, &os_error(&e), &mut actions),
+            match link.socket.stream.as_mut().map_or(Ok(true), connect_further) {
+                Ok(true) => link.state.connected(now, &mut actions),
+                Ok(false) => {
+                    let write = link.socket.stream.as_ref().is_some_and(Stream::has_unsent);
+                    return self.watch_master(true, write);
+                }
+                Err(e) => link.state.disconnected(now, &connect_error(&e), &mut actions),
             }
             self.watch_master(true, false);
             self.follow_actions(actions);
@@ -85,6 +102,7 @@ impl Node {
                 let mut actions = Vec::new();
                 link.state.received(now, &buffer, &mut actions);
                 self.follow_actions(actions);
+                self.note_more_of_master();
             }
             Err(e) => {
                 let mut actions = Vec::new();
@@ -100,6 +118,19 @@ impl Node {
         buffer.clear();
         self.front.spare_input = buffer;
         self.read_master_again();
+    }
+
+    /// The master's stream may have something to tell, or to send, that its socket doesn't tell of.
+    fn note_more_of_master(&mut self) {
+        let Some(link) = &self.replication.link else { return };
+        let Some(stream) = &link.socket.stream else { return };
+        let (has_more, has_unsent) = (stream.has_more(), stream.has_unsent());
+        if has_unsent {
+            self.watch_master(link.socket.reading, true);
+        }
+        if has_more {
+            self.read_master();
+        }
     }
 
     /// Reads the master's sockets only while what arrives has somewhere to go.
@@ -290,7 +321,11 @@ impl Node {
     fn open_to_master(&mut self, ip: IpAddr, token: u64) -> Result<Stream, String> {
         let Some(link) = &self.replication.link else { return Err("there is no master".to_string()) };
         let source = self.config.bind_source_addr.parse().ok();
-        let stream = rivulet_net::connect(SocketAddr::new(ip, link.port), source).map_err(|e| os_error(&e))?;
+        let mut stream = rivulet_net::connect(SocketAddr::new(ip, link.port), source).map_err(|e| os_error(&e))?;
+        if self.config.tls_replication {
+            let context = self.front.tls.as_ref().ok_or("TLS is not configured")?;
+            stream = stream.into_tls_client(context, ip).map_err(|e| e.to_string())?;
+        }
         self.front.poll.add(&stream, token, Interest::BOTH).map_err(|e| os_error(&e))?;
         // A socket that refuses the option still works.
         let _ = stream.set_nodelay(true);
@@ -318,18 +353,22 @@ impl Node {
     pub fn rdb_channel_ready(&mut self, event: Ready) {
         let now = self.now_ms();
         let Some(link) = &mut self.replication.link else { return };
-        let Some(channel) = &link.channel else { return };
+        let Some(channel) = &mut link.channel else { return };
         if link.state.is_channel_connecting() {
-            if !event.write {
+            if !event.write && channel.watching_write {
                 return;
             }
-            match channel.stream.take_error() {
-                Ok(()) => {
+            match connect_further(&mut channel.stream) {
+                Ok(true) => {
                     let mut actions = Vec::new();
                     link.state.channel_connected(now, &mut actions);
                     self.follow_actions(actions);
                 }
-                Err(e) => self.channel_lost(&os_error(&e)),
+                Ok(false) => {
+                    let write = channel.stream.has_unsent();
+                    self.watch_channel(true, write);
+                }
+                Err(e) => self.channel_lost(&connect_error(&e)),
             }
             return;
         }
@@ -355,12 +394,24 @@ impl Node {
                 let mut actions = Vec::new();
                 link.state.channel_received(now, &buffer, &mut actions);
                 self.follow_actions(actions);
+                self.note_more_of_channel();
             }
             Err(e) => self.channel_lost(&os_error(&e)),
         }
         buffer.clear();
         self.front.spare_input = buffer;
         self.read_master_again();
+    }
+
+    fn note_more_of_channel(&mut self) {
+        let Some(channel) = self.replication.link.as_ref().and_then(|link| link.channel.as_ref()) else { return };
+        let (has_more, has_unsent) = (channel.stream.has_more(), channel.stream.has_unsent());
+        if has_unsent {
+            self.watch_channel(channel.reading, true);
+        }
+        if has_more {
+            self.read_channel();
+        }
     }
 
     fn channel_lost(&mut self, reason: &str) {
@@ -380,7 +431,7 @@ impl Node {
         let taken = channel.stream.write(&channel.output).unwrap_or(0);
         channel.output.drain(..taken);
         self.ops.stats.traffic.output_bytes += taken as u64;
-        let (read, write) = (channel.reading, !channel.output.is_empty());
+        let (read, write) = (channel.reading, !channel.output.is_empty() || channel.stream.has_unsent());
         self.watch_channel(read, write);
     }
 
@@ -435,7 +486,7 @@ impl Node {
         let taken = stream.write(&link.socket.output).unwrap_or(0);
         link.socket.output.drain(..taken);
         self.ops.stats.traffic.output_bytes += taken as u64;
-        let (read, write) = (link.socket.reading, !link.socket.output.is_empty());
+        let (read, write) = (link.socket.reading, !link.socket.output.is_empty() || stream.has_unsent());
         self.watch_master(read, write);
     }
 

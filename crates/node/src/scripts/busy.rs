@@ -120,6 +120,7 @@ impl Node {
         let is_for_later = |token: u64| {
             Some(token) == running || token == TOKEN_RDB_CHANNEL || token == TOKEN_MASTER && (!link_is_up || is_masters)
         };
+        self.read_unread();
         for event in ready.into_iter().filter(|event| !is_for_later(event.token)) {
             self.dispatch(event);
         }

@@ -32,6 +32,10 @@ fn traffic(node: &Node, out: &mut String) {
     field!(out, "instantaneous_input_repl_kbps", kbps(s.rates.repl_input.per_second()));
     field!(out, "instantaneous_output_repl_kbps", kbps(s.rates.repl_output.per_second()));
     field!(out, "rejected_connections", s.connections.rejected);
+    if node.front.tls.is_some() {
+        field!(out, "tls_handshakes_failed", s.connections.handshakes_failed);
+        field!(out, "tls_handshakes_given_up", s.connections.handshakes_given_up);
+    }
 }
 
 fn syncs(node: &Node, out: &mut String) {

@@ -1,0 +1,173 @@
+//! Clients that come by TLS: until the handshake is done they can't say anything, and they may take their time about it.
+//!
+//! A handshake costs as much as hundreds of commands, so few are worked at in a turn; those that are left are told of again by the poll. So many
+//! may be under way, and each for so long. When there are more, the one that has taken longest makes room, not who comes.
+
+use std::collections::VecDeque;
+use std::io;
+
+use crate::clock;
+use crate::front::client_id::ClientId;
+use crate::log;
+use crate::node::Node;
+
+/// Handshakes under way, if that is not more than half of all clients.
+const UNDER_WAY_MAX: usize = 1000;
+/// How long one may take.
+const TIME_MS_MAX: u64 = 10_000;
+/// How long one turn works at them.
+const TURN_US_MAX: u64 = 200;
+/// Failures that the log is told of within a second.
+const TOLD_MAX: u32 = 10;
+
+#[derive(Default)]
+pub struct Handshakes {
+    /// Who began one, and when it is given up; those that are done or gone are passed over.
+    begun: VecDeque<(u64, ClientId)>,
+    under_way: usize,
+    /// How long the turn that began at this time has worked at them.
+    spent_us: u64,
+    turn_us: u64,
+    /// Failures that were told since this time.
+    told: u32,
+    told_since_ms: u64,
+}
+
+impl Handshakes {
+    /// Whether there is time for another in the turn that began at `turn_us`.
+    pub fn has_time(&mut self, turn_us: u64) -> bool {
+        if self.turn_us != turn_us {
+            (self.turn_us, self.spent_us) = (turn_us, 0);
+        }
+        self.spent_us < TURN_US_MAX
+    }
+
+    /// A client whose handshake was under way has gone.
+    pub fn gone(&mut self) {
+        self.under_way -= 1;
+    }
+
+    /// Whether the log is to be told of a failure.
+    fn tells(&mut self, now_ms: u64) -> bool {
+        if now_ms >= self.told_since_ms + 1000 {
+            (self.told_since_ms, self.told) = (now_ms, 0);
+        }
+        self.told += 1;
+        self.told <= TOLD_MAX
+    }
+}
+
+impl Node {
+    /// A client's handshake begins.
+    pub fn begin_handshake(&mut self, id: ClientId) {
+        let until = self.now_ms() + TIME_MS_MAX;
+        self.front.handshakes.begun.push_back((until, id));
+        self.front.handshakes.under_way += 1;
+        if self.front.handshakes.under_way > UNDER_WAY_MAX.min(self.config.maxclients as usize / 2) {
+            while let Some((_, id)) = self.front.handshakes.begun.pop_front() {
+                if self.give_up_handshake(id) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Gives up those that have taken too long.
+    pub fn end_late_handshakes(&mut self) {
+        let now_ms = self.now_ms();
+        while let Some(&(until, id)) = self.front.handshakes.begun.front()
+            && until <= now_ms
+        {
+            self.front.handshakes.begun.pop_front();
+            self.give_up_handshake(id);
+        }
+    }
+
+    /// Closes a client whose handshake is not done; answers whether it had to.
+    fn give_up_handshake(&mut self, id: ClientId) -> bool {
+        let is_under_way = self.clients.get(id).is_some_and(|client| {
+            let stream = client.connection.stream.as_ref();
+            !client.connection.closing && stream.is_some_and(|stream| stream.is_handshaking())
+        });
+        if is_under_way {
+            self.ops.stats.connections.handshakes_given_up += 1;
+            self.clients.close_soon(id);
+        }
+        is_under_way
+    }
+
+    /// The socket of a client whose handshake is under way is ready.
+    #[cold]
+    pub fn go_on_with_handshake(&mut self, id: ClientId) {
+        if !self.front.handshakes.has_time(self.clock.now_us) {
+            return;
+        }
+        let Some(stream) = self.clients.get_mut(id).and_then(|client| client.connection.stream.as_mut()) else {
+            return;
+        };
+        let began_us = clock::monotonic_us();
+        let result = stream.handshake();
+        self.front.handshakes.spent_us += clock::monotonic_us() - began_us;
+        match result {
+            Ok(true) => self.handshake_done(id),
+            Ok(false) => self.note_more(id),
+            Err(error) => {
+                self.ops.stats.connections.handshakes_failed += 1;
+                self.tell_of_failed_handshake(id, &error);
+                self.clients.close_soon(id);
+            }
+        }
+    }
+
+    fn handshake_done(&mut self, id: ClientId) {
+        self.front.handshakes.under_way -= 1;
+        let stream = self.clients.get(id).and_then(|client| client.connection.stream.as_ref());
+        let refusal = stream.and_then(|stream| self.refusal_of_stranger(stream));
+        if let Some(text) = refusal
+            && let Some(stream) = &mut self.clients.at(id).connection.stream
+        {
+            // The connection is closed whether or not the error arrives.
+            let _ = stream.write(text);
+            self.ops.stats.connections.rejected += 1;
+            self.clients.close_soon(id);
+            return;
+        }
+        self.note_more(id);
+    }
+
+    fn tell_of_failed_handshake(&mut self, id: ClientId, error: &io::Error) {
+        let now_ms = self.now_ms();
+        let peer = &self.clients.at(id).connection.peer;
+        let (address, local) = (&peer.address, &peer.local_address);
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            log::verbose!("Client closed connection during the TLS handshake (addr={address} laddr={local})");
+        } else if self.front.handshakes.tells(now_ms) {
+            let reason = crate::system::os_error(error);
+            log::warning!("Error accepting a client connection: {reason} (addr={address} laddr={local})");
+        }
+    }
+
+    /// A client's stream may have something to tell, or to send, that its socket doesn't tell of.
+    pub fn note_more(&mut self, id: ClientId) {
+        let Some(stream) = self.clients.get(id).and_then(|client| client.connection.stream.as_ref()) else { return };
+        let has_unsent = stream.has_unsent();
+        if stream.has_more() {
+            self.front.unread.push(id);
+        }
+        if has_unsent {
+            self.watch_write(id, true);
+        }
+    }
+
+    /// Reads what streams have though their sockets are silent.
+    pub fn read_unread(&mut self) {
+        for id in std::mem::take(&mut self.front.unread) {
+            match self.clients.get(id) {
+                Some(client) if client.connection.watching.read => self.read_client(id),
+                // Whose script runs is heard when that has ended.
+                Some(_) => self.front.unread.push(id),
+                None => {}
+            }
+        }
+    }
+}
