@@ -48,7 +48,7 @@ impl Context {
 pub struct Event {
     pub reason: Reason,
     pub context: Context,
-    /// The command, key or channel; for a login the command that tried it.
+    /// The command, key or channel; for a login the command that tried it. Of a long one the beginning is kept.
     pub object: Vec<u8>,
     pub user: Vec<u8>,
     /// The client, as CLIENT LIST shows it.
@@ -74,6 +74,8 @@ pub struct Log {
     next_id: u64,
 }
 
+/// Bytes that are kept of an object's name: a key may be as long as a client can send.
+const OBJECT_LEN_MAX: usize = 1024;
 /// Events further apart than this are not one entry.
 const GROUPING_MS: u64 = 60_000;
 /// So many entries are looked at for one that is alike.
@@ -81,7 +83,9 @@ const LOOKED_AT: usize = 10;
 
 impl Log {
     /// Adds an event at a time, and keeps at most `len_max` entries.
-    pub fn add(&mut self, event: Event, now_ms: u64, len_max: usize) {
+    pub fn add(&mut self, mut event: Event, now_ms: u64, len_max: usize) {
+        event.object.truncate(OBJECT_LEN_MAX);
+        event.object.shrink_to_fit();
         let is_like = |entry: &Entry| {
             let of = |e: &Event| (e.reason, e.context);
             of(&entry.event) == of(&event)
@@ -164,8 +168,11 @@ mod tests {
         assert_eq!(shown(&log)[0], (20, 1, 21, 21));
         log.add(event("x"), 22, 0);
         assert_eq!(log.iter().len(), 0);
+        let long = "k".repeat(5_000);
+        log.add(event(&long), 23, 1);
+        assert_eq!(log.iter().next().map(|e| e.event.object.len()), Some(1024));
         log.reset();
-        log.add(event("y"), 23, 1);
-        assert_eq!(shown(&log), [(22, 1, 23, 23)]);
+        log.add(event("y"), 24, 1);
+        assert_eq!(shown(&log), [(23, 1, 24, 24)]);
     }
 }

@@ -222,6 +222,16 @@ impl File {
         }
     }
 
+    /// Lets those read and write it who may do so with the file at `path`, if there is one.
+    pub fn take_permissions_of(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        let Handle::System(file) = &self.0 else { return Ok(()) };
+        match std::fs::metadata(path) {
+            Ok(found) => file.set_permissions(found.permissions()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The system's file, where there is one: for what only it can do.
     pub fn system(&self) -> Option<&std::fs::File> {
         match &self.0 {
@@ -368,6 +378,8 @@ pub fn set_current_dir(path: impl AsRef<Path>) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -379,6 +391,13 @@ mod tests {
         file.write_all_at(b"2", 4).expect("it is written");
         file.sync_all().expect("it is synced");
         assert_eq!(read(at("a")).expect("it is read"), b"one 2wo");
+        let mode = |name: &str| std::fs::metadata(at(name)).expect("it is there").permissions().mode() & 0o777;
+        std::fs::set_permissions(at("a"), std::fs::Permissions::from_mode(0o600)).expect("it is ours");
+        let other = File::create(at("other")).expect("it is made");
+        other.take_permissions_of(at("none")).expect("nothing to do");
+        other.take_permissions_of(at("a")).expect("it is ours");
+        assert_eq!(mode("other"), 0o600);
+        remove_file(at("other")).expect("it is removed");
         let mut file = OpenOptions::new().read(true).append(true).open(at("a")).expect("it is opened");
         file.write_all(b"!").expect("it is written");
         file.seek(SeekFrom::End(-2)).expect("a place in it");

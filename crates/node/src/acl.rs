@@ -105,41 +105,53 @@ impl Node {
     /// Users have changed: each session gets its user as it is now. A client whose user is gone is closed, and so is one that listens to what it
     /// may not any more. `by` is the client that caused it, which is closed after its reply.
     pub fn renew_logins(&mut self, by: ClientId) {
-        let is_open = self.acl.users.default_user().is_open();
-        let mut gone = Vec::new();
-        let mut listening = Vec::new();
-        let users = &self.acl.users;
-        for client in self.clients.iter_mut().filter(|client| !client.is_master()) {
-            let login = &client.session.login;
-            match users.get(&login.user.name) {
-                None => gone.push(client.id),
-                Some(now) if Arc::ptr_eq(now, &login.user) && login.authenticated == (login.proven || is_open) => {}
-                Some(now) => {
-                    if listens_too_far(client, now) {
-                        listening.push(client.id);
-                    }
-                    client.session.login = Login::of(now.clone(), client.session.login.proven, is_open);
+        let default = self.acl.users.default_user().clone();
+        let is_open = default.is_open();
+        let changes = self.clients.iter().filter(|client| !client.is_master());
+        let changes: Vec<(ClientId, Change)> =
+            changes.filter_map(|client| Some((client.id, change_of(&self.acl.users, client, is_open)?))).collect();
+        for (id, change) in changes {
+            match change {
+                Change::Renewed(login) => self.clients.set_login(id, login),
+                Change::ListensTooFar(login) => {
+                    self.clients.set_login(id, login);
+                    self.cut(id, by);
+                }
+                // Until it is closed it may do what anybody may.
+                Change::Gone => {
+                    self.clients.set_login(id, Login::of(default.clone(), false, is_open));
+                    self.cut(id, by);
                 }
             }
         }
-        for id in gone {
-            // Until it is closed it may do what anybody may.
-            let login = Login::of(self.acl.users.default_user().clone(), false, is_open);
-            self.clients.set_login(id, login);
-            if id == by {
-                self.clients.at(id).connection.close_after_reply = true;
-            } else {
-                self.clients.close_soon(id);
-            }
-        }
-        for id in listening {
-            if id == by {
-                self.clients.at(id).connection.close_after_reply = true;
-            } else {
-                self.free_client(id);
-            }
+    }
+
+    fn cut(&mut self, id: ClientId, by: ClientId) {
+        if id == by {
+            self.clients.at(id).connection.close_after_reply = true;
+        } else {
+            self.free_client(id);
         }
     }
+}
+
+/// What becomes of a client whose user has changed.
+enum Change {
+    Renewed(Login),
+    ListensTooFar(Login),
+    /// There is no such user any more.
+    Gone,
+}
+
+/// What has changed for a client, if anything has; `is_open` says that the default user needs no password now.
+fn change_of(users: &Users, client: &Client, is_open: bool) -> Option<Change> {
+    let login = &client.session.login;
+    let Some(now) = users.get(&login.user.name) else { return Some(Change::Gone) };
+    if Arc::ptr_eq(now, &login.user) && login.authenticated == (login.proven || is_open) {
+        return None;
+    }
+    let renewed = Login::of(now.clone(), login.proven, is_open);
+    Some(if listens_too_far(client, now) { Change::ListensTooFar(renewed) } else { Change::Renewed(renewed) })
 }
 
 /// Whether a client listens to something that its user, as it is now, may not listen to.

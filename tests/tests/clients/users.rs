@@ -1,5 +1,7 @@
 //! Users of whole servers: what becomes of clients when their user changes, files of users over restarts, links and files that nobody checks.
 
+use std::os::unix::fs::PermissionsExt;
+
 use rivulet_tests::{Client, Kind, Reply, Server, wait};
 
 /// A connection that is this user.
@@ -84,7 +86,10 @@ fn users_come_back_after_a_restart() {
     server.launch();
     server.must("ACL SETUSER a on >p %R~r* ~w &c +@read (+set ~w)");
     server.must("ACL SETUSER default >secret");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
     server.must("ACL SAVE");
+    let mode = std::fs::metadata(&path).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "nobody else may see it");
     let before = server.must("ACL LIST");
     let left: Vec<_> =
         std::fs::read_dir(server.dir.path()).expect("the directory").flatten().map(|e| e.file_name()).collect();

@@ -499,3 +499,28 @@ fn a_dialogue_about_users() {
         assert_eq!(shown(&ours), shown(&theirs), "line {i}, client {who}: {line}");
     }
 }
+
+/// The same places for keys, and the same words for what is done to them.
+#[test]
+fn keys_are_found_where_redis_finds_them() {
+    if !Kind::Redis7.is_there() {
+        return;
+    }
+    let mut rng = Rng::with_seed(random::seed("keys"));
+    let (redis, rivulet) = (Server::start(Kind::Redis7, &[]), Server::start(Kind::Rivulet, &[]));
+    let mut pair = Pair { theirs: redis.client(), ours: rivulet.client() };
+    let commands = Commands::of(&mut pair.theirs, &mut pair.ours);
+    let mut words = Words::new(false);
+    let mut found = 0;
+    for _ in 0..100 {
+        let lines: Vec<Line> = (0..500)
+            .map(|_| {
+                let ask = pick(&mut rng, &["COMMAND GETKEYS", "COMMAND GETKEYSANDFLAGS"]);
+                let line = line(&mut rng, &commands, &mut words);
+                [words_of(ask), line].concat()
+            })
+            .collect();
+        found += pair.agree(&lines, &[]).iter().filter(|reply| !reply.is_error()).count();
+    }
+    assert!(found > 10_000, "{found} of 50000 lines have keys");
+}

@@ -1,7 +1,7 @@
 //! The file of the users on disk (`aclfile`), and the users of the configuration file.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rivulet_acl::file;
 use rivulet_commands::fail::Fail;
@@ -28,17 +28,19 @@ impl Node {
 
     /// Writes the file of the users: it is replaced as a whole and durably, or stays as it is.
     pub fn save_users(&self) -> io::Result<()> {
-        let path = Path::new(&self.config.aclfile);
-        let temporary = format!("{}.tmp-{}-{}", self.config.aclfile, std::process::id(), self.unix_ms());
-        let written =
-            write_durably(&temporary, &file::render(&self.acl.users)).and_then(|()| fs::rename(&temporary, path));
+        // A link keeps pointing to the file.
+        let path = fs::canonicalize(&self.config.aclfile).unwrap_or_else(|_| PathBuf::from(&self.config.aclfile));
+        let mut temporary = path.clone().into_os_string();
+        temporary.push(format!(".tmp-{}-{}", std::process::id(), self.unix_ms()));
+        let text = file::render(&self.acl.users);
+        let written = write_durably(Path::new(&temporary), &path, &text).and_then(|()| fs::rename(&temporary, &path));
         if let Err(error) = written {
             log::warning!("Writing ACL file for ACL SAVE: {}", os_error(&error));
             // The first error is what counts.
             let _ = fs::remove_file(&temporary);
             return Err(error);
         }
-        fs::sync_directory_of(path)
+        fs::sync_directory_of(&path)
     }
 
     /// What follows `user` on the lines of a configuration file; nothing where a file of their own has the users.
@@ -59,8 +61,10 @@ fn quoted_if_needed(word: &[u8]) -> Vec<u8> {
     if is_itself { word.to_vec() } else { quote(word) }
 }
 
-fn write_durably(path: &str, text: &[u8]) -> io::Result<()> {
+/// Writes a file that is to take the place of `old`: it holds passwords, so no more people may see it than that.
+fn write_durably(path: &Path, old: &Path, text: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
+    file.take_permissions_of(old)?;
     file.write_all(text)?;
     file.sync_all()
 }
