@@ -21,7 +21,7 @@ mod users;
 
 pub use check::Denied;
 pub use command_set::CommandSet;
-pub use log::{Context, Entry, Event, Log, Reason};
+pub use log::{Context, Entry, Event, Log, OBJECT_LEN_MAX, Reason};
 pub use password::PasswordHash;
 pub use pattern::{Access, KeyPattern};
 pub use rule::{RuleError, has_blanks, merge_selectors};

@@ -75,7 +75,7 @@ pub struct Log {
 }
 
 /// Bytes that are kept of an object's name: a key may be as long as a client can send.
-const OBJECT_LEN_MAX: usize = 1024;
+pub const OBJECT_LEN_MAX: usize = 1024;
 /// Events further apart than this are not one entry.
 const GROUPING_MS: u64 = 60_000;
 /// So many entries are looked at for one that is alike.
@@ -85,7 +85,6 @@ impl Log {
     /// Adds an event at a time, and keeps at most `len_max` entries.
     pub fn add(&mut self, mut event: Event, now_ms: u64, len_max: usize) {
         event.object.truncate(OBJECT_LEN_MAX);
-        event.object.shrink_to_fit();
         let is_like = |entry: &Entry| {
             let of = |e: &Event| (e.reason, e.context);
             of(&entry.event) == of(&event)

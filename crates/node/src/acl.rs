@@ -12,7 +12,7 @@ pub mod start;
 
 use std::sync::Arc;
 
-use rivulet_acl::{Context, Denied, Event, Log, Reason, User, Users, reads_unnamed_keys};
+use rivulet_acl::{Context, Denied, Event, Log, OBJECT_LEN_MAX, Reason, User, Users, reads_unnamed_keys};
 use rivulet_commands::Command;
 use rivulet_config::Config;
 use rivulet_resp::Args;
@@ -92,7 +92,8 @@ impl Node {
             Context::TopLevel if client.session.multi.is_some() => Context::Multi,
             context => context,
         };
-        let object = denied.object(command, args).to_vec();
+        let object = denied.object(command, args);
+        let object = object[..object.len().min(OBJECT_LEN_MAX)].to_vec();
         self.log_denied(id, Event { reason, context, object, user, client: String::new() });
     }
 
