@@ -12,6 +12,8 @@ pub enum Reason {
     Channel,
     /// A login failed.
     Auth,
+    /// A certificate names nobody who can log in.
+    Certificate,
 }
 
 impl Reason {
@@ -21,6 +23,7 @@ impl Reason {
             Reason::Key => "key",
             Reason::Channel => "channel",
             Reason::Auth => "auth",
+            Reason::Certificate => "tls-cert",
         }
     }
 }

@@ -269,6 +269,7 @@ directives! {
     "tls-ca-cert-file" => tls_ca_cert_file: String = String::new(), OptionalText(check::any), VOLATILE => Tls, "Certificates of the authorities that are trusted.";
     "tls-ca-cert-dir" => tls_ca_cert_dir: String = String::new(), OptionalText(check::any), VOLATILE => Tls, "Directory of such certificates: all files that hold any.";
     "tls-auth-clients" => tls_auth_clients: String = "yes".into(), Word(&["no", "yes", "optional"]), 0, "Whether clients need a certificate of one of the authorities; with `optional` they may come without, but not with a bad one.";
+    "tls-auth-clients-user" => tls_auth_clients_user: String = "off".into(), Word(&["off", "CN"]), 0, "Log clients in as the user whose name is the common name of their certificate; whose certificate names nobody stays who it was.";
     "tls-replication" => tls_replication: bool = false, Bool, 0 => Tls, "Reach the master over TLS.";
     "tls-cluster" => tls_cluster: bool = false, Bool, 0 => Tls, "The cluster's bus runs over TLS, and MIGRATE reaches other servers by it.";
     "tls-protocols" => tls_protocols: String = String::new(), OptionalText(check::any), 0 => Tls, "Versions of TLS between spaces, `TLSv1.2` and `TLSv1.3`; empty is both.";

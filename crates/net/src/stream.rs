@@ -168,6 +168,14 @@ impl Stream {
         }
     }
 
+    /// The common name (CN) of the certificate that the other end has shown, if it had to prove that it is good.
+    pub fn peer_name(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Kind::Tls(s) => s.peer_name(),
+            _ => None,
+        }
+    }
+
     /// Whether a read has something to tell though the socket may be silent: bytes, or that nothing more comes.
     #[inline]
     pub fn has_more(&self) -> bool {

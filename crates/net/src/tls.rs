@@ -201,6 +201,15 @@ impl TlsStream {
         }
     }
 
+    /// The common name of the other end's certificate, if it has shown one and that was found good.
+    pub(crate) fn peer_name(&self) -> Option<&[u8]> {
+        let shown = match &self.session {
+            Session::Server(session) => session.peer_certificates(),
+            Session::Client(session) => session.peer_certificates(),
+        };
+        certificate::Certificate::parse(shown?.first()?)?.common_name()
+    }
+
     /// Whether a read has something to tell though the socket may be silent: bytes, or that nothing more comes.
     pub(crate) fn has_more(&self) -> bool {
         !self.plain.is_empty() || self.end.is_some()

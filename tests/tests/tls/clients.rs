@@ -177,3 +177,45 @@ fn what_is_no_tls_is_refused() {
     wait::until("both are gone", || server.must("CLIENT LIST").text().lines().count() == 1);
     assert!(server.log().contains("Error accepting a client connection: "), "{}", server.log());
 }
+
+#[test]
+fn a_certificate_may_say_who_a_client_is() {
+    let authority = authority();
+    for kind in [Kind::Rivulet, Kind::Valkey9].into_iter().filter(|kind| kind.is_there()) {
+        let (mut server, port) = start(kind, &authority, &["--tls-auth-clients", "optional"]);
+        let who = |shown: Option<&str>| {
+            let mut client = Client::connect_tls(port, &authority.client(shown)).expect("it is served");
+            client.must("ACL WHOAMI").text()
+        };
+        if server.call("CONFIG SET tls-auth-clients-user CN").is_error() && kind != Kind::Rivulet {
+            println!("skipped: {kind:?} knows no users by certificate");
+            continue;
+        }
+        assert_eq!(server.must("CONFIG GET tls-auth-clients-user").items()[1].text(), "CN");
+        assert_eq!(who(Some("client")), "default", "there is no such user");
+        server.must("ACL SETUSER client off >secret ~* &* +@all");
+        assert_eq!(who(Some("client")), "default", "it can't log in");
+        assert_eq!(server.count("acl_access_denied_tls_cert"), 2, "{kind:?}");
+        let line = server.must("ACL LOG 1").items()[0].clone();
+        let field = |name: &str| line.field(name).map(rivulet_tests::Reply::text);
+        assert_eq!((field("reason"), field("username")), (Some("tls-cert".into()), Some("client".into())));
+        server.must("ACL SETUSER client on");
+        assert_eq!((who(Some("client")), who(None)), ("client".into(), "default".into()));
+        let mut named = Client::connect_tls(port, &authority.client(Some("client"))).expect("it is served");
+        named.must("PING");
+        server.must("ACL SETUSER client -set");
+        assert!(named.call("SET key value").text().starts_with("NOPERM"), "{kind:?}");
+        server.must("ACL DELUSER client");
+        assert!(named.try_call("PING").is_err(), "{kind:?}: whose user goes, goes");
+        // Whom the default user's password would keep out.
+        server.must("ACL SETUSER client on nopass ~* &* +@all");
+        server.must("ACL SETUSER default >secret");
+        server.must("AUTH secret");
+        assert_eq!(who(Some("client")), "client");
+        let mut nobody = Client::connect_tls(port, &authority.client(None)).expect("it is served");
+        assert!(nobody.call("PING").text().starts_with("NOAUTH"));
+        server.must("CONFIG SET tls-auth-clients-user off");
+        let mut nobody = Client::connect_tls(port, &authority.client(Some("client"))).expect("it is served");
+        assert!(nobody.call("PING").text().starts_with("NOAUTH"));
+    }
+}

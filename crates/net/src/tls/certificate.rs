@@ -10,10 +10,16 @@ use rustls::{CertificateError, Error, RootCertStore, SignatureScheme};
 
 const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
+const OBJECT_IDENTIFIER: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
 const VERSION: u8 = 0xa0;
+/// UTF-8, printable, teletex and IA5: strings whose characters are bytes.
+const TEXTS: &[u8] = &[0x0c, 0x13, 0x14, 0x16];
+/// 2.5.4.3.
+const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
 /// The parts of a certificate, as bytes of its own.
 pub struct Certificate<'a> {
@@ -24,6 +30,7 @@ pub struct Certificate<'a> {
     signature: &'a [u8],
     /// Without the tag of its sequence.
     issuer: &'a [u8],
+    subject: &'a [u8],
     /// Seconds since 1970.
     not_before: u64,
     not_after: u64,
@@ -50,9 +57,19 @@ impl<'a> Certificate<'a> {
         let issuer = body.expect(SEQUENCE)?.0;
         let mut validity = body.expect(SEQUENCE)?;
         let (not_before, not_after) = (validity.time()?, validity.time()?);
-        body.expect(SEQUENCE)?;
+        let subject = body.expect(SEQUENCE)?.0;
         let (public_key, _) = body.next_of(SEQUENCE)?;
-        Some(Certificate { is_version_1, signed, algorithm, signature, issuer, not_before, not_after, public_key })
+        Some(Certificate {
+            is_version_1,
+            signed,
+            algorithm,
+            signature,
+            issuer,
+            subject,
+            not_before,
+            not_after,
+            public_key,
+        })
     }
 
     /// Whether an authority has signed it, and it is in force.
@@ -101,6 +118,22 @@ impl<'a> Certificate<'a> {
         let Some(key) = Der(self.public_key).expect(SEQUENCE) else { return false };
         let of_scheme = algorithms.mapping.iter().filter(|(known, _)| *known == scheme).flat_map(|(_, all)| all.iter());
         of_scheme.into_iter().any(|algorithm| is_signed(*algorithm, key.0, message, signature))
+    }
+
+    /// The first common name of its subject, in the bytes in which it stands there.
+    pub fn common_name(&self) -> Option<&'a [u8]> {
+        let mut names = Der(self.subject);
+        while let Some((SET, _, content)) = names.next() {
+            let mut parts = Der(content);
+            while let Some(mut part) = parts.expect(SEQUENCE) {
+                if part.expect(OBJECT_IDENTIFIER)?.0 == COMMON_NAME {
+                    let (kind, _, name) = part.next()?;
+                    // Nobody's name ends at a zero: it would be taken for another's.
+                    return TEXTS.contains(&kind).then_some(name).filter(|name| !name.contains(&0));
+                }
+            }
+        }
+        None
     }
 
     pub fn public_key(&self) -> SubjectPublicKeyInfoDer<'a> {
@@ -225,7 +258,11 @@ mod tests {
             bytes.extend(std::iter::repeat_with(|| rng.u8(..)).take(more));
             let at = rng.usize(..bytes.len());
             bytes[at] = rng.u8(..);
-            assert!(Certificate::parse(&bytes).is_none_or(|found| !found.public_key.is_empty()));
+            if let Some(found) = Certificate::parse(&bytes) {
+                assert!(
+                    !found.public_key.is_empty() && found.common_name().is_none_or(|name| name.len() < bytes.len())
+                );
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use rivulet_acl::{Context, DEFAULT, Event, Reason};
 use rivulet_commands::fail::{Fail, SYNTAX};
+use rivulet_net::Stream;
 use rivulet_resp::Args;
 use rivulet_resp::inline::quote;
 
@@ -53,6 +54,27 @@ impl Node {
         let context = if by.origin == Origin::Exec { Context::Multi } else { Context::TopLevel };
         let (object, user) = (args.at(0).to_vec(), user.to_vec());
         self.log_denied(by.id, Event { reason: Reason::Auth, context, object, user, client: String::new() });
+    }
+
+    /// Makes a client the user that its certificate names (`tls-auth-clients-user`). Who has none, or one that names nobody who can log in, stays who it
+    /// was.
+    pub fn log_in_by_certificate(&mut self, id: ClientId) {
+        if self.config.tls_auth_clients_user != "CN" {
+            return;
+        }
+        let stream = self.clients.get(id).and_then(|client| client.connection.stream.as_ref());
+        let Some(name) = stream.and_then(Stream::peer_name).map(<[u8]>::to_vec) else { return };
+        match self.acl.users.get(&name).filter(|user| user.enabled) {
+            Some(user) => {
+                let login = Login::of(user.clone(), true, false);
+                self.clients.set_login(id, login);
+            }
+            None => {
+                self.ops.stats.denied.certificates += 1;
+                let (reason, context) = (Reason::Certificate, Context::TopLevel);
+                self.log_denied(id, Event { reason, context, object: Vec::new(), user: name, client: String::new() });
+            }
+        }
     }
 
     fn tell_of_failure(&mut self, id: ClientId, user: &[u8]) {

@@ -3,6 +3,7 @@
 //! The last descriptors that the system grants are kept for files, so that this server can still save when clients have taken all others. When it
 //! runs out of them nevertheless, it accepts nobody for a while: a listening socket that nobody accepts from would wake the loop for ever.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rivulet_net::{Interest, Stream};
@@ -86,6 +87,12 @@ impl Node {
         }
     }
 
+    /// Whether protected mode keeps clients from this address out.
+    pub fn is_refused(&self, address: SocketAddr) -> bool {
+        let is_open = self.config.protected_mode && self.acl.users.default_user().nopass;
+        is_open && !address.ip().to_canonical().is_loopback()
+    }
+
     /// Puts TLS on a connection, if that is wanted.
     fn with_tls(&mut self, stream: Stream, is_tls: bool) -> Option<Stream> {
         if !is_tls {
@@ -107,7 +114,7 @@ impl Node {
                 true => Some(&b"-ERR max number of clients reached\r\n"[..]),
                 // Who comes with TLS is told when it can read it.
                 false if is_tls => None,
-                false => self.refusal_of_stranger(&stream),
+                false => stream.peer_address().filter(|address| self.is_refused(*address)).map(|_| PROTECTED_MODE_TEXT),
             };
         if let Some(text) = refusal {
             if !is_tls {
@@ -154,14 +161,7 @@ impl Node {
         self.count_client_memory(id);
         self.ops.stats.connections.accepted += 1;
     }
-
-    /// What a client from elsewhere is told that protected mode keeps out.
-    pub(super) fn refusal_of_stranger(&self, stream: &Stream) -> Option<&'static [u8]> {
-        let address = stream.peer_address()?;
-        let is_stranger = !address.ip().to_canonical().is_loopback();
-        let is_kept_out = self.config.protected_mode && self.acl.users.default_user().nopass && is_stranger;
-        is_kept_out.then_some(PROTECTED_MODE_TEXT)
-    }
 }
 
-const PROTECTED_MODE_TEXT: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. Set a password with requirepass, bind addresses with bind, or turn protected-mode off, to accept connections from elsewhere.\r\n";
+/// What they are told.
+pub const PROTECTED_MODE_TEXT: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. Set a password with requirepass, bind addresses with bind, or turn protected-mode off, to accept connections from elsewhere.\r\n";

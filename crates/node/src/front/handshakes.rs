@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use crate::clock;
+use crate::front::accept::PROTECTED_MODE_TEXT;
 use crate::front::client_id::ClientId;
 use crate::log;
 use crate::node::Node;
@@ -107,6 +108,9 @@ impl Node {
         };
         let began_us = clock::monotonic_us();
         let result = stream.handshake();
+        if !stream.is_handshaking() {
+            self.front.handshakes.under_way -= 1;
+        }
         self.front.handshakes.spent_us += clock::monotonic_us() - began_us;
         match result {
             Ok(true) => self.handshake_done(id),
@@ -120,19 +124,23 @@ impl Node {
     }
 
     fn handshake_done(&mut self, id: ClientId) {
-        self.front.handshakes.under_way -= 1;
-        let stream = self.clients.get(id).and_then(|client| client.connection.stream.as_ref());
-        let refusal = stream.and_then(|stream| self.refusal_of_stranger(stream));
-        if let Some(text) = refusal
-            && let Some(stream) = &mut self.clients.at(id).connection.stream
-        {
-            // The connection is closed whether or not the error arrives.
-            let _ = stream.write(text);
-            self.ops.stats.connections.rejected += 1;
-            self.clients.close_soon(id);
+        let Some(stream) = &self.clients.at(id).connection.stream else { return };
+        if stream.peer_address().is_some_and(|address| self.is_refused(address)) {
+            self.refuse_stranger(id);
             return;
         }
+        self.log_in_by_certificate(id);
         self.note_more(id);
+    }
+
+    /// Tells a client that protected mode keeps it out.
+    fn refuse_stranger(&mut self, id: ClientId) {
+        if let Some(stream) = &mut self.clients.at(id).connection.stream {
+            // The connection is closed whether or not the error arrives.
+            let _ = stream.write(PROTECTED_MODE_TEXT);
+        }
+        self.ops.stats.connections.rejected += 1;
+        self.clients.close_soon(id);
     }
 
     fn tell_of_failed_handshake(&mut self, id: ClientId, error: &io::Error) {

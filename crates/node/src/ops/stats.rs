@@ -82,6 +82,8 @@ impl Histogram {
 pub struct Denials {
     /// Logins that failed.
     pub logins: u64,
+    /// Certificates that name nobody who can log in.
+    pub certificates: u64,
     pub commands: u64,
     pub keys: u64,
     pub channels: u64,

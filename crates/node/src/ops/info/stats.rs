@@ -101,6 +101,9 @@ fn denied(node: &Node, out: &mut String) {
     field!(out, "acl_access_denied_cmd", denied.commands);
     field!(out, "acl_access_denied_key", denied.keys);
     field!(out, "acl_access_denied_channel", denied.channels);
+    if node.front.tls.is_some() {
+        field!(out, "acl_access_denied_tls_cert", denied.certificates);
+    }
 }
 
 fn errors_and_calls(node: &Node, out: &mut String) {
