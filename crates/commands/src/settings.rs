@@ -15,6 +15,8 @@ pub enum ClockUse {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub limits: Limits,
+    /// `hll-sparse-max-bytes`: how long a sparse HyperLogLog may become.
+    pub hll_sparse_max_bytes: u64,
     /// `proto-max-bulk-len`, bytes.
     pub bulk_len_max: u64,
     pub lazyfree_lazy_expire: bool,
@@ -35,6 +37,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             limits: Limits::default(),
+            hll_sparse_max_bytes: 3000,
             bulk_len_max: 512 << 20,
             lazyfree_lazy_expire: false,
             lazyfree_lazy_server_del: false,

@@ -9,6 +9,8 @@ mod lookup;
 mod pop;
 mod range;
 
+pub(crate) use add::{Options as AddOptions, add_scores};
+
 use rivulet_keyspace::Key;
 use rivulet_keyspace::value::ZSet;
 

@@ -48,6 +48,7 @@ impl Config {
                 stream_node_max_entries: size(self.stream_node_max_entries),
                 ..Limits::default()
             },
+            hll_sparse_max_bytes: self.hll_sparse_max_bytes,
             bulk_len_max: self.proto_max_bulk_len,
             lazyfree_lazy_expire: self.lazyfree_lazy_expire,
             lazyfree_lazy_server_del: self.lazyfree_lazy_server_del,
