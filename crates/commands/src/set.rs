@@ -136,7 +136,7 @@ const KEY_ACCESS_DELETE: &[KeySpec] =
 const KEY_READ_ALL: &[KeySpec] =
     &[KeySpec::new(key::RO | key::ACCESS, Begin::Index(1), Find::Range { last: -1, step: 1, limit: 0 })];
 const KEY_UPDATE_AND_READ_ALL: &[KeySpec] = &[
-    KeySpec::new(key::RW | key::UPDATE, Begin::Index(1), Find::Range { last: 0, step: 1, limit: 0 }),
+    KeySpec::new(key::OW | key::UPDATE, Begin::Index(1), Find::Range { last: 0, step: 1, limit: 0 }),
     KeySpec::new(key::RO | key::ACCESS, Begin::Index(2), Find::Range { last: -1, step: 1, limit: 0 }),
 ];
 const KEY_READ_COUNTED: &[KeySpec] =

@@ -101,7 +101,6 @@ pub const COMMANDS: &[Command] = &[
         .since("1.0.1")
         .complexity("O(N) keys")
         .summary("Sets several strings at once if none of the keys is there")
-        .tips(&["request_policy:multi_shard", "response_policy:agg_min"])
         .keys(&[KeySpec::new(key::OW | key::INSERT, Begin::Index(1), Find::Range { last: -1, step: 2, limit: 0 })]),
     row("psetex", 4, WRITE | DENYOOM, psetex)
         .since("2.6.0")

@@ -56,13 +56,13 @@ pub const COMMANDS: &[Command] = &[
         .summary("Answers the scores of members")
         .acl(acl::SORTEDSET)
         .keys(KEY_READ),
-    Command::new("zrank", 3, READONLY | FAST, Group::SortedSet, Handler::Data(lookup::zrank))
+    Command::new("zrank", -3, READONLY | FAST, Group::SortedSet, Handler::Data(lookup::zrank))
         .since("2.0.0")
         .complexity("O(log(N))")
         .summary("Answers how many members are below one")
         .acl(acl::SORTEDSET)
         .keys(KEY_READ),
-    Command::new("zrevrank", 3, READONLY | FAST, Group::SortedSet, Handler::Data(lookup::zrevrank))
+    Command::new("zrevrank", -3, READONLY | FAST, Group::SortedSet, Handler::Data(lookup::zrevrank))
         .since("2.0.0")
         .complexity("O(log(N))")
         .summary("Answers how many members are above one")
@@ -214,13 +214,13 @@ pub const COMMANDS: &[Command] = &[
         .summary("Removes and answers members of the first of several sorted sets that is there")
         .acl(acl::SORTEDSET)
         .keys(KEY_ACCESS_DELETE_COUNTED),
-    Command::new("bzpopmin", -3, WRITE | NOSCRIPT | BLOCKING | FAST, Group::SortedSet, Handler::Data(pop::bzpopmin))
+    Command::new("bzpopmin", -3, WRITE | BLOCKING | FAST, Group::SortedSet, Handler::Data(pop::bzpopmin))
         .since("5.0.0")
         .complexity("O(log(N))")
         .summary("Removes and answers the member with the lowest score, or waits for one")
         .acl(acl::SORTEDSET)
         .keys(KEY_ACCESS_DELETE_BUT_LAST),
-    Command::new("bzpopmax", -3, WRITE | NOSCRIPT | BLOCKING | FAST, Group::SortedSet, Handler::Data(pop::bzpopmax))
+    Command::new("bzpopmax", -3, WRITE | BLOCKING | FAST, Group::SortedSet, Handler::Data(pop::bzpopmax))
         .since("5.0.0")
         .complexity("O(log(N))")
         .summary("Removes and answers the member with the highest score, or waits for one")

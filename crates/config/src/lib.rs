@@ -42,6 +42,8 @@ impl Config {
                 hash_max_listpack_entries: size(self.hash_max_listpack_entries),
                 hash_max_listpack_value: size(self.hash_max_listpack_value),
                 set_max_intset_entries: size(self.set_max_intset_entries),
+                set_max_listpack_entries: size(self.set_max_listpack_entries),
+                set_max_listpack_value: size(self.set_max_listpack_value),
                 zset_max_listpack_entries: size(self.zset_max_listpack_entries),
                 zset_max_listpack_value: size(self.zset_max_listpack_value),
                 stream_node_max_bytes: size(self.stream_node_max_bytes),

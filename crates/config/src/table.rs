@@ -204,6 +204,8 @@ directives! {
     "list-compress-depth" => list_compress_depth: u64 = 0, Integer(0, INT_MAX), NO_MEANING, "Chunks at each end of a list that are not compressed.";
     "hash-max-listpack-entries" | "hash-max-ziplist-entries" => hash_max_listpack_entries: u64 = 512, Integer(0, LONG_MAX), 0, "Fields up to which a hash is packed.";
     "hash-max-listpack-value" | "hash-max-ziplist-value" => hash_max_listpack_value: u64 = 64, Memory(0, LONG_MAX), 0, "Bytes of an element up to which a hash is packed.";
+    "set-max-listpack-entries" => set_max_listpack_entries: u64 = 128, Integer(0, LONG_MAX), 0, "Members up to which a set is packed.";
+    "set-max-listpack-value" => set_max_listpack_value: u64 = 64, Integer(0, LONG_MAX), 0, "Bytes of a member up to which a set is packed.";
     "set-max-intset-entries" => set_max_intset_entries: u64 = 512, Integer(0, LONG_MAX), 0, "Members up to which a set of integers is packed.";
     "zset-max-listpack-entries" | "zset-max-ziplist-entries" => zset_max_listpack_entries: u64 = 128, Integer(0, LONG_MAX), 0, "Members up to which a sorted set is packed.";
     "zset-max-listpack-value" | "zset-max-ziplist-value" => zset_max_listpack_value: u64 = 64, Memory(0, LONG_MAX), 0, "Bytes of a member up to which a sorted set is packed.";

@@ -118,7 +118,7 @@ impl Node {
                     if listens_too_far(client, now) {
                         listening.push(client.id);
                     }
-                    client.session.login = Login::of(now.clone(), client.session.login.proven, is_open);
+                    client.session.log_in(Login::of(now.clone(), client.session.login.proven, is_open));
                 }
             }
         }

@@ -1,6 +1,4 @@
 //! A set: an intset while all members are integers, a listpack while it is small, else a table.
-//!
-//! OBJECT ENCODING says what Redis 7.0 does, where a small set of strings is already a `hashtable`.
 
 use std::fmt;
 
@@ -69,7 +67,8 @@ impl Set {
     pub fn encoding(&self) -> &'static str {
         match self {
             Set::Ints(_) => "intset",
-            Set::Packed(_) | Set::Table(_) => "hashtable",
+            Set::Packed(_) => "listpack",
+            Set::Table(_) => "hashtable",
         }
     }
 
