@@ -228,6 +228,10 @@ pub const COMMANDS: &[Command] = &[
                 .summary("Forget slow events")
                 .tips(&["request_policy:all_nodes", "response_policy:agg_sum"]),
         ]),
+    Command::new("lolwut", -1, READONLY | FAST, Group::Server, Handler::Node(Node::Lolwut))
+        .since("5.0.0")
+        .complexity("O(N) for N characters drawn")
+        .summary("A drawing, and the version"),
     Command::new("memory", -2, NONE, Group::Server, Handler::Container)
         .since("4.0.0")
         .complexity("Depends on the subcommand")

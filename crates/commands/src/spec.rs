@@ -252,6 +252,7 @@ pub enum Node {
     Info,
     Lastsave,
     Latency,
+    Lolwut,
     Memory,
     Migrate,
     Monitor,

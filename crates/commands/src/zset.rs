@@ -289,7 +289,7 @@ mod tests {
             ("ZADD z XX CH 4 a 9 none", ":1\r\n"),
             ("ZADD z GT CH 3 a 5 b", ":1\r\n"),
             ("ZADD z INCR LT 1 a", "$-1\r\n"),
-            ("ZADD z INCR 0.1 c", "$18\r\n3.1000000000000001\r\n"),
+            ("ZADD z INCR 0.1 c", "$3\r\n3.1\r\n"),
             ("ZADD none XX 1 a", ":0\r\n"),
             ("ZADD z NX XX 1 a", "-ERR XX and NX options at the same time are not compatible\r\n"),
             ("ZADD z GT LT 1 a", "-ERR GT, LT, and/or NX options at the same time are not compatible\r\n"),

@@ -169,8 +169,6 @@ fn promise(command: &[Vec<u8>]) -> Promise {
         b"XINFO" => Promise::Groups,
         b"XGROUP" if has("CREATECONSUMER") => Promise::Created,
         b"XREAD" | b"XREADGROUP" | b"XSETID" => Promise::Fails,
-        // They have an option since Redis 7.2.
-        b"ZRANK" | b"ZREVRANK" if command.len() > 3 => Promise::Fails,
         _ => Promise::Exact,
     }
 }

@@ -112,15 +112,22 @@ fn what_is_none_is_refused() {
         ("number", NOT_VALID, NOT_VALID),
         ("short", NOT_VALID, NOT_VALID),
         ("list", NO_STRING, NO_STRING),
-        ("damaged", CORRUPT, CORRUPT),
+        ("damaged", ":1\r\n", CORRUPT),
     ] {
-        assert_eq!(b.run(&format!("PFADD {key} x y z")), add, "{key}");
-        assert_eq!(b.effects(), Default::default());
+        // The register of one element is found though others are not.
+        assert_eq!(b.run(&format!("PFADD {key} x")), add, "{key}");
         assert_eq!(b.run(&format!("PFCOUNT {key}")), count, "{key}");
         assert_eq!(b.run(&format!("PFCOUNT none {key}")), count, "{key}");
         assert_eq!(b.run(&format!("PFMERGE to {key}")), count, "{key}");
         assert_eq!(b.run(&format!("PFDEBUG GETREG {key}")), count, "{key}");
     }
+    // Of several elements all are added, or none.
+    b.run("PFADD cut a b c");
+    b.run("SET cut HYLL");
+    b.run_args(&[b"SETRANGE", b"cut", b"4", b"\x01\0\0\0\0\0\0\0\0\0\0\x80\x60\0"]);
+    let before = b.run("GET cut");
+    assert_eq!(b.run("PFADD cut a b c d e f g h i j"), CORRUPT);
+    assert_eq!(b.run("GET cut"), before);
     for (line, want) in [
         ("PFDEBUG GETREG none", "-ERR The specified key does not exist\r\n"),
         ("PFADD good x", ":1\r\n"),
