@@ -300,10 +300,7 @@ mod tests {
             ("ZADD z inf i", ":1\r\n"),
             ("ZINCRBY z -inf i", "-ERR resulting score is not a number (NaN)\r\n"),
             ("ZREM z i nobody", ":1\r\n"),
-            (
-                "ZRANGE z 0 -1 WITHSCORES",
-                "*6\r\n$1\r\nc\r\n$18\r\n3.1000000000000001\r\n$1\r\na\r\n$1\r\n4\r\n$1\r\nb\r\n$1\r\n5\r\n",
-            ),
+            ("ZRANGE z 0 -1 WITHSCORES", "*6\r\n$1\r\nc\r\n$3\r\n3.1\r\n$1\r\na\r\n$1\r\n4\r\n$1\r\nb\r\n$1\r\n5\r\n"),
         ] {
             assert_eq!(b.run(line), want, "{line}");
         }

@@ -57,9 +57,14 @@ impl Drop for Dir {
     }
 }
 
-/// Directives that Redis 7.0 does not have.
+/// Directives that Redis 7.0 does not have: those of 7.2, and our own.
 const OWN: &[&str] = &[
+    "aof-rewrite-cpulist",
+    "bgsave-cpulist",
+    "bio-cpulist",
+    "cluster-announce-human-nodename",
     "dual-channel-replication-enabled",
+    "locale-collate",
     "log-queue-limit",
     "repl-backlog-disk-size",
     "repl-hold-limit",
@@ -67,6 +72,9 @@ const OWN: &[&str] = &[
     "repl-require-data",
     "repl-sync-window",
     "replica-full-sync-buffer-limit",
+    "server-cpulist",
+    "set-max-listpack-entries",
+    "set-max-listpack-value",
     "snapshot-limbo-limit",
     "snapshot-queue-limit",
 ];
