@@ -230,7 +230,6 @@ pub const COMMANDS: &[Command] = &[
         ]),
     Command::new("lolwut", -1, READONLY | FAST, Group::Server, Handler::Node(Node::Lolwut))
         .since("5.0.0")
-        .complexity("O(N) for N characters drawn")
         .summary("A drawing, and the version"),
     Command::new("memory", -2, NONE, Group::Server, Handler::Container)
         .since("4.0.0")
