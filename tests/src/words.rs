@@ -39,6 +39,33 @@ const PATTERNS: &[(u32, &str)] = &[
         "BITFIELD {S} (GET {bits} {bit-at}|SET {bits} {bit-at} {int}|INCRBY {bits} {bit-at} {int}|OVERFLOW (WRAP|SAT))+",
     ),
     (1, "BITFIELD_RO {S} (GET {bits} {bit-at})+"),
+    // HyperLogLogs.
+    (3, "PFADD {P} {item}+"),
+    (1, "PFADD {P} [{count}+]"),
+    (2, "PFCOUNT {P} [{P}+]"),
+    (1, "PFMERGE {P} [{P}+]"),
+    (1, "PFDEBUG (ENCODING|DECODE|TODENSE) {P}"),
+    // Places.
+    (4, "GEOADD {G} [NX|XX] [CH] ({longitude} {latitude} {member})+"),
+    (1, "GEODIST {G} {member} {member} [{unit}]"),
+    (1, "(GEOHASH|GEOPOS) {G} {member}+"),
+    (
+        2,
+        "GEORADIUS {G} {longitude} {latitude} {distance} {unit} [WITHDIST] [WITHHASH] [WITHCOORD] [COUNT {count} [ANY]] [ASC|DESC]",
+    ),
+    (1, "GEORADIUS {G} {longitude} {latitude} {distance} {unit} (STORE|STOREDIST) {Z}"),
+    (
+        1,
+        "(GEORADIUSBYMEMBER|GEORADIUSBYMEMBER_RO) {G} {member} {distance} {unit} [WITHDIST] [COUNT {count} [ANY]] [ASC|DESC]",
+    ),
+    (
+        2,
+        "GEOSEARCH {G} (FROMMEMBER {member}|FROMLONLAT {longitude} {latitude}) (BYRADIUS {distance} {unit}|BYBOX {distance} {distance} {unit}) [WITHDIST] [WITHHASH] [WITHCOORD] [COUNT {count} [ANY]] [ASC|DESC]",
+    ),
+    (
+        1,
+        "GEOSEARCHSTORE {Z} {G} FROMLONLAT {longitude} {latitude} BYRADIUS {distance} {unit} [COUNT {count}] [STOREDIST]",
+    ),
     // Lists.
     (4, "(LPUSH|RPUSH) {L} {value}+"),
     (1, "(LPUSHX|RPUSHX) {L} {value}+"),
@@ -262,11 +289,12 @@ impl Words {
     }
 }
 
-/// Not those whose mistakes lead where Redis promises nothing: cursors that it never gave, members at random, and ranges by text over
+/// Not those with an option that came with Redis 7.2, nor those whose mistakes lead where Redis promises nothing: cursors that it never gave, members at random, and ranges by text over
 /// various scores.
 fn may_be_spoiled(words: &[Vec<u8>]) -> bool {
     let blocks = words.iter().any(|word| word == b"BLOCK");
     !words[0].ends_with(b"SCAN")
+        && !words[0].ends_with(b"RANK")
         && !blocks
         && words[0] != b"XINFO"
         && words[0] != b"SPOP"
@@ -334,6 +362,13 @@ fn class(rng: &mut Rng, name: &str) -> Vec<u8> {
         "ZT" => key(rng, b"zzzt"),
         "SORTED" => key(rng, b"ltz"),
         "E" => key(rng, b"e"),
+        // HyperLogLogs, which are strings that no other command makes.
+        "P" => key(rng, b"pppppppps"),
+        "G" => key(rng, b"ggggggggz"),
+        "longitude" => text(format!("{}", rng.f64() * if rng.bool() { 361.0 } else { 2.0 } - 180.4)),
+        "latitude" => text(format!("{}", rng.f64() * if rng.bool() { 171.0 } else { 2.0 } - 85.2)),
+        "distance" => text(format!("{:.3}", 10f64.powf(rng.f64() * 7.5))),
+        "unit" => [&b"m"[..], b"km", b"ft", b"MI"][rng.usize(..4)].to_vec(),
         "group" | "consumer" => vec![name.as_bytes()[0], b'0' + rng.u8(..3)],
         "id" => match rng.u8(..12) {
             0 => text(rng.u8(..12).to_string()),
@@ -360,7 +395,7 @@ fn class(rng: &mut Rng, name: &str) -> Vec<u8> {
             1 => [&b"("[..], &class(rng, "id")].concat(),
             _ => class(rng, "id"),
         },
-        "any" => key(rng, b"snlhtze"),
+        "any" => key(rng, b"snlhtzepg"),
         "value" => value(rng),
         "item" | "member" | "field" => match rng.u8(..4) {
             0 => text(rng.i32(-20..200).to_string()),
@@ -447,7 +482,7 @@ fn class(rng: &mut Rng, name: &str) -> Vec<u8> {
 
 /// A key of one of these types, or rarely of any.
 fn key(rng: &mut Rng, types: &[u8]) -> Vec<u8> {
-    let types = if rng.u8(..25) == 0 { b"snlhtze" } else { types };
+    let types = if rng.u8(..25) == 0 { b"snlhtzepg" } else { types };
     vec![types[rng.usize(..types.len())], b'0' + rng.u8(..4)]
 }
 

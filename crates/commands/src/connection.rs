@@ -25,6 +25,11 @@ pub const COMMANDS: &[Command] = &[
                 .complexity("O(1)")
                 .summary("Track, or not, the keys of the next command")
                 .acl(acl::CONNECTION),
+            Command::new("capa", -3, NOSCRIPT | LOADING | STALE, Group::Connection, Handler::Node(Node::Client))
+                .since("8.0.0")
+                .complexity("O(1)")
+                .summary("Say what this client can do")
+                .acl(acl::CONNECTION),
             Command::new("getname", 2, NOSCRIPT | LOADING | STALE, Group::Connection, Handler::Node(Node::Client))
                 .since("2.6.9")
                 .complexity("O(1)")
@@ -85,6 +90,11 @@ pub const COMMANDS: &[Command] = &[
             .complexity("O(1)")
             .summary("Keep this connection when memory for clients is short")
             .acl(acl::CONNECTION),
+            Command::new("no-touch", 3, NOSCRIPT | LOADING | STALE, Group::Connection, Handler::Node(Node::Client))
+                .since("7.2.0")
+                .complexity("O(1)")
+                .summary("Leave no mark on when keys were used")
+                .acl(acl::CONNECTION),
             Command::new(
                 "pause",
                 -3,
@@ -101,10 +111,17 @@ pub const COMMANDS: &[Command] = &[
                 .complexity("O(1)")
                 .summary("Choose which replies to send")
                 .acl(acl::CONNECTION),
+            Command::new("setinfo", 4, NOSCRIPT | LOADING | STALE, Group::Connection, Handler::Node(Node::Client))
+                .since("7.2.0")
+                .complexity("O(1)")
+                .summary("Say which library this connection uses")
+                .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
+                .acl(acl::CONNECTION),
             Command::new("setname", 3, NOSCRIPT | LOADING | STALE, Group::Connection, Handler::Node(Node::Client))
                 .since("2.6.9")
                 .complexity("O(1)")
                 .summary("Name this connection")
+                .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
                 .acl(acl::CONNECTION),
             Command::new("tracking", -3, NOSCRIPT | LOADING | STALE, Group::Connection, Handler::Node(Node::Client))
                 .since("6.0.0")

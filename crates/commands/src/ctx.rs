@@ -350,8 +350,8 @@ const LFU_INITIAL: u32 = 5;
 
 fn fresh_clock(clock: ClockUse, now_ms: u64) -> u32 {
     match clock {
-        ClockUse::Lru => lru_clock(now_ms),
-        ClockUse::Lfu { .. } => (lfu_minutes(now_ms) << 8) | LFU_INITIAL,
+        ClockUse::Lru | ClockUse::LruUntouched => lru_clock(now_ms),
+        ClockUse::Lfu { .. } | ClockUse::LfuUntouched { .. } => (lfu_minutes(now_ms) << 8) | LFU_INITIAL,
     }
 }
 
@@ -368,6 +368,7 @@ pub fn lfu_decayed(bits: u32, now_ms: u64, decay_minutes: u32) -> u32 {
 
 fn mark_access(entry: EntryRef<'_>, clock: ClockUse, now_ms: u64, rng: &mut fastrand::Rng) {
     match clock {
+        ClockUse::LruUntouched | ClockUse::LfuUntouched { .. } => {}
         ClockUse::Lru => entry.set_clock(lru_clock(now_ms)),
         ClockUse::Lfu { log_factor, decay_minutes } => {
             let mut counter = lfu_decayed(entry.clock(), now_ms, decay_minutes);

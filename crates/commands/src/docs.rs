@@ -6,7 +6,9 @@
 mod bitmap;
 mod connection;
 mod generic;
+mod geo;
 mod hash;
+mod hyperloglog;
 mod list;
 mod pubsub;
 mod scripting;
@@ -69,6 +71,8 @@ pub fn of(command: &'static Command) -> &'static Docs {
         Group::Set => set::DOCS,
         Group::SortedSet => sorted_set::DOCS,
         Group::Stream => stream::DOCS,
+        Group::HyperLogLog => hyperloglog::DOCS,
+        Group::Geo => geo::DOCS,
         Group::Generic => generic::DOCS,
         Group::Connection => connection::DOCS,
         Group::Transactions => transactions::DOCS,
@@ -257,6 +261,8 @@ mod tests {
             set::DOCS,
             sorted_set::DOCS,
             stream::DOCS,
+            hyperloglog::DOCS,
+            geo::DOCS,
             generic::DOCS,
             connection::DOCS,
             transactions::DOCS,

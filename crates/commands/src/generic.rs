@@ -176,7 +176,7 @@ pub const COMMANDS: &[Command] = &[
         .since("1.0.0")
         .complexity("O(1)")
         .summary("Answers a key chosen at random")
-        .tips(&["request_policy:all_shards", "nondeterministic_output"]),
+        .tips(&["request_policy:all_shards", "response_policy:special", "nondeterministic_output"]),
     row("rename", 3, WRITE, copy::rename)
         .since("1.0.0")
         .complexity("O(1)")
@@ -203,7 +203,7 @@ pub const COMMANDS: &[Command] = &[
         .since("2.8.0")
         .complexity("O(1) a call, O(N) for all keys")
         .summary("Answers a part of the keys, and the cursor to go on with")
-        .tips(&["nondeterministic_output", "request_policy:special"]),
+        .tips(&["nondeterministic_output", "request_policy:special", "response_policy:special"]),
     Command::new("sort", -2, WRITE | DENYOOM, Group::Generic, Handler::Data(sort::sort))
         .since("1.0.0")
         .complexity("O(N+M*log(M)) for N elements of which M are answered, O(N) without an order")
@@ -241,13 +241,13 @@ pub const COMMANDS: &[Command] = &[
         .summary("Removes keys, and frees their values elsewhere")
         .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
         .keys(REMOVED),
-    Command::new("wait", 3, NOSCRIPT, Group::Generic, Handler::Node(Node::Wait))
+    Command::new("wait", 3, BLOCKING, Group::Generic, Handler::Node(Node::Wait))
         .since("3.0.0")
         .complexity("O(1)")
         .summary("Waits until replicas have what this client wrote")
         .acl(acl::CONNECTION)
         .tips(&["request_policy:all_shards", "response_policy:agg_min"]),
-    Command::new("waitaof", 4, NOSCRIPT, Group::Generic, Handler::Node(Node::Waitaof))
+    Command::new("waitaof", 4, BLOCKING, Group::Generic, Handler::Node(Node::Waitaof))
         .since("7.2.0")
         .complexity("O(1)")
         .summary("Waits until what this client wrote is durable")

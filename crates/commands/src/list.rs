@@ -51,13 +51,13 @@ pub const COMMANDS: &[Command] = &[
         .summary("Removes and answers elements of the first of several lists that is there")
         .acl(acl::LIST)
         .keys(KEY_ACCESS_DELETE_COUNTED),
-    Command::new("blpop", -3, WRITE | NOSCRIPT | BLOCKING, Group::List, Handler::Data(ends::blpop))
+    Command::new("blpop", -3, WRITE | BLOCKING, Group::List, Handler::Data(ends::blpop))
         .since("2.0.0")
         .complexity("O(N) for N keys")
         .summary("Removes and answers the first element of one of several lists, or waits for one")
         .acl(acl::LIST)
         .keys(KEY_ACCESS_DELETE_BUT_LAST),
-    Command::new("brpop", -3, WRITE | NOSCRIPT | BLOCKING, Group::List, Handler::Data(ends::brpop))
+    Command::new("brpop", -3, WRITE | BLOCKING, Group::List, Handler::Data(ends::brpop))
         .since("2.0.0")
         .complexity("O(N) for N keys")
         .summary("Removes and answers the last element of one of several lists, or waits for one")
@@ -81,13 +81,13 @@ pub const COMMANDS: &[Command] = &[
         .summary("Moves the last element of a list before the first of another")
         .acl(acl::LIST)
         .keys(KEY_ACCESS_DELETE_AND_INSERT),
-    Command::new("blmove", 6, WRITE | DENYOOM | NOSCRIPT | BLOCKING, Group::List, Handler::Data(moves::blmove))
+    Command::new("blmove", 6, WRITE | DENYOOM | BLOCKING, Group::List, Handler::Data(moves::blmove))
         .since("6.2.0")
         .complexity("O(1)")
         .summary("Moves an element from an end of a list to an end of another, or waits for one")
         .acl(acl::LIST)
         .keys(KEY_ACCESS_DELETE_AND_INSERT),
-    Command::new("brpoplpush", 4, WRITE | DENYOOM | NOSCRIPT | BLOCKING, Group::List, Handler::Data(moves::brpoplpush))
+    Command::new("brpoplpush", 4, WRITE | DENYOOM | BLOCKING, Group::List, Handler::Data(moves::brpoplpush))
         .since("2.2.0")
         .complexity("O(1)")
         .summary("Moves the last element of a list before the first of another, or waits for one")

@@ -75,12 +75,12 @@ pub const COMMANDS: &[Command] = &[
                 .summary("What commands are for")
                 .acl(acl::CONNECTION)
                 .tips(&["nondeterministic_output_order"]),
-            Command::new("getkeys", -4, LOADING | STALE, Group::Server, Handler::Node(Node::Command))
+            Command::new("getkeys", -3, LOADING | STALE, Group::Server, Handler::Node(Node::Command))
                 .since("2.8.13")
                 .complexity("O(N)")
                 .summary("The keys of a command line")
                 .acl(acl::CONNECTION),
-            Command::new("getkeysandflags", -4, LOADING | STALE, Group::Server, Handler::Node(Node::Command))
+            Command::new("getkeysandflags", -3, LOADING | STALE, Group::Server, Handler::Node(Node::Command))
                 .since("7.0.0")
                 .complexity("O(N)")
                 .summary("The keys of a command line, and what is done to them")
@@ -125,11 +125,13 @@ pub const COMMANDS: &[Command] = &[
             )
             .since("2.0.0")
             .complexity("O(1)")
-            .summary("Set the statistics to zero"),
+            .summary("Set the statistics to zero")
+            .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
             Command::new("rewrite", 2, ADMIN | NOSCRIPT | LOADING | STALE, Group::Server, Handler::Node(Node::Config))
                 .since("2.8.0")
                 .complexity("O(1)")
-                .summary("Write the configuration back to its file"),
+                .summary("Write the configuration back to its file")
+                .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
             Command::new("set", -4, ADMIN | NOSCRIPT | LOADING | STALE, Group::Server, Handler::Node(Node::Config))
                 .since("2.0.0")
                 .complexity("O(N)")
@@ -224,8 +226,11 @@ pub const COMMANDS: &[Command] = &[
                 .since("2.8.13")
                 .complexity("O(1)")
                 .summary("Forget slow events")
-                .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+                .tips(&["request_policy:all_nodes", "response_policy:agg_sum"]),
         ]),
+    Command::new("lolwut", -1, READONLY | FAST, Group::Server, Handler::Node(Node::Lolwut))
+        .since("5.0.0")
+        .summary("A drawing, and the version"),
     Command::new("memory", -2, NONE, Group::Server, Handler::Container)
         .since("4.0.0")
         .complexity("Depends on the subcommand")

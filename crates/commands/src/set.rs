@@ -92,6 +92,18 @@ pub const COMMANDS: &[Command] = &[
         .summary("Counts the members that several sets share")
         .acl(acl::SET)
         .keys(KEY_READ_COUNTED),
+    Command::new("sdiffcard", -3, READONLY, Group::Set, Handler::Data(combine::sdiffcard))
+        .since("8.10.0")
+        .complexity("O(N) for N members in all sets")
+        .summary("Counts the members of a set that others lack")
+        .acl(acl::SET)
+        .keys(KEY_READ_COUNTED),
+    Command::new("sunioncard", -3, READONLY, Group::Set, Handler::Data(combine::sunioncard))
+        .since("8.10.0")
+        .complexity("O(N) for N members in all sets")
+        .summary("Counts the members of any of several sets")
+        .acl(acl::SET)
+        .keys(KEY_READ_COUNTED),
     Command::new("sunion", -2, READONLY, Group::Set, Handler::Data(combine::sunion))
         .since("1.0.0")
         .complexity("O(N) for N members in all sets")
@@ -136,7 +148,7 @@ const KEY_ACCESS_DELETE: &[KeySpec] =
 const KEY_READ_ALL: &[KeySpec] =
     &[KeySpec::new(key::RO | key::ACCESS, Begin::Index(1), Find::Range { last: -1, step: 1, limit: 0 })];
 const KEY_UPDATE_AND_READ_ALL: &[KeySpec] = &[
-    KeySpec::new(key::RW | key::UPDATE, Begin::Index(1), Find::Range { last: 0, step: 1, limit: 0 }),
+    KeySpec::new(key::OW | key::UPDATE, Begin::Index(1), Find::Range { last: 0, step: 1, limit: 0 }),
     KeySpec::new(key::RO | key::ACCESS, Begin::Index(2), Find::Range { last: -1, step: 1, limit: 0 }),
 ];
 const KEY_READ_COUNTED: &[KeySpec] =
@@ -261,10 +273,10 @@ mod tests {
         }
         for (line, want, form) in [
             ("SINTERSTORE to ints mixed", ":2\r\n", "intset"),
-            ("SUNIONSTORE to ints mixed", ":6\r\n", "hashtable"),
-            ("SREM to a b", ":2\r\n", "hashtable"),
+            ("SUNIONSTORE to ints mixed", ":6\r\n", "listpack"),
+            ("SREM to a b", ":2\r\n", "listpack"),
             ("SUNIONSTORE to to ints", ":4\r\n", "intset"),
-            ("SDIFFSTORE to mixed ints", ":2\r\n", "hashtable"),
+            ("SDIFFSTORE to mixed ints", ":2\r\n", "listpack"),
         ] {
             assert_eq!(b.run(line), want, "{line}");
             assert_eq!(encoding(&b, "to"), form, "{line}");

@@ -9,12 +9,38 @@ pub enum ClockUse {
     Lru,
     /// Minutes of the last decay, and a logarithmic counter of accesses.
     Lfu { log_factor: u32, decay_minutes: u32 },
+    /// As [`ClockUse::Lru`], while commands run that leave no mark on the keys that they use.
+    LruUntouched,
+    /// As [`ClockUse::Lfu`], likewise.
+    LfuUntouched { log_factor: u32, decay_minutes: u32 },
+}
+
+impl ClockUse {
+    /// The same, whether commands leave marks or not.
+    pub fn touched(self) -> ClockUse {
+        match self {
+            ClockUse::LruUntouched => ClockUse::Lru,
+            ClockUse::LfuUntouched { log_factor, decay_minutes } => ClockUse::Lfu { log_factor, decay_minutes },
+            clock => clock,
+        }
+    }
+
+    /// The same for commands that leave no mark.
+    pub fn untouched(self) -> ClockUse {
+        match self {
+            ClockUse::Lru => ClockUse::LruUntouched,
+            ClockUse::Lfu { log_factor, decay_minutes } => ClockUse::LfuUntouched { log_factor, decay_minutes },
+            clock => clock,
+        }
+    }
 }
 
 /// Directives that commands look at.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub limits: Limits,
+    /// `hll-sparse-max-bytes`: how long a sparse HyperLogLog may become.
+    pub hll_sparse_max_bytes: u64,
     /// `proto-max-bulk-len`, bytes.
     pub bulk_len_max: u64,
     pub lazyfree_lazy_expire: bool,
@@ -35,6 +61,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             limits: Limits::default(),
+            hll_sparse_max_bytes: 3000,
             bulk_len_max: 512 << 20,
             lazyfree_lazy_expire: false,
             lazyfree_lazy_server_del: false,

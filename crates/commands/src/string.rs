@@ -1,7 +1,12 @@
 //! Commands on strings, except those on their bits.
 
+mod condition;
+mod msetex;
+
 use rivulet_keyspace::{Deadline, Elem, EntryRef, Key, Type};
 use rivulet_resp::{Args, Reply};
+
+use condition::Condition;
 
 use crate::ctx::{Ctx, Data};
 use crate::effects::class;
@@ -40,6 +45,21 @@ pub const COMMANDS: &[Command] = &[
         .complexity("O(1)")
         .summary("Takes a number from an integer")
         .keys(KEY_UPDATE),
+    row("delex", -2, WRITE | FAST, condition::delex)
+        .since("8.4.0")
+        .complexity("O(1) for IFEQ and IFNE, O(N) in the length of the string for IFDEQ and IFDNE")
+        .summary("Removes a key if its string, or the string's digest, is as expected")
+        .keys(&[one_key(key::RW | key::DELETE | key::VARIABLE_FLAGS)]),
+    row("delifeq", 3, WRITE | FAST, condition::delifeq)
+        .since("9.0.0")
+        .complexity("O(1)")
+        .summary("Removes a key if its string is as expected")
+        .keys(&[one_key(key::RM | key::DELETE)]),
+    row("digest", 2, READONLY | FAST, condition::digest)
+        .since("8.4.0")
+        .complexity("O(N) in the length of the string")
+        .summary("Answers the XXH3 hash of a string")
+        .keys(KEY_READ),
     row("get", 2, READONLY | FAST, get)
         .since("1.0.0")
         .complexity("O(1)")
@@ -97,11 +117,16 @@ pub const COMMANDS: &[Command] = &[
         .summary("Sets several strings at once")
         .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"])
         .keys(&[KeySpec::new(key::OW | key::UPDATE, Begin::Index(1), Find::Range { last: -1, step: 2, limit: 0 })]),
+    row("msetex", -4, WRITE | DENYOOM, msetex::msetex)
+        .since("8.4.0")
+        .complexity("O(N) keys")
+        .summary("Sets several strings at once, with one time to live")
+        .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"])
+        .keys(&[KeySpec::new(key::OW | key::UPDATE, Begin::Index(1), Find::Count { at: 0, first: 1, step: 2 })]),
     row("msetnx", -3, WRITE | DENYOOM, msetnx)
         .since("1.0.1")
         .complexity("O(N) keys")
         .summary("Sets several strings at once if none of the keys is there")
-        .tips(&["request_policy:multi_shard", "response_policy:agg_min"])
         .keys(&[KeySpec::new(key::OW | key::INSERT, Begin::Index(1), Find::Range { last: -1, step: 2, limit: 0 })]),
     row("psetex", 4, WRITE | DENYOOM, psetex)
         .since("2.6.0")
@@ -218,11 +243,10 @@ enum Expiry {
     Pxat,
 }
 
-/// The options of SET and GETEX.
+/// The options of SET, GETEX and MSETEX.
 #[derive(Default)]
 struct Options<'a> {
-    nx: bool,
-    xx: bool,
+    condition: Option<Condition<'a>>,
     get: bool,
     keep_ttl: bool,
     persist: bool,
@@ -240,12 +264,31 @@ impl<'a> Options<'a> {
         let mut options = Options::default();
         let mut i = 3;
         while i < args.len() {
-            if args.is(i, "nx") && !options.xx {
-                options.nx = true;
-            } else if args.is(i, "xx") && !options.nx {
-                options.xx = true;
+            if options.takes_condition(args, i) {
             } else if args.is(i, "get") {
                 options.get = true;
+            } else if args.is(i, "keepttl") && options.expiry.is_none() {
+                options.keep_ttl = true;
+            } else if options.condition.is_none()
+                && let Some(condition) = Condition::comparison(args, i)?
+            {
+                options.condition = Some(condition);
+                i += 1;
+            } else {
+                options.expiry = Some(options.expiry_at(args, i)?);
+                i += 1;
+            }
+            i += 1;
+        }
+        Ok(options)
+    }
+
+    /// Of MSETEX, from an argument on.
+    fn of_msetex(args: Args<'a>, first: usize) -> Result<Options<'a>, Fail> {
+        let mut options = Options::default();
+        let mut i = first;
+        while i < args.len() {
+            if options.takes_condition(args, i) {
             } else if args.is(i, "keepttl") && options.expiry.is_none() {
                 options.keep_ttl = true;
             } else {
@@ -255,6 +298,20 @@ impl<'a> Options<'a> {
             i += 1;
         }
         Ok(options)
+    }
+
+    /// Takes NX or XX, unless another condition was given.
+    fn takes_condition(&mut self, args: Args<'a>, i: usize) -> bool {
+        let condition = match () {
+            () if args.is(i, "nx") => Condition::Absent,
+            () if args.is(i, "xx") => Condition::Present,
+            () => return false,
+        };
+        let fits = self.condition.is_none_or(|given| given == condition);
+        if fits {
+            self.condition = Some(condition);
+        }
+        fits
     }
 
     /// Of GETEX, from argument 2 on.
@@ -339,8 +396,11 @@ fn set_with_options(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
         with_read(&mut ctx.db, key, |entry| reply_string(&mut ctx.reply, entry))?;
     }
     ctx.db.expire_if_due(key);
-    let exists = ctx.db.get(key).is_some();
-    if (options.nx && exists) || (options.xx && !exists) {
+    let entry = ctx.db.get(key);
+    let exists = entry.is_some();
+    if let Some(condition) = options.condition
+        && !condition.holds(entry)?
+    {
         if !options.get {
             ctx.reply.null();
         }
@@ -352,7 +412,11 @@ fn set_with_options(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
         None => {
             let keeps = options.keep_ttl && exists;
             put(&mut ctx.db, key, value, if keeps { Deadline::Keep } else { Deadline::Set(None) });
-            if options.get {
+            if options.condition.is_some_and(Condition::is_comparison) {
+                // The comparison has been made, and older replicas don't know it.
+                let words: [&[u8]; 4] = [b"SET", key.bytes, value, b"KEEPTTL"];
+                ctx.propagate(&words[..if keeps { 4 } else { 3 }]);
+            } else if options.get {
                 propagate_without_get(ctx);
             }
         }

@@ -13,6 +13,8 @@ const FAMILIES: &[&[Command]] = &[
     crate::set::COMMANDS,
     crate::zset::COMMANDS,
     crate::stream::COMMANDS,
+    crate::hyperloglog::COMMANDS,
+    crate::geo::COMMANDS,
     crate::generic::COMMANDS,
     crate::connection::COMMANDS,
     crate::transactions::COMMANDS,

@@ -9,6 +9,8 @@ mod lookup;
 mod pop;
 mod range;
 
+pub(crate) use add::{Options as AddOptions, add_scores};
+
 use rivulet_keyspace::Key;
 use rivulet_keyspace::value::ZSet;
 
@@ -54,13 +56,13 @@ pub const COMMANDS: &[Command] = &[
         .summary("Answers the scores of members")
         .acl(acl::SORTEDSET)
         .keys(KEY_READ),
-    Command::new("zrank", 3, READONLY | FAST, Group::SortedSet, Handler::Data(lookup::zrank))
+    Command::new("zrank", -3, READONLY | FAST, Group::SortedSet, Handler::Data(lookup::zrank))
         .since("2.0.0")
         .complexity("O(log(N))")
         .summary("Answers how many members are below one")
         .acl(acl::SORTEDSET)
         .keys(KEY_READ),
-    Command::new("zrevrank", 3, READONLY | FAST, Group::SortedSet, Handler::Data(lookup::zrevrank))
+    Command::new("zrevrank", -3, READONLY | FAST, Group::SortedSet, Handler::Data(lookup::zrevrank))
         .since("2.0.0")
         .complexity("O(log(N))")
         .summary("Answers how many members are above one")
@@ -212,13 +214,13 @@ pub const COMMANDS: &[Command] = &[
         .summary("Removes and answers members of the first of several sorted sets that is there")
         .acl(acl::SORTEDSET)
         .keys(KEY_ACCESS_DELETE_COUNTED),
-    Command::new("bzpopmin", -3, WRITE | NOSCRIPT | BLOCKING | FAST, Group::SortedSet, Handler::Data(pop::bzpopmin))
+    Command::new("bzpopmin", -3, WRITE | BLOCKING | FAST, Group::SortedSet, Handler::Data(pop::bzpopmin))
         .since("5.0.0")
         .complexity("O(log(N))")
         .summary("Removes and answers the member with the lowest score, or waits for one")
         .acl(acl::SORTEDSET)
         .keys(KEY_ACCESS_DELETE_BUT_LAST),
-    Command::new("bzpopmax", -3, WRITE | NOSCRIPT | BLOCKING | FAST, Group::SortedSet, Handler::Data(pop::bzpopmax))
+    Command::new("bzpopmax", -3, WRITE | BLOCKING | FAST, Group::SortedSet, Handler::Data(pop::bzpopmax))
         .since("5.0.0")
         .complexity("O(log(N))")
         .summary("Removes and answers the member with the highest score, or waits for one")
@@ -287,7 +289,7 @@ mod tests {
             ("ZADD z XX CH 4 a 9 none", ":1\r\n"),
             ("ZADD z GT CH 3 a 5 b", ":1\r\n"),
             ("ZADD z INCR LT 1 a", "$-1\r\n"),
-            ("ZADD z INCR 0.1 c", "$18\r\n3.1000000000000001\r\n"),
+            ("ZADD z INCR 0.1 c", "$3\r\n3.1\r\n"),
             ("ZADD none XX 1 a", ":0\r\n"),
             ("ZADD z NX XX 1 a", "-ERR XX and NX options at the same time are not compatible\r\n"),
             ("ZADD z GT LT 1 a", "-ERR GT, LT, and/or NX options at the same time are not compatible\r\n"),
@@ -298,10 +300,7 @@ mod tests {
             ("ZADD z inf i", ":1\r\n"),
             ("ZINCRBY z -inf i", "-ERR resulting score is not a number (NaN)\r\n"),
             ("ZREM z i nobody", ":1\r\n"),
-            (
-                "ZRANGE z 0 -1 WITHSCORES",
-                "*6\r\n$1\r\nc\r\n$18\r\n3.1000000000000001\r\n$1\r\na\r\n$1\r\n4\r\n$1\r\nb\r\n$1\r\n5\r\n",
-            ),
+            ("ZRANGE z 0 -1 WITHSCORES", "*6\r\n$1\r\nc\r\n$3\r\n3.1\r\n$1\r\na\r\n$1\r\n4\r\n$1\r\nb\r\n$1\r\n5\r\n"),
         ] {
             assert_eq!(b.run(line), want, "{line}");
         }

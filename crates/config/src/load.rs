@@ -72,7 +72,7 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ConfigError::Directive { line, reason } => {
-                writeln!(f, "\n*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***")?;
+                writeln!(f, "\n*** FATAL CONFIG FILE ERROR (Redis 7.2.4) ***")?;
                 if let Some(Line { number, text, .. }) = line {
                     writeln!(f, "Reading the configuration file, at line {number}")?;
                     writeln!(f, ">>> '{}'", String::from_utf8_lossy(text))?;

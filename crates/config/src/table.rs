@@ -110,10 +110,10 @@ directives! {
     "ignore-warnings" => ignore_warnings: String = String::new(), Text(check::any), NO_MEANING, "Warnings about the system that don't stop the start.";
     "oom-score-adj" => oom_score_adj: OomScoreAdj = OomScoreAdj::No, Choice, 0, "Tell the kernel which process to kill first when memory runs out.";
     "oom-score-adj-values" => oom_score_adj_values: [i32; 3] = [0, 200, 800], OomValues, MULTI_ARG, "The scores for master, replica and background work.";
-    "server_cpulist" => server_cpulist: String = String::new(), OptionalText(check::any), IMMUTABLE | NO_MEANING, "Processors for the main thread.";
-    "bio_cpulist" => bio_cpulist: String = String::new(), OptionalText(check::any), IMMUTABLE | NO_MEANING, "Processors for the helper threads.";
-    "aof_rewrite_cpulist" => aof_rewrite_cpulist: String = String::new(), OptionalText(check::any), IMMUTABLE | NO_MEANING, "Processors for the rewrite of the append-only file.";
-    "bgsave_cpulist" => bgsave_cpulist: String = String::new(), OptionalText(check::any), IMMUTABLE | NO_MEANING, "Processors for snapshots.";
+    "server-cpulist" | "server_cpulist" => server_cpulist: String = String::new(), OptionalText(check::any), IMMUTABLE | NO_MEANING, "Processors for the main thread.";
+    "bio-cpulist" | "bio_cpulist" => bio_cpulist: String = String::new(), OptionalText(check::any), IMMUTABLE | NO_MEANING, "Processors for the helper threads.";
+    "aof-rewrite-cpulist" | "aof_rewrite_cpulist" => aof_rewrite_cpulist: String = String::new(), OptionalText(check::any), IMMUTABLE | NO_MEANING, "Processors for the rewrite of the append-only file.";
+    "bgsave-cpulist" | "bgsave_cpulist" => bgsave_cpulist: String = String::new(), OptionalText(check::any), IMMUTABLE | NO_MEANING, "Processors for snapshots.";
     "watchdog-period" => watchdog_period: u64 = 0, Integer(0, INT_MAX), HIDDEN, "Milliseconds that one command may take before the log says where it is; 0 is off.";
 
     // Security.
@@ -204,6 +204,8 @@ directives! {
     "list-compress-depth" => list_compress_depth: u64 = 0, Integer(0, INT_MAX), NO_MEANING, "Chunks at each end of a list that are not compressed.";
     "hash-max-listpack-entries" | "hash-max-ziplist-entries" => hash_max_listpack_entries: u64 = 512, Integer(0, LONG_MAX), 0, "Fields up to which a hash is packed.";
     "hash-max-listpack-value" | "hash-max-ziplist-value" => hash_max_listpack_value: u64 = 64, Memory(0, LONG_MAX), 0, "Bytes of an element up to which a hash is packed.";
+    "set-max-listpack-entries" => set_max_listpack_entries: u64 = 128, Integer(0, LONG_MAX), 0, "Members up to which a set is packed.";
+    "set-max-listpack-value" => set_max_listpack_value: u64 = 64, Integer(0, LONG_MAX), 0, "Bytes of a member up to which a set is packed.";
     "set-max-intset-entries" => set_max_intset_entries: u64 = 512, Integer(0, LONG_MAX), 0, "Members up to which a set of integers is packed.";
     "zset-max-listpack-entries" | "zset-max-ziplist-entries" => zset_max_listpack_entries: u64 = 128, Integer(0, LONG_MAX), 0, "Members up to which a sorted set is packed.";
     "zset-max-listpack-value" | "zset-max-ziplist-value" => zset_max_listpack_value: u64 = 64, Memory(0, LONG_MAX), 0, "Bytes of a member up to which a sorted set is packed.";
@@ -251,6 +253,8 @@ directives! {
     "cluster-allow-pubsubshard-when-down" => cluster_allow_pubsubshard_when_down: bool = true, Bool, NO_MEANING, "Serve shard channels when the cluster is down.";
     "cluster-link-sendbuf-limit" => cluster_link_sendbuf_limit: u64 = 0, Memory(0, ULONG_MAX), NO_MEANING, "Bytes that may wait for one node; 0 is no limit.";
     "cluster-announce-ip" => cluster_announce_ip: String = String::new(), OptionalText(check::any), NO_MEANING, "Address that other nodes are told.";
+    "cluster-announce-human-nodename" => cluster_announce_human_nodename: String = String::new(), OptionalText(check::any), NO_MEANING, "Name of the node that logs have.";
+    "locale-collate" => locale_collate: String = String::new(), Text(check::any), NO_MEANING, "Order of letters that SORT ALPHA goes by.";
     "cluster-announce-hostname" => cluster_announce_hostname: String = String::new(), OptionalText(check::host_name), NO_MEANING, "Host name that clients are told.";
     "cluster-announce-port" => cluster_announce_port: u16 = 0, Integer(0, 65535), NO_MEANING, "Port that other nodes are told.";
     "cluster-announce-tls-port" => cluster_announce_tls_port: u16 = 0, Integer(0, 65535), NO_MEANING, "TLS port that other nodes are told.";

@@ -137,7 +137,6 @@ pub struct Limits {
     pub hash_max_listpack_entries: usize,
     pub hash_max_listpack_value: usize,
     pub set_max_intset_entries: usize,
-    /// Not a directive of Redis 7.0: small sets of strings are packed here, though OBJECT ENCODING says `hashtable` as Redis 7.0 does.
     pub set_max_listpack_entries: usize,
     pub set_max_listpack_value: usize,
     pub zset_max_listpack_entries: usize,

@@ -6,6 +6,7 @@ pub mod config;
 pub mod connection;
 pub mod data;
 pub mod latency;
+pub mod lolwut;
 pub mod migrate;
 pub mod slowlog;
 
@@ -95,6 +96,7 @@ impl Node {
             Run::Command => self.command_command(by, command, args),
             Run::Debug => self.debug_command(by, args),
             Run::Latency => self.latency_command(by, command, args),
+            Run::Lolwut => self.lolwut(by, args),
             Run::Memory => self.memory_command(by, command, args),
             Run::Slowlog => self.slowlog_command(by, command, args),
             Run::Migrate => self.migrate(by, args),

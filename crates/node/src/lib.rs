@@ -23,4 +23,4 @@ mod turn;
 pub use lifecycle::start;
 
 /// The level of Redis whose behaviour this server has, as INFO announces it.
-pub const REDIS_VERSION: &str = "7.0.15";
+pub const REDIS_VERSION: &str = "7.2.4";

@@ -685,8 +685,8 @@ impl Node {
         let offset = self.clients.at(id).session.written_offset;
         // Fewer than none are always there, as in Redis.
         let wish = Wish::Acked { replicas: usize::try_from(wanted).unwrap_or(0) };
-        if by.origin == Origin::Exec || self.is_where_wished(wish, offset) {
-            self.reply_acks(id, wish, offset);
+        if by.origin != Origin::Client || self.is_where_wished(wish, offset) {
+            self.tell_acks(by, wish, offset);
             return Ok(());
         }
         self.block(id, BlockedOn::Acks { wish, offset }, deadline);

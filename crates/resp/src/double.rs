@@ -1,6 +1,39 @@
-//! Doubles as text: the forms of C's `printf` that Redis 7.0 shows, and the texts that it takes.
+//! Doubles as text: the forms that Redis shows, and the texts that it takes.
 
-/// `%.17g`.
+/// The fewest digits that are read back as the same double, as replies have since Redis 7.2: without an exponent where that is not much longer.
+pub fn format(value: f64) -> String {
+    /// Beyond, Redis does not look whether a double is a whole number.
+    const WHOLE_MAX: f64 = (1i64 << 62) as f64;
+    if !value.is_finite() || value == 0.0 {
+        return format_g17(value);
+    }
+    if value.trunc() == value && value.abs() <= WHOLE_MAX {
+        return itoa::Buffer::new().format(value as i64).to_string();
+    }
+    let scientific = format!("{:e}", value.abs());
+    let (mantissa, exponent) = scientific.split_once('e').expect("the format has an exponent");
+    let exponent: i32 = exponent.parse().expect("the exponent is a number");
+    let digits = mantissa.replace('.', "");
+    let len = digits.len() as i32;
+    // The power of ten of the last digit.
+    let last = exponent - (len - 1);
+    let sign = if value < 0.0 { "-" } else { "" };
+    if last >= 0 && exponent < len + 7 {
+        return format!("{sign}{digits}{}", "0".repeat(last as usize));
+    }
+    if last < 0 && (last > -7 || exponent.abs() < 4) {
+        let (whole, fraction) = match exponent {
+            0.. => digits.split_at(exponent as usize + 1),
+            _ => ("0", &*digits),
+        };
+        return format!("{sign}{whole}.{}{fraction}", "0".repeat((-exponent - 1).max(0) as usize));
+    }
+    let point = if len > 1 { "." } else { "" };
+    let exponent_sign = if exponent < 0 { '-' } else { '+' };
+    format!("{sign}{}{point}{}e{exponent_sign}{}", &digits[..1], &digits[1..], exponent.abs())
+}
+
+/// `%.17g`, as replies had until Redis 7.0, and digests and rewritten commands still have.
 pub fn format_g17(value: f64) -> String {
     if value.is_nan() {
         return if value.is_sign_negative() { "-nan" } else { "nan" }.into();
@@ -82,6 +115,37 @@ mod tests {
             (f64::NEG_INFINITY, "-inf"),
         ] {
             assert_eq!(format_g17(value), text);
+        }
+    }
+
+    #[test]
+    fn the_shortest_text_is_that_of_redis_since_7_2() {
+        for (value, text) in [
+            (0.1, "0.1"),
+            (-0.0, "-0"),
+            (3.5, "3.5"),
+            (-4.35, "-4.35"),
+            (123456789012345678.0, "123456789012345680"),
+            (1234567890123456789012.0, "1234567890123456800000"),
+            (1e18, "1000000000000000000"),
+            (1e19, "1e+19"),
+            (1.2e19, "1.2e+19"),
+            (1e20, "1e+20"),
+            (1.5e30, "1.5e+30"),
+            (1e100, "1e+100"),
+            (1e-5, "0.00001"),
+            (1e-6, "0.000001"),
+            (1.1e-5, "0.000011"),
+            (1.5e-7, "1.5e-7"),
+            (1e-7, "1e-7"),
+            (0.0012345678, "0.0012345678"),
+            (0.00012345678, "1.2345678e-4"),
+            (1.25e-10, "1.25e-10"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (5e-324, "5e-324"),
+            (f64::INFINITY, "inf"),
+        ] {
+            assert_eq!(format(value), text);
         }
     }
 

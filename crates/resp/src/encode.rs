@@ -1,6 +1,6 @@
 //! Encoding of replies, for RESP2 and RESP3 clients alike, and of commands.
 
-use crate::double::format_g17;
+use crate::double;
 
 /// Writes replies to a connection's output.
 pub struct Reply<'a> {
@@ -166,7 +166,7 @@ impl<'a> Reply<'a> {
 
     /// A double: a bulk string in RESP2.
     pub fn double(&mut self, value: f64) {
-        let text = format_g17(value);
+        let text = double::format(value);
         if self.resp3 {
             self.out.push(b',');
             self.out.extend_from_slice(text.as_bytes());

@@ -108,7 +108,7 @@ fn inspection() -> Vec<Command> {
     for db in [1, 0] {
         commands.push(format!("SELECT {db}"));
         commands.push("DBSIZE".into());
-        for key in "snlhtzxe".chars().flat_map(|t| (0..4).map(move |i| format!("{t}{i}"))) {
+        for key in "snlhtzxepg".chars().flat_map(|t| (0..4).map(move |i| format!("{t}{i}"))) {
             for command in ["TYPE", "OBJECT ENCODING", "PTTL", "DUMP", "DEBUG DIGEST-VALUE"] {
                 commands.push(format!("{command} {key}"));
             }

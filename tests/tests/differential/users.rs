@@ -29,7 +29,9 @@ impl Commands {
         let names = |client: &mut Client| -> BTreeSet<String> {
             client.must("COMMAND LIST").items().iter().map(Reply::text).collect()
         };
-        let shared: BTreeSet<String> = names(theirs).intersection(&names(ours)).cloned().collect();
+        let mut shared: BTreeSet<String> = names(theirs).intersection(&names(ours)).cloned().collect();
+        // It is of the category of what blocks since Redis 7.2.
+        shared.remove("wait");
         let mut commands = Commands {
             names: shared.iter().cloned().collect(),
             categories: BTreeMap::new(),

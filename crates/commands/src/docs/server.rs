@@ -90,6 +90,7 @@ pub static DOCS: &[Docs] = &[
     Docs::of("latency|histogram").arguments(&[string("command").optional().multiple()]),
     Docs::of("latency|history").arguments(&[string("event")]),
     Docs::of("latency|reset").arguments(&[string("event").optional().multiple()]),
+    Docs::of("lolwut").arguments(&[integer("version").after("VERSION").optional()]),
     Docs::of("memory|usage").arguments(&[key("key", 0), integer("count").after("SAMPLES").optional()]),
     Docs::of("psync").arguments(&[string("replicationid"), integer("offset")]),
     Docs::of("replconf").system(),

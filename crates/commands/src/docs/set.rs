@@ -1,6 +1,6 @@
 //! Arguments and history of the commands on sets.
 
-use super::{Docs, integer, key, pattern, string};
+use super::{Docs, integer, key, pattern, string, token};
 
 pub static DOCS: &[Docs] = &[
     Docs::of("sadd")
@@ -28,6 +28,17 @@ pub static DOCS: &[Docs] = &[
         .arguments(&[key("key", 0), integer("count").since("2.6.0").optional()]),
     Docs::of("sinter").arguments(&[key("key", 0).multiple()]),
     Docs::of("sinterstore").arguments(&[key("destination", 0), key("key", 1).multiple()]),
+    Docs::of("sdiffcard").arguments(&[
+        integer("numkeys"),
+        key("key", 0).multiple(),
+        integer("limit").after("LIMIT").optional(),
+    ]),
+    Docs::of("sunioncard").arguments(&[
+        integer("numkeys"),
+        key("key", 0).multiple(),
+        token("approx", "APPROX").optional(),
+        integer("limit").after("LIMIT").optional(),
+    ]),
     Docs::of("sintercard").arguments(&[
         integer("numkeys"),
         key("key", 0).multiple(),

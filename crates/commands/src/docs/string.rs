@@ -8,6 +8,21 @@ pub static DOCS: &[Docs] = &[
     Docs::of("decrby").arguments(&[key("key", 0), integer("decrement")]),
     Docs::of("get").arguments(&[key("key", 0)]),
     Docs::of("getdel").arguments(&[key("key", 0)]),
+    Docs::of("delex").arguments(&[
+        key("key", 0),
+        one_of(
+            "condition",
+            &[
+                string("ifeq-value").after("IFEQ"),
+                string("ifne-value").after("IFNE"),
+                string("ifdeq-digest").after("IFDEQ"),
+                string("ifdne-digest").after("IFDNE"),
+            ],
+        )
+        .optional(),
+    ]),
+    Docs::of("delifeq").arguments(&[key("key", 0), string("value")]),
+    Docs::of("digest").arguments(&[key("key", 0)]),
     Docs::of("getex").arguments(&[
         key("key", 0),
         one_of(
@@ -38,6 +53,22 @@ pub static DOCS: &[Docs] = &[
         token("withmatchlen", "WITHMATCHLEN").optional(),
     ]),
     Docs::of("mget").arguments(&[key("key", 0).multiple()]),
+    Docs::of("msetex").arguments(&[
+        integer("numkeys"),
+        block("data", &[key("key", 0), string("value")]).multiple(),
+        one_of("condition", &[token("nx", "NX"), token("xx", "XX")]).optional(),
+        one_of(
+            "expiration",
+            &[
+                integer("seconds").after("EX"),
+                integer("milliseconds").after("PX"),
+                unix_time("unix-time-seconds").after("EXAT"),
+                unix_time("unix-time-milliseconds").after("PXAT"),
+                token("keepttl", "KEEPTTL"),
+            ],
+        )
+        .optional(),
+    ]),
     Docs::of("mset").arguments(&[block("key_value", &[key("key", 0), string("value")]).multiple()]),
     Docs::of("msetnx").arguments(&[block("key_value", &[key("key", 0), string("value")]).multiple()]),
     Docs::of("psetex").arguments(&[key("key", 0), integer("milliseconds"), string("value")]),
@@ -47,11 +78,23 @@ pub static DOCS: &[Docs] = &[
             ("6.0.0", "Added the `KEEPTTL` option."),
             ("6.2.0", "Added the `GET`, `EXAT` and `PXAT` option."),
             ("7.0.0", "Allowed the `NX` and `GET` options to be used together."),
+            ("8.4.0", "Added the `IFEQ`, `IFNE`, `IFDEQ` and `IFDNE` options."),
         ])
         .arguments(&[
             key("key", 0),
             string("value"),
-            one_of("condition", &[token("nx", "NX"), token("xx", "XX")]).since("2.6.12").optional(),
+            one_of(
+                "condition",
+                &[
+                    token("nx", "NX").since("2.6.12"),
+                    token("xx", "XX").since("2.6.12"),
+                    string("ifeq-value").after("IFEQ").since("8.4.0"),
+                    string("ifne-value").after("IFNE").since("8.4.0"),
+                    string("ifdeq-digest").after("IFDEQ").since("8.4.0"),
+                    string("ifdne-digest").after("IFDNE").since("8.4.0"),
+                ],
+            )
+            .optional(),
             token("get", "GET").since("6.2.0").optional(),
             one_of(
                 "expiration",

@@ -64,7 +64,7 @@ impl Options {
 
     /// The clock bits that they ask for.
     fn clock(&self, clock_use: ClockUse, now_ms: u64) -> Option<u32> {
-        match (clock_use, self.frequency, self.idle_seconds) {
+        match (clock_use.touched(), self.frequency, self.idle_seconds) {
             (ClockUse::Lfu { .. }, Some(frequency), _) => Some(((now_ms / 60_000) as u32) << 8 | frequency),
             (ClockUse::Lru, _, Some(idle)) => Some(lru_clock(now_ms).wrapping_sub(idle as u32)),
             _ => None,

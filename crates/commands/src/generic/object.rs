@@ -48,7 +48,7 @@ pub(super) fn refcount(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
 }
 
 pub(super) fn idletime(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
-    let (key, clock_use, now) = (ctx.key(2), ctx.db.settings.clock, lru_clock(ctx.db.now_ms()));
+    let (key, clock_use, now) = (ctx.key(2), ctx.db.settings.clock.touched(), lru_clock(ctx.db.now_ms()));
     match look(&mut ctx.db, key) {
         None => ctx.reply.null(),
         Some(_) if clock_use != ClockUse::Lru => return Err(LFU_SELECTED),
@@ -62,8 +62,8 @@ pub(super) fn freq(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     let (key, clock_use, now_ms) = (ctx.key(2), ctx.db.settings.clock, ctx.db.now_ms());
     match (look(&mut ctx.db, key), clock_use) {
         (None, _) => ctx.reply.null(),
-        (Some(_), ClockUse::Lru) => return Err(LFU_NOT_SELECTED),
-        (Some(entry), ClockUse::Lfu { decay_minutes, .. }) => {
+        (Some(_), ClockUse::Lru | ClockUse::LruUntouched) => return Err(LFU_NOT_SELECTED),
+        (Some(entry), ClockUse::Lfu { decay_minutes, .. } | ClockUse::LfuUntouched { decay_minutes, .. }) => {
             ctx.reply.int(i64::from(lfu_decayed(entry.clock(), now_ms, decay_minutes)));
         }
     }

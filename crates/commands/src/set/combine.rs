@@ -70,7 +70,8 @@ pub(super) fn sinterstore(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     Ok(())
 }
 
-pub(super) fn sintercard(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
+/// `numkeys key … [LIMIT n]`: the end of the keys, and the limit.
+fn counted(ctx: &Ctx<'_>, takes_approx: bool) -> Result<(usize, usize), Fail> {
     const NO_KEYS: Fail = Fail::new("ERR numkeys should be greater than 0");
     const TOO_MANY: Fail = Fail::new("ERR Number of keys can't be greater than number of args");
     let args = ctx.args;
@@ -82,12 +83,21 @@ pub(super) fn sintercard(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     let mut limit = usize::MAX;
     let mut i = end;
     while i < args.len() {
-        if !args.is(i, "limit") || i + 1 == args.len() {
+        if takes_approx && args.is(i, "approx") {
+            // The exact number is as good.
+            i += 1;
+        } else if args.is(i, "limit") && i + 1 < args.len() {
+            limit = crate::parse::limit(args.at(i + 1))?;
+            i += 2;
+        } else {
             return Err(SYNTAX);
         }
-        limit = crate::parse::limit(args.at(i + 1))?;
-        i += 2;
     }
+    Ok((end, limit))
+}
+
+pub(super) fn sintercard(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
+    let (end, limit) = counted(ctx, false)?;
     let keys = keys(ctx, 2, end)?;
     let mut found = 0;
     intersect(ctx, &keys, |_| {
@@ -95,6 +105,22 @@ pub(super) fn sintercard(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
         found < limit
     })?;
     ctx.reply.int(found as i64);
+    Ok(())
+}
+
+pub(super) fn sunioncard(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
+    let (end, limit) = counted(ctx, true)?;
+    let keys = keys(ctx, 2, end)?;
+    let len = union(ctx, &keys)?.len();
+    ctx.reply.int(len.min(limit) as i64);
+    Ok(())
+}
+
+pub(super) fn sdiffcard(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
+    let (end, limit) = counted(ctx, false)?;
+    let keys = keys(ctx, 2, end)?;
+    let len = diff(ctx, &keys)?.len();
+    ctx.reply.int(len.min(limit) as i64);
     Ok(())
 }
 

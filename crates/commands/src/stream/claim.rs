@@ -217,7 +217,7 @@ fn auto_options(ctx: &Ctx<'_>) -> Result<(usize, bool), Fail> {
     while at < ctx.args.len() {
         if ctx.args.is(at, "count") && at + 1 < ctx.args.len() {
             const OUT_OF_RANGE: Fail = Fail::new("ERR COUNT must be > 0");
-            let given = ctx.int(at + 1)?;
+            let given = ctx.int(at + 1).map_err(|_| OUT_OF_RANGE)?;
             count = Some(given).filter(|n| (1..=COUNT_MAX).contains(n)).ok_or(OUT_OF_RANGE)? as usize;
             at += 1;
         } else if ctx.args.is(at, "justid") {

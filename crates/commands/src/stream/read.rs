@@ -39,11 +39,6 @@ impl Asked {
         while at < args.len() {
             let more = args.len() - at - 1;
             if args.is(at, "block") && more >= 1 {
-                if ctx.db.call.in_script {
-                    let text =
-                        [b"ERR ", args.at(0), b" command is not allowed with BLOCK option from scripts"].concat();
-                    return Err(Fail::bytes(text));
-                }
                 asked.wait = Some(crate::parse::timeout_ms(args.at(at + 1), ctx.db.now_ms())?);
                 at += 1;
             } else if args.is(at, "count") && more >= 1 {

@@ -9,15 +9,15 @@ use crate::fail::{Fail, SYNTAX};
 
 /// Which members ZADD changes, and what it answers.
 #[derive(Clone, Copy, Default)]
-struct Options {
-    if_absent: bool,
-    if_present: bool,
-    if_greater: bool,
-    if_less: bool,
+pub(crate) struct Options {
+    pub if_absent: bool,
+    pub if_present: bool,
+    pub if_greater: bool,
+    pub if_less: bool,
     /// The score is added to the present one, and the new one is answered.
-    increment: bool,
+    pub increment: bool,
     /// Changed members count in the answer, not only new ones.
-    count_changed: bool,
+    pub count_changed: bool,
 }
 
 impl Options {
@@ -97,13 +97,24 @@ fn add(ctx: &mut Ctx<'_>, mut options: Options) -> Result<(), Fail> {
         &many
     };
 
+    add_scores(ctx, options, scores, |i| args.at(first + 2 * i + 1))
+}
+
+/// Gives the `i`th score to what `member` says is the `i`th member, in the sorted set at argument 1, and answers.
+#[inline]
+pub(crate) fn add_scores<'a>(
+    ctx: &mut Ctx<'_>,
+    options: Options,
+    scores: &[f64],
+    member: impl Fn(usize) -> &'a [u8],
+) -> Result<(), Fail> {
     let key = ctx.key(1);
     let limits = &ctx.db.settings.limits;
     let (mut added, mut updated) = (0, 0);
     let mut result = None;
     let mut set_all = |zset: &mut ZSet| {
         for (i, &score) in scores.iter().enumerate() {
-            let outcome = set_score(zset, args.at(first + 2 * i + 1), score, options, limits)?;
+            let outcome = set_score(zset, member(i), score, options, limits)?;
             added += u64::from(matches!(outcome, Outcome::Added(_)));
             updated += u64::from(matches!(outcome, Outcome::Updated(_)));
             result = match outcome {

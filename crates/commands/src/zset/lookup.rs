@@ -1,11 +1,11 @@
 //! ZCARD, ZSCORE, ZMSCORE, ZRANK, ZREVRANK, ZRANDMEMBER and ZSCAN.
 
 use rivulet_keyspace::value::{Elem, ZSet};
-use rivulet_resp::Reply;
+use rivulet_resp::{Reply, double};
 
 use crate::collections;
 use crate::ctx::Ctx;
-use crate::fail::Fail;
+use crate::fail::{Fail, SYNTAX};
 use crate::generic::scan::parse_cursor;
 use crate::sample::{self, RandomCount};
 use crate::scan_page::ScanPage;
@@ -49,13 +49,29 @@ pub(super) fn zrevrank(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
 }
 
 fn rank(ctx: &mut Ctx<'_>, counted: fn(usize, usize) -> usize) -> Result<(), Fail> {
+    let with_score = match ctx.args.len() {
+        3 => false,
+        4 if ctx.args.is(3, "withscore") => true,
+        4 => return Err(SYNTAX),
+        _ => return Err(Fail::arity(if ctx.args.is(0, "zrank") { "zrank" } else { "zrevrank" })),
+    };
     let (key, member) = (ctx.key(1), ctx.args.at(2));
-    let rank = collections::read(&mut ctx.db, key, |zset: Option<&ZSet>| {
+    let found = collections::read(&mut ctx.db, key, |zset: Option<&ZSet>| {
         let zset = zset?;
-        Some(counted(zset.rank(member)?, zset.len()))
+        let rank = counted(zset.rank(member)?, zset.len());
+        Some((rank, if with_score { zset.score(member)? } else { 0.0 }))
     })?;
-    match rank {
-        Some(rank) => ctx.reply.int(rank as i64),
+    match found {
+        Some((rank, score)) => {
+            if with_score {
+                ctx.reply.array(2);
+            }
+            ctx.reply.int(rank as i64);
+            if with_score {
+                ctx.reply.double(score);
+            }
+        }
+        None if with_score => ctx.reply.null_array(),
         None => ctx.reply.null(),
     }
     Ok(())
@@ -138,15 +154,21 @@ pub(super) fn zscan(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     let mut page = ScanPage::new(ctx.args)?;
     let next = match zset.packed() {
         Some(pack) => {
-            // The scores as they are stored: large integers have all their digits here.
+            // Integers as they are stored: large ones have all their digits here.
             let mut elems = pack.iter();
             while let (Some(member), Some(score)) = (elems.next(), elems.next()) {
-                page.push_pair(member, |page| score.with(|score| page.push(score)));
+                page.push_pair(member, |page| match score {
+                    Elem::Int(_) => score.with(|score| page.push(score)),
+                    Elem::Bytes(text) => match double::parse(text) {
+                        Some(score) => page.push(double::format(score).as_bytes()),
+                        None => page.push(text),
+                    },
+                });
             }
             0
         }
         None => zset.scan(cursor, page.options.count, |member, score| {
-            page.push_pair(member, |page| page.push(rivulet_resp::double::format_g17(score).as_bytes()));
+            page.push_pair(member, |page| page.push(double::format(score).as_bytes()));
         }),
     };
     page.reply(&mut ctx.reply, next);

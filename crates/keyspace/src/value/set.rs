@@ -1,6 +1,4 @@
 //! A set: an intset while all members are integers, a listpack while it is small, else a table.
-//!
-//! OBJECT ENCODING says what Redis 7.0 does, where a small set of strings is already a `hashtable`.
 
 use std::fmt;
 
@@ -69,7 +67,8 @@ impl Set {
     pub fn encoding(&self) -> &'static str {
         match self {
             Set::Ints(_) => "intset",
-            Set::Packed(_) | Set::Table(_) => "hashtable",
+            Set::Packed(_) => "listpack",
+            Set::Table(_) => "hashtable",
         }
     }
 
@@ -154,8 +153,9 @@ impl Set {
 
     /// Leaves the intset for the form that has room for all integers and `more` members of `longest` bytes.
     fn leave_intset(&mut self, more: usize, longest: usize, limits: &Limits) {
-        // No integer's text is longer than 20 bytes.
-        let longest = if self.is_empty() { longest } else { longest.max(20) };
+        // Integers are in order: the longest text is that of the first or of the last.
+        let ends = self.nth(0).into_iter().chain(self.nth(self.len().saturating_sub(1)));
+        let longest = ends.map(|member| member.len()).fold(longest, usize::max);
         if self.len() + more <= limits.set_max_listpack_entries && longest <= limits.set_max_listpack_value {
             let mut pack = ListPack::new();
             self.iter().for_each(|member| member.with(|member| pack.push_back(member)));
@@ -306,8 +306,7 @@ mod tests {
         ["1", "2", "3"].iter().for_each(|m| assert!(set.add(m.as_bytes(), &limits)));
         assert_eq!(set.encoding(), "intset");
         assert!(!set.add(b"3", &limits) && set.add(b"4", &limits));
-        assert_eq!(set.encoding(), "hashtable");
-        assert!(set.packed().is_some() && set.len() == 4);
+        assert_eq!((set.encoding(), set.len()), ("listpack", 4));
         assert!(set.add(b"x", &limits));
         assert!(set.packed().is_some() && !set.add(b"x", &limits));
         assert!(set.add(b"y", &limits));

@@ -9,7 +9,7 @@ use rivulet_resp::{Args, Reply};
 use crate::commands::connection::check_client_name;
 use crate::engine::asker::Asker;
 use crate::engine::blocked::BlockedOn;
-use crate::engine::session::ReplyMode;
+use crate::engine::session::{ReplyMode, Wishes};
 use crate::front::client_id::ClientId;
 use crate::front::clients::{Client, Kind};
 use crate::lifecycle::pauses::PauseWhy;
@@ -29,12 +29,18 @@ const HELP: &[&str] = &[
     "    Close connections that fit: ADDR <ip:port>, LADDR <ip:port>, TYPE (NORMAL|MASTER|REPLICA|PUBSUB), USER <name>, ID <id>, SKIPME (YES|NO).",
     "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <id> ...]",
     "    A line about each connection.",
+    "CAPA <capability> [<capability> ...]",
+    "    What this client can do: REDIRECT.",
     "NO-EVICT (ON|OFF)",
     "    Keep this connection when memory for clients is short.",
+    "NO-TOUCH (ON|OFF)",
+    "    Leave no mark on when keys were used.",
     "PAUSE <timeout> [WRITE|ALL]",
     "    Stop commands (those that write, or all) for so many milliseconds.",
     "REPLY (ON|OFF|SKIP)",
     "    Which replies to send.",
+    "SETINFO (LIB-NAME <name>|LIB-VER <version>)",
+    "    Which library this client uses.",
     "SETNAME <name>",
     "    Name this connection.",
     "UNBLOCK <id> [TIMEOUT|ERROR]",
@@ -58,9 +64,10 @@ pub fn line(node: &Node, client: &Client) -> String {
         if client.connection.watching.write { "w" } else { "" }
     );
     let command = client.session.last_command.map_or("NULL", |command| command.full_name);
+    let library = client.session.library.as_deref();
     let (obl, oll, omem) = client.connection.outbox.output.shape();
     format!(
-        "id={} addr={} laddr={} fd={fd} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={multi} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={events} cmd={command} user={} redir=-1 resp={}",
+        "id={} addr={} laddr={} fd={fd} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={multi} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={events} cmd={command} user={} redir=-1 resp={} lib-name={} lib-ver={}",
         client.id,
         client.connection.peer.address,
         client.connection.peer.local_address,
@@ -84,6 +91,8 @@ pub fn line(node: &Node, client: &Client) -> String {
         client.memory_bytes(),
         String::from_utf8_lossy(&client.session.login.user.name),
         if client.session.resp3 { 3 } else { 2 },
+        String::from_utf8_lossy(library.map_or(&[], |library| &library.name)),
+        String::from_utf8_lossy(library.map_or(&[], |library| &library.version)),
     )
 }
 
@@ -105,6 +114,7 @@ fn flags(client: &Client) -> String {
     add(client.connection.closing, 'A');
     add(client.connection.peer.is_unix, 'U');
     add(client.no_evict, 'e');
+    add(client.session.wishes().no_touch, 'T');
     if flags.is_empty() {
         flags.push('N');
     }
@@ -251,6 +261,20 @@ impl Node {
                 self.clients.at(by.id).no_evict = on_or_off(args.at(2))?;
                 by.reply.ok();
             }
+            "no-touch" => {
+                let session = &mut self.clients.at(by.id).session;
+                session.set_wishes(Wishes { no_touch: on_or_off(args.at(2))?, ..session.wishes() });
+                by.reply.ok();
+            }
+            "capa" => {
+                // Capabilities that are not known are passed over: later clients may have them.
+                let redirect = (2..args.len()).any(|i| args.is(i, "redirect"));
+                let session = &mut self.clients.at(by.id).session;
+                let wishes = session.wishes();
+                session.set_wishes(Wishes { redirect: wishes.redirect || redirect, ..wishes });
+                by.reply.ok();
+            }
+            "setinfo" => self.client_setinfo(by, args)?,
             "pause" => self.client_pause(by, args)?,
             "unpause" => {
                 self.end_pause(PauseWhy::Client);
@@ -282,6 +306,22 @@ impl Node {
         if mode == ReplyMode::On {
             by.reply.ok();
         }
+        Ok(())
+    }
+
+    fn client_setinfo(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let (name, value) = (args.at(2), args.at(3));
+        let is_name = args.is(2, "lib-name");
+        if !is_name && !args.is(2, "lib-ver") {
+            return Err(Fail::bytes([b"ERR Unrecognized option '", name, b"'"].concat()));
+        }
+        if !value.iter().all(u8::is_ascii_graphic) {
+            let reason = b" cannot contain spaces, newlines or special characters.";
+            return Err(Fail::bytes([b"ERR ", name, reason].concat()));
+        }
+        let library = self.clients.at(by.id).session.library.get_or_insert_default();
+        *(if is_name { &mut library.name } else { &mut library.version }) = value.to_vec();
+        by.reply.ok();
         Ok(())
     }
 

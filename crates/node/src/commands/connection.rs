@@ -5,7 +5,7 @@ use rivulet_replication::verify::Marker;
 use rivulet_resp::{Args, Reply};
 
 use crate::engine::asker::{Asker, Origin};
-use crate::engine::session::ReplyMode;
+use crate::engine::session::{ReplyMode, Wishes};
 use crate::front::client_id::ClientId;
 use crate::front::clients::Kind;
 use crate::node::Node;
@@ -139,6 +139,7 @@ impl Node {
         by.reply.set_resp3(false);
         client.session.name = Vec::new();
         client.no_evict = false;
+        client.session.set_wishes(Wishes::default());
         client.session.replies.mode = ReplyMode::On;
         by.reply.simple("RESET");
         Ok(())

@@ -5,6 +5,9 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
+use rivulet_resp::Reply;
+
+use crate::engine::asker::Asker;
 use crate::engine::blocked::{Blocked, BlockedOn, Wish};
 use crate::front::client_id::ClientId;
 use crate::node::Node;
@@ -34,6 +37,18 @@ impl Progress {
             Wish::Acked { replicas } => on(&self.acked, replicas),
             Wish::Durable { local: false, replicas } => on(&self.fsynced, replicas),
             Wish::Durable { local: true, replicas } => Some(on(&self.fsynced, replicas)?.min(self.local?)),
+        }
+    }
+
+    /// The reply of WAIT and WAITAOF: where an offset is.
+    fn tell(&self, reply: &mut Reply<'_>, wish: Wish, offset: u64) {
+        match wish {
+            Wish::Acked { .. } => reply.int(count_from(&self.acked, offset) as i64),
+            Wish::Durable { .. } => {
+                reply.array(2);
+                reply.int(i64::from(self.local.is_some_and(|local| local >= offset)));
+                reply.int(count_from(&self.fsynced, offset) as i64);
+            }
         }
     }
 }
@@ -96,22 +111,19 @@ impl Node {
         }
     }
 
-    /// The reply of WAIT and WAITAOF: where the offset is.
+    /// Answers one who has waited: where its offset is.
     pub fn reply_acks(&mut self, id: ClientId, wish: Wish, offset: u64) {
         let progress = self.progress();
         self.write_acks(id, wish, offset, &progress);
     }
 
+    /// Answers one who does not wait.
+    pub fn tell_acks(&self, by: &mut Asker<'_>, wish: Wish, offset: u64) {
+        self.progress().tell(&mut by.reply, wish, offset);
+    }
+
     fn write_acks(&mut self, id: ClientId, wish: Wish, offset: u64, progress: &Progress) {
-        let mut reply = self.reply(id);
-        match wish {
-            Wish::Acked { .. } => reply.int(count_from(&progress.acked, offset) as i64),
-            Wish::Durable { .. } => {
-                reply.array(2);
-                reply.int(i64::from(progress.local.is_some_and(|local| local >= offset)));
-                reply.int(count_from(&progress.fsynced, offset) as i64);
-            }
-        }
+        progress.tell(&mut self.reply(id), wish, offset);
     }
 }
 

@@ -111,7 +111,7 @@ impl Standing {
 /// On the client's side nothing stands in the way of any command.
 #[inline]
 pub fn is_plain(client: &Client) -> bool {
-    client.kind == Kind::Normal && client.session.login.is_free && client.session.multi.is_none()
+    client.kind == Kind::Normal && client.session.login.is_plain && client.session.multi.is_none()
 }
 
 /// On the client's side nothing but its user can stand in the way of a command.
@@ -278,11 +278,24 @@ impl Node {
         self.life.standing = Standing::of(&self.facts());
     }
 
+    /// Where a replica sends a client that asked to be told, for a command that touches keys.
+    fn redirection(&self, client: &Client, command: &Command, flags: u32) -> Option<Fail> {
+        let (host, port) = self.config.replicaof.as_ref()?;
+        let touches_keys = flags & (flag::WRITE | flag::READONLY) != 0 || changes_data(client, command, flags);
+        let is_known = client.session.login.authenticated;
+        (touches_keys && is_known).then(|| Fail::text(format!("REDIRECT {host}:{port}")))
+    }
+
     /// What becomes of a command that something may stand in the way of.
     #[cold]
     pub fn admit(&self, client: &Client, command: &'static Command, args: Args<'_>, out_of_memory: bool) -> Verdict {
         if client.is_master() {
             return admit(&Facts::default(), client, command, effective_flags(self, command, args));
+        }
+        if client.session.wishes().redirect
+            && let Some(fail) = self.redirection(client, command, effective_flags(self, command, args))
+        {
+            return Verdict::Refuse(fail);
         }
         let login = &client.session.login;
         let denied = if login.is_free { None } else { login.user.check(command, args).err() };
@@ -300,7 +313,7 @@ mod tests {
     use rivulet_commands::table;
 
     use super::*;
-    use crate::engine::session::{Login, Multi};
+    use crate::engine::session::{Login, Multi, Wishes};
 
     /// What may stand in a command's way, in the order in which it is told.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -361,6 +374,7 @@ mod tests {
         client.session.login = Login::superuser();
         client.session.login.authenticated = !has(Password);
         client.session.login.is_free = !has(Password) && !has(User);
+        client.session.set_wishes(Wishes::default());
         if has(Subscribed) {
             client.kind = Kind::Pubsub;
             client.session.subscriptions.channels.insert("c".as_bytes().into());

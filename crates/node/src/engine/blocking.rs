@@ -39,6 +39,16 @@ impl Blocking {
         self.by_key.is_empty()
     }
 
+    /// Keys that somebody waits for.
+    pub fn keys_len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// Whether somebody's wait ends when a key goes.
+    pub fn has_ending_with_keys(&self) -> bool {
+        self.ending_with_keys > 0
+    }
+
     /// Clients that wait, those that are paused among them.
     pub fn len(&self) -> usize {
         self.blocked

@@ -68,6 +68,22 @@ impl Node {
         self.count_call(id, command, args, ended_us.saturating_sub(started_us), result.is_err());
     }
 
+    /// Runs a command that leaves no mark on when keys were used.
+    pub fn call_untouched(
+        &mut self,
+        by: &mut Asker<'_>,
+        command: &'static Command,
+        args: Args<'_>,
+        hint: Option<(usize, u64)>,
+    ) {
+        let clock = self.engine.settings.clock;
+        self.engine.settings.clock = clock.untouched();
+        self.call(by, command, args, hint);
+        // The command may have chosen another use.
+        let clock = self.engine.settings.clock;
+        self.engine.settings.clock = clock.touched();
+    }
+
     /// Runs a command of a script, whose time stands.
     pub fn call_within(&mut self, by: &mut Asker<'_>, command: &'static Command, args: Args<'_>) {
         let (id, started_us) = (by.id, clock::machine_us());

@@ -176,8 +176,12 @@ impl Node {
         let Some(client) = self.clients.get(id) else { return };
         match self.admit(client, command, args, out_of_memory) {
             Verdict::Run => {
+                let untouched = client.session.wishes().no_touch && command.name != "touch";
                 self.find_reach(id, command, args);
-                self.call(by, command, args, hint)
+                match untouched {
+                    true => self.call_untouched(by, command, args, hint),
+                    false => self.call(by, command, args, hint),
+                }
             }
             Verdict::Queue => return self.queue_in_multi(by, command, args),
             Verdict::Pause => return self.block_for_pause(id, args),

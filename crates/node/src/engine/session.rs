@@ -88,6 +88,25 @@ pub struct Login {
     pub is_free: bool,
     /// The command that runs may read keys that it does not name. It is always so for who is free; else it is found out for each such command.
     pub reads_any_key: bool,
+    /// It is free and wishes nothing: what is asked before each command.
+    pub is_plain: bool,
+    wishes: Wishes,
+}
+
+/// What a session asks for that holds for all its commands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Its commands leave no mark on when keys were used (CLIENT NO-TOUCH).
+    pub no_touch: bool,
+    /// It knows how to go to the master when a replica tells it to (CLIENT CAPA redirect).
+    pub redirect: bool,
+}
+
+/// The library that a client says it uses (CLIENT SETINFO).
+#[derive(Clone, Debug, Default)]
+pub struct Library {
+    pub name: Vec<u8>,
+    pub version: Vec<u8>,
 }
 
 /// Who may do all and is no user: the master, and files that are replayed.
@@ -98,7 +117,8 @@ impl Login {
     pub fn of(user: Arc<User>, proven: bool, is_open: bool) -> Login {
         let authenticated = proven || is_open;
         let is_free = authenticated && user.allows_all();
-        Login { user, proven, authenticated, is_free, reads_any_key: is_free }
+        let wishes = Wishes::default();
+        Login { user, proven, authenticated, is_free, reads_any_key: is_free, is_plain: is_free, wishes }
     }
 
     /// Who is asked for no password, and refused nothing.
@@ -125,6 +145,7 @@ pub struct Session {
     pub resp3: bool,
     pub name: Vec<u8>,
     pub login: Login,
+    pub library: Option<Box<Library>>,
     pub replies: Replies,
     pub monitor: bool,
     pub multi: Option<Multi>,
@@ -136,6 +157,24 @@ pub struct Session {
     pub last_command: Option<&'static Command>,
 }
 
+impl Session {
+    /// The session is another user's, or its user has changed; what it wishes stays.
+    pub fn log_in(&mut self, login: Login) {
+        let wishes = self.login.wishes;
+        self.login = login;
+        self.set_wishes(wishes);
+    }
+
+    pub fn wishes(&self) -> Wishes {
+        self.login.wishes
+    }
+
+    pub fn set_wishes(&mut self, wishes: Wishes) {
+        self.login.wishes = wishes;
+        self.login.is_plain = self.login.is_free && wishes == Wishes::default();
+    }
+}
+
 impl Default for Session {
     fn default() -> Session {
         Session {
@@ -143,6 +182,7 @@ impl Default for Session {
             resp3: false,
             name: Vec::new(),
             login: Login::nobody(),
+            library: None,
             replies: Replies { mode: ReplyMode::On, pushed: false },
             monitor: false,
             multi: None,

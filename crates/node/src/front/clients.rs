@@ -294,7 +294,7 @@ impl Clients {
     /// Who a client is has changed.
     pub fn set_login(&mut self, id: ClientId, login: Login) {
         let Some(client) = self.get_mut(id) else { return };
-        client.session.login = login;
+        client.session.log_in(login);
         self.count_unauthenticated(id);
     }
 

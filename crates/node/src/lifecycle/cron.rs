@@ -46,6 +46,8 @@ impl Node {
         stats.rates.output.sample(stats.traffic.output_bytes, now_ms);
         stats.rates.repl_input.sample(stats.traffic.repl_input_bytes, now_ms);
         stats.rates.repl_output.sample(stats.traffic.repl_output_bytes, now_ms);
+        stats.rates.turns.sample(stats.turns.count, now_ms);
+        stats.rates.turn_us.sample(stats.turns.total_us, now_ms);
         // Keeps the peak, and evicts while nobody writes.
         rivulet_memory::used();
         if self.config.maxmemory > 0 {

@@ -1,5 +1,6 @@
 //! INFO: one function a section.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use rivulet_commands::fail::Fail;
@@ -7,6 +8,7 @@ use rivulet_resp::Args;
 
 use crate::REDIS_VERSION;
 use crate::engine::asker::Asker;
+use crate::engine::blocked::BlockedOn;
 use crate::front::clients::Kind;
 use crate::node::Node;
 
@@ -89,6 +91,9 @@ fn server(node: &Node, out: &mut String) {
         )
     );
     field!(out, "arch_bits", usize::BITS);
+    // What compiles C and C's atomics is asked for by tools; there is neither here.
+    field!(out, "gcc_version", "0.0.0");
+    field!(out, "atomicvar_api", "std");
     field!(out, "monotonic_clock", "POSIX clock_gettime");
     field!(out, "multiplexing_api", "epoll");
     field!(out, "process_id", std::process::id());
@@ -104,14 +109,35 @@ fn server(node: &Node, out: &mut String) {
     field!(out, "executable", std::env::current_exe().unwrap_or_default().display());
     field!(out, "config_file", node.config.file.as_deref().map_or_else(String::new, |f| f.display().to_string()));
     field!(out, "io_threads_active", 0);
+    listeners(node, out);
     if let Some(shutdown) = &node.life.shutdown {
         field!(out, "shutdown_in_milliseconds", shutdown.deadline_ms.saturating_sub(node.now_ms()));
     }
 }
 
+/// Where connections are taken.
+fn listeners(node: &Node, out: &mut String) {
+    let config = &node.config;
+    let mut count = 0;
+    let mut add = |listener: String| {
+        field!(out, format_args!("listener{count}"), listener);
+        count += 1;
+    };
+    if config.port != 0 {
+        let addresses: String = config.bind.iter().map(|address| format!(",bind={address}")).collect();
+        add(format!("name=tcp{addresses},port={}", config.port));
+    }
+    if !config.unixsocket.is_empty() {
+        add(format!("name=unix,bind={}", config.unixsocket));
+    }
+}
+
 fn clients(node: &Node, out: &mut String) {
     let (mut all, mut input, mut output) = (0, 0, 0);
+    let (mut listening, mut watching) = (0, 0);
     for client in node.clients.iter() {
+        listening += usize::from(client.session.subscriptions.len() > 0);
+        watching += usize::from(!client.session.watches.keys.is_empty());
         all += usize::from(!matches!(client.kind, Kind::Replica | Kind::Master));
         input = input.max(client.connection.input.peak.max(client.connection.input.bytes.len()));
         output = output.max(client.connection.outbox.output.pending());
@@ -123,19 +149,52 @@ fn clients(node: &Node, out: &mut String) {
     field!(out, "client_recent_max_output_buffer", output);
     field!(out, "blocked_clients", node.engine.blocking.len());
     field!(out, "tracking_clients", 0);
+    field!(out, "pubsub_clients", listening);
+    field!(out, "watching_clients", watching);
     field!(out, "clients_in_timeout_table", 0);
+    field!(out, "total_watched_keys", node.engine.watched.len());
+    field!(out, "total_blocking_keys", node.engine.blocking.keys_len());
+    field!(out, "total_blocking_keys_on_nokey", keys_of_waits_that_end_with_them(node));
+}
+
+/// Keys that somebody waits for whose wait also ends when the key goes.
+fn keys_of_waits_that_end_with_them(node: &Node) -> usize {
+    if !node.engine.blocking.has_ending_with_keys() {
+        return 0;
+    }
+    let mut keys = BTreeSet::new();
+    for blocked in node.clients.iter().filter_map(|client| client.session.blocked.as_deref()) {
+        if let BlockedOn::Keys { db, block, .. } = &blocked.reason
+            && block.ends_with_key
+        {
+            keys.extend(block.keys.iter().map(|key| (*db, key)));
+        }
+    }
+    keys.len()
+}
+
+/// User and system seconds, then those of children, of a process or thread as /proc tells them.
+fn cpu_seconds(stat: &str) -> [f64; 4] {
+    let stat = std::fs::read_to_string(stat).unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+    let ticks = 100.0;
+    [11, 12, 13, 14].map(|i| fields.get(i).and_then(|t| t.parse::<f64>().ok()).unwrap_or(0.0) / ticks)
 }
 
 fn cpu(_: &Node, out: &mut String) {
-    // User and system ticks of this process and of its children (none), as /proc tells them.
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
-    let ticks = 100.0;
-    let seconds = |i: usize| fields.get(i).and_then(|t| t.parse::<f64>().ok()).unwrap_or(0.0) / ticks;
-    field!(out, "used_cpu_sys", format_args!("{:.6}", seconds(12)));
-    field!(out, "used_cpu_user", format_args!("{:.6}", seconds(11)));
-    field!(out, "used_cpu_sys_children", format_args!("{:.6}", seconds(14)));
-    field!(out, "used_cpu_user_children", format_args!("{:.6}", seconds(13)));
+    let [user, system, child_user, child_system] = cpu_seconds("/proc/self/stat");
+    // The executor asks, so that its own thread is the main one.
+    let [main_user, main_system, ..] = cpu_seconds("/proc/thread-self/stat");
+    for (name, seconds) in [
+        ("used_cpu_sys", system),
+        ("used_cpu_user", user),
+        ("used_cpu_sys_children", child_system),
+        ("used_cpu_user_children", child_user),
+        ("used_cpu_sys_main_thread", main_system),
+        ("used_cpu_user_main_thread", main_user),
+    ] {
+        field!(out, name, format_args!("{seconds:.6}"));
+    }
 }
 
 fn commandstats(node: &Node, out: &mut String) {

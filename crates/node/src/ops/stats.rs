@@ -179,6 +179,9 @@ pub struct Rates {
     pub output: Rate,
     pub repl_input: Rate,
     pub repl_output: Rate,
+    /// Turns of the event loop, and the us that they took.
+    pub turns: Rate,
+    pub turn_us: Rate,
 }
 
 /// Error replies.
@@ -209,6 +212,13 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// The time that commands took, in us; that of a transaction is its commands'.
+    pub fn commands_us(&self) -> u64 {
+        let exec = table::find(b"exec").and_then(|exec| self.by_command.get(usize::from(exec.id)));
+        let all: u64 = self.by_command.iter().map(|command| command.usec).sum();
+        all.saturating_sub(exec.map_or(0, |exec| exec.usec))
+    }
+
     /// What is counted of a command.
     #[inline]
     pub fn of(&mut self, command: &'static Command) -> &mut CommandStats {

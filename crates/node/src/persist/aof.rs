@@ -791,8 +791,8 @@ impl Node {
         }
         let offset = self.clients.at(id).session.written_offset;
         let wish = Wish::Durable { local: local == 1, replicas: replicas as usize };
-        if by.origin == Origin::Exec || self.is_where_wished(wish, offset) {
-            self.reply_acks(id, wish, offset);
+        if by.origin != Origin::Client || self.is_where_wished(wish, offset) {
+            self.tell_acks(by, wish, offset);
             return Ok(());
         }
         self.block(id, BlockedOn::Acks { wish, offset }, deadline);

@@ -306,8 +306,10 @@ impl Read for Bytes {
 fn clock_bits(clock_use: ClockUse, now_ms: u64, idle_s: Option<u64>, freq: Option<u8>) -> u32 {
     let lfu = |count: u8| (((now_ms / 60_000) & 0xffff) as u32) << 8 | u32::from(count);
     match clock_use {
-        ClockUse::Lru => lru_clock(now_ms.saturating_sub(idle_s.unwrap_or(0).saturating_mul(1000))),
-        ClockUse::Lfu { .. } => lfu(freq.unwrap_or(LFU_NEW)),
+        ClockUse::Lru | ClockUse::LruUntouched => {
+            lru_clock(now_ms.saturating_sub(idle_s.unwrap_or(0).saturating_mul(1000)))
+        }
+        ClockUse::Lfu { .. } | ClockUse::LfuUntouched { .. } => lfu(freq.unwrap_or(LFU_NEW)),
     }
 }
 

@@ -152,8 +152,10 @@ impl Node {
             return AccessInfo::None;
         }
         match self.engine.settings.clock {
-            ClockUse::Lru => AccessInfo::Idle { clock_s: rivulet_commands::ctx::lru_clock(self.unix_ms()) },
-            ClockUse::Lfu { .. } => AccessInfo::Freq,
+            ClockUse::Lru | ClockUse::LruUntouched => {
+                AccessInfo::Idle { clock_s: rivulet_commands::ctx::lru_clock(self.unix_ms()) }
+            }
+            ClockUse::Lfu { .. } | ClockUse::LfuUntouched { .. } => AccessInfo::Freq,
         }
     }
 

@@ -21,6 +21,10 @@ fn traffic(node: &Node, out: &mut String) {
     field!(out, "eventloop_cycles", s.turns.count);
     field!(out, "eventloop_duration_sum", s.turns.total_us);
     field!(out, "eventloop_duration_max", s.turns.longest_us);
+    field!(out, "eventloop_duration_cmd_sum", s.commands_us());
+    let turns = s.rates.turns.per_second();
+    field!(out, "instantaneous_eventloop_cycles_per_sec", turns);
+    field!(out, "instantaneous_eventloop_duration_usec", s.rates.turn_us.per_second().checked_div(turns).unwrap_or(0));
     field!(out, "instantaneous_ops_per_sec", s.rates.commands.per_second());
     field!(out, "total_net_input_bytes", s.traffic.input_bytes);
     field!(out, "total_net_output_bytes", s.traffic.output_bytes);
