@@ -76,7 +76,7 @@ impl Node {
 
     /// CONFIG REWRITE.
     pub fn rewrite_config(&mut self, all: bool) -> Result<(), Fail> {
-        match self.config.rewrite(&RewriteWith { users: None, all }) {
+        match self.config.rewrite(&RewriteWith { all, ..RewriteWith::default() }) {
             Ok(()) => {
                 log::notice!("CONFIG REWRITE executed with success.");
                 Ok(())
