@@ -298,7 +298,7 @@ fn may_be_spoiled(words: &[Vec<u8>]) -> bool {
         && !blocks
         && words[0] != b"XINFO"
         && words[0] != b"SPOP"
-        && !(words[0] == b"ZADD" && words[1].starts_with(b"x"))
+        && (words[0] != b"ZADD" || !words[1].starts_with(b"x"))
 }
 
 /// Makes a command line that may be wrong. Small positive numbers are not put in: they could be short deadlines.

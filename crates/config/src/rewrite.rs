@@ -28,7 +28,12 @@ pub struct RewriteWith {
     pub users: Option<Vec<Vec<u8>>>,
     /// Write all directives, also those at their defaults (DEBUG CONFIG-REWRITE-FORCE-ALL).
     pub all: bool,
+    /// The lines of each option of a Sentinel, by the first two words of its lines. Options that are not named here stay as they are.
+    pub sentinel: Vec<NamedLines>,
 }
+
+/// What a name's lines are, and whether each is written also if the file had none.
+pub type NamedLines = (&'static str, Vec<(Vec<u8>, bool)>);
 
 /// Why nothing was written. The text is the error reply, with its code.
 #[derive(Debug)]
@@ -70,13 +75,18 @@ impl Config {
     pub fn rewritten(&self, old: &[u8], with: &RewriteWith) -> Vec<u8> {
         let default = Config::default();
         let mut page = Page::read(old, with.all);
-        for directive in DIRECTIVES {
+        // A Sentinel saves no data.
+        let is_written = |directive: &&Directive| with.sentinel.is_empty() || !matches!(directive.kind, Kind::Save);
+        for directive in DIRECTIVES.iter().filter(is_written) {
             page.put(directive.name, directive.lines(self, &default));
         }
         if !self.aclfile.is_empty() {
             page.put("user", Vec::new());
         } else if let Some(users) = &with.users {
             page.put("user", users.iter().map(|user| ([b"user ", user.as_slice()].concat(), true)).collect());
+        }
+        for (name, lines) in &with.sentinel {
+            page.put(name, lines.clone());
         }
         page.finish()
     }
@@ -166,7 +176,7 @@ impl Page {
                 page.lines.push(line.to_vec());
                 continue;
             }
-            match split_words(line).and_then(|words| name_of(words.first()?)) {
+            match split_words(line).and_then(|words| name_of(&words)) {
                 Some(name) => {
                     page.places.entry(name).or_default().push_back(page.lines.len());
                     page.lines.push(line.to_vec());
@@ -206,7 +216,14 @@ impl Page {
 }
 
 /// The name that a line belongs to: that of the table, if the line has an old one.
-fn name_of(word: &[u8]) -> Option<String> {
+fn name_of(words: &[Vec<u8>]) -> Option<String> {
+    let word = words.first()?;
+    if let Some(option) = words.get(1).filter(|_| word.eq_ignore_ascii_case(b"sentinel")) {
+        // As a name of its own, so that its lines keep their places.
+        let option = String::from_utf8_lossy(option).to_ascii_lowercase();
+        let option = if option == "known-slave" { "known-replica" } else { &option };
+        return Some(format!("sentinel {option}"));
+    }
     let file_only = FILE_ONLY.iter().find(|name| word.eq_ignore_ascii_case(name.as_bytes()));
     file_only.map(|name| name.to_string()).or_else(|| Some(Directive::find(word)?.0.name.to_string()))
 }
