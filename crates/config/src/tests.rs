@@ -77,6 +77,7 @@ const OWN: &[&str] = &[
     "set-max-listpack-value",
     "snapshot-limbo-limit",
     "snapshot-queue-limit",
+    "tls-auth-clients-user",
 ];
 
 /// Defaults that are others than Redis's, on purpose: docs/configuration.md says why.
