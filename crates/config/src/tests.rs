@@ -493,7 +493,7 @@ latency-tracking-info-percentiles 50 99 99.9
     let rewritten =
         |old: &str, with: &RewriteWith| String::from_utf8(config.rewritten(old.as_bytes(), with)).expect("text");
     assert_eq!(rewritten(old, &RewriteWith::default()), new);
-    let users = RewriteWith { users: Some(vec![b"bob off".to_vec(), b"eve on".to_vec()]), all: false };
+    let users = RewriteWith { users: Some(vec![b"bob off".to_vec(), b"eve on".to_vec()]), ..RewriteWith::default() };
     let with_users = new.replace("user alice on", "user bob off") + "user eve on\n";
     assert_eq!(rewritten(old, &users), with_users);
 }
@@ -517,7 +517,7 @@ fn a_rewritten_file_means_the_same() {
     config.unixsocketperm = 0o700;
     config.dir = "/".into();
     for all in [false, true] {
-        let text = config.rewritten(b"", &RewriteWith { users: None, all });
+        let text = config.rewritten(b"", &RewriteWith { all, ..RewriteWith::default() });
         let again = Config::from_text(&text).unwrap_or_else(|e| panic!("{e}")).config;
         assert!(again == config, "{}", String::from_utf8_lossy(&text));
     }
@@ -593,7 +593,7 @@ fn no_line_panics() {
         let mut config = Config::default();
         let pair = (names[rng.usize(..names.len())].as_bytes(), line.as_slice());
         if config.set(&[pair], BY).is_ok() {
-            let text = config.rewritten(&line, &RewriteWith { users: None, all: rng.bool() });
+            let text = config.rewritten(&line, &RewriteWith { all: rng.bool(), ..RewriteWith::default() });
             let again = Config::from_text(&text).unwrap_or_else(|e| panic!("{e}")).config;
             assert!(again == config, "{}", String::from_utf8_lossy(&text));
         }
