@@ -53,7 +53,6 @@ impl Config {
                 zset_max_listpack_value: size(self.zset_max_listpack_value),
                 stream_node_max_bytes: size(self.stream_node_max_bytes),
                 stream_node_max_entries: size(self.stream_node_max_entries),
-                ..Limits::default()
             },
             hll_sparse_max_bytes: self.hll_sparse_max_bytes,
             bulk_len_max: self.proto_max_bulk_len,
