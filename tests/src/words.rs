@@ -289,12 +289,12 @@ impl Words {
     }
 }
 
-/// Not those with an option that came with Redis 7.2, nor those whose mistakes lead where Redis promises nothing: cursors that it never gave, members at random, and ranges by text over
-/// various scores.
+/// Not those with an option that came with Redis 7.2, nor those whose mistakes lead where Redis promises nothing: cursors that it never gave,
+/// members at random, and ranges by text over various scores.
 fn may_be_spoiled(words: &[Vec<u8>]) -> bool {
     let blocks = words.iter().any(|word| word == b"BLOCK");
-    !words[0].ends_with(b"SCAN")
-        && !words[0].ends_with(b"RANK")
+    let scans_or_ranks = words[0].ends_with(b"SCAN") || words[0].ends_with(b"RANK");
+    !scans_or_ranks
         && !blocks
         && words[0] != b"XINFO"
         && words[0] != b"SPOP"

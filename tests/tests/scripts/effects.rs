@@ -88,7 +88,7 @@ fn what_a_replica_and_a_pause_refuse() {
             "#!lua flags=no-writes\nreturn redis.call('set','a',1)",
             "ERR Write commands are not allowed from read-only scripts.",
         ),
-        ("return redis.call('blpop','a',0)", "ERR This Redis command is not allowed from script"),
+        ("return redis.call('subscribe','a')", "ERR This Redis command is not allowed from script"),
         ("return redis.call('nonsense')", "ERR Unknown Redis command called from script"),
         ("return redis.call('get')", "ERR Wrong number of args calling Redis command from script"),
     ] {
