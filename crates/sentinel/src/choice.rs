@@ -1,0 +1,297 @@
+//! Who is promoted: a pure function of what is known of each replica, which also says why, in a sentence for each.
+//!
+//! The order is Redis's: the lowest priority number, the largest offset, the smallest run id. Before it stand the rules that lose nothing, which
+//! `strict-failover no` takes away:
+//! - only who stands in the master's own history may follow it (redis#14313), so who missed later terms never wins (redis#12570, #12574);
+//! - who has nothing is no candidate while another one has something (redis#13533);
+//! - where all have been without a master for long, that is no reason against them: otherwise a set without a master stays one (redis#6751).
+
+use crate::info::History;
+
+/// What is known of a replica when one is chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    pub label: String,
+    pub is_down: bool,
+    pub is_disconnected: bool,
+    /// Ms since a ping was last answered well.
+    pub silent_ms: u64,
+    /// Ms since the last INFO, if there was one.
+    pub info_age_ms: Option<u64>,
+    /// For how long its link to the master has been down, ms.
+    pub link_down_ms: u64,
+    pub priority: u32,
+    pub offset: u64,
+    pub history: Option<History>,
+    pub run_id: Option<String>,
+}
+
+/// By what they are judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    pub silent_max_ms: u64,
+    pub info_age_max_ms: u64,
+    pub link_down_max_ms: u64,
+    pub is_strict: bool,
+    /// Where the master stood when it was last heard.
+    pub history: Option<History>,
+    /// Where the one before its last restart stood.
+    pub former: Option<History>,
+}
+
+/// Who was chosen, and why the others were not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    pub winner: Option<String>,
+    /// A sentence for each replica, by its label.
+    pub remarks: Vec<(String, String)>,
+    /// Bytes of the master's last known offset that the winner lacks, where both are known.
+    pub lacks_bytes: Option<u64>,
+}
+
+/// Chooses among the replicas.
+pub fn choose(replicas: &[Facts], terms: &Terms) -> Choice {
+    let mut refused: Vec<Option<String>> = replicas.iter().map(|facts| unfit(facts, terms)).collect();
+    if terms.is_strict {
+        refuse_other_histories(replicas, terms, &mut refused);
+    }
+    refuse_long_alone(replicas, terms, &mut refused);
+    if terms.is_strict {
+        refuse_empty(replicas, &mut refused);
+    }
+    let fit = replicas.iter().zip(&refused).filter(|(_, reason)| reason.is_none()).map(|(facts, _)| facts);
+    let best = fit.min_by(|a, b| rank(a).cmp(&rank(b)));
+    let remark = |(facts, reason): (&Facts, &Option<String>)| {
+        let text = match (reason, best) {
+            (Some(reason), _) => reason.clone(),
+            (None, Some(best)) if best.label == facts.label => chosen(facts),
+            (None, best) => second(facts, best),
+        };
+        (facts.label.clone(), text)
+    };
+    let offset = terms.history.as_ref().map(|history| history.offset);
+    Choice {
+        winner: best.map(|facts| facts.label.clone()),
+        remarks: replicas.iter().zip(&refused).map(remark).collect(),
+        lacks_bytes: best.zip(offset).map(|(facts, offset)| offset.saturating_sub(facts.offset)),
+    }
+}
+
+/// Better ones come first; a server that tells no run id comes last.
+fn rank(facts: &Facts) -> (u32, std::cmp::Reverse<u64>, bool, String) {
+    let run_id = facts.run_id.as_ref().map(|id| id.to_ascii_lowercase());
+    (facts.priority, std::cmp::Reverse(facts.offset), run_id.is_none(), run_id.unwrap_or_default())
+}
+
+/// Redis's reasons against a replica, but for the one that may have to give way.
+fn unfit(facts: &Facts, terms: &Terms) -> Option<String> {
+    if facts.is_down {
+        return Some("not chosen: it is down".into());
+    }
+    if facts.is_disconnected {
+        return Some("not chosen: it is not connected".into());
+    }
+    if facts.silent_ms > terms.silent_max_ms {
+        return Some(format!("not chosen: it has not answered a ping for {} ms", facts.silent_ms));
+    }
+    if facts.priority == 0 {
+        return Some("not chosen: its priority is 0, which means never".into());
+    }
+    match facts.info_age_ms {
+        None => Some("not chosen: it has never told its state".into()),
+        Some(age) if age > terms.info_age_max_ms => Some(format!("not chosen: what it told is {age} ms old")),
+        Some(_) => None,
+    }
+}
+
+fn refuse_other_histories(replicas: &[Facts], terms: &Terms, refused: &mut [Option<String>]) {
+    let Some(present) = &terms.history else { return };
+    let stands_in = |facts: &Facts, history: &History| facts.history.as_ref().is_none_or(|own| history.includes(own));
+    let fits = |history: &History| {
+        replicas.iter().zip(refused.iter()).any(|(facts, reason)| reason.is_none() && stands_in(facts, history))
+    };
+    // Nobody has come over to the history that began with the master's last restart: what it had before is what there is.
+    let history = match &terms.former {
+        Some(former) if !fits(present) => former,
+        _ => present,
+    };
+    for (facts, reason) in replicas.iter().zip(refused.iter_mut()) {
+        if reason.is_none()
+            && let Some(own) = &facts.history
+            && !history.includes(own)
+        {
+            *reason = Some(format!(
+                "not chosen: its data are of history {} at offset {}, the master's are of {}",
+                short(&own.replid),
+                own.offset,
+                short(&history.replid)
+            ));
+        }
+    }
+}
+
+fn refuse_long_alone(replicas: &[Facts], terms: &Terms, refused: &mut [Option<String>]) {
+    let is_long = |facts: &Facts| facts.link_down_ms > terms.link_down_max_ms;
+    let somebody_else = replicas.iter().zip(refused.iter()).any(|(facts, reason)| reason.is_none() && !is_long(facts));
+    if terms.is_strict && !somebody_else {
+        return;
+    }
+    for (facts, reason) in replicas.iter().zip(refused.iter_mut()) {
+        if reason.is_none() && is_long(facts) {
+            *reason = Some(format!("not chosen: its link to the master has been down for {} ms", facts.link_down_ms));
+        }
+    }
+}
+
+fn refuse_empty(replicas: &[Facts], refused: &mut [Option<String>]) {
+    if !replicas.iter().zip(refused.iter()).any(|(facts, reason)| reason.is_none() && facts.offset > 0) {
+        return;
+    }
+    for (facts, reason) in replicas.iter().zip(refused.iter_mut()) {
+        if reason.is_none() && facts.offset == 0 {
+            *reason = Some("not chosen: it has received nothing, at offset 0, and another one has".into());
+        }
+    }
+}
+
+fn chosen(facts: &Facts) -> String {
+    format!("chosen: offset {}, priority {}", facts.offset, facts.priority)
+}
+
+fn second(facts: &Facts, best: Option<&Facts>) -> String {
+    let Some(best) = best else { return "not chosen: nobody was".into() };
+    if facts.priority != best.priority {
+        return format!("not chosen: priority {}, {} has {}", facts.priority, best.label, best.priority);
+    }
+    if facts.offset != best.offset {
+        return format!("not chosen: offset {}, {} has {}", facts.offset, best.label, best.offset);
+    }
+    format!("not chosen: {} is as good, and its run id is smaller", best.label)
+}
+
+fn short(replid: &str) -> String {
+    replid.chars().take(8).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(label: &str, offset: u64) -> Facts {
+        Facts {
+            label: label.into(),
+            is_down: false,
+            is_disconnected: false,
+            silent_ms: 10,
+            info_age_ms: Some(10),
+            link_down_ms: 0,
+            priority: 100,
+            offset,
+            history: Some(History { replid: "present".into(), offset, former: None }),
+            run_id: Some(label.into()),
+        }
+    }
+
+    fn terms() -> Terms {
+        Terms {
+            silent_max_ms: 5000,
+            info_age_max_ms: 5000,
+            link_down_max_ms: 10_000,
+            is_strict: true,
+            history: Some(History { replid: "present".into(), offset: 1000, former: Some(("past".into(), 500)) }),
+            former: None,
+        }
+    }
+
+    fn winner(replicas: &[Facts], terms: &Terms) -> Option<String> {
+        let choice = choose(replicas, terms);
+        assert_eq!(choice.remarks.len(), replicas.len(), "a sentence for each");
+        assert!(choice.remarks.iter().all(|(label, text)| {
+            text.starts_with(if choice.winner.as_ref() == Some(label) { "chosen: " } else { "not chosen: " })
+        }));
+        choice.winner
+    }
+
+    /// Redis's rules: each change takes the better one out.
+    #[test]
+    fn each_reason_against_a_replica() {
+        let rows: [(&str, fn(&mut Facts)); 9] = [
+            ("down", |f| f.is_down = true),
+            ("disconnected", |f| f.is_disconnected = true),
+            ("silent", |f| f.silent_ms = 5001),
+            ("priority 0", |f| f.priority = 0),
+            ("higher priority number", |f| f.priority = 101),
+            ("no INFO", |f| f.info_age_ms = None),
+            ("old INFO", |f| f.info_age_ms = Some(5001)),
+            ("link down for long", |f| f.link_down_ms = 10_001),
+            ("smaller offset", |f| f.offset = 899),
+        ];
+        assert_eq!(winner(&[facts("a", 900), facts("b", 900)], &terms()), Some("a".into()), "the smaller run id");
+        for (name, change) in rows {
+            let mut a = facts("a", 900);
+            change(&mut a);
+            assert_eq!(winner(&[a, facts("b", 900)], &terms()), Some("b".into()), "{name}");
+        }
+        // On the border nothing is wrong.
+        let mut a = facts("a", 900);
+        (a.silent_ms, a.info_age_ms, a.link_down_ms) = (5000, Some(5000), 10_000);
+        assert_eq!(winner(&[a, facts("b", 900)], &terms()), Some("a".into()));
+    }
+
+    /// The design's rules: with `strict-failover no` each is taken out, and another one wins.
+    #[test]
+    fn each_rule_that_loses_nothing() {
+        let history = |f: &mut Facts, replid: &str| {
+            f.history = Some(History { replid: replid.into(), offset: f.offset, former: None })
+        };
+        let mut stranger = facts("a", 990);
+        history(&mut stranger, "another");
+        let mut late = facts("a", 600);
+        history(&mut late, "past");
+        let mut ancestor = facts("a", 499);
+        history(&mut ancestor, "past");
+        let (mut empty, mut full) = (facts("a", 0), facts("b", 900));
+        empty.priority = 1;
+        full.priority = 2;
+        let (mut alone, mut alone_too) = (facts("a", 900), facts("b", 800));
+        (alone.link_down_ms, alone_too.link_down_ms) = (1 << 40, 1 << 40);
+        let rows = [
+            ("only the master's own history", vec![stranger, facts("b", 900)], Some("b"), Some("a")),
+            ("who went on in the past is out", vec![late.clone(), facts("b", 400)], Some("b"), Some("a")),
+            ("who missed later terms never wins, not even alone", vec![late], None, Some("a")),
+            ("an ancestor within the fork is in", vec![ancestor, facts("b", 400)], Some("a"), Some("a")),
+            ("nothing is worse than something", vec![empty.clone(), full], Some("b"), Some("a")),
+            ("nothing is better than nobody", vec![empty], Some("a"), Some("a")),
+            ("a set without a master heals", vec![alone, alone_too], Some("a"), None),
+        ];
+        for (name, replicas, strict, lax) in rows {
+            assert_eq!(winner(&replicas, &terms()).as_deref(), strict, "{name}");
+            assert_eq!(
+                winner(&replicas, &Terms { is_strict: false, ..terms() }).as_deref(),
+                lax,
+                "{name}, as Redis does"
+            );
+        }
+    }
+
+    #[test]
+    fn a_reborn_masters_replicas_stand_in_its_former_history() {
+        let reborn = Terms {
+            history: Some(History { replid: "new".into(), offset: 0, former: None }),
+            former: terms().history,
+            ..terms()
+        };
+        assert_eq!(winner(&[facts("a", 900)], &reborn), Some("a".into()));
+        assert_eq!(winner(&[facts("a", 900)], &Terms { former: None, ..reborn.clone() }), None);
+        let mut came_over = facts("b", 10);
+        came_over.history = Some(History { replid: "new".into(), offset: 10, former: None });
+        assert_eq!(winner(&[facts("a", 900), came_over], &reborn), Some("b".into()), "one has come over");
+    }
+
+    #[test]
+    fn what_the_winner_lacks_is_told() {
+        assert_eq!(choose(&[facts("a", 900)], &terms()).lacks_bytes, Some(100));
+        assert_eq!(choose(&[facts("a", 1100)], &terms()).lacks_bytes, Some(0), "the master's offset was old");
+        assert_eq!(choose(&[], &terms()), Choice::default());
+    }
+}

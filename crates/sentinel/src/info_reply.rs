@@ -1,0 +1,83 @@
+//! The section of INFO that is a Sentinel's own, and ROLE.
+
+use rivulet_resp::Reply;
+
+use crate::sentinel::Sentinel;
+
+impl Sentinel {
+    /// `# Sentinel` and its lines.
+    pub fn info_section(&self) -> String {
+        let since = self.tilt.since_ms.map_or(-1, |since| (self.now_ms.saturating_sub(since) / 1000) as i64);
+        let failures = u8::from(self.failures.after_election) | u8::from(self.failures.after_promotion) << 1;
+        let mut text = format!(
+            "# Sentinel\r\nsentinel_masters:{}\r\nsentinel_tilt:{}\r\nsentinel_tilt_since_seconds:{since}\r\n\
+             sentinel_running_scripts:{}\r\nsentinel_scripts_queue_length:{}\r\nsentinel_simulate_failure_flags:{failures}\r\n",
+            self.masters.len(),
+            u8::from(self.tilt.is_on()),
+            self.scripts.running(),
+            self.scripts.jobs.len(),
+        );
+        for (i, master) in self.masters.values().enumerate() {
+            let status = match (master.agreed_down_since_ms, master.instance.down_since_ms) {
+                (Some(_), _) => "odown",
+                (None, Some(_)) => "sdown",
+                (None, None) => "ok",
+            };
+            let address = &master.instance.address;
+            text += &format!(
+                "master{i}:name={},status={status},address={}:{},slaves={},sentinels={}\r\n",
+                master.name,
+                address.announced(self.globals.announce_hostnames),
+                address.port,
+                master.replicas.len(),
+                master.voters(),
+            );
+        }
+        text
+    }
+
+    /// ROLE: `sentinel`, and the names of the masters.
+    pub fn role(&self, reply: &mut Reply<'_>) {
+        reply.array(2);
+        reply.bulk(b"sentinel");
+        reply.array(self.masters.len());
+        self.masters.keys().for_each(|name| reply.bulk(name.as_bytes()));
+    }
+}
+
+const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// A moment as C's `ctime` writes it, in UTC; `seconds` of Unix time.
+pub(crate) fn ctime(seconds: u64) -> String {
+    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
+    let weekday = DAYS[(days % 7) as usize];
+    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let mut year = 1970;
+    while days >= 365 + u64::from(is_leap(year)) && year < 10_000 {
+        days -= 365 + u64::from(is_leap(year));
+        year += 1;
+    }
+    let lengths = [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 0;
+    while month < 11 && days >= lengths[month] {
+        days -= lengths[month];
+        month += 1;
+    }
+    let (hour, minute) = (second / 3600, second / 60 % 60);
+    format!("{weekday} {} {:>2} {hour:02}:{minute:02}:{:02} {year}", MONTHS[month], days + 1, second % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments() {
+        assert_eq!(ctime(0), "Thu Jan  1 00:00:00 1970");
+        assert_eq!(ctime(951_782_399), "Mon Feb 28 23:59:59 2000");
+        assert_eq!(ctime(951_782_400), "Tue Feb 29 00:00:00 2000");
+        assert_eq!(ctime(1_795_943_561), "Sun Nov 29 09:12:41 2026");
+        assert!(!ctime(u64::MAX).is_empty());
+    }
+}
