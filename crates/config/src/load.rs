@@ -19,7 +19,7 @@ use super::{Config, DIRECTIVES, Directive, os_reason};
 pub enum Start {
     Server(Box<Startup>),
     /// `--sentinel`, or a program called `…-sentinel`.
-    Sentinel,
+    Sentinel(Box<Startup>),
     /// `-v`, `--version`.
     Version,
     /// `-h`, `--help`: [`USAGE`] on standard error, and exit status 1.
@@ -150,7 +150,7 @@ impl Config {
         }
         reader.read(&text)?;
         let startup = reader.finish()?;
-        Ok(if sentinel { Start::Sentinel } else { Start::Server(startup) })
+        Ok(if sentinel { Start::Sentinel(startup) } else { Start::Server(startup) })
     }
 
     /// The configuration that a text says.

@@ -28,6 +28,9 @@ pub struct RewriteWith {
     pub users: Option<Vec<Vec<u8>>>,
     /// Write all directives, also those at their defaults (DEBUG CONFIG-REWRITE-FORCE-ALL).
     pub all: bool,
+    /// The lines of each option of a Sentinel, by the first two words of its lines; whether each is written also if the file had none. Options that
+    /// are not named here stay as they are.
+    pub sentinel: Vec<(&'static str, Vec<(Vec<u8>, bool)>)>,
 }
 
 /// Why nothing was written. The text is the error reply, with its code.
@@ -77,6 +80,9 @@ impl Config {
             page.put("user", Vec::new());
         } else if let Some(users) = &with.users {
             page.put("user", users.iter().map(|user| ([b"user ", user.as_slice()].concat(), true)).collect());
+        }
+        for (name, lines) in &with.sentinel {
+            page.put(name, lines.clone());
         }
         page.finish()
     }
@@ -166,7 +172,7 @@ impl Page {
                 page.lines.push(line.to_vec());
                 continue;
             }
-            match split_words(line).and_then(|words| name_of(words.first()?)) {
+            match split_words(line).and_then(|words| name_of(&words)) {
                 Some(name) => {
                     page.places.entry(name).or_default().push_back(page.lines.len());
                     page.lines.push(line.to_vec());
@@ -206,7 +212,14 @@ impl Page {
 }
 
 /// The name that a line belongs to: that of the table, if the line has an old one.
-fn name_of(word: &[u8]) -> Option<String> {
+fn name_of(words: &[Vec<u8>]) -> Option<String> {
+    let word = words.first()?;
+    if let Some(option) = words.get(1).filter(|_| word.eq_ignore_ascii_case(b"sentinel")) {
+        // As a name of its own, so that its lines keep their places.
+        let option = String::from_utf8_lossy(option).to_ascii_lowercase();
+        let option = if option == "known-slave" { "known-replica" } else { &option };
+        return Some(format!("sentinel {option}"));
+    }
     let file_only = FILE_ONLY.iter().find(|name| word.eq_ignore_ascii_case(name.as_bytes()));
     file_only.map(|name| name.to_string()).or_else(|| Some(Directive::find(word)?.0.name.to_string()))
 }

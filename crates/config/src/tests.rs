@@ -358,7 +358,7 @@ fn command_lines_that_work() {
     let kind = |args: &[&str]| match Config::from_args_and(args.iter().map(OsString::from), &b""[..]) {
         Ok(Start::Version) => "version",
         Ok(Start::Help) => "help",
-        Ok(Start::Sentinel) => "sentinel",
+        Ok(Start::Sentinel(_)) => "sentinel",
         Ok(Start::TestMemory) => "memory",
         Ok(Start::CheckSystem) => "system",
         Ok(Start::Server(_)) => "server",

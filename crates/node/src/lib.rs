@@ -11,16 +11,16 @@ mod front;
 mod helpers;
 mod id_hash;
 mod lifecycle;
-mod log;
+pub mod log;
 mod node;
 mod ops;
 mod persist;
 mod replication;
 mod scripts;
-mod system;
+pub mod system;
 mod turn;
 
-pub use lifecycle::start;
+pub use lifecycle::{signals, start};
 
 /// The level of Redis whose behaviour this server has, as INFO announces it.
 pub const REDIS_VERSION: &str = "7.2.4";

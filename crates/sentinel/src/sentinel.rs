@@ -205,6 +205,11 @@ impl Sentinel {
         self.is_dirty
     }
 
+    /// Something else that stands in the configuration has changed.
+    pub fn mark_unsaved(&mut self) {
+        self.is_dirty = true;
+    }
+
     /// The configuration was written and is on the disk, or was not.
     pub fn saved(&mut self, result: Result<(), String>) {
         match result {

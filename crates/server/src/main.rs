@@ -34,6 +34,7 @@ fn run() -> i32 {
             drop(counted);
             status
         }
+        Ok(Start::Sentinel(startup)) => rivulet_sentinel_node::serve(*startup),
         Ok(_) => {
             eprintln!("rivulet-server: this mode is not supported yet");
             1

@@ -85,7 +85,7 @@ impl Node {
 
     /// CONFIG REWRITE.
     pub fn rewrite_config(&mut self, all: bool) -> Result<(), Fail> {
-        match self.config.rewrite(&RewriteWith { users: self.user_lines(), all }) {
+        match self.config.rewrite(&RewriteWith { users: self.user_lines(), all, ..RewriteWith::default() }) {
             Ok(()) => {
                 log::notice!("CONFIG REWRITE executed with success.");
                 Ok(())

@@ -1,0 +1,280 @@
+//! Clients: their sockets, what they have sent, and what they are to be sent.
+
+use std::time::Duration;
+
+use rivulet_config::Level;
+use rivulet_net::{Interest, Poll, Stream};
+use rivulet_node::{log, system::os_error};
+use rivulet_resp::decode::{Batch, Decoder, Limits};
+use rivulet_resp::{OwnedArgs, Reply};
+
+use crate::program::Program;
+use crate::subscriptions::Subscriptions;
+
+/// As much may wait for a client that does not read.
+const OUTPUT_MAX: usize = 32 << 20;
+const READ_MAX: usize = 64 << 10;
+const COMMANDS_MAX: usize = 16;
+const ACCEPTS_MAX: usize = 100;
+
+const PROTECTED: &[u8] = b"-DENIED This Sentinel is in protected mode: no password is set, so only local connections are taken. Set a password, or protected-mode no, or bind addresses that only trusted clients reach.\r\n";
+
+/// Whether a client's replies are sent (CLIENT REPLY).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyMode {
+    On,
+    Off,
+    /// Not that of the next command.
+    SkipNext,
+    Skip,
+}
+
+pub struct Client {
+    pub id: u64,
+    pub stream: Stream,
+    pub address: String,
+    pub local_address: String,
+    pub is_unix: bool,
+    pub input: Vec<u8>,
+    decoder: Decoder,
+    pub output: Vec<u8>,
+    watches_writes: bool,
+    pub name: Vec<u8>,
+    /// As whom it acts; nothing before it has shown a password.
+    pub user: Option<String>,
+    pub is_resp3: bool,
+    pub subscriptions: Subscriptions,
+    pub reply_mode: ReplyMode,
+    /// The name that its command waits for, and the command.
+    pub waits_for: Option<(String, OwnedArgs)>,
+    pub created_ms: u64,
+    pub active_ms: u64,
+    pub last_command: String,
+    pub no_evict: bool,
+    /// It goes when what is to be sent was sent.
+    pub closes_after_reply: bool,
+    /// It goes at the end of the turn.
+    pub is_closing: bool,
+}
+
+/// The token of a client; those of connections to instances are odd, and small ones are taken.
+pub fn token(id: u64) -> u64 {
+    (id << 1) + (1 << 32)
+}
+
+/// The client of a token.
+pub fn of_token(token: u64) -> u64 {
+    token.saturating_sub(1 << 32) >> 1
+}
+
+impl Program {
+    /// Takes the connections that wait at a listener.
+    pub fn accept(&mut self, listener: usize) {
+        for _ in 0..ACCEPTS_MAX {
+            match self.listeners.get(listener).map(|listener| listener.accept()) {
+                Some(Ok(Some(stream))) => self.add_client(stream),
+                Some(Err(error)) => {
+                    log::write(
+                        Level::Warning,
+                        format_args!("Accepting client connection: accept: {}", os_error(&error)),
+                    );
+                    return;
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn add_client(&mut self, mut stream: Stream) {
+        let peer = stream.peer_address();
+        let is_local = peer.is_none_or(|address| address.ip().to_canonical().is_loopback());
+        let refusal: Option<&[u8]> = if self.clients.len() as u64 >= self.config.maxclients {
+            Some(b"-ERR max number of clients reached\r\n")
+        } else if self.config.protected_mode && !is_local && self.users.default_is_open() {
+            Some(PROTECTED)
+        } else {
+            None
+        };
+        if let Some(text) = refusal {
+            // The connection is closed whether or not this arrives.
+            let _ = stream.write(text);
+            self.stats.rejected += 1;
+            return;
+        }
+        // Options that a socket refuses do not make it useless.
+        let _ = stream.set_nodelay(true);
+        if self.config.tcp_keepalive > 0 {
+            let _ = stream.set_keepalive(Duration::from_secs(self.config.tcp_keepalive));
+        }
+        self.last_client += 1;
+        self.stats.connections += 1;
+        let id = self.last_client;
+        if let Err(error) = self.poll.add(&stream, token(id), Interest::READ) {
+            log::write(Level::Warning, format_args!("Error registering fd event for the new client: {error}"));
+            return;
+        }
+        let client = self.new_client(id, stream);
+        self.clients.insert(id, client);
+    }
+
+    fn new_client(&self, id: u64, stream: Stream) -> Client {
+        let shown = |address: Option<std::net::SocketAddr>| match address {
+            Some(address) => address.to_string(),
+            None => format!("{}:0", self.config.unixsocket),
+        };
+        Client {
+            id,
+            address: shown(stream.peer_address()),
+            local_address: shown(stream.local_address()),
+            is_unix: stream.peer_address().is_none(),
+            stream,
+            input: Vec::new(),
+            decoder: Decoder::default(),
+            output: Vec::new(),
+            watches_writes: false,
+            name: Vec::new(),
+            user: self.users.default_is_open().then(|| "default".to_string()),
+            is_resp3: false,
+            subscriptions: Subscriptions::default(),
+            reply_mode: ReplyMode::On,
+            waits_for: None,
+            created_ms: self.now_ms,
+            active_ms: self.now_ms,
+            last_command: "NULL".into(),
+            no_evict: false,
+            closes_after_reply: false,
+            is_closing: false,
+        }
+    }
+
+    /// A client's socket has bytes.
+    pub fn read_client(&mut self, id: u64) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        match client.stream.read_into(&mut client.input, READ_MAX) {
+            Ok(count) => {
+                self.stats.input_bytes += count.unwrap_or(0) as u64;
+                client.active_ms = self.now_ms;
+            }
+            Err(_) => {
+                client.is_closing = true;
+                return;
+            }
+        }
+        self.serve_client(id);
+        let limit = self.config.client_query_buffer_limit as usize;
+        if let Some(client) = self.clients.get_mut(&id).filter(|client| client.input.len() > limit) {
+            client.is_closing = true;
+        }
+    }
+
+    /// Executes what a client has sent, until a command has to wait.
+    pub fn serve_client(&mut self, id: u64) {
+        loop {
+            let Some(client) = self.clients.get_mut(&id) else { return };
+            if client.waits_for.is_some() || client.is_closing || client.closes_after_reply {
+                return;
+            }
+            let mut batch = Batch::default();
+            let limits = Limits {
+                bulk_len_max: self.config.proto_max_bulk_len,
+                authenticated: client.user.is_some(),
+                arrays_only: false,
+            };
+            let input = std::mem::take(&mut client.input);
+            let decoded = client.decoder.decode(&input, &mut batch, COMMANDS_MAX, limits);
+            let mut done = 0;
+            for i in 0..batch.len() {
+                self.execute(id, batch.args(i, &input));
+                done = batch.wire_end(i);
+                let goes_on = self.clients.get(&id).is_some_and(|c| c.waits_for.is_none() && !c.closes_after_reply);
+                if !goes_on {
+                    break;
+                }
+            }
+            let Some(client) = self.clients.get_mut(&id) else { return };
+            let is_whole = batch.is_empty() || done == batch.wire_end(batch.len() - 1);
+            client.keep_rest(input, if is_whole { None } else { Some(done) });
+            if let Err(error) = decoded {
+                let text = format!("ERR Protocol error: {error}");
+                Reply::new(&mut client.output, false).error(text.as_bytes());
+                client.closes_after_reply = true;
+                return;
+            }
+            if batch.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Sends what is to be sent, and lets those go who are to go.
+    pub fn flush_clients(&mut self) {
+        let mut gone = Vec::new();
+        for (id, client) in &mut self.clients {
+            if client.is_closing || !client.flush(&mut self.poll, &mut self.stats.output_bytes) {
+                gone.push(*id);
+            }
+        }
+        for id in gone {
+            if let Some(client) = self.clients.remove(&id) {
+                // A socket that is about to be closed leaves the poll in any case.
+                let _ = self.poll.remove(&client.stream);
+            }
+        }
+    }
+
+    /// Lets idle clients go (`timeout`).
+    pub fn close_idle(&mut self) {
+        let limit_ms = self.config.timeout.saturating_mul(1000);
+        let now_ms = self.now_ms;
+        if limit_ms == 0 {
+            return;
+        }
+        for client in self.clients.values_mut() {
+            let idle_ms = now_ms.saturating_sub(client.active_ms);
+            client.is_closing |= client.subscriptions.len() == 0 && idle_ms > limit_ms;
+        }
+    }
+}
+
+impl Client {
+    /// The bytes that were not executed; `from`: where they begin, if the decoder is to begin there anew.
+    fn keep_rest(&mut self, mut input: Vec<u8>, from: Option<usize>) {
+        match from {
+            None => {
+                let consumed = self.decoder.consumed();
+                input.drain(..consumed);
+                self.decoder.rebase();
+            }
+            Some(from) => {
+                input.drain(..from);
+                self.decoder = Decoder::default();
+            }
+        }
+        self.input = input;
+    }
+
+    fn flush(&mut self, poll: &mut Poll, count: &mut u64) -> bool {
+        while !self.output.is_empty() {
+            match self.stream.write(&self.output) {
+                Ok(0) => break,
+                Ok(written) => {
+                    *count += written as u64;
+                    self.output.drain(..written);
+                }
+                Err(_) => return false,
+            }
+        }
+        if self.output.is_empty() && self.closes_after_reply {
+            return false;
+        }
+        let wants = !self.output.is_empty();
+        if wants != self.watches_writes {
+            self.watches_writes = wants;
+            let interest = if wants { Interest::BOTH } else { Interest::READ };
+            if poll.change(&self.stream, token(self.id), interest).is_err() {
+                return false;
+            }
+        }
+        self.output.len() <= OUTPUT_MAX
+    }
+}

@@ -1,0 +1,142 @@
+//! From a configuration to a Sentinel that runs.
+
+use std::net::{IpAddr, ToSocketAddrs};
+
+use rivulet_config::{Config, ConfigError, Level, Startup};
+use rivulet_host::{fs, random, time};
+use rivulet_net::{Listener, bind_tcp, bind_unix};
+use rivulet_node::{REDIS_VERSION, log, system::os_error};
+use rivulet_sentinel::{Sentinel, configuration};
+
+use crate::program::Program;
+use crate::users::Users;
+
+/// Runs a Sentinel until it is to end; answers its exit status.
+pub fn serve(startup: Startup) -> i32 {
+    log::set_role(b'X');
+    match prepare(startup) {
+        Ok(mut program) => program.run(),
+        Err(Failure::Unusable(text)) => {
+            eprintln!("{text}");
+            1
+        }
+        Err(Failure::Logged(text)) => {
+            log::write(Level::Warning, format_args!("{text}"));
+            1
+        }
+    }
+}
+
+/// Why there is no Sentinel: told on standard error, or in the log, as Redis does.
+enum Failure {
+    Unusable(String),
+    Logged(String),
+}
+
+fn prepare(startup: Startup) -> Result<Program, Failure> {
+    let Startup { config, warnings, users, sentinel: lines, .. } = startup;
+    let mut words = [0u8; 8 + 20];
+    random::fill(&mut words).map_err(|e| Failure::Unusable(format!("No random numbers: {e}")))?;
+    let seed = u64::from_le_bytes(std::array::from_fn(|i| words[i]));
+    let id: String = words[8..].iter().map(|byte| format!("{byte:02x}")).collect();
+
+    let mut core = Sentinel::new(time::monotonic_ms(), time::unix_ms(), seed);
+    core.can_run = can_run;
+    core.globals.port = config.port;
+    core.globals.own_password = (!config.requirepass.is_empty()).then(|| config.requirepass.clone());
+    core.globals.log_level = format!("{:?}", config.loglevel).to_ascii_lowercase();
+    let mut lines = lines;
+    lines.sort_by_key(|line| line.words.get(1).map_or(2, |option| configuration::stage(option)));
+    for line in &lines {
+        core.configure(&line.words[1..]).map_err(|e| Failure::Unusable(ConfigError::at(line, e).to_string()))?;
+    }
+    let mut known = Users::new(&config.requirepass);
+    for line in &users {
+        known.configure(&line.words[1..]).map_err(|e| Failure::Unusable(ConfigError::at(line, e).to_string()))?;
+    }
+    enter(&config).map_err(Failure::Unusable)?;
+    greet(&config, &warnings);
+    check_file(&config).map_err(Failure::Logged)?;
+    let listeners = listen(&config).map_err(Failure::Logged)?;
+    log::write(Level::Notice, format_args!("Running mode=sentinel, port={}.", config.port));
+    if !config.pidfile.is_empty() {
+        // A path that can't be written is no reason not to serve.
+        let _ = fs::write(&config.pidfile, format!("{}\n", std::process::id()));
+    }
+    core.begin(&id);
+    Program::new(config, core, known, listeners, &words).map_err(|e| Failure::Logged(format!("Can't start: {e}")))
+}
+
+/// Whether a script can be run.
+fn can_run(path: &str) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+}
+
+/// Goes to the working directory and opens the log there.
+fn enter(config: &Config) -> Result<(), String> {
+    log::set_level(config.loglevel);
+    fs::set_current_dir(&config.dir).map_err(|e| format!("Can't chdir to '{}': {}", config.dir, os_error(&e)))?;
+    log::set_file(&config.logfile).map_err(|e| format!("Can't open the log file: {}", os_error(&e)))
+}
+
+fn greet(config: &Config, warnings: &[String]) {
+    let warn = |text: std::fmt::Arguments<'_>| log::write(Level::Warning, text);
+    warn(format_args!("oO0OoO0OoO0Oo Rivulet is starting oO0OoO0OoO0Oo"));
+    let (version, pid) = (env!("CARGO_PKG_VERSION"), std::process::id());
+    warn(format_args!("Redis version={REDIS_VERSION}, bits=64, rivulet={version}, pid={pid}, just started"));
+    if config.daemonize {
+        warn(format_args!("daemonize is not supported: the Sentinel stays in the foreground."));
+    }
+    if config.file.is_some() {
+        warn(format_args!("Configuration loaded"));
+    }
+    warnings.iter().for_each(|text| warn(format_args!("{text}")));
+}
+
+/// A Sentinel keeps its state in its configuration file.
+fn check_file(config: &Config) -> Result<(), String> {
+    let Some(path) = &config.file else {
+        return Err("Sentinel needs config file on disk to save state. Exiting...".into());
+    };
+    rustix::fs::access(path, rustix::fs::Access::WRITE_OK).map_err(|e| {
+        let reason = os_error(&std::io::Error::from(e));
+        format!("Sentinel config file {} is not writable: {reason}. Exiting...", path.display())
+    })
+}
+
+fn listen(config: &Config) -> Result<Vec<Listener>, String> {
+    let mut listeners = Vec::new();
+    let failed = || format!("Failed listening on port {} (TCP), aborting.", config.port);
+    for word in config.bind.iter().filter(|_| config.port != 0) {
+        listeners.extend(bind(word, config, &failed)?);
+    }
+    if config.port != 0 && listeners.is_empty() && !config.bind.is_empty() {
+        return Err(failed());
+    }
+    if !config.unixsocket.is_empty() {
+        let mode = (config.unixsocketperm != 0).then_some(config.unixsocketperm);
+        let listener = bind_unix(config.unixsocket.as_ref(), mode, config.tcp_backlog);
+        listeners.push(listener.map_err(|e| format!("Failed opening Unix socket: bind: {}", os_error(&e)))?);
+    }
+    Ok(listeners)
+}
+
+fn bind(word: &str, config: &Config, failed: &dyn Fn() -> String) -> Result<Option<Listener>, String> {
+    let (is_optional, name) = word.strip_prefix('-').map_or((false, word), |name| (true, name));
+    let address: Option<IpAddr> = match name {
+        "*" => Some(IpAddr::from([0, 0, 0, 0])),
+        "::*" => Some(IpAddr::from([0u16; 8])),
+        name => name.parse().ok().or_else(|| Some((name, 0).to_socket_addrs().ok()?.next()?.ip())),
+    };
+    let Some(address) = address else { return if is_optional { Ok(None) } else { Err(failed()) } };
+    let error = match bind_tcp(address, config.port, config.tcp_backlog) {
+        Ok(listener) => return Ok(Some(listener)),
+        Err(error) => error,
+    };
+    let port = config.port;
+    let text = format!("Warning: Could not create server TCP listening socket {name}:{port}: {}", os_error(&error));
+    log::write(Level::Warning, format_args!("{text}"));
+    // No such family or address on this machine.
+    let is_missing = matches!(error.raw_os_error(), Some(92..=99)) && (is_optional || name == "::*");
+    if is_missing { Ok(None) } else { Err(failed()) }
+}
