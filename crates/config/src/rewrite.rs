@@ -73,7 +73,9 @@ impl Config {
     pub fn rewritten(&self, old: &[u8], with: &RewriteWith) -> Vec<u8> {
         let default = Config::default();
         let mut page = Page::read(old, with.all);
-        for directive in DIRECTIVES {
+        // A Sentinel saves no data.
+        let is_written = |directive: &&Directive| with.sentinel.is_empty() || !matches!(directive.kind, Kind::Save);
+        for directive in DIRECTIVES.iter().filter(is_written) {
             page.put(directive.name, directive.lines(self, &default));
         }
         if !self.aclfile.is_empty() {

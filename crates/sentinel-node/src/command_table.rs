@@ -42,21 +42,41 @@ const SHARED: [&str; 14] = [
 ];
 
 /// Subcommands of ACL, with their arity.
-pub const ACL: [(&str, i32); 9] = [
+pub const ACL: [(&str, i32); 13] = [
     ("cat", -2),
     ("deluser", -3),
+    ("dryrun", -4),
     ("genpass", -2),
     ("getuser", 3),
     ("help", 2),
     ("list", 2),
+    ("load", 2),
+    ("log", -2),
+    ("save", 2),
     ("setuser", -3),
     ("users", 2),
     ("whoami", 2),
 ];
 
-/// Subcommands of CLIENT that a Sentinel takes.
-const CLIENT: [&str; 12] =
-    ["getname", "getredir", "help", "id", "info", "kill", "list", "no-evict", "reply", "setname", "setinfo", "unblock"];
+/// Subcommands of CLIENT that COMMAND tells of.
+const CLIENT: [&str; 16] = [
+    "caching",
+    "getname",
+    "getredir",
+    "help",
+    "id",
+    "info",
+    "kill",
+    "list",
+    "no-evict",
+    "pause",
+    "reply",
+    "setname",
+    "tracking",
+    "trackinginfo",
+    "unblock",
+    "unpause",
+];
 
 /// The row of a command, by its name in small letters.
 pub fn find(name: &str) -> Option<Row> {
@@ -92,7 +112,22 @@ fn shared(name: &str) -> Row {
         subcommands: Vec::new(),
     };
     let is_here = |sub: &&rivulet_commands::Command| name != "client" || CLIENT.contains(&sub.name);
-    Row { subcommands: command.subcommands.iter().filter(is_here).map(row).collect(), ..row(command) }
+    let mut row_of = row(command);
+    row_of.subcommands = command.subcommands.iter().filter(is_here).map(row).collect();
+    // Those that this version's servers don't have yet.
+    for missing in CLIENT.iter().filter(|_| name == "client") {
+        let full_name = format!("client|{missing}");
+        if !row_of.subcommands.iter().any(|row| row.name == full_name) {
+            row_of.subcommands.push(Row {
+                name: full_name,
+                arity: -2,
+                flags: flag::NOSCRIPT | flag::LOADING | flag::STALE,
+                categories: acl::SLOW | acl::CONNECTION,
+                subcommands: Vec::new(),
+            });
+        }
+    }
+    row_of
 }
 
 fn all() -> Vec<Row> {

@@ -128,7 +128,13 @@ impl Program {
             let Some(user) = &client.user else {
                 return Err("NOAUTH Authentication required.".into());
             };
-            self.users.check(user, row, args)?;
+            if let Err(reason) = self.users.check(user, row, args) {
+                let (user, is_channel) = (user.clone(), reason.contains("channel"));
+                let kind = if is_channel { "channel" } else { "command" };
+                let object = String::from_utf8_lossy(args.get(usize::from(is_channel)).unwrap_or_default());
+                self.note_denial(id, kind, &object, &user);
+                return Err(reason);
+            }
         }
         if client.subscriptions.len() > 0 && !client.is_resp3 && !WHILE_SUBSCRIBED.contains(&name) {
             return Err(format!(
@@ -164,12 +170,19 @@ impl Program {
             3 => (args.at(1), args.at(2)),
             _ => return Err(SYNTAX.into()),
         };
-        let user = self.users.authenticate(user, password).ok_or(WRONG_PASSWORD)?;
+        let user = self.authenticate(id, user, password)?;
         if let Some(client) = self.clients.get_mut(&id) {
             client.user = Some(user);
         }
         reply.ok();
         Ok(())
+    }
+
+    fn authenticate(&mut self, id: u64, name: &[u8], password: &[u8]) -> Result<String, String> {
+        self.users.authenticate(name, password).ok_or_else(|| {
+            self.note_denial(id, "auth", "AUTH", &String::from_utf8_lossy(name));
+            WRONG_PASSWORD.to_string()
+        })
     }
 
     fn hello(&mut self, id: u64, args: Args<'_>, reply: &mut Reply<'_>) -> Answered {
@@ -186,7 +199,7 @@ impl Program {
         let mut at = 2;
         while at < args.len() {
             if args.is(at, "auth") && at + 2 < args.len() {
-                user = Some(self.users.authenticate(args.at(at + 1), args.at(at + 2)).ok_or(WRONG_PASSWORD)?);
+                user = Some(self.authenticate(id, args.at(at + 1), args.at(at + 2))?);
                 at += 3;
             } else if args.is(at, "setname") && at + 1 < args.len() {
                 name = Some(checked_name(args.at(at + 1))?);

@@ -16,7 +16,7 @@ use crate::names::Resolver;
 use crate::outgoing::Outgoing;
 use crate::scripts::Processes;
 use crate::turn::Promise;
-use crate::users::Users;
+use crate::users::{Denial, Users};
 
 /// Everything that the loop owns.
 pub struct Program {
@@ -37,6 +37,8 @@ pub struct Program {
     pub last_client: u64,
     /// Replies of this turn that hold only if the configuration is saved.
     pub promises: Vec<Promise>,
+    /// Who was turned away, the last first.
+    pub denials: std::collections::VecDeque<Denial>,
     /// Saving failed: not before this moment again.
     pub save_again_ms: u64,
     pub source: Option<IpAddr>,
@@ -91,6 +93,7 @@ impl Program {
             unix_ms: time::unix_ms(),
             last_client: 0,
             promises: Vec::new(),
+            denials: std::collections::VecDeque::new(),
             save_again_ms: 0,
             source,
             exit: None,

@@ -40,6 +40,8 @@ fn prepare(startup: Startup) -> Result<Program, Failure> {
     let seed = u64::from_le_bytes(std::array::from_fn(|i| words[i]));
     let id: String = words[8..].iter().map(|byte| format!("{byte:02x}")).collect();
 
+    // Paths in what follows are relative to the working directory.
+    enter(&config).map_err(Failure::Unusable)?;
     let mut core = Sentinel::new(time::monotonic_ms(), time::unix_ms(), seed);
     core.can_run = can_run;
     core.globals.port = config.port;
@@ -54,7 +56,6 @@ fn prepare(startup: Startup) -> Result<Program, Failure> {
     for line in &users {
         known.configure(&line.words[1..]).map_err(|e| Failure::Unusable(ConfigError::at(line, e).to_string()))?;
     }
-    enter(&config).map_err(Failure::Unusable)?;
     greet(&config, &warnings);
     check_file(&config).map_err(Failure::Logged)?;
     let listeners = listen(&config).map_err(Failure::Logged)?;

@@ -50,6 +50,19 @@ struct User {
     channels: Vec<String>,
 }
 
+/// Somebody was turned away.
+pub struct Denial {
+    count: i64,
+    /// `auth`, `command` or `channel`.
+    reason: &'static str,
+    object: String,
+    user: String,
+    client: String,
+    last_ms: u64,
+}
+
+const NO_FILE: &str = "ERR This Redis instance is not configured to use an ACL file. You may want to specify users via the ACL SETUSER command and then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) in order to store users in the configuration.";
+
 /// All users, by name.
 pub struct Users(BTreeMap<String, User>);
 
@@ -318,6 +331,9 @@ impl Program {
                 return Ok(true);
             }
             "deluser" => return self.acl_deluser(args, reply),
+            "dryrun" => self.acl_dryrun(&text(2), args.from(3), reply)?,
+            "log" => self.acl_log(args, reply)?,
+            "save" | "load" => return Err(NO_FILE.into()),
             "cat" => acl_cat(args, reply)?,
             "genpass" => self.acl_genpass(args, reply)?,
             _ => {
@@ -338,6 +354,79 @@ impl Program {
             }
         }
         Ok(false)
+    }
+
+    fn acl_dryrun(&self, name: &str, args: Args<'_>, reply: &mut Reply<'_>) -> Result<(), String> {
+        if !self.users.has(name) {
+            return Err(format!("ERR User '{name}' not found"));
+        }
+        let command = String::from_utf8_lossy(args.at(0)).to_ascii_lowercase();
+        let row = command_table::find(&command).ok_or_else(|| format!("ERR Command '{command}' not found"))?;
+        command_table::check_arity(&row, args)?;
+        match self.users.check(name, &row, args) {
+            Ok(()) => reply.ok(),
+            Err(reason) => reply.bulk(reason.trim_start_matches("NOPERM ").as_bytes()),
+        }
+        Ok(())
+    }
+
+    /// Remembers that somebody was turned away, up to `acllog-max-len` such entries.
+    pub fn note_denial(&mut self, id: u64, reason: &'static str, object: &str, user: &str) {
+        let now_ms = self.now_ms;
+        let is_same = |denial: &&mut Denial| {
+            denial.reason == reason
+                && denial.object == object
+                && denial.user == user
+                && now_ms < denial.last_ms + 60_000
+        };
+        if let Some(denial) = self.denials.iter_mut().find(is_same) {
+            denial.count += 1;
+            denial.last_ms = now_ms;
+            return;
+        }
+        let client = self.clients.get(&id).map(|client| client.address.clone()).unwrap_or_default();
+        let denial = Denial {
+            count: 1,
+            reason,
+            object: object.chars().take(128).collect(),
+            user: user.chars().take(128).collect(),
+            client,
+            last_ms: now_ms,
+        };
+        self.denials.push_front(denial);
+        self.denials.truncate(self.config.acllog_max_len as usize);
+    }
+
+    fn acl_log(&mut self, args: Args<'_>, reply: &mut Reply<'_>) -> Result<(), String> {
+        if args.is(2, "reset") {
+            self.denials.clear();
+            reply.ok();
+            return Ok(());
+        }
+        let count = match args.get(2) {
+            Some(count) => rivulet_commands::parse::int(count).ok().and_then(|count| usize::try_from(count).ok()),
+            None => Some(10),
+        };
+        let count = count.ok_or("ERR value is out of range, must be positive")?.min(self.denials.len());
+        reply.array(count);
+        for denial in self.denials.iter().take(count) {
+            let age = self.now_ms.saturating_sub(denial.last_ms) as f64 / 1000.0;
+            reply.map(7);
+            reply.bulk(b"count");
+            reply.int(denial.count);
+            for (field, value) in [
+                ("reason", denial.reason),
+                ("context", "toplevel"),
+                ("object", &denial.object),
+                ("username", &denial.user),
+                ("age-seconds", &format!("{age:.3}")),
+                ("client-info", &format!("addr={}", denial.client)),
+            ] {
+                reply.bulk(field.as_bytes());
+                reply.bulk(value.as_bytes());
+            }
+        }
+        Ok(())
     }
 
     fn acl_getuser(&self, name: &str, reply: &mut Reply<'_>) {
