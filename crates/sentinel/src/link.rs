@@ -59,6 +59,8 @@ pub enum Question {
     Role,
     /// FAILOVER.
     HandOver,
+    /// SUBSCRIBE: without it the connection is of no use.
+    Subscribe,
 }
 
 /// A question that has not been answered.

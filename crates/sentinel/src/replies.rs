@@ -15,7 +15,7 @@ impl Sentinel {
         let asked = commands.filter(|c| c.id == connection).and_then(|c| c.asked.pop_front());
         let Some(asked) = asked else { return };
         match asked.question {
-            Question::Nothing => {}
+            Question::Nothing | Question::Subscribe => {}
             Question::Ping => self.ping_answered(link, &asked.at, &answer),
             Question::Info => {
                 if let Answer::Bulk(text) = answer {
@@ -40,6 +40,12 @@ impl Sentinel {
         let now_ms = self.now_ms;
         if let Some(connection) = self.links.get_mut(&link).and_then(|link| link.messages.as_mut()) {
             connection.active_ms = now_ms;
+            if let Some(asked) = connection.asked.pop_front() {
+                if asked.question == Question::Subscribe && answer.is_error() {
+                    self.drop_connection(link, false);
+                }
+                return;
+            }
         }
         if let Answer::Array(items) = answer
             && let [Answer::Bulk(kind), Answer::Bulk(_), Answer::Bulk(message)] = items.as_slice()

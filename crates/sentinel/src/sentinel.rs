@@ -375,7 +375,7 @@ impl Sentinel {
         }
         if !is_peer && lacks_messages {
             self.connect(at, id, ip, address.port, false);
-            self.send_on_messages(at, &[b"SUBSCRIBE", crate::hello::CHANNEL.as_bytes()]);
+            self.send_on_messages(at, Question::Subscribe, &[b"SUBSCRIBE", crate::hello::CHANNEL.as_bytes()]);
         }
         if let Some(link) = self.links.get_mut(&id) {
             link.is_disconnected = link.commands.is_none() || (!is_peer && link.messages.is_none());
@@ -405,9 +405,9 @@ impl Sentinel {
             self.send(at, Question::Nothing, &words);
         } else {
             if !auth.is_empty() {
-                self.send_on_messages(at, &auth);
+                self.send_on_messages(at, Question::Nothing, &auth);
             }
-            self.send_on_messages(at, &words);
+            self.send_on_messages(at, Question::Nothing, &words);
         }
     }
 
@@ -453,10 +453,12 @@ impl Sentinel {
         true
     }
 
-    fn send_on_messages(&mut self, at: &At, words: &[&[u8]]) {
+    fn send_on_messages(&mut self, at: &At, question: Question, words: &[&[u8]]) {
         let bytes = self.encode(at, words);
-        let link = self.instance(at).and_then(|instance| self.links.get(&instance.link));
-        if let Some(connection) = link.and_then(|link| link.messages.as_ref()).map(|connection| connection.id) {
+        let Some(id) = self.instance(at).map(|instance| instance.link) else { return };
+        if let Some(connection) = self.links.get_mut(&id).and_then(|link| link.messages.as_mut()) {
+            connection.asked.push_back(crate::link::Asked { question, at: at.clone() });
+            let connection = connection.id;
             self.actions.push(Action::Send { connection, bytes, is_promise: false });
         }
     }
