@@ -110,11 +110,10 @@ fn refuse_other_histories(replicas: &[Facts], terms: &Terms, refused: &mut [Opti
     let fits = |history: &History| {
         replicas.iter().zip(refused.iter()).any(|(facts, reason)| reason.is_none() && stands_in(facts, history))
     };
-    // Nobody has come over to the history that began with the master's last restart: what it had before is what there is.
-    let history = match &terms.former {
-        Some(former) if !fits(present) => former,
-        _ => present,
-    };
+    // Nobody has come over to the history that began with the master's last restart: what there was before is what there is.
+    let former = terms.former.as_ref().filter(|former| fits(former)).cloned();
+    let other = if fits(present) { None } else { former.or_else(|| common_history(replicas, terms, present)) };
+    let history = other.as_ref().unwrap_or(present);
     for (facts, reason) in replicas.iter().zip(refused.iter_mut()) {
         if reason.is_none()
             && let Some(own) = &facts.history
@@ -128,6 +127,19 @@ fn refuse_other_histories(replicas: &[Facts], terms: &Terms, refused: &mut [Opti
             ));
         }
     }
+}
+
+/// The one history of all replicas, though the master's last one is another: it was started again, and died before anybody came over to it. Only if
+/// nobody is missing is it certain that nobody did.
+fn common_history(replicas: &[Facts], terms: &Terms, present: &History) -> Option<History> {
+    let common = replicas.first()?.history.clone()?;
+    let has_told = |facts: &Facts| {
+        let is_fresh = facts.info_age_ms.is_some_and(|age| age <= terms.info_age_max_ms);
+        is_fresh && !facts.is_down && !facts.is_disconnected
+    };
+    let is_common = |facts: &Facts| facts.history.as_ref().is_some_and(|own| own.replid == common.replid);
+    let has_forked = present.former.as_ref().is_some_and(|(id, _)| *id == common.replid);
+    (!has_forked && replicas.iter().all(|facts| has_told(facts) && is_common(facts))).then_some(common)
 }
 
 fn refuse_long_alone(replicas: &[Facts], terms: &Terms, refused: &mut [Option<String>]) {
@@ -248,6 +260,11 @@ mod tests {
         history(&mut stranger, "another");
         let mut late = facts("a", 600);
         history(&mut late, "past");
+        let (mut unshared, mut unshared_too) = (facts("a", 700), facts("b", 600));
+        history(&mut unshared, "before");
+        history(&mut unshared_too, "before");
+        let mut missing = unshared_too.clone();
+        missing.is_disconnected = true;
         let mut ancestor = facts("a", 499);
         history(&mut ancestor, "past");
         let (mut empty, mut full) = (facts("a", 0), facts("b", 900));
@@ -262,6 +279,8 @@ mod tests {
             ("an ancestor within the fork is in", vec![ancestor, facts("b", 400)], Some("a"), Some("a")),
             ("nothing is worse than something", vec![empty.clone(), full], Some("b"), Some("a")),
             ("nothing is better than nobody", vec![empty], Some("a"), Some("a")),
+            ("a history that nobody shares is given up", vec![unshared.clone(), unshared_too], Some("a"), Some("a")),
+            ("but not while somebody may share it", vec![unshared, missing], None, Some("a")),
             ("a set without a master heals", vec![alone, alone_too], Some("a"), None),
         ];
         for (name, replicas, strict, lax) in rows {
@@ -282,7 +301,11 @@ mod tests {
             ..terms()
         };
         assert_eq!(winner(&[facts("a", 900)], &reborn), Some("a".into()));
-        assert_eq!(winner(&[facts("a", 900)], &Terms { former: None, ..reborn.clone() }), None);
+        let mut unknown = facts("b", 900);
+        unknown.is_down = true;
+        let both = [facts("a", 900), unknown];
+        assert_eq!(winner(&both, &reborn), Some("a".into()));
+        assert_eq!(winner(&both, &Terms { former: None, ..reborn.clone() }), None, "b may have come over");
         let mut came_over = facts("b", 10);
         came_over.history = Some(History { replid: "new".into(), offset: 10, former: None });
         assert_eq!(winner(&[facts("a", 900), came_over], &reborn), Some("b".into()), "one has come over");
