@@ -2,9 +2,13 @@
 //!
 //! ```text
 //! WaitStart ──elected──► Choosing ──chosen──► Promoting ──told──► WaitPromotion ──it is a master──► Reconfiguring ──all follow──► (switch)
-//!     │                     │                     │                    │                                  │
-//!     └── not elected       └── nobody is fit     └── out of reach     └── no master by now               └── time is up: the switch anyway
+//!     │                     │                 │   │                    ▲  │                               │
+//!     └── not elected       └── nobody is fit │   └── out of reach     │  └── no master by now            └── time is up: the switch anyway
+//!                                             └──► HandingOver ──it has all──┘   (the master is up: its writers wait)
 //! ```
+//!
+//! A planned switch loses nothing (redis#6062): the master's writers are paused, the chosen one gets all that was written, and is promoted; then they
+//! are cut, so that they look where the master is. FAILOVER does the same, but asks the replica once a second how far it is.
 //!
 //! Before the chosen one is a master all may be given up; from then on its term counts, and everybody is told of it.
 
@@ -55,13 +59,20 @@ pub enum State {
     Promoting {
         label: String,
     },
-    /// `hands_over`: the master was asked to, and it tells the replica itself.
+    /// The master's writers are paused; `offset` is where it then stood, once it has said so.
+    HandingOver {
+        label: String,
+        offset: Option<u64>,
+    },
+    /// `paused_ms`: when the master's writers were last told to wait, if they were.
     WaitPromotion {
         label: String,
-        hands_over: bool,
+        paused_ms: Option<u64>,
     },
+    /// `demote_ms`: when the master that handed over is made a replica, and its writers are cut.
     Reconfiguring {
         label: String,
+        demote_ms: Option<u64>,
     },
 }
 
@@ -72,24 +83,32 @@ const STREAM_MS: u64 = 1000;
 const LOOK_MS: u64 = 15;
 /// The user's own failover goes on without votes after so long, ms.
 const VOTES_MS: u64 = 200;
-/// The master pauses its writers, and waits for the replica, at most so long, ms.
-const HAND_OVER_MS: u64 = 10_000;
+/// The master's writers are paused for so long, ms, in case that nobody ends it, and told again so often while it lasts.
+const PAUSE_MS: u64 = 10_000;
+const PAUSE_AGAIN_MS: u64 = 1000;
+/// The replica must have all by then, or there is no switch.
+const HAND_OVER_MS: u64 = 5000;
+/// Between two looks whether it has, ms.
+const OFFSET_LOOK_MS: u64 = 4;
+/// The other Sentinels hear of the new master before the old one's writers are cut, ms.
+const DEMOTE_MS: u64 = 20;
 
 impl Attempt {
     /// The replica that is to be the master, once chosen.
     pub fn chosen(&self) -> Option<&str> {
         match &self.state {
             State::WaitStart | State::Choosing { .. } => None,
-            State::Promoting { label } | State::WaitPromotion { label, .. } | State::Reconfiguring { label } => {
-                Some(label)
-            }
+            State::Promoting { label }
+            | State::HandingOver { label, .. }
+            | State::WaitPromotion { label, .. }
+            | State::Reconfiguring { label, .. } => Some(label),
         }
     }
 
     /// The replica that is the master already.
     pub fn promoted(&self) -> Option<&str> {
         match &self.state {
-            State::Reconfiguring { label } => Some(label),
+            State::Reconfiguring { label, .. } => Some(label),
             _ => None,
         }
     }
@@ -104,7 +123,7 @@ impl Attempt {
         match self.state {
             State::WaitStart => "wait_start",
             State::Choosing { .. } => "select_slave",
-            State::Promoting { .. } => "send_slaveof_noone",
+            State::Promoting { .. } | State::HandingOver { .. } => "send_slaveof_noone",
             State::WaitPromotion { .. } => "wait_promotion",
             State::Reconfiguring { .. } => "reconf_slaves",
         }
@@ -173,10 +192,9 @@ impl Sentinel {
                 State::WaitStart => self.wait_for_votes(name, &before),
                 State::Choosing { round, asked_ms, offsets } => self.choose(name, &before, *round, *asked_ms, offsets),
                 State::Promoting { label } => self.promote(name, &before, label),
-                State::WaitPromotion { label, hands_over } => {
-                    self.wait_for_promotion(name, &before, label, *hands_over)
-                }
-                State::Reconfiguring { label } => self.reconfigure(name, &before, label),
+                State::HandingOver { label, offset } => self.hand_over(name, &before, label, *offset),
+                State::WaitPromotion { label, paused_ms } => self.wait_for_promotion(name, &before, label, *paused_ms),
+                State::Reconfiguring { label, demote_ms } => self.reconfigure(name, &before, label, *demote_ms),
             }
             if self.masters.get(name).and_then(|master| master.failover.as_ref()) == Some(&before) {
                 return;
@@ -366,15 +384,82 @@ impl Sentinel {
             Request::Coordinated => true,
             Request::User => master.settings.is_strict && can_hand_over,
         };
-        let is_sent = if hands_over { self.send_hand_over(name, label) } else { self.send_role(&at, None) };
-        if !is_sent {
-            return self.give_up_if_late(name, attempt, false);
+        if !hands_over {
+            return self.promote_now(name, label, None);
         }
-        self.event(Level::Notice, "+failover-state-wait-promotion", &at, "");
-        self.enter(name, State::WaitPromotion { label: label.to_string(), hands_over });
+        let master = At::master(name);
+        if self.send_pause(name, Question::Pause) && self.send(&master, Question::Standing, &[b"INFO"]) {
+            self.enter(name, State::HandingOver { label: label.to_string(), offset: None });
+        } else {
+            self.give_up_if_late(name, attempt, false);
+        }
     }
 
-    fn wait_for_promotion(&mut self, name: &str, attempt: &Attempt, label: &str, hands_over: bool) {
+    fn promote_now(&mut self, name: &str, label: &str, paused_ms: Option<u64>) {
+        let at = At::replica(name, label);
+        if self.send_role(&at, None) {
+            self.event(Level::Notice, "+failover-state-wait-promotion", &at, "");
+            self.enter(name, State::WaitPromotion { label: label.to_string(), paused_ms });
+        }
+    }
+
+    fn send_pause(&mut self, name: &str, question: Question) -> bool {
+        let ms = PAUSE_MS.to_string();
+        self.send(&At::master(name), question, &[b"CLIENT", b"PAUSE", ms.as_bytes(), b"WRITE"])
+    }
+
+    /// Waits until the replica has all that the paused master has.
+    fn hand_over(&mut self, name: &str, attempt: &Attempt, label: &str, offset: Option<u64>) {
+        let at = At::replica(name, label);
+        let waited_ms = self.now_ms.saturating_sub(attempt.since_ms);
+        let replica = self.masters.get(name).and_then(|master| master.replicas.get(label));
+        let told_ms = replica.and_then(|replica| replica.instance.info_ms).unwrap_or(0);
+        let has_all = replica.zip(offset).is_some_and(|(replica, offset)| {
+            // What it told before its master stood still does not count.
+            told_ms >= attempt.since_ms && replica.offset >= offset
+        });
+        if has_all {
+            return self.promote_now(name, label, Some(attempt.since_ms));
+        }
+        if waited_ms > HAND_OVER_MS || self.is_disconnected(&at) || self.is_disconnected(&At::master(name)) {
+            return self.no_hand_over(name, attempt, label, "the replica did not get all in time");
+        }
+        if self.now_ms >= told_ms + OFFSET_LOOK_MS {
+            self.send_info(&at);
+        }
+        self.wake_ms = self.wake_ms.min(self.now_ms + OFFSET_LOOK_MS);
+    }
+
+    /// The paused master has told where it stands, or that it does not pause.
+    pub(crate) fn pause_answered(&mut self, at: &At, answer: &Answer) {
+        let Some(attempt) = self.masters.get(&at.master).and_then(|master| master.failover.clone()) else { return };
+        let State::HandingOver { label, .. } = &attempt.state else { return };
+        if let Answer::Error(error) = answer {
+            let error = String::from_utf8_lossy(error).into_owned();
+            self.no_hand_over(&at.master, &attempt, label, &error);
+        }
+    }
+
+    pub(crate) fn standing_answered(&mut self, at: &At, told: u64) {
+        let attempt = self.masters.get_mut(&at.master).and_then(|master| master.failover.as_mut());
+        if let Some(State::HandingOver { offset, .. }) = attempt.map(|attempt| &mut attempt.state) {
+            *offset = Some(told);
+            self.advance(&at.master);
+        }
+    }
+
+    /// The user's plain failover goes on without the master; a coordinated one does not.
+    fn no_hand_over(&mut self, name: &str, attempt: &Attempt, label: &str, reason: &str) {
+        self.log(Level::Warning, format!("Master '{name}' does not hand over to {label}: {reason}"));
+        self.send(&At::master(name), Question::Nothing, &[b"CLIENT", b"UNPAUSE"]);
+        if attempt.request == Request::User {
+            return self.promote_now(name, label, None);
+        }
+        self.event(Level::Warning, "-failover-abort-hand-over", &At::master(name), &format!(" #{reason}"));
+        self.abort(name, 0, None);
+    }
+
+    fn wait_for_promotion(&mut self, name: &str, attempt: &Attempt, label: &str, paused_ms: Option<u64>) {
         let at = At::replica(name, label);
         let waited_ms = self.now_ms.saturating_sub(attempt.since_ms);
         let look_ms = if waited_ms < 2000 { LOOK_MS } else { LOOK_MS * 10 };
@@ -382,17 +467,23 @@ impl Sentinel {
         if age_ms.is_none_or(|age| age >= look_ms) {
             self.send_info(&at);
         }
+        // As long as it is not certain who the master is, nobody writes.
+        if paused_ms.is_some_and(|at| self.now_ms >= at + PAUSE_AGAIN_MS) && self.send_pause(name, Question::Nothing) {
+            let paused_ms = Some(self.now_ms);
+            if let Some(attempt) = self.masters.get_mut(name).and_then(|master| master.failover.as_mut()) {
+                attempt.state = State::WaitPromotion { label: label.to_string(), paused_ms };
+            }
+        }
         self.wake_ms = self.wake_ms.min(self.now_ms + look_ms);
-        self.give_up_if_late(name, attempt, hands_over);
+        self.give_up_if_late(name, attempt, paused_ms.is_some());
     }
 
-    fn give_up_if_late(&mut self, name: &str, attempt: &Attempt, hands_over: bool) {
+    fn give_up_if_late(&mut self, name: &str, attempt: &Attempt, is_paused: bool) {
         let Some(timeout_ms) = self.masters.get(name).map(|master| master.settings.failover_timeout_ms) else { return };
         if self.now_ms.saturating_sub(attempt.since_ms) <= timeout_ms {
             return;
         }
-        if hands_over {
-            self.send(&At::master(name), Question::Nothing, &[b"FAILOVER", b"ABORT"]);
+        if is_paused {
             self.send(&At::master(name), Question::Nothing, &[b"CLIENT", b"UNPAUSE"]);
         }
         self.event(Level::Warning, "-failover-abort-slave-timeout", &At::master(name), "");
@@ -400,72 +491,40 @@ impl Sentinel {
         self.abort(name, pause_ms, None);
     }
 
-    /// The master pauses its writers, lets the replica have all, and makes it the master (redis#6062).
-    fn send_hand_over(&mut self, name: &str, label: &str) -> bool {
-        let Some(master) = self.masters.get(name) else { return false };
-        let Some(replica) = master.replicas.get(label) else { return false };
-        let host = replica.instance.address.announced(self.globals.announce_hostnames);
-        let port = replica.instance.address.port.to_string();
-        let timeout = HAND_OVER_MS.min(master.settings.failover_timeout_ms).to_string();
-        let at = At::master(name);
-        // FAILOVER's own pause ends with it: writers would run into a replica. This one lasts until they are cut.
-        self.send(&at, Question::Nothing, &[b"CLIENT", b"PAUSE", timeout.as_bytes(), b"WRITE"])
-            && self.send(
-                &at,
-                Question::HandOver,
-                &[b"FAILOVER", b"TO", host.as_bytes(), port.as_bytes(), b"TIMEOUT", timeout.as_bytes()],
-            )
-    }
-
-    pub(crate) fn hand_over_answered(&mut self, at: &At, answer: &Answer) {
-        let name = &at.master;
-        let Some(attempt) = self.masters.get(name).and_then(|master| master.failover.clone()) else { return };
-        let State::WaitPromotion { label, hands_over: true } = &attempt.state else { return };
-        let Answer::Error(error) = answer else { return self.advance(name) };
-        let error = String::from_utf8_lossy(error).into_owned();
-        self.log(Level::Warning, format!("Master '{name}' does not hand over to {label}: {error}"));
-        self.send(at, Question::Nothing, &[b"CLIENT", b"UNPAUSE"]);
-        if attempt.request == Request::User && self.send_role(&At::replica(name, label), None) {
-            return self.enter(name, State::WaitPromotion { label: label.clone(), hands_over: false });
-        }
-        self.event(Level::Warning, "-failover-abort-hand-over", &At::master(name), &format!(" {error}"));
-        self.abort(name, 0, None);
-    }
-
     /// The chosen one says that it is a master: from now on it is the one.
     pub(crate) fn promoted(&mut self, name: &str) {
         let Some(master) = self.masters.get_mut(name) else { return };
         let Some(attempt) = &master.failover else { return };
-        let State::WaitPromotion { label, hands_over } = attempt.state.clone() else { return };
+        let State::WaitPromotion { label, paused_ms } = attempt.state.clone() else { return };
         master.config_epoch = attempt.epoch;
         let from = master.instance.address.clone();
         let Some(to) = master.replicas.get(&label).map(|replica| replica.instance.address.clone()) else { return };
         self.is_dirty = true;
-        self.enter(name, State::Reconfiguring { label: label.clone() });
+        let demote_ms = paused_ms.map(|_| self.now_ms + DEMOTE_MS);
+        self.enter(name, State::Reconfiguring { label: label.clone(), demote_ms });
         let at = At::replica(name, &label);
         self.event(Level::Warning, "+promoted-slave", &at, "");
         if self.failures.after_promotion {
             return self.simulate_crash();
         }
         self.event(Level::Warning, "+failover-state-reconf-slaves", &At::master(name), "");
-        if hands_over {
-            self.end_hand_over(name, &at);
-        }
         let names = self.globals.announce_hostnames;
         let (from, to) = ((from.announced(names), from.port), (to.announced(names), to.port));
         self.call_reconfig_script(name, "leader", from, to);
         self.hurry_hello(name);
     }
 
-    /// Writers that wait at the old master are cut, so that they look where the new one is.
-    fn end_hand_over(&mut self, name: &str, promoted: &At) {
+    /// Makes the old master a replica. Its writers, who have waited, are cut, so that they look where the new one is.
+    fn demote(&mut self, name: &str, promoted: &str, to: &Address) {
         let old = At::master(name);
-        for words in [[b"CLIENT".as_slice(), b"KILL", b"TYPE", b"normal"], [b"CLIENT", b"KILL", b"TYPE", b"pubsub"]] {
-            self.send(&old, Question::Nothing, &words);
-        }
+        self.send_role(&old, Some(to));
         self.send(&old, Question::Nothing, &[b"CLIENT", b"UNPAUSE"]);
-        for at in [&old, promoted] {
-            self.send(at, Question::Nothing, &[b"CONFIG", b"REWRITE"]);
+        self.set_demoted(name, promoted);
+    }
+
+    fn set_demoted(&mut self, name: &str, promoted: &str) {
+        if let Some(attempt) = self.masters.get_mut(name).and_then(|master| master.failover.as_mut()) {
+            attempt.state = State::Reconfiguring { label: promoted.to_string(), demote_ms: None };
         }
     }
 
@@ -475,13 +534,20 @@ impl Sentinel {
     }
 
     /// Sends the other replicas to the new master, a few at a time.
-    fn reconfigure(&mut self, name: &str, attempt: &Attempt, promoted: &str) {
+    fn reconfigure(&mut self, name: &str, attempt: &Attempt, promoted: &str, demote_ms: Option<u64>) {
         let now_ms = self.now_ms;
         let reconf_timeout_ms = self.periods.reconf_timeout_ms;
-        let Some(master) = self.masters.get_mut(name) else { return };
+        let Some(master) = self.masters.get(name) else { return };
         let Some(address) = master.replicas.get(promoted).map(|r| r.instance.address.clone()) else {
             return self.abort(name, 0, None);
         };
+        if let Some(at_ms) = demote_ms {
+            self.wake_ms = self.wake_ms.min(at_ms);
+            return if now_ms >= at_ms {
+                self.demote(name, promoted, &address)
+            };
+        }
+        let Some(master) = self.masters.get_mut(name) else { return };
         let parallel = master.settings.parallel_syncs as usize;
         let is_busy = |r: &Reconfiguration| matches!(r, Reconfiguration::Sent { .. } | Reconfiguration::InProgress);
         let mut busy = master.replicas.values().filter(|r| is_busy(&r.reconfiguration)).count();

@@ -57,8 +57,10 @@ pub enum Question {
     IsDown,
     /// A new role was told: INFO will show it.
     Role,
-    /// FAILOVER.
-    HandOver,
+    /// CLIENT PAUSE.
+    Pause,
+    /// INFO of a master that is paused: where it stands.
+    Standing,
     /// SUBSCRIBE: without it the connection is of no use.
     Subscribe,
 }

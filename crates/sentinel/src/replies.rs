@@ -31,7 +31,16 @@ impl Sentinel {
             }
             Question::IsDown => self.is_down_answered(&asked.at, &answer),
             Question::Role => self.send_info(&asked.at),
-            Question::HandOver => self.hand_over_answered(&asked.at, &answer),
+            Question::Pause => self.pause_answered(&asked.at, &answer),
+            Question::Standing => {
+                if let Answer::Bulk(text) = answer {
+                    let offset = Info::parse(&text).history.map(|history| history.offset);
+                    self.learn(&asked.at, text);
+                    if let Some(offset) = offset {
+                        self.standing_answered(&asked.at, offset);
+                    }
+                }
+            }
         }
     }
 

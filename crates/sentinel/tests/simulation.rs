@@ -46,6 +46,8 @@ struct Server {
     /// Since when its master can't be reached.
     alone_since_ms: Option<u64>,
     synced: bool,
+    /// Its writers wait until then.
+    paused_until_ms: u64,
 }
 
 /// One connection, from a Sentinel to anybody.
@@ -56,6 +58,8 @@ struct Wire {
     buffer: Vec<u8>,
     subscribed: bool,
     client: u64,
+    /// What was sent last arrives then, there and back: nothing overtakes it.
+    arrives_ms: [u64; 2],
 }
 
 enum Event {
@@ -115,6 +119,7 @@ impl World {
                 offset: 1000,
                 alone_since_ms: None,
                 synced: true,
+                paused_until_ms: 0,
             };
             world.servers.insert(SERVER + i, server);
         }
@@ -175,6 +180,16 @@ impl World {
     fn break_wire(&mut self, id: u64) {
         let delay = 1 + self.chance.below(3);
         self.push(delay, Event::Broken(id));
+    }
+
+    /// Sends bytes over a wire, to its server or back.
+    fn carry(&mut self, id: u64, is_back: bool, bytes: Vec<u8>) {
+        let at_ms = self.now_ms + 1 + self.chance.below(4);
+        let Some(wire) = self.wires.get_mut(&id) else { return };
+        let arrives_ms = &mut wire.arrives_ms[usize::from(is_back)];
+        *arrives_ms = at_ms.max(*arrives_ms);
+        let delay_ms = *arrives_ms - self.now_ms;
+        self.push(delay_ms, if is_back { Event::ToSentinel(id, bytes) } else { Event::ToServer(id, bytes) });
     }
 
     fn push(&mut self, delay_ms: u64, event: Event) {
@@ -238,6 +253,7 @@ impl World {
                     buffer: Vec::new(),
                     subscribed: false,
                     client: connection.0,
+                    arrives_ms: [0; 2],
                 };
                 self.wires.insert(id, wire);
                 if let Some(core) = &mut self.nodes[i].core {
@@ -255,8 +271,7 @@ impl World {
                 let Some(&id) = self.ids.get(&(i, life, connection)) else { return };
                 let Some(to) = self.wires.get(&id).map(|wire| wire.to) else { return };
                 if !self.is_cut(SENTINEL + i as u16, to) {
-                    let delay = 1 + self.chance.below(4);
-                    self.push(delay, Event::ToServer(id, bytes));
+                    self.carry(id, false, bytes);
                 }
             }
             Action::Close { connection } => {
@@ -284,8 +299,7 @@ impl World {
     fn answer(&mut self, id: u64, bytes: Vec<u8>) {
         let Some(wire) = self.wires.get(&id) else { return };
         if !self.is_cut(wire.to, SENTINEL + wire.from as u16) {
-            let delay = 1 + self.chance.below(4);
-            self.push(delay, Event::ToSentinel(id, bytes));
+            self.carry(id, true, bytes);
         }
     }
 
@@ -401,6 +415,13 @@ impl World {
             let master = String::from_utf8_lossy(args.at(2)).parse().ok();
             self.change_role(to, master);
             reply.simple("QUEUED");
+        } else if args.is(0, "client") && args.is(1, "pause") {
+            let ms: u64 = String::from_utf8_lossy(args.at(2)).parse().expect("a number");
+            self.servers.get_mut(&to).expect("it was asked").paused_until_ms = self.now_ms + ms;
+            reply.ok();
+        } else if args.is(0, "client") && args.is(1, "unpause") {
+            self.servers.get_mut(&to).expect("it was asked").paused_until_ms = 0;
+            reply.ok();
         } else if args.is(0, "exec") {
             reply.array(0);
         } else {
@@ -417,6 +438,9 @@ impl World {
         let server = self.servers.get_mut(&port).expect("it was asked");
         if master.is_none() && server.master.is_some() {
             server.former = Some((std::mem::replace(&mut server.replid, name), server.offset + 1));
+        }
+        if server.master.is_none() && master.is_some() {
+            server.paused_until_ms = 0;
         }
         if server.master != master {
             server.synced = false;
@@ -451,6 +475,7 @@ impl World {
             }
         }
         let (former, shared_to) = server.former.clone().map_or((String::new(), -1), |(id, to)| (id, to as i64));
+        text += "master_failover_state:no-failover\r\n";
         text + &format!(
             "master_replid:{}\r\nmaster_replid2:{former}\r\nmaster_repl_offset:{}\r\nsecond_repl_offset:{shared_to}\r\n# Keyspace\r\ndb0:keys=1,expires=0\r\n",
             server.replid, server.offset
@@ -466,7 +491,8 @@ impl World {
                 continue;
             }
             let Some(master) = server.master else {
-                self.servers.get_mut(&port).expect("there").offset += 10;
+                let server = self.servers.get_mut(&port).expect("there");
+                server.offset += if server.paused_until_ms > self.now_ms { 0 } else { 10 };
                 continue;
             };
             let reachable = !self.is_cut(master, port) && !self.is_cut(port, master);
@@ -696,6 +722,35 @@ fn everybody_restarts_at_once() {
         world.run_ms(2000);
         world.heal();
         world.settle(60_000);
+    }
+}
+
+/// The user's own failover: nothing that was written is missing, whoever asks for it and how.
+#[test]
+fn a_planned_switch_loses_nothing() {
+    for (seed, words) in seeds(10).flat_map(|seed| {
+        [vec!["SENTINEL", "FAILOVER", "m"], vec!["SENTINEL", "FAILOVER", "m", "COORDINATED"]].map(|words| (seed, words))
+    }) {
+        let _told = Told(seed);
+        let mut world = World::new(seed, 3, 3, &[]);
+        world.run_ms(6000);
+        let (mut out, began) = (Vec::new(), world.now_ms);
+        let core = world.nodes[1].core.as_mut().expect("it runs");
+        core.set_time(began, began);
+        let args = OwnedArgs::from_slices(&words);
+        core.command(args.as_args(), &mut Reply::new(&mut out, false), false).expect("a replica is fit");
+        assert_eq!(out, b"+OK\r\n");
+        world.end_turn(1, Vec::new());
+        while world.servers[&SERVER].master.is_none() {
+            world.run_ms(1);
+            assert!(world.now_ms - began < 250, "it takes too long\n{}", world.story());
+        }
+        let (old, new) = (&world.servers[&SERVER], &world.servers[&world.servers[&SERVER].master.expect("just now")]);
+        let (shared, shared_to) = new.former.as_ref().expect("it was promoted");
+        assert_eq!(*shared, old.replid);
+        assert!(old.offset < *shared_to, "{} bytes are lost\n{}", old.offset + 1 - shared_to, world.story());
+        world.settle(3000);
+        assert_eq!(world.leaders.len(), 1);
     }
 }
 
