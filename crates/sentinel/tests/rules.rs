@@ -1,0 +1,246 @@
+//! The rules beyond Redis's, a test for each: with the rule switched off, or without what it stands on, the outcome is another one. Those about who is
+//! chosen are rows of a table in `choice.rs`; those of elections and of total restarts are in `simulation.rs` and `election.rs`.
+
+use std::net::IpAddr;
+
+use rivulet_resp::{OwnedArgs, Reply};
+use rivulet_sentinel::address::Address;
+use rivulet_sentinel::link::ConnId;
+use rivulet_sentinel::{Action, Done, Sentinel};
+
+const RUN: [&str; 2] = ["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"];
+
+/// A Sentinel of the master `m` at port 1, whose connections a test answers by hand.
+struct Bench {
+    core: Sentinel,
+    now_ms: u64,
+    /// Connections that stand, by port; the first of each port is the one for commands.
+    connections: Vec<(u16, ConnId)>,
+    sent: Vec<(u16, String)>,
+    logged: Vec<String>,
+}
+
+impl Bench {
+    fn new(options: &[&str]) -> Bench {
+        let mut core = Sentinel::new(1_000_000, 0, 7);
+        let lines = ["monitor m 10.0.0.1 1 2", "down-after-milliseconds m 1000", "known-replica m 10.0.0.1 2"];
+        for line in lines.iter().chain(options) {
+            let words: Vec<Vec<u8>> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+            core.configure(&words).expect("a good line");
+        }
+        core.begin(&"f".repeat(40));
+        // INFO is asked for at each tick.
+        core.periods.info_ms = 20;
+        let mut bench =
+            Bench { core, now_ms: 1_000_000, connections: Vec::new(), sent: Vec::new(), logged: Vec::new() };
+        bench.run_ms(1);
+        bench
+    }
+
+    fn run_ms(&mut self, ms: u64) {
+        for _ in 0..ms {
+            self.now_ms += 1;
+            self.core.set_time(self.now_ms, self.now_ms);
+            if self.core.wake_ms() <= self.now_ms {
+                self.core.tick();
+            }
+            self.end_turn();
+        }
+    }
+
+    fn end_turn(&mut self) {
+        let actions = self.core.take_actions();
+        if self.core.is_unsaved() {
+            self.core.saved(Ok(()));
+        }
+        for action in actions {
+            match action {
+                Action::Connect { connection, port, .. } => {
+                    self.connections.push((port, connection));
+                    self.core.opened(connection, Some(IpAddr::from([10, 0, 0, 9])));
+                }
+                Action::Close { connection } => self.connections.retain(|(_, id)| *id != connection),
+                Action::Send { connection, bytes, .. } => self.reply(connection, &bytes),
+                Action::Log { text, .. } => self.logged.push(text),
+                _ => {}
+            }
+        }
+    }
+
+    /// Pings are answered, INFO by [`Bench::tell`], the rest with OK.
+    fn reply(&mut self, connection: ConnId, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let Some((port, _)) = self.connections.iter().find(|(_, id)| *id == connection).copied() else { return };
+        if text.contains("INFO") {
+            return;
+        }
+        let answer = if text.contains("PING") { "+PONG\r\n" } else { "+OK\r\n" };
+        self.sent.push((port, text));
+        self.core.received(connection, answer.as_bytes());
+    }
+
+    /// The server at a port tells its state.
+    fn tell(&mut self, port: u16, info: &str) {
+        let id = self.connections.iter().find(|(own, _)| *own == port).expect("it is connected").1;
+        self.core.received(id, format!("${}\r\n{info}\r\n", info.len()).as_bytes());
+        self.end_turn();
+    }
+
+    fn hello(&mut self, message: &str) {
+        self.core.hear(message.as_bytes());
+        self.end_turn();
+    }
+
+    fn call(&mut self, words: &[&str]) -> (Result<Done, String>, String) {
+        let mut out = Vec::new();
+        let args = OwnedArgs::from_slices(words);
+        let done = self.core.command(args.as_args(), &mut Reply::new(&mut out, false), false);
+        self.end_turn();
+        (done, String::from_utf8_lossy(&out).into_owned())
+    }
+
+    fn has_logged(&self, text: &str) -> bool {
+        self.logged.iter().any(|line| line.contains(text))
+    }
+
+    fn master_port(&self) -> u16 {
+        self.core.masters["m"].instance.address.port
+    }
+}
+
+fn master_info(run: &str, replid: &str, offset: u64, keys: &str) -> String {
+    format!(
+        "run_id:{run}\r\nrole:master\r\nmaster_replid:{replid}\r\nmaster_repl_offset:{offset}\r\nsecond_repl_offset:-1\r\n# Keyspace\r\n{keys}"
+    )
+}
+
+fn replica_info(replid: &str, offset: u64) -> String {
+    format!(
+        "run_id:{}\r\nrole:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:1\r\nmaster_link_status:up\r\nslave_repl_offset:{offset}\r\nmaster_replid:{replid}\r\nsecond_repl_offset:-1\r\n",
+        "c".repeat(40)
+    )
+}
+
+/// redis#1297, valkey#579: not resumed, not even within down-after.
+#[test]
+fn an_empty_reborn_master_is_not_taken_back() {
+    let rows = [
+        ("empty", "", vec![], true),
+        ("with data of its own", "db0:keys=5\r\n", vec![], false),
+        ("empty, but the rule is off", "", vec!["strict-failover m no"], false),
+    ];
+    for (name, keys, options, expected) in rows {
+        let mut bench = Bench::new(&options);
+        bench.tell(1, &master_info(RUN[0], "old", 500, "db0:keys=5\r\n"));
+        bench.tell(2, &replica_info("old", 500));
+        bench.run_ms(150);
+        bench.tell(1, &master_info(RUN[1], "new", 0, keys));
+        bench.run_ms(5);
+        assert_eq!(bench.core.masters["m"].is_down(), expected, "{name}");
+        assert_eq!(bench.has_logged("+sdown master"), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_master_that_was_empty_before_may_come_back_empty() {
+    let mut bench = Bench::new(&[]);
+    bench.tell(1, &master_info(RUN[0], "old", 500, ""));
+    bench.tell(2, &replica_info("old", 500));
+    bench.run_ms(150);
+    bench.tell(1, &master_info(RUN[1], "new", 0, ""));
+    bench.run_ms(5);
+    assert!(!bench.core.masters["m"].is_down());
+}
+
+/// redis#14970.
+#[test]
+fn messages_of_strangers_change_nothing() {
+    let forged = format!("10.0.0.1,99,{},900,m,10.0.0.1,2,900", "d".repeat(40));
+    let mut open = Bench::new(&[]);
+    open.hello(&forged);
+    assert_eq!((open.core.current_epoch, open.master_port()), (900, 2), "without a secret anybody is believed");
+    let mut closed = Bench::new(&["hello-secret m s"]);
+    closed.hello(&forged);
+    closed.hello(&format!("{forged},{}", "0".repeat(64)));
+    assert_eq!((closed.core.current_epoch, closed.master_port()), (0, 1));
+    assert!(closed.core.masters["m"].peers.is_empty());
+    let proof = rivulet_sentinel::hello::proof(b"s", forged.as_bytes());
+    closed.hello(&format!("{forged},{proof}"));
+    assert_eq!((closed.core.current_epoch, closed.master_port()), (900, 2));
+}
+
+#[test]
+fn a_stranger_gets_no_vote_and_raises_no_term() {
+    let id = "d".repeat(40);
+    let ask = |bench: &mut Bench| bench.call(&["SENTINEL", "IS-MASTER-DOWN-BY-ADDR", "10.0.0.1", "1", "50", &id]).1;
+    let mut strict = Bench::new(&[]);
+    assert_eq!(ask(&mut strict), "*3\r\n:0\r\n$1\r\n*\r\n:0\r\n");
+    assert_eq!(strict.core.current_epoch, 0);
+    let mut lax = Bench::new(&["strict-failover m no"]);
+    assert!(ask(&mut lax).contains(&id));
+    let mut known = Bench::new(&[&format!("known-sentinel m 10.0.0.1 99 {id}")]);
+    assert!(ask(&mut known).contains(&id));
+    assert_eq!(known.core.current_epoch, 50);
+    // One vote a term, whoever asks next; and nobody is promised what is not on the disk.
+    let other = known.call(&["SENTINEL", "IS-MASTER-DOWN-BY-ADDR", "10.0.0.1", "1", "50", &"f".repeat(40)]);
+    assert_eq!(other.0, Ok(Done::Promised));
+    assert!(other.1.contains(&id));
+}
+
+/// redis#14422: two views of one term are settled by what the instances say.
+#[test]
+fn observers_end_with_the_same_view() {
+    let id = "d".repeat(40);
+    let rows = [
+        ("ours is a replica, theirs a master", Some("slave"), vec![], 2),
+        ("ours is a master", None, vec![], 1),
+        ("as Redis does", Some("slave"), vec!["strict-failover m no"], 1),
+    ];
+    for (name, role, options, expected) in rows {
+        let mut bench = Bench::new(&options);
+        let info = master_info(RUN[0], "x", 5, "db0:keys=1\r\n");
+        bench.tell(1, &role.map_or(info.clone(), |_| replica_info("x", 5)));
+        bench.tell(2, &master_info(RUN[1], "x", 5, "db0:keys=1\r\n"));
+        bench.hello(&format!("10.0.0.1,99,{id},0,m,10.0.0.1,2,0"));
+        assert_eq!(bench.master_port(), expected, "{name}");
+    }
+}
+
+/// redis#4123, #6194: the same server at another address is one member, and who is gone is forgotten.
+#[test]
+fn members_are_identities_and_the_dead_are_forgotten() {
+    let mut bench = Bench::new(&["known-replica m 10.0.0.1 3", "forget-after m 60000"]);
+    bench.tell(2, &replica_info("x", 5));
+    bench.run_ms(10);
+    let gone: Vec<ConnId> = bench.connections.iter().filter(|(port, _)| *port == 2).map(|(_, id)| *id).collect();
+    bench.connections.retain(|(port, _)| *port != 2);
+    gone.into_iter().for_each(|id| bench.core.closed(id));
+    bench.tell(3, &replica_info("x", 5));
+    let labels: Vec<&String> = bench.core.masters["m"].replicas.keys().collect();
+    assert_eq!(labels, ["10.0.0.1:3"], "it has moved");
+
+    let mut bench = Bench::new(&["forget-after m 60000"]);
+    for i in 0..4 {
+        bench.hello(&format!("10.0.0.1,9{i},{:040},0,m,10.0.0.1,1,0", i));
+    }
+    bench.run_ms(3000);
+    assert_eq!(bench.core.masters["m"].peers.len(), 4);
+    assert!(!bench.has_logged("-sentinel"));
+}
+
+/// redis#12184.
+#[test]
+fn a_name_server_is_not_waited_for() {
+    let mut bench = Bench::new(&["resolve-hostnames yes"]);
+    let words = ["SENTINEL", "MONITOR", "n", "db.example", "7", "1"];
+    assert_eq!(bench.call(&words).0, Ok(Done::Waits("db.example".into())));
+    assert!(!bench.core.masters.contains_key("n"));
+    bench.core.resolved("db.example", Some(IpAddr::from([10, 0, 0, 7])));
+    let args = OwnedArgs::from_slices(&words);
+    let done = bench.core.command(args.as_args(), &mut Reply::new(&mut Vec::new(), false), true);
+    assert_eq!(done, Ok(Done::Promised));
+    let address = Address { host: "db.example".into(), ip: Some(IpAddr::from([10, 0, 0, 7])), port: 7 };
+    assert_eq!(bench.core.masters["n"].instance.address, address);
+    let mut numbers = Bench::new(&[]);
+    assert!(numbers.call(&words).0.is_err(), "names are not taken unless the user says so");
+}
