@@ -28,10 +28,12 @@ pub struct RewriteWith {
     pub users: Option<Vec<Vec<u8>>>,
     /// Write all directives, also those at their defaults (DEBUG CONFIG-REWRITE-FORCE-ALL).
     pub all: bool,
-    /// The lines of each option of a Sentinel, by the first two words of its lines; whether each is written also if the file had none. Options that
-    /// are not named here stay as they are.
-    pub sentinel: Vec<(&'static str, Vec<(Vec<u8>, bool)>)>,
+    /// The lines of each option of a Sentinel, by the first two words of its lines. Options that are not named here stay as they are.
+    pub sentinel: Vec<NamedLines>,
 }
+
+/// What a name's lines are, and whether each is written also if the file had none.
+pub type NamedLines = (&'static str, Vec<(Vec<u8>, bool)>);
 
 /// Why nothing was written. The text is the error reply, with its code.
 #[derive(Debug)]

@@ -227,7 +227,8 @@ mod tests {
     /// Redis's rules: each change takes the better one out.
     #[test]
     fn each_reason_against_a_replica() {
-        let rows: [(&str, fn(&mut Facts)); 9] = [
+        type Change = fn(&mut Facts);
+        let rows: [(&str, Change); 9] = [
             ("down", |f| f.is_down = true),
             ("disconnected", |f| f.is_disconnected = true),
             ("silent", |f| f.silent_ms = 5001),

@@ -217,7 +217,7 @@ fn failover(sentinel: &mut Sentinel, call: Call<'_, '_, '_>) -> Outcome {
     if master.failover.is_some() {
         return Err("INPROG Failover already in progress".into());
     }
-    if request == Request::Coordinated && !(master.knows_failover && !master.is_down()) {
+    if request == Request::Coordinated && (!master.knows_failover || master.is_down()) {
         return Err("NOGOODPRIMARY Primary does not support FAILOVER command, or is down".into());
     }
     if sentinel.choice_for(master).winner.is_none() {
