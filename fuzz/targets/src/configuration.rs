@@ -17,7 +17,7 @@ pub fn run(bytes: &[u8]) {
     }
     let Some(startup) = read(bytes) else { return };
     for all in [false, true] {
-        let text = startup.config.rewritten(bytes, &RewriteWith { all, users: None });
+        let text = startup.config.rewritten(bytes, &RewriteWith { all, ..RewriteWith::default() });
         let again = read(&text).expect("what was rewritten is valid");
         for directive in DIRECTIVES {
             let (before, after) = (directive.text(&startup.config), directive.text(&again.config));
@@ -54,7 +54,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     .map(<[u8]>::to_vec)
     .to_vec();
     // Every directive at its default.
-    let all = RewriteWith { all: true, users: None };
+    let all = RewriteWith { all: true, ..RewriteWith::default() };
     let text = Config::default().rewritten(b"", &all);
     let lines: Vec<&[u8]> = text.split(|&b| b == b'\n').filter(|line| !line.starts_with(b"dir ")).collect();
     seeds.push(lines.join(&b'\n'));
