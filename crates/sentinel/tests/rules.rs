@@ -244,3 +244,18 @@ fn a_name_server_is_not_waited_for() {
     let mut numbers = Bench::new(&[]);
     assert!(numbers.call(&words).0.is_err(), "names are not taken unless the user says so");
 }
+
+/// redis#4334: another master's election, which has begun a newer term, takes no vote away.
+#[test]
+fn elections_of_many_masters_do_not_disturb_each_other() {
+    let id = "d".repeat(40);
+    let mut options: Vec<String> = (0..400).map(|i| format!("monitor m{i} 10.0.1.1 {} 2", 1000 + i)).collect();
+    options.extend((0..400).map(|i| format!("known-sentinel m{i} 10.0.0.1 99 {id}")));
+    let mut bench = Bench::new(&options.iter().map(String::as_str).collect::<Vec<_>>());
+    for i in (0..400).rev() {
+        let (port, epoch) = ((1000 + i).to_string(), (1 + i).to_string());
+        let reply = bench.call(&["SENTINEL", "IS-MASTER-DOWN-BY-ADDR", "10.0.1.1", &port, &epoch, &id]).1;
+        assert_eq!(reply, format!("*3\r\n:0\r\n$40\r\n{id}\r\n:{epoch}\r\n"));
+    }
+    assert_eq!(bench.core.current_epoch, 400);
+}

@@ -16,6 +16,7 @@ mod replication_lines;
 mod requests;
 mod script_inputs;
 mod scripts;
+mod sentinel_messages;
 pub mod smoke;
 mod tls_settings;
 
@@ -40,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "script_inputs", run: script_inputs::run, seeds: script_inputs::seeds },
     Target { name: "acl_rules", run: acl_rules::run, seeds: acl_rules::seeds },
     Target { name: "acl_files", run: acl_files::run, seeds: acl_files::seeds },
+    Target { name: "sentinel_messages", run: sentinel_messages::run, seeds: sentinel_messages::seeds },
 ];
 
 /// Runs a target by its name, for libFuzzer.
