@@ -1,7 +1,7 @@
 //! The Sentinel's program: one loop that watches sockets, tells the [`Sentinel`](rivulet_sentinel::Sentinel) what they bring, and does what it asks
 //! for. Before anything of a turn leaves, the configuration is on the disk.
 //!
-//! In reading order: [`start`], [`program`] (the loop), `turn` (what is done at its end), `outgoing` (connections to instances), `clients`, `commands`.
+//! In reading order: `start`, `program` (the loop), `turn` (what is done at its end), `outgoing` (connections to instances), `clients`, `commands`.
 
 mod client_command;
 mod clients;
