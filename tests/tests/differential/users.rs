@@ -518,11 +518,20 @@ fn keys_are_found_where_redis_finds_them() {
         let lines: Vec<Line> = (0..500)
             .map(|_| {
                 let ask = pick(&mut rng, &["COMMAND GETKEYS", "COMMAND GETKEYSANDFLAGS"]);
-                let line = line(&mut rng, &commands, &mut words);
+                let mut line = line(&mut rng, &commands, &mut words);
+                // Redis 7.0 wants an argument behind the command.
+                if line.len() < 2 {
+                    line.push(b"a".to_vec());
+                }
                 [words_of(ask), line].concat()
             })
             .collect();
-        found += pair.agree(&lines, &[]).iter().filter(|reply| !reply.is_error()).count();
+        for (line, (theirs, ours)) in lines.iter().zip(pair.ask(&lines)) {
+            // Whether what is overwritten was read before is said otherwise by Redis 7.2, and nothing that users may do depends on it.
+            let shown = |reply: &Reply| format!("{reply:?}").replace("+RW", "+OW");
+            assert_eq!(shown(&ours), shown(&theirs), "{}", shown_command(line));
+            found += usize::from(!theirs.is_error());
+        }
     }
     assert!(found > 10_000, "{found} of 50000 lines have keys");
 }
