@@ -123,7 +123,7 @@ impl Sentinel {
             self.is_dirty = true;
             let is_behind = master.failover.as_ref().is_some_and(|own| own.is_electing() && own.epoch < epoch);
             if !is_me {
-                let until_ms = now_ms + master.settings.failover_timeout_ms.saturating_mul(2) + pause_ms;
+                let until_ms = now_ms + master.settings.failover_timeout_ms * 2 + pause_ms;
                 let splits = master.backoff.splits;
                 master.backoff = Backoff { until_ms, leader: Some(candidate.to_string()), splits, logged_ms: 0 };
             }
@@ -157,6 +157,9 @@ impl Sentinel {
         (up, up < master.settings.quorum, up < master.majority())
     }
 }
+
+/// The longest time that a user may set, ms: 35,000 years, so that sums of a few stay numbers.
+pub(crate) const MS_MAX: u64 = 1 << 50;
 
 /// A number of Redis's strict kind.
 pub(crate) fn integer(bytes: &[u8]) -> Option<i64> {
@@ -307,6 +310,7 @@ fn is_down(sentinel: &mut Sentinel, call: Call<'_, '_, '_>) -> Outcome {
     }
     let port = integer(call.args.at(3)).ok_or(NOT_AN_INTEGER)?;
     let epoch = u64::try_from(integer(call.args.at(4)).ok_or(NOT_AN_INTEGER)?).unwrap_or(0);
+    let epoch = if epoch > crate::votes::EPOCH_MAX { 0 } else { epoch };
     let (host, candidate) = (call.text(2), call.text(5));
     let port = u16::try_from(port).unwrap_or(0);
     let master = sentinel.masters.values().find(|master| sentinel.is_at(&master.instance.address, &host, port));

@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 
 use crate::address::Address;
+use crate::commands::MS_MAX;
 use crate::info::Role;
 use crate::link::At;
 use crate::master::{FORGET_AFTER_MS, Instance, Master, Settings};
 use crate::sentinel::Sentinel;
+use crate::votes::EPOCH_MAX;
 
 /// The lines that one option has in the file; whether each is written also if the file had none.
 pub type Lines = (&'static str, Vec<(Vec<u8>, bool)>);
@@ -40,6 +42,10 @@ fn number(text: &str) -> i64 {
     let text = text.trim_start();
     let end = text.char_indices().find(|(i, c)| !(c.is_ascii_digit() || (*i == 0 && matches!(c, '-' | '+'))));
     text[..end.map_or(text.len(), |(i, _)| i)].trim_start_matches('+').parse().unwrap_or(0)
+}
+
+fn epoch(text: &str) -> u64 {
+    text.parse::<u64>().unwrap_or(0).min(EPOCH_MAX)
 }
 
 fn port(text: &str) -> Result<u16, String> {
@@ -134,7 +140,7 @@ impl Sentinel {
     fn configure_global(&mut self, option: &str, value: &str, bytes: &[u8]) -> Result<(), String> {
         let globals = &mut self.globals;
         match option {
-            "current-epoch" => self.current_epoch = self.current_epoch.max(value.parse().unwrap_or(0)),
+            "current-epoch" => self.current_epoch = self.current_epoch.max(epoch(value)),
             "myid" if value.len() != 40 || !value.is_ascii() => {
                 return Err("Malformed Sentinel id in myid option.".into());
             }
@@ -164,10 +170,14 @@ impl Sentinel {
     fn configure_master(&mut self, option: &str, name: &str, value: &str, bytes: &[u8]) -> Result<(), String> {
         let positive = || {
             let ms = u64::try_from(number(value)).ok().filter(|ms| *ms > 0);
-            ms.ok_or_else(|| "negative or zero time parameter.".to_string())
+            ms.map(|ms| ms.min(MS_MAX)).ok_or_else(|| "negative or zero time parameter.".to_string())
+        };
+        let not_negative = || {
+            let ms = u64::try_from(number(value)).map_err(|_| "negative time parameter.".to_string());
+            ms.map(|ms| ms.min(MS_MAX))
         };
         if option == "config-epoch" {
-            let epoch = value.parse().unwrap_or(0);
+            let epoch = epoch(value);
             self.find_master(name)?.config_epoch = epoch;
             self.current_epoch = self.current_epoch.max(epoch);
             return Ok(());
@@ -192,16 +202,16 @@ impl Sentinel {
             }
             "auth-pass" => settings.auth_pass = Some(bytes.to_vec()),
             "auth-user" => settings.auth_user = Some(bytes.to_vec()),
-            "leader-epoch" => master.vote.epoch = value.parse().unwrap_or(0),
+            "leader-epoch" => master.vote.epoch = epoch(value),
             "master-reboot-down-after-period" => {
-                settings.reboot_down_after_ms = u64::try_from(number(value)).map_err(|_| "negative time parameter.")?;
+                settings.reboot_down_after_ms = not_negative()?;
             }
             "strict-failover" => {
                 settings.is_strict = yes_or_no(value, "Please specify yes or no for the strict-failover option.")?;
             }
             "hello-secret" => settings.secret = optional(bytes),
             "forget-after" => {
-                settings.forget_after_ms = u64::try_from(number(value)).map_err(|_| "negative time parameter.")?;
+                settings.forget_after_ms = not_negative()?;
             }
             _ => return Err(UNKNOWN.into()),
         }

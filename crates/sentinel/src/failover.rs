@@ -167,7 +167,7 @@ impl Sentinel {
 
     pub(crate) fn begin_failover(&mut self, name: &str, request: Request) {
         let now_ms = self.now_ms;
-        let epoch = self.current_epoch + 1;
+        let epoch = self.current_epoch.saturating_add(1);
         self.raise_epoch(name, epoch);
         self.event(Level::Warning, "+try-failover", &At::master(name), "");
         let me = self.id.clone();

@@ -11,6 +11,7 @@ use crate::events::Level;
 use crate::info::Role;
 use crate::link::{At, Question};
 use crate::sentinel::Sentinel;
+use crate::votes::EPOCH_MAX;
 
 /// The channel.
 pub const CHANNEL: &str = "__sentinel__:hello";
@@ -71,7 +72,8 @@ impl Hello {
             master_port: master_port.parse().ok()?,
             config_epoch: config_epoch.parse().ok()?,
         };
-        let is_whole = !hello.id.is_empty() && !hello.host.is_empty() && !hello.master_host.is_empty();
+        let is_in_range = hello.epoch <= EPOCH_MAX && hello.config_epoch <= EPOCH_MAX;
+        let is_whole = is_in_range && !hello.id.is_empty() && !hello.host.is_empty() && !hello.master_host.is_empty();
         match rest {
             [] if is_whole => Some((hello, None)),
             [proof] if is_whole => Some((hello, Some(proof.to_string()))),
@@ -310,6 +312,7 @@ mod tests {
             "h,1,i,1,m,h,1,1,p,q",
             "h,70000,i,1,m,h,1,1",
             "h,1,,1,m,h,1,1",
+            "h,1,i,18446744073709551615,m,h,1,1",
             "h,1,i,-1,m,h,1,1",
         ] {
             assert_eq!(Hello::decode(text.as_bytes()), None, "{text}");

@@ -4,6 +4,9 @@
 //! no reason to refuse: where it is one (as in Redis), elections of many masters at a time take each other's votes away.
 //! A vote, and the term, are on the disk before anybody hears of them: what is said to others waits for the end of the turn, when all is saved.
 
+/// The largest term that is taken from others: there is always one after it.
+pub const EPOCH_MAX: u64 = 1 << 62;
+
 /// A vote for a leader in a term.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vote {

@@ -116,6 +116,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
         ),
         seed(3, &format!("IS-MASTER-DOWN-BY-ADDR 10.0.0.1 1 5 {id}")),
         seed(3, "SET m quorum 3 down-after-milliseconds 5"),
+        seed(3, "SET m failover-timeout 9223372036854775807 down-after-milliseconds 9223372036854775807"),
+        seed(3, "DEBUG info-period 9223372036854775807 ping-period 9223372036854775807"),
         seed(3, "MONITOR n 10.0.0.5 7 1"),
         seed(4, "auth-pass m \"a b\"\nparallel-syncs m 2\nmonitor n 1.1.1.1 5 1\nrename-command n config x\n"),
     ]

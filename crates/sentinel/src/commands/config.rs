@@ -2,7 +2,7 @@
 
 use rivulet_commands::glob;
 
-use super::{Call, Done, Outcome, integer};
+use super::{Call, Done, MS_MAX, Outcome, integer};
 use crate::sentinel::Sentinel;
 
 const NAMES: [&str; 7] = [
@@ -130,7 +130,7 @@ pub fn debug(sentinel: &mut Sentinel, call: Call<'_, '_, '_>) -> Outcome {
             return Err(format!("ERR Unknown option or number of arguments for SENTINEL DEBUG '{name}'"));
         };
         let ms = integer(value).filter(|ms| *ms > 0).and_then(|ms| u64::try_from(ms).ok());
-        *period = ms.ok_or_else(|| {
+        *period = ms.map(|ms| ms.min(MS_MAX)).ok_or_else(|| {
             format!("ERR Invalid argument '{}' for SENTINEL DEBUG '{name}'", String::from_utf8_lossy(value))
         })?;
     }

@@ -1,6 +1,6 @@
 //! SENTINEL SET: what holds for one master. Options take effect one after the other; at the first bad one it stops, as in Redis.
 
-use super::{Call, Done, Outcome, integer};
+use super::{Call, Done, MS_MAX, Outcome, integer};
 use crate::configuration::check_script;
 use crate::events::Level;
 use crate::link::At;
@@ -47,7 +47,7 @@ impl Sentinel {
         let bad = |value: &str| format!("ERR Invalid argument '{value}' for SENTINEL SET '{as_given}'");
         let at_least = |min: i64| {
             let number = integer(value).filter(|number| *number >= min).and_then(|number| u64::try_from(number).ok());
-            number.ok_or_else(|| bad(&text))
+            number.map(|number| number.min(MS_MAX)).ok_or_else(|| bad(&text))
         };
         let count = |min| u32::try_from(at_least(min)?).map_err(|_| bad(&text));
         let optional = (!value.is_empty()).then(|| value.to_vec());
