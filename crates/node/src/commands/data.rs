@@ -107,7 +107,7 @@ impl Node {
         }
         if by.origin != Origin::Client {
             // What the transaction has done is not in the stream yet: a file of it would belong to no position.
-            self.persist.saving.scheduled = true;
+            self.persist.saving.begins_after_unit = true;
             by.reply.simple("Background saving scheduled");
             return Ok(());
         }

@@ -39,6 +39,8 @@ pub struct Saving {
     pub saves_emptied: bool,
     /// BGSAVE SCHEDULE: as soon as no other snapshot runs.
     pub scheduled: bool,
+    /// BGSAVE in a transaction or a script: at its end.
+    pub begins_after_unit: bool,
     /// us per key, shared with the serializer.
     delay: Arc<AtomicI64>,
 }
@@ -102,6 +104,7 @@ impl Saving {
             command_at_us: 0,
             saves_emptied: false,
             scheduled: false,
+            begins_after_unit: false,
             delay: Arc::default(),
         }
     }
@@ -248,6 +251,11 @@ impl Node {
             self.persist.saving.saves_emptied = false;
             // The failure is logged, and the save points try again.
             let _ = self.save_now();
+        }
+        if self.persist.saving.begins_after_unit && !self.is_within_unit() {
+            self.persist.saving.begins_after_unit = false;
+            self.persist.saving.scheduled = true;
+            self.save_if_due();
         }
     }
 
