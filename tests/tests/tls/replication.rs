@@ -27,7 +27,8 @@ fn assert_in_step(master: &mut Server, replica: &mut Server) {
 /// A full sync of some megabytes, then what is written, then a link that is cut.
 fn tell_story(master_kind: Kind, replica_kind: Kind, authority: &Authority, more: &[&str]) {
     println!("{master_kind:?} → {replica_kind:?} {more:?}");
-    let more: Vec<&str> = ["--tls-replication", "yes", "--repl-timeout", "20"].iter().chain(more).copied().collect();
+    let settings = ["--tls-replication", "yes", "--repl-timeout", "20", "--repl-backlog-size", "64mb"];
+    let more: Vec<&str> = settings.iter().chain(more).copied().collect();
     let (mut master, port) = start(master_kind, authority, &more);
     data::fill(master.main(), 2000);
     let large = vec![b'x'; 3_000_000];
