@@ -272,6 +272,19 @@ fn a_panic_is_one_where_it_is_asked_for() {
     assert!(replica.log().contains("panicked sending an error to its master"));
 }
 
+/// One that takes writes may have caused the failure itself.
+#[test]
+fn a_writable_replica_does_not_panic() {
+    let (master, mut replica) =
+        replica_of_fake(&["--propagation-error-behavior", "panic", "--replica-read-only", "no"]);
+    let mut link = master.greet();
+    link.full_sync(ID, 100, EMPTY_SNAPSHOT);
+    link.send_command(&["FROMTHEFUTURE"]);
+    link.send_command(&["SET", "after", "1"]);
+    wait::until("it goes on", || replica.must("EXISTS after").int() == 1);
+    assert!(replica.log().contains("is sending an error to its master"));
+}
+
 /// A node that was turned away is not below for ever, and nobody becomes it by saying so.
 #[test]
 fn a_loop_that_is_gone_is_forgotten() {

@@ -223,7 +223,14 @@ impl Node {
         self.ops.stats.errors.unexpected += 1;
         self.persist.aof.replay_failed |= loads;
         let behavior = self.config.propagation_error_behavior;
-        if behavior == PropagationError::Panic || behavior == PropagationError::PanicOnReplicas && to == "master" {
+        // A replica that takes writes may have caused it itself.
+        let by_its_master = to == "master" && self.config.replica_read_only;
+        let ends = match behavior {
+            PropagationError::Panic => loads || by_its_master,
+            PropagationError::PanicOnReplicas => by_its_master,
+            _ => false,
+        };
+        if ends {
             log::warning!(
                 "This {from} panicked sending an error to its {to} after processing the command '{command}': propagation-error-behavior asks for that."
             );
