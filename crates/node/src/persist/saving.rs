@@ -39,7 +39,7 @@ pub struct Saving {
     pub saves_emptied: bool,
     /// BGSAVE SCHEDULE: as soon as no other snapshot runs.
     pub scheduled: bool,
-    /// BGSAVE in a transaction or a script: at its end.
+    /// BGSAVE in a transaction: at its end.
     pub begins_after_unit: bool,
     /// us per key, shared with the serializer.
     delay: Arc<AtomicI64>,
@@ -243,8 +243,8 @@ impl Node {
         }
     }
 
-    /// FLUSHALL was done, with save points: the file says so before anybody is told. Only here all of its unit is in the stream, so that what is saved is
-    /// what the position says.
+    /// FLUSHALL was done, with save points: the file says so before anybody is told. Or a transaction has asked for BGSAVE, which begins now. Only here all
+    /// of its unit is in the stream, so that what is saved is what the position says.
     #[inline]
     pub fn save_if_emptied(&mut self) {
         if self.persist.saving.saves_emptied && !self.is_within_unit() {
