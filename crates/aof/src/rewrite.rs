@@ -7,7 +7,7 @@ mod stream;
 
 use std::convert::Infallible;
 
-use rivulet_keyspace::value::{Elem, ValueRef};
+use rivulet_keyspace::value::{Elem, Hash, ValueRef};
 use rivulet_rdb::write::{PIECE, in_pieces};
 use rivulet_resp::Reply;
 use rivulet_resp::double::format_g17;
@@ -73,6 +73,7 @@ fn append<E>(
                 append_elem(out, field, room)?;
                 append_elem(out, value, room)
             })?;
+            field_deadlines(out, key, hash, room)?;
         }
         ValueRef::Stream(value) => stream::append(out, key, value, room)?,
     }
@@ -80,6 +81,26 @@ fn append<E>(
         head(out, 3, "PEXPIREAT", key);
         Reply::new(out, false).bulk_int(deadline as i64);
         room(out)?;
+    }
+    Ok(())
+}
+
+fn field_deadlines<E>(
+    out: &mut Vec<u8>,
+    key: &[u8],
+    hash: &Hash,
+    room: &mut impl FnMut(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    if !hash.has_deadlines() {
+        return Ok(());
+    }
+    for (field, deadline) in hash.rows().filter_map(|(field, _, deadline)| Some((field, deadline?))) {
+        head(out, 6, "HPEXPIREAT", key);
+        let mut command = Reply::new(out, false);
+        command.bulk_int(deadline as i64);
+        command.bulk(b"FIELDS");
+        command.bulk(b"1");
+        append_elem(out, field, room)?;
     }
     Ok(())
 }
@@ -168,7 +189,12 @@ mod tests {
         let mut hash = Hash::new();
         hash.set(b"f", b"1", &limits);
         hash.set(b"g", b"", &limits);
-        assert_eq!(text(&Value::Hash(hash), None), "HMSET k f 1 g ");
+        assert_eq!(text(&Value::Hash(hash.clone()), None), "HMSET k f 1 g ");
+        hash.set_deadline(b"g", Some(1_900_000_000_000), &Limits::default());
+        assert_eq!(
+            text(&Value::Hash(hash), Some(5)),
+            "HMSET k f 1 g  HPEXPIREAT k 1900000000000 FIELDS 1 g PEXPIREAT k 5"
+        );
         let mut out = Vec::new();
         select_db(&mut out, 12);
         assert_eq!(out, b"*2\r\n$6\r\nSELECT\r\n$2\r\n12\r\n");

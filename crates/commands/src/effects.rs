@@ -96,6 +96,8 @@ pub struct Effects {
     pub hits: u64,
     pub misses: u64,
     pub expired: u64,
+    /// Fields of hashes that expired.
+    pub expired_fields: u64,
     /// What the log is told of a command that failed.
     pub complaint: Option<String>,
     /// The command may not be wrapped in MULTI with what stands in `before` (SCAN, RANDOMKEY).

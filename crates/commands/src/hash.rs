@@ -1,9 +1,18 @@
 //! Commands on hashes.
 
+mod deadlines;
+mod expired;
+mod together;
+
+pub use expired::expire_fields;
+pub(crate) use expired::moment;
+
+use expired::Expired;
 use rivulet_keyspace::Hash;
 use rivulet_keyspace::value::Elem;
 use rivulet_keyspace::value::elem::parse_int;
-use rivulet_resp::Reply;
+use rivulet_keyspace::value::hash::Live;
+use rivulet_resp::{OwnedArgs, Reply};
 
 use crate::collections;
 use crate::ctx::Ctx;
@@ -117,6 +126,80 @@ pub const COMMANDS: &[Command] = &[
         .acl(acl::HASH)
         .tips(&["nondeterministic_output"])
         .keys(KEY_READ),
+    Command::new("hexpire", -6, WRITE | FAST, Group::Hash, Handler::Data(deadlines::hexpire))
+        .since("7.4.0")
+        .complexity("O(N) for N fields")
+        .summary("Sets how many seconds fields live")
+        .acl(acl::HASH)
+        .keys(KEY_UPDATE),
+    Command::new("hpexpire", -6, WRITE | FAST, Group::Hash, Handler::Data(deadlines::hpexpire))
+        .since("7.4.0")
+        .complexity("O(N) for N fields")
+        .summary("Sets how many milliseconds fields live")
+        .acl(acl::HASH)
+        .keys(KEY_UPDATE),
+    Command::new("hexpireat", -6, WRITE | FAST, Group::Hash, Handler::Data(deadlines::hexpireat))
+        .since("7.4.0")
+        .complexity("O(N) for N fields")
+        .summary("Sets when fields expire, in Unix seconds")
+        .acl(acl::HASH)
+        .keys(KEY_UPDATE),
+    Command::new("hpexpireat", -6, WRITE | FAST, Group::Hash, Handler::Data(deadlines::hpexpireat))
+        .since("7.4.0")
+        .complexity("O(N) for N fields")
+        .summary("Sets when fields expire, in Unix milliseconds")
+        .acl(acl::HASH)
+        .keys(KEY_UPDATE),
+    Command::new("hpersist", -5, WRITE | FAST, Group::Hash, Handler::Data(deadlines::hpersist))
+        .since("7.4.0")
+        .complexity("O(N) for N fields")
+        .summary("Takes the deadlines of fields away")
+        .acl(acl::HASH)
+        .keys(KEY_UPDATE),
+    Command::new("httl", -5, READONLY | FAST, Group::Hash, Handler::Data(deadlines::httl))
+        .since("7.4.0")
+        .complexity("O(N) for N fields")
+        .summary("Answers how many seconds fields still live")
+        .acl(acl::HASH)
+        .tips(&["nondeterministic_output"])
+        .keys(KEY_READ),
+    Command::new("hpttl", -5, READONLY | FAST, Group::Hash, Handler::Data(deadlines::hpttl))
+        .since("7.4.0")
+        .complexity("O(N) for N fields")
+        .summary("Answers how many milliseconds fields still live")
+        .acl(acl::HASH)
+        .tips(&["nondeterministic_output"])
+        .keys(KEY_READ),
+    Command::new("hexpiretime", -5, READONLY | FAST, Group::Hash, Handler::Data(deadlines::hexpiretime))
+        .since("7.4.0")
+        .complexity("O(N) for N fields")
+        .summary("Answers when fields expire, in Unix seconds")
+        .acl(acl::HASH)
+        .keys(KEY_READ),
+    Command::new("hpexpiretime", -5, READONLY | FAST, Group::Hash, Handler::Data(deadlines::hpexpiretime))
+        .since("7.4.0")
+        .complexity("O(N) for N fields")
+        .summary("Answers when fields expire, in Unix milliseconds")
+        .acl(acl::HASH)
+        .keys(KEY_READ),
+    Command::new("hgetex", -5, WRITE | FAST, Group::Hash, Handler::Data(together::hgetex))
+        .since("8.0.0")
+        .complexity("O(N) for N fields")
+        .summary("Answers the values of fields, and sets when these expire or that they do not")
+        .acl(acl::HASH)
+        .keys(KEY_ACCESS_UPDATE),
+    Command::new("hsetex", -6, WRITE | DENYOOM | FAST, Group::Hash, Handler::Data(together::hsetex))
+        .since("8.0.0")
+        .complexity("O(N) for N fields")
+        .summary("Sets fields and when they expire")
+        .acl(acl::HASH)
+        .keys(KEY_UPDATE),
+    Command::new("hgetdel", -5, WRITE | FAST, Group::Hash, Handler::Data(together::hgetdel))
+        .since("8.0.0")
+        .complexity("O(N) for N fields")
+        .summary("Answers the values of fields, and removes these")
+        .acl(acl::HASH)
+        .keys(KEY_ACCESS_DELETE),
 ];
 
 const KEY_UPDATE: &[KeySpec] =
@@ -130,6 +213,8 @@ const KEY_DELETE: &[KeySpec] =
 const KEY_LOOK: &[KeySpec] = &[KeySpec::new(key::RO, Begin::Index(1), Find::Range { last: 0, step: 1, limit: 0 })];
 const KEY_ACCESS_UPDATE: &[KeySpec] =
     &[KeySpec::new(key::RW | key::ACCESS | key::UPDATE, Begin::Index(1), Find::Range { last: 0, step: 1, limit: 0 })];
+const KEY_ACCESS_DELETE: &[KeySpec] =
+    &[KeySpec::new(key::RW | key::ACCESS | key::DELETE, Begin::Index(1), Find::Range { last: 0, step: 1, limit: 0 })];
 
 // ---- writing ----
 
@@ -153,9 +238,15 @@ fn set_fields(ctx: &mut Ctx<'_>, name: &str) -> Result<i64, Fail> {
     }
     let key = ctx.key(1);
     let limits = &ctx.db.settings.limits;
+    let mut expired = Expired::new(&ctx.db.call);
     let created = collections::write_or_create(&mut ctx.db, key, |hash: &mut Hash| {
-        Ok((2..args.len()).step_by(2).filter(|&i| hash.set(args.at(i), args.at(i + 1), limits)).count())
+        let set = |&i: &usize| {
+            expired.make_way(hash, args.at(i));
+            hash.set(args.at(i), args.at(i + 1), limits)
+        };
+        Ok((2..args.len()).step_by(2).filter(set).count())
     })?;
+    expired.tell(&mut ctx.db, key, false);
     ctx.db.changed(key.bytes, class::HASH, "hset");
     ctx.db.dirty((args.len() as u64 - 2) / 2);
     Ok(created as i64)
@@ -164,9 +255,12 @@ fn set_fields(ctx: &mut Ctx<'_>, name: &str) -> Result<i64, Fail> {
 fn hsetnx(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     let (key, field, value) = (ctx.key(1), ctx.args.at(2), ctx.args.at(3));
     let limits = &ctx.db.settings.limits;
+    let mut expired = Expired::new(&ctx.db.call);
     let is_new = collections::write_or_create(&mut ctx.db, key, |hash: &mut Hash| {
+        expired.make_way(hash, field);
         Ok(!hash.contains(field) && hash.set(field, value, limits))
     })?;
+    expired.tell(&mut ctx.db, key, false);
     if is_new {
         ctx.db.changed(key.bytes, class::HASH, "hset");
         ctx.db.dirty(1);
@@ -200,16 +294,19 @@ fn hincrby(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     let increment = ctx.int(3)?;
     let (key, field) = (ctx.key(1), ctx.args.at(2));
     let limits = &ctx.db.settings.limits;
+    let mut expired = Expired::new(&ctx.db.call);
     let sum = collections::write_or_create(&mut ctx.db, key, |hash: &mut Hash| {
+        expired.make_way(hash, field);
         let value = match hash.get(field) {
             None => 0,
             Some(Elem::Int(n)) => n,
             Some(Elem::Bytes(text)) => parse_int(text).ok_or(Fail::new("ERR hash value is not an integer"))?,
         };
         let sum = value.checked_add(increment).ok_or(OVERFLOW)?;
-        hash.set(field, itoa::Buffer::new().format(sum).as_bytes(), limits);
+        hash.set_keeping_deadline(field, itoa::Buffer::new().format(sum).as_bytes(), limits);
         Ok(sum)
     })?;
+    expired.tell(&mut ctx.db, key, false);
     ctx.db.changed(key.bytes, class::HASH, "hincrby");
     ctx.db.dirty(1);
     ctx.reply.int(sum);
@@ -223,7 +320,9 @@ fn hincrbyfloat(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     }
     let (key, field) = (ctx.key(1), ctx.args.at(2));
     let limits = &ctx.db.settings.limits;
-    let text = collections::write_or_create(&mut ctx.db, key, |hash: &mut Hash| {
+    let mut expired = Expired::new(&ctx.db.call);
+    let (text, deadline) = collections::write_or_create(&mut ctx.db, key, |hash: &mut Hash| {
+        expired.make_way(hash, field);
         let value = match hash.get(field) {
             None => LongDouble::ZERO,
             Some(Elem::Int(n)) => LongDouble::from(n),
@@ -234,14 +333,24 @@ fn hincrbyfloat(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
             return Err(Fail::new("ERR increment would produce NaN or Infinity"));
         }
         let text = sum.format_human();
-        hash.set(field, text.as_bytes(), limits);
-        Ok(text)
+        hash.set_keeping_deadline(field, text.as_bytes(), limits);
+        Ok((text, hash.deadline(field).flatten()))
     })?;
+    expired.tell(&mut ctx.db, key, false);
     ctx.db.changed(key.bytes, class::HASH, "hincrbyfloat");
     ctx.db.dirty(1);
     ctx.reply.bulk(text.as_bytes());
     // The result itself, so that no replica computes it in another way.
-    ctx.propagate(&[b"HSET", key.bytes, field, text.as_bytes()]);
+    let set = [b"HSET", key.bytes, field, text.as_bytes()];
+    match deadline {
+        None => ctx.propagate(&set),
+        // HSET takes the deadline away.
+        Some(ms) => {
+            let mut when = itoa::Buffer::new();
+            let again = [b"HPEXPIREAT", key.bytes, when.format(ms).as_bytes(), b"FIELDS", b"1", field];
+            ctx.propagate_all(vec![OwnedArgs::from_slices(&set), OwnedArgs::from_slices(&again)]);
+        }
+    }
     Ok(())
 }
 
@@ -260,25 +369,31 @@ fn reply_value(reply: &mut Reply<'_>, value: Option<Elem<'_>>) {
 
 fn hget(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     let (key, field) = (ctx.key(1), ctx.args.at(2));
+    let now_ms = moment(&ctx.db.call);
     let reply = &mut ctx.reply;
-    collections::read(&mut ctx.db, key, |hash: Option<&Hash>| reply_value(reply, hash.and_then(|hash| hash.get(field))))
+    collections::read(&mut ctx.db, key, |hash: Option<&Hash>| {
+        reply_value(reply, hash.and_then(|hash| hash.live(now_ms).get(field)));
+    })
 }
 
 fn hmget(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     let (key, args) = (ctx.key(1), ctx.args);
+    let now_ms = moment(&ctx.db.call);
     let reply = &mut ctx.reply;
     collections::read(&mut ctx.db, key, |hash: Option<&Hash>| {
         reply.array(args.len() - 2);
         for field in args.iter().skip(2) {
-            reply_value(reply, hash.and_then(|hash| hash.get(field)));
+            reply_value(reply, hash.and_then(|hash| hash.live(now_ms).get(field)));
         }
     })
 }
 
 fn hexists(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     let (key, field) = (ctx.key(1), ctx.args.at(2));
-    let found =
-        collections::read(&mut ctx.db, key, |hash: Option<&Hash>| hash.is_some_and(|hash| hash.contains(field)))?;
+    let now_ms = moment(&ctx.db.call);
+    let found = collections::read(&mut ctx.db, key, |hash: Option<&Hash>| {
+        hash.is_some_and(|hash| hash.live(now_ms).contains(field))
+    })?;
     ctx.reply.int(i64::from(found));
     Ok(())
 }
@@ -292,17 +407,22 @@ fn hlen(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
 
 fn hstrlen(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     let (key, field) = (ctx.key(1), ctx.args.at(2));
-    let len = collections::read(&mut ctx.db, key, |hash: Option<&Hash>| hash?.get(field).map(|value| value.len()))?;
+    let now_ms = moment(&ctx.db.call);
+    let len = collections::read(&mut ctx.db, key, |hash: Option<&Hash>| {
+        hash?.live(now_ms).get(field).map(|value| value.len())
+    })?;
     ctx.reply.int(len.unwrap_or(0) as i64);
     Ok(())
 }
 
 fn hgetall(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     let key = ctx.key(1);
+    let now_ms = moment(&ctx.db.call);
     let reply = &mut ctx.reply;
     collections::read(&mut ctx.db, key, |hash: Option<&Hash>| {
-        reply.map(hash.map_or(0, Hash::len));
-        for (field, value) in hash.into_iter().flat_map(Hash::iter) {
+        let live = hash.map(|hash| hash.live(now_ms));
+        reply.map(live.map_or(0, |live| live.len()));
+        for (field, value) in live.iter().flat_map(Live::iter) {
             reply_elem(reply, field);
             reply_elem(reply, value);
         }
@@ -319,20 +439,23 @@ fn hvals(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
 
 fn reply_all(ctx: &mut Ctx<'_>, part: for<'e> fn((Elem<'e>, Elem<'e>)) -> Elem<'e>) -> Result<(), Fail> {
     let key = ctx.key(1);
+    let now_ms = moment(&ctx.db.call);
     let reply = &mut ctx.reply;
     collections::read(&mut ctx.db, key, |hash: Option<&Hash>| {
-        reply.array(hash.map_or(0, Hash::len));
-        hash.into_iter().flat_map(Hash::iter).for_each(|pair| reply_elem(reply, part(pair)));
+        let live = hash.map(|hash| hash.live(now_ms));
+        reply.array(live.map_or(0, |live| live.len()));
+        live.iter().flat_map(Live::iter).for_each(|pair| reply_elem(reply, part(pair)));
     })
 }
 
 fn hrandfield(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     let mut rng = ctx.db.rng.fork();
     let key = ctx.key(1);
+    let now_ms = moment(&ctx.db.call);
     if ctx.args.len() == 2 {
         let reply = &mut ctx.reply;
         return collections::read(&mut ctx.db, key, |hash: Option<&Hash>| {
-            let chosen = hash.and_then(|hash| hash.nth(rng.usize(..hash.len())));
+            let chosen = hash.and_then(|hash| hash.live(now_ms).choose(|len| rng.usize(..len)));
             reply_value(reply, chosen.map(|(field, _)| field));
         });
     }
@@ -341,9 +464,11 @@ fn hrandfield(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
         ctx.reply.array(0);
         return Ok(());
     };
+    let live = hash.live(now_ms);
     let reply = &mut ctx.reply;
     let pairs = with_values && reply.is_resp3();
-    let answered = count.answered(hash.len());
+    let len = live.len();
+    let answered = if len == 0 { 0 } else { count.answered(len) };
     reply.array(if with_values && !pairs { answered * 2 } else { answered });
     let push = |(field, value): (Elem<'_>, Elem<'_>)| {
         if pairs {
@@ -354,20 +479,21 @@ fn hrandfield(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
             reply_elem(reply, value);
         }
     };
-    let len = hash.len();
     match count {
-        RandomCount::Distinct(count) if count >= len => hash.iter().for_each(push),
+        _ if len == 0 => {}
+        RandomCount::Distinct(count) if count >= len => live.iter().for_each(push),
         RandomCount::Distinct(count) => {
             let ranks = sample::distinct_ranks(&mut rng, len, count);
-            if hash.packed().is_some() || sample::is_dense(len, count) {
-                sample::at_ranks(hash.iter(), &ranks).for_each(push);
+            // Ranks are those among what is there.
+            if hash.is_small() || live.hides() || sample::is_dense(len, count) {
+                sample::at_ranks(live.iter(), &ranks).for_each(push);
             } else {
                 ranks.iter().filter_map(|&rank| hash.nth(rank)).for_each(push);
             }
         }
-        RandomCount::Repeating(count) if hash.packed().is_some() => {
+        RandomCount::Repeating(count) if hash.is_small() || live.hides() => {
             // A listpack is gone through once, not once for each.
-            let all: Vec<(Elem<'_>, Elem<'_>)> = hash.iter().collect();
+            let all: Vec<(Elem<'_>, Elem<'_>)> = live.iter().collect();
             (0..count).map(|_| all[rng.usize(..len)]).for_each(push);
         }
         RandomCount::Repeating(count) => (0..count).filter_map(|_| hash.nth(rng.usize(..len))).for_each(push),
@@ -377,12 +503,13 @@ fn hrandfield(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
 
 fn hscan(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     let cursor = parse_cursor(ctx.args.at(2))?;
+    let now_ms = moment(&ctx.db.call);
     let Some(hash) = ctx.db.read_as::<Hash>(ctx.key(1))? else {
         ScanPage::reply_missing(&mut ctx.reply);
         return Ok(());
     };
     let mut page = ScanPage::new(ctx.args)?;
-    let next = hash.scan(cursor, page.options.count, |field, value| {
+    let next = hash.live(now_ms).scan(cursor, page.options.count, |field, value| {
         page.push_pair(field, |page| value.with(|value| page.push(value)));
     });
     page.reply(&mut ctx.reply, next);

@@ -14,6 +14,7 @@ use crate::value::Value;
 use crate::value::stream::Removed as RemovedEntries;
 
 mod due;
+mod fields;
 mod sample;
 
 pub use due::Expired;
@@ -95,11 +96,24 @@ pub struct Db<H = KeyHasher> {
     tick_base: Option<u64>,
     /// (tick, first position) of each segment's earliest deadline, and some outdated ones.
     due: BinaryHeap<Reverse<(u32, u64)>>,
+    /// Hashes whose fields have deadlines.
+    fields: BinaryHeap<fields::Queued>,
+    /// How many of those were true when they were last gone through.
+    fields_kept: usize,
 }
 
 impl<H: HashKeys> Db<H> {
     pub(crate) fn new(hasher: H) -> Self {
-        Db { table: Table::new(), hasher, capturing: None, expires: 0, tick_base: None, due: BinaryHeap::new() }
+        Db {
+            table: Table::new(),
+            hasher,
+            capturing: None,
+            expires: 0,
+            tick_base: None,
+            due: BinaryHeap::new(),
+            fields: BinaryHeap::new(),
+            fields_kept: 0,
+        }
     }
 
     /// Keys, including those that expired but are still there.
@@ -159,7 +173,11 @@ impl<H: HashKeys> Db<H> {
     /// Adds a key that is not there.
     pub fn insert(&mut self, key: Key<'_>, value: Value, deadline: Option<u64>, clock: u32) {
         debug_assert!(self.table.find(key).is_none());
-        self.insert_entry(key.hash, Entry::new(key.bytes, value, deadline, clock), deadline);
+        let entry = Entry::new(key.bytes, value, deadline, clock);
+        self.insert_entry(key.hash, entry, deadline);
+        if entry.has_timed_fields() {
+            self.queue_fields(key, true);
+        }
     }
 
     /// Adds an entry that was made elsewhere, with its key's hash and its deadline. If its key is there, it is given back.
@@ -168,7 +186,11 @@ impl<H: HashKeys> Db<H> {
         if self.table.find_where(hash, |entry| entry.key() == new.key()).is_some() {
             return Err(new);
         }
-        self.insert_entry(hash, new.into_entry(), deadline);
+        let entry = new.into_entry();
+        self.insert_entry(hash, entry, deadline);
+        if entry.has_timed_fields() {
+            self.queue_fields(Key { bytes: entry.key(), hash }, true);
+        }
         Ok(())
     }
 
@@ -286,7 +308,9 @@ impl<H: HashKeys> Db<H> {
 
     /// Bytes of the table itself, without the entries.
     pub fn overhead_bytes(&self) -> usize {
-        self.table.overhead_bytes() + self.due.capacity() * size_of::<Reverse<(u32, u64)>>()
+        self.table.overhead_bytes()
+            + self.due.capacity() * size_of::<Reverse<(u32, u64)>>()
+            + self.fields.capacity() * size_of::<fields::Queued>()
     }
 
     /// Slots of the table.

@@ -28,6 +28,8 @@ const KIND_BLOB: u32 = 2;
 const KIND_LIST: u32 = 3;
 const KIND_SET: u32 = KIND_LIST + List::KINDS as u32;
 const KIND_HASH: u32 = KIND_SET + Set::KINDS as u32;
+/// The last form of a hash: fields may have deadlines.
+const KIND_TIMED: u32 = KIND_ZSET - 1;
 const KIND_ZSET: u32 = KIND_HASH + Hash::KINDS as u32;
 const KIND_STREAM: u32 = KIND_ZSET + ZSet::KINDS as u32;
 const KIND_END: u32 = KIND_STREAM + Stream::KINDS as u32;
@@ -309,6 +311,11 @@ impl Entry {
 
     pub(crate) fn deadline(self) -> Option<u64> {
         (self.head() & HAS_DEADLINE != 0).then(|| u64::from_ne_bytes(self.read(self.shape().deadline_at)))
+    }
+
+    /// Whether it is a hash whose fields may have deadlines.
+    pub(crate) fn has_timed_fields(self) -> bool {
+        self.kind() == KIND_TIMED
     }
 
     fn word(self) -> u64 {

@@ -314,6 +314,80 @@ fn every_deadline_is_found_once_it_has_passed() {
     }
 }
 
+/// Fields are found when they are due, whatever happens to their hashes meanwhile, and none is found early.
+#[test]
+fn fields_that_are_due_are_found() {
+    let limits = Limits { hash_max_listpack_entries: 4, ..Limits::default() };
+    let (hashes, rounds) = if cfg!(miri) { (3, 30) } else { (200, 20_000) };
+    for seed in 0..3u64 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut ks = Keyspace::new(1, KeyHasher::new([seed, 5]));
+        let mut model: HashMap<Vec<u8>, HashMap<u32, Option<u64>>> = HashMap::new();
+        let mut now = 1_795_000_000_000u64;
+        for _ in 0..rounds {
+            now += rng.u64(..3);
+            let name = format!("h{}", rng.u32(..hashes)).into_bytes();
+            let key = ks.key(&name);
+            let (field, at) = (rng.u32(..8), now + rng.u64(..200));
+            let text = field.to_string().into_bytes();
+            let db = ks.db_mut(0);
+            if db.find(key).is_none() {
+                db.insert(key, Hash::new().into(), None, 0);
+                model.insert(name.clone(), HashMap::new());
+            }
+            match rng.u32(..10) {
+                0 => {
+                    // Another key gets a copy.
+                    let other = format!("h{}", rng.u32(..hashes)).into_bytes();
+                    let copy = db.find(key).expect("it is there").clone_value();
+                    let other_key = db.key(&other);
+                    db.remove(other_key);
+                    db.insert(other_key, copy, None, 0);
+                    if other != name {
+                        let fields = model[&name].clone();
+                        model.insert(other, fields);
+                    }
+                }
+                1 => {
+                    db.remove(key);
+                    model.remove(&name);
+                }
+                2 => {
+                    db.set_string(key, b"no hash", Deadline::Set(None), 0);
+                    db.remove(key);
+                    model.remove(&name);
+                }
+                action => {
+                    let deadline = (action > 4).then_some(at);
+                    let mut hash = db.find_mut(key).expect("it is there").collection::<Hash>().expect("a hash");
+                    hash.set(&text, b"v", &limits);
+                    hash.set_deadline(&text, deadline, &limits);
+                    drop(hash);
+                    db.fields_changed(key);
+                    model.get_mut(&name).expect("it is there").insert(field, deadline);
+                }
+            }
+            let mut steps = usize::MAX;
+            while let Some(due) = db.due_fields(now, &mut steps) {
+                let key = db.key(&due);
+                let mut hash = db.find_mut(key).expect("it is there").collection::<Hash>().expect("a hash");
+                let fields = model.get_mut(&due).expect("it is there");
+                hash.take_expired(now, 3, |field| {
+                    let field: u32 = String::from_utf8_lossy(field).parse().expect("a number");
+                    let deadline = fields.remove(&field).expect("it is there");
+                    assert!(deadline.is_some_and(|at| now > at), "RIVULET_SEED={seed}");
+                });
+            }
+            let left = model.values().flat_map(HashMap::values).filter(|at| at.is_some_and(|at| now > at)).count();
+            assert_eq!(left, 0, "RIVULET_SEED={seed}");
+        }
+        let next = model.values().flat_map(HashMap::values).flatten().min();
+        let known = ks.db(0).next_fields_due_ms();
+        assert!(next.is_none_or(|&next| known.is_some_and(|ms| ms <= next + 1)), "RIVULET_SEED={seed}");
+        assert!(ks.db(0).overhead_bytes() < 1 << 20, "what is outdated leaves the heap");
+    }
+}
+
 /// A database with room for `room` keys takes `keys`, made elsewhere; answers its slots before and after.
 fn fill_room(room: usize, keys: usize) -> (usize, usize) {
     let mut keyspace = Keyspace::new(1, KeyHasher::new([3, 4]));

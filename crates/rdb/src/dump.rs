@@ -16,9 +16,11 @@ const FOOTER: usize = 10;
 /// Appends the payload of a value.
 pub fn dump(writer: &mut Writer, value: ValueRef<'_>, out: &mut Vec<u8>) {
     let start = out.len();
-    out.push(writer.value_type(&value));
+    let value_type = writer.value_type(&value);
+    out.push(value_type);
     writer.value(out, &value);
-    out.extend_from_slice(&(writer.version().number() as u16).to_le_bytes());
+    let version = writer.version().of_type(value_type).number();
+    out.extend_from_slice(&(version as u16).to_le_bytes());
     let checksum = crc64::checksum(&out[start..]);
     out.extend_from_slice(&checksum.to_le_bytes());
 }
@@ -52,18 +54,22 @@ impl std::error::Error for DumpError {
 
 /// Checks a payload's footer and gives what is before it.
 pub fn verify(payload: &[u8]) -> Result<&[u8], DumpError> {
+    verified(payload).map(|(body, _)| body)
+}
+
+fn verified(payload: &[u8]) -> Result<(&[u8], u32), DumpError> {
     let body = body(payload)?;
     let (summed, checksum) = payload.split_at(payload.len() - size_of::<u64>());
     if crc64::checksum(summed).to_le_bytes() == checksum { Ok(body) } else { Err(DumpError::VersionOrChecksum) }
 }
 
-/// What is before a footer of a version that is known.
-fn body(payload: &[u8]) -> Result<&[u8], DumpError> {
+/// What is before a footer of a version that is known, and the version.
+fn body(payload: &[u8]) -> Result<(&[u8], u32), DumpError> {
     let body_len = payload.len().checked_sub(FOOTER).ok_or(DumpError::VersionOrChecksum)?;
     let (body, footer) = payload.split_at(body_len);
     let version = u32::from(u16::from_le_bytes([footer[0], footer[1]]));
     let known = version <= REDIS_VERSION_MAX || version == VALKEY_VERSION;
-    if known { Ok(body) } else { Err(DumpError::VersionOrChecksum) }
+    if known { Ok((body, version)) } else { Err(DumpError::VersionOrChecksum) }
 }
 
 /// The value of a payload of any version that the file reader knows.
@@ -71,7 +77,7 @@ fn body(payload: &[u8]) -> Result<&[u8], DumpError> {
 /// # Errors
 /// The footer is wrong, or the value is.
 pub fn restore(payload: &[u8], limits: &Limits) -> Result<Value, DumpError> {
-    load(verify(payload)?, limits)
+    load(verified(payload)?, limits)
 }
 
 /// The same, whatever the checksum is: for tests (`DEBUG SET-SKIP-CHECKSUM-VALIDATION`).
@@ -82,7 +88,7 @@ pub fn restore_unsummed(payload: &[u8], limits: &Limits) -> Result<Value, DumpEr
     load(body(payload)?, limits)
 }
 
-fn load(body: &[u8], limits: &Limits) -> Result<Value, DumpError> {
+fn load((body, version): (&[u8], u32), limits: &Limits) -> Result<Value, DumpError> {
     let mut input = Input::of(body);
     let mut value_type = None;
     let mut load = || {
@@ -91,7 +97,7 @@ fn load(body: &[u8], limits: &Limits) -> Result<Value, DumpError> {
             return Err(Problem::UnknownType(byte));
         }
         value_type = Some(byte);
-        value::load(byte, &mut input, &mut Scratch::default(), limits)
+        value::load(byte, version, &mut input, &mut Scratch::default(), limits)
     };
     load().map_err(|problem| {
         let offset = input.offset();

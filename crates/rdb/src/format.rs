@@ -27,10 +27,14 @@ pub mod types {
     pub const STREAM_LISTPACKS_2: u8 = 19;
     pub const SET_LISTPACK: u8 = 20;
     pub const STREAM_LISTPACKS_3: u8 = 21;
-    /// Fields with deadlines. Redis 7.4's release candidates; with Valkey 9's magic, its `HASH_2`, which is laid out otherwise.
+    /// Fields with deadlines, in Redis 7.4's release candidates.
     pub const HASH_METADATA_PRE_GA: u8 = 22;
+    /// With Valkey 9's magic: fields, values and deadlines in Unix ms, of which -1 is none.
+    pub const VALKEY_HASH_2: u8 = 22;
     pub const HASH_LISTPACK_EX_PRE_GA: u8 = 23;
+    /// The earliest deadline in Unix ms, then of each field the deadline counted from that plus 1, or 0 for none, the field and its value.
     pub const HASH_METADATA: u8 = 24;
+    /// The earliest deadline, then a listpack of field, value and deadline in Unix ms, or 0 for none.
     pub const HASH_LISTPACK_EX: u8 = 25;
 }
 
@@ -127,7 +131,9 @@ pub fn type_name(byte: u8) -> &'static str {
 pub fn type_noun(byte: u8) -> &'static str {
     match byte {
         types::MODULE | types::MODULE_2 => "a module's value",
-        types::HASH_METADATA_PRE_GA..=types::HASH_LISTPACK_EX => "a hash whose fields expire",
+        types::HASH_METADATA_PRE_GA | types::HASH_LISTPACK_EX_PRE_GA => {
+            "a hash whose fields expire, of a release candidate"
+        }
         _ => "a value of an unknown kind",
     }
 }

@@ -374,7 +374,7 @@ impl<R: Read> Reader<R> {
             return Err(Problem::Corrupt("a key of 4 GiB or more"));
         }
         self.doing = Doing::ReadValue;
-        let loaded = value::load(value_type, &mut self.input, &mut self.scratch, &self.options.limits);
+        let loaded = value::load(value_type, self.version, &mut self.input, &mut self.scratch, &self.options.limits);
         self.scratch.trim();
         let Attributes { deadline_ms, idle_s, freq } = attributes;
         let event = match loaded {

@@ -10,7 +10,7 @@ use rivulet_keyspace::value::listpack::Builder;
 use rivulet_keyspace::value::{Elem, Hash, IntSet, Limits, List, ListPack, Set, StrBuf, Value, ZSet};
 
 use crate::error::Problem;
-use crate::format::{containers, parse_double, types};
+use crate::format::{self, VALKEY_VERSION, containers, parse_double, types};
 use crate::input::Input;
 use crate::{stream, ziplist, zipmap};
 
@@ -38,9 +38,11 @@ impl Scratch {
     }
 }
 
-/// Reads a value of the type. [`Problem::EmptyValue`] leaves the input at the value's end.
+/// Reads a value of the type, which has the meaning that a file of this version gives it. [`Problem::EmptyValue`] leaves the input at the value's
+/// end.
 pub fn load<R: Read>(
     value_type: u8,
+    version: u32,
     input: &mut Input<R>,
     scratch: &mut Scratch,
     limits: &Limits,
@@ -52,6 +54,13 @@ pub fn load<R: Read>(
         types::ZSET => zset(input, scratch, limits, text_score),
         types::ZSET_2 => zset(input, scratch, limits, |input| Ok(f64::from_le_bytes(input.array()?))),
         types::HASH => hash(input, scratch, limits),
+        types::VALKEY_HASH_2 if version >= VALKEY_VERSION => valkey_hash(input, scratch, limits),
+        types::HASH_METADATA => timed_hash(input, scratch, limits),
+        types::HASH_LISTPACK_EX => {
+            let _soonest: [u8; 8] = input.array()?;
+            input.string(&mut scratch.one)?;
+            timed_listpack(&scratch.one, limits)
+        }
         types::LIST_QUICKLIST => quicklist(input, scratch, false),
         types::LIST_QUICKLIST_2 => quicklist(input, scratch, true),
         types::HASH_ZIPMAP
@@ -168,7 +177,7 @@ fn zset<R: Read>(
 }
 
 fn hash<R: Read>(input: &mut Input<R>, scratch: &mut Scratch, limits: &Limits) -> Result<Value, Problem> {
-    const TWICE: Problem = Problem::Corrupt("Duplicate hash fields detected");
+    const TWICE: Problem = FIELD_TWICE;
     let count = count(input)?;
     let (field, value, pack) = (&mut scratch.one, &mut scratch.two, &mut scratch.pack);
     pack.forget();
@@ -195,6 +204,73 @@ fn hash<R: Read>(input: &mut Input<R>, scratch: &mut Scratch, limits: &Limits) -
         Some(hash) => Ok(Value::Hash(hash)),
         None => Hash::from_listpack(pack.finish(), limits).map(Value::Hash).map_err(|_| TWICE),
     }
+}
+
+const FIELD_TWICE: Problem = Problem::Corrupt("Duplicate hash fields detected");
+
+/// Redis's form of a hash whose fields have deadlines.
+fn timed_hash<R: Read>(input: &mut Input<R>, scratch: &mut Scratch, limits: &Limits) -> Result<Value, Problem> {
+    let soonest = u64::from_le_bytes(input.array()?);
+    let count = count(input)?;
+    let mut hash = empty_for(count, limits);
+    for _ in 0..count {
+        // 0 is none, 1 is the soonest.
+        let from_soonest = input.len()?;
+        input.string(&mut scratch.one)?;
+        input.string(&mut scratch.two)?;
+        let deadline = from_soonest.checked_sub(1).map(|ms| ms.saturating_add(soonest));
+        add_row(&mut hash, &scratch.one, &scratch.two, deadline, limits)?;
+    }
+    Ok(Value::Hash(hash))
+}
+
+/// Valkey's form.
+fn valkey_hash<R: Read>(input: &mut Input<R>, scratch: &mut Scratch, limits: &Limits) -> Result<Value, Problem> {
+    let count = count(input)?;
+    let mut hash = empty_for(count, limits);
+    for _ in 0..count {
+        input.string(&mut scratch.one)?;
+        input.string(&mut scratch.two)?;
+        let deadline = format::deadline(i64::from_le_bytes(input.array()?));
+        add_row(&mut hash, &scratch.one, &scratch.two, deadline, limits)?;
+    }
+    Ok(Value::Hash(hash))
+}
+
+/// Redis's form of a small one.
+fn timed_listpack(bytes: &[u8], limits: &Limits) -> Result<Value, Problem> {
+    let broken = Problem::Corrupt("Hash listpack integrity check failed.");
+    let pack = listpack_of(bytes, &broken)?;
+    let count = pack.len();
+    if !count.is_multiple_of(3) {
+        return Err(broken);
+    }
+    if count == 0 {
+        return Err(Problem::EmptyValue);
+    }
+    let mut hash = empty_for((count / 3) as u64, limits);
+    let mut elems = pack.iter();
+    while let (Some(field), Some(value), Some(ms)) = (elems.next(), elems.next(), elems.next()) {
+        let Elem::Int(ms) = ms else { return Err(broken) };
+        let deadline = (ms != 0).then(|| ms.try_into().unwrap_or(0));
+        field.with(|field| value.with(|value| add_row(&mut hash, field, value, deadline, limits)))?;
+    }
+    Ok(Value::Hash(hash))
+}
+
+fn empty_for(count: u64, limits: &Limits) -> Hash {
+    if count > limits.hash_max_listpack_entries as u64 { Hash::new_large() } else { Hash::new() }
+}
+
+fn add_row(hash: &mut Hash, field: &[u8], value: &[u8], deadline: Option<u64>, limits: &Limits) -> Result<(), Problem> {
+    room(&ListPack::new(), field.len().max(value.len())).ok_or(TOO_LONG)?;
+    if !hash.set(field, value, limits) {
+        return Err(FIELD_TWICE);
+    }
+    if deadline.is_some() {
+        hash.set_deadline(field, deadline, limits);
+    }
+    Ok(())
 }
 
 /// A list in nodes. The first form has ziplists, the second says of each node whether it is a listpack or one plain element.

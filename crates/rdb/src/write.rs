@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use rivulet_keyspace::value::elem::parse_int;
 use rivulet_keyspace::value::{Elem, Hash, List, Set, ValueRef, ZSet};
 
-use crate::format::{ENCODING_LZF, containers, opcodes, push_int, push_len, types};
+use crate::format::{ENCODING_LZF, VALKEY_VERSION, containers, opcodes, push_int, push_len, types};
 use crate::lzf::Compressor;
 use crate::stream;
 
@@ -28,9 +28,21 @@ impl Version {
     /// What every Redis from 7.0 on and every Valkey loads.
     pub const DEFAULT: Version = Version(10);
 
-    /// Versions 9 (Redis 5.0) to 12 (Redis 8.0) can be written.
+    /// The first in which small sets are listpacks: Redis 7.2.
+    pub const SET_LISTPACKS: Version = Version(11);
+    /// The first in which fields of hashes have deadlines: Redis 7.4.
+    pub const FIELD_DEADLINES: Version = Version(12);
+    /// What Valkey 9 writes, and what it needs for such fields.
+    pub const VALKEY: Version = Version(VALKEY_VERSION);
+
+    /// Versions 9 (Redis 5.0) to 12 (Redis 8.0) can be written, and 80 (Valkey 9).
     pub fn new(number: u32) -> Option<Version> {
-        (9..=12).contains(&number).then_some(Version(number))
+        ((9..=12).contains(&number) || number == VALKEY_VERSION).then_some(Version(number))
+    }
+
+    /// The version that a value of this type has to be under: this one if that knows it.
+    pub fn of_type(self, value_type: u8) -> Version {
+        if value_type == types::HASH_METADATA { self.max(Version::FIELD_DEADLINES) } else { self }
     }
 
     pub fn number(self) -> u32 {
@@ -41,8 +53,12 @@ impl Version {
         self.0 >= 10
     }
 
+    fn is_valkey(self) -> bool {
+        self == Version::VALKEY
+    }
+
     pub(crate) fn has_set_listpacks(self) -> bool {
-        self.0 >= 11
+        self >= Version::SET_LISTPACKS
     }
 }
 
@@ -106,7 +122,12 @@ impl Writer {
 
     /// The magic and the auxiliary fields.
     pub fn header(&mut self, out: &mut Vec<u8>, aux: &Aux<'_>) {
-        out.extend_from_slice(format!("REDIS{:04}", self.version.0).as_bytes());
+        let magic = if self.version.is_valkey() {
+            format!("VALKEY{:03}", self.version.0)
+        } else {
+            format!("REDIS{:04}", self.version.0)
+        };
+        out.extend_from_slice(magic.as_bytes());
         let mut number = itoa::Buffer::new();
         self.aux(out, b"redis-ver", aux.redis_version.as_bytes());
         self.aux(out, b"redis-bits", b"64");
@@ -209,6 +230,14 @@ impl Writer {
             ValueRef::ZSet(zset) if packs && zset.packed().is_some() => types::ZSET_LISTPACK,
             ValueRef::ZSet(_) => types::ZSET_2,
             ValueRef::Hash(hash) if packs && hash.packed().is_some() => types::HASH_LISTPACK,
+            // Whatever the version: fields that stayed for ever would be other data.
+            ValueRef::Hash(hash) if hash.has_deadlines() => {
+                if self.version.is_valkey() {
+                    types::VALKEY_HASH_2
+                } else {
+                    types::HASH_METADATA
+                }
+            }
             ValueRef::Hash(_) => types::HASH,
             ValueRef::Stream(_) => stream::value_type(self.version),
         }
@@ -308,10 +337,38 @@ impl Writer {
         if let (true, Some(pack)) = (self.version.has_listpacks(), hash.packed()) {
             return self.bytes(out, pack.as_bytes(), room);
         }
+        if hash.has_deadlines() {
+            return self.timed_hash(out, hash, room);
+        }
         push_len(out, hash.len() as u64);
         for (field, value) in hash.iter() {
             self.elem(out, field, room)?;
             self.elem(out, value, room)?;
+        }
+        Ok(())
+    }
+
+    fn timed_hash<E>(
+        &mut self,
+        out: &mut Vec<u8>,
+        hash: &Hash,
+        room: &mut impl FnMut(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let soonest = hash.soonest();
+        let valkey = self.version.is_valkey();
+        if !valkey {
+            out.extend_from_slice(&soonest.to_le_bytes());
+        }
+        push_len(out, hash.len() as u64);
+        for (field, value, deadline) in hash.rows() {
+            if !valkey {
+                push_len(out, deadline.map_or(0, |ms| ms - soonest + 1));
+            }
+            self.elem(out, field, room)?;
+            self.elem(out, value, room)?;
+            if valkey {
+                out.extend_from_slice(&deadline.map_or(-1, |ms| ms as i64).to_le_bytes());
+            }
         }
         Ok(())
     }

@@ -127,12 +127,14 @@ impl Announced {
         ReplconfOutcome::Reply(reply)
     }
 
-    /// The RDB version to write for it (rule 31): 10, which every server from 7.0 on reads, unless it says otherwise.
+    /// The RDB version to write for it at most (rule 31): 10, which every server from 7.0 on reads, unless it says otherwise. Valkey 9 reads 80, the only one
+    /// in which it takes fields with deadlines.
     pub fn rdb_version(&self) -> u32 {
         match self.version {
             Some(Version { major: 0..=6, .. }) => 9,
             Some(Version { major: 7, minor: 0..=1, .. }) | None => 10,
-            Some(_) => 11,
+            Some(Version { major: 7..=8, .. }) => 11,
+            Some(_) => 80,
         }
     }
 
@@ -534,7 +536,7 @@ mod tests {
             replconf(&mut said, "capa eof nonsense 1"),
             ReplconfOutcome::Error("ERR Unrecognized REPLCONF option: nonsense".to_string())
         );
-        for (version, expected) in [("6.2.1", 9), ("7.0.15", 10), ("7.2.0", 11), ("9.1.2", 11)] {
+        for (version, expected) in [("6.2.1", 9), ("7.0.15", 10), ("7.2.0", 11), ("8.1.0", 11), ("9.1.2", 80)] {
             replconf(&mut said, &format!("version {version}"));
             assert_eq!(said.rdb_version(), expected, "{version}");
         }

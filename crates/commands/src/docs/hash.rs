@@ -1,6 +1,11 @@
 //! Arguments and history of the commands on hashes.
 
-use super::{Docs, block, double, integer, key, pattern, string, token};
+use super::{Argument, Docs, block, double, integer, key, one_of, pattern, string, token, unix_time};
+
+/// When a deadline takes the place of the present one.
+const CONDITION: Argument =
+    one_of("condition", &[token("nx", "NX"), token("xx", "XX"), token("gt", "GT"), token("lt", "LT")]).optional();
+const FIELDS: Argument = block("fields", &[integer("numfields"), string("field").multiple()]).after("FIELDS");
 
 pub static DOCS: &[Docs] = &[
     Docs::of("hset")
@@ -32,5 +37,47 @@ pub static DOCS: &[Docs] = &[
         integer("cursor"),
         pattern("pattern").after("MATCH").optional(),
         integer("count").after("COUNT").optional(),
+    ]),
+    Docs::of("hexpire").arguments(&[key("key", 0), integer("seconds"), CONDITION, FIELDS]),
+    Docs::of("hpexpire").arguments(&[key("key", 0), integer("milliseconds"), CONDITION, FIELDS]),
+    Docs::of("hexpireat").arguments(&[key("key", 0), unix_time("unix-time-seconds"), CONDITION, FIELDS]),
+    Docs::of("hpexpireat").arguments(&[key("key", 0), unix_time("unix-time-milliseconds"), CONDITION, FIELDS]),
+    Docs::of("hpersist").arguments(&[key("key", 0), FIELDS]),
+    Docs::of("httl").arguments(&[key("key", 0), FIELDS]),
+    Docs::of("hpttl").arguments(&[key("key", 0), FIELDS]),
+    Docs::of("hexpiretime").arguments(&[key("key", 0), FIELDS]),
+    Docs::of("hpexpiretime").arguments(&[key("key", 0), FIELDS]),
+    Docs::of("hgetdel").arguments(&[key("key", 0), FIELDS]),
+    Docs::of("hgetex").arguments(&[
+        key("key", 0),
+        one_of(
+            "expiration",
+            &[
+                integer("seconds").after("EX"),
+                integer("milliseconds").after("PX"),
+                unix_time("unix-time-seconds").after("EXAT"),
+                unix_time("unix-time-milliseconds").after("PXAT"),
+                token("persist", "PERSIST"),
+            ],
+        )
+        .optional(),
+        FIELDS,
+    ]),
+    Docs::of("hsetex").arguments(&[
+        key("key", 0),
+        one_of("condition", &[token("fnx", "FNX"), token("fxx", "FXX")]).optional(),
+        one_of(
+            "expiration",
+            &[
+                integer("seconds").after("EX"),
+                integer("milliseconds").after("PX"),
+                unix_time("unix-time-seconds").after("EXAT"),
+                unix_time("unix-time-milliseconds").after("PXAT"),
+                token("keepttl", "KEEPTTL"),
+            ],
+        )
+        .optional(),
+        block("fields", &[integer("numfields"), block("data", &[string("field"), string("value")]).multiple()])
+            .after("FIELDS"),
     ]),
 ];

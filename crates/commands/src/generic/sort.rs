@@ -225,11 +225,12 @@ fn with_pattern<R>(
     key.extend_from_slice(&texts[element]);
     key.extend_from_slice(rest);
     let key = data.key(key);
+    let now_ms = crate::hash::moment(&data.call);
     with_read(data, key, |entry| match (entry, field) {
         (None, _) => f(None, texts),
         (Some(entry), None) => f(entry.string(), texts),
         (Some(entry), Some(field)) => match entry.collection::<Hash>() {
-            Some(hash) => f(hash.get(field), texts),
+            Some(hash) => f(hash.live(now_ms).get(field), texts),
             None => f(None, texts),
         },
     })

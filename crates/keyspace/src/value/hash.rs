@@ -1,6 +1,6 @@
-//! A hash: field and value pairs in a listpack while it is small, else in a table.
+//! A hash: field and value pairs in a listpack while it is small, else in a table; see [`timed`] for one whose fields have deadlines.
 //!
-//! It changes form where Redis 7.0 does, and never back.
+//! It changes form where Redis does, and never back.
 
 use std::fmt;
 
@@ -8,14 +8,22 @@ use super::listpack::{self, Pos};
 use super::table::{self, Table};
 use super::{Elem, Limits, ListPack, Word, distinct};
 
+pub mod live;
+pub mod timed;
+
+pub use live::Live;
+pub use timed::{FIELD_DEADLINE_MAX, NEVER, Rows, TimedHash};
+
 /// Fields and values, in the order of the fields' hashes.
 pub type HashTree = Table<2>;
 
-/// A hash in one of its two forms.
+/// A hash in one of its forms.
 #[derive(Clone)]
 pub enum Hash {
     Packed(ListPack),
     Table(HashTree),
+    /// Fields have, or had, deadlines.
+    Timed(Box<TimedHash>),
 }
 
 /// A listpack that is valid, but not of field and value pairs with different fields.
@@ -53,11 +61,13 @@ impl Hash {
         Ok(hash)
     }
 
+    /// Fields, including those that expired but are still there.
     #[inline]
     pub fn len(&self) -> usize {
         match self {
             Hash::Packed(pack) => pack.len() / 2,
             Hash::Table(table) => table.len(),
+            Hash::Timed(timed) => timed.len(),
         }
     }
 
@@ -66,6 +76,7 @@ impl Hash {
         match self {
             Hash::Packed(pack) => pack.is_empty(),
             Hash::Table(table) => table.is_empty(),
+            Hash::Timed(timed) => timed.len() == 0,
         }
     }
 
@@ -73,22 +84,39 @@ impl Hash {
     pub fn encoding(&self) -> &'static str {
         match self {
             Hash::Packed(_) => "listpack",
-            Hash::Table(_) => "hashtable",
+            Hash::Timed(timed) if timed.is_packed() => "listpackex",
+            Hash::Table(_) | Hash::Timed(_) => "hashtable",
         }
     }
 
-    /// The listpack of a small hash.
+    /// The listpack of a small hash whose fields have no deadlines.
     pub fn packed(&self) -> Option<&ListPack> {
         match self {
             Hash::Packed(pack) => Some(pack),
-            Hash::Table(_) => None,
+            Hash::Table(_) | Hash::Timed(_) => None,
         }
+    }
+
+    /// Whether it lies in a listpack, with deadlines or without.
+    pub fn is_small(&self) -> bool {
+        match self {
+            Hash::Packed(_) => true,
+            Hash::Table(_) => false,
+            Hash::Timed(timed) => timed.is_packed(),
+        }
+    }
+
+    /// What is there of it at `now_ms` (Unix ms): fields whose deadline has passed are not, though they may still be kept.
+    #[inline]
+    pub fn live(&self, now_ms: u64) -> Live<'_> {
+        Live::new(self, now_ms)
     }
 
     pub fn get(&self, field: &[u8]) -> Option<Elem<'_>> {
         match self {
             Hash::Packed(pack) => value_pos(pack, field).map(|at| pack.at(at)),
             Hash::Table(table) => table.get(field).map(|[_, value]| Elem::Bytes(value)),
+            Hash::Timed(timed) => timed.get(field).map(|(value, _)| value),
         }
     }
 
@@ -96,11 +124,22 @@ impl Hash {
         match self {
             Hash::Packed(pack) => pack.find(field, 1).is_some(),
             Hash::Table(table) => table.contains(field),
+            Hash::Timed(timed) => timed.get(field).is_some(),
         }
     }
 
-    /// Sets a field; answers whether it is new.
+    /// Sets a field, which loses its deadline; answers whether it is new.
     pub fn set(&mut self, field: &[u8], value: &[u8], limits: &Limits) -> bool {
+        self.set_or_keep(field, value, false, limits)
+    }
+
+    /// Sets a field, which keeps its deadline; answers whether it is new.
+    pub fn set_keeping_deadline(&mut self, field: &[u8], value: &[u8], limits: &Limits) -> bool {
+        self.set_or_keep(field, value, true, limits)
+    }
+
+    #[inline]
+    fn set_or_keep(&mut self, field: &[u8], value: &[u8], keeps: bool, limits: &Limits) -> bool {
         let longest = field.len().max(value.len());
         if let Hash::Packed(pack) = self
             && (longest > limits.hash_max_listpack_value || !pack.has_room(field.len() + value.len() + 20))
@@ -121,6 +160,7 @@ impl Hash {
                 true
             }
             Hash::Table(table) => table.set([field, value]),
+            Hash::Timed(timed) => timed.set(field, value, keeps, limits),
         }
     }
 
@@ -135,6 +175,72 @@ impl Hash {
                 found.is_some()
             }
             Hash::Table(table) => table.remove(field),
+            Hash::Timed(timed) => timed.remove(field),
+        }
+    }
+
+    /// A field's deadline in Unix ms; nothing inside if it has none, nothing at all if there is no such field.
+    pub fn deadline(&self, field: &[u8]) -> Option<Option<u64>> {
+        match self {
+            Hash::Timed(timed) => timed.get(field).map(|(_, deadline)| deadline),
+            _ => self.contains(field).then_some(None),
+        }
+    }
+
+    /// Sets a field's deadline in Unix ms (at most [`FIELD_DEADLINE_MAX`]) or takes it away; answers whether the field is there. The database must be
+    /// told by [`Db::fields_changed`](crate::Db::fields_changed).
+    pub fn set_deadline(&mut self, field: &[u8], deadline: Option<u64>, limits: &Limits) -> bool {
+        match self {
+            Hash::Timed(timed) => timed.set_deadline(field, deadline, limits),
+            _ if !self.contains(field) => false,
+            _ => deadline.is_none_or(|ms| self.make_timed(ms).set_deadline(field, deadline, limits)),
+        }
+    }
+
+    fn make_timed(&mut self, base: u64) -> &mut TimedHash {
+        let timed = match std::mem::take(self) {
+            Hash::Packed(pack) => Box::new(TimedHash::packed(&pack, base.min(FIELD_DEADLINE_MAX))),
+            Hash::Table(table) => Box::new(TimedHash::table(table)),
+            Hash::Timed(timed) => timed,
+        };
+        *self = Hash::Timed(timed);
+        match self {
+            Hash::Timed(timed) => timed,
+            _ => unreachable!("it was just made so"),
+        }
+    }
+
+    /// Takes up to `limit` fields out whose deadline is before `now_ms`; `each` is told of them.
+    pub fn take_expired(&mut self, now_ms: u64, limit: usize, each: impl FnMut(&[u8])) {
+        if let Hash::Timed(timed) = self {
+            timed.take_expired(now_ms, limit, each);
+        }
+    }
+
+    /// Not after the earliest deadline of a field, which may have gone since; [`NEVER`] if there was none.
+    #[inline]
+    pub fn soonest(&self) -> u64 {
+        match self {
+            Hash::Packed(_) | Hash::Table(_) => NEVER,
+            Hash::Timed(timed) => timed.soonest(),
+        }
+    }
+
+    /// Whether any field has a deadline.
+    #[inline]
+    pub fn has_deadlines(&self) -> bool {
+        match self {
+            Hash::Packed(_) | Hash::Table(_) => false,
+            Hash::Timed(timed) => timed.has_deadlines(),
+        }
+    }
+
+    /// All fields with values and deadlines.
+    pub fn rows(&self) -> Rows<'_> {
+        match self {
+            Hash::Packed(pack) => Rows::Packed2(pack.iter()),
+            Hash::Table(table) => Rows::Table2(table.iter()),
+            Hash::Timed(timed) => timed.rows(),
         }
     }
 
@@ -153,6 +259,7 @@ impl Hash {
         match self {
             Hash::Packed(pack) => Iter::Packed(pack.iter()),
             Hash::Table(table) => Iter::Table(table.iter()),
+            Hash::Timed(timed) => Iter::Timed(timed.rows()),
         }
     }
 
@@ -164,6 +271,7 @@ impl Hash {
                 Some((pack.at(at), pack.at(pack.next(at)?)))
             }
             Hash::Table(table) => table.nth(rank).map(pair),
+            Hash::Timed(timed) => timed.nth(rank).map(|(field, value, _)| (field, value)),
         }
     }
 
@@ -178,6 +286,7 @@ impl Hash {
             Hash::Table(table) => {
                 table.scan(cursor, count, |[field, value]| each(Elem::Bytes(field), Elem::Bytes(value)))
             }
+            Hash::Timed(timed) => timed.scan(cursor, count, |field, value, _| each(field, value)),
         }
     }
 
@@ -186,6 +295,7 @@ impl Hash {
         match self {
             Hash::Packed(_) => 1,
             Hash::Table(table) => table.free_effort(),
+            Hash::Timed(timed) => timed.free_effort(),
         }
     }
 
@@ -194,6 +304,7 @@ impl Hash {
         match self {
             Hash::Packed(pack) => pack.heap_bytes(),
             Hash::Table(table) => table.heap_bytes(),
+            Hash::Timed(timed) => timed.heap_bytes(),
         }
     }
 }
@@ -221,21 +332,23 @@ impl fmt::Debug for Hash {
 impl crate::value::Sealed for Hash {}
 
 impl Word for Hash {
-    const KINDS: u8 = 2;
+    const KINDS: u8 = 3;
 
     fn into_word(self) -> (u8, u64) {
         match self {
             Hash::Packed(pack) => (0, pack.into_word().1),
             Hash::Table(table) => (1, table.into_word().1),
+            Hash::Timed(timed) => (2, Box::into_raw(timed).expose_provenance() as u64),
         }
     }
 
     unsafe fn from_word(form: u8, word: u64) -> Self {
-        // SAFETY: the form says which of the two gave the word.
+        // SAFETY: the form says which of them gave the word.
         unsafe {
             match form {
                 0 => Hash::Packed(ListPack::from_word(0, word)),
-                _ => Hash::Table(Table::from_word(0, word)),
+                1 => Hash::Table(Table::from_word(0, word)),
+                _ => Hash::Timed(Box::from_raw(std::ptr::with_exposed_provenance_mut(word as usize))),
             }
         }
     }
@@ -245,6 +358,7 @@ impl Word for Hash {
 pub enum Iter<'a> {
     Packed(listpack::Iter<'a>),
     Table(table::Iter<'a, 2>),
+    Timed(Rows<'a>),
 }
 
 impl<'a> Iterator for Iter<'a> {
@@ -255,6 +369,7 @@ impl<'a> Iterator for Iter<'a> {
         match self {
             Iter::Packed(iter) => Some((iter.next()?, iter.next()?)),
             Iter::Table(iter) => iter.next().map(pair),
+            Iter::Timed(rows) => rows.next().map(|(field, value, _)| (field, value)),
         }
     }
 }

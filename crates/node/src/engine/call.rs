@@ -271,6 +271,9 @@ impl Node {
         if effects.expired > 0 {
             self.ops.stats.keys.expired += std::mem::take(&mut effects.expired);
         }
+        if effects.expired_fields > 0 {
+            self.ops.stats.keys.expired_fields += std::mem::take(&mut effects.expired_fields);
+        }
         if !effects.before.is_empty() {
             let before = std::mem::take(&mut effects.before);
             self.persist.saving.dirty += before.len() as u64;

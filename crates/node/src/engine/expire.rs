@@ -1,4 +1,4 @@
-//! Expiry: keys whose time has come are deleted in slices between the clients' turns.
+//! Expiry: keys and fields of hashes whose time has come are deleted in slices between the clients' turns.
 //!
 //! How much is done follows from how much is due. Without clients a slice follows the last as soon as the sockets were looked at. Beside clients it rests
 //! in between, so that it takes the share of a core that `active-expire-effort` says, and twice that once keys are a second late. A master decides that a
@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use rivulet_commands::Command;
+use rivulet_commands::hash::expire_fields;
 use rivulet_commands::places::keys_of;
 use rivulet_resp::Args;
 
@@ -113,19 +114,49 @@ impl Node {
         let count = self.engine.keyspace.databases();
         for _ in 0..count.min(DATABASES_MAX) {
             let index = self.engine.keys.expiry.db % count;
-            if self.engine.keyspace.db(index).expires_len() > 0 {
-                let first = self.engine.keyspace.db(index).next_due_ms();
-                found.late_ms = found.late_ms.max(first.map_or(0, |ms| now_ms.saturating_sub(ms)));
-                if !self.expire_db_until(index, now_ms, until_us) {
+            if let Some(first) = self.next_due_ms(index) {
+                found.late_ms = found.late_ms.max(now_ms.saturating_sub(first));
+                if !self.expire_db_until(index, now_ms, until_us) || !self.expire_fields_until(index, now_ms, until_us)
+                {
                     found.more = true;
                     return found;
                 }
-                let next = self.engine.keyspace.db(index).next_due_ms();
-                found.next_ms = found.next_ms.into_iter().chain(next).min();
+                found.next_ms = found.next_ms.into_iter().chain(self.next_due_ms(index)).min();
             }
             self.engine.keys.expiry.db = (index + 1) % count;
         }
         found
+    }
+
+    /// When a key or a field of a database is due next, as far as that is known.
+    fn next_due_ms(&self, index: usize) -> Option<u64> {
+        let db = self.engine.keyspace.db(index);
+        let keys = if db.expires_len() > 0 { db.next_due_ms() } else { None };
+        keys.into_iter().chain(db.next_fields_due_ms()).min()
+    }
+
+    /// Takes out the fields that are due in a database; answers whether those are all.
+    fn expire_fields_until(&mut self, index: usize, now_ms: u64, until_us: u64) -> bool {
+        loop {
+            let mut steps = STEPS;
+            let Some(key) = self.engine.keyspace.db_mut(index).due_fields(now_ms, &mut steps) else {
+                if steps > 0 {
+                    return true;
+                }
+                if clock::machine_us() >= until_us {
+                    return false;
+                }
+                continue;
+            };
+            self.with_data(index, |data| {
+                let key = data.key(&key);
+                expire_fields(data, key, STEPS);
+            });
+            self.after_each_by_itself();
+            if clock::machine_us() >= until_us {
+                return false;
+            }
+        }
     }
 
     /// Deletes what is due in a database; answers whether that is all.

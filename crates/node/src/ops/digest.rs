@@ -60,10 +60,14 @@ fn add_value(digest: &mut Digest, entry: EntryRef<'_>) {
             }
         }
         View::Hash(v) => {
-            for (field, value) in v.iter() {
+            for (field, value, deadline) in v.rows() {
                 let mut item = Digest::default();
                 field.with(|b| mix(&mut item, b));
                 value.with(|b| mix(&mut item, b));
+                // Two servers with one digest have one data set; Redis 8 only says that there is a deadline.
+                if let Some(ms) = deadline {
+                    mix(&mut item, &ms.to_be_bytes());
+                }
                 xor(digest, &item);
             }
         }

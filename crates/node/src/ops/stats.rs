@@ -156,6 +156,8 @@ pub struct KeyCounters {
     pub hits: u64,
     pub misses: u64,
     pub expired: u64,
+    /// Fields of hashes.
+    pub expired_fields: u64,
     pub evicted: u64,
 }
 

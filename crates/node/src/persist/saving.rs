@@ -166,8 +166,7 @@ impl Node {
     pub fn snapshot_head(&self, form: Form, filter: Filter) -> Head {
         let (mut writer, aof_base) = match form {
             Form::Rdb { version, compress, aof_base } => {
-                let version = Version::new(version).unwrap_or(Version::DEFAULT);
-                (Encoder::Rdb(Writer::new(version, compress)), aof_base)
+                (Encoder::Rdb(Writer::new(self.rdb_version(version), compress)), aof_base)
             }
             Form::Commands { .. } => (Encoder::Commands, true),
             Form::Flat => (Encoder::Flat, false),
@@ -259,9 +258,22 @@ impl Node {
         }
     }
 
+    /// The version of RDB for the present data: the one that is asked for, unless fields of hashes have deadlines. Valkey 9 knows those in its own
+    /// version only, which is written for nothing else.
+    fn rdb_version(&self, asked: u32) -> Version {
+        let asked = Version::new(asked).unwrap_or(Version::DEFAULT);
+        let timed = self.engine.keyspace.iter().any(|db| db.may_have_field_deadlines());
+        match (timed, asked == Version::VALKEY) {
+            (true, true) => Version::VALKEY,
+            (true, false) => asked.max(Version::FIELD_DEADLINES),
+            (false, true) => Version::SET_LISTPACKS,
+            (false, false) => asked,
+        }
+    }
+
     fn write_file(&self, path: &std::path::Path) -> std::io::Result<()> {
         let id = self.replication.history.id().to_string();
-        let writer = Writer::new(Version::DEFAULT, self.config.rdbcompression);
+        let writer = Writer::new(self.rdb_version(Version::DEFAULT.number()), self.config.rdbcompression);
         let file = BufWriter::with_capacity(1 << 20, File::create(path)?);
         let mut saver = Saver::new(file, writer, self.config.rdbchecksum, &self.aux(&id));
         for code in self.scripts.codes() {

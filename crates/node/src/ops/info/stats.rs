@@ -55,6 +55,8 @@ fn syncs(node: &Node, out: &mut String) {
 fn expiry_and_eviction(node: &Node, out: &mut String) {
     let s = &node.ops.stats;
     field!(out, "expired_keys", s.keys.expired);
+    // A field of Redis 7.4.
+    field!(out, "expired_subkeys", s.keys.expired_fields);
     field!(out, "expired_stale_perc", "0.00");
     field!(out, "expired_time_cap_reached_count", node.engine.keys.expiry.time_cap_reached);
     field!(out, "expire_cycle_cpu_milliseconds", node.engine.keys.expiry.spent_us / 1000);

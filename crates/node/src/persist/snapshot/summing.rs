@@ -88,11 +88,25 @@ fn for_each_item(value: &ValueRef<'_>, item: &mut dyn FnMut(&[&[u8]])) {
             }
         }
         ValueRef::Hash(v) => {
-            for (field, value) in v.iter() {
-                field.with(|f| value.with(|v| item(&[f, v])));
+            for (field, value, deadline) in v.rows() {
+                field.with(|f| value.with(|v| item_of_hash(f, v, deadline, item)));
             }
         }
         ValueRef::Stream(v) => for_each_part_of_stream(v, item),
+    }
+}
+
+/// A field that has a deadline differs from the same without one: its value is followed by the deadline, in a part that no value has.
+fn item_of_hash(field: &[u8], value: &[u8], deadline: Option<u64>, item: &mut dyn FnMut(&[&[u8]])) {
+    match deadline {
+        None => item(&[field, value]),
+        Some(ms) => {
+            let mut parts = Vec::with_capacity(value.len() + 16);
+            append_part(&mut parts, b"deadline");
+            append_part(&mut parts, value);
+            parts.extend_from_slice(&ms.to_le_bytes());
+            item(&[field, &parts]);
+        }
     }
 }
 
