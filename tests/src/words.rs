@@ -222,6 +222,43 @@ const RARE: &[&str] = &[
     "BLPOP {L}+ {float}x",
 ];
 
+/// Hashes whose fields expire, which Redis 7.0 has not.
+const FIELD_PATTERNS: &[(u32, &str)] = &[
+    (6, "(HSET|HMSET) {H} ({field} {value})+"),
+    (2, "HSETNX {H} {field} {value}"),
+    (2, "HGET {H} {field}"),
+    (1, "HMGET {H} {field}+"),
+    (2, "HDEL {H} {field}+"),
+    (1, "(HLEN|HKEYS|HVALS|HGETALL) {H}"),
+    (1, "(HSTRLEN|HEXISTS) {H} {field}"),
+    (2, "HINCRBY {H} {field} {int}"),
+    (2, "HINCRBYFLOAT {H} {field} {small}"),
+    (1, "HRANDFIELD {H} 1000 [WITHVALUES]"),
+    (1, "HSCAN {H} 0 COUNT 100000"),
+    (3, "HEXPIRE {H} {far} [NX|XX|GT|LT] FIELDS 1 {field}"),
+    (3, "HPEXPIRE {H} {far-ms} [NX|XX|GT|LT] FIELDS 2 {field} {field}"),
+    (3, "HEXPIREAT {H} {at} [NX|XX|GT|LT] FIELDS 1 {field}"),
+    (4, "HPEXPIREAT {H} {at-ms} [NX|XX|GT|LT] FIELDS 3 {field} {field} {field}"),
+    (1, "(HEXPIRE|HPEXPIRE|HEXPIREAT) {H} 0 [NX|XX|GT|LT] FIELDS 1 {field}"),
+    (3, "HPERSIST {H} FIELDS 2 {field} {field}"),
+    (2, "(HTTL|HPTTL|HEXPIRETIME|HPEXPIRETIME) {H} FIELDS 2 {field} {field}"),
+    (4, "HGETEX {H} [EX {far}|PX {far-ms}|EXAT {at}|PXAT {at-ms}|PERSIST] FIELDS 2 {field} {field}"),
+    (
+        5,
+        "HSETEX {H} [FNX|FXX] [EX {far}|PX {far-ms}|EXAT {at}|PXAT {at-ms}|KEEPTTL] FIELDS 2 {field} {value} {field} {value}",
+    ),
+    (1, "HGETDEL {H} FIELDS 2 {field} {field}"),
+    (1, "(COPY|RENAME) {H} {H}"),
+    (1, "COPY {H} {H} REPLACE"),
+    (1, "DEL {H}"),
+    (1, "SET {H} x"),
+    (1, "EXPIRE {H} {far}"),
+    (1, "TYPE {H}"),
+    (1, "SORT {H}"),
+    (1, "MULTI"),
+    (2, "EXEC"),
+];
+
 pub struct Words {
     patterns: Vec<(u32, Vec<Part>)>,
     rare: Vec<Vec<Part>>,
@@ -233,15 +270,20 @@ pub struct Words {
 impl Words {
     /// Redis changes the form of a small sorted set when it is sorted; Rivulet does not. So it is done only where none is small.
     pub fn new(sort_sorted_sets: bool) -> Self {
-        let patterns: Vec<_> = PATTERNS.iter().map(|&(weight, p)| (weight, grammar::parse(p))).collect();
+        let words = Self::of(PATTERNS, RARE);
+        Self { sort_sorted_sets, ..words }
+    }
+
+    /// Commands on hashes, and on their fields' deadlines.
+    pub fn fields() -> Self {
+        Self::of(FIELD_PATTERNS, &["HGETALL h0"])
+    }
+
+    fn of(patterns: &[(u32, &'static str)], rare: &[&'static str]) -> Self {
+        let patterns: Vec<_> = patterns.iter().map(|&(weight, p)| (weight, grammar::parse(p))).collect();
         let total = patterns.iter().map(|p| p.0).sum();
-        Self {
-            patterns,
-            rare: RARE.iter().map(|p| grammar::parse(p)).collect(),
-            total,
-            in_multi: false,
-            sort_sorted_sets,
-        }
+        let rare = rare.iter().map(|p| grammar::parse(p)).collect();
+        Self { patterns, rare, total, in_multi: false, sort_sorted_sets: false }
     }
 
     /// The next command line.

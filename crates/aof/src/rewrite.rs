@@ -193,7 +193,7 @@ mod tests {
         hash.set_deadline(b"g", Some(1_900_000_000_000), &Limits::default());
         assert_eq!(
             text(&Value::Hash(hash), Some(5)),
-            "HMSET k f 1 g  HPEXPIREAT k 1900000000000 FIELDS 1 g PEXPIREAT k 5"
+            "HMSET k f 1 g ; HPEXPIREAT k 1900000000000 FIELDS 1 g; PEXPIREAT k 5"
         );
         let mut out = Vec::new();
         select_db(&mut out, 12);

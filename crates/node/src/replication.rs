@@ -43,6 +43,9 @@ use crate::ops::ReplPause;
 use crate::persist::load::Identity;
 use rivulet_config::{Config, DisklessLoad};
 
+/// The version that a master is told of: a Valkey sends no fields with deadlines to one below 9, whose RDB files this server reads.
+const RDB_READER_VERSION: &str = "9.0.0";
+
 /// Buffers that are used again keep so many bytes.
 const KEPT_BYTES: usize = 256 << 10;
 
@@ -169,7 +172,7 @@ fn shown(config: &Config) -> Shown {
     Shown {
         port: announced_port.unwrap_or(if speaks_tls { config.tls_port } else { config.port }),
         ip: (!config.replica_announce_ip.is_empty()).then(|| config.replica_announce_ip.clone()),
-        version: Some(crate::REDIS_VERSION.to_string()),
+        version: Some(RDB_READER_VERSION.to_string()),
     }
 }
 

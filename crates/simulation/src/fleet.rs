@@ -225,6 +225,10 @@ impl Fleet {
             }
         }
         let due: Vec<_> = self.later.extract_if(.., |(at, _)| *at <= now_us).collect();
+        if !due.is_empty() {
+            // What was seen before is not what is there now.
+            self.last_trouble_us = now_us;
+        }
         due.into_iter().for_each(|(_, later)| self.undo(later));
         Ok(())
     }

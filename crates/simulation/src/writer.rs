@@ -144,7 +144,7 @@ impl Writer {
         let key = format!("w{}:k{}", self.number, rng.usize(..KEYS));
         let other = format!("w{}:k{}", self.number, rng.usize(..KEYS));
         let (value, field) = (rng.u32(..).to_string(), rng.u8(..10).to_string());
-        let words: Vec<String> = match rng.u8(..27) {
+        let words: Vec<String> = match rng.u8(..30) {
             0..=5 => return self.set_register(shared, rng),
             6 => ["SET", &key, &value, "PX", &deadline(rng)].map(String::from).into(),
             7 => ["PEXPIRE", &key, &deadline(rng)].map(String::from).into(),
@@ -168,6 +168,14 @@ impl Writer {
                 self.ask(&["FUNCTION", "LOAD", "REPLACE", &library].map(String::from), Awaited::Other, shared);
                 ["FCALL", "add", "1", &format!("{key}:count")].map(String::from).into()
             }
+            26 => {
+                let ms = deadline(rng);
+                ["HPEXPIRE", &format!("{key}:hash"), &ms, "FIELDS", "1", &field].map(String::from).into()
+            }
+            27 => ["HSETEX", &format!("{key}:hash"), "PX", &deadline(rng), "FIELDS", "1", &field, &value]
+                .map(String::from)
+                .into(),
+            28 => ["HGETEX", &format!("{key}:hash"), "PERSIST", "FIELDS", "1", &field].map(String::from).into(),
             _ => ["RENAME", &key, &other].map(String::from).into(),
         };
         self.ask(&words, Awaited::Other, shared);

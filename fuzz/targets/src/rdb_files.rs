@@ -26,7 +26,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         include_bytes!("../../../crates/rdb/tests/fixtures/redis-7.0.rdb"),
         include_bytes!("../../../crates/rdb/tests/fixtures/redis-7.0-unsupported.rdb"),
         include_bytes!("../../../crates/rdb/tests/fixtures/redis-8.0.rdb"),
-        include_bytes!("../../../crates/rdb/tests/fixtures/redis-8.0-unsupported.rdb"),
+        include_bytes!("../../../crates/rdb/tests/fixtures/redis-8.0-fields.rdb"),
         include_bytes!("../../../crates/rdb/tests/fixtures/valkey-9.1.rdb"),
         include_bytes!("../../../crates/rdb/tests/fixtures/redis-7.0-streams.rdb"),
         include_bytes!("../../../crates/rdb/tests/fixtures/valkey-9.1-streams.rdb"),

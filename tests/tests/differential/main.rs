@@ -5,6 +5,7 @@
 
 mod command_table;
 mod compare;
+mod fields;
 mod scripts;
 mod shown;
 mod users;
@@ -40,10 +41,15 @@ struct Mismatch {
 
 impl Pair {
     fn new(theirs: &Server, ours: &Server, protocol: &'static str) -> Self {
-        let (theirs, ours) = (theirs.client(), ours.client());
-        let mut pair = Self { theirs, ours, protocol, past: Vec::new(), comparer: Comparer::default() };
+        let mut pair = Self::beside(theirs, ours, protocol);
         pair.reset();
         pair
+    }
+
+    /// With the data that they have.
+    fn beside(theirs: &Server, ours: &Server, protocol: &'static str) -> Self {
+        let (theirs, ours) = (theirs.client(), ours.client());
+        Self { theirs, ours, protocol, past: Vec::new(), comparer: Comparer::default() }
     }
 
     /// No data, no transaction, database 0.
@@ -127,7 +133,20 @@ fn report(pair: &mut Pair, found: &Mismatch) -> String {
     format!("{command}\n  Redis:   {theirs:?}\n  Rivulet: {ours:?}\n  after\n{}", lines.join("\n"))
 }
 
-/// Plays a run of commands; `settings` are those of both servers.
+/// What is played, and beside whom.
+struct Run<'a> {
+    test: &'a str,
+    peer: Kind,
+    /// Those of both servers.
+    settings: &'a [&'a str],
+    protocol: &'static str,
+    /// How many commands.
+    count: u64,
+    /// The commands that show the state of all keys.
+    inspection: fn() -> Vec<Command>,
+}
+
+/// Plays a run of commands of all families beside Redis 7.0; `settings` are those of both servers.
 fn compare(test: &str, settings: &[&str], protocol: &'static str) {
     let mut words = Words::new(settings == TABLES);
     compare_all(test, settings, protocol, 100_000, |rng| words.command(rng));
@@ -139,17 +158,22 @@ fn compare_all(
     settings: &[&str],
     protocol: &'static str,
     count: u64,
-    mut next: impl FnMut(&mut Rng) -> Command,
+    next: impl FnMut(&mut Rng) -> Command,
 ) {
-    if !Kind::Redis7.is_there() {
+    play(&Run { test, peer: Kind::Redis7, settings, protocol, count, inspection }, next);
+}
+
+fn play(run: &Run<'_>, mut next: impl FnMut(&mut Rng) -> Command) {
+    let &Run { test, peer, settings, protocol, count, inspection } = run;
+    if !peer.is_there() {
         return;
     }
     let seed = random::seed(test);
     let total = random::number("RIVULET_COMMANDS").unwrap_or(count) as usize;
     let allowed = random::number("RIVULET_MISMATCHES").unwrap_or(1) as usize;
-    let mut theirs = Server::start(Kind::Redis7, settings);
+    let mut theirs = Server::start(peer, settings);
     let mut ours = Server::start(Kind::Rivulet, settings);
-    let mut followers = [Server::start(Kind::Redis7, settings), Server::start(Kind::Rivulet, settings)];
+    let mut followers = [Server::start(peer, settings), Server::start(Kind::Rivulet, settings)];
     followers[0].follow(&ours);
     followers[1].follow(&theirs);
     let mut pair = Pair::new(&theirs, &ours, protocol);
@@ -188,6 +212,14 @@ fn compare_all(
         let follower = &mut followers[follower];
         let offset = master.count("master_repl_offset");
         wait::until("the replica has all", || follower.count("slave_repl_offset") >= offset);
+        if peer != Kind::Redis7 {
+            // Each peer has a digest of its own.
+            let mut pair = Pair::beside(master, follower, protocol);
+            if let Some(found) = pair.step(&inspection()) {
+                panic!("{} RIVULET_SEED={seed}: {:?} {:?}", shown_command(&found.command), found.theirs, found.ours);
+            }
+            continue;
+        }
         let digests = (master.must("DEBUG DIGEST"), follower.must("DEBUG DIGEST"));
         if digests.0 != digests.1 {
             data::assert_same_data(master, follower, 2);

@@ -50,8 +50,7 @@ fn check(file: &[u8], options: &Options, what: &str) {
 
 #[test]
 fn blocks_say_what_the_file_says() {
-    let names =
-        ["redis-7.0.rdb", "redis-8.0.rdb", "valkey-9.1.rdb", "redis-8.0-unsupported.rdb", "redis-7.0-streams.rdb"];
+    let names = ["redis-7.0.rdb", "redis-8.0.rdb", "valkey-9.1.rdb", "redis-8.0-fields.rdb", "redis-7.0-streams.rdb"];
     for name in names {
         let file = fixture(name);
         check(&file, &Options::default(), name);

@@ -5,7 +5,7 @@ use rivulet_rdb::{Event, Options, Problem, Reader, Unsupported, Version, Writer}
 use super::{events, fixture};
 
 fn samples() -> [Vec<u8>; 4] {
-    ["redis-8.0.rdb", "valkey-9.1.rdb", "redis-8.0-unsupported.rdb", "redis-7.0-unsupported.rdb"].map(fixture)
+    ["redis-8.0.rdb", "valkey-9.1.rdb", "redis-8.0-fields.rdb", "redis-7.0-unsupported.rdb"].map(fixture)
 }
 
 fn lenient() -> Options {

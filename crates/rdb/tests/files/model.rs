@@ -14,7 +14,8 @@ pub enum Plain {
     List(Vec<Bytes>),
     Set(BTreeSet<Bytes>),
     ZSet(Vec<(Bytes, f64)>),
-    Hash(BTreeMap<Bytes, Bytes>),
+    /// Values and deadlines.
+    Hash(BTreeMap<Bytes, (Bytes, Option<u64>)>),
     /// All that is told of it, as text.
     Stream(String),
 }
@@ -34,7 +35,8 @@ pub fn plain(value: &Value) -> Plain {
             Plain::ZSet(members)
         }
         ValueRef::Hash(hash) => {
-            let fields: BTreeMap<_, _> = hash.iter().map(|(f, v)| (f.to_vec(), v.to_vec())).collect();
+            let fields: BTreeMap<_, _> =
+                hash.rows().map(|(f, v, deadline)| (f.to_vec(), (v.to_vec(), deadline))).collect();
             assert_eq!(fields.len(), hash.len());
             Plain::Hash(fields)
         }
@@ -74,5 +76,5 @@ pub fn zset(items: &[(&str, f64)]) -> Plain {
 }
 
 pub fn hash(items: &[(&str, &str)]) -> Plain {
-    Plain::Hash(items.iter().map(|(f, v)| (f.as_bytes().to_vec(), v.as_bytes().to_vec())).collect())
+    Plain::Hash(items.iter().map(|(f, v)| (f.as_bytes().to_vec(), (v.as_bytes().to_vec(), None))).collect())
 }

@@ -2,10 +2,14 @@
 
 use rivulet_keyspace::value::stream::{Id, Name};
 use rivulet_keyspace::value::{Set, Value, ValueRef};
-use rivulet_rdb::{Event, Meta, Options, Problem, Reader, Unsupported, Version, Writer};
+use rivulet_rdb::{Event, Meta, Options, Problem, Reader, Version, Writer};
 
 use super::model::{Plain, contents, hash, list, set, zset};
 use super::{events, fixture};
+
+/// When a field expires in the files of either.
+const REDIS_MS: u64 = 1_895_358_189_556;
+const VALKEY_MS: u64 = 1_895_358_189_569;
 
 const FUTURE_MS: u64 = 4_102_444_800_000;
 
@@ -48,7 +52,7 @@ fn redis_7_0() {
         for n in [512, 513] {
             let Plain::Hash(fields) = get(&format!("hash:{n}")) else { panic!() };
             assert_eq!(fields.len(), n);
-            assert_eq!(fields[format!("f{n}").as_bytes()], format!("v{n}").into_bytes());
+            assert_eq!(fields[format!("f{n}").as_bytes()], (format!("v{n}").into_bytes(), None));
             let Plain::Set(members) = get(&format!("set:{n}")) else { panic!() };
             assert_eq!(members.len(), n);
         }
@@ -78,26 +82,47 @@ fn redis_8_and_valkey_9() {
     }
 }
 
+/// Fields with deadlines, in the forms of both.
+#[test]
+fn fields_that_expire() {
+    for (name, types) in [("redis-8.0-fields.rdb", &[24, 25][..]), ("valkey-9.1-fields.rdb", &[22])] {
+        let events = events(&fixture(name), Options::default()).unwrap();
+        let mut found = Vec::new();
+        for event in &events {
+            let Event::Entry(entry) = event else { continue };
+            let Value::Hash(hash) = &entry.value else { continue };
+            if !hash.has_deadlines() {
+                continue;
+            }
+            assert!(types.contains(&entry.value_type));
+            let rows: Vec<String> =
+                hash.rows().map(|(field, value, deadline)| format!("{field:?} {} {deadline:?}", value.len())).collect();
+            found.push(format!("{} {rows:?}", String::from_utf8_lossy(&entry.key)));
+        }
+        found.sort();
+        let deadline = if types[0] == 22 { VALKEY_MS } else { REDIS_MS };
+        let small = format!("hash:ttl {:?}", [format!("\"a\" 1 Some({deadline})"), "\"b\" 1 None".to_string()]);
+        assert_eq!(found[0], small, "{name}");
+        assert!(
+            found[1].contains(&format!("a\\\" 1 Some({deadline})")) && found[1].contains("b\\\" 87 None"),
+            "{}",
+            found[1]
+        );
+    }
+}
+
 #[test]
 fn what_cannot_be_loaded_is_named() {
-    for (name, types) in [("redis-8.0-unsupported.rdb", &[24, 25][..]), ("valkey-9.1-unsupported.rdb", &[22])] {
-        let file = fixture(name);
-        let error = events(&file, Options::default()).unwrap_err();
-        let Problem::Unsupported(byte) = error.problem else { panic!("{error}") };
-        assert!(types.contains(&byte));
-        let key = String::from_utf8(error.key.clone().unwrap()).unwrap();
-        let expected =
-            format!("key '{key}' holds a hash whose fields expire (type {byte}), which this server can't load");
-        assert!(error.to_string().starts_with(&expected), "{error}");
-
-        let options = Options { unsupported: Unsupported::Skip, ..Options::default() };
-        let events = events(&file, options).unwrap();
-        for event in &events {
-            if let Event::Skipped { value_type, .. } = event {
-                assert!(types.contains(value_type));
-            }
-        }
-    }
+    // A type of a release candidate, which is another in Valkey 9.
+    let mut file = fixture("valkey-9.1-fields.rdb");
+    file[..9].copy_from_slice(b"REDIS0011");
+    let error = events(&file, Options::default()).unwrap_err();
+    assert!(matches!(error.problem, Problem::Unsupported(22)), "{error}");
+    let key = String::from_utf8(error.key.clone().unwrap()).unwrap();
+    let expected = format!(
+        "key '{key}' holds a hash whose fields expire, of a release candidate (type 22), which this server can't load"
+    );
+    assert!(error.to_string().starts_with(&expected), "{error}");
 }
 
 /// Streams with groups: those of all three are the same, but for when their consumers were seen.
