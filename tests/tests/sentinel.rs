@@ -22,6 +22,11 @@ enum Watcher {
 impl Sentinel {
     /// Watches `master` under the name `mymaster`; `quorum` must agree that it is down. `None` if Sentinel is not installed.
     fn start(watcher: Watcher, master: &Server, quorum: u32) -> Option<Self> {
+        Self::start_with(watcher, master, quorum, None)
+    }
+
+    /// The same with a bound on its descriptors (`ulimit -n`).
+    fn start_with(watcher: Watcher, master: &Server, quorum: u32, descriptors: Option<u32>) -> Option<Self> {
         let program = match watcher {
             Watcher::Ours => rivulet("rivulet-server"),
             Watcher::Redis => match tool("redis-sentinel") {
@@ -43,7 +48,14 @@ impl Sentinel {
             master.port
         );
         std::fs::write(&path, text).expect("a configuration file");
-        let mut command = Command::new(program);
+        let mut command = match descriptors {
+            None => Command::new(program),
+            Some(count) => {
+                let mut shell = Command::new("sh");
+                shell.arg("-c").arg(format!("ulimit -n {count}; exec \"$0\" \"$@\"")).arg(program);
+                shell
+            }
+        };
         command.arg(&path).arg("--sentinel").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("Sentinel starts");
         Some(Self { child, port, dir })
@@ -247,4 +259,55 @@ fn a_planned_switch_loses_nothing() {
     // A write that was cut may be there, but not one that was confirmed may be missing.
     assert!(client.must("LLEN list").int() >= acknowledged, "{acknowledged} were confirmed");
     wait::until("the old master is a replica", || master.info("role") == "slave");
+}
+
+/// Strangers that connect in numbers don't make it spin, and leave its own links what they need.
+#[test]
+fn strangers_leave_a_sentinel_its_descriptors() {
+    let master = Server::start(Kind::Rivulet, &[]);
+    let Some(sentinel) = Sentinel::start_with(Watcher::Ours, &master, 1, Some(80)) else { return };
+    let mut client = sentinel.client();
+    let is_linked = |client: &mut Client| field(&client.must("SENTINEL MASTER mymaster"), "flags") == "master";
+    wait::until("the Sentinel knows its master", || is_linked(&mut client));
+    let strangers: Vec<_> =
+        (0..100).map(|_| std::net::TcpStream::connect(("127.0.0.1", sentinel.port)).expect("a connection")).collect();
+    wait::until("strangers are turned away", || {
+        let info = client.must("INFO stats").text();
+        info.lines().any(|line| line.strip_prefix("rejected_connections:").is_some_and(|n| n != "0"))
+    });
+    // Its links are made anew while the strangers are there.
+    client.must("SENTINEL SET mymaster auth-user default auth-pass x");
+    wait::until("the link stands", || {
+        let reply = client.must("SENTINEL MASTER mymaster");
+        is_linked(&mut client) && field(&reply, "link-pending-commands").parse::<u32>().is_ok_and(|n| n < 10)
+    });
+    let log = std::fs::read_to_string(sentinel.dir.path().join("log")).expect("a log");
+    assert!(!log.contains("Too many open files"), "{log}");
+    drop(strangers);
+}
+
+/// What a user is told outlives a restart: a password that was taken away does not come back, and no name makes the file unreadable.
+#[test]
+fn users_of_a_sentinel_outlive_a_restart() {
+    let master = Server::start(Kind::Rivulet, &[]);
+    let Some(sentinel) = Sentinel::start(Watcher::Ours, &master, 1) else { return };
+    let mut client = sentinel.client();
+    client.must("ACL SETUSER default resetpass >new");
+    client.must("ACL SETUSER a\"b on &'");
+    assert!(client.call(&["ACL", "SETUSER", "a b", "on"]).text().contains("can't contain spaces"));
+    let path = sentinel.dir.path().join("sentinel.conf");
+    let text = std::fs::read_to_string(&path).expect("its configuration");
+    std::fs::write(&path, format!("requirepass old\n{text}")).expect("the same with a password");
+    let mut again = Command::new(rivulet("rivulet-server"));
+    let port = free_port().to_string();
+    again.arg(&path).args(["--sentinel", "--port", &port]).stdin(Stdio::null()).stdout(Stdio::null());
+    let mut child = again.spawn().expect("Sentinel starts");
+    wait::until("it answers", || Client::connect(port.parse().expect("a port")).is_ok());
+    let mut client = Client::connect(port.parse().expect("a port")).expect("it just did");
+    let replies = ["old", "new"].map(|password| client.call(&["AUTH", password]).text());
+    let users = client.call(&["ACL", "USERS"]);
+    let _ = child.kill();
+    let _ = child.wait();
+    assert!(replies[0].contains("WRONGPASS") && replies[1] == "OK", "{replies:?}");
+    assert_eq!(users.items().len(), 2);
 }

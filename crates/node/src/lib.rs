@@ -20,6 +20,7 @@ mod scripts;
 pub mod system;
 mod turn;
 
+pub use front::descriptors;
 pub use lifecycle::{signals, start};
 
 /// The level of Redis whose behaviour this server has, as INFO announces it.

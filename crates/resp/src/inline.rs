@@ -109,9 +109,23 @@ pub fn quote(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
+/// A word as [`split_words`] reads it back: in quotes only where it needs them.
+pub fn quote_if_needed(word: &[u8]) -> Vec<u8> {
+    let is_itself = split_words(word).is_some_and(|words| words == [word]);
+    if is_itself { word.to_vec() } else { quote(word) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_has_quotes_where_it_needs_them() {
+        for word in ["+get", "~a*", "(~x", "\"", "~a\"b", "'", "", "~\x01", "a b"] {
+            assert_eq!(split_words(&quote_if_needed(word.as_bytes())), Some(vec![word.as_bytes().to_vec()]), "{word}");
+        }
+        assert_eq!(quote_if_needed(b"~a*"), b"~a*");
+    }
 
     fn words(line: &str) -> Option<Vec<String>> {
         Some(split_words(line.as_bytes())?.into_iter().map(|w| String::from_utf8(w).expect("ascii")).collect())

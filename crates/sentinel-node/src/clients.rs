@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rivulet_config::Level;
 use rivulet_net::{Interest, Poll, Stream};
-use rivulet_node::{log, system::os_error};
+use rivulet_node::{descriptors, log, system::os_error};
 use rivulet_resp::decode::{Batch, Decoder, Limits};
 use rivulet_resp::{OwnedArgs, Reply};
 
@@ -16,6 +16,8 @@ const OUTPUT_MAX: usize = 32 << 20;
 const READ_MAX: usize = 64 << 10;
 const COMMANDS_MAX: usize = 16;
 const ACCEPTS_MAX: usize = 100;
+/// How long nobody is accepted when the system has no room.
+const REST_MS: u64 = 1000;
 
 const PROTECTED: &[u8] = b"-DENIED This Sentinel is in protected mode: no password is set, so only local connections are taken. Set a password, or protected-mode no, or bind addresses that only trusted clients reach.\r\n";
 
@@ -73,22 +75,37 @@ impl Program {
         for _ in 0..ACCEPTS_MAX {
             match self.listeners.get(listener).map(|listener| listener.accept()) {
                 Some(Ok(Some(stream))) => self.add_client(stream),
-                Some(Err(error)) => {
-                    log::write(
-                        Level::Warning,
-                        format_args!("Accepting client connection: accept: {}", os_error(&error)),
-                    );
-                    return;
-                }
+                Some(Err(error)) => return self.rest_accepting(&error),
                 _ => return,
             }
         }
     }
 
+    /// No connection can be had now: a listener that nobody accepts from would wake the loop for ever.
+    fn rest_accepting(&mut self, error: &std::io::Error) {
+        log::write(Level::Warning, format_args!("Accepting client connection: accept: {}", os_error(error)));
+        self.accepts_again_ms = Some(self.now_ms + REST_MS);
+        self.watch_listeners(Interest::NONE);
+    }
+
+    /// Accepts again when its time has come.
+    pub fn accept_again_if_due(&mut self) {
+        if self.accepts_again_ms.is_some_and(|at| self.now_ms >= at) {
+            self.accepts_again_ms = None;
+            self.watch_listeners(Interest::READ);
+        }
+    }
+
+    /// Clients that there is room for. What the links to instances need is not for strangers to take: without it all would seem to be down.
+    fn clients_max(&self) -> u64 {
+        let links = 2 * self.core.links() as u64;
+        self.config.maxclients.min(descriptors::for_clients().saturating_sub(links))
+    }
+
     fn add_client(&mut self, mut stream: Stream) {
         let peer = stream.peer_address();
         let is_local = peer.is_none_or(|address| address.ip().to_canonical().is_loopback());
-        let refusal: Option<&[u8]> = if self.clients.len() as u64 >= self.config.maxclients {
+        let refusal: Option<&[u8]> = if self.clients.len() as u64 >= self.clients_max() {
             Some(b"-ERR max number of clients reached\r\n")
         } else if self.config.protected_mode && !is_local && self.users.default_is_open() {
             Some(PROTECTED)
@@ -172,6 +189,11 @@ impl Program {
         loop {
             let Some(client) = self.clients.get_mut(&id) else { return };
             if client.waits_for.is_some() || client.is_closing || client.closes_after_reply {
+                return;
+            }
+            // Who asks for more than it reads goes before it has asked for all.
+            if client.output.len() > OUTPUT_MAX {
+                client.is_closing = true;
                 return;
             }
             let mut batch = Batch::default();

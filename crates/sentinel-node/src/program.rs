@@ -41,6 +41,8 @@ pub struct Program {
     pub denials: std::collections::VecDeque<Denial>,
     /// Saving failed: not before this moment again.
     pub save_again_ms: u64,
+    /// Nobody is accepted before.
+    pub accepts_again_ms: Option<u64>,
     pub source: Option<IpAddr>,
     /// The status to end with.
     pub exit: Option<i32>,
@@ -95,6 +97,7 @@ impl Program {
             promises: Vec::new(),
             denials: std::collections::VecDeque::new(),
             save_again_ms: 0,
+            accepts_again_ms: None,
             source,
             exit: None,
             waker,
@@ -121,6 +124,7 @@ impl Program {
             for ready in &ready {
                 self.serve(*ready);
             }
+            self.accept_again_if_due();
             for (job, status, signal) in self.processes.ended() {
                 self.core.script_ended(job, status, signal);
             }
@@ -140,6 +144,14 @@ impl Program {
         let wake_ms = self.core.wake_ms().saturating_sub(time::monotonic_ms());
         let max_ms = if self.processes.is_empty() { CRON_MS } else { LOOK_MS };
         Duration::from_millis(wake_ms.min(max_ms))
+    }
+
+    pub fn watch_listeners(&mut self, interest: Interest) {
+        for (i, listener) in self.listeners.iter().enumerate() {
+            if let Err(error) = self.poll.change(listener, LISTENER + 2 * i as u64, interest) {
+                log::write(Level::Warning, format_args!("Watching a listening socket failed: {error}"));
+            }
+        }
     }
 
     fn serve(&mut self, ready: Ready) {

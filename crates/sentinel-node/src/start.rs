@@ -5,7 +5,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 use rivulet_config::{Config, ConfigError, Level, Startup};
 use rivulet_host::{fs, random, time};
 use rivulet_net::{Listener, bind_tcp, bind_unix};
-use rivulet_node::{REDIS_VERSION, log, system::os_error};
+use rivulet_node::{REDIS_VERSION, descriptors, log, system::os_error};
 use rivulet_sentinel::{Sentinel, configuration};
 
 use crate::program::Program;
@@ -34,7 +34,7 @@ enum Failure {
 }
 
 fn prepare(startup: Startup) -> Result<Program, Failure> {
-    let Startup { config, warnings, users, sentinel: lines, .. } = startup;
+    let Startup { mut config, warnings, users, sentinel: lines, .. } = startup;
     let mut words = [0u8; 8 + 20];
     random::fill(&mut words).map_err(|e| Failure::Unusable(format!("No random numbers: {e}")))?;
     let seed = u64::from_le_bytes(std::array::from_fn(|i| words[i]));
@@ -58,6 +58,8 @@ fn prepare(startup: Startup) -> Result<Program, Failure> {
     }
     greet(&config, &warnings);
     check_file(&config).map_err(Failure::Logged)?;
+    check_supported(&config).map_err(Failure::Logged)?;
+    descriptors::fit_maxclients(&mut config).map_err(Failure::Logged)?;
     let listeners = listen(&config).map_err(Failure::Logged)?;
     log::write(Level::Notice, format_args!("Running mode=sentinel, port={}.", config.port));
     if !config.pidfile.is_empty() {
@@ -103,6 +105,23 @@ fn check_file(config: &Config) -> Result<(), String> {
         let reason = os_error(&std::io::Error::from(e));
         format!("Sentinel config file {} is not writable: {reason}. Exiting...", path.display())
     })
+}
+
+/// Who asks for users or for TLS must not get an open door, or plain text, without a word.
+fn check_supported(config: &Config) -> Result<(), String> {
+    if !config.aclfile.is_empty() {
+        return Err(
+            "A Sentinel takes no aclfile: give it its users by 'user' lines in its configuration file. Exiting..."
+                .into(),
+        );
+    }
+    if config.tls_port != 0 || config.tls_replication || config.tls_cluster {
+        return Err(
+            "A Sentinel does not speak TLS yet: tls-port, tls-replication and tls-cluster can't be set. Exiting..."
+                .into(),
+        );
+    }
+    Ok(())
 }
 
 fn listen(config: &Config) -> Result<Vec<Listener>, String> {

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rivulet_commands::glob;
 use rivulet_commands::spec::acl;
+use rivulet_resp::inline::quote_if_needed;
 use rivulet_resp::{Args, Reply};
 use sha2::{Digest, Sha256};
 
 use crate::command_table::{self, Row};
 use crate::program::Program;
+use crate::subscriptions::Subscriptions;
 
 /// What a rule is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +110,9 @@ impl User {
 
     fn apply_prefixed(&mut self, rule: &str) -> Result<(), &'static str> {
         let mut chars = rule.chars();
+        if rule.starts_with(['~', '&']) && has_blanks(rule) {
+            return Err("Syntax error");
+        }
         let (kind, rest) = (chars.next(), chars.as_str());
         match kind {
             Some('>') => _ = self.add_password(digest(rest.as_bytes())),
@@ -139,6 +144,21 @@ impl User {
         self.rules.iter().rev().find(|(_, scope)| scope.fits(row, full_name)).is_some_and(|(is_allowed, _)| *is_allowed)
     }
 
+    /// A pattern must be allowed as it is.
+    fn may_use(&self, channel: &[u8], is_pattern: bool) -> bool {
+        self.channels.iter().any(|allowed| match is_pattern {
+            _ if allowed == "*" => true,
+            true => allowed.as_bytes() == channel,
+            false => glob::matches(allowed.as_bytes(), channel),
+        })
+    }
+
+    /// Whether it may go on with what somebody listens to who is this user.
+    fn may_listen(&self, to: &Subscriptions) -> bool {
+        to.channels.iter().all(|channel| self.may_use(channel, false))
+            && to.patterns.iter().all(|pattern| self.may_use(pattern, true))
+    }
+
     fn commands(&self) -> String {
         let rules = self.rules.iter().map(|(is_allowed, scope)| {
             let sign = if *is_allowed { '+' } else { '-' };
@@ -163,6 +183,11 @@ impl User {
         words.push(self.commands());
         words.join(" ")
     }
+}
+
+/// Names and patterns have no blanks: they could not be read back.
+fn has_blanks(text: &str) -> bool {
+    text.bytes().any(|c| matches!(c, b' ' | 9..=13 | 0))
 }
 
 fn push_pattern(patterns: &mut Vec<String>, pattern: &str) {
@@ -211,12 +236,11 @@ impl Users {
     pub fn configure(&mut self, words: &[Vec<u8>]) -> Result<(), String> {
         let texts: Vec<String> = words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
         let Some((name, rules)) = texts.split_first() else { return Ok(()) };
-        // A line says all there is, but the default user's password may be `requirepass`.
-        let mut user = if name == "default" { self.0.get(name).cloned().unwrap_or_default() } else { User::default() };
-        if name == "default" && !rules.is_empty() {
-            let passwords = std::mem::take(&mut user.passwords);
-            user = User { passwords, ..User::default() };
+        if has_blanks(name) {
+            return Err("Spaces not allowed in ACL usernames".into());
         }
+        // A line says all there is: a password that was taken from the default user does not come back as `requirepass`.
+        let mut user = User::default();
         for rule in rules {
             user.apply(rule).map_err(|reason| format!("Error in user declaration '{rule}': {reason}"))?;
         }
@@ -226,7 +250,12 @@ impl Users {
 
     /// What stands after `user` in the configuration.
     pub fn lines(&self) -> Vec<Vec<u8>> {
-        self.0.iter().map(|(name, user)| format!("{name} {}", user.line()).into_bytes()).collect()
+        let of_user = |(name, user): (&String, &User)| {
+            let text = format!("{name} {}", user.line());
+            let words: Vec<Vec<u8>> = text.split(' ').map(|word| quote_if_needed(word.as_bytes())).collect();
+            words.join(&b' ')
+        };
+        self.0.iter().map(of_user).collect()
     }
 
     pub fn has(&self, name: &str) -> bool {
@@ -269,18 +298,7 @@ impl Users {
             "publish" => args.iter().skip(1).take(1).collect(),
             _ => return Ok(()),
         };
-        let may = |channel: &[u8]| {
-            user.channels.iter().any(|allowed| {
-                // A pattern must be allowed as it is.
-                allowed == "*"
-                    || if is_pattern {
-                        allowed.as_bytes() == channel
-                    } else {
-                        glob::matches(allowed.as_bytes(), channel)
-                    }
-            })
-        };
-        if channels.into_iter().all(may) {
+        if channels.into_iter().all(|channel| user.may_use(channel, is_pattern)) {
             Ok(())
         } else {
             Err("NOPERM this user has no permissions to access one of the channels used as arguments".into())
@@ -319,12 +337,16 @@ impl Program {
             "getuser" => self.acl_getuser(&text(2), reply),
             "setuser" => {
                 let name = text(2);
+                if has_blanks(&name) {
+                    return Err("ERR Usernames can't contain spaces or null characters".into());
+                }
                 let mut user = self.users.0.get(&name).cloned().unwrap_or_default();
                 for i in 3..args.len() {
                     let rule = text(i);
                     user.apply(&rule)
                         .map_err(|reason| format!("ERR Error in ACL SETUSER modifier '{rule}': {reason}"))?;
                 }
+                self.cut_listeners(id, &name, &user);
                 self.users.0.insert(name, user);
                 self.core.mark_unsaved();
                 reply.ok();
@@ -455,6 +477,16 @@ impl Program {
         reply.array(0);
     }
 
+    /// A user has changed: its clients who listen to what it may not any more go, the one that has changed it (`by`) after its reply.
+    fn cut_listeners(&mut self, by: u64, name: &str, user: &User) {
+        for client in self.clients.values_mut().filter(|client| client.user.as_deref() == Some(name)) {
+            if !user.may_listen(&client.subscriptions) {
+                client.closes_after_reply |= client.id == by;
+                client.is_closing |= client.id != by;
+            }
+        }
+    }
+
     fn acl_deluser(&mut self, args: Args<'_>, reply: &mut Reply<'_>) -> Result<bool, String> {
         let names: Vec<String> = args.iter().skip(2).map(|name| String::from_utf8_lossy(name).into_owned()).collect();
         if names.iter().any(|name| name == "default") {
@@ -504,6 +536,7 @@ fn acl_cat(args: Args<'_>, reply: &mut Reply<'_>) -> Result<(), String> {
 mod tests {
     use super::*;
     use rivulet_resp::OwnedArgs;
+    use rivulet_resp::inline::split_words;
 
     fn may(users: &Users, user: &str, words: &[&str]) -> bool {
         let args = OwnedArgs::from_slices(words);
@@ -538,6 +571,43 @@ mod tests {
         }
         assert_eq!(with("off nopass +ping").authenticate(b"u", b""), None);
         assert!(!Users::new(b"x").default_is_open() && Users::new(b"").default_is_open());
+    }
+
+    #[test]
+    fn a_line_says_all_there_is() {
+        let mut users = Users::new(b"old");
+        let new = format!("#{}", digest(b"new"));
+        users
+            .configure(&["default", "on", &new, "~*", "&*", "+@all"].map(|word| word.as_bytes().to_vec()))
+            .expect("rules");
+        assert!(users.authenticate(b"default", b"new").is_some());
+        assert_eq!(users.authenticate(b"default", b"old"), None, "`requirepass` does not bring back what was taken");
+    }
+
+    #[test]
+    fn lines_can_be_read_back() {
+        let mut users = Users::new(b"");
+        users.configure(&["a\"b", "on", "&'", "+ping"].map(|word| word.as_bytes().to_vec())).expect("rules");
+        let mut again = Users::new(b"");
+        for line in users.lines() {
+            again.configure(&split_words(&line).expect("balanced quotes")).expect("its own line");
+        }
+        assert_eq!(again.lines(), users.lines());
+        assert!(again.has("a\"b"));
+        assert!(users.configure(&["a b", "on"].map(|word| word.as_bytes().to_vec())).is_err());
+        for bad in ["&a b", "~a\n", "&a\0"] {
+            assert!(User::default().apply(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn who_listens_may_lose_that() {
+        let mut listens = Subscriptions::default();
+        listens.channels.insert(b"news.x".to_vec());
+        let user = |rules: &str| with(rules).0.remove("u").expect("it was made");
+        assert!(user("on &news.*").may_listen(&listens) && !user("on &other").may_listen(&listens));
+        listens.patterns.insert(b"news.*".to_vec());
+        assert!(user("on &news.*").may_listen(&listens) && !user("on &news.x").may_listen(&listens));
     }
 
     #[test]

@@ -41,6 +41,8 @@ impl std::error::Error for BadAnswer {}
 
 /// The longest string: an INFO with very many replicas is shorter.
 const BULK_LEN_MAX: usize = 16 << 20;
+/// As much of a reply may wait for its rest.
+const WAITING_MAX: usize = BULK_LEN_MAX + (1 << 20);
 const LINE_LEN_MAX: usize = 64 << 10;
 const ITEMS_MAX: usize = 1024;
 const DEPTH_MAX: usize = 4;
@@ -62,11 +64,14 @@ impl AnswerReader {
     /// The next reply that is complete.
     pub fn take(&mut self) -> Result<Option<Answer>, BadAnswer> {
         let mut cursor = Cursor { bytes: &self.buffer, at: self.at };
-        let answer = cursor.answer(0)?;
-        if answer.is_some() {
-            self.at = cursor.at;
+        match cursor.answer(0)? {
+            Some(answer) => {
+                self.at = cursor.at;
+                Ok(Some(answer))
+            }
+            None if self.buffer.len() - self.at > WAITING_MAX => Err(BadAnswer),
+            None => Ok(None),
         }
-        Ok(answer)
     }
 }
 
@@ -168,6 +173,19 @@ mod tests {
             }
             assert_eq!(got, whole, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn what_waits_has_a_bound() {
+        let bulk = [format!("${BULK_LEN_MAX}\r\n").into_bytes(), vec![b'x'; BULK_LEN_MAX], b"\r\n".to_vec()].concat();
+        let mut reader = AnswerReader::default();
+        reader.push(&bulk);
+        assert!(matches!(reader.take(), Ok(Some(Answer::Bulk(_)))));
+        reader.push(b"*3\r\n");
+        reader.push(&bulk);
+        assert_eq!(reader.take(), Ok(None));
+        reader.push(&bulk);
+        assert_eq!(reader.take(), Err(BadAnswer), "an array of long strings is too long as a whole");
     }
 
     #[test]

@@ -303,6 +303,11 @@ impl Sentinel {
         self.links.get(&self.instance(at)?.link)
     }
 
+    /// How many links there are; each has at most two connections.
+    pub fn links(&self) -> usize {
+        self.links.len()
+    }
+
     pub(crate) fn is_disconnected(&self, at: &At) -> bool {
         self.link(at).is_none_or(|link| link.is_disconnected)
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rivulet_acl::file;
 use rivulet_commands::fail::Fail;
 use rivulet_host::fs::{self, File};
-use rivulet_resp::inline::{quote, split_words};
+use rivulet_resp::inline::quote_if_needed;
 
 use crate::acl::all_channels;
 use crate::log;
@@ -46,7 +46,7 @@ impl Node {
     /// What follows `user` on the lines of a configuration file; nothing where a file of their own has the users.
     pub fn user_lines(&self) -> Option<Vec<Vec<u8>>> {
         let line = |user: &[u8]| {
-            let words = user.split(|&c| c == b' ').map(quoted_if_needed);
+            let words = user.split(|&c| c == b' ').map(quote_if_needed);
             words.collect::<Vec<_>>().join(&b' ')
         };
         let of_user = |name: &[u8], rules: &[u8]| line(&[name, b" ", rules].concat());
@@ -55,29 +55,10 @@ impl Node {
     }
 }
 
-/// A word as it is read back from a line.
-fn quoted_if_needed(word: &[u8]) -> Vec<u8> {
-    let is_itself = split_words(word).is_some_and(|words| words == [word]);
-    if is_itself { word.to_vec() } else { quote(word) }
-}
-
 /// Writes a file that is to take the place of `old`: it holds passwords, so no more people may see it than that.
 fn write_durably(path: &Path, old: &Path, text: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.take_permissions_of(old)?;
     file.write_all(text)?;
     file.sync_all()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_read_back() {
-        for word in ["+get", "~a*", "(~x", "\"", "~a\"b", "'", "", "~\x01"] {
-            assert_eq!(split_words(&quoted_if_needed(word.as_bytes())), Some(vec![word.as_bytes().to_vec()]), "{word}");
-        }
-        assert_eq!(quoted_if_needed(b"~a*"), b"~a*");
-    }
 }

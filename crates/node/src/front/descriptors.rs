@@ -40,6 +40,11 @@ pub fn reserved_from() -> u64 {
     getrlimit(Resource::Nofile).current.map_or(0, |limit| limit.saturating_sub(RESERVED_FOR_FILES))
 }
 
+/// Descriptors that are left when those are taken off that are not clients'.
+pub fn for_clients() -> u64 {
+    getrlimit(Resource::Nofile).current.map_or(u64::MAX, |limit| limit.saturating_sub(RESERVED))
+}
+
 /// At the start `maxclients` is lowered to what the system grants. Fails when that is too few to serve at all.
 pub fn fit_maxclients(config: &mut Config) -> Result<(), String> {
     let wanted = config.maxclients + RESERVED;
