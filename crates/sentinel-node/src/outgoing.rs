@@ -71,6 +71,14 @@ impl Outgoing {
         Ok(())
     }
 
+    /// Ends the connection. What was said last is sent, if the socket takes it now.
+    pub fn close(mut self) {
+        if self.is_connected && !self.output.is_empty() {
+            // It is closed whether or not this arrives.
+            let _ = self.stream.write(&self.output);
+        }
+    }
+
     /// What has arrived.
     pub fn read(&mut self) -> std::io::Result<Vec<u8>> {
         let mut bytes = Vec::new();

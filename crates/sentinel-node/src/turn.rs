@@ -84,7 +84,11 @@ impl Program {
                     self.lose(connection);
                 }
             }
-            Action::Close { connection } => _ = self.outgoing.remove(&connection),
+            Action::Close { connection } => {
+                if let Some(own) = self.outgoing.remove(&connection) {
+                    own.close();
+                }
+            }
             Action::Resolve { host } => self.resolver.ask(host),
             Action::Publish { channel, message } => {
                 subscriptions::publish(&mut self.clients, channel.as_bytes(), message.as_bytes());

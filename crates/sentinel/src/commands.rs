@@ -257,6 +257,7 @@ fn remove(sentinel: &mut Sentinel, call: Call<'_, '_, '_>) -> Outcome {
     let name = call.text(2);
     sentinel.named(&name)?;
     sentinel.event(Level::Warning, "-monitor", &At::master(&name), "");
+    sentinel.release_writers(&name);
     sentinel.drop_set(&name, true);
     if let Some(master) = sentinel.masters.remove(&name) {
         sentinel.release_link(master.instance.link);
@@ -288,6 +289,7 @@ impl Sentinel {
 
     /// SENTINEL RESET: the master is looked at as if it had just been named.
     fn reset(&mut self, name: &str) {
+        self.release_writers(name);
         self.drop_set(name, true);
         let now_ms = self.now_ms;
         let Some(master) = self.masters.get_mut(name) else { return };

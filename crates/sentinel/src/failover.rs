@@ -478,6 +478,14 @@ impl Sentinel {
         self.give_up_if_late(name, attempt, paused_ms.is_some());
     }
 
+    /// Nobody goes on with what is under way: the master's writers wait no longer, unless another one is the master already.
+    pub(crate) fn release_writers(&mut self, name: &str) {
+        let state = self.masters.get(name).and_then(|master| master.failover.as_ref()).map(|attempt| &attempt.state);
+        if let Some(State::HandingOver { .. } | State::WaitPromotion { paused_ms: Some(_), .. }) = state {
+            self.send(&At::master(name), Question::Nothing, &[b"CLIENT", b"UNPAUSE"]);
+        }
+    }
+
     fn give_up_if_late(&mut self, name: &str, attempt: &Attempt, is_paused: bool) {
         let Some(timeout_ms) = self.masters.get(name).map(|master| master.settings.failover_timeout_ms) else { return };
         if self.now_ms.saturating_sub(attempt.since_ms) <= timeout_ms {

@@ -259,3 +259,24 @@ fn elections_of_many_masters_do_not_disturb_each_other() {
     }
     assert_eq!(bench.core.current_epoch, 400);
 }
+
+/// Who takes a master away from a Sentinel, or resets it, in the middle of a planned switch does not leave its writers waiting.
+#[test]
+fn writers_do_not_wait_for_a_switch_that_was_given_up() {
+    for words in [["SENTINEL", "RESET", "m"], ["SENTINEL", "REMOVE", "m"]] {
+        let mut bench = Bench::new(&[]);
+        let info = master_info(RUN[0], "h", 100, "db0:keys=1\r\n") + "master_failover_state:no-failover\r\n";
+        bench.tell(1, &info);
+        bench.tell(2, &replica_info("h", 90));
+        assert!(bench.call(&["SENTINEL", "FAILOVER", "m"]).0.is_ok());
+        for _ in 0..10 {
+            bench.run_ms(50);
+            bench.tell(1, &info);
+            bench.tell(2, &replica_info("h", 90));
+        }
+        let told = |bench: &Bench, what: &str| bench.sent.iter().any(|(port, text)| *port == 1 && text.contains(what));
+        assert!(told(&bench, "PAUSE") && !told(&bench, "UNPAUSE"), "{:?}", bench.sent);
+        assert!(bench.call(&words).0.is_ok());
+        assert!(told(&bench, "UNPAUSE"), "{words:?}");
+    }
+}
