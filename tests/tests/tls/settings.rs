@@ -226,6 +226,39 @@ fn certificates_of_version_1_are_taken() {
     }
 }
 
+/// What `openssl req -x509` makes: a certificate that is its own authority, and that both ends show and trust.
+#[test]
+fn an_authority_may_come_itself() {
+    let Some(openssl) = tool("openssl") else { return println!("skipped: openssl is not installed") };
+    let dir = TempDir::new();
+    let script = "set -e\n\
+        for name in own other; do\n\
+        openssl req -x509 -newkey rsa:2048 -nodes -keyout $name.key -out $name.crt -days 30 -subj /CN=own\n\
+        done";
+    let mut made = Command::new("sh");
+    made.args(["-c", script]).current_dir(dir.path()).stdout(Stdio::null()).stderr(Stdio::null());
+    assert!(made.status().is_ok_and(|status| status.success()), "{} makes no certificates", openssl.display());
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (certificate, key, tls_port) = (path("own.crt"), path("own.key"), free_port().to_string());
+    let args = ["--tls-cert-file", &certificate, "--tls-key-file", &key, "--tls-ca-cert-file", &certificate];
+    let args = [&args[..], &["--tls-replication", "yes"]].concat();
+    let master = Server::start(Kind::Rivulet, &[&args[..], &["--tls-port", &tls_port]].concat());
+    let mut replica = Server::start(Kind::Rivulet, &args);
+    for protocol in ["TLSv1.2", "TLSv1.3"] {
+        master.client().must(&["CONFIG", "SET", "tls-protocols", protocol]);
+        replica.must(&format!("REPLICAOF 127.0.0.1 {tls_port}"));
+        replica.wait_for_link();
+        replica.must("REPLICAOF NO ONE");
+        let Some(program) = tool("redis-cli") else { continue };
+        for name in ["own", "other"] {
+            let (shown, key) = (path(&format!("{name}.crt")), path(&format!("{name}.key")));
+            let args = ["--tls", "--cacert", &certificate, "-p", &tls_port, "--cert", &shown, "--key", &key, "PING"];
+            let (text, _) = run(&program, &args);
+            assert_eq!(text.trim() == "PONG", name == "own", "{protocol} {name}: {text}");
+        }
+    }
+}
+
 #[test]
 fn keys_migrate_by_tls() {
     let authority = authority();

@@ -82,13 +82,7 @@ impl<'a> Certificate<'a> {
         now: UnixTime,
         algorithms: &WebPkiSupportedAlgorithms,
     ) -> Result<(), Error> {
-        let (now, refuse) = (now.as_secs(), |error| Err(Error::InvalidCertificate(error)));
-        if now < self.not_before {
-            return refuse(CertificateError::NotValidYet);
-        }
-        if now > self.not_after {
-            return refuse(CertificateError::Expired);
-        }
+        self.check_time(now)?;
         let is_issuer = |root: &&rustls::pki_types::TrustAnchor<'_>| {
             root.subject.as_ref() == self.issuer && root.name_constraints.is_none()
         };
@@ -104,7 +98,24 @@ impl<'a> Certificate<'a> {
                 }
             }
         }
-        refuse(error)
+        Err(Error::InvalidCertificate(error))
+    }
+
+    /// Whether it is in force.
+    ///
+    /// # Errors
+    /// It is not yet, or no longer.
+    pub fn check_time(&self, now: UnixTime) -> Result<(), Error> {
+        match now.as_secs() {
+            now if now < self.not_before => Err(Error::InvalidCertificate(CertificateError::NotValidYet)),
+            now if now > self.not_after => Err(Error::InvalidCertificate(CertificateError::Expired)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it names itself as the one that has signed it.
+    pub fn is_its_own_issuer(&self) -> bool {
+        self.issuer == self.subject
     }
 
     /// Whether its key made a signature of TLS 1.2.

@@ -15,7 +15,7 @@ use rustls::{
 
 use super::certificate::Certificate;
 use super::sessions::Sessions;
-use super::verify::ByChain;
+use super::verify::{Authorities, ByChain};
 use super::{ciphers, keys};
 
 /// A certificate with those between it and the authority, its key, and the key's password: the bytes of files.
@@ -91,10 +91,10 @@ impl TlsContext {
             Some(other) => certified(other, &provider, TlsError::ClientCertificate, TlsError::ClientKey)?,
             None => own.clone(),
         };
-        let roots = Arc::new(authorities(&settings.authorities)?);
-        let server = |auth| server(settings, auth, &own, &roots, &provider, &versions).map_err(protocols_error);
+        let trusted = authorities(&settings.authorities)?;
+        let server = |auth| server(settings, auth, &own, &trusted, &provider, &versions).map_err(protocols_error);
         let verifier =
-            ByChain::new(&roots, &provider, true).map_err(|error| TlsError::Authorities(error.to_string()))?;
+            ByChain::new(&trusted, &provider, true).map_err(|error| TlsError::Authorities(error.to_string()))?;
         let mut client = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&versions)
             .map_err(protocols_error)?
@@ -140,14 +140,14 @@ fn server(
     settings: &TlsSettings<'_>,
     auth: ClientAuth,
     own: &Arc<CertifiedKey>,
-    roots: &Arc<RootCertStore>,
+    trusted: &Authorities,
     provider: &Arc<CryptoProvider>,
     versions: &[&'static SupportedProtocolVersion],
 ) -> Result<ServerConfig, rustls::Error> {
     let builder = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions)?;
     let builder = match auth {
         ClientAuth::No => builder.with_no_client_auth(),
-        _ => builder.with_client_cert_verifier(Arc::new(ByChain::new(roots, provider, auth == ClientAuth::Yes)?)),
+        _ => builder.with_client_cert_verifier(Arc::new(ByChain::new(trusted, provider, auth == ClientAuth::Yes)?)),
     };
     let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(own.clone())));
     config.ignore_client_order = settings.prefers_own_ciphers;
@@ -210,12 +210,13 @@ fn certified(
     Ok(Arc::new(CertifiedKey::new(certificates, key)))
 }
 
-fn authorities(files: &[Vec<u8>]) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
+fn authorities(files: &[Vec<u8>]) -> Result<Authorities, TlsError> {
+    let (mut roots, mut all) = (RootCertStore::empty(), Vec::new());
     for file in files {
         for certificate in keys::certificates(file).map_err(TlsError::Authorities)? {
-            roots.add(certificate).map_err(|error| TlsError::Authorities(error.to_string()))?;
+            roots.add(certificate.clone()).map_err(|error| TlsError::Authorities(error.to_string()))?;
+            all.push(certificate);
         }
     }
-    Ok(roots)
+    Ok(Authorities { roots: Arc::new(roots), certificates: all.into() })
 }

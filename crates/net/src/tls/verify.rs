@@ -1,7 +1,8 @@
 //! Whether the other end's certificate comes from an authority that is trusted.
 //!
 //! As in Redis a certificate is not compared with a name: whoever has one of these authorities is served, or is taken for the master. For a server
-//! of the same installation, which is found by its address, that is what such a certificate means.
+//! of the same installation, which is found by its address, that is what such a certificate means. An authority may also come itself, with its own
+//! certificate: where there is one server, or a handful, nobody makes two.
 
 use std::sync::Arc;
 
@@ -18,10 +19,18 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 
 use super::certificate::Certificate;
 
+/// Who is trusted.
+#[derive(Clone, Debug)]
+pub struct Authorities {
+    pub roots: Arc<RootCertStore>,
+    /// Their certificates, in the same order.
+    pub certificates: Arc<[CertificateDer<'static>]>,
+}
+
 /// Verifies by the chain alone.
 #[derive(Debug)]
 pub struct ByChain {
-    roots: Arc<RootCertStore>,
+    authorities: Authorities,
     algorithms: WebPkiSupportedAlgorithms,
     /// For clients' certificates, if any can be good.
     clients: Option<Arc<dyn ClientCertVerifier>>,
@@ -34,10 +43,11 @@ impl ByChain {
     /// # Errors
     /// There can be no such verification.
     pub fn new(
-        roots: &Arc<RootCertStore>,
+        authorities: &Authorities,
         provider: &Arc<CryptoProvider>,
         is_mandatory: bool,
     ) -> Result<ByChain, Error> {
+        let roots = &authorities.roots;
         // Without any authority nobody's certificate is good.
         let clients = match roots.is_empty() {
             true => None,
@@ -47,17 +57,23 @@ impl ByChain {
             }
         };
         Ok(ByChain {
-            roots: roots.clone(),
+            authorities: authorities.clone(),
             algorithms: provider.signature_verification_algorithms,
             clients,
             is_mandatory,
         })
     }
 
-    /// Verifies a certificate of version 1; nothing for any other.
-    fn verify_version_1(&self, end_entity: &CertificateDer<'_>, now: UnixTime) -> Option<Result<(), Error>> {
-        let certificate = version_1(end_entity)?;
-        Some(certificate.verify(&self.roots, now, &self.algorithms))
+    /// Verifies a certificate that `rustls` would not take: one of version 1, or an authority's own. Nothing for any other.
+    fn verify_uncommon(&self, end_entity: &CertificateDer<'_>, now: UnixTime) -> Option<Result<(), Error>> {
+        if let Some(certificate) = version_1(end_entity) {
+            return Some(certificate.verify(&self.authorities.roots, now, &self.algorithms));
+        }
+        if !self.authorities.certificates.contains(end_entity) {
+            return None;
+        }
+        let certificate = Certificate::parse(end_entity).filter(Certificate::is_its_own_issuer)?;
+        Some(certificate.check_time(now))
     }
 
     fn verify_tls12(
@@ -101,12 +117,18 @@ impl ServerCertVerifier for ByChain {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if let Some(verified) = self.verify_version_1(end_entity, now) {
+        if let Some(verified) = self.verify_uncommon(end_entity, now) {
             return verified.map(|()| ServerCertVerified::assertion());
         }
         let certificate = ParsedCertificate::try_from(end_entity)?;
         let algorithms = self.algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(&certificate, &self.roots, intermediates, now, algorithms)?;
+        verify_server_cert_signed_by_trust_anchor(
+            &certificate,
+            &self.authorities.roots,
+            intermediates,
+            now,
+            algorithms,
+        )?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -148,7 +170,7 @@ impl ClientCertVerifier for ByChain {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        if let Some(verified) = self.verify_version_1(end_entity, now) {
+        if let Some(verified) = self.verify_uncommon(end_entity, now) {
             return verified.map(|()| ClientCertVerified::assertion());
         }
         match &self.clients {
