@@ -216,7 +216,15 @@ fn scope(text: &str) -> Result<Scope, &'static str> {
     if !is_known || sub == Some("") {
         return Err("Unknown command or category name in ACL");
     }
-    Ok(Scope::Command(text))
+    Ok(Scope::Command(without_alias(&text)))
+}
+
+/// `sentinel|primary` is `sentinel|master` by another name: who may not call the one may not call the other.
+fn without_alias(full_name: &str) -> String {
+    match full_name.strip_prefix("sentinel|") {
+        Some(sub) => format!("sentinel|{}", sub.replace("primaries", "masters").replace("primary", "master")),
+        None => full_name.to_string(),
+    }
 }
 
 impl Users {
@@ -289,7 +297,7 @@ impl Users {
             _ => row.name.clone(),
         };
         let user = self.0.get(name).ok_or("NOAUTH Authentication required.")?;
-        if !user.may_call(row, &full_name) {
+        if !user.may_call(row, &without_alias(&full_name)) {
             return Err(format!("NOPERM this user has no permissions to run the '{full_name}' command"));
         }
         let is_pattern = row.name == "psubscribe";
@@ -556,6 +564,11 @@ mod tests {
     fn the_last_rule_about_a_command_counts() {
         let users = with("on >secret +@all -@admin +sentinel|myid &news.*");
         assert!(may(&users, "u", &["ping"]) && may(&users, "u", &["sentinel", "myid"]));
+        let alias = with("on +@all -sentinel|is-master-down-by-addr -sentinel|primaries");
+        assert!(
+            !may(&alias, "u", &["sentinel", "is-primary-down-by-addr"]) && !may(&alias, "u", &["sentinel", "masters"])
+        );
+        assert!(may(&alias, "u", &["sentinel", "primary"]));
         assert!(!may(&users, "u", &["sentinel", "masters"]) && !may(&users, "u", &["acl", "list"]));
         assert!(may(&users, "u", &["subscribe", "news.x"]) && !may(&users, "u", &["subscribe", "news.x", "x"]));
         assert!(!may(&users, "u", &["psubscribe", "*"]) && may(&users, "u", &["psubscribe", "news.*"]));

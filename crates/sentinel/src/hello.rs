@@ -59,6 +59,10 @@ impl Hello {
     /// Takes a message apart; `proof` is its ninth field.
     pub fn decode(message: &[u8]) -> Option<(Hello, Option<String>)> {
         let text = std::str::from_utf8(message).ok().filter(|text| text.len() <= HELLO_LEN_MAX)?;
+        // It is shown in the log, and told to scripts.
+        if text.contains(char::is_control) {
+            return None;
+        }
         let fields: Vec<&str> = text.split(',').collect();
         let ([host, port, id, epoch, master, master_host, master_port, config_epoch], rest) =
             fields.split_first_chunk()?;
@@ -314,6 +318,8 @@ mod tests {
             "h,1,,1,m,h,1,1",
             "h,1,i,18446744073709551615,m,h,1,1",
             "h,1,i,-1,m,h,1,1",
+            "h,1,i\n# +switch-master m,1,m,h,1,1",
+            "h,1,i,1,m,h\0,1,1",
         ] {
             assert_eq!(Hello::decode(text.as_bytes()), None, "{text}");
         }
