@@ -295,6 +295,10 @@ fn users_of_a_sentinel_outlive_a_restart() {
     client.must("ACL SETUSER default resetpass >new");
     client.must("ACL SETUSER a\"b on &'");
     assert!(client.call(&["ACL", "SETUSER", "a b", "on"]).text().contains("can't contain spaces"));
+    let mut other = sentinel.client();
+    assert!(other.call(&["CLIENT", "x\nid=9"]).is_error());
+    assert_eq!(client.must("CLIENT LIST").text().lines().filter(|line| line.starts_with("id=")).count(), 2);
+    drop(other);
     let path = sentinel.dir.path().join("sentinel.conf");
     let text = std::fs::read_to_string(&path).expect("its configuration");
     std::fs::write(&path, format!("requirepass old\n{text}")).expect("the same with a password");

@@ -19,6 +19,8 @@ const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user i
 const HELLO_WITHOUT_AUTH: &str = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time";
 const ONLY_HELLO: &str = "ERR Only HELLO messages are accepted by Sentinel instances.";
 
+/// No subcommand has a longer name.
+const SUBCOMMAND_LEN_MAX: usize = 32;
 /// Commands that a client may call before it has shown a password.
 const OPEN: [&str; 3] = ["auth", "hello", "quit"];
 /// Commands of a RESP2 client that has subscribed.
@@ -67,7 +69,9 @@ impl Program {
         command_table::check_arity(&row, args)?;
         self.admit(id, &name, &row, args)?;
         if let Some(client) = self.clients.get_mut(&id) {
-            let sub = args.get(1).filter(|_| row.has_subcommands());
+            // What is no name of a subcommand is not kept, nor shown in CLIENT LIST.
+            let is_name = |sub: &&[u8]| sub.len() <= SUBCOMMAND_LEN_MAX && sub.iter().all(u8::is_ascii_graphic);
+            let sub = args.get(1).filter(|_| row.has_subcommands()).filter(is_name);
             let sub = sub.map(|sub| format!("|{}", String::from_utf8_lossy(sub).to_ascii_lowercase()));
             client.last_command = format!("{name}{}", sub.unwrap_or_default());
         }
