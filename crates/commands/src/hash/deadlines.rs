@@ -118,6 +118,7 @@ fn set_deadline(ctx: &mut Ctx<'_>, name: &str, unit_ms: i64, base_ms: u64) -> Re
     // A type that is wrong is told before arguments that are.
     let deadline = plan.as_ref().map_or(0, |plan| plan.deadline);
     let passed = keys::has_passed(&ctx.db, deadline as i64);
+    let mut is_due_earlier = false;
     let (codes, emptied) = collections::write(&mut ctx.db, key, |hash: Option<&mut Hash>| {
         let plan = plan?;
         let fields = args.iter().skip(plan.fields);
@@ -138,8 +139,12 @@ fn set_deadline(ctx: &mut Ctx<'_>, name: &str, unit_ms: i64, base_ms: u64) -> Re
             DONE
         };
         let codes = fields.map(&mut code).collect();
+        is_due_earlier = hash.is_due_earlier();
         Ok((codes, hash.is_empty()))
     })??;
+    if is_due_earlier {
+        ctx.db.db_mut().fields_changed(key);
+    }
     expired.tell(&mut ctx.db, key, emptied && done.is_empty());
     if passed {
         delete_fields(ctx, key, &done, emptied);
@@ -151,11 +156,13 @@ fn set_deadline(ctx: &mut Ctx<'_>, name: &str, unit_ms: i64, base_ms: u64) -> Re
     Ok(())
 }
 
-/// What follows when fields got a deadline.
+/// What follows when fields got a deadline, besides that the database knows when they are due.
 pub(super) fn deadlines_set(ctx: &mut Ctx<'_>, key: Key<'_>, fields: &[&[u8]], deadline: u64) {
-    ctx.db.db_mut().fields_changed(key);
     ctx.db.changed(key.bytes, class::HASH, "hexpire");
     ctx.db.dirty(fields.len() as u64);
+    if !ctx.db.call.propagates {
+        return;
+    }
     let (mut when, mut count) = (itoa::Buffer::new(), itoa::Buffer::new());
     let mut words: Vec<&[u8]> = vec![
         b"HPEXPIREAT",
@@ -247,4 +254,77 @@ fn reply_deadlines(ctx: &mut Ctx<'_>, unit_ms: u64, base_ms: u64) -> Result<(), 
         }
         Ok(())
     })?
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Bench;
+
+    fn bench() -> Bench {
+        Bench::new(&[super::super::COMMANDS])
+    }
+
+    #[test]
+    fn a_command_that_writes_takes_out_what_has_expired_first() {
+        let mut b = bench();
+        b.run("HSET h a 1 b 2 c 3");
+        b.effects();
+        assert_eq!(b.run("HPEXPIRE h 100 FIELDS 3 a b none"), "*3\r\n:1\r\n:1\r\n:-2\r\n");
+        let done = b.effects();
+        assert_eq!((done.dirty, done.events), (2, vec!["hexpire h".into()]));
+        assert!(done.propagated[0].starts_with("HPEXPIREAT h ") && done.propagated[0].ends_with(" FIELDS 2 a b"));
+        b.advance_ms(101);
+        assert_eq!(b.run("HMGET h a b c"), "*3\r\n$-1\r\n$-1\r\n$1\r\n3\r\n");
+        assert_eq!(b.run("HLEN h"), ":3\r\n");
+        assert_eq!(b.run("HINCRBY h a 5"), ":5\r\n");
+        let done = b.effects();
+        assert_eq!(done.propagated, ["HDEL h a", "HINCRBY h a 5"]);
+        assert_eq!(done.events, ["hexpired h", "hincrby h"]);
+        assert_eq!(b.run("HTTL h FIELDS 2 a b"), "*2\r\n:-1\r\n:-2\r\n");
+        assert_eq!(b.run("HGETEX h EX 5 FIELDS 1 b"), "*1\r\n$-1\r\n");
+        assert_eq!(b.run("HLEN h"), ":2\r\n");
+    }
+
+    #[test]
+    fn a_hash_goes_with_its_last_field() {
+        for command in
+            ["HPERSIST h FIELDS 1 a", "HGETDEL h FIELDS 1 a", "HGETEX h EX 5 FIELDS 1 a", "HEXPIRE h 5 FIELDS 1 a"]
+        {
+            let mut b = bench();
+            b.run("HSET h a 1");
+            b.run("HPEXPIRE h 10 FIELDS 1 a");
+            b.advance_ms(11);
+            b.effects();
+            b.run(command);
+            let done = b.effects();
+            assert_eq!(done.propagated, ["HDEL h a"], "{command}");
+            assert_eq!(done.events, ["hexpired h", "del h"], "{command}");
+            assert!(b.keyspace.is_empty(), "{command}");
+        }
+    }
+
+    #[test]
+    fn a_moment_that_has_passed_removes() {
+        let mut b = bench();
+        b.run("HSET h a 1 b 2");
+        b.effects();
+        assert_eq!(b.run("HPEXPIREAT h 1 FIELDS 2 a a"), "*2\r\n:2\r\n:-2\r\n");
+        let done = b.effects();
+        assert_eq!((done.propagated, done.events), (vec!["HDEL h a".into()], vec!["hdel h".into()]));
+        assert_eq!(b.run("HSETEX h PXAT 1 FIELDS 1 b 3"), ":1\r\n");
+        assert!(b.keyspace.is_empty());
+    }
+
+    #[test]
+    fn a_sum_keeps_the_deadline() {
+        let mut b = bench();
+        b.run("HSET h a 1");
+        b.run("HPEXPIREAT h 4000000000000 FIELDS 1 a");
+        b.effects();
+        b.run("HINCRBYFLOAT h a 0.5");
+        assert_eq!(b.effects().propagated, ["HSET h a 1.5", "HPEXPIREAT h 4000000000000 FIELDS 1 a"]);
+        assert_eq!(b.run("HPEXPIRETIME h FIELDS 1 a"), "*1\r\n:4000000000000\r\n");
+        b.run("HSET h a 2");
+        assert_eq!(b.run("HPEXPIRETIME h FIELDS 1 a"), "*1\r\n:-1\r\n");
+    }
 }

@@ -1,7 +1,6 @@
 //! Fields that are read or set and given a deadline at once, or read and taken out: HGETEX, HSETEX, HGETDEL.
 
 use rivulet_keyspace::{Hash, Key};
-use rivulet_resp::OwnedArgs;
 
 use super::deadlines::{NO_POSITIVE_COUNT, deadlines_set, delete_fields, fields_from, moment_of};
 use super::expired::{Expired, moment};
@@ -53,6 +52,7 @@ pub(super) fn hgetex(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     let reply = &mut ctx.reply;
     let mut expired = Expired::new(&ctx.db.call);
     let mut done: Vec<&[u8]> = Vec::new();
+    let mut is_due_earlier = false;
     let emptied = collections::write(&mut ctx.db, key, |hash: Option<&mut Hash>| {
         let (_, fields) = plan?;
         reply.array(args.len() - fields);
@@ -76,8 +76,12 @@ pub(super) fn hgetex(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
                 hash.set_deadline(field, deadline, limits);
             }
         }
+        is_due_earlier = hash.is_due_earlier();
         Ok(hash.is_empty())
     })??;
+    if is_due_earlier {
+        ctx.db.db_mut().fields_changed(key);
+    }
     expired.tell(&mut ctx.db, key, emptied && done.is_empty());
     match deadline {
         _ if done.is_empty() => {}
@@ -234,7 +238,7 @@ pub(super) fn hsetex(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
 fn set_pairs(ctx: &mut Ctx<'_>, key: Key<'_>, setting: &Setting, mut expired: Expired) -> Result<(), Fail> {
     let args = ctx.args;
     let limits = &ctx.db.settings.limits;
-    collections::write_or_create(&mut ctx.db, key, |hash: &mut Hash| {
+    let is_due_earlier = collections::write_or_create(&mut ctx.db, key, |hash: &mut Hash| {
         for at in (setting.pairs..args.len()).step_by(2) {
             let (field, value) = (args.at(at), args.at(at + 1));
             expired.make_way(hash, field);
@@ -247,15 +251,20 @@ fn set_pairs(ctx: &mut Ctx<'_>, key: Key<'_>, setting: &Setting, mut expired: Ex
                 hash.set_deadline(field, setting.deadline, limits);
             }
         }
-        Ok(())
+        Ok(hash.is_due_earlier())
     })?;
+    if is_due_earlier {
+        ctx.db.db_mut().fields_changed(key);
+    }
     expired.tell(&mut ctx.db, key, false);
     ctx.db.changed(key.bytes, class::HASH, "hset");
     if setting.deadline.is_some() {
-        ctx.db.db_mut().fields_changed(key);
         ctx.db.notify(class::HASH, "hexpire", key.bytes);
     }
     ctx.db.dirty(((args.len() - setting.pairs) / 2) as u64);
+    if !ctx.db.call.propagates {
+        return Ok(());
+    }
     let mut when = itoa::Buffer::new();
     let mut words: Vec<&[u8]> = vec![b"HSETEX", key.bytes];
     match setting.deadline {
@@ -264,6 +273,6 @@ fn set_pairs(ctx: &mut Ctx<'_>, key: Key<'_>, setting: &Setting, mut expired: Ex
         None => {}
     }
     words.extend(args.iter().skip(setting.pairs - 2));
-    ctx.db.effects.propagation = crate::effects::Propagation::Instead(vec![OwnedArgs::from_slices(&words)]);
+    ctx.propagate(&words);
     Ok(())
 }

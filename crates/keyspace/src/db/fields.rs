@@ -39,6 +39,10 @@ impl<H: HashKeys> Db<H> {
         timed.queued = timed.soonest();
         let queued = Reverse((timed.queued, key.hash));
         drop(hash);
+        if self.fields.len() == self.fields.capacity() {
+            // By a part, not to twice as much: this is memory for each such hash.
+            self.fields.reserve_exact(self.fields.len() / 8 + 16);
+        }
         self.fields.push(queued);
         self.shrink_fields();
     }

@@ -217,6 +217,15 @@ impl Hash {
         }
     }
 
+    /// Whether the database has to be told that fields are due earlier than it knows: see [`Db::fields_changed`](crate::Db::fields_changed).
+    #[inline]
+    pub fn is_due_earlier(&self) -> bool {
+        match self {
+            Hash::Packed(_) | Hash::Table(_) => false,
+            Hash::Timed(timed) => timed.soonest() < timed.queued,
+        }
+    }
+
     /// Not after the earliest deadline of a field, which may have gone since; [`NEVER`] if there was none.
     #[inline]
     pub fn soonest(&self) -> u64 {

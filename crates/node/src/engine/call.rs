@@ -268,10 +268,8 @@ impl Node {
         let effects = &mut self.engine.effects;
         self.ops.stats.keys.hits += std::mem::take(&mut effects.hits);
         self.ops.stats.keys.misses += std::mem::take(&mut effects.misses);
-        if effects.expired > 0 {
+        if effects.expired | effects.expired_fields > 0 {
             self.ops.stats.keys.expired += std::mem::take(&mut effects.expired);
-        }
-        if effects.expired_fields > 0 {
             self.ops.stats.keys.expired_fields += std::mem::take(&mut effects.expired_fields);
         }
         if !effects.before.is_empty() {
