@@ -103,8 +103,10 @@ fn run_cold(seed: u64, shows_logs: bool) -> Result<Report, Broken> {
 impl Fleet {
     fn new(seed: u64, plan: Plan, rng: Rng, shows_logs: bool) -> Fleet {
         let Plan { nodes, writers, .. } = plan;
+        let mut schedule = Schedule::new(seed, nodes, shows_logs);
+        schedule.keeps_ids = plan.appendfsync.iter().map(Option::is_some).collect();
         Fleet {
-            schedule: Schedule::new(seed, nodes, shows_logs),
+            schedule,
             rng,
             following: plan.following.clone(),
             writers: (0..writers).map(|i| Writer::new(i, nodes + i, 0)).collect(),
@@ -215,6 +217,9 @@ impl Fleet {
             }
         }
         self.look_at_offered()?;
+        if let Some(broken) = self.schedule.broken.take() {
+            return Err(broken);
+        }
         for i in 0..self.observers.len() {
             if let Some(sight) = self.observers[i].tick(&shared, OBSERVED_US) {
                 self.positions.saw(&sight)?;
@@ -608,6 +613,8 @@ impl Fleet {
 
     fn spoil_disk(&mut self, host: HostId, how: impl Fn(&mut crate::disk::Faults)) {
         how(&mut self.schedule.host(host).disk.lock().faults);
+        // From here on its log may be given up, and its ids with it.
+        self.schedule.keeps_ids[host] = false;
         self.undo_in(100, 6_000, Later::HealDisk(host));
     }
 
