@@ -100,6 +100,19 @@ impl Node {
         }
     }
 
+    /// A client's script has run a command. As since Redis 7.2 what that has read is remembered, and as before what the script has declared.
+    pub fn remember_keys_of_script(
+        &mut self,
+        id: ClientId,
+        (command, args): (&'static Command, Args<'_>),
+        (script, declared): (&'static Command, Args<'_>),
+    ) {
+        if self.clients.get(id).is_some_and(|client| client.session.wishes().tracking) && is_remembered(command) {
+            self.remember(id, script, declared);
+            self.remember(id, command, args);
+        }
+    }
+
     fn remember(&mut self, id: ClientId, command: &'static Command, args: Args<'_>) {
         let tracker = self.clients.get(id).and_then(|client| client.session.tracking.as_deref());
         if !tracker.is_some_and(Tracker::remembers) {
