@@ -10,7 +10,12 @@ fn what_is_told_is_what_redis_tells() {
     for story in stories::ALL {
         let ours = stories::play(Kind::Rivulet, story);
         for &peer in story.beside.iter().filter(|peer| peer.is_there()) {
-            assert_eq!(stories::play(peer, story), ours, "{} (left: {peer:?})", story.name);
+            let theirs = stories::play(peer, story);
+            let same = theirs.iter().zip(&ours).take_while(|(theirs, ours)| theirs == ours).count();
+            let from = theirs[..same].iter().rposition(|line| line.starts_with("==")).unwrap_or(0);
+            let shown = |lines: &[String]| lines[from..lines.len().min(same + 4)].join("\n");
+            let (name, differ) = (story.name, theirs != ours);
+            assert!(!differ, "{name}\n{peer:?}:\n{}\nRivulet:\n{}", shown(&theirs), shown(&ours));
         }
     }
 }
@@ -47,7 +52,7 @@ fn nobody_keeps_a_key_that_went_by_itself() {
     server.must("CONFIG SET tracking-table-max-keys 1");
     client.must("MGET a b");
     let told = client.read().expect("a push");
-    assert!([invalidate(&["a"]), invalidate(&["b"])].contains(&told), "{told:?}");
+    assert!(["k", "a", "b"].iter().any(|key| told == invalidate(&[key])), "one of three is kept: {told:?}");
 }
 
 #[test]

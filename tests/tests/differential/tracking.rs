@@ -63,9 +63,14 @@ impl Side {
     }
 }
 
-/// What Rivulet does otherwise on purpose: databases that are exchanged are other data.
+/// What Rivulet does otherwise on purpose: databases that are exchanged are other data, and a key that can be found on a line which makes no sense is
+/// remembered.
 fn is_other(command: &[Vec<u8>]) -> bool {
-    command[0].eq_ignore_ascii_case(b"swapdb")
+    let begins_with = |at: usize, words: &[&[u8]]| {
+        command.get(at).is_some_and(|word| words.iter().any(|known| word.eq_ignore_ascii_case(known)))
+    };
+    let makes_sense = begins_with(1, &[b"COUNT", b"BLOCK", b"STREAMS"]);
+    begins_with(0, &[b"SWAPDB"]) || begins_with(0, &[b"XREAD"]) && !makes_sense
 }
 
 #[test]

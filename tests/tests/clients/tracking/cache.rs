@@ -10,7 +10,7 @@ use rivulet_tests::{Client, Kind, Reply, Server, wait};
 
 type Command = Vec<Vec<u8>>;
 
-const KEYS: usize = 24;
+const KEYS: usize = 14;
 const STEPS: usize = 6_000;
 /// Steps between two looks at the caches.
 const LOOK: usize = 12;
@@ -116,8 +116,6 @@ impl Cacher {
     fn look_up(&mut self, rng: &mut Rng, key: String) {
         let read = [
             format!("GET {key}"),
-            format!("EXISTS {key}"),
-            format!("STRLEN {key}"),
             format!("LRANGE {key} 0 -1"),
             format!("TYPE {key}"),
             format!("EVAL return(redis.call('get',KEYS[1])) 1 {key}"),
@@ -237,25 +235,25 @@ impl World {
 
     fn step(&mut self) {
         let i = self.rng.usize(..self.cachers.len());
-        match self.rng.usize(..200) {
-            0..100 => {
+        match self.rng.usize(..400) {
+            0..300 => {
                 let key = any_key(&mut self.rng);
                 let cacher = &mut self.cachers[i];
                 self.past.push(format!("client {i} looks up {key}"));
                 cacher.look_up(&mut self.rng, key);
             }
-            100..130 => {
+            300..330 => {
                 let command = change(&mut self.rng);
                 self.past.push(format!("client {i}: {}", shown_command(&command)));
                 // On a replica it is refused.
                 self.cachers[i].write(&command);
             }
-            130..170 => {
+            330..370 => {
                 let at = self.rng.usize(..2);
                 let command = change(&mut self.rng);
                 self.on(at, &command);
             }
-            170..176 => {
+            370..376 => {
                 self.on(0, &words("MULTI"));
                 (0..3).for_each(|_| {
                     let command = change(&mut self.rng);
@@ -263,27 +261,27 @@ impl World {
                 });
                 self.on(0, &words("EXEC"));
             }
-            176..178 => {
+            376..378 => {
                 let line = ["FLUSHALL", "FLUSHDB", "FLUSHALL ASYNC", "SWAPDB 0 1"][self.rng.usize(..4)];
                 self.on(0, &words(line));
             }
-            178..184 => wait::pause(Duration::from_millis(self.rng.u64(1..8))),
-            184..187 => self.evict(),
-            187..189 => {
+            378..384 => wait::pause(Duration::from_millis(self.rng.u64(1..8))),
+            384..387 => self.evict(),
+            387..389 => {
                 let keys = [2, 10, 1_000_000][self.rng.usize(..3)];
                 let at = self.rng.usize(..2);
                 self.on(at, &words(&format!("CONFIG SET tracking-table-max-keys {keys}")));
             }
-            189..192 => {
+            389..392 => {
                 let expires = self.rng.usize(..2);
                 self.on(0, &words(&format!("DEBUG SET-ACTIVE-EXPIRE {expires}")));
             }
-            192..196 => {
+            392..396 => {
                 self.retire(i);
                 self.past.push(format!("client {i} is another one"));
                 self.cachers[i] = Cacher::new(&self.servers, self.cachers[i].at, &mut self.rng);
             }
-            196 => self.change_roles(),
+            396 => self.change_roles(),
             _ => self.on(1, &words("PING")),
         }
     }
@@ -313,8 +311,22 @@ impl World {
         }
     }
 
-    /// What a cache has is what its server answers, once all has been heard that was due by then.
+    /// What a cache has is what its server answers, once all has been heard that was due by then. A key of a replica may end its time while this looks:
+    /// then its master has to be asked again before it goes.
     fn look_at_caches(&mut self) {
+        let mut stale = self.stale_values();
+        for _ in 0..3 {
+            if stale.is_empty() {
+                return;
+            }
+            stale = self.stale_values();
+        }
+        let past = self.past[self.past.len().saturating_sub(60)..].join("\n");
+        panic!("RIVULET_SEED={}\n{}\nafter\n{past}", self.seed, stale.join("\n"));
+    }
+
+    fn stale_values(&mut self) -> Vec<String> {
+        let mut stale = Vec::new();
         let keys: Vec<Command> = (0..KEYS).map(|i| words(&format!("TYPE k{i}"))).collect();
         // A replica's keys go when its master has found them out.
         self.writers[0].pipeline(&keys);
@@ -334,17 +346,15 @@ impl World {
             for ((key, read), truth) in kept.iter().zip(truth) {
                 let Some(kept) = cacher.cache.get(key).and_then(|of_key| of_key.get(read)) else { continue };
                 self.checked += 1;
-                assert!(
-                    *kept == truth,
-                    "client {i} of server {} ({:?}, noloop: {}) keeps {kept:?} for '{read}', and there is {truth:?}. RIVULET_SEED={}, after\n{}",
-                    cacher.at,
-                    cacher.mode,
-                    cacher.no_loop,
-                    self.seed,
-                    self.past[self.past.len().saturating_sub(60)..].join("\n")
-                );
+                if *kept != truth {
+                    let (at, mode, no_loop) = (cacher.at, cacher.mode, cacher.no_loop);
+                    stale.push(format!(
+                        "client {i} of server {at} ({mode:?}, noloop: {no_loop}) keeps {kept:?} for '{read}', and there is {truth:?}"
+                    ));
+                }
             }
         }
+        stale
     }
 }
 
@@ -361,5 +371,5 @@ fn a_cache_never_keeps_what_is_no_longer_true() {
     (0..world.cachers.len()).for_each(|i| world.retire(i));
     let (checked, hits, told) = (world.checked, world.hits, world.told);
     println!("{checked} values were compared, {hits} reads needed no server, {told} messages");
-    assert!(checked > STEPS / 2 && hits > STEPS / 100 && told > STEPS / 10, "it was a test of something");
+    assert!(checked > STEPS / 2 && hits > STEPS / 60 && told > STEPS / 10, "it was a test of something");
 }
