@@ -63,14 +63,18 @@ impl Side {
     }
 }
 
-/// What Rivulet does otherwise on purpose: databases that are exchanged are other data, and a key that can be found on a line which makes no sense is
-/// remembered.
+/// What Rivulet does otherwise on purpose: databases that are exchanged are other data, and a key that can be found on a line of XREAD which makes no
+/// sense is remembered.
 fn is_other(command: &[Vec<u8>]) -> bool {
-    let begins_with = |at: usize, words: &[&[u8]]| {
-        command.get(at).is_some_and(|word| words.iter().any(|known| word.eq_ignore_ascii_case(known)))
-    };
-    let makes_sense = begins_with(1, &[b"COUNT", b"BLOCK", b"STREAMS"]);
-    begins_with(0, &[b"SWAPDB"]) || begins_with(0, &[b"XREAD"]) && !makes_sense
+    let is = |word: &[u8], known: &str| word.eq_ignore_ascii_case(known.as_bytes());
+    let mut rest = &command[1..];
+    while let [option, _, more @ ..] = rest
+        && (is(option, "COUNT") || is(option, "BLOCK"))
+    {
+        rest = more;
+    }
+    let makes_sense = rest.first().is_some_and(|word| is(word, "STREAMS")) && rest.len() % 2 == 1 && rest.len() > 1;
+    is(&command[0], "SWAPDB") || is(&command[0], "XREAD") && !makes_sense
 }
 
 #[test]
