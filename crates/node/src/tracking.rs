@@ -155,7 +155,7 @@ impl Node {
     /// Tells a client of a key that was remembered for it; `by` has changed it, 0 for nobody.
     fn tell_of_key(&mut self, id: ClientId, key: &[u8], by: ClientId) {
         let tracker = self.clients.get(id).and_then(|client| client.session.tracking.as_deref());
-        let wants = |tracker: &Tracker| !tracker.is_broadcast() && !(tracker.no_loop && id == by);
+        let wants = |tracker: &Tracker| !(tracker.is_broadcast() || tracker.no_loop && id == by);
         if tracker.is_some_and(wants) {
             self.tell_tracker(id, &Told::Key(key));
         }

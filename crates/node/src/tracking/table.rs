@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn clients_that_have_gone_do_not_fill_a_key_that_never_changes() {
         let (keyspace, mut table) = (keyspace(), Table::default());
-        for id in 1..10_000 {
+        for id in 1..10_000u64 {
             // Nobody stays but the last ten.
             let live: BTreeSet<ClientId> = (id.saturating_sub(9)..=id).collect();
             table.note(keyspace.key(b"hot"), id, &live);
