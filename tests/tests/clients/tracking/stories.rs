@@ -272,6 +272,18 @@ pub const ALL: &[Story] = &[
         ],
     },
     Story {
+        name: "fields whose time is over",
+        beside: NEW,
+        lines: &[
+            "w3: HSET h f 1 g 2; HPEXPIRE h 150 FIELDS 1 f",
+            "a3: CLIENT TRACKING ON; HGETALL h",
+            "b3: CLIENT TRACKING ON BCAST NOLOOP",
+            "sleep 500",
+            "a3: HGETALL h",
+            "w3: HPEXPIRE h 0 FIELDS 1 g",
+        ],
+    },
+    Story {
         name: "keys that make room",
         beside: BOTH,
         lines: &[
