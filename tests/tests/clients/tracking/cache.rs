@@ -103,11 +103,8 @@ impl Cacher {
         let Some(mut ear) = self.ear.take() else { return };
         ear.add("PING");
         ear.flush().expect("the server reads");
-        loop {
-            match ear.read().expect("the server answers").items() {
-                [_, _, keys] => self.forget(keys),
-                _ => break,
-            }
+        while let [_, _, keys] = ear.read().expect("the server answers").items() {
+            self.forget(keys);
         }
         self.ear = Some(ear);
     }
@@ -136,12 +133,12 @@ impl Cacher {
                 }
                 (self.run(&commands).pop(), said == (self.mode == Mode::OptIn))
             }
-            Mode::Prefix => (self.run(&[read.clone()]).pop(), key.starts_with("k1")),
+            Mode::Prefix => (self.run(std::slice::from_ref(read)).pop(), key.starts_with("k1")),
             _ if rng.usize(..4) == 0 => {
                 let reply = self.run(&["MULTI".to_string(), read.clone(), "EXEC".to_string()]).pop();
                 (reply.filter(|reply| !reply.is_error()).map(|reply| reply.items()[0].clone()), true)
             }
-            _ => (self.run(&[read.clone()]).pop(), true),
+            _ => (self.run(std::slice::from_ref(read)).pop(), true),
         };
         let Some(reply) = reply.filter(|_| is_kept) else { return };
         // What a server has that loads or follows is not said to be anything.
