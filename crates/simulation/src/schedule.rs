@@ -175,6 +175,10 @@ impl Schedule {
         self.stopped[host] = on;
     }
 
+    pub fn is_paused(&self, host: HostId) -> bool {
+        self.stopped[host]
+    }
+
     /// Takes one step. If nobody has anything to do, time passes until somebody has, or until `until_us`. Answers whether that has come.
     pub fn advance(&mut self, until_us: u64) -> bool {
         let processes = &self.processes;
@@ -205,12 +209,13 @@ impl Schedule {
 
     fn look_at_what_was_told(&mut self) {
         let all = std::mem::take(&mut self.shared.network.borrow_mut().ids_told);
+        let now_us = self.now_us();
         for told in all {
             if self.keeps_ids.get(told.from).is_some_and(|keeps| *keeps) {
-                let checked = self.told.check(&told, &self.hosts[told.from].disk.lock());
+                let checked = self.told.check(&told, &self.hosts[told.from].disk.lock(), now_us);
                 self.broken = self.broken.take().or(checked.err());
             }
-            self.told.note(told);
+            self.told.note(&told, now_us);
         }
     }
 
