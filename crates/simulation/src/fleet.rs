@@ -24,9 +24,9 @@ const TICK_US: u64 = 2_000;
 const OBSERVED_US: u64 = 150_000;
 /// A server that has nothing else to do answers within this time.
 const REST_US: u64 = 800_000;
-/// All must be the same within this time of peace.
 /// So long a shutdown or a failover may take that was asked for late.
 const LATE_ORDERS_US: u64 = 15_000_000;
+/// All must be the same within this time of peace.
 const PEACE_US: u64 = 180_000_000;
 
 pub struct Fleet {
