@@ -43,12 +43,24 @@ pub struct Tracking {
     trackers: BTreeSet<ClientId>,
     table: Table,
     prefixes: Prefixes,
+    /// Bytes of memory that the messages of this turn took: nobody has had the time to read them.
+    unsent_bytes: usize,
 }
 
 impl Tracking {
     /// Whether it has to be told of changes. Keys may be remembered for clients that no longer track: those may begin again.
     pub fn is_used(&self) -> bool {
         !self.trackers.is_empty() || !self.table.is_empty()
+    }
+
+    /// Memory of messages that have not been sent yet. Keys are not evicted for it, as each would bring further ones.
+    pub fn unsent_bytes(&self) -> usize {
+        self.unsent_bytes
+    }
+
+    /// What there was to send has been offered to the sockets.
+    pub fn sent(&mut self) {
+        self.unsent_bytes = 0;
     }
 
     /// Clients that track.

@@ -120,3 +120,24 @@ fn what_is_used_often_or_was_used_last_stays() {
         assert!(gone < 20, "{policy}: {gone} of 2000 that were used went, though 18,000 others were not");
     }
 }
+
+/// Each evicted key is told to those who keep it, which takes memory: that evicts no further ones.
+#[test]
+fn what_clients_that_track_are_told_evicts_nothing() {
+    let mut server =
+        Server::start(Kind::Rivulet, &["--maxmemory-policy", "allkeys-lru", "--maxmemory-eviction-tenacity", "100"]);
+    let mut clients: Vec<_> = (0..10).map(|_| server.client()).collect();
+    for client in &mut clients {
+        client.must("HELLO 3");
+        client.must("CLIENT TRACKING ON");
+    }
+    let key = |i: u32| format!("{i}{}", "x".repeat(1000));
+    for i in 0..300 {
+        server.must(&format!("SET {} x", key(i)));
+        clients.iter_mut().for_each(|client| _ = client.must(&format!("GET {}", key(i))));
+    }
+    let used = server.count("used_memory");
+    server.must(&format!("CONFIG SET maxmemory {}", used - 40_000));
+    let (left, evicted) = (server.must("DBSIZE").int(), server.count("evicted_keys"));
+    assert!(left >= 200 && evicted > 0, "{left} keys are left, {evicted} were evicted");
+}

@@ -101,10 +101,10 @@ impl Node {
         memory::used().saturating_sub(self.memory_not_counted())
     }
 
-    /// Bytes of the replication log beyond `repl-backlog-size`.
+    /// Bytes of the replication log beyond `repl-backlog-size`, and of messages for clients that track.
     pub fn memory_not_counted(&self) -> usize {
         let log = &self.replication.log;
-        log.memory_bytes().saturating_sub(log.size() as usize)
+        log.memory_bytes().saturating_sub(log.size() as usize) + self.tracking.unsent_bytes()
     }
 
     /// Makes room at the border of a unit of execution; answers whether a command may use memory: it is within `maxmemory`, or eviction is at work, or

@@ -1,5 +1,7 @@
 //! What a client that tracks is told, and who is told it.
 
+use rivulet_memory as memory;
+
 use crate::front::client_id::ClientId;
 use crate::front::clients::Kind;
 use crate::node::Node;
@@ -26,6 +28,7 @@ impl Node {
         if !is_resp3 && !listens {
             return;
         }
+        let used = memory::used();
         self.push_to(receiver, |push| {
             if is_resp3 {
                 push.push(2);
@@ -44,6 +47,7 @@ impl Node {
                 Told::All => push.null(),
             }
         });
+        self.tracking.unsent_bytes += memory::used().saturating_sub(used);
     }
 
     /// Who gets a tracker's messages, and whether that is another one; nobody if that one has gone.
