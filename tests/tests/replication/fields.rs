@@ -139,3 +139,46 @@ fn deadlines_survive_restarts() {
         wait::until("what is over goes", || server.must("HLEN soon").int() == 1);
     }
 }
+
+#[test]
+fn what_expired_while_the_master_was_down_leaves_its_replicas() {
+    let mut master = Server::start(
+        Kind::Rivulet,
+        &["--appendonly", "yes", "--appendfsync", "always", "--enable-debug-command", "yes"],
+    );
+    let mut replica = Server::start(Kind::Rivulet, &["--enable-debug-command", "yes"]);
+    replica.follow(&master);
+    master.must("HSET h a 1 b 2 c 3");
+    master.must("HPEXPIRE h 300 FIELDS 2 a b");
+    master.must("HSET gone a 1");
+    master.must("HPEXPIRE gone 300 FIELDS 1 a");
+    wait_in_step(&mut master, &mut replica);
+    master.kill();
+    wait::pause(Duration::from_millis(400));
+    assert_eq!(replica.must("HLEN h").int(), 3);
+    master.launch();
+    assert_in_step(&mut master, &mut replica);
+    wait::until("they leave the replica", || {
+        replica.must("HLEN h").int() == 1 && replica.must("EXISTS gone").int() == 0
+    });
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(master.must("HGETALL h").items().len(), 2);
+    assert_eq!(master.count("sync_full"), 0);
+}
+
+/// A replica that becomes a master takes out what it was told of.
+#[test]
+fn a_replica_that_is_promoted_lets_fields_expire() {
+    let mut master = Server::start(Kind::Rivulet, &[]);
+    let mut replica = Server::start(Kind::Rivulet, &[]);
+    master.must("HSET before a 1 b 2");
+    master.must("HPEXPIRE before 300 FIELDS 1 a");
+    replica.follow(&master);
+    wait_in_step(&mut master, &mut replica);
+    master.must("HSETEX after PX 300 FIELDS 1 a 1");
+    wait_in_step(&mut master, &mut replica);
+    master.kill();
+    replica.must("REPLICAOF NO ONE");
+    wait::until("they expire", || replica.must("HLEN before").int() == 1 && replica.must("EXISTS after").int() == 0);
+    assert_eq!(replica.count("expired_subkeys"), 2);
+}
