@@ -12,6 +12,7 @@ mod held;
 mod progress;
 mod serve;
 pub mod stream_log;
+pub mod synchronous;
 mod sync_history;
 mod verify;
 
@@ -27,7 +28,7 @@ use rivulet_replication::measure::{AUTO_SIZE_MIN, Measure};
 use rivulet_replication::position::{Position, ReplId};
 use rivulet_replication::replica::{LinkConfig, LoadMode, Login, ReplicaLink, Shown};
 use rivulet_replication::report::{Level, Report};
-use rivulet_replication::stream::StreamEncoder;
+use rivulet_replication::stream::{self, StreamEncoder};
 use rivulet_replication::syncs::SyncHistory;
 use rivulet_resp::{Args, Decoder};
 
@@ -55,6 +56,7 @@ pub struct Replication {
     pub log: StreamLog,
     pub encoder: StreamEncoder,
     pub master: Master,
+    pub synchronous: synchronous::Synchronous,
     pub failover: Failover,
     pub run_id: ReplId,
     /// The link to the master, when this is a replica.
@@ -186,6 +188,7 @@ impl Replication {
             ),
             encoder: StreamEncoder::new(),
             master: Master::new(master_config(config), now_ms),
+            synchronous: Default::default(),
             failover: Failover::default(),
             run_id: ReplId::parse(run_id.as_bytes()).unwrap_or(ReplId::ZERO),
 
@@ -336,6 +339,7 @@ impl Node {
             *link.state.config_mut() = LinkConfig { host, port, probe, ..config };
         }
         self.size_backlog();
+        self.look_at_synchronous();
     }
 
     fn link_config(&self, host: String, port: u16, probe: ReplId) -> LinkConfig {
@@ -346,6 +350,7 @@ impl Node {
             login: login(&self.config),
             shown: shown(&self.config),
             run_id: self.replication.run_id,
+            node_id: None,
             probe,
             load: match self.config.repl_diskless_load {
                 DisklessLoad::Disabled => LoadMode::AfterTransfer,
@@ -473,6 +478,8 @@ impl Node {
 
     /// Clients whose wait makes no sense in the new role are told.
     fn role_changed(&mut self) {
+        self.close_who_waits_for_replicas();
+        self.look_at_synchronous();
         for id in self.clients.ids() {
             let waits = self.clients.get(id).is_some_and(|c| {
                 matches!(
@@ -533,6 +540,7 @@ impl Node {
         self.log_history_changed();
         self.drop_replicas();
         self.engine.keys.own_expiring.clear();
+        self.look_at_synchronous();
     }
 
     /// What a loaded snapshot says of the position is taken over at start-up (rule 40).
@@ -596,8 +604,10 @@ impl Node {
 
     /// Asks all replicas for their offsets: a master does, before it ends or hands over.
     pub fn ask_for_acks(&mut self) {
+        // Who was told to acknowledge by itself goes on to.
+        let always = self.front.held.marks;
         if let Some(mut own) = self.replication.log.own() {
-            own.append(rivulet_replication::stream::GETACK);
+            own.append_control(if always { stream::GETACK_ALWAYS } else { stream::GETACK });
         }
     }
 

@@ -56,16 +56,30 @@ impl Node {
         self.clock.now_us = clock::machine_us();
         self.look_at_standing();
         self.engine.speaker.executing = id;
-        let done = self.run_commands(id, batch, buffer, &looked_up);
+        let done = match self.front.held.marks {
+            true => self.run_commands::<true>(id, batch, buffer, &looked_up),
+            false => self.run_commands::<false>(id, batch, buffer, &looked_up),
+        };
         self.engine.speaker.executing = 0;
         self.engine.speaker.own_pushes.clear();
         done
     }
 
+    /// `MARKS`: replies may have to wait for replicas. Where they need not, nothing is asked for each command.
     #[inline]
-    fn run_commands(&mut self, id: ClientId, batch: &Batch, buffer: &[u8], looked_up: &LookedUp) -> usize {
+    fn run_commands<const MARKS: bool>(
+        &mut self,
+        id: ClientId,
+        batch: &Batch,
+        buffer: &[u8],
+        looked_up: &LookedUp,
+    ) -> usize {
         for i in 0..batch.len() {
+            let before = if MARKS { self.before_reply(id, looked_up.commands[i]) } else { None };
             self.execute(id, looked_up.commands[i], batch.args(i, buffer), looked_up.hints[i]);
+            if MARKS {
+                self.mark_reply(id, before);
+            }
             let Some(client) = self.clients.get_mut(id) else { return batch.wire_end(i) };
             let stops =
                 client.session.blocked.is_some() || client.connection.closing || client.connection.close_after_reply;
@@ -328,7 +342,9 @@ impl Node {
             std::mem::replace(&mut self.engine.speaker.executing, id),
             std::mem::take(&mut self.engine.speaker.own_pushes),
         );
+        let before = if self.front.held.marks { self.before_reply(id, command) } else { None };
         self.execute(id, command, args, None);
+        self.mark_reply(id, before);
         (self.engine.speaker.executing, self.engine.speaker.own_pushes) = others;
     }
 }

@@ -196,6 +196,7 @@ impl Node {
         reply.push(words.len());
         words.iter().for_each(|word| reply.bulk(word));
         if !is_own {
+            client.connection.outbox.hold.tells_of_writes |= self.front.held.announces;
             self.clients.queue_write(listener);
         }
         true
@@ -220,6 +221,7 @@ impl Node {
             return;
         }
         let classes = self.engine.settings.notify;
+        self.front.held.announces = self.front.held.marks;
         for Event { db, name, key, .. } in events {
             if classes & class::KEYSPACE != 0 {
                 let mut channel = format!("__keyspace@{db}__:").into_bytes();
@@ -230,6 +232,7 @@ impl Node {
                 self.deliver(ChannelKind::Plain, format!("__keyevent@{db}__:{name}").as_bytes(), &key);
             }
         }
+        self.front.held.announces = false;
         self.release_pushes();
     }
 

@@ -170,6 +170,7 @@ impl Node {
     /// The data is there: the server is open, and a replica goes to its master.
     pub fn ready(&mut self) {
         self.begin_following();
+        self.look_at_synchronous();
         log::notice!("Ready to accept connections");
     }
 }
