@@ -79,6 +79,7 @@ impl Node {
         self.replication.master.reset_counters();
         self.replication.observed.syncs.reset_counters();
         self.replication.cut_off = CutOff::default();
+        self.replication.synchronous.timeouts = 0;
         self.persist.reaper.reset_freed();
         rivulet_memory::reset_peak();
     }
