@@ -10,10 +10,11 @@ mod doctor;
 mod follow;
 mod held;
 mod progress;
+pub mod promises;
 mod serve;
 pub mod stream_log;
-pub mod synchronous;
 mod sync_history;
+pub mod synchronous;
 mod verify;
 
 use std::net::IpAddr;
@@ -57,6 +58,8 @@ pub struct Replication {
     pub encoder: StreamEncoder,
     pub master: Master,
     pub synchronous: synchronous::Synchronous,
+    /// What was promised to leaders of failovers.
+    pub kept: promises::Kept,
     pub failover: Failover,
     pub run_id: ReplId,
     /// The link to the master, when this is a replica.
@@ -180,6 +183,7 @@ fn shown(config: &Config) -> Shown {
 
 impl Replication {
     pub fn new(config: &Config, run_id: &str, rng: &mut fastrand::Rng, now_ms: u64) -> Replication {
+        let run_id = ReplId::parse(run_id.as_bytes()).unwrap_or(ReplId::ZERO);
         Replication {
             history: History::new(random_id(rng)),
             log: StreamLog::new(
@@ -190,8 +194,8 @@ impl Replication {
             master: Master::new(master_config(config), now_ms),
             synchronous: Default::default(),
             failover: Failover::default(),
-            run_id: ReplId::parse(run_id.as_bytes()).unwrap_or(ReplId::ZERO),
-
+            kept: promises::Kept::nothing(run_id),
+            run_id,
             link: None,
             truth: Truth::default(),
             dropping_replicas: false,
@@ -350,7 +354,7 @@ impl Node {
             login: login(&self.config),
             shown: shown(&self.config),
             run_id: self.replication.run_id,
-            node_id: None,
+            node_id: self.replication.kept.is_durable.then_some(self.replication.kept.promises.node_id),
             probe,
             load: match self.config.repl_diskless_load {
                 DisklessLoad::Disabled => LoadMode::AfterTransfer,
@@ -431,7 +435,8 @@ impl Node {
         let now = self.now_ms();
         let probe = random_id(&mut self.engine.rng);
         let config = self.link_config(host.to_string(), port, probe);
-        let state = ReplicaLink::new(config, cached, true, now);
+        let mut state = ReplicaLink::new(config, cached, true, now);
+        state.set_fence(self.replication.kept.promises.fence());
         let client = self.clients.add(None, now);
         client.kind = Kind::Master;
         client.session.login = crate::engine::session::Login::superuser();
@@ -540,6 +545,7 @@ impl Node {
         self.log_history_changed();
         self.drop_replicas();
         self.engine.keys.own_expiring.clear();
+        self.promoted_in_epoch();
         self.look_at_synchronous();
     }
 
@@ -627,6 +633,8 @@ impl Node {
                 let line = self.client_line(id);
                 self.promote();
                 log::notice!("MASTER MODE enabled (user request from '{line}')");
+            } else {
+                self.is_master_again();
             }
             by.reply.ok();
             return Ok(());

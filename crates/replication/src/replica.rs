@@ -13,8 +13,8 @@ mod unloadable;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-pub use self::config::{LinkConfig, LoadMode, Login, Shown};
 use self::acks::Acks;
+pub use self::config::{LinkConfig, LoadMode, Login, Shown};
 use self::two_channels::Main;
 use self::unloadable::Broken;
 pub use self::unloadable::Unloadable;

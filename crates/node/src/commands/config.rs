@@ -148,7 +148,8 @@ impl Node {
                 return self.tls_changed();
             }
             Apply::Directory => {
-                return rivulet_host::fs::set_current_dir(&self.config.dir).map_err(|e| crate::system::os_error(&e));
+                rivulet_host::fs::set_current_dir(&self.config.dir).map_err(|e| crate::system::os_error(&e))?;
+                return self.take_promises_along();
             }
             Apply::LogLevel => log::set_level(self.config.loglevel),
             Apply::MaxClients => return self.make_room_for_clients(),

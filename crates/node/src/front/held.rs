@@ -307,6 +307,8 @@ fn unsynced(waits: Waits, replicas: u64, timeout_ms: u64) -> Vec<u8> {
         Waits::Read => "What was read here is not acknowledged",
         _ => "The write is applied here, but not acknowledged",
     };
-    format!("-UNSYNCED {what} by {replicas} of the replicas within {timeout_ms} ms. It may survive a failover or not.\r\n")
-        .into_bytes()
+    format!(
+        "-UNSYNCED {what} by {replicas} of the replicas within {timeout_ms} ms. It may survive a failover or not.\r\n"
+    )
+    .into_bytes()
 }

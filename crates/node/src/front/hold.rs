@@ -129,9 +129,8 @@ impl Hold {
         output: &mut Output,
         error: impl Fn(Waits) -> Vec<u8>,
     ) -> u64 {
-        let is_late = |mark: &Mark| {
-            mark.waits != Waits::Disk && mark.since_ms <= until_ms && mark.offset > released.replicas
-        };
+        let is_late =
+            |mark: &Mark| mark.waits != Waits::Disk && mark.since_ms <= until_ms && mark.offset > released.replicas;
         if !self.marks.iter().any(is_late) {
             return 0;
         }
@@ -233,10 +232,10 @@ mod tests {
         for (text, offset, since_ms) in [("a", 10, 1), ("b", 20, 1), ("c", 30, 2)] {
             write(&mut hold, &mut output, text, Some((Waits::Write, offset, since_ms)));
         }
-        assert_eq!(hold.marks.iter().map(|mark| (mark.end, mark.offset, mark.replies)).collect::<Vec<_>>(), [
-            (2, 20, 2),
-            (3, 30, 1)
-        ]);
+        assert_eq!(
+            hold.marks.iter().map(|mark| (mark.end, mark.offset, mark.replies)).collect::<Vec<_>>(),
+            [(2, 20, 2), (3, 30, 1)]
+        );
     }
 
     #[test]

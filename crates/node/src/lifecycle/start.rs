@@ -109,6 +109,7 @@ fn open(
     node.warn_about_timeout();
     memory::fault_in_program();
     node.ops.startup_memory = memory::used();
+    node.load_promises()?;
     node.begin_as_configured();
     match node.load_at_startup() {
         Ok(()) if node.persist.loading.load.is_none() && node.life.exit.is_none() => node.ready(),

@@ -1,7 +1,9 @@
 //! REPLICATION DOCTOR: gathers what the doctor looks at, and says what it finds.
 
 use rivulet_config::SynchronousCommit;
-use rivulet_replication::doctor::{Backlog, CutOff, FailedLoads, Figures, GoodReplicas, Slowest, Synchronous, diagnose, measured};
+use rivulet_replication::doctor::{
+    Backlog, CutOff, FailedLoads, Figures, GoodReplicas, Slowest, Synchronous, diagnose, measured,
+};
 
 use crate::node::Node;
 

@@ -57,6 +57,7 @@ impl Node {
             link.state.tick(now, &mut actions);
         }
         self.follow_actions(actions);
+        self.learn_masters_epoch();
     }
 
     /// The master's socket is ready.

@@ -54,7 +54,12 @@ impl Node {
             self.verify_report(id, report);
             return Ok(());
         }
-        let own = &OwnName { run_id: self.replication.run_id, node_id: self.replication.run_id, epoch: 0 };
+        let own = &OwnName {
+            run_id: self.replication.run_id,
+            node_id: self.replication.kept.promises.node_id,
+            // A master that was replaced is of no term.
+            epoch: if self.is_replica() || self.is_stale_master() { 0 } else { self.replication.kept.promises.epoch },
+        };
         let from_master = self.clients.at(id).is_master();
         let outcome = match self.replication.master.get_mut(id) {
             Some(session) => session.announced_mut().replconf(&words, own),

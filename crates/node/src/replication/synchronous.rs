@@ -3,6 +3,7 @@
 
 use rivulet_config::SynchronousCommit;
 use rivulet_replication::master::LogNeed;
+use rivulet_replication::promises::Promises;
 use rivulet_replication::session::Session;
 use rivulet_replication::stream::{GETACK, GETACK_ALWAYS};
 
@@ -12,6 +13,8 @@ use crate::node::Node;
 pub struct Synchronous {
     /// So much of the stream is on as many replicas as must have it; all of it where none must.
     quorum: u64,
+    /// Here it began to be counted: of what there was before it is not known on which replicas it is.
+    began: u64,
     /// Acknowledgements of the stream up to here were asked for.
     asked_to: u64,
     /// Replies that were replaced by errors, as the time was over.
@@ -20,7 +23,7 @@ pub struct Synchronous {
 
 impl Default for Synchronous {
     fn default() -> Synchronous {
-        Synchronous { quorum: u64::MAX, asked_to: 0, timeouts: 0 }
+        Synchronous { quorum: u64::MAX, began: 0, asked_to: 0, timeouts: 0 }
     }
 }
 
@@ -28,6 +31,11 @@ impl Synchronous {
     /// The offset up to which replies may tell of writes; no limit where no replica is asked.
     pub fn quorum(&self) -> u64 {
         self.quorum
+    }
+
+    /// All up to here was told to somebody, by this master or by one before it.
+    pub fn released_so_far(&self) -> u64 {
+        self.quorum.max(self.began)
     }
 }
 
@@ -38,6 +46,7 @@ impl Node {
         let is_on = self.config.synchronous_replicas > 0 && !self.is_replica() && !self.is_loading();
         let was_on = std::mem::replace(&mut self.front.held.marks, is_on);
         self.look_at_held_again();
+        self.keep_node_id();
         match (was_on, is_on) {
             (false, true) => {
                 // Of what is there it is not known who else has it.
@@ -48,6 +57,7 @@ impl Node {
                     // Without a stream there would be nothing to acknowledge.
                     self.make_log(LogNeed::CreateWithNewId);
                 }
+                self.replication.synchronous.began = self.replication.log.content_end();
                 self.look_at_quorum();
             }
             (true, false) => {
@@ -59,22 +69,34 @@ impl Node {
         }
     }
 
+    /// A later master has been, or is being, made.
+    pub fn is_stale_master(&self) -> bool {
+        !self.is_replica() && self.replication.kept.promises.is_stale_master()
+    }
+
     /// Whether the acknowledgements of a replica count.
-    fn counts(&self, _session: &Session) -> bool {
-        true
+    fn counts(&self, session: &Session) -> bool {
+        self.replication.kept.promises.counts(session.announced().node_id)
     }
 
     /// Takes in what replicas have acknowledged. What was on enough of them once stays released.
     pub fn look_at_quorum(&mut self) {
-        let quorum = self.quorum_of_present();
+        if self.is_stale_master() {
+            return;
+        }
+        let quorum = self.quorum_of_present(&self.replication.kept.promises);
         let synchronous = &mut self.replication.synchronous;
         synchronous.quorum = synchronous.quorum.max(quorum);
     }
 
-    fn quorum_of_present(&self) -> u64 {
+    /// The offset that enough of the replicas have which are there and count by these promises.
+    pub(super) fn quorum_of_present(&self, promises: &Promises) -> u64 {
         let replicas = usize::try_from(self.config.synchronous_replicas).unwrap_or(usize::MAX);
         let fsynced = self.config.synchronous_commit == SynchronousCommit::Fsynced;
-        self.replication.master.quorum(replicas, fsynced, |session| self.counts(session)).unwrap_or(0)
+        self.replication
+            .master
+            .quorum(replicas, fsynced, |session| promises.counts(session.announced().node_id))
+            .unwrap_or(0)
     }
 
     /// How many replicas count that are there.

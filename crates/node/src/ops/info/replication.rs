@@ -123,6 +123,12 @@ fn replicas(node: &Node, out: &mut String) {
 
 /// Replies that wait for replicas.
 fn synchronous(node: &Node, out: &mut String) {
+    let promises = &node.replication.kept.promises;
+    field!(out, "node_id", promises.node_id);
+    field!(out, "failover_epoch", promises.known());
+    field!(out, "stale_master", u8::from(node.is_stale_master()));
+    let members: Vec<&str> = promises.members().iter().map(|id| id.as_str()).collect();
+    field!(out, "members", members.join(","));
     field!(out, "synchronous_replicas", node.config.synchronous_replicas);
     if !node.front.held.marks {
         return;
