@@ -251,7 +251,7 @@ impl Node {
             if replaced > 0 {
                 self.clients.queue_write(id);
             }
-            (0..replaced).for_each(|_| self.ops.stats.error(b"UNSYNCED"));
+            (0..replaced).for_each(|_| self.ops.stats.error(b"UNSYNCED reply"));
             self.replication.synchronous.timeouts += replaced;
         }
     }
