@@ -31,6 +31,7 @@ impl Sentinel {
             }
             Question::IsDown => self.is_down_answered(&asked.at, &answer),
             Question::Role => self.send_info(&asked.at),
+            Question::Fence => self.fence_answered(&asked.at, &answer),
             Question::Pause => self.pause_answered(&asked.at, &answer),
             Question::Standing => {
                 if let Answer::Bulk(text) = answer {
@@ -121,12 +122,18 @@ impl Sentinel {
         }
         if self.masters.get(&at.master).is_some_and(|master| master.failover.is_some()) {
             self.advance(&at.master);
+        } else if at.who == Who::Master && info.role == Some(Role::Master) {
+            self.tend_members(&at.master);
         }
     }
 
     fn learn_identity(&mut self, at: &At, info: &Info) {
         let Some(instance) = self.instance_mut(at) else { return };
         instance.node_id = info.node_id.clone().or(instance.node_id.take());
+        instance.synchronous_replicas = info.synchronous_replicas;
+        instance.is_stale = info.is_stale;
+        instance.failover_epoch = info.failover_epoch;
+        instance.members.clone_from(&info.members);
         let Some(run_id) = info.run_id.clone() else { return };
         let former = instance.run_id.replace(run_id.clone());
         if former.as_ref().is_some_and(|former| *former != run_id) {

@@ -45,7 +45,7 @@ fn parse(bytes: &[u8]) -> Option<Promises> {
 
 fn epoch_of(arg: &[u8]) -> Result<u64, Fail> {
     let number = rivulet_commands::parse::int(arg)?;
-    u64::try_from(number).ok().filter(|epoch| *epoch > 0).ok_or(Fail::new("ERR epoch must be positive"))
+    u64::try_from(number).map_err(|_| Fail::new("ERR epoch can't be negative"))
 }
 
 fn id_of(arg: &[u8]) -> Result<ReplId, Fail> {
