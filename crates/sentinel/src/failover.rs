@@ -379,7 +379,7 @@ impl Sentinel {
         choice::choose(&master.replicas.iter().map(facts).collect::<Vec<_>>(), &terms)
     }
 
-    pub(crate) fn pause_after_failure_ms(&self, name: &str) -> u64 {
+    fn pause_after_failure_ms(&self, name: &str) -> u64 {
         let Some(master) = self.masters.get(name) else { return 0 };
         let timeout_ms = master.settings.failover_timeout_ms;
         if master.settings.is_strict {

@@ -18,6 +18,8 @@ use crate::sentinel::Sentinel;
 /// Fences that are enough wait so long for those of the others, ms; and that are not, so long before the failover is given up.
 const OTHERS_MS: u64 = 50;
 const ENOUGH_MS: u64 = 3000;
+/// Between a failover that was given up for that and the next, ms.
+const RETRY_MS: u64 = 1000;
 /// What looks half done for so long is, ms: it may only be that INFOs were not of one time.
 const HEAL_MS: u64 = 5000;
 
@@ -157,8 +159,8 @@ impl Sentinel {
             self.send(&At::master(name), Question::Nothing, &[b"CLIENT", b"UNPAUSE"]);
         }
         self.event(Level::Warning, "-failover-abort-not-fenced", &At::master(name), &format!(" #{reason}"));
-        let pause_ms = self.pause_after_failure_ms(name);
-        self.abort(name, pause_ms, None);
+        // Whoever tries next needs a later term, and the nodes to be there: not much time.
+        self.abort(name, RETRY_MS, None);
     }
 
     /// The chosen one is told to be the master, with whom it has to count. An old master that can hear it learns that it is stale; one that has handed

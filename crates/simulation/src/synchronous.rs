@@ -255,7 +255,8 @@ impl Set {
                 Some(Reply::Array(items)) => items.chunks(2).find(|p| p[0].text() == "offset").map(|p| p[1].text()),
                 _ => None,
             };
-            let offset: u64 = offset.and_then(|text| text.parse().ok()).ok_or_else(|| format!("no fence: {reply:?}"))?;
+            let offset: u64 =
+                offset.and_then(|text| text.parse().ok()).ok_or_else(|| format!("no fence: {reply:?}"))?;
             fenced.push((offset, host));
             // Whatever time passes, the old master may go on to send and to hear.
             let between_us = self.rng.u64(0..200_000);
@@ -301,7 +302,8 @@ impl Set {
 
     /// What was acknowledged, by whomever, is in the master.
     fn check_writes(&mut self) -> Result<(), Broken> {
-        let acked: Vec<(usize, [u64; KEYS])> = self.writers.iter().map(|writer| (writer.number, writer.acked)).collect();
+        let acked: Vec<(usize, [u64; KEYS])> =
+            self.writers.iter().map(|writer| (writer.number, writer.acked)).collect();
         // With `synchronous-reads` what is read here waits for replicas, which this node may not have yet.
         self.ask(self.master, &["CONFIG", "SET", "synchronous-reads", "no"], PATIENCE_US);
         for (number, acked) in acked {
