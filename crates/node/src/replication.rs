@@ -354,6 +354,7 @@ impl Node {
             login: login(&self.config),
             shown: shown(&self.config),
             run_id: self.replication.run_id,
+            acks_by_itself: true,
             node_id: self.replication.kept.is_durable.then_some(self.replication.kept.promises.node_id),
             probe,
             load: match self.config.repl_diskless_load {

@@ -77,7 +77,8 @@ impl ReplicaLink {
         if let Some(ip) = &config.shown.ip {
             batch.push((Expected::Replconf("ip-address"), command(&["REPLCONF", "ip-address", ip])));
         }
-        let mut capa = vec!["REPLCONF", "capa", "eof", "capa", "psync2", "capa", "rivulet-acks"];
+        let mut capa = vec!["REPLCONF", "capa", "eof", "capa", "psync2"];
+        capa.extend(["capa", "rivulet-acks"].iter().filter(|_| config.acks_by_itself));
         capa.extend(["capa", "dual-channel"].iter().filter(|_| config.dual_channel && !self.one_channel));
         capa.extend(["capa", "rdb-channel-repl"].iter().filter(|_| config.rdb_channel && !self.one_channel));
         batch.push((Expected::Replconf("capa"), command(&capa)));

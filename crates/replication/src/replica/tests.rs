@@ -12,6 +12,7 @@ fn id(n: u8) -> ReplId {
 fn config() -> LinkConfig {
     LinkConfig {
         node_id: None,
+        acks_by_itself: true,
         host: "h".to_string(),
         port: 6379,
         timeout: 60_000,

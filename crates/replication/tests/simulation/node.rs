@@ -479,6 +479,7 @@ impl Node {
         let (dual_channel, rdb_channel) = self.channels.unwrap_or_else(|| (self.rng.bool(), self.rng.bool()));
         LinkConfig {
             node_id: None,
+            acks_by_itself: false,
             host: "sim".to_string(),
             port,
             timeout: 5_000,
