@@ -505,7 +505,12 @@ impl Sentinel {
     /// Nobody goes on with what is under way: the master's writers wait no longer, unless another one is the master already.
     pub(crate) fn release_writers(&mut self, name: &str) {
         let state = self.masters.get(name).and_then(|master| master.failover.as_ref()).map(|attempt| &attempt.state);
-        if let Some(State::HandingOver { .. } | State::WaitPromotion { paused_ms: Some(_), .. }) = state {
+        if let Some(
+            State::HandingOver { .. }
+            | State::Fencing { paused_ms: Some(_), .. }
+            | State::WaitPromotion { paused_ms: Some(_), .. },
+        ) = state
+        {
             self.send(&At::master(name), Question::Nothing, &[b"CLIENT", b"UNPAUSE"]);
         }
     }

@@ -14,6 +14,11 @@ impl Sentinel {
         let commands = self.links.get_mut(&link).and_then(|link| link.commands.as_mut());
         let asked = commands.filter(|c| c.id == connection).and_then(|c| c.asked.pop_front());
         let Some(asked) = asked else { return };
+        // Who was asked as the master may be a replica by now, and the reverse: what it tells is not of the one who is that now.
+        let is_another = self.instance(&asked.at).is_none_or(|instance| instance.link != link);
+        if is_another && asked.question != Question::Ping {
+            return;
+        }
         match asked.question {
             Question::Nothing | Question::Subscribe => {}
             Question::Ping => self.ping_answered(link, &asked.at, &answer),
