@@ -123,6 +123,17 @@ impl Attempt {
         }
     }
 
+    /// The master's writers wait for its end.
+    pub fn pauses_master(&self) -> bool {
+        matches!(
+            self.state,
+            State::HandingOver { .. }
+                | State::Fencing { paused_ms: Some(_), .. }
+                | State::WaitPromotion { paused_ms: Some(_), .. }
+                | State::Reconfiguring { demote_ms: Some(_), .. }
+        )
+    }
+
     /// Votes are asked for.
     pub fn is_electing(&self) -> bool {
         self.state == State::WaitStart
