@@ -3,7 +3,7 @@
 use rivulet_keyspace::{Collection, CollectionMut, Db, Deadline, EntryRef, Key, Keyspace, Ref, SlotMut, Trash, Value};
 use rivulet_resp::{Args, OwnedArgs, Reply};
 
-use crate::effects::{Effects, Event, Propagation, class};
+use crate::effects::{Effects, Event, Propagation, Touched, class};
 use crate::fail::{Fail, WRONG_TYPE};
 use crate::settings::{ClockUse, Settings};
 
@@ -140,7 +140,7 @@ impl<'a> Data<'a> {
         self.effects.expired += 1;
         let word: &[u8] = if lazy { b"UNLINK" } else { b"DEL" };
         self.effects.before.push((self.index, OwnedArgs::from_slices(&[word, key.bytes])));
-        self.touch(key.bytes);
+        self.touch_by_itself(key.bytes);
         self.notify(class::EXPIRED, "expired", key.bytes);
     }
 
@@ -314,7 +314,14 @@ impl<'a> Data<'a> {
     #[inline]
     pub fn touch(&mut self, key: &[u8]) {
         if self.call.note_touched {
-            self.effects.touched.push((self.index, key.into()));
+            self.effects.touched.push(Touched { db: self.index, key: key.into(), by_itself: false });
+        }
+    }
+
+    /// The key has gone though no command asked for that.
+    pub fn touch_by_itself(&mut self, key: &[u8]) {
+        if self.call.note_touched {
+            self.effects.touched.push(Touched { db: self.index, key: key.into(), by_itself: true });
         }
     }
 

@@ -79,6 +79,7 @@ pub fn of(command: &'static Command) -> &'static Docs {
         Group::Pubsub => pubsub::DOCS,
         Group::Scripting => scripting::DOCS,
         Group::Server => server::DOCS,
+        Group::Cluster => &[],
     };
     let name = command.full_name;
     group.iter().find(|docs| docs.name == name).unwrap_or(&NONE)

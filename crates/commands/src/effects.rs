@@ -45,6 +45,15 @@ pub struct Event {
     pub key: Box<[u8]>,
 }
 
+/// A key that changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Touched {
+    pub db: usize,
+    pub key: Box<[u8]>,
+    /// No command asked for it: its time was over, or it made room.
+    pub by_itself: bool,
+}
+
 /// Why a client waits.
 #[derive(Clone)]
 pub struct Block {
@@ -87,7 +96,7 @@ pub struct Effects {
     pub before: Vec<(usize, OwnedArgs)>,
     pub events: Vec<Event>,
     /// Keys that changed, when somebody watches or tracks keys.
-    pub touched: Vec<(usize, Box<[u8]>)>,
+    pub touched: Vec<Touched>,
     /// Keys that came to hold a value on which clients may wait, when somebody does.
     pub ready: Vec<(usize, Box<[u8]>)>,
     pub block: Option<Block>,

@@ -156,6 +156,7 @@ pub enum Group {
     Pubsub,
     Scripting,
     Server,
+    Cluster,
 }
 
 impl Group {
@@ -176,6 +177,7 @@ impl Group {
             Group::Pubsub => "pubsub",
             Group::Scripting => "scripting",
             Group::Server => "server",
+            Group::Cluster => "cluster",
         }
     }
 }

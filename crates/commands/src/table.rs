@@ -21,6 +21,7 @@ const FAMILIES: &[&[Command]] = &[
     crate::pubsub::COMMANDS,
     crate::scripting::COMMANDS,
     crate::server::COMMANDS,
+    crate::cluster::COMMANDS,
 ];
 
 const PLACES: usize = 1024;

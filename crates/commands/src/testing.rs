@@ -139,7 +139,7 @@ impl Bench {
             dirty: effects.dirty,
             propagated,
             events: effects.events.iter().map(|e| format!("{} {}", e.name, text(&e.key))).collect(),
-            touched: keys(&effects.touched),
+            touched: effects.touched.iter().map(|touched| text(&touched.key)).collect(),
             ready: keys(&effects.ready),
             block: effects.block.as_ref().map(|b| b.keys.iter().map(|k| text(k)).collect()),
             block_timeout_ms: effects.block.as_ref().and_then(|b| b.timeout_ms),

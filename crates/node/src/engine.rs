@@ -64,6 +64,8 @@ pub struct Engine {
     pub speaker: Speaker,
     /// Who watches a key: (database, key).
     pub watched: BTreeMap<(usize, Arc<[u8]>), ClientSet>,
+    /// Somebody watches or tracks keys: commands say which they change.
+    pub note_touched: bool,
     pub blocking: Blocking,
     pub pubsub: PubSub,
     pub keys: KeyKeeping,
@@ -89,6 +91,7 @@ impl Engine {
             unit: Unit::default(),
             speaker: Speaker::default(),
             watched: BTreeMap::new(),
+            note_touched: false,
             blocking: Blocking::default(),
             pubsub: PubSub::default(),
             keys: KeyKeeping::default(),

@@ -18,6 +18,7 @@ mod persist;
 mod replication;
 mod scripts;
 pub mod system;
+mod tracking;
 mod turn;
 
 pub use front::descriptors;

@@ -20,6 +20,7 @@ use crate::ops::Ops;
 use crate::persist::Persist;
 use crate::replication::Replication;
 use crate::scripts::Scripts;
+use crate::tracking::Tracking;
 
 /// A server's whole state, room by room. One thread owns it.
 pub struct Node {
@@ -33,6 +34,8 @@ pub struct Node {
     pub clients: Clients,
     /// Sockets that are not clients', and what serves all of those.
     pub front: Front,
+    /// Clients that keep copies of values, and of which keys.
+    pub tracking: Tracking,
     pub scripts: Scripts,
     pub replication: Replication,
     /// What is on disk, and what brings it there and back.
@@ -65,6 +68,7 @@ impl Node {
             engine: Engine::new(&config, [word(2), word(3)], rng),
             clients: Clients::default(),
             front: Front::new(poll, waker)?,
+            tracking: Tracking::default(),
             scripts: Scripts::default(),
             replication,
             persist,

@@ -100,6 +100,8 @@ impl Scripts {
 
 /// What is to be run.
 pub struct Task<'a> {
+    /// What runs it.
+    command: &'static Command,
     is_function: bool,
     /// What it says of itself, if it does.
     flags: Option<Flags>,
@@ -139,12 +141,13 @@ impl Node {
             }
         };
         let task = Task {
+            command,
             is_function: false,
             flags: engine.cached().flags(id),
             is_read_only: command.is(rivulet_commands::spec::flag::READONLY),
             args,
         };
-        self.run_task(by, command, engine, &task, |engine, host, reply| engine.eval(id, &input, host, reply))
+        self.run_task(by, engine, &task, |engine, host, reply| engine.eval(id, &input, host, reply))
     }
 
     /// FCALL and FCALL_RO.
@@ -162,19 +165,19 @@ impl Node {
         };
         let function = engine.loaded().function(id);
         let task = Task {
+            command,
             is_function: true,
             flags: function.map(|function| function.flags()),
             is_read_only: command.is(rivulet_commands::spec::flag::READONLY),
             args,
         };
-        self.run_task(by, command, engine, &task, |engine, host, reply| engine.fcall(id, &input, host, reply))
+        self.run_task(by, engine, &task, |engine, host, reply| engine.fcall(id, &input, host, reply))
     }
 
     /// Runs something, if it may run now.
     fn run_task(
         &mut self,
         by: &mut Asker<'_>,
-        command: &'static Command,
         mut engine: Box<Engine>,
         task: &Task<'_>,
         run: impl FnOnce(&mut Engine, &mut dyn Host, &mut Reply<'_>) -> Ended,
@@ -199,7 +202,7 @@ impl Node {
         self.release_pushes();
         if matches!(ended, Ended::Failed { is_counted: true }) {
             // The error is counted, the call is not.
-            self.ops.stats.of(command).failed += 1;
+            self.ops.stats.of(task.command).failed += 1;
         }
         self.settle(by, mark, ended)
     }

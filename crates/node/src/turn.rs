@@ -118,6 +118,7 @@ impl Node {
 
     /// What was done goes out: to the disk, to the replicas, and then to the clients.
     pub fn send_out(&mut self) {
+        self.look_after_tracking();
         self.save_if_emptied();
         self.log_before_sleep();
         self.replication_before_sleep();

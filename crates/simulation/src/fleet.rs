@@ -24,6 +24,8 @@ const TICK_US: u64 = 2_000;
 const OBSERVED_US: u64 = 150_000;
 /// A server that has nothing else to do answers within this time.
 const REST_US: u64 = 800_000;
+/// So long a shutdown or a failover may take that was asked for late.
+const LATE_ORDERS_US: u64 = 15_000_000;
 /// All must be the same within this time of peace.
 const PEACE_US: u64 = 180_000_000;
 
@@ -48,6 +50,8 @@ pub struct Fleet {
     offered: Vec<Offered>,
     resumes: Resumes,
     last_trouble_us: u64,
+    /// A server that was stopped has commands of the operator before it, which it executes when it goes on.
+    told_while_stopped: bool,
     /// A byte of its files changes before it starts again.
     rots: Vec<bool>,
     last_sights: BTreeMap<HostId, Sight>,
@@ -103,8 +107,10 @@ fn run_cold(seed: u64, shows_logs: bool) -> Result<Report, Broken> {
 impl Fleet {
     fn new(seed: u64, plan: Plan, rng: Rng, shows_logs: bool) -> Fleet {
         let Plan { nodes, writers, .. } = plan;
+        let mut schedule = Schedule::new(seed, nodes, shows_logs);
+        schedule.keeps_ids = plan.appendfsync.iter().map(Option::is_some).collect();
         Fleet {
-            schedule: Schedule::new(seed, nodes, shows_logs),
+            schedule,
             rng,
             following: plan.following.clone(),
             writers: (0..writers).map(|i| Writer::new(i, nodes + i, 0)).collect(),
@@ -119,6 +125,7 @@ impl Fleet {
             offered: Vec::new(),
             resumes: Resumes::default(),
             last_trouble_us: 0,
+            told_while_stopped: false,
             rots: vec![false; nodes],
             last_sights: BTreeMap::new(),
             later: Vec::new(),
@@ -215,6 +222,9 @@ impl Fleet {
             }
         }
         self.look_at_offered()?;
+        if let Some(broken) = self.schedule.broken.take() {
+            return Err(broken);
+        }
         for i in 0..self.observers.len() {
             if let Some(sight) = self.observers[i].tick(&shared, OBSERVED_US) {
                 self.positions.saw(&sight)?;
@@ -236,6 +246,7 @@ impl Fleet {
     fn order(&mut self, host: HostId, words: &[&str]) {
         let shared = self.schedule.shared.clone();
         shared.say(|| format!("* {host} is told {words:?}"));
+        self.told_while_stopped |= self.schedule.is_paused(host);
         self.operator[host].ask(words, &shared);
     }
 
@@ -608,6 +619,8 @@ impl Fleet {
 
     fn spoil_disk(&mut self, host: HostId, how: impl Fn(&mut crate::disk::Faults)) {
         how(&mut self.schedule.host(host).disk.lock().faults);
+        // From here on its log may be given up, and its ids with it.
+        self.schedule.keeps_ids[host] = false;
         self.undo_in(100, 6_000, Later::HealDisk(host));
     }
 
@@ -642,8 +655,10 @@ impl Fleet {
         let mut arranged_us = self.schedule.now_us();
         // With `appendfsync always` a disk that refused just now ends a server; it starts again.
         let mut starts = vec![2; self.plan.nodes];
-        // Servers that were told to end may do so only now.
-        while !self.is_one() {
+        // Servers that were told to end, or to hand over, while they were stopped do so only now.
+        let waits_us = if self.told_while_stopped { LATE_ORDERS_US } else { 0 };
+        let from_us = self.schedule.now_us() + waits_us;
+        while self.schedule.now_us() < from_us || !self.is_one() {
             // During a failover they obey nobody.
             if self.schedule.now_us() > arranged_us + 8_000_000 {
                 arranged_us = self.schedule.now_us();

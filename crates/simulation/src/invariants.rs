@@ -7,6 +7,7 @@ pub mod offered;
 pub mod position;
 pub mod resumes;
 pub mod still;
+pub mod told;
 
 /// What was broken, in words.
 pub type Broken = String;

@@ -89,6 +89,33 @@ pub struct Network {
     next_port: u16,
     /// Machines on which something has happened.
     pub touched: BTreeSet<HostId>,
+    /// What masters have told replicas since this was last taken.
+    pub ids_told: Vec<IdTold>,
+}
+
+/// A replication id that one machine has sent to another.
+pub struct IdTold {
+    pub from: HostId,
+    pub to: HostId,
+    pub id: String,
+    /// With other data, of which it is the id.
+    pub with_data: bool,
+}
+
+/// The ids in what a master says of where it goes on, and whether data follow.
+fn ids_in(bytes: &[u8]) -> impl Iterator<Item = (String, bool)> {
+    const ID: usize = 40;
+    let after = |word: &'static [u8], with_data: bool| {
+        let found = bytes.windows(word.len() + ID).filter(move |w| w.starts_with(word));
+        found.map(move |w| (String::from_utf8_lossy(&w[word.len()..]).into_owned(), with_data))
+    };
+    after(b"+CONTINUE ", false).chain(after(b"+FULLRESYNC ", true)).chain(id_of_channel(bytes).map(|id| (id, true)))
+}
+
+/// The id with which a channel for data alone begins: `$ENDOFF:<offset> <id> <database> <client>`.
+fn id_of_channel(bytes: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(bytes.split(|&c| c == b'\r').next()?).ok()?;
+    text.strip_prefix("$ENDOFF:")?.split(' ').nth(1).map(String::from)
 }
 
 impl Network {
@@ -107,6 +134,7 @@ impl Network {
             last_plan: 0,
             next_port: 30_000,
             touched: BTreeSet::new(),
+            ids_told: Vec::new(),
         }
     }
 
@@ -227,6 +255,10 @@ impl Network {
         }
         let (from, to) = (end.host, end.peer);
         let Some(target) = self.host_of_address(end.peer_address) else { return Ok(count) };
+        if matches!(bytes.first(), Some(b'+' | b'$')) {
+            let told = ids_in(&bytes[..count]).map(|(id, with_data)| IdTold { from, to: target, id, with_data });
+            self.ids_told.extend(told);
+        }
         if let Some(end) = self.ends.get_mut(&socket) {
             end.under_way += count;
         }

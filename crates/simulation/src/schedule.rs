@@ -11,6 +11,8 @@ use rivulet_config::{Config, Start};
 use rivulet_host::world;
 
 use crate::disk;
+use crate::invariants::Broken;
+use crate::invariants::told::Told;
 use crate::machine::{self, Host, Process, Shared, Suspend};
 use crate::memory;
 use crate::network::HostId;
@@ -52,6 +54,11 @@ pub struct Schedule {
     steps: Vec<Step>,
     stacks: Vec<DefaultStack>,
     pub steps_taken: u64,
+    /// Machines whose servers keep their logs in files, on disks that do not fail: what they tell replicas is on them.
+    pub keeps_ids: Vec<bool>,
+    told: Told,
+    /// The first promise that was broken in a step.
+    pub broken: Option<Broken>,
 }
 
 /// How a process has ended.
@@ -76,6 +83,9 @@ impl Schedule {
             steps: Vec::new(),
             stacks: Vec::new(),
             steps_taken: 0,
+            keeps_ids: vec![false; hosts],
+            told: Told::default(),
+            broken: None,
         }
     }
 
@@ -165,6 +175,10 @@ impl Schedule {
         self.stopped[host] = on;
     }
 
+    pub fn is_paused(&self, host: HostId) -> bool {
+        self.stopped[host]
+    }
+
     /// Takes one step. If nobody has anything to do, time passes until somebody has, or until `until_us`. Answers whether that has come.
     pub fn advance(&mut self, until_us: u64) -> bool {
         let processes = &self.processes;
@@ -189,7 +203,20 @@ impl Schedule {
         }
         let chosen = due[self.shared.rng.borrow_mut().usize(..due.len())];
         self.run(chosen);
+        self.look_at_what_was_told();
         now_us >= until_us
+    }
+
+    fn look_at_what_was_told(&mut self) {
+        let all = std::mem::take(&mut self.shared.network.borrow_mut().ids_told);
+        let now_us = self.now_us();
+        for told in all {
+            if self.keeps_ids.get(told.from).is_some_and(|keeps| *keeps) {
+                let checked = self.told.check(&told, &self.hosts[told.from].disk.lock(), now_us);
+                self.broken = self.broken.take().or(checked.err());
+            }
+            self.told.note(&told, now_us);
+        }
     }
 
     fn run(&mut self, index: usize) {

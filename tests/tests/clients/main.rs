@@ -7,5 +7,6 @@ mod output;
 mod requests;
 mod strangers;
 mod tools;
+mod tracking;
 mod users;
 mod work;

@@ -8,6 +8,7 @@ mod compare;
 mod fields;
 mod scripts;
 mod shown;
+mod tracking;
 mod users;
 
 use std::collections::BTreeSet;

@@ -68,7 +68,8 @@ fn tell_expired(data: &mut Data<'_>, key: Key<'_>, fields: &[Vec<u8>], emptied: 
     words.extend(fields.iter().map(Vec::as_slice));
     data.effects.before.push((data.index, OwnedArgs::from_slices(&words)));
     data.effects.expired_fields += fields.len() as u64;
-    data.changed(key.bytes, class::HASH, "hexpired");
+    data.touch_by_itself(key.bytes);
+    data.notify(class::HASH, "hexpired", key.bytes);
     if emptied {
         data.delete(key, false);
         data.notify(class::GENERIC, "del", key.bytes);

@@ -4,7 +4,7 @@ use rivulet_acl::Users;
 use rivulet_commands::Command;
 use rivulet_commands::fail::{Fail, NOT_INTEGER, SYNTAX};
 use rivulet_net::Stream;
-use rivulet_resp::{Args, Reply};
+use rivulet_resp::Args;
 
 use crate::commands::connection::check_client_name;
 use crate::engine::asker::Asker;
@@ -14,11 +14,16 @@ use crate::front::client_id::ClientId;
 use crate::front::clients::{Client, Kind};
 use crate::lifecycle::pauses::PauseWhy;
 use crate::node::Node;
+use crate::tracking::{Tracker, redirect_shown};
 
 /// The lines of CLIENT HELP.
 const HELP: &[&str] = &[
+    "CACHING (YES|NO)",
+    "    Whether what the next command reads is tracked, in the modes OPTIN and OPTOUT.",
     "GETNAME",
     "    The name of this connection.",
+    "GETREDIR",
+    "    The id of the connection that gets what this one is to be told of its keys.",
     "ID",
     "    The id of this connection.",
     "INFO",
@@ -43,14 +48,15 @@ const HELP: &[&str] = &[
     "    Which library this client uses.",
     "SETNAME <name>",
     "    Name this connection.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]] [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Tell this connection which of the keys that it has read change.",
+    "TRACKINGINFO",
+    "    How this connection is told of keys that change.",
     "UNBLOCK <id> [TIMEOUT|ERROR]",
     "    End the wait of a blocked connection.",
     "UNPAUSE",
     "    End the pause.",
 ];
-
-const CACHING_WITHOUT_TRACKING: &str =
-    "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled";
 
 /// CLIENT LIST's line about a client, in the form of Redis 7.0.
 pub fn line(node: &Node, client: &Client) -> String {
@@ -67,7 +73,7 @@ pub fn line(node: &Node, client: &Client) -> String {
     let library = client.session.library.as_deref();
     let (obl, oll, omem) = client.connection.outbox.output.shape();
     format!(
-        "id={} addr={} laddr={} fd={fd} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={multi} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={events} cmd={command} user={} redir=-1 resp={} lib-name={} lib-ver={}",
+        "id={} addr={} laddr={} fd={fd} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={multi} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={events} cmd={command} user={} redir={} resp={} lib-name={} lib-ver={}",
         client.id,
         client.connection.peer.address,
         client.connection.peer.local_address,
@@ -90,6 +96,7 @@ pub fn line(node: &Node, client: &Client) -> String {
         omem,
         client.memory_bytes(),
         String::from_utf8_lossy(&client.session.login.user.name),
+        redirect_shown(client.session.tracking.as_deref()),
         if client.session.resp3 { 3 } else { 2 },
         String::from_utf8_lossy(library.map_or(&[], |library| &library.name)),
         String::from_utf8_lossy(library.map_or(&[], |library| &library.version)),
@@ -109,6 +116,10 @@ fn flags(client: &Client) -> String {
     add(client.session.subscriptions.len() > 0, 'P');
     add(client.session.multi.is_some(), 'x');
     add(client.session.blocked.is_some(), 'b');
+    let tracker = client.session.tracking.as_deref();
+    add(tracker.is_some(), 't');
+    add(tracker.is_some_and(|tracker| tracker.is_redirect_broken), 'R');
+    add(tracker.is_some_and(Tracker::is_broadcast), 'B');
     add(client.session.watches.broken, 'd');
     add(client.connection.close_after_reply, 'c');
     add(client.connection.closing, 'A');
@@ -191,18 +202,6 @@ fn yes_or_no(word: &[u8]) -> Result<bool, Fail> {
     }
 }
 
-/// CLIENT TRACKINGINFO's reply where nothing is tracked.
-fn reply_no_tracking(reply: &mut Reply<'_>) {
-    reply.map(3);
-    reply.bulk(b"flags");
-    reply.set(1);
-    reply.bulk(b"off");
-    reply.bulk(b"redirect");
-    reply.int(-1);
-    reply.bulk(b"prefixes");
-    reply.array(0);
-}
-
 fn kind_of(word: &[u8]) -> Option<Kind> {
     match word.to_ascii_lowercase().as_slice() {
         b"normal" => Some(Kind::Normal),
@@ -282,11 +281,10 @@ impl Node {
                 by.reply.ok();
             }
             "unblock" => self.client_unblock(by, args)?,
-            "getredir" => by.reply.int(-1),
-            "caching" => return Err(Fail::new(CACHING_WITHOUT_TRACKING)),
-            "tracking" if args.is(2, "off") => by.reply.ok(),
-            "tracking" => return Err(Fail::new("ERR client-side caching is not supported yet")),
-            "trackinginfo" => reply_no_tracking(&mut by.reply),
+            "getredir" => self.client_getredir(by),
+            "caching" => self.client_caching(by, args)?,
+            "tracking" => self.client_tracking(by, args)?,
+            "trackinginfo" => self.client_trackinginfo(by),
             _ => self.help(by, "CLIENT", HELP),
         }
         Ok(())

@@ -128,6 +128,7 @@ impl Node {
         client.session.multi = None;
         self.unwatch_all(id);
         self.unsubscribe_all(id);
+        self.stop_tracking(id);
         self.ops.monitors.remove(&id);
         let login = self.login_of_newcomers();
         self.clients.set_login(id, login);

@@ -47,6 +47,7 @@ impl Node {
         let db = self.clients.at(id).session.db;
         let keys = self.engine.keyspace.db(db).len() as u64;
         self.break_watches_of_db(db, None);
+        self.invalidate_all();
         let trash = self.engine.keyspace.flush(db);
         if lazy {
             self.free_later(trash);
@@ -74,6 +75,7 @@ impl Node {
         if a != b {
             self.break_watches_of_db(a, Some(b));
             self.break_watches_of_db(b, Some(a));
+            self.invalidate_all();
             self.engine.keyspace.swap(a, b);
             let ready = self.engine.blocking.waited_for_in(&[a, b]);
             self.engine.blocking.ready.extend(ready);

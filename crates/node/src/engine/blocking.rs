@@ -133,6 +133,9 @@ impl Node {
             BlockedOn::Shutdown | BlockedOn::Verify => {}
         }
         self.engine.blocking.blocked -= 1;
+        if !matches!(blocked.reason, BlockedOn::Pause { .. }) {
+            self.end_caching_choice(id, None);
+        }
         if self.clients.get(id).is_some_and(|c| !c.connection.input.bytes.is_empty()) {
             self.clients.to_process.push_back(id);
         }

@@ -29,7 +29,7 @@ impl Node {
             deny_blocking: origin != Origin::Client || client.is_master(),
             in_script: origin == Origin::Script,
             reads_any_key: client.session.login.reads_any_key,
-            note_touched: !self.engine.watched.is_empty(),
+            note_touched: self.engine.note_touched,
             note_ready: !self.engine.blocking.is_empty(),
             propagates: self.wants_stream() || self.is_replica(),
         }
@@ -177,7 +177,7 @@ impl Node {
             deny_blocking: true,
             in_script: false,
             reads_any_key: true,
-            note_touched: !self.engine.watched.is_empty(),
+            note_touched: self.engine.note_touched,
             note_ready: !self.engine.blocking.is_empty(),
             propagates: self.wants_stream() || self.is_replica(),
         };
@@ -283,7 +283,7 @@ impl Node {
         }
         if !self.engine.effects.touched.is_empty() {
             let touched = std::mem::take(&mut self.engine.effects.touched);
-            self.break_watches(touched);
+            self.keys_changed(touched);
         }
         if !self.engine.effects.ready.is_empty() {
             let ready = std::mem::take(&mut self.engine.effects.ready);
@@ -343,6 +343,10 @@ impl Node {
 
     /// Runs a blocked client's command again for the key that has become ready; answers whether the client still waits.
     pub fn retry_blocked(&mut self, id: ClientId, ready: &[u8]) -> bool {
+        self.speaking_for(id, |node| node.run_again(id, ready))
+    }
+
+    fn run_again(&mut self, id: ClientId, ready: &[u8]) -> bool {
         let Some(client) = self.clients.get_mut(id) else { return false };
         let Some(blocked) = client.session.blocked.take() else { return false };
         let BlockedOn::Keys { db, command, args, block } = &blocked.reason else {
@@ -381,11 +385,12 @@ impl Node {
             self.finish_call(id, Origin::Client, db, command, args.as_args());
             return true;
         }
-        self.forget_blocked(id, &blocked);
         if let Err(fail) = &result {
             self.reply_error(&mut by, &fail.0);
         }
         self.finish_call(id, Origin::Client, db, command, args.as_args());
+        self.remember_keys(id, command, args.as_args());
+        self.forget_blocked(id, &blocked);
         self.clock.now_us = clock::machine_us();
         let took_us = self.clock.now_us.saturating_sub(started_us);
         self.count_call(id, command, args.as_args(), took_us, result.is_err());

@@ -36,6 +36,13 @@ impl ClientSet {
         }
     }
 
+    /// Keeps those of many that fit; somebody must.
+    pub fn retain(&mut self, fits: impl Fn(ClientId) -> bool) {
+        if let ClientSet::Many(many) = self {
+            many.retain(|id| fits(*id));
+        }
+    }
+
     pub fn len(&self) -> usize {
         match self {
             ClientSet::One(_) => 1,

@@ -216,7 +216,7 @@ impl Node {
                 data.effects.free(removed.value, lazy);
                 let word: &[u8] = if lazy { b"UNLINK" } else { b"DEL" };
                 data.effects.before.push((db, OwnedArgs::from_slices(&[word, key.bytes])));
-                data.touch(key.bytes);
+                data.touch_by_itself(key.bytes);
                 data.notify(class::EVICTED, "evicted", key.bytes);
             }
         });

@@ -10,6 +10,7 @@ use rivulet_commands::spec::{Begin, Handler};
 use rivulet_keyspace::KEY_LEN_MAX;
 use rivulet_resp::{Args, Batch, OwnedArgs, Reply};
 
+use crate::engine::Speaker;
 use crate::engine::admit::{self, Verdict};
 use crate::engine::asker::{Asker, Origin};
 use crate::engine::session::ReplyMode;
@@ -60,8 +61,8 @@ impl Node {
             true => self.run_commands::<true>(id, batch, buffer, &looked_up),
             false => self.run_commands::<false>(id, batch, buffer, &looked_up),
         };
+        self.release_rest_of_pushes();
         self.engine.speaker.executing = 0;
-        self.engine.speaker.own_pushes.clear();
         done
     }
 
@@ -168,13 +169,35 @@ impl Node {
             }
             Err(fail) => return self.refuse(by, found.filter(|c| c.subcommands.is_empty()), fail),
         };
-        let out_of_memory = self.config.maxmemory > 0 && !self.make_room();
+        let out_of_memory = self.config.maxmemory > 0 && !self.make_room_for(by);
         let client = self.clients.at(id);
         let is_free = admit::is_plain(client) && self.life.standing.lets(command) && !out_of_memory;
         if is_free || admit::is_masters(client) {
             return self.call(by, command, args, hint);
         }
         self.execute_if_admitted(by, command, args, hint, out_of_memory);
+        self.end_caching_choice(id, Some(command));
+    }
+
+    /// Makes room before a command. What its client is told of the keys that go stands before the reply.
+    fn make_room_for(&mut self, by: &mut Asker<'_>) -> bool {
+        let evicted = self.ops.stats.keys.evicted;
+        let has_room = self.make_room();
+        if self.ops.stats.keys.evicted != evicted {
+            self.put_pushes_first(by);
+        }
+        has_room
+    }
+
+    #[cold]
+    fn put_pushes_first(&mut self, by: &mut Asker<'_>) {
+        let client = self.clients.at(by.id);
+        // While replies are off it follows what is thrown away.
+        if client.session.replies.mode == ReplyMode::On && !client.connection.outbox.output.bytes.is_empty() {
+            by.reply.raw(&client.connection.outbox.output.bytes);
+            client.connection.outbox.output.bytes.clear();
+            client.session.replies.pushed = true;
+        }
     }
 
     /// Something may stand in the way of a command: it runs, or waits, or is refused.
@@ -196,6 +219,7 @@ impl Node {
                     true => self.call_untouched(by, command, args, hint),
                     false => self.call(by, command, args, hint),
                 }
+                self.remember_keys(id, command, args);
             }
             Verdict::Queue => return self.queue_in_multi(by, command, args),
             Verdict::Pause => return self.block_for_pause(id, args),
@@ -274,6 +298,7 @@ impl Node {
             client.session.last_command = command;
         }
         self.reply_error(by, &fail.0);
+        self.end_caching_choice(by.id, command);
         if let Some(command) = command.filter(|_| self.clients.get(by.id).is_some_and(Client::is_replica)) {
             self.cut_talking_replica(by, command, mark);
         }
@@ -338,14 +363,20 @@ impl Node {
         let args = args.as_args();
         let command = self.find_command(args.at(0));
         self.look_at_standing();
-        let others = (
-            std::mem::replace(&mut self.engine.speaker.executing, id),
-            std::mem::take(&mut self.engine.speaker.own_pushes),
-        );
-        let before = if self.front.held.marks { self.before_reply(id, command) } else { None };
-        self.execute(id, command, args, None);
-        self.mark_reply(id, before);
-        (self.engine.speaker.executing, self.engine.speaker.own_pushes) = others;
+        self.speaking_for(id, |node| {
+            let before = if node.front.held.marks { node.before_reply(id, command) } else { None };
+            node.execute(id, command, args, None);
+            node.mark_reply(id, before);
+        });
+    }
+
+    /// Runs `f` while a client's command runs, in the place of the one whose commands run now.
+    pub fn speaking_for<R>(&mut self, id: ClientId, f: impl FnOnce(&mut Node) -> R) -> R {
+        let others = std::mem::replace(&mut self.engine.speaker, Speaker { executing: id, own_pushes: Vec::new() });
+        let result = f(self);
+        self.release_rest_of_pushes();
+        self.engine.speaker = others;
+        result
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use rivulet_commands::Command;
+use rivulet_commands::effects::Touched;
 use rivulet_commands::hash::expire_fields;
 use rivulet_commands::places::keys_of;
 use rivulet_resp::Args;
@@ -180,7 +181,7 @@ impl Node {
 
     /// When the data want the loop's attention though no client comes, on the machine's clock.
     pub fn data_work_at_us(&self) -> Option<u64> {
-        if self.engine.keys.eviction.is_running() {
+        if self.engine.keys.eviction.is_running() || self.tracking.has_work(self.config.tracking_table_max_keys) {
             return Some(0);
         }
         // What is due later has its turn with the periodic tasks.
@@ -206,17 +207,20 @@ impl Node {
         }
         let now_ms = self.unix_ms();
         let until_us = clock::machine_us() + SLICE_US;
-        while let Some((index, key)) = self.engine.keys.own_expiring.take_due(now_ms) {
+        while let Some((index, name)) = self.engine.keys.own_expiring.take_due(now_ms) {
             let db = self.engine.keyspace.db(index);
-            match db.find(db.key(&key)).and_then(|e| e.deadline()) {
+            match db.find(db.key(&name)).and_then(|e| e.deadline()) {
                 Some(ms) if now_ms > ms => {
                     let db = self.engine.keyspace.db_mut(index);
-                    let key = db.key(&key);
+                    let key = db.key(&name);
                     drop(db.remove(key));
                     self.ops.stats.keys.expired += 1;
+                    if self.engine.note_touched {
+                        self.keys_changed(vec![Touched { db: index, key: (*name).into(), by_itself: true }]);
+                    }
                 }
                 // The master has given it another one.
-                later => self.engine.keys.own_expiring.note(index, &key, later),
+                later => self.engine.keys.own_expiring.note(index, &name, later),
             }
             if clock::machine_us() >= until_us {
                 break;

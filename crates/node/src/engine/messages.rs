@@ -9,6 +9,7 @@ use rivulet_commands::glob;
 use rivulet_resp::{Args, Reply};
 
 use crate::commands::connection::wrong_subcommand;
+use crate::engine::Speaker;
 use crate::engine::asker::Asker;
 use crate::engine::pubsub::ChannelKind;
 use crate::engine::session::ReplyMode;
@@ -189,15 +190,21 @@ impl Node {
 
     /// Writes a message to a listener; answers whether it is there.
     fn push_message(&mut self, listener: ClientId, words: &[&[u8]]) -> bool {
-        let is_own = listener == self.engine.speaker.executing;
-        let Some(client) = self.clients.get_mut(listener).filter(|c| !c.connection.closing) else { return false };
+        self.push_to(listener, |push| {
+            push.push(words.len());
+            words.iter().for_each(|word| push.bulk(word));
+        })
+    }
+
+    /// Writes to a client what it did not ask for; answers whether it is there. What its own command causes waits for [`Node::release_pushes`].
+    pub fn push_to(&mut self, id: ClientId, write: impl FnOnce(&mut Reply<'_>)) -> bool {
+        let is_own = id == self.engine.speaker.executing;
+        let Some(client) = self.clients.get_mut(id).filter(|c| !c.connection.closing) else { return false };
         let out = if is_own { &mut self.engine.speaker.own_pushes } else { &mut client.connection.outbox.output.bytes };
-        let mut reply = Reply::new(out, client.session.resp3);
-        reply.push(words.len());
-        words.iter().for_each(|word| reply.bulk(word));
+        write(&mut Reply::new(out, client.session.resp3));
         if !is_own {
             client.connection.outbox.hold.tells_of_writes |= self.front.held.announces;
-            self.clients.queue_write(listener);
+            self.clients.queue_write(id);
         }
         true
     }
@@ -213,6 +220,20 @@ impl Node {
             client.connection.outbox.output.bytes.append(&mut self.engine.speaker.own_pushes);
             self.clients.queue_write(self.engine.speaker.executing);
         }
+    }
+
+    /// No command runs any more that what is left could stand within.
+    #[inline]
+    pub fn release_rest_of_pushes(&mut self) {
+        if self.engine.speaker.own_pushes.is_empty() {
+            return;
+        }
+        let Speaker { executing, own_pushes } = &mut self.engine.speaker;
+        if let Some(client) = self.clients.get_mut(*executing) {
+            client.connection.outbox.output.bytes.append(own_pushes);
+            self.clients.queue_write(*executing);
+        }
+        own_pushes.clear();
     }
 
     /// Publishes keyspace events.

@@ -9,6 +9,7 @@ use rivulet_commands::Command;
 use rivulet_resp::OwnedArgs;
 
 use crate::engine::blocked::Blocked;
+use crate::tracking::Tracker;
 
 /// Which replies a client wants (CLIENT REPLY).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +101,8 @@ pub struct Wishes {
     pub no_touch: bool,
     /// It knows how to go to the master when a replica tells it to (CLIENT CAPA redirect).
     pub redirect: bool,
+    /// The keys that its commands read are remembered for it, in some mode but the broadcasting one (CLIENT TRACKING).
+    pub tracking: bool,
 }
 
 /// The library that a client says it uses (CLIENT SETINFO).
@@ -151,6 +154,8 @@ pub struct Session {
     pub multi: Option<Multi>,
     pub watches: Watches,
     pub subscriptions: Subscriptions,
+    /// How it tracks keys, if it does.
+    pub tracking: Option<Box<Tracker>>,
     pub blocked: Option<Box<Blocked>>,
     /// Offset of the log after its last write, for WAIT.
     pub written_offset: u64,
@@ -188,6 +193,7 @@ impl Default for Session {
             multi: None,
             watches: Watches::default(),
             subscriptions: Subscriptions::default(),
+            tracking: None,
             blocked: None,
             written_offset: 0,
             last_command: None,
@@ -202,5 +208,6 @@ impl Session {
             + self.name.capacity()
             + self.watches.keys.len() * WATCHED_BYTES
             + self.subscriptions.len() * SUBSCRIPTION_BYTES
+            + self.tracking.as_ref().map_or(0, |tracker| tracker.memory_bytes())
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rivulet_acl::Context;
 use rivulet_commands::Command;
+use rivulet_commands::effects::Touched;
 use rivulet_commands::fail::Fail;
 use rivulet_commands::spec::flag;
 use rivulet_resp::Args;
@@ -91,7 +92,10 @@ impl Node {
                 break;
             }
             match self.check_user(id, command, args.as_args()) {
-                Ok(()) => self.call(by, command, args.as_args(), None),
+                Ok(()) => {
+                    self.call(by, command, args.as_args(), None);
+                    self.remember_keys(id, command, args.as_args());
+                }
                 Err(denied) => {
                     self.note_denied(id, denied, command, args.as_args(), Context::Multi);
                     self.reply_error(by, &denied.in_exec().0);
@@ -122,6 +126,7 @@ impl Node {
                     self.engine.watched.entry(db_key).or_insert(ClientSet::One(id)).insert(id);
                 }
             }
+            self.look_at_interest();
         }
         by.reply.ok();
         Ok(())
@@ -137,11 +142,16 @@ impl Node {
     pub fn unwatch_all(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else { return };
         client.session.watches.broken = false;
-        for key in std::mem::take(&mut client.session.watches.keys).into_keys() {
+        let keys = std::mem::take(&mut client.session.watches.keys);
+        if keys.is_empty() {
+            return;
+        }
+        for key in keys.into_keys() {
             if self.engine.watched.get_mut(&key).is_some_and(|watchers| watchers.remove(id)) {
                 self.engine.watched.remove(&key);
             }
         }
+        self.look_at_interest();
     }
 
     fn is_logically_expired(&self, db: usize, key: &[u8]) -> bool {
@@ -158,8 +168,11 @@ impl Node {
     }
 
     /// Keys changed: the transactions that watch them fail.
-    pub fn break_watches(&mut self, touched: Vec<(usize, Box<[u8]>)>) {
-        for (db, key) in touched {
+    pub fn break_watches(&mut self, touched: Vec<Touched>) {
+        if self.engine.watched.is_empty() {
+            return;
+        }
+        for Touched { db, key, .. } in touched {
             let db_key: WatchedKey = (db, key.into());
             let Some(watchers) = self.engine.watched.get(&db_key) else { continue };
             let gone = {

@@ -111,6 +111,7 @@ impl Node {
         self.unsubscribe_all(id);
         self.unwatch_all(id);
         self.unblock_silently(id);
+        self.forget_tracker(id);
         self.ops.monitors.remove(&id);
         self.replica_gone(id);
         if let Some(client) = self.clients.remove(id)

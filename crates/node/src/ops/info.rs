@@ -148,7 +148,7 @@ fn clients(node: &Node, out: &mut String) {
     field!(out, "client_recent_max_input_buffer", input);
     field!(out, "client_recent_max_output_buffer", output);
     field!(out, "blocked_clients", node.engine.blocking.len());
-    field!(out, "tracking_clients", 0);
+    field!(out, "tracking_clients", node.tracking.clients_len());
     field!(out, "pubsub_clients", listening);
     field!(out, "watching_clients", watching);
     field!(out, "clients_in_timeout_table", 0);

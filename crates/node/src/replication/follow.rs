@@ -575,6 +575,7 @@ impl Node {
                 for db in 0..self.engine.keyspace.databases() {
                     self.break_watches_of_db(db, None);
                 }
+                self.invalidate_all();
                 let trash = self.engine.keyspace.replace(beside);
                 self.free_later(trash);
             }
@@ -601,6 +602,7 @@ impl Node {
                 self.free_later(trash);
             }
         }
+        self.invalidate_all();
     }
 
     /// The loader of a full sync has ended.

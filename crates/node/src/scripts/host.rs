@@ -78,6 +78,7 @@ impl Host for ScriptHost<'_> {
         }
         let before = self.node.engine.unit.commands.len();
         self.node.call_within(&mut by, command, args);
+        self.node.remember_keys_of_script(self.id, (command, args), (self.task.command, self.task.args));
         if !self.replicates {
             self.node.engine.unit.commands.truncate(before);
         }

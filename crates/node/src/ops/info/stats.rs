@@ -10,6 +10,7 @@ pub fn section(node: &Node, out: &mut String) {
     expiry_and_eviction(node, out);
     lookups(node, out);
     absent(out);
+    tracking(node, out);
     errors_and_calls(node, out);
     denied(node, out);
 }
@@ -92,12 +93,15 @@ fn absent(out: &mut String) {
         "active_defrag_key_misses",
         "total_active_defrag_time",
         "current_active_defrag_time",
-        "tracking_total_keys",
-        "tracking_total_items",
-        "tracking_total_prefixes",
     ] {
         field!(out, name, 0);
     }
+}
+
+fn tracking(node: &Node, out: &mut String) {
+    field!(out, "tracking_total_keys", node.tracking.keys_len());
+    field!(out, "tracking_total_items", node.tracking.items_len());
+    field!(out, "tracking_total_prefixes", node.tracking.prefixes_len());
 }
 
 /// Fields of Redis 7.2.
