@@ -313,6 +313,17 @@ pub const COMMANDS: &[Command] = &[
             .complexity("O(1)")
             .summary("What is wrong with replication, and what to set")
             .tips(&["nondeterministic_output"]),
+            Command::new(
+                "fence",
+                4,
+                ADMIN | NOSCRIPT | STALE | NO_MULTI,
+                Group::Server,
+                Handler::Node(Node::Replication),
+            )
+            .since("7.0.15")
+            .complexity("O(1)")
+            .summary("Acknowledge nothing to masters of older epochs")
+            .tips(&["nondeterministic_output"]),
             Command::new("help", 2, LOADING | STALE, Group::Server, Handler::Node(Node::Replication))
                 .since("7.0.15")
                 .complexity("O(1)")
@@ -328,6 +339,16 @@ pub const COMMANDS: &[Command] = &[
             .complexity("O(N)")
             .summary("The latest syncs, each with its reason")
             .tips(&["nondeterministic_output"]),
+            Command::new(
+                "members",
+                -4,
+                ADMIN | NOSCRIPT | STALE | NO_MULTI,
+                Group::Server,
+                Handler::Node(Node::Replication),
+            )
+            .since("7.0.15")
+            .complexity("O(N)")
+            .summary("Whose acknowledgements count when replies wait for replicas"),
             Command::new("verify", -2, ADMIN | NOSCRIPT | NO_MULTI, Group::Server, Handler::Node(Node::Replication))
                 .since("7.0.15")
                 .complexity("O(N)")

@@ -27,7 +27,9 @@ pub use level::Level;
 pub use load::{ConfigError, Line, Start, Startup, USAGE};
 pub use rewrite::RewriteWith;
 pub use table::{Config, DIRECTIVES};
-pub use values::{AppendFsync, BytesOrPercent, DisklessLoad, MaxmemoryPolicy, PropagationError, ShutdownOn};
+pub use values::{
+    AppendFsync, BytesOrPercent, DisklessLoad, MaxmemoryPolicy, PropagationError, ShutdownOn, SynchronousCommit,
+};
 
 /// The pid file of a server in the background that isn't told one.
 pub const PIDFILE_DEFAULT: &str = "/var/run/redis.pid";

@@ -77,6 +77,10 @@ const OWN: &[&str] = &[
     "set-max-listpack-value",
     "snapshot-limbo-limit",
     "snapshot-queue-limit",
+    "synchronous-commit",
+    "synchronous-reads",
+    "synchronous-replicas",
+    "synchronous-timeout",
     "tls-auth-clients-user",
 ];
 

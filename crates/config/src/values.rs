@@ -66,6 +66,12 @@ choices! {
         "panic" => Panic,
         "panic-on-replicas" => PanicOnReplicas,
     }
+    /// What an acknowledgement of a replica must say before it counts (`synchronous-commit`).
+    enum SynchronousCommit {
+        "received" => Received,
+        "applied" => Applied,
+        "fsynced" => Fsynced,
+    }
     /// When the append-only file is synced.
     enum AppendFsync {
         "everysec" => EverySec,

@@ -7,6 +7,8 @@ pub mod clients;
 pub mod connection;
 pub mod descriptors;
 pub mod handshakes;
+pub mod held;
+pub mod hold;
 pub mod listeners;
 pub mod output;
 pub mod reading;
@@ -21,6 +23,7 @@ use rivulet_resp::Batch;
 use crate::front::accept::Accepting;
 use crate::front::client_id::ClientId;
 use crate::front::handshakes::Handshakes;
+use crate::front::held::Held;
 use crate::front::listeners::Listening;
 use crate::lifecycle::signals::Signals;
 
@@ -33,6 +36,8 @@ pub struct Front {
     /// What connections with TLS begin with, once it was asked for.
     pub tls: Option<TlsContext>,
     pub handshakes: Handshakes,
+    /// Whose replies wait.
+    pub held: Held,
     /// Clients whose streams have something to tell though their sockets may be silent.
     pub unread: Vec<ClientId>,
     /// Taken out while a batch runs, to be used again.
@@ -54,6 +59,7 @@ impl Front {
             accepting: Accepting::default(),
             tls: None,
             handshakes: Handshakes::default(),
+            held: Held::default(),
             unread: Vec::new(),
             batch: Batch::default(),
             spare_input: Vec::new(),

@@ -10,9 +10,11 @@ mod doctor;
 mod follow;
 mod held;
 mod progress;
+pub mod promises;
 mod serve;
 pub mod stream_log;
 mod sync_history;
+pub mod synchronous;
 mod verify;
 
 use std::net::IpAddr;
@@ -27,7 +29,7 @@ use rivulet_replication::measure::{AUTO_SIZE_MIN, Measure};
 use rivulet_replication::position::{Position, ReplId};
 use rivulet_replication::replica::{LinkConfig, LoadMode, Login, ReplicaLink, Shown};
 use rivulet_replication::report::{Level, Report};
-use rivulet_replication::stream::StreamEncoder;
+use rivulet_replication::stream::{self, StreamEncoder};
 use rivulet_replication::syncs::SyncHistory;
 use rivulet_resp::{Args, Decoder};
 
@@ -55,6 +57,9 @@ pub struct Replication {
     pub log: StreamLog,
     pub encoder: StreamEncoder,
     pub master: Master,
+    pub synchronous: synchronous::Synchronous,
+    /// What was promised to leaders of failovers.
+    pub kept: promises::Kept,
     pub failover: Failover,
     pub run_id: ReplId,
     /// The link to the master, when this is a replica.
@@ -178,6 +183,7 @@ fn shown(config: &Config) -> Shown {
 
 impl Replication {
     pub fn new(config: &Config, run_id: &str, rng: &mut fastrand::Rng, now_ms: u64) -> Replication {
+        let run_id = ReplId::parse(run_id.as_bytes()).unwrap_or(ReplId::ZERO);
         Replication {
             history: History::new(random_id(rng)),
             log: StreamLog::new(
@@ -186,9 +192,10 @@ impl Replication {
             ),
             encoder: StreamEncoder::new(),
             master: Master::new(master_config(config), now_ms),
+            synchronous: Default::default(),
             failover: Failover::default(),
-            run_id: ReplId::parse(run_id.as_bytes()).unwrap_or(ReplId::ZERO),
-
+            kept: promises::Kept::nothing(run_id),
+            run_id,
             link: None,
             truth: Truth::default(),
             dropping_replicas: false,
@@ -336,6 +343,7 @@ impl Node {
             *link.state.config_mut() = LinkConfig { host, port, probe, ..config };
         }
         self.size_backlog();
+        self.look_at_synchronous();
     }
 
     fn link_config(&self, host: String, port: u16, probe: ReplId) -> LinkConfig {
@@ -346,6 +354,8 @@ impl Node {
             login: login(&self.config),
             shown: shown(&self.config),
             run_id: self.replication.run_id,
+            acks_by_itself: true,
+            node_id: self.replication.kept.is_durable.then_some(self.replication.kept.promises.node_id),
             probe,
             load: match self.config.repl_diskless_load {
                 DisklessLoad::Disabled => LoadMode::AfterTransfer,
@@ -426,7 +436,8 @@ impl Node {
         let now = self.now_ms();
         let probe = random_id(&mut self.engine.rng);
         let config = self.link_config(host.to_string(), port, probe);
-        let state = ReplicaLink::new(config, cached, true, now);
+        let mut state = ReplicaLink::new(config, cached, true, now);
+        state.set_fence(self.replication.kept.promises.fence());
         let client = self.clients.add(None, now);
         client.kind = Kind::Master;
         client.session.login = crate::engine::session::Login::superuser();
@@ -473,6 +484,8 @@ impl Node {
 
     /// Clients whose wait makes no sense in the new role are told.
     fn role_changed(&mut self) {
+        self.close_who_waits_for_replicas();
+        self.look_at_synchronous();
         for id in self.clients.ids() {
             let waits = self.clients.get(id).is_some_and(|c| {
                 matches!(
@@ -533,6 +546,8 @@ impl Node {
         self.log_history_changed();
         self.drop_replicas();
         self.engine.keys.own_expiring.clear();
+        self.promoted_in_epoch();
+        self.look_at_synchronous();
     }
 
     /// What a loaded snapshot says of the position is taken over at start-up (rule 40).
@@ -596,8 +611,10 @@ impl Node {
 
     /// Asks all replicas for their offsets: a master does, before it ends or hands over.
     pub fn ask_for_acks(&mut self) {
+        // Who was told to acknowledge by itself goes on to.
+        let always = self.front.held.marks;
         if let Some(mut own) = self.replication.log.own() {
-            own.append(rivulet_replication::stream::GETACK);
+            own.append_control(if always { stream::GETACK_ALWAYS } else { stream::GETACK });
         }
     }
 
@@ -617,6 +634,8 @@ impl Node {
                 let line = self.client_line(id);
                 self.promote();
                 log::notice!("MASTER MODE enabled (user request from '{line}')");
+            } else {
+                self.is_master_again();
             }
             by.reply.ok();
             return Ok(());

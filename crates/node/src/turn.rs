@@ -80,6 +80,7 @@ impl Node {
         if let Some(deadline) = self.engine.blocking.next_deadline_ms() {
             until = until.min(deadline);
         }
+        until = until.min(self.front.held.next_end_ms());
         if let Some(end) = self.life.pauses.next_end_ms() {
             until = until.min(end);
         }
@@ -133,6 +134,7 @@ impl Node {
             self.evict_in_background();
             self.after_unit();
             self.time_out_blocked();
+            self.time_out_held();
         }
         self.send_out();
         self.close_clients();

@@ -29,6 +29,8 @@ pub struct Figures<'a> {
     pub cut_off: CutOff,
     /// `min-replicas-to-write`, `min-replicas-max-lag` and how many replicas are good; `None` when the check is off.
     pub good_replicas: Option<GoodReplicas>,
+    /// `synchronous-replicas` and how many replicas count; `None` on a replica, and when it is 0.
+    pub synchronous: Option<Synchronous>,
 }
 
 /// How much of the stream is kept for replicas that come again.
@@ -79,6 +81,20 @@ pub struct GoodReplicas {
     pub there: usize,
 }
 
+/// Replicas that replies wait for.
+#[derive(Debug, Clone, Copy)]
+pub struct Synchronous {
+    pub wanted: u64,
+    /// Those that are online and count.
+    pub there: usize,
+    /// `synchronous-timeout`; 0 is none.
+    pub timeout: Millis,
+    /// Replies that were errors, as the time was over.
+    pub timed_out: u64,
+    /// A replica counts with what is durable there, and none has said anything of that.
+    pub lacks_fsyncs: bool,
+}
+
 /// A time-out is safe at so many ping periods.
 const PINGS_PER_TIMEOUT: u64 = 5;
 /// So many samples are needed to say that a lag grows.
@@ -105,6 +121,7 @@ pub fn diagnose(f: &Figures<'_>) -> Vec<String> {
     out.extend(output_limit(f));
     out.extend(hold_limit(f));
     out.extend(too_few_good_replicas(f));
+    out.extend(too_few_synchronous(f));
     out.extend(no_backlog_on_disk(f));
     out.extend(link_down(f));
     out
@@ -301,6 +318,34 @@ fn too_few_good_replicas(f: &Figures<'_>) -> Option<String> {
     ))
 }
 
+fn too_few_synchronous(f: &Figures<'_>) -> Option<String> {
+    let s = f.synchronous?;
+    let fate = match s.timeout {
+        0 => "wait, for as long as that is so".to_string(),
+        ms => format!("are errors after {ms} ms"),
+    };
+    if (s.there as u64) < s.wanted {
+        return Some(format!(
+            "Replies to writes {fate}: {} replicas are online that count, and synchronous-replicas is {}. Bring replicas back, or \
+             set synchronous-replicas to {}.",
+            s.there, s.wanted, s.there
+        ));
+    }
+    if s.lacks_fsyncs {
+        return Some(format!(
+            "Replies to writes {fate}: synchronous-commit is fsynced, and too few replicas say what is durable there. Set appendonly \
+             to yes on them, or synchronous-commit to applied."
+        ));
+    }
+    (s.timed_out > 0).then(|| {
+        format!(
+            "{} replies were -UNSYNCED, as {} replicas did not acknowledge within {} ms. Find out what slows them down, or set \
+             synchronous-timeout higher.",
+            s.timed_out, s.wanted, s.timeout
+        )
+    })
+}
+
 fn no_backlog_on_disk(f: &Figures<'_>) -> Option<String> {
     let used = f.replicas > 0 || f.measure.reconnects() > 0;
     (used && f.backlog.disk_size == 0).then(|| {
@@ -373,6 +418,7 @@ mod tests {
             slowest: None,
             cut_off: CUT_OFF,
             good_replicas: None,
+            synchronous: None,
         }
     }
 
@@ -486,5 +532,17 @@ mod tests {
             &Figures { unloadable: Some(loads), ..plain() },
             &["3 times in a row: no such type", "old data are kept", "4.0 s"],
         );
+    }
+
+    #[test]
+    fn replies_that_wait_for_replicas_that_are_not_there() {
+        let (measure, syncs) = (Measure::default(), SyncHistory::default());
+        let plain = |synchronous| Figures { synchronous: Some(synchronous), ..figures(&measure, &syncs) };
+        let well = Synchronous { wanted: 2, there: 2, timeout: 0, timed_out: 0, lacks_fsyncs: false };
+        assert!(diagnose(&plain(well)).is_empty());
+        assert_one(&plain(Synchronous { there: 1, ..well }), &["wait", "synchronous-replicas to 1"]);
+        assert_one(&plain(Synchronous { there: 1, timeout: 50, ..well }), &["errors after 50 ms"]);
+        assert_one(&plain(Synchronous { lacks_fsyncs: true, ..well }), &["appendonly"]);
+        assert_one(&plain(Synchronous { timed_out: 7, timeout: 50, ..well }), &["7 replies", "synchronous-timeout"]);
     }
 }

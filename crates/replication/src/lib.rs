@@ -21,6 +21,7 @@ pub mod master;
 pub mod measure;
 pub mod messages;
 pub mod position;
+pub mod promises;
 pub mod psync;
 pub mod rdb_channel;
 pub mod replica;

@@ -526,6 +526,15 @@ impl Master {
         std::mem::take(&mut self.acks_wanted) && !self.sessions.is_empty()
     }
 
+    /// The offset up to which `replicas` of those that count have the stream, applied or (`fsynced`) durable; `None` if fewer count.
+    pub fn quorum(&self, replicas: usize, fsynced: bool, counts: impl Fn(&Session) -> bool) -> Option<u64> {
+        let of = |session: &Session| if fsynced { session.fsynced_offset() } else { Some(session.ack_offset()) };
+        let counting = self.sessions.iter().map(|(_, session)| session).filter(|s| s.is_online() && counts(s));
+        let mut offsets: Vec<u64> = counting.filter_map(of).collect();
+        offsets.sort_unstable_by(|a, b| b.cmp(a));
+        replicas.checked_sub(1).and_then(|last| offsets.get(last).copied())
+    }
+
     /// WAIT and WAITAOF: what each replica that is online has acknowledged, and what it has on disk, the highest offset first.
     pub fn acked_offsets(&self) -> (Vec<u64>, Vec<u64>) {
         let online = || self.sessions.iter().map(|(_, session)| session).filter(|session| session.is_online());

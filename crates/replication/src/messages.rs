@@ -60,6 +60,8 @@ pub enum Replconf {
     CapaDualChannel,
     /// Redis 8's: the same.
     CapaRdbChannel,
+    /// Rivulet's own: it can go on to acknowledge by itself (`stream::GETACK_ALWAYS`).
+    CapaAcks,
     /// A capability that is not made use of.
     CapaOther,
     Version(Version),
@@ -69,7 +71,10 @@ pub enum Replconf {
     },
     /// An ACK that can't be read: it gets no reply, as any ACK.
     BadAck,
-    GetAck,
+    /// `always`: it goes on by itself.
+    GetAck {
+        always: bool,
+    },
     RdbOnly(bool),
     /// This connection is the one for the snapshot of a full sync over two channels.
     RdbChannel(bool),
@@ -87,6 +92,8 @@ pub enum Replconf {
     Below(Vec<ReplId>),
     /// Rivulet's own: a secret of a node below, which goes up from link to link. Who gets its own back is below itself. It gets no reply.
     Probe(ReplId),
+    /// Rivulet's own: the id of the node that speaks, which outlives its restarts.
+    NodeId(ReplId),
 }
 
 /// A version of a server, as `REPLCONF version` names it.
@@ -135,6 +142,7 @@ fn replconf_option(name: &[u8], value: &[u8], fack: Option<u64>) -> Result<Replc
         b"capa" if value.eq_ignore_ascii_case(b"psync2") => Replconf::CapaPsync2,
         b"capa" if value.eq_ignore_ascii_case(b"dual-channel") => Replconf::CapaDualChannel,
         b"capa" if value.eq_ignore_ascii_case(b"rdb-channel-repl") => Replconf::CapaRdbChannel,
+        b"capa" if value.eq_ignore_ascii_case(b"rivulet-acks") => Replconf::CapaAcks,
         b"capa" => Replconf::CapaOther,
         b"version" => Replconf::Version(
             Version::parse(value)
@@ -144,7 +152,7 @@ fn replconf_option(name: &[u8], value: &[u8], fack: Option<u64>) -> Result<Replc
             Some(offset) => Replconf::Ack { offset, fsynced: fack },
             None => Replconf::BadAck,
         },
-        b"getack" => Replconf::GetAck,
+        b"getack" => Replconf::GetAck { always: value.eq_ignore_ascii_case(b"always") },
         b"rdb-only" => Replconf::RdbOnly(flag(value)?),
         b"rdb-channel" => Replconf::RdbChannel(flag(value)?),
         b"main-ch-client-id" => Replconf::MainClient(integer(0..=i64::MAX)? as u64),
@@ -166,6 +174,9 @@ fn replconf_option(name: &[u8], value: &[u8], fack: Option<u64>) -> Result<Replc
         b"rivulet-below" => Replconf::Below(value.split(|byte| *byte == b',').filter_map(ReplId::parse).collect()),
         b"rivulet-probe" => Replconf::Probe(
             ReplId::parse(value).ok_or_else(|| "ERR rivulet-probe must be forty hexadecimal digits".to_string())?,
+        ),
+        b"node-id" => Replconf::NodeId(
+            ReplId::parse(value).ok_or_else(|| "ERR node-id must be forty hexadecimal digits".to_string())?,
         ),
         _ => return Err(format!("ERR Unrecognized REPLCONF option: {}", String::from_utf8_lossy(name))),
     })
@@ -434,7 +445,7 @@ mod tests {
         assert_eq!(options("ack 12"), [Ok(Replconf::Ack { offset: 12, fsynced: None })]);
         assert_eq!(options("ack 12 fack 7")[0], Ok(Replconf::Ack { offset: 12, fsynced: Some(7) }));
         assert_eq!(options("ack x"), [Ok(Replconf::BadAck)]);
-        assert_eq!(options("getack *"), [Ok(Replconf::GetAck)]);
+        assert_eq!(options("getack *"), [Ok(Replconf::GetAck { always: false })]);
         assert_eq!(
             options("rdb-only 1 rdb-channel 1 main-ch-client-id 5 set-rdb-client-id 6"),
             [

@@ -3,6 +3,7 @@
 //! The driver tells what happened and does what the actions say, in their order. The link knows the protocol and the
 //! time-outs; it does not open sockets, decode snapshots, execute commands, or own the node's history and log.
 
+mod acks;
 mod config;
 mod greeting;
 mod loops;
@@ -12,12 +13,13 @@ mod unloadable;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
+use self::acks::Acks;
 pub use self::config::{LinkConfig, LoadMode, Login, Shown};
 use self::two_channels::Main;
 use self::unloadable::Broken;
 pub use self::unloadable::Unloadable;
 use crate::history::Ancestor;
-use crate::messages::{LineBuffer, ack_command, command};
+use crate::messages::{LineBuffer, command};
 use crate::position::{Position, ReplId};
 use crate::rdb_channel::RdbChannel;
 use crate::report::Report;
@@ -45,6 +47,9 @@ pub struct ReplicaLink {
     loop_seen_at: Option<Millis>,
     probed_at: Millis,
     fsynced: Option<u64>,
+    acks: Acks,
+    /// The term in which the master was made one, as it told in the greeting; 0 if it said nothing of one.
+    master_epoch: u64,
     failover: bool,
     attempted_at: Option<Millis>,
     last_io: Millis,
@@ -124,6 +129,7 @@ enum Expected {
     Auth,
     Replconf(&'static str),
     RunId,
+    NodeId,
     Psync,
 }
 
@@ -205,6 +211,8 @@ impl ReplicaLink {
             loop_seen_at: None,
             probed_at: now,
             fsynced: None,
+            acks: Acks::default(),
+            master_epoch: 0,
             failover: false,
             attempted_at: None,
             last_io: now,
@@ -246,9 +254,8 @@ impl ReplicaLink {
                 log(out, Report::warning("MASTER timeout: no data nor PING received..."));
                 self.lose_stream(now, true, out);
             }
-            State::Streaming { position: Some(position), ack_at, .. } if now >= *ack_at => {
-                *ack_at = now + ACK_PERIOD;
-                out.push(Action::Send(ack_command(position.offset, self.fsynced)));
+            State::Streaming { position: Some(_), ack_at, .. } if now >= *ack_at => {
+                self.send_ack(now, out);
                 self.probe_if_suspicious(now, out);
             }
             State::Loading { main: Main::Asking { .. } | Main::Keeping(_), newline_at, .. }
@@ -363,14 +370,6 @@ impl ReplicaLink {
     /// The stream is durable up to `offset`: acknowledged as FACK to masters that know it.
     pub fn set_fsynced(&mut self, offset: Option<u64>) {
         self.fsynced = offset;
-    }
-
-    /// `REPLCONF GETACK` stood in the stream. To be called before its own bytes are counted as applied (rule 32).
-    pub fn getack(&mut self, now: Millis, out: Actions<'_, '_>) {
-        if let State::Streaming { position: Some(position), ack_at, .. } = &mut self.state {
-            *ack_at = now + ACK_PERIOD;
-            out.push(Action::Send(ack_command(position.offset, self.fsynced)));
-        }
     }
 
     /// The data are not what the stream makes of its master's: they are fetched anew.
@@ -694,7 +693,7 @@ impl ReplicaLink {
                 self.stream(now, target);
                 // A master that sends snapshots as it makes them waits for this before it goes on (rule 25).
                 if let Some(Position { offset, .. }) = target {
-                    out.push(Action::Send(ack_command(offset, self.fsynced)));
+                    out.push(Action::Send(self.first_ack(offset)));
                 }
                 if !early.is_empty() {
                     out.push(Action::Apply(early.into()));
@@ -708,6 +707,7 @@ impl ReplicaLink {
         self.down_since = None;
         self.one_channel = false;
         self.unloadable = Unloadable::default();
+        self.acks.stream_began();
         self.state = State::Streaming { position, ack_at: now, deadline: now + self.config.timeout };
     }
 }

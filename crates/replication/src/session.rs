@@ -31,6 +31,17 @@ pub struct Announced {
     pub run_id: Option<ReplId>,
     /// The run ids of the nodes below it.
     pub below: Vec<ReplId>,
+    /// Who it is, whatever its address and however often it was started.
+    pub node_id: Option<ReplId>,
+}
+
+/// What a node tells of itself to those who tell theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnName {
+    pub run_id: ReplId,
+    pub node_id: ReplId,
+    /// The term in which a leader made it a master, 0 if none did: what a replica's fence is compared with.
+    pub epoch: u64,
 }
 
 /// What a replica understands.
@@ -44,6 +55,8 @@ pub struct Capa {
     pub dual_channel: bool,
     /// The same as Redis 8 does it.
     pub rdb_channel: bool,
+    /// It can go on to acknowledge by itself.
+    pub acks: bool,
 }
 
 impl Capa {
@@ -80,21 +93,21 @@ pub enum ReplconfOutcome {
     /// A probe has come up: tell `ReplicaLink::probe_came`; no reply.
     Probe(ReplId),
     /// On a replica, from its master: call `ReplicaLink::getack`; no reply.
-    GetAck,
+    GetAck { always: bool },
     /// No reply.
     Silent,
 }
 
 impl Announced {
-    /// A REPLCONF with these arguments. `own` is this node's run id, told only to those who tell theirs.
-    pub fn replconf(&mut self, args: &[&[u8]], own: ReplId) -> ReplconfOutcome {
+    /// A REPLCONF with these arguments. `own` is told only to those who tell theirs.
+    pub fn replconf(&mut self, args: &[&[u8]], own: &OwnName) -> ReplconfOutcome {
         let mut reply = "OK".to_string();
         for option in replconf_options(args) {
             match option {
                 Err(error) => return ReplconfOutcome::Error(error),
                 Ok(Replconf::Ack { offset, fsynced }) => return ReplconfOutcome::Ack { offset, fsynced },
                 Ok(Replconf::BadAck) => return ReplconfOutcome::Silent,
-                Ok(Replconf::GetAck) => return ReplconfOutcome::GetAck,
+                Ok(Replconf::GetAck { always }) => return ReplconfOutcome::GetAck { always },
                 Ok(Replconf::Below(ids)) => {
                     self.below = ids;
                     return ReplconfOutcome::Below;
@@ -106,6 +119,7 @@ impl Announced {
                 Ok(Replconf::CapaPsync2) => self.capa.psync2 = true,
                 Ok(Replconf::CapaDualChannel) => self.capa.dual_channel = true,
                 Ok(Replconf::CapaRdbChannel) => self.capa.rdb_channel = true,
+                Ok(Replconf::CapaAcks) => self.capa.acks = true,
                 Ok(Replconf::CapaOther) => {}
                 Ok(Replconf::RdbChannel(is)) => {
                     self.rdb_channel = is;
@@ -120,7 +134,11 @@ impl Announced {
                 }
                 Ok(Replconf::RunId(id)) => {
                     self.run_id = Some(id);
-                    reply = format!("OK {own}");
+                    reply = format!("OK {}", own.run_id);
+                }
+                Ok(Replconf::NodeId(id)) => {
+                    self.node_id = Some(id);
+                    reply = format!("OK {} {}", own.node_id, own.epoch);
                 }
             }
         }
@@ -167,6 +185,8 @@ pub struct Session {
     acked: u64,
     fsynced: Option<u64>,
     acked_at: Millis,
+    /// It was told in the stream to go on to acknowledge by itself.
+    acks_by_itself: bool,
     /// The output has been above the soft limit since then.
     over_soft_since: Option<Millis>,
 }
@@ -257,6 +277,7 @@ impl Session {
             acked: 0,
             fsynced: None,
             acked_at: now,
+            acks_by_itself: false,
             over_soft_since: None,
         }
     }
@@ -461,6 +482,16 @@ impl Session {
         if self.is_online() { whole_seconds(self.acked_at, now) } else { 0 }
     }
 
+    /// It acknowledges what it applies without being asked.
+    pub fn acks_by_itself(&self) -> bool {
+        self.acks_by_itself
+    }
+
+    /// `stream::GETACK_ALWAYS` (or, with `false`, `stream::GETACK`) was put into the stream that it has or will be sent.
+    pub fn told_to_ack(&mut self, always: bool) {
+        self.acks_by_itself = always && self.announced.capa.acks && self.is_online();
+    }
+
     pub fn ack_offset(&self) -> u64 {
         self.acked
     }
@@ -509,7 +540,8 @@ mod tests {
     }
 
     fn replconf(announced: &mut Announced, line: &str) -> ReplconfOutcome {
-        announced.replconf(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>(), id(9))
+        let own = OwnName { run_id: id(9), node_id: id(8), epoch: 3 };
+        announced.replconf(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>(), &own)
     }
 
     fn ok() -> ReplconfOutcome {
@@ -531,6 +563,15 @@ mod tests {
             replconf(&mut said, &format!("rivulet-runid {}", id(4))),
             ReplconfOutcome::Reply(format!("OK {}", id(9)))
         );
+        assert_eq!(
+            replconf(&mut said, &format!("node-id {}", id(5))),
+            ReplconfOutcome::Reply(format!("OK {} 3", id(8)))
+        );
+        assert_eq!(said.node_id, Some(id(5)));
+        assert!(matches!(replconf(&mut said, "node-id me"), ReplconfOutcome::Error(_)));
+        for (line, always) in [("getack *", false), ("getack ALWAYS", true), ("GETACK always", true)] {
+            assert_eq!(replconf(&mut said, line), ReplconfOutcome::GetAck { always }, "{line}");
+        }
         assert_eq!(replconf(&mut said, "ack 7"), ReplconfOutcome::Ack { offset: 7, fsynced: None });
         assert_eq!(
             replconf(&mut said, "capa eof nonsense 1"),

@@ -18,6 +18,9 @@ pub struct StreamEncoder {
 pub const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
 /// Asks every replica for its offset at once.
 pub const GETACK: &[u8] = b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n";
+/// The same, and those that can (`capa rivulet-acks`) go on to acknowledge by themselves until a [`GETACK`] comes. Others look at the last word no more
+/// than at that of a [`GETACK`].
+pub const GETACK_ALWAYS: &[u8] = b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$6\r\nALWAYS\r\n";
 const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
 const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
 

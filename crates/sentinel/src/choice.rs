@@ -22,6 +22,8 @@ pub struct Facts {
     pub link_down_ms: u64,
     pub priority: u32,
     pub offset: u64,
+    /// It has promised to acknowledge nothing to the old master any more; nothing where that is not asked.
+    pub is_fenced: Option<bool>,
     pub history: Option<History>,
     pub run_id: Option<String>,
 }
@@ -80,7 +82,9 @@ pub fn choose(replicas: &[Facts], terms: &Terms) -> Choice {
 /// Better ones come first; a server that tells no run id comes last.
 fn rank(facts: &Facts) -> (u32, std::cmp::Reverse<u64>, bool, String) {
     let run_id = facts.run_id.as_ref().map(|id| id.to_ascii_lowercase());
-    (facts.priority, std::cmp::Reverse(facts.offset), run_id.is_none(), run_id.unwrap_or_default())
+    // What was acknowledged comes before what is wished.
+    let priority = if facts.is_fenced == Some(true) { 0 } else { facts.priority };
+    (priority, std::cmp::Reverse(facts.offset), run_id.is_none(), run_id.unwrap_or_default())
 }
 
 /// Redis's reasons against a replica, but for the one that may have to give way.
@@ -90,6 +94,9 @@ fn unfit(facts: &Facts, terms: &Terms) -> Option<String> {
     }
     if facts.is_disconnected {
         return Some("not chosen: it is not connected".into());
+    }
+    if facts.is_fenced == Some(false) {
+        return Some("not chosen: it is not fenced".into());
     }
     if facts.silent_ms > terms.silent_max_ms {
         return Some(format!("not chosen: it has not answered a ping for {} ms", facts.silent_ms));
@@ -172,7 +179,7 @@ fn chosen(facts: &Facts) -> String {
 
 fn second(facts: &Facts, best: Option<&Facts>) -> String {
     let Some(best) = best else { return "not chosen: nobody was".into() };
-    if facts.priority != best.priority {
+    if facts.is_fenced.is_none() && facts.priority != best.priority {
         return format!("not chosen: priority {}, {} has {}", facts.priority, best.label, best.priority);
     }
     if facts.offset != best.offset {
@@ -199,6 +206,7 @@ mod tests {
             link_down_ms: 0,
             priority: 100,
             offset,
+            is_fenced: None,
             history: Some(History { replid: "present".into(), offset, former: None }),
             run_id: Some(label.into()),
         }
@@ -273,6 +281,10 @@ mod tests {
         full.priority = 2;
         let (mut alone, mut alone_too) = (facts("a", 900), facts("b", 800));
         (alone.link_down_ms, alone_too.link_down_ms) = (1 << 40, 1 << 40);
+        let mut fenced = [facts("a", 800), facts("b", 900)];
+        (fenced[0].priority, fenced[1].priority) = (1, 100);
+        fenced.iter_mut().for_each(|facts| facts.is_fenced = Some(true));
+        let unfenced = Facts { is_fenced: Some(false), ..facts("a", 950) };
         let rows = [
             ("only the master's own history", vec![stranger, facts("b", 900)], Some("b"), Some("a")),
             ("who went on in the past is out", vec![late.clone(), facts("b", 400)], Some("b"), Some("a")),
@@ -283,6 +295,8 @@ mod tests {
             ("a history that nobody shares is given up", vec![unshared.clone(), unshared_too], Some("a"), Some("a")),
             ("but not while somebody may share it", vec![unshared, missing], None, Some("a")),
             ("a set without a master heals", vec![alone, alone_too], Some("a"), None),
+            ("of the fenced the most advanced wins, whatever is wished", fenced.to_vec(), Some("b"), Some("b")),
+            ("who is not fenced may be behind what is acknowledged", vec![unfenced], None, None),
         ];
         for (name, replicas, strict, lax) in rows {
             assert_eq!(winner(&replicas, &terms()).as_deref(), strict, "{name}");

@@ -7,6 +7,9 @@
 //!                                             └──► HandingOver ──it has all──┘   (the master is up: its writers wait)
 //! ```
 //!
+//! With synchronous replicas a step stands before WaitPromotion: Fencing, in which the most advanced is chosen again, of those who acknowledge nothing to
+//! the old master any more (`fencing.rs`).
+//!
 //! A planned switch loses nothing (redis#6062): the master's writers are paused, the chosen one gets all that was written, and is promoted; then they
 //! are cut, so that they look where the master is. FAILOVER does the same, but asks the replica once a second how far it is.
 //!
@@ -64,6 +67,12 @@ pub enum State {
         label: String,
         offset: Option<u64>,
     },
+    /// Replicas promise to acknowledge nothing to the old master any more: those who have, and where they stand. `paused_ms` as below.
+    Fencing {
+        label: String,
+        paused_ms: Option<u64>,
+        fenced: BTreeMap<String, u64>,
+    },
     /// `paused_ms`: when the master's writers were last told to wait, if they were.
     WaitPromotion {
         label: String,
@@ -100,6 +109,7 @@ impl Attempt {
             State::WaitStart | State::Choosing { .. } => None,
             State::Promoting { label }
             | State::HandingOver { label, .. }
+            | State::Fencing { label, .. }
             | State::WaitPromotion { label, .. }
             | State::Reconfiguring { label, .. } => Some(label),
         }
@@ -113,6 +123,17 @@ impl Attempt {
         }
     }
 
+    /// The master's writers wait for its end.
+    pub fn pauses_master(&self) -> bool {
+        matches!(
+            self.state,
+            State::HandingOver { .. }
+                | State::Fencing { paused_ms: Some(_), .. }
+                | State::WaitPromotion { paused_ms: Some(_), .. }
+                | State::Reconfiguring { demote_ms: Some(_), .. }
+        )
+    }
+
     /// Votes are asked for.
     pub fn is_electing(&self) -> bool {
         self.state == State::WaitStart
@@ -123,7 +144,7 @@ impl Attempt {
         match self.state {
             State::WaitStart => "wait_start",
             State::Choosing { .. } => "select_slave",
-            State::Promoting { .. } | State::HandingOver { .. } => "send_slaveof_noone",
+            State::Promoting { .. } | State::HandingOver { .. } | State::Fencing { .. } => "send_slaveof_noone",
             State::WaitPromotion { .. } => "wait_promotion",
             State::Reconfiguring { .. } => "reconf_slaves",
         }
@@ -193,6 +214,7 @@ impl Sentinel {
                 State::Choosing { round, asked_ms, offsets } => self.choose(name, &before, *round, *asked_ms, offsets),
                 State::Promoting { label } => self.promote(name, &before, label),
                 State::HandingOver { label, offset } => self.hand_over(name, &before, label, *offset),
+                State::Fencing { .. } => self.fence(name, &before),
                 State::WaitPromotion { label, paused_ms } => self.wait_for_promotion(name, &before, label, *paused_ms),
                 State::Reconfiguring { label, demote_ms } => self.reconfigure(name, &before, label, *demote_ms),
             }
@@ -202,7 +224,7 @@ impl Sentinel {
         }
     }
 
-    fn enter(&mut self, name: &str, state: State) {
+    pub(crate) fn enter(&mut self, name: &str, state: State) {
         let now_ms = self.now_ms;
         if let Some(attempt) = self.masters.get_mut(name).and_then(|master| master.failover.as_mut()) {
             attempt.state = state;
@@ -334,6 +356,11 @@ impl Sentinel {
 
     /// Whom the rules would promote now.
     pub fn choice_for(&self, master: &Master) -> choice::Choice {
+        self.choice_among(master, None)
+    }
+
+    /// The same where only those may win who are fenced, and offsets are those that they told then.
+    pub(crate) fn choice_among(&self, master: &Master, fenced: Option<&BTreeMap<String, u64>>) -> choice::Choice {
         let (now_ms, settings, periods) = (self.now_ms, &master.settings, &self.periods);
         let down_ms = master.instance.down_since_ms.map(|since| now_ms.saturating_sub(since));
         let facts = |(label, replica): (&String, &crate::replica::Replica)| {
@@ -346,7 +373,8 @@ impl Sentinel {
                 info_age_ms: replica.instance.info_age_ms(now_ms),
                 link_down_ms: replica.link_down_ms,
                 priority: replica.priority,
-                offset: replica.offset,
+                offset: fenced.and_then(|fenced| fenced.get(label)).copied().unwrap_or(replica.offset),
+                is_fenced: fenced.map(|fenced| fenced.contains_key(label)),
                 history: replica.history.clone(),
                 run_id: replica.instance.run_id.clone(),
             }
@@ -396,6 +424,13 @@ impl Sentinel {
     }
 
     fn promote_now(&mut self, name: &str, label: &str, paused_ms: Option<u64>) {
+        match self.must_fence(name) {
+            true => self.begin_fencing(name, label, paused_ms),
+            false => self.make_master_now(name, label, paused_ms),
+        }
+    }
+
+    pub(crate) fn make_master_now(&mut self, name: &str, label: &str, paused_ms: Option<u64>) {
         let at = At::replica(name, label);
         if self.send_role(&at, None) {
             self.event(Level::Notice, "+failover-state-wait-promotion", &at, "");
@@ -481,7 +516,12 @@ impl Sentinel {
     /// Nobody goes on with what is under way: the master's writers wait no longer, unless another one is the master already.
     pub(crate) fn release_writers(&mut self, name: &str) {
         let state = self.masters.get(name).and_then(|master| master.failover.as_ref()).map(|attempt| &attempt.state);
-        if let Some(State::HandingOver { .. } | State::WaitPromotion { paused_ms: Some(_), .. }) = state {
+        if let Some(
+            State::HandingOver { .. }
+            | State::Fencing { paused_ms: Some(_), .. }
+            | State::WaitPromotion { paused_ms: Some(_), .. },
+        ) = state
+        {
             self.send(&At::master(name), Question::Nothing, &[b"CLIENT", b"UNPAUSE"]);
         }
     }
@@ -719,6 +759,10 @@ impl Sentinel {
         let peer = master.peers.iter().find(|(_, peer)| is_gone(&peer.instance)).map(|(id, _)| id.clone());
         let peer = peer.filter(|_| up >= master.majority());
         for label in replicas {
+            let id = self.instance(&At::replica(name, &label)).and_then(|instance| instance.node_id.clone());
+            if let Some(master) = self.masters.get_mut(name) {
+                master.leaving.extend(id);
+            }
             self.event(Level::Notice, "-slave", &At::replica(name, &label), " #gone for long");
             self.remove_replica(name, &label);
         }

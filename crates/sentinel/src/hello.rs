@@ -8,8 +8,9 @@ use sha2::{Digest, Sha256};
 
 use crate::address::Address;
 use crate::events::Level;
+use crate::failover::Attempt;
 use crate::info::Role;
-use crate::link::{At, Question};
+use crate::link::{At, Question, Who};
 use crate::sentinel::Sentinel;
 use crate::votes::EPOCH_MAX;
 
@@ -112,6 +113,10 @@ impl Sentinel {
         let Some((link, address)) = self.hello_address(at) else { return };
         let Some(master) = self.masters.get(&at.master) else { return };
         let Some((master_address, config_epoch)) = &master.announced else { return };
+        // A PUBLISH waits for the end of the pause, and with it what is to end that.
+        if at.who == Who::Master && master.failover.as_ref().is_some_and(Attempt::pauses_master) {
+            return;
+        }
         let hello = Hello {
             host: address.0,
             port: address.1,

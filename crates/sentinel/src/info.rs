@@ -57,6 +57,13 @@ pub struct Info {
     pub is_announced: Option<bool>,
     pub history: Option<History>,
     pub is_loading: bool,
+    /// So many replicas must have acknowledged a write.
+    pub synchronous_replicas: u32,
+    /// The highest term of a failover that it knows.
+    pub failover_epoch: u64,
+    pub is_stale: bool,
+    /// The ids of those whose acknowledgements count, and of the master; none if all count.
+    pub members: Vec<String>,
     /// Whether any database has keys; nothing if INFO does not say.
     pub has_keys: Option<bool>,
     /// The server knows FAILOVER, and this is where it stands.
@@ -100,6 +107,12 @@ impl Info {
             // Exactly 40 characters count, as in Redis.
             "run_id" if value.len() >= 40 => self.run_id = value.get(..40).map(str::to_string),
             "node_id" if !value.is_empty() => self.node_id = Some(value.to_string()),
+            "synchronous_replicas" => self.synchronous_replicas = value.parse().unwrap_or(0),
+            "stale_master" => self.is_stale = value == "1",
+            "failover_epoch" => self.failover_epoch = value.parse().unwrap_or(0),
+            "members" if !value.is_empty() => {
+                self.members = value.split(',').take(REPLICAS_MAX).map(str::to_string).collect();
+            }
             "role" if value.starts_with("master") => self.role = Some(Role::Master),
             "role" if value.starts_with("slave") => self.role = Some(Role::Replica),
             "master_host" => self.master_host = Some(value.to_string()),

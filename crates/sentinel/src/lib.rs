@@ -2,7 +2,7 @@
 //!
 //! A [`Sentinel`] is told the time, what its connections bring, and what its clients want; it hands out [`Action`]s. It opens no socket and no file,
 //! and reads no clock. In reading order: [`sentinel`] (the whole), [`master`], [`replica`], [`peer`], [`link`]; [`down`], [`votes`], [`election`],
-//! [`choice`], [`failover`]; [`hello`], [`info`]; [`configuration`], [`commands`].
+//! [`choice`], [`failover`], `fencing`; [`hello`], [`info`]; [`configuration`], [`commands`].
 
 pub mod address;
 pub mod answer;
@@ -14,6 +14,7 @@ pub mod down;
 pub mod election;
 pub mod events;
 pub mod failover;
+mod fencing;
 pub mod hello;
 pub mod info;
 mod info_reply;

@@ -61,6 +61,8 @@ pub enum Question {
     Pause,
     /// INFO of a master that is paused: where it stands.
     Standing,
+    /// REPLICATION FENCE.
+    Fence,
     /// SUBSCRIBE: without it the connection is of no use.
     Subscribe,
 }

@@ -20,6 +20,13 @@ pub struct Instance {
     pub run_id: Option<String>,
     /// An id that outlives restarts, if the server tells one.
     pub node_id: Option<String>,
+    /// What it says of synchronous replicas: how many a reply waits for, and whose acknowledgements count.
+    pub synchronous_replicas: u32,
+    /// The highest term that it knows: with a higher one than its master's a replica acknowledges nothing.
+    pub failover_epoch: u64,
+    /// As a master it was replaced, and says so.
+    pub is_stale: bool,
+    pub members: Vec<String>,
     /// When a hello was last taken by it.
     pub hello_sent_ms: u64,
     /// This Sentinel believes that it is down, since when.
@@ -41,6 +48,10 @@ impl Instance {
             link,
             run_id: None,
             node_id: None,
+            synchronous_replicas: 0,
+            failover_epoch: 0,
+            is_stale: false,
+            members: Vec::new(),
             hello_sent_ms: now_ms,
             down_since_ms: None,
             last_down_ms: 0,
@@ -142,6 +153,10 @@ pub struct Master {
     /// The server knows FAILOVER.
     pub knows_failover: bool,
     pub last_choice: Option<Choice>,
+    /// Since when replicas know a later term than their master.
+    pub half_done_since_ms: Option<u64>,
+    /// Node ids of replicas that were forgotten: they are members no longer.
+    pub leaving: std::collections::BTreeSet<String>,
 }
 
 /// Why no failover is begun yet.
@@ -178,6 +193,8 @@ impl Master {
             had_keys: false,
             knows_failover: false,
             last_choice: None,
+            half_done_since_ms: None,
+            leaving: Default::default(),
         }
     }
 

@@ -14,6 +14,11 @@ impl Sentinel {
         let commands = self.links.get_mut(&link).and_then(|link| link.commands.as_mut());
         let asked = commands.filter(|c| c.id == connection).and_then(|c| c.asked.pop_front());
         let Some(asked) = asked else { return };
+        // Who was asked as the master may be a replica by now, and the reverse: what it tells is not of the one who is that now.
+        let is_another = self.instance(&asked.at).is_none_or(|instance| instance.link != link);
+        if is_another && asked.question != Question::Ping {
+            return;
+        }
         match asked.question {
             Question::Nothing | Question::Subscribe => {}
             Question::Ping => self.ping_answered(link, &asked.at, &answer),
@@ -31,6 +36,7 @@ impl Sentinel {
             }
             Question::IsDown => self.is_down_answered(&asked.at, &answer),
             Question::Role => self.send_info(&asked.at),
+            Question::Fence => self.fence_answered(&asked.at, &answer),
             Question::Pause => self.pause_answered(&asked.at, &answer),
             Question::Standing => {
                 if let Answer::Bulk(text) = answer {
@@ -121,12 +127,18 @@ impl Sentinel {
         }
         if self.masters.get(&at.master).is_some_and(|master| master.failover.is_some()) {
             self.advance(&at.master);
+        } else if at.who == Who::Master && info.role == Some(Role::Master) {
+            self.tend_members(&at.master);
         }
     }
 
     fn learn_identity(&mut self, at: &At, info: &Info) {
         let Some(instance) = self.instance_mut(at) else { return };
         instance.node_id = info.node_id.clone().or(instance.node_id.take());
+        instance.synchronous_replicas = info.synchronous_replicas;
+        instance.is_stale = info.is_stale;
+        instance.failover_epoch = info.failover_epoch;
+        instance.members.clone_from(&info.members);
         let Some(run_id) = info.run_id.clone() else { return };
         let former = instance.run_id.replace(run_id.clone());
         if former.as_ref().is_some_and(|former| *former != run_id) {

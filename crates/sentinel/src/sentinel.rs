@@ -453,7 +453,7 @@ impl Sentinel {
         let Some(connection) = self.links.get_mut(&id).and_then(|link| link.commands.as_mut()) else { return false };
         connection.asked.push_back(crate::link::Asked { question, at: at.clone() });
         // A wish for a vote tells that this one has voted for itself.
-        let is_promise = question == Question::IsDown;
+        let is_promise = matches!(question, Question::IsDown | Question::Fence);
         self.actions.push(Action::Send { connection: connection.id, bytes, is_promise });
         true
     }

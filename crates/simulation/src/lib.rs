@@ -14,4 +14,5 @@ pub mod network;
 pub mod observer;
 pub mod plan;
 pub mod schedule;
+pub mod synchronous;
 pub mod writer;

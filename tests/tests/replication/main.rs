@@ -15,6 +15,7 @@ mod service;
 mod standstill;
 mod stream;
 mod streams;
+mod synchronous;
 mod two_channels;
 mod verify;
 

@@ -126,6 +126,7 @@ fn flags(client: &Client) -> String {
     add(client.connection.peer.is_unix, 'U');
     add(client.no_evict, 'e');
     add(client.session.wishes().no_touch, 'T');
+    add(!client.connection.outbox.hold.is_empty(), 'h');
     if flags.is_empty() {
         flags.push('N');
     }

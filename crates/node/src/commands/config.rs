@@ -79,6 +79,7 @@ impl Node {
         self.replication.master.reset_counters();
         self.replication.observed.syncs.reset_counters();
         self.replication.cut_off = CutOff::default();
+        self.replication.synchronous.timeouts = 0;
         self.persist.reaper.reset_freed();
         rivulet_memory::reset_peak();
     }
@@ -147,7 +148,8 @@ impl Node {
                 return self.tls_changed();
             }
             Apply::Directory => {
-                return rivulet_host::fs::set_current_dir(&self.config.dir).map_err(|e| crate::system::os_error(&e));
+                rivulet_host::fs::set_current_dir(&self.config.dir).map_err(|e| crate::system::os_error(&e))?;
+                return self.take_promises_along();
             }
             Apply::LogLevel => log::set_level(self.config.loglevel),
             Apply::MaxClients => return self.make_room_for_clients(),

@@ -22,6 +22,8 @@ pub struct Facts {
     /// Fewer good replicas than a master must have to write.
     pub lacks_replicas: bool,
     pub is_read_only_replica: bool,
+    /// Another node was made the master.
+    pub replaced: Option<Replaced>,
     /// The master is not there, and what a replica has is not to be shown.
     pub hides_stale_data: bool,
     pub is_loading: bool,
@@ -37,6 +39,15 @@ pub struct Facts {
     pub busy: Option<Fail>,
     /// What the client's user may not do of it.
     pub denied: Option<Denied>,
+}
+
+/// A master in whose place there is another one.
+#[derive(Clone, Copy, Debug)]
+pub struct Replaced {
+    /// The term of that one.
+    pub epoch: u64,
+    /// What is read here may have been taken back there (`synchronous-reads`).
+    pub hides_data: bool,
 }
 
 /// What becomes of a command.
@@ -68,6 +79,9 @@ impl Standing {
         let mut standing = healthy;
         if facts.lacks_replicas || facts.is_read_only_replica {
             standing.with |= flag::WRITE;
+        }
+        if let Some(replaced) = facts.replaced {
+            standing.with |= flag::WRITE | if replaced.hides_data { flag::READONLY } else { 0 };
         }
         if facts.disk.is_some() {
             // PING is refused as well, and has no flag for that.
@@ -173,6 +187,15 @@ fn condition(facts: &Facts, client: &Client, command: &'static Command, flags: u
     if let Some(fail) = facts.disk.as_ref().filter(|_| writes || is(command, Run::Ping)) {
         return Err(fail.clone());
     }
+    if let Some(replaced) = facts.replaced {
+        let tells = has(flag::READONLY) || has(flag::NO_MANDATORY_KEYS) || queued.is_some_and(|m| !m.queued.is_empty());
+        if writes || replaced.hides_data && tells {
+            return Err(Fail::text(format!(
+                "STALEMASTER This node was replaced as a master in epoch {}.",
+                replaced.epoch
+            )));
+        }
+    }
     if writes && facts.lacks_replicas {
         return Err(Fail::new("NOREPLICAS Not enough good replicas to write."));
     }
@@ -261,6 +284,10 @@ impl Node {
             disk: self.check_disk().err(),
             lacks_replicas: !is_replica && self.too_few_good_replicas(),
             is_read_only_replica: is_replica && self.config.replica_read_only,
+            replaced: self.is_stale_master().then(|| Replaced {
+                epoch: self.replication.kept.promises.known(),
+                hides_data: self.config.synchronous_reads,
+            }),
             hides_stale_data: self.replication.is_stale() && !self.config.replica_serve_stale_data,
             is_loading: self.is_loading(),
             is_async_loading: self.is_async_loading(),
@@ -324,6 +351,7 @@ mod tests {
         User,
         Memory,
         Disk,
+        Replaced,
         Replicas,
         ReadOnly,
         Subscribed,
@@ -334,13 +362,14 @@ mod tests {
     }
     use Obstacle::*;
 
-    const ALL: [Obstacle; 13] = [
+    const ALL: [Obstacle; 14] = [
         Protected,
         Password,
         InMulti,
         User,
         Memory,
         Disk,
+        Replaced,
         Replicas,
         ReadOnly,
         Subscribed,
@@ -357,6 +386,7 @@ mod tests {
             disk: has(Disk).then(|| Fail::new("MISCONF the disk")),
             lacks_replicas: has(Replicas),
             is_read_only_replica: has(ReadOnly),
+            replaced: has(Replaced).then_some(super::Replaced { epoch: 7, hides_data: false }),
             hides_stale_data: has(Stale),
             is_loading: has(Loading),
             is_async_loading: has(AsyncLoading),
@@ -412,6 +442,7 @@ mod tests {
             User => "NOPERM",
             Memory => "OOM",
             Disk => "MISCONF",
+            Replaced => "STALEMASTER This node was replaced as a master in epoch 7.",
             Replicas => "NOREPLICAS",
             ReadOnly => "READONLY",
             Subscribed => "ERR Can't execute",
@@ -424,10 +455,10 @@ mod tests {
 
     /// Which obstacles stop which commands, if nothing else does.
     const STOPPED: &[(&str, &[Obstacle])] = &[
-        ("set", &[Password, User, Memory, Disk, Replicas, ReadOnly, Subscribed, Stale, Loading, ReplicaLink]),
-        ("del", &[Password, User, Disk, Replicas, ReadOnly, Subscribed, Stale, Loading, ReplicaLink]),
+        ("set", &[Password, User, Memory, Disk, Replaced, Replicas, ReadOnly, Subscribed, Stale, Loading, ReplicaLink]),
+        ("del", &[Password, User, Disk, Replaced, Replicas, ReadOnly, Subscribed, Stale, Loading, ReplicaLink]),
         ("get", &[Password, User, Subscribed, Stale, Loading, ReplicaLink]),
-        ("flushall", &[Password, User, Disk, Replicas, ReadOnly, Subscribed, Stale, Loading, ReplicaLink]),
+        ("flushall", &[Password, User, Disk, Replaced, Replicas, ReadOnly, Subscribed, Stale, Loading, ReplicaLink]),
         ("ping", &[Password, User, Disk, Stale, Loading]),
         ("auth", &[User, Subscribed]),
         ("hello", &[User, Subscribed]),
@@ -534,13 +565,14 @@ mod tests {
         let with_user = client(&[User]);
         assert!(is_plain(&plain) && is_plain_but_for_its_user(&with_user));
         let all = |command: &'static Command| std::iter::once(command).chain(command.subcommands.iter());
-        for bits in 0..1 << 10 {
+        for bits in 0..1 << 12 {
             let has = |bit: u32| bits >> bit & 1 == 1;
             let facts = Facts {
                 out_of_memory: has(0),
                 disk: has(1).then(|| Fail::new("MISCONF")),
                 lacks_replicas: has(2),
                 is_read_only_replica: has(3),
+                replaced: has(10).then_some(super::Replaced { epoch: 7, hides_data: has(11) }),
                 hides_stale_data: has(4),
                 is_loading: has(5),
                 is_async_loading: has(6),

@@ -370,6 +370,7 @@ impl Node {
         let started_us = clock::machine_us();
         let Some(client) = self.clients.get_mut(id) else { return false };
         let selected = std::mem::replace(&mut client.session.db, db);
+        let start = client.connection.outbox.output.end();
         let mut out = std::mem::take(&mut client.connection.outbox.output.bytes);
         let mark = out.len();
         let reply = Reply::new(&mut out, client.session.resp3);
@@ -396,6 +397,9 @@ impl Node {
         self.finish_reply(id, out, mark);
         if !self.engine.unit.commands.is_empty() {
             self.propagate_unit();
+        }
+        if self.front.held.marks {
+            self.mark_served(id, start);
         }
         false
     }

@@ -57,16 +57,30 @@ impl Node {
         self.clock.now_us = clock::machine_us();
         self.look_at_standing();
         self.engine.speaker.executing = id;
-        let done = self.run_commands(id, batch, buffer, &looked_up);
+        let done = match self.front.held.marks {
+            true => self.run_commands::<true>(id, batch, buffer, &looked_up),
+            false => self.run_commands::<false>(id, batch, buffer, &looked_up),
+        };
         self.release_rest_of_pushes();
         self.engine.speaker.executing = 0;
         done
     }
 
+    /// `MARKS`: replies may have to wait for replicas. Where they need not, nothing is asked for each command.
     #[inline]
-    fn run_commands(&mut self, id: ClientId, batch: &Batch, buffer: &[u8], looked_up: &LookedUp) -> usize {
+    fn run_commands<const MARKS: bool>(
+        &mut self,
+        id: ClientId,
+        batch: &Batch,
+        buffer: &[u8],
+        looked_up: &LookedUp,
+    ) -> usize {
         for i in 0..batch.len() {
+            let before = if MARKS { self.before_reply(id, looked_up.commands[i]) } else { None };
             self.execute(id, looked_up.commands[i], batch.args(i, buffer), looked_up.hints[i]);
+            if MARKS {
+                self.mark_reply(id, before);
+            }
             let Some(client) = self.clients.get_mut(id) else { return batch.wire_end(i) };
             let stops =
                 client.session.blocked.is_some() || client.connection.closing || client.connection.close_after_reply;
@@ -349,7 +363,11 @@ impl Node {
         let args = args.as_args();
         let command = self.find_command(args.at(0));
         self.look_at_standing();
-        self.speaking_for(id, |node| node.execute(id, command, args, None));
+        self.speaking_for(id, |node| {
+            let before = if node.front.held.marks { node.before_reply(id, command) } else { None };
+            node.execute(id, command, args, None);
+            node.mark_reply(id, before);
+        });
     }
 
     /// Runs `f` while a client's command runs, in the place of the one whose commands run now.

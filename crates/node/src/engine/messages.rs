@@ -203,6 +203,7 @@ impl Node {
         let out = if is_own { &mut self.engine.speaker.own_pushes } else { &mut client.connection.outbox.output.bytes };
         write(&mut Reply::new(out, client.session.resp3));
         if !is_own {
+            client.connection.outbox.hold.tells_of_writes |= self.front.held.announces;
             self.clients.queue_write(id);
         }
         true
@@ -241,6 +242,7 @@ impl Node {
             return;
         }
         let classes = self.engine.settings.notify;
+        self.front.held.announces = self.front.held.marks;
         for Event { db, name, key, .. } in events {
             if classes & class::KEYSPACE != 0 {
                 let mut channel = format!("__keyspace@{db}__:").into_bytes();
@@ -251,6 +253,7 @@ impl Node {
                 self.deliver(ChannelKind::Plain, format!("__keyevent@{db}__:{name}").as_bytes(), &key);
             }
         }
+        self.front.held.announces = false;
         self.release_pushes();
     }
 

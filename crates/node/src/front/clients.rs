@@ -105,6 +105,7 @@ impl Client {
         self.connection.input.decoder.give_back();
         if is_quiet {
             self.connection.outbox.output.give_back();
+            self.connection.outbox.hold.give_back();
             self.connection.input.peak = 0;
         }
     }

@@ -3,6 +3,7 @@
 use rivulet_net::{Interest, Stream};
 use rivulet_resp::Decoder;
 
+use crate::front::hold::Hold;
 use crate::front::output::Output;
 
 /// Who is at the other end.
@@ -38,19 +39,6 @@ impl Input {
         let announced = self.bytes.len() + self.decoder.wanted(self.bytes.len());
         self.bytes.capacity().max(announced) + self.decoder.memory_bytes() + self.args_memory
     }
-}
-
-/// Replies that wait until what they tell of is in the append-only file.
-#[derive(Default)]
-pub struct Hold {
-    pub held: bool,
-    /// Since when, if it is.
-    pub since_ms: u64,
-    /// When the log is safe up to here, the output before the place `bytes` may leave.
-    pub offset: u64,
-    pub bytes: u64,
-    /// Those before this place may leave now.
-    pub sendable: u64,
 }
 
 /// Replies on their way out.
@@ -107,6 +95,6 @@ impl Connection {
 
     /// What is in memory for it.
     pub fn memory_bytes(&self) -> usize {
-        self.input.memory_bytes() + self.outbox.output.memory_bytes()
+        self.input.memory_bytes() + self.outbox.output.memory_bytes() + self.outbox.hold.memory_bytes()
     }
 }

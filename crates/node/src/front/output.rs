@@ -148,6 +148,26 @@ impl Output {
         }
     }
 
+    /// Takes all bytes from the place `from` on out, none of which was sent.
+    pub fn take_from(&mut self, from: u64) -> Vec<u8> {
+        let mut kept = self.index_of(from);
+        let mut taken = Vec::with_capacity(self.held().saturating_sub(kept));
+        let mut aside = std::mem::take(&mut self.aside);
+        for mut piece in aside.drain(..) {
+            taken.extend_from_slice(&piece[kept.min(piece.len())..]);
+            piece.truncate(kept);
+            kept -= piece.len();
+            if piece.is_empty() {
+                continue;
+            }
+            self.aside.push_back(piece);
+        }
+        taken.extend_from_slice(&self.bytes[kept.min(self.bytes.len())..]);
+        self.bytes.truncate(kept);
+        self.aside_bytes = self.aside.iter().map(Vec::len).sum();
+        taken
+    }
+
     fn put_aside(&mut self) {
         let mut piece = std::mem::take(&mut self.bytes);
         if piece.capacity() > piece.len() + piece.len() / 4 {
@@ -258,6 +278,23 @@ mod tests {
         assert!(wanted.starts_with(&got));
         output.clear();
         assert_eq!((output.pending(), output.end()), (0, wanted.len() as u64));
+    }
+
+    #[test]
+    fn what_is_taken_out_is_the_end() {
+        let (mut near, _far) = pair();
+        let all: Vec<u8> = reply(3, 600_000).collect();
+        for from in [0, 1, 16_383, 16_384, 299_999, 300_000, 300_001, 599_999, 600_000] {
+            let mut output = Output::default();
+            for piece in all.chunks(100_000) {
+                output.bytes.extend_from_slice(piece);
+                output.send(&mut near, 0, 1 << 20).expect("it is open");
+            }
+            assert_eq!(output.take_from(from as u64), all[from..], "from {from}");
+            assert_eq!((output.end(), output.pending()), (from as u64, from));
+            output.bytes.extend_from_slice(&all[from..]);
+            assert_eq!(output.take_from(0), all);
+        }
     }
 
     #[test]

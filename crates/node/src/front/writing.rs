@@ -29,8 +29,7 @@ impl Node {
             return;
         }
         let Some(client) = self.clients.get_mut(id) else { return };
-        // Replies to writes wait for the append-only file.
-        let limit = if self.persist.log.safe == u64::MAX { u64::MAX } else { client.connection.outbox.hold.sendable };
+        let limit = if self.front.held.lets_all { u64::MAX } else { client.connection.outbox.hold.sendable };
         let end = limit.min(client.connection.outbox.output.end());
         let Some(stream) = &mut client.connection.stream else { return client.connection.outbox.output.clear() };
         match client.connection.outbox.output.send(stream, end, WRITE_BYTES_MAX) {

@@ -109,6 +109,7 @@ fn open(
     node.warn_about_timeout();
     memory::fault_in_program();
     node.ops.startup_memory = memory::used();
+    node.load_promises()?;
     node.begin_as_configured();
     match node.load_at_startup() {
         Ok(()) if node.persist.loading.load.is_none() && node.life.exit.is_none() => node.ready(),
@@ -170,6 +171,7 @@ impl Node {
     /// The data is there: the server is open, and a replica goes to its master.
     pub fn ready(&mut self) {
         self.begin_following();
+        self.look_at_synchronous();
         log::notice!("Ready to accept connections");
     }
 }

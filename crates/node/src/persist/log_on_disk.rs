@@ -15,7 +15,7 @@ use rivulet_replication::position::ReplId;
 
 use crate::front::client_id::ClientId;
 
-use crate::front::clients::{Client, Kind};
+use crate::front::clients::Kind;
 use crate::helpers;
 use crate::lifecycle::pauses::PauseWhy;
 use crate::log;
@@ -36,8 +36,6 @@ pub struct LogOnDisk {
     handed: u64,
     /// Replies may tell of writes up to here.
     pub safe: u64,
-    /// Clients whose replies wait for that.
-    held: Vec<ClientId>,
     /// Identity files with new ids that are not written yet.
     ids_due: usize,
     /// Replicas that are told of these when they are.
@@ -70,8 +68,6 @@ const BACKLOG_PIECE_BYTES_MAX: u64 = 1 << 20;
 /// The writer is given so many bytes before the turn of the loop ends.
 const HANDED_BYTES: u64 = 64 << 10;
 const BACKLOG_RETRY_MS: u64 = 60_000;
-/// A reply that waits for a disk that refuses waits no longer.
-const HELD_MS_MAX: u64 = 1_000;
 /// A change of backlog files.
 const TOKEN_BACKLOG: Token = 0;
 /// The end of a rewrite of append-only files.
@@ -90,7 +86,6 @@ impl LogOnDisk {
             reader: None,
             handed: 0,
             safe: u64::MAX,
-            held: Vec::new(),
             ids_due: 0,
             untold: Vec::new(),
             backlog_lock: None,
@@ -350,7 +345,7 @@ impl Node {
         if let Some(writer) = &self.persist.log.writer
             && self.persist.log.files.is_aof()
             && self.kept_by(writer).is_none_or(|kept| kept < self.persist.log.handed)
-            && (!self.replication.master.is_empty() || !self.persist.log.held.is_empty())
+            && (!self.replication.master.is_empty() || !self.front.held.is_empty() || self.tells_what_is_durable())
         {
             writer.watch();
         }
@@ -385,7 +380,8 @@ impl Node {
         self.cancel_rewrite();
         self.persist.log.safe = u64::MAX;
         for client in self.clients.iter_mut() {
-            (client.session.written_offset, client.connection.outbox.hold.offset) = (0, 0);
+            client.session.written_offset = 0;
+            client.connection.outbox.hold.forget_offsets();
         }
         let role = self.log_role();
         let change = self.persist.log.files.reset(&self.replication.history, role);
@@ -539,96 +535,9 @@ impl Node {
 
     // ---- replies ----
 
-    /// The clients with replies that waited for the log, and of which some tell of what is safe now.
-    pub fn release_replies(&mut self) -> Vec<ClientId> {
+    /// Looks up to where replies may tell of what is on this disk.
+    pub fn look_how_safe_the_log_is(&mut self) {
         self.persist.log.safe = self.safe_offset();
-        if self.persist.log.held.is_empty() {
-            return Vec::new();
-        }
-        let mut released = Vec::new();
-        let safe = self.persist.log.safe;
-        for id in std::mem::take(&mut self.persist.log.held) {
-            let says = self.reply_says(id);
-            let Some(client) = self.clients.get_mut(id) else { continue };
-            let hold = &mut client.connection.outbox.hold;
-            if hold.offset <= safe {
-                hold.sendable = hold.bytes;
-                hold.held = client.connection.outbox.output.end() > hold.bytes && says > safe;
-                if hold.held {
-                    (hold.offset, hold.bytes) = (says, client.connection.outbox.output.end());
-                } else {
-                    hold.sendable = client.connection.outbox.output.end();
-                }
-                released.push(id);
-                if !hold.held {
-                    continue;
-                }
-            }
-            self.persist.log.held.push(id);
-        }
-        self.watch_for_held();
-        released
-    }
-
-    /// A client's reply leaves when its write survives a kill of the process; with `appendfsync always` every reply when all before it is durable. Answers
-    /// whether nothing of it may leave now.
-    pub fn hold_reply(&mut self, id: ClientId) -> bool {
-        let safe = self.persist.log.safe;
-        if safe == u64::MAX {
-            return false;
-        }
-        let (says, now_ms) = (self.reply_says(id), self.now_ms());
-        let Some(client) = self.clients.get_mut(id) else { return false };
-        if client.connection.outbox.hold.held {
-            client.connection.outbox.queued = false;
-            return true;
-        }
-        if says <= safe {
-            client.connection.outbox.hold.sendable = client.connection.outbox.output.end();
-            return false;
-        }
-        client.connection.outbox.queued = false;
-        (client.connection.outbox.hold.held, client.connection.outbox.hold.since_ms) = (true, now_ms);
-        (client.connection.outbox.hold.offset, client.connection.outbox.hold.bytes) =
-            (says, client.connection.outbox.output.end());
-        self.persist.log.held.push(id);
-        self.watch_for_held();
-        true
-    }
-
-    /// While the disk refuses, nobody can be told that a write is safe which was executed before. Who waits for that is not kept waiting: the connection
-    /// ends, as with a server that is gone, and the write may or may not be there.
-    pub fn end_held_if_disk_refuses(&mut self) {
-        if self.persist.log.held.is_empty() {
-            return;
-        }
-        let Some(why) = self.persist.log.failure() else { return };
-        let now_ms = self.now_ms();
-        for id in self.persist.log.held.clone() {
-            let waits = |client: &Client| now_ms.saturating_sub(client.connection.outbox.hold.since_ms) >= HELD_MS_MAX;
-            if self.clients.get(id).is_some_and(waits) {
-                log::warning!("Closing a client whose write can't be kept ({why}): {}", self.client_line(id));
-                self.clients.close_soon(id);
-            }
-        }
-    }
-
-    /// The offset that must be safe before a client's reply may leave.
-    fn reply_says(&self, id: ClientId) -> u64 {
-        let Some(client) = self.clients.get(id) else { return 0 };
-        match client.kind {
-            Kind::Replica | Kind::Master => 0,
-            _ if self.config.appendfsync == AppendFsync::Always => self.replication.offset(),
-            _ => client.session.written_offset,
-        }
-    }
-
-    fn watch_for_held(&self) {
-        if let Some(writer) = &self.persist.log.writer
-            && !self.persist.log.held.is_empty()
-        {
-            writer.watch();
-        }
     }
 
     /// The offset up to which bytes are as safe as `appendfsync` wants them; `None` until the writer has come to the stream's last beginning.
@@ -643,6 +552,11 @@ impl Node {
         let Some(writer) = disk.writer.as_ref().filter(|_| waits) else { return u64::MAX };
         // A disk that refuses is told of by refused writes. Of those that were executed before nobody is told that they are safe.
         self.kept_by(writer).unwrap_or(0)
+    }
+
+    /// The master wants to be told at once of what is durable here.
+    fn tells_what_is_durable(&self) -> bool {
+        self.replication.link.as_ref().is_some_and(|link| link.state.acks_by_itself())
     }
 
     /// Up to where the stream is durable here, for WAITAOF and for the master; `None` without append-only files.

@@ -1,10 +1,26 @@
 //! REPLICATION DOCTOR: gathers what the doctor looks at, and says what it finds.
 
-use rivulet_replication::doctor::{Backlog, CutOff, FailedLoads, Figures, GoodReplicas, Slowest, diagnose, measured};
+use rivulet_config::SynchronousCommit;
+use rivulet_replication::doctor::{
+    Backlog, CutOff, FailedLoads, Figures, GoodReplicas, Slowest, Synchronous, diagnose, measured,
+};
 
 use crate::node::Node;
 
 impl Node {
+    fn synchronous_figures(&self) -> Synchronous {
+        let (config, there) = (&self.config, self.synchronous_replicas_there());
+        let told = self.replication.master.sessions().filter(|(_, session)| session.fsynced_offset().is_some()).count();
+        Synchronous {
+            wanted: config.synchronous_replicas,
+            there,
+            timeout: config.synchronous_timeout,
+            timed_out: self.replication.synchronous.timeouts,
+            lacks_fsyncs: config.synchronous_commit == SynchronousCommit::Fsynced
+                && (told as u64) < config.synchronous_replicas,
+        }
+    }
+
     pub(super) fn replication_doctor(&self) -> String {
         let now = self.now_ms();
         let (config, r) = (&self.config, &self.replication);
@@ -47,6 +63,7 @@ impl Node {
                 lag_seconds_max: config.min_replicas_max_lag,
                 there,
             }),
+            synchronous: self.front.held.marks.then(|| self.synchronous_figures()),
         };
         let findings = diagnose(&figures);
         let mut text = String::new();

@@ -57,6 +57,7 @@ impl Node {
             link.state.tick(now, &mut actions);
         }
         self.follow_actions(actions);
+        self.learn_masters_epoch();
     }
 
     /// The master's socket is ready.
@@ -491,13 +492,13 @@ impl Node {
     }
 
     /// REPLCONF GETACK stood in the stream.
-    pub fn answer_getack(&mut self) {
+    pub fn answer_getack(&mut self, always: bool) {
         let now = self.now_ms();
         let fsynced = self.fsynced_offset();
         let mut actions = Vec::new();
         if let Some(link) = &mut self.replication.link {
             link.state.set_fsynced(fsynced);
-            link.state.getack(now, &mut actions);
+            link.state.getack(now, always, &mut actions);
         }
         self.follow_actions(actions);
     }

@@ -12,7 +12,7 @@ use rivulet_replication::measure::Peer;
 use rivulet_replication::messages::PsyncRequest;
 use rivulet_replication::position::{Position, ReplId};
 use rivulet_replication::psync::{NodeFacts, SyncFacts, refusal};
-use rivulet_replication::session::{OutputLimit, ReplconfOutcome, Session, State, Target};
+use rivulet_replication::session::{OutputLimit, OwnName, ReplconfOutcome, Session, State, Target};
 use rivulet_replication::stream;
 use rivulet_replication::transfer::{counted_header, marked_header};
 use rivulet_replication::verify::REPORT_OPTION;
@@ -54,7 +54,12 @@ impl Node {
             self.verify_report(id, report);
             return Ok(());
         }
-        let own = self.replication.run_id;
+        let own = &OwnName {
+            run_id: self.replication.run_id,
+            node_id: self.replication.kept.promises.node_id,
+            // A master that was replaced is of no term.
+            epoch: if self.is_replica() || self.is_stale_master() { 0 } else { self.replication.kept.promises.epoch },
+        };
         let from_master = self.clients.at(id).is_master();
         let outcome = match self.replication.master.get_mut(id) {
             Some(session) => session.announced_mut().replconf(&words, own),
@@ -66,8 +71,8 @@ impl Node {
             ReplconfOutcome::Ack { offset, fsynced } => self.acked(id, offset, fsynced),
             ReplconfOutcome::Below => self.tell_below(),
             ReplconfOutcome::Probe(probe) => self.probe_came(probe),
-            ReplconfOutcome::GetAck if from_master => self.answer_getack(),
-            ReplconfOutcome::GetAck | ReplconfOutcome::Silent => {}
+            ReplconfOutcome::GetAck { always } if from_master => self.answer_getack(always),
+            ReplconfOutcome::GetAck { .. } | ReplconfOutcome::Silent => {}
         }
         Ok(())
     }
@@ -192,7 +197,7 @@ impl Node {
     }
 
     /// Makes the log that a full sync needs.
-    fn make_log(&mut self, need: LogNeed) {
+    pub(super) fn make_log(&mut self, need: LogNeed) {
         match need {
             LogNeed::Nothing => {}
             LogNeed::Create => self.replication.log.create(),
@@ -723,7 +728,7 @@ impl Node {
             // A snapshot in the middle of a unit would have half of what the stream brings.
             snapshot_running: self.persist.saving.running.is_some() || self.is_within_unit(),
             log_active: self.replication.log.is_active(),
-            log_is_kept: self.persist.log.files.is_aof(),
+            log_is_kept: self.persist.log.files.is_aof() || self.front.held.marks,
         };
         // A replica that has all that is made of its snapshot is not the one that holds it up.
         for id in self.persist.saving.transfers().flat_map(|(_, receivers)| receivers) {
@@ -752,7 +757,7 @@ impl Node {
         match action {
             MasterAction::AppendPing => {
                 if let Some(mut own) = self.replication.log.own() {
-                    own.append(stream::PING);
+                    own.append_control(stream::PING);
                 }
             }
             MasterAction::SendNewline(id) => {
@@ -781,11 +786,17 @@ impl Node {
         if self.replication.hold_changed {
             self.update_hold();
         }
+        if self.is_replica() {
+            self.acknowledge_turn();
+        }
         if self.replication.master.is_empty() {
             return;
         }
         if !self.is_replica() && self.replication.failover.is_idle() && self.replication.master.take_getack() {
             self.ask_for_acks();
+        }
+        if self.front.held.marks && self.replication.failover.is_idle() {
+            self.ask_for_synchronous_acks();
         }
         if std::mem::take(&mut self.replication.acks_came) {
             self.serve_acks();

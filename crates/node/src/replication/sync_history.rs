@@ -46,6 +46,8 @@ impl Node {
                 let text = self.replication_doctor();
                 by.reply.verbatim("txt", text.as_bytes());
             }
+            "fence" => self.fence(by, args)?,
+            "members" => self.members(by, args)?,
             "verify" => self.replication_verify(id, args)?,
             _ => self.help(
                 by,
@@ -53,8 +55,12 @@ impl Node {
                 &[
                     "DOCTOR",
                     "    What is wrong with replication, and which directive to set to what.",
+                    "FENCE <epoch> <sentinel id>",
+                    "    Acknowledge nothing to masters of older epochs; tell where this node stands. For Sentinels.",
                     "HISTORY [<count>]",
                     "    The latest <count> full and partial syncs (10; -1 for all), newest first, each with its reason.",
+                    "MEMBERS <epoch> <node id> [<node id> ...]",
+                    "    Whose acknowledgements count when replies wait for replicas. For Sentinels.",
                     "VERIFY [<ip:port>|ALL] [TIMEOUT <milliseconds>]",
                     "    Prove that replicas have the same data as this master at one offset, and name the keys that differ.",
                 ],

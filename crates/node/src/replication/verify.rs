@@ -131,7 +131,7 @@ impl Node {
                     }
                     let first = marker.keys_of.is_none();
                     if let Some(mut own) = self.replication.log.own() {
-                        own.append(&marker.command());
+                        own.append_control(&marker.command());
                     }
                     if let Some(asked) = &mut self.replication.verify.asked {
                         asked.verification.began(marker.token, offset);

@@ -199,8 +199,30 @@ fn with(capa: Capa) -> Announced {
     Announced { capa: Capa { eof: true, psync2: true, ..capa }, ..Announced::default() }
 }
 
-const VALKEY: Capa = Capa { eof: true, psync2: true, dual_channel: true, rdb_channel: false };
-const REDIS: Capa = Capa { eof: true, psync2: true, dual_channel: false, rdb_channel: true };
+#[test]
+fn the_quorum_is_what_so_many_of_those_that_count_have() {
+    let mut master = Master::new(config(), 0);
+    let mut replica = |key, ack, fsynced, counts| {
+        let announced = Announced { node_id: Some(id(if counts { 1 } else { 2 })), ..Announced::default() };
+        let mut session = Session::continuing(announced, "h".to_string(), 100, 0);
+        session.acked(ack, fsynced, 0);
+        master.sessions.push(key, session);
+    };
+    replica(1, 90, Some(50), true);
+    replica(2, 80, None, true);
+    replica(3, 99, Some(99), false);
+    replica(4, 70, Some(60), true);
+    master.sessions.push(5, Session::waiting(Announced::default(), "h".to_string(), false, 0));
+    let member = |session: &Session| session.announced().node_id == Some(id(1));
+    let quorum = |replicas, fsynced| master.quorum(replicas, fsynced, member);
+    assert_eq!([0, 1, 2, 3, 4].map(|n| quorum(n, false)), [None, Some(90), Some(80), Some(70), None]);
+    assert_eq!([1, 2, 3].map(|n| quorum(n, true)), [Some(60), Some(50), None]);
+    assert_eq!(master.quorum(1, false, |_| true), Some(99));
+    assert_eq!(master.quorum(5, false, |_| true), None, "one that waits for a snapshot has nothing");
+}
+
+const VALKEY: Capa = Capa { eof: true, psync2: true, dual_channel: true, rdb_channel: false, acks: false };
+const REDIS: Capa = Capa { eof: true, psync2: true, dual_channel: false, rdb_channel: true, acks: false };
 
 fn of_channel(main_client: Option<u64>) -> Announced {
     Announced { rdb_only: true, rdb_channel: true, main_client, ..capable() }

@@ -14,6 +14,10 @@ pub struct LinkConfig {
     pub login: Login,
     pub shown: Shown,
     pub run_id: ReplId,
+    /// Who this node is, also after a restart, if masters are to know it.
+    pub node_id: Option<ReplId>,
+    /// The driver tells the end of each turn (`ReplicaLink::turn_ended`): so this replica can acknowledge by itself, and says so.
+    pub acks_by_itself: bool,
     /// A secret that only those above this node learn, one for as long as the link is: if it comes back from below, there is a loop.
     pub probe: ReplId,
     pub load: LoadMode,

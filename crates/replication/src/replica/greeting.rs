@@ -46,6 +46,11 @@ impl ReplicaLink {
                     *suspects_until = suspects.then_some(now + PROBE_PERIOD);
                 }
             }
+            Some(Expected::NodeId) => {
+                // Others than a Rivulet know no such option, and are no masters by a leader's word.
+                let epoch = line.strip_prefix(b"+OK ").and_then(|rest| str::from_utf8(rest).ok()?.split_once(' '));
+                self.master_epoch = epoch.and_then(|(_, epoch)| epoch.parse().ok()).unwrap_or(0);
+            }
             Some(Expected::Psync) => return self.psync_reply(now, line, out),
             None => return self.refuse(now, format!("Unexpected line from master in the handshake: '{text}'"), out),
         }
@@ -73,6 +78,7 @@ impl ReplicaLink {
             batch.push((Expected::Replconf("ip-address"), command(&["REPLCONF", "ip-address", ip])));
         }
         let mut capa = vec!["REPLCONF", "capa", "eof", "capa", "psync2"];
+        capa.extend(["capa", "rivulet-acks"].iter().filter(|_| config.acks_by_itself));
         capa.extend(["capa", "dual-channel"].iter().filter(|_| config.dual_channel && !self.one_channel));
         capa.extend(["capa", "rdb-channel-repl"].iter().filter(|_| config.rdb_channel && !self.one_channel));
         batch.push((Expected::Replconf("capa"), command(&capa)));
@@ -80,6 +86,10 @@ impl ReplicaLink {
             batch.push((Expected::Replconf("version"), command(&["REPLCONF", "version", version])));
         }
         batch.push((Expected::RunId, command(&["REPLCONF", "rivulet-runid", config.run_id.as_str()])));
+        self.master_epoch = 0;
+        if let Some(id) = &config.node_id {
+            batch.push((Expected::NodeId, command(&["REPLCONF", "node-id", id.as_str()])));
+        }
         if let State::Greeting { expected, .. } = &mut self.state {
             expected.extend(batch.iter().map(|(reply, _)| *reply));
         }

@@ -11,6 +11,8 @@ fn id(n: u8) -> ReplId {
 
 fn config() -> LinkConfig {
     LinkConfig {
+        node_id: None,
+        acks_by_itself: true,
         host: "h".to_string(),
         port: 6379,
         timeout: 60_000,
@@ -113,7 +115,7 @@ fn a_first_sync_as_redis_logs_it() {
     assert_eq!(story.link.role_state(), "handshake");
     story.hear("+PONG\r\n");
     let introduction = format!(
-        "send REPLCONF listening-port 7000 REPLCONF ip-address 1.2.3.4 REPLCONF capa eof capa psync2 \
+        "send REPLCONF listening-port 7000 REPLCONF ip-address 1.2.3.4 REPLCONF capa eof capa psync2 capa rivulet-acks \
          REPLCONF rivulet-runid {}",
         id(0xf)
     );
@@ -196,7 +198,7 @@ fn a_lost_stream_goes_on_where_it_was() {
     story.link.applied(11);
     story.pass(0).pass(1_000);
     assert_eq!(story.said(), ["send REPLCONF ACK 11", "send REPLCONF ACK 11"]);
-    story.tell(|link, now, out| link.getack(now, out));
+    story.tell(|link, now, out| link.getack(now, false, out));
     assert_eq!(story.said(), ["send REPLCONF ACK 11"]);
     story.tell(|link, now, out| link.disconnected(now, "reset", out));
     assert_eq!(
@@ -214,6 +216,67 @@ fn a_lost_stream_goes_on_where_it_was() {
     assert_eq!(story.link.down_since_seconds(story.now), Some(3));
     story.greet();
     story.assert_said(&format!("send PSYNC {} 12", id(2)));
+}
+
+#[test]
+fn a_replica_acknowledges_each_turn_once_it_was_told_to() {
+    let mut story = Story::new(config(), Some(Position { id: id(1), offset: 9 }));
+    story.greet().hear("+CONTINUE\r\n").pass(0);
+    story.said();
+    let turn = |story: &mut Story, applied| {
+        story.link.applied(applied);
+        story.tell(|link, now, out| link.turn_ended(now, out));
+        story.said()
+    };
+    assert_eq!(turn(&mut story, 20), [""; 0]);
+    story.tell(|link, now, out| link.getack(now, true, out));
+    assert_eq!(story.said(), ["send REPLCONF ACK 20"]);
+    assert_eq!(turn(&mut story, 30), ["send REPLCONF ACK 30"]);
+    assert_eq!(turn(&mut story, 30), [""; 0], "nothing is said twice");
+    story.link.set_fsynced(Some(25));
+    assert_eq!(turn(&mut story, 30), ["send REPLCONF ACK 30 FACK 25"]);
+    story.tell(|link, now, out| link.getack(now, false, out));
+    story.said();
+    assert_eq!(turn(&mut story, 40), [""; 0], "the master asks itself again");
+    story.tell(|link, now, out| link.getack(now, true, out));
+    story.tell(|link, now, out| link.disconnected(now, "reset", out)).greet().hear("+CONTINUE\r\n").pass(0);
+    story.said();
+    assert_eq!(turn(&mut story, 50), [""; 0], "another stream, another wish");
+}
+
+#[test]
+fn a_fenced_replica_only_says_that_it_is_there() {
+    let mut story =
+        Story::new(LinkConfig { node_id: Some(id(7)), ..config() }, Some(Position { id: id(1), offset: 9 }));
+    let meet = |story: &mut Story, reply: &str| {
+        story.greet().assert_said(&format!("REPLCONF node-id {}", id(7)));
+        story.hear(reply).hear("+CONTINUE\r\nab");
+        story.link.applied(11);
+        story.tell(|link, now, out| link.getack(now, true, out)).pass(0).pass(1_000);
+        story.tell(|link, now, out| link.turn_ended(now, out));
+        let said = story.said();
+        let acks = said.iter().filter(|line| line.starts_with("send REPLCONF ACK")).count();
+        let newlines = said.iter().filter(|line| line.trim_end() == "send").count();
+        story.tell(|link, now, out| link.disconnected(now, "reset", out));
+        story.said();
+        story.pass(1_000);
+        (acks, newlines)
+    };
+    story.link.set_fence(Some(5));
+    let other = id(3);
+    for (reply, lifted) in [
+        ("-ERR Unrecognized REPLCONF option: node-id\r\n".to_string(), false),
+        (format!("+OK {other} 4\r\n"), false),
+        (format!("+OK {other} 5\r\n"), true),
+        (format!("+OK {other} -5\r\n"), false),
+        ("+OK\r\n".to_string(), false),
+        (format!("+OK {other} 6\r\n"), true),
+    ] {
+        let (acks, newlines) = meet(&mut story, &reply);
+        assert_eq!((acks > 0, newlines > 0), (lifted, !lifted), "{reply:?}");
+    }
+    story.link.set_fence(None);
+    assert!(meet(&mut story, "+OK\r\n").0 > 0);
 }
 
 /// A master that is killed may not remember an id that it took just before; what was sent under that id it does.

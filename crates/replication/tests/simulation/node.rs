@@ -12,7 +12,7 @@ use rivulet_replication::messages::{AskedId, PsyncRequest};
 use rivulet_replication::position::{Position, ReplId};
 use rivulet_replication::psync::{NodeFacts, SyncFacts, refusal};
 use rivulet_replication::replica::{Action, LinkConfig, LoadMode, Login, ReplicaLink, Shown};
-use rivulet_replication::session::{Announced, ReplconfOutcome, State, Target};
+use rivulet_replication::session::{Announced, OwnName, ReplconfOutcome, State, Target};
 use rivulet_replication::stream::{GETACK, PING, StreamEncoder};
 use rivulet_replication::transfer::{counted_header, marked_header};
 use std::collections::BTreeMap;
@@ -478,6 +478,8 @@ impl Node {
         let load = [LoadMode::AfterTransfer, LoadMode::InPlace, LoadMode::Beside][self.rng.usize(0..3)];
         let (dual_channel, rdb_channel) = self.channels.unwrap_or_else(|| (self.rng.bool(), self.rng.bool()));
         LinkConfig {
+            node_id: None,
+            acks_by_itself: false,
             host: "sim".to_string(),
             port,
             timeout: 5_000,
@@ -730,12 +732,12 @@ impl Node {
             [b"PING"] => reply(b"+PONG\r\n"),
             [b"AUTH", ..] => reply(b"+OK\r\n"),
             [b"REPLCONF", options @ ..] => {
-                let own = self.run_id;
+                let own = OwnName { run_id: self.run_id, node_id: self.run_id, epoch: 0 };
                 let announced = match self.master.get_mut(conn) {
                     Some(session) => session.announced_mut(),
                     None => &mut self.inbound.get_mut(&conn).expect("it speaks").announced,
                 };
-                match announced.replconf(options, own) {
+                match announced.replconf(options, &own) {
                     ReplconfOutcome::Reply(text) => reply(format!("+{text}\r\n").as_bytes()),
                     ReplconfOutcome::Error(text) => reply(format!("-{text}\r\n").as_bytes()),
                     ReplconfOutcome::Ack { offset, fsynced } => {
@@ -747,7 +749,7 @@ impl Node {
                     ReplconfOutcome::Probe(probe) => {
                         self.with_link(now, effects, |link, out| link.probe_came(now, probe, out));
                     }
-                    ReplconfOutcome::Below | ReplconfOutcome::GetAck | ReplconfOutcome::Silent => {}
+                    ReplconfOutcome::Below | ReplconfOutcome::GetAck { .. } | ReplconfOutcome::Silent => {}
                 }
             }
             [b"PSYNC", rest @ ..] => {

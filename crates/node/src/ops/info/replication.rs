@@ -14,6 +14,7 @@ pub fn section(node: &Node, out: &mut String) {
     }
     divergence(node, out);
     replicas(node, out);
+    synchronous(node, out);
     history(node, out);
     backlog(node, out);
     last_sync(node, out);
@@ -118,6 +119,26 @@ fn replicas(node: &Node, out: &mut String) {
             )
         );
     }
+}
+
+/// Replies that wait for replicas.
+fn synchronous(node: &Node, out: &mut String) {
+    let promises = &node.replication.kept.promises;
+    field!(out, "node_id", promises.node_id);
+    field!(out, "failover_epoch", promises.known());
+    field!(out, "stale_master", u8::from(node.is_stale_master()));
+    let members: Vec<&str> = promises.members().iter().map(|id| id.as_str()).collect();
+    field!(out, "members", members.join(","));
+    field!(out, "synchronous_replicas", node.config.synchronous_replicas);
+    if !node.front.held.marks {
+        return;
+    }
+    let r = &node.replication;
+    field!(out, "synchronous_replicas_there", node.synchronous_replicas_there());
+    field!(out, "synchronous_offset", r.synchronous.quorum());
+    field!(out, "synchronous_lag_bytes", r.log.content_end().saturating_sub(r.synchronous.quorum()));
+    field!(out, "synchronous_held_clients", node.front.held.len());
+    field!(out, "synchronous_timeouts", r.synchronous.timeouts);
 }
 
 fn history(node: &Node, out: &mut String) {

@@ -52,7 +52,7 @@ fn valkey_s_way() {
         None,
     );
     story.connect().hear("+PONG\r\n");
-    story.assert_said("capa eof capa psync2 capa dual-channel REPLCONF version");
+    story.assert_said("capa eof capa psync2 capa rivulet-acks capa dual-channel REPLCONF version");
     story.hear("+OK\r\n+OK\r\n+OK\r\n+OK\r\n").said();
     story.hear(DUAL);
     assert_eq!(story.said(), ["* PSYNC is not possible, initialize RDB channel.", "OpenChannel"]);
@@ -82,7 +82,7 @@ fn valkey_s_way() {
 fn redis_8_s_way() {
     let mut story = Story::new(LinkConfig { login: login(None, "secret"), ..redis() }, None);
     story.connect().hear("+PONG\r\n");
-    story.assert_said("capa eof capa psync2 capa rdb-channel-repl");
+    story.assert_said("capa eof capa psync2 capa rivulet-acks capa rdb-channel-repl");
     story.hear("+OK\r\n+OK\r\n+OK\r\n-ERR\r\n").hear(RDB).said();
     story.connect_channel();
     let hello = "AUTH secret REPLCONF capa eof rdb-only 1 rdb-channel 1 main-ch-client-id 5 listening-port 7000";

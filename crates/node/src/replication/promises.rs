@@ -1,0 +1,260 @@
+//! What this node has promised to leaders of failovers: REPLICATION FENCE and MEMBERS, and the file in which the promises outlive a restart. The
+//! decisions are in [`rivulet_replication::promises`], the rules in docs/failover.md.
+
+use std::path::PathBuf;
+
+use rivulet_commands::fail::Fail;
+use rivulet_host::fs::{self, File};
+use rivulet_rdb::crc64;
+use rivulet_replication::position::ReplId;
+use rivulet_replication::promises::Promises;
+use rivulet_resp::Args;
+
+use crate::engine::asker::Asker;
+use crate::front::clients::Kind;
+use crate::log;
+use crate::node::Node;
+use crate::system::os_error;
+
+/// The promises, and whether a file keeps them.
+pub struct Kept {
+    pub promises: Promises,
+    /// They are in the file. Before that nobody need know this node again.
+    pub is_durable: bool,
+}
+
+impl Kept {
+    /// Nothing is promised yet; until a file is written, the node's id is that of its run.
+    pub fn nothing(run_id: ReplId) -> Kept {
+        Kept { promises: Promises::new(run_id), is_durable: false }
+    }
+}
+
+fn to_bytes(promises: &Promises) -> Vec<u8> {
+    let text = promises.to_text();
+    let checksum = crc64::checksum(text.as_bytes());
+    format!("{text}crc {checksum:016x}\n").into_bytes()
+}
+
+fn parse(bytes: &[u8]) -> Option<Promises> {
+    let text = str::from_utf8(bytes).ok()?;
+    let (text, last) = text.split_at(text.rfind("crc ")?);
+    let is_whole = last == format!("crc {:016x}\n", crc64::checksum(text.as_bytes()));
+    Promises::parse(text).filter(|_| is_whole)
+}
+
+fn epoch_of(arg: &[u8]) -> Result<u64, Fail> {
+    let number = rivulet_commands::parse::int(arg)?;
+    u64::try_from(number).map_err(|_| Fail::new("ERR epoch can't be negative"))
+}
+
+fn id_of(arg: &[u8]) -> Result<ReplId, Fail> {
+    ReplId::parse(arg).ok_or(Fail::new("ERR an id must be forty hexadecimal digits"))
+}
+
+impl Node {
+    fn promises_path(&self) -> PathBuf {
+        format!("failover-{}.state", self.config.main_port()).into()
+    }
+
+    /// At the start, before anything is loaded or anybody is followed.
+    ///
+    /// # Errors
+    /// There is a file, and it can't be read: something was promised, and it is not known what.
+    pub fn load_promises(&mut self) -> Result<(), String> {
+        let path = self.promises_path();
+        let bytes = match fs::read(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            read => read.map_err(|e| format!("Can't read {}: {}", path.display(), os_error(&e)))?,
+        };
+        let promises = parse(&bytes).ok_or_else(|| {
+            format!(
+                "{} is damaged: what this node promised to the leader of a failover can't be told. If it holds a replica's data, remove the file; never do so while it may be a master.",
+                path.display()
+            )
+        })?;
+        self.replication.kept = Kept { promises, is_durable: true };
+        Ok(())
+    }
+
+    /// Writes promises down; they hold once that has succeeded, and not before.
+    fn keep_promises(&mut self, promises: Promises) -> Result<(), String> {
+        let path = self.promises_path();
+        let temporary = path.with_extension("state.tmp");
+        let write = || {
+            let file = File::create(&temporary)?;
+            file.write_all_at(&to_bytes(&promises), 0)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)?;
+            fs::sync_directory_of(&path)
+        };
+        write().map_err(|e| format!("{} can't be written: {}", path.display(), os_error(&e)))?;
+        let node_id = promises.node_id;
+        self.replication.kept = Kept { promises, is_durable: true };
+        if let Some(link) = &mut self.replication.link {
+            link.state.set_fence(self.replication.kept.promises.fence());
+            link.state.config_mut().node_id = Some(node_id);
+        }
+        Ok(())
+    }
+
+    /// Replies may wait for replicas here, now or one day: others must know this node again after a restart.
+    pub(super) fn keep_node_id(&mut self) {
+        if self.config.synchronous_replicas == 0 || self.replication.kept.is_durable {
+            return;
+        }
+        if let Err(text) = self.keep_promises(self.replication.kept.promises.clone()) {
+            log::warning!("The node's id does not outlive a restart: {text}");
+        }
+    }
+
+    /// `dir` has changed: the promises go with it.
+    ///
+    /// # Errors
+    /// They can't be written there.
+    pub fn take_promises_along(&mut self) -> Result<(), String> {
+        if !self.replication.kept.is_durable {
+            return Ok(());
+        }
+        self.keep_promises(self.replication.kept.promises.clone())
+    }
+
+    /// The replica's end, now and then: whom this node follows is the master of a term that it has not known.
+    pub(super) fn learn_masters_epoch(&mut self) {
+        let Some(epoch) = self.replication.link.as_ref().and_then(|link| link.state.master_epoch()) else { return };
+        let mut promises = self.replication.kept.promises.clone();
+        if promises.follows(epoch)
+            && let Err(text) = self.keep_promises(promises)
+        {
+            log::warning!("The term of the master is not kept: {text}");
+        }
+    }
+
+    /// This node becomes a master: of the term whose leader has fenced it, if one has.
+    pub(super) fn promoted_in_epoch(&mut self) {
+        let mut promises = self.replication.kept.promises.clone();
+        if promises.promoted()
+            && let Err(text) = self.keep_promises(promises.clone())
+        {
+            // The term itself was promised durably: after a restart it is one that this node is too old for, which loses nothing.
+            log::warning!("The term of this master is not kept: {text}");
+            self.replication.kept.promises = promises;
+        }
+    }
+
+    /// REPLICAOF NO ONE on a stale master: whoever says that knows better than its leader.
+    pub(super) fn is_master_again(&mut self) {
+        if self.replication.kept.promises.is_stale_master() {
+            log::warning!("This stale master is a master again, by REPLICAOF NO ONE.");
+            self.promoted_in_epoch();
+        }
+    }
+
+    /// REPLICATION FENCE: no master of an older term is acknowledged anything by this node, and as one it is stale. The answer says where it stands.
+    pub(super) fn fence(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let (epoch, leader) = (epoch_of(args.at(2))?, id_of(args.at(3))?);
+        let mut promises = self.replication.kept.promises.clone();
+        promises.promise(epoch, leader).map_err(|refusal| Fail::text(refusal.reply()))?;
+        if promises != self.replication.kept.promises || !self.replication.kept.is_durable {
+            self.keep_promises(promises).map_err(|text| Fail::text(format!("ERR {text}")))?;
+            log::warning!("Fenced in epoch {epoch} by Sentinel {leader}, at offset {}.", self.replication.offset());
+            if !self.is_replica() {
+                self.became_stale(by.id);
+            }
+        }
+        self.tell_standing(by);
+        Ok(())
+    }
+
+    /// A later master is being made: clients shall look where it is, and no reply that waits is sent.
+    fn became_stale(&mut self, teller: crate::front::client_id::ClientId) {
+        let is_users = |kind| matches!(kind, Kind::Normal | Kind::Pubsub);
+        let users: Vec<_> =
+            self.clients.iter().filter(|c| is_users(c.kind) && c.id != teller).map(|client| client.id).collect();
+        log::warning!("This master is stale: it takes no more writes, and disconnects {} clients.", users.len());
+        users.into_iter().for_each(|id| self.clients.close_soon(id));
+        self.close_who_waits_for_replicas();
+    }
+
+    fn tell_standing(&mut self, by: &mut Asker<'_>) {
+        let promises = &self.replication.kept.promises;
+        let role = if self.is_replica() { "replica" } else { "master" };
+        let reply = &mut by.reply;
+        reply.map(5);
+        reply.bulk(b"node_id");
+        reply.bulk(promises.node_id.as_str().as_bytes());
+        reply.bulk(b"role");
+        reply.bulk(role.as_bytes());
+        reply.bulk(b"epoch");
+        reply.int(promises.known() as i64);
+        reply.bulk(b"offset");
+        reply.int(self.replication.offset() as i64);
+        reply.bulk(b"members");
+        reply.array(promises.members().len());
+        promises.members().iter().for_each(|id| reply.bulk(id.as_str().as_bytes()));
+    }
+
+    /// REPLICATION MEMBERS: a master counts only these from now on, a replica keeps them for the day on which it is one.
+    pub(super) fn members(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let epoch = epoch_of(args.at(2))?;
+        let members = args.iter().skip(3).map(id_of).collect::<Result<Vec<_>, _>>()?;
+        let before = &self.replication.kept.promises;
+        let mut promises = before.clone();
+        let taken = match self.is_replica() {
+            true => promises.learn_members(epoch, &members),
+            false => promises.take_members(epoch, &members),
+        };
+        taken.map_err(|refusal| Fail::text(refusal.reply()))?;
+        let grows = !before.members().is_empty() && before.members().iter().all(|id| promises.members().contains(id));
+        if !self.is_replica() && !grows {
+            self.check_quorum_of(&promises)?;
+        }
+        let (is_new_term, is_new) = (promises.epoch != before.epoch, promises != *before);
+        if is_new {
+            self.keep_promises(promises).map_err(|text| Fail::text(format!("ERR {text}")))?;
+            log::notice!("Epoch {epoch} has {} members.", members.len());
+        }
+        if is_new_term && !self.is_replica() {
+            // They learn the term when they come again.
+            self.drop_replicas();
+        }
+        by.reply.ok();
+        Ok(())
+    }
+
+    /// What replies told of so far must be on enough of those who count from now on.
+    fn check_quorum_of(&self, promises: &Promises) -> Result<(), Fail> {
+        let released = self.replication.synchronous.released_so_far();
+        let has = self.quorum_of_present(promises);
+        match self.front.held.marks && has < released {
+            true => Err(Fail::text(format!(
+                "TRYAGAIN {released} is not on {} of these members yet",
+                self.config.synchronous_replicas
+            ))),
+            false => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_cut_or_changed_is_none() {
+        let id = |n| ReplId::from_random(&[n; 20]);
+        let mut promises = Promises::new(id(1));
+        promises.take_members(2, &[id(1), id(2)]).expect("it is the first list");
+        promises.promise(7, id(9)).expect("it is later");
+        let bytes = to_bytes(&promises);
+        assert_eq!(parse(&bytes), Some(promises));
+        for end in 0..bytes.len() {
+            assert_eq!(parse(&bytes[..end]), None, "cut at {end}");
+        }
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert_eq!(parse(&changed), None, "changed at {at}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Synchronous replicas, at the master's end: up to where enough of them have the stream, and how they are asked for it. Which reply waits for what is
+//! with those who send replies ([`crate::front::held`]).
+
+use rivulet_config::SynchronousCommit;
+use rivulet_replication::master::LogNeed;
+use rivulet_replication::promises::Promises;
+use rivulet_replication::session::Session;
+use rivulet_replication::stream::{GETACK, GETACK_ALWAYS};
+
+use crate::node::Node;
+
+/// What a master knows of its synchronous replicas.
+pub struct Synchronous {
+    /// So much of the stream is on as many replicas as must have it; all of it where none must.
+    quorum: u64,
+    /// Here it began to be counted: of what there was before it is not known on which replicas it is.
+    began: u64,
+    /// Acknowledgements of the stream up to here were asked for.
+    asked_to: u64,
+    /// Replies that were replaced by errors, as the time was over.
+    pub timeouts: u64,
+}
+
+impl Default for Synchronous {
+    fn default() -> Synchronous {
+        Synchronous { quorum: u64::MAX, began: 0, asked_to: 0, timeouts: 0 }
+    }
+}
+
+impl Synchronous {
+    /// The offset up to which replies may tell of writes; no limit where no replica is asked.
+    pub fn quorum(&self) -> u64 {
+        self.quorum
+    }
+
+    /// All up to here was told to somebody, by this master or by one before it.
+    pub fn released_so_far(&self) -> u64 {
+        self.quorum.max(self.began)
+    }
+}
+
+impl Node {
+    /// The configuration or the role has changed, and with them perhaps whether replies wait for replicas.
+    pub fn look_at_synchronous(&mut self) {
+        // What is loaded is looked at when it is there.
+        let is_on = self.config.synchronous_replicas > 0 && !self.is_replica() && !self.is_loading();
+        let was_on = std::mem::replace(&mut self.front.held.marks, is_on);
+        self.look_at_held_again();
+        self.keep_node_id();
+        match (was_on, is_on) {
+            (false, true) => {
+                // Of what is there it is not known who else has it.
+                self.replication.synchronous.quorum = 0;
+                self.replication.synchronous.asked_to = 0;
+                self.front.held.lets_all = false;
+                if !self.replication.log.is_active() {
+                    // Without a stream there would be nothing to acknowledge.
+                    self.make_log(LogNeed::CreateWithNewId);
+                }
+                self.replication.synchronous.began = self.replication.log.content_end();
+                self.look_at_quorum();
+            }
+            (true, false) => {
+                self.replication.synchronous.quorum = u64::MAX;
+                self.wait_for_the_disk_only();
+                self.ask_no_more();
+            }
+            _ => {}
+        }
+    }
+
+    /// A later master has been, or is being, made.
+    pub fn is_stale_master(&self) -> bool {
+        !self.is_replica() && self.replication.kept.promises.is_stale_master()
+    }
+
+    /// Whether the acknowledgements of a replica count.
+    fn counts(&self, session: &Session) -> bool {
+        self.replication.kept.promises.counts(session.announced().node_id)
+    }
+
+    /// Takes in what replicas have acknowledged. What was on enough of them once stays released.
+    pub fn look_at_quorum(&mut self) {
+        if self.is_stale_master() {
+            return;
+        }
+        let quorum = self.quorum_of_present(&self.replication.kept.promises);
+        let synchronous = &mut self.replication.synchronous;
+        synchronous.quorum = synchronous.quorum.max(quorum);
+    }
+
+    /// The offset that enough of the replicas have which are there and count by these promises.
+    pub(super) fn quorum_of_present(&self, promises: &Promises) -> u64 {
+        let replicas = usize::try_from(self.config.synchronous_replicas).unwrap_or(usize::MAX);
+        let fsynced = self.config.synchronous_commit == SynchronousCommit::Fsynced;
+        self.replication
+            .master
+            .quorum(replicas, fsynced, |session| promises.counts(session.announced().node_id))
+            .unwrap_or(0)
+    }
+
+    /// How many replicas count that are there.
+    pub fn synchronous_replicas_there(&self) -> usize {
+        self.replication.master.sessions().filter(|(_, session)| session.is_online() && self.counts(session)).count()
+    }
+
+    /// Once a turn: who acknowledges by itself is told to when it comes, and while one does not, the stream asks.
+    pub(super) fn ask_for_synchronous_acks(&mut self) {
+        let r = &mut self.replication;
+        let content = r.log.content_end();
+        let has_grown = content > r.synchronous.asked_to;
+        let is_due = |session: &Session| {
+            session.is_online() && !session.acks_by_itself() && (has_grown || session.announced().capa.acks)
+        };
+        if !r.master.sessions().any(|(_, session)| is_due(session)) {
+            return;
+        }
+        r.synchronous.asked_to = content;
+        r.master.sessions_mut().for_each(|(_, session)| session.told_to_ack(true));
+        if let Some(mut own) = r.log.own() {
+            own.append_control(GETACK_ALWAYS);
+        }
+    }
+
+    fn ask_no_more(&mut self) {
+        let r = &mut self.replication;
+        let mut was_told = false;
+        for (_, session) in r.master.sessions_mut() {
+            was_told |= session.acks_by_itself();
+            session.told_to_ack(false);
+        }
+        if let Some(mut own) = r.log.own().filter(|_| was_told) {
+            own.append_control(GETACK);
+        }
+    }
+
+    /// The replica's end: what this turn has applied is acknowledged, if the master wants that without asking.
+    pub(super) fn acknowledge_turn(&mut self) {
+        let now = self.now_ms();
+        if self.replication.link.as_ref().is_none_or(|link| !link.state.acks_by_itself()) {
+            return;
+        }
+        let fsynced = self.fsynced_offset();
+        let mut actions = Vec::new();
+        if let Some(link) = &mut self.replication.link {
+            link.state.set_fsynced(fsynced);
+            link.state.turn_ended(now, &mut actions);
+        }
+        self.follow_actions(actions);
+    }
+}

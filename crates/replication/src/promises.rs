@@ -1,0 +1,281 @@
+//! What a node has promised to leaders of failovers, and who may acknowledge its writes: docs/failover.md, "Epochs, fences and members".
+//!
+//! These are decisions and a text; whoever holds them writes the text to a disk before he acts on them.
+
+use std::fmt::Write;
+
+use crate::position::ReplId;
+
+/// So many members are kept.
+pub const MEMBERS_MAX: usize = 1000;
+const FIRST_LINE: &str = "rivulet-failover 1";
+
+/// What must outlive a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promises {
+    /// Who this node is, whatever its address and however often it was started.
+    pub node_id: ReplId,
+    /// The term in which it is, or was last, a master by a leader's word; 0: never.
+    pub epoch: u64,
+    /// The highest term that it knows, and its leader, if that one has said so: masters of older ones are acknowledged nothing.
+    promised: u64,
+    leader: Option<ReplId>,
+    /// All nodes of the set, as the leader has told them; none as long as no leader has.
+    members: Vec<ReplId>,
+}
+
+/// A leader is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// A later term is known, or another leader of this one.
+    Stale {
+        known: u64,
+    },
+    /// The list differs from the present one by more than one id.
+    ManyChanges,
+    NoMembers,
+    TooManyMembers,
+}
+
+impl Refusal {
+    /// The error to reply.
+    pub fn reply(&self) -> String {
+        match self {
+            Refusal::Stale { known } => format!("STALEEPOCH {known} is known here"),
+            Refusal::ManyChanges => "ERR members change by one at a time".to_string(),
+            Refusal::NoMembers => "ERR a set has members".to_string(),
+            Refusal::TooManyMembers => format!("ERR a set has at most {MEMBERS_MAX} members"),
+        }
+    }
+}
+
+impl Promises {
+    pub fn new(node_id: ReplId) -> Promises {
+        Promises { node_id, epoch: 0, promised: 0, leader: None, members: Vec::new() }
+    }
+
+    /// There is something in it that was promised to somebody.
+    pub fn is_binding(&self) -> bool {
+        self.promised > 0 || !self.members.is_empty()
+    }
+
+    /// The highest term that is known here.
+    pub fn known(&self) -> u64 {
+        self.promised.max(self.epoch)
+    }
+
+    /// A later master than this node is, or was, has been or is being made.
+    pub fn is_stale_master(&self) -> bool {
+        self.promised > self.epoch
+    }
+
+    /// No master of an older term than this is acknowledged anything; `None` where none was promised.
+    pub fn fence(&self) -> Option<u64> {
+        (self.promised > 0).then_some(self.promised)
+    }
+
+    pub fn members(&self) -> &[ReplId] {
+        &self.members
+    }
+
+    /// Whether a node's acknowledgements count.
+    pub fn counts(&self, node: Option<ReplId>) -> bool {
+        self.members.is_empty() || node.is_some_and(|node| self.members.contains(&node))
+    }
+
+    /// FENCE: from now on no master of an older term is acknowledged anything, and as one this node is stale.
+    ///
+    /// # Errors
+    /// The term is not later than the one in which this node is a master, or another leader has been promised it.
+    pub fn promise(&mut self, epoch: u64, leader: ReplId) -> Result<(), Refusal> {
+        let is_again = epoch == self.promised && self.leader.is_none_or(|known| known == leader);
+        if epoch <= self.epoch || !(epoch > self.promised || is_again) {
+            return Err(Refusal::Stale { known: self.known() });
+        }
+        (self.promised, self.leader) = (epoch, Some(leader));
+        Ok(())
+    }
+
+    /// This node follows a master of this term. Answers whether that was news.
+    pub fn follows(&mut self, epoch: u64) -> bool {
+        let is_news = epoch > self.promised;
+        if is_news {
+            (self.promised, self.leader) = (epoch, None);
+        }
+        is_news
+    }
+
+    /// This node becomes a master, by whomever's word. Answers whether that changed its term.
+    pub fn promoted(&mut self) -> bool {
+        let is_new = self.epoch != self.promised;
+        self.epoch = self.promised;
+        is_new
+    }
+
+    /// MEMBERS on a replica: what is to hold when it is promoted.
+    ///
+    /// # Errors
+    /// A later term is known; nobody or too many are named.
+    pub fn learn_members(&mut self, epoch: u64, members: &[ReplId]) -> Result<(), Refusal> {
+        self.members = self.checked(epoch, members)?;
+        if epoch > self.promised {
+            (self.promised, self.leader) = (epoch, None);
+        }
+        Ok(())
+    }
+
+    /// MEMBERS on a master: it is the one of this term, and these count.
+    ///
+    /// # Errors
+    /// As [`Promises::learn_members`], and more than one id is another than before.
+    pub fn take_members(&mut self, epoch: u64, members: &[ReplId]) -> Result<(), Refusal> {
+        let members = self.checked(epoch, members)?;
+        let missing = |of: &[ReplId], from: &[ReplId]| of.iter().filter(|id| !from.contains(id)).count();
+        if !self.members.is_empty() && missing(&members, &self.members) + missing(&self.members, &members) > 1 {
+            return Err(Refusal::ManyChanges);
+        }
+        self.members = members;
+        self.promised = self.promised.max(epoch);
+        self.epoch = self.promised;
+        Ok(())
+    }
+
+    fn checked(&self, epoch: u64, members: &[ReplId]) -> Result<Vec<ReplId>, Refusal> {
+        if epoch < self.known() {
+            return Err(Refusal::Stale { known: self.known() });
+        }
+        let mut sorted: Vec<ReplId> = members.to_vec();
+        sorted.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        sorted.dedup();
+        match sorted.len() {
+            0 => Err(Refusal::NoMembers),
+            1..=MEMBERS_MAX => Ok(sorted),
+            _ => Err(Refusal::TooManyMembers),
+        }
+    }
+
+    /// As lines of text.
+    pub fn to_text(&self) -> String {
+        let mut text = format!("{FIRST_LINE}\nnode {}\nepoch {}\n", self.node_id, self.epoch);
+        let leader = self.leader.map_or_else(|| "-".to_string(), |leader| leader.to_string());
+        writeln!(text, "promised {} {leader}", self.promised).expect("a String takes all");
+        for member in &self.members {
+            writeln!(text, "member {member}").expect("a String takes all");
+        }
+        text
+    }
+
+    /// `None` for anything that [`Promises::to_text`] does not write.
+    pub fn parse(text: &str) -> Option<Promises> {
+        let id = |text: &str| ReplId::parse(text.as_bytes());
+        let mut lines = text.lines();
+        if lines.next()? != FIRST_LINE {
+            return None;
+        }
+        let node_id = id(lines.next()?.strip_prefix("node ")?)?;
+        let epoch = lines.next()?.strip_prefix("epoch ")?.parse().ok()?;
+        let (promised, leader) = lines.next()?.strip_prefix("promised ")?.split_once(' ')?;
+        let leader = if leader == "-" { None } else { Some(id(leader)?) };
+        let promised = promised.parse().ok()?;
+        let members = lines.map(|line| id(line.strip_prefix("member ")?)).collect::<Option<Vec<_>>>()?;
+        let promises = Promises { node_id, epoch, promised, leader, members };
+        (promises.to_text() == text && promises.members.len() <= MEMBERS_MAX && epoch <= promised).then_some(promises)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u8) -> ReplId {
+        ReplId::from_random(&[n; 20])
+    }
+
+    fn stale(known: u64) -> Result<(), Refusal> {
+        Err(Refusal::Stale { known })
+    }
+
+    #[test]
+    fn a_term_is_promised_to_one_leader() {
+        let mut node = Promises::new(id(1));
+        assert_eq!((node.fence(), node.is_stale_master(), node.is_binding()), (None, false, false));
+        assert_eq!(node.promise(0, id(9)), stale(0));
+        assert_eq!(node.promise(5, id(9)), Ok(()));
+        assert_eq!(node.promise(5, id(9)), Ok(()), "an answer that was lost is given again");
+        assert_eq!(node.promise(5, id(8)), stale(5));
+        assert_eq!(node.promise(4, id(9)), stale(5));
+        assert_eq!(node.promise(6, id(8)), Ok(()));
+        assert_eq!((node.fence(), node.is_stale_master(), node.is_binding()), (Some(6), true, true));
+        assert!(node.promoted() && !node.promoted());
+        assert_eq!((node.epoch, node.is_stale_master()), (6, false));
+        assert_eq!(node.promise(6, id(8)), stale(6), "what comes late does not depose the one whom it has made");
+        assert_eq!(node.promise(7, id(8)), Ok(()));
+        assert!(node.is_stale_master());
+    }
+
+    #[test]
+    fn who_follows_a_master_promises_its_term_to_nobody_else() {
+        let mut node = Promises::new(id(1));
+        assert!(node.follows(3) && !node.follows(3) && !node.follows(2));
+        assert_eq!(node.fence(), Some(3));
+        assert_eq!(node.promise(3, id(9)), Ok(()), "its leader may not have fenced this node");
+        assert_eq!(node.promise(3, id(8)), stale(3));
+    }
+
+    #[test]
+    fn members_change_by_one() {
+        let mut node = Promises::new(id(1));
+        assert!(node.counts(None) && node.counts(Some(id(7))), "without members everybody counts");
+        assert_eq!(node.take_members(2, &[]), Err(Refusal::NoMembers));
+        assert_eq!(node.take_members(2, &[id(3), id(1), id(2), id(2)]), Ok(()));
+        assert_eq!(node.members(), [id(1), id(2), id(3)]);
+        assert!(!node.counts(None) && !node.counts(Some(id(7))) && node.counts(Some(id(2))));
+        assert_eq!((node.epoch, node.fence()), (2, Some(2)));
+        assert_eq!(node.take_members(2, &[id(1), id(2), id(4)]), Err(Refusal::ManyChanges));
+        assert_eq!(node.take_members(3, &[id(1)]), Err(Refusal::ManyChanges));
+        assert_eq!(node.take_members(2, &[id(1), id(2), id(3), id(4)]), Ok(()));
+        assert_eq!(node.take_members(2, &[id(1), id(2), id(4)]), Ok(()));
+        assert_eq!(node.take_members(1, &[id(1), id(2)]), stale(2));
+        node.promise(4, id(9)).expect("it is later");
+        assert_eq!(node.take_members(3, &[id(1), id(2)]), stale(4));
+        assert!(node.is_stale_master());
+        assert_eq!(node.take_members(4, &[id(1), id(2)]), Ok(()), "the leader has appointed it again");
+        assert_eq!((node.epoch, node.is_stale_master()), (4, false));
+        let many: Vec<ReplId> =
+            (0..=MEMBERS_MAX as u32).map(|n| ReplId::parse(format!("{n:040x}").as_bytes()).expect("digits")).collect();
+        assert_eq!(node.take_members(5, &many), Err(Refusal::TooManyMembers));
+    }
+
+    #[test]
+    fn a_replica_keeps_the_list_for_the_day_of_its_promotion() {
+        let mut node = Promises::new(id(1));
+        assert_eq!(node.learn_members(2, &[id(1), id(2)]), Ok(()));
+        assert_eq!(node.learn_members(1, &[id(1)]), stale(2));
+        assert_eq!(node.learn_members(3, &[id(1), id(4), id(5)]), Ok(()), "the leader knows what it replaces");
+        assert_eq!((node.epoch, node.fence()), (0, Some(3)));
+        node.promise(4, id(9)).expect("it is later");
+        node.promoted();
+        assert_eq!((node.epoch, node.members().len()), (4, 3));
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_nothing_else() {
+        let mut node = Promises::new(id(1));
+        assert_eq!(Promises::parse(&node.to_text()), Some(node.clone()));
+        node.take_members(2, &[id(1), id(2)]).expect("it is the first list");
+        node.promise(7, id(9)).expect("it is later");
+        let text = node.to_text();
+        assert_eq!(Promises::parse(&text), Some(node));
+        for end in 0..text.len() {
+            let cut = Promises::parse(&text[..end]);
+            assert!(
+                cut.is_none_or(|cut| cut.to_text().len() == end),
+                "cut at {end}: the checksum around it finds that"
+            );
+        }
+        for wrong in ["", "rivulet-failover 2\n", "rivulet-failover 1\nnode x\nepoch 0\npromised 0 -\n"] {
+            assert_eq!(Promises::parse(wrong), None, "{wrong}");
+        }
+        assert_eq!(Promises::parse(&text.replace("epoch 2", "epoch 9")), None, "a term that was never promised");
+    }
+}

@@ -1,0 +1,80 @@
+//! Acknowledgements: when a replica sends them, and when it must not.
+//!
+//! It sends one a second, one for each `GETACK`, and after a `GETACK ALWAYS` one whenever the driver says that a turn has ended. A replica that is
+//! fenced sends none, until it follows a master whose term is not older than the fence: newlines say that it is there.
+
+use super::{ACK_PERIOD, Action, Actions, ReplicaLink, State};
+use crate::Millis;
+use crate::messages::ack_command;
+
+/// What was acknowledged, and what may be.
+#[derive(Debug, Default)]
+pub(super) struct Acks {
+    /// The master wants them without asking, until the stream ends.
+    by_itself: bool,
+    /// What the last one said.
+    sent: Option<(u64, Option<u64>)>,
+    /// The term of the leader that wants none for masters of older ones.
+    fence: Option<u64>,
+}
+
+impl Acks {
+    pub(super) fn stream_began(&mut self) {
+        (self.by_itself, self.sent) = (false, None);
+    }
+}
+
+impl ReplicaLink {
+    /// `REPLCONF GETACK` stood in the stream. To be called before its own bytes are counted as applied (rule 32). `always`: from now on
+    /// [`ReplicaLink::turn_ended`] acknowledges, too.
+    pub fn getack(&mut self, now: Millis, always: bool, out: Actions<'_, '_>) {
+        self.acks.by_itself = always;
+        self.send_ack(now, out);
+    }
+
+    /// Whether [`ReplicaLink::turn_ended`] may have something to say.
+    pub fn acks_by_itself(&self) -> bool {
+        self.acks.by_itself
+    }
+
+    /// What came was applied: it is acknowledged, if the master wants that without asking.
+    pub fn turn_ended(&mut self, now: Millis, out: Actions<'_, '_>) {
+        if let State::Streaming { position: Some(position), .. } = &self.state
+            && self.acks.by_itself
+            && self.acks.sent != Some((position.offset, self.fsynced))
+            && self.may_acknowledge()
+        {
+            self.send_ack(now, out);
+        }
+    }
+
+    /// No master of an older term than this is acknowledged anything any more; `None` lifts that.
+    pub fn set_fence(&mut self, epoch: Option<u64>) {
+        self.acks.fence = epoch;
+        self.acks.sent = None;
+    }
+
+    /// The term of the master that the stream comes from; 0 if no leader made it one. `None` while none comes.
+    pub fn master_epoch(&self) -> Option<u64> {
+        self.is_up().then_some(self.master_epoch)
+    }
+
+    fn may_acknowledge(&self) -> bool {
+        self.acks.fence.is_none_or(|fence| self.master_epoch >= fence)
+    }
+
+    /// What makes the stream begin after a full sync. It must be an acknowledgement, so one that may not be given is one of nothing.
+    pub(super) fn first_ack(&self, offset: u64) -> Vec<u8> {
+        ack_command(if self.may_acknowledge() { offset } else { 0 }, self.fsynced)
+    }
+
+    /// Acknowledges what is applied, or says no more than that this replica is there.
+    pub(super) fn send_ack(&mut self, now: Millis, out: Actions<'_, '_>) {
+        let may = self.may_acknowledge();
+        if let State::Streaming { position: Some(position), ack_at, .. } = &mut self.state {
+            *ack_at = now + ACK_PERIOD;
+            self.acks.sent = Some((position.offset, self.fsynced));
+            out.push(Action::Send(if may { ack_command(position.offset, self.fsynced) } else { b"\n".to_vec() }));
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Fences, and members: how a leader makes sure that whom it promotes has all that was acknowledged (docs/failover.md). Where the nodes have no
+//! synchronous replicas, or are not Rivulet's, none of it is done.
+//!
+//! Of M members beside the master, N acknowledge each write; so M − N + 1 that have promised to acknowledge no older master any more tell where
+//! the most advanced stands. Members are told by whatever Sentinel sees that one is missing: who comes is told to the replicas first, who goes to the
+//! master first, so that no leader counts with fewer than the master did.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::answer::Answer;
+use crate::choice::Choice;
+use crate::events::Level;
+use crate::failover::{Attempt, Request, State};
+use crate::link::{At, Question, Who};
+use crate::master::Master;
+use crate::sentinel::Sentinel;
+
+/// Fences that are enough wait so long for those of the others, ms; and that are not, so long before the failover is given up.
+const OTHERS_MS: u64 = 50;
+const ENOUGH_MS: u64 = 3000;
+/// Between a failover that was given up for that and the next, ms.
+const RETRY_MS: u64 = 1000;
+/// What looks half done for so long is, ms: it may only be that INFOs were not of one time.
+const HEAL_MS: u64 = 5000;
+
+impl Master {
+    /// How many replicas must have acknowledged a write, as far as this Sentinel shall see to it.
+    fn synchronous(&self) -> u32 {
+        if self.settings.is_strict { self.instance.synchronous_replicas } else { 0 }
+    }
+
+    /// Those who may have acknowledged something to the master: the longest list that was heard, or all that are known.
+    fn members(&self) -> BTreeSet<&str> {
+        let instances = || self.replicas.values().map(|replica| &replica.instance);
+        let lists = instances().map(|instance| &instance.members).chain([&self.instance.members]);
+        let longest = lists.max_by_key(|members| members.len()).filter(|members| !members.is_empty());
+        let ids: BTreeSet<&str> = match longest {
+            Some(members) => members.iter().map(String::as_str).collect(),
+            None => instances().filter_map(|instance| instance.node_id.as_deref()).collect(),
+        };
+        ids.into_iter().filter(|id| Some(*id) != self.instance.node_id.as_deref()).collect()
+    }
+
+    /// So many of them must be fenced.
+    fn fences_needed(&self) -> usize {
+        (self.members().len() + 1).saturating_sub(self.synchronous() as usize).max(1)
+    }
+
+    fn is_member(&self, label: &str) -> bool {
+        let id = self.replicas.get(label).and_then(|replica| replica.instance.node_id.as_deref());
+        id.is_some_and(|id| self.members().contains(id))
+    }
+
+    /// Another one that is fenced, and stands in the master's history, has more than the chosen one.
+    fn more_advanced<'a>(&self, fenced: &'a BTreeMap<String, u64>, chosen: &str) -> Option<&'a str> {
+        let own = fenced.get(chosen).copied().unwrap_or(0);
+        let shares = |label: &str| {
+            let other = self.replicas.get(label).and_then(|replica| replica.history.as_ref());
+            self.history.as_ref().zip(other).is_none_or(|(history, other)| history.includes(other))
+        };
+        fenced.iter().find(|(label, offset)| **offset > own && shares(label)).map(|(label, _)| label.as_str())
+    }
+}
+
+impl Sentinel {
+    /// Whether replicas must be fenced before one of them is promoted.
+    pub(crate) fn must_fence(&self, name: &str) -> bool {
+        self.masters.get(name).is_some_and(|master| master.synchronous() > 0)
+    }
+
+    /// Asks all replicas to promise this leader's term. `paused_ms` as in [`State::WaitPromotion`].
+    pub(crate) fn begin_fencing(&mut self, name: &str, label: &str, paused_ms: Option<u64>) {
+        let Some(epoch) = self.masters.get(name).and_then(|master| Some(master.failover.as_ref()?.epoch)) else {
+            return;
+        };
+        self.event(Level::Notice, "+failover-state-fence", &At::master(name), "");
+        for at in self.everybody(name) {
+            if matches!(at.who, Who::Replica(_)) {
+                self.send_fence(&at, epoch);
+            }
+        }
+        self.enter(name, State::Fencing { label: label.to_string(), paused_ms, fenced: BTreeMap::new() });
+    }
+
+    fn send_fence(&mut self, at: &At, epoch: u64) {
+        let (epoch, me) = (epoch.to_string(), self.id.clone());
+        self.send(at, Question::Fence, &[b"REPLICATION", b"FENCE", epoch.as_bytes(), me.as_bytes()]);
+    }
+
+    /// A node has promised, or known better.
+    pub(crate) fn fence_answered(&mut self, at: &At, answer: &Answer) {
+        if let Answer::Error(error) = answer {
+            let text = String::from_utf8_lossy(error).into_owned();
+            let known = text.strip_prefix("STALEEPOCH ").and_then(|rest| rest.split(' ').next()?.parse().ok());
+            self.log(Level::Warning, format!("A node of '{}' is not fenced: {text}", at.master));
+            if let Some(known) = known.filter(|known| *known > self.current_epoch && *known < u64::MAX / 2) {
+                self.raise_epoch(&at.master, known);
+            }
+            return;
+        }
+        let Some(told) = Told::parse(answer) else { return };
+        let now_ms = self.now_ms;
+        let Who::Replica(label) = &at.who else { return };
+        let Some(master) = self.masters.get_mut(&at.master) else { return };
+        let Some(replica) = master.replicas.get_mut(label) else { return };
+        replica.offset = told.offset;
+        replica.instance.node_id = Some(told.node_id);
+        replica.instance.members = told.members;
+        replica.instance.info_ms = Some(now_ms);
+        if let Some(Attempt { state: State::Fencing { fenced, .. }, .. }) = &mut master.failover {
+            fenced.insert(label.clone(), told.offset);
+            self.advance(&at.master);
+        }
+    }
+
+    /// Promotes the most advanced of those who are fenced, once they are enough.
+    pub(crate) fn fence(&mut self, name: &str, attempt: &Attempt) {
+        let State::Fencing { label, paused_ms, fenced } = &attempt.state else { return };
+        let Some(master) = self.masters.get(name) else { return };
+        let waited_ms = self.now_ms.saturating_sub(attempt.since_ms);
+        let (needed, count) = (master.fences_needed(), fenced.keys().filter(|label| master.is_member(label)).count());
+        let all = master.replicas.len() == fenced.len();
+        if count < needed || (!all && waited_ms < OTHERS_MS) {
+            if waited_ms >= ENOUGH_MS {
+                let reason = format!("{count} replicas are fenced, {needed} must be");
+                return self.give_up_unfenced(name, paused_ms.is_some(), &reason);
+            }
+            self.wake_ms = self.wake_ms.min(attempt.since_ms + if count < needed { ENOUGH_MS } else { OTHERS_MS });
+            return;
+        }
+        let mut choice = self.choice_among(master, Some(fenced));
+        // Who was chosen before has at least as much, or has come as far as the paused master.
+        if fenced.contains_key(label) && choice.winner.as_ref().is_some_and(|w| fenced.get(w) == fenced.get(label)) {
+            choice.winner = Some(label.clone());
+        }
+        let lacks = choice.winner.as_ref().and_then(|winner| master.more_advanced(fenced, winner)).map(str::to_string);
+        self.tell_choice(name, &choice);
+        match (choice.winner, lacks) {
+            (Some(winner), None) => self.make_master(name, &winner, *paused_ms),
+            (Some(winner), Some(other)) => {
+                let reason = format!("{other} has more than {winner} and may not be promoted");
+                self.give_up_unfenced(name, paused_ms.is_some(), &reason);
+            }
+            (None, _) => self.give_up_unfenced(name, paused_ms.is_some(), "none of the fenced replicas is fit"),
+        }
+    }
+
+    fn tell_choice(&mut self, name: &str, choice: &Choice) {
+        for (label, remark) in &choice.remarks {
+            self.log(Level::Notice, format!("Replica {label} of '{name}' is {remark}"));
+        }
+        if let Some(master) = self.masters.get_mut(name) {
+            master.last_choice = Some(choice.clone());
+        }
+    }
+
+    fn give_up_unfenced(&mut self, name: &str, is_paused: bool, reason: &str) {
+        if is_paused {
+            self.send(&At::master(name), Question::Nothing, &[b"CLIENT", b"UNPAUSE"]);
+        }
+        self.event(Level::Warning, "-failover-abort-not-fenced", &At::master(name), &format!(" #{reason}"));
+        // Whoever tries next needs a later term, and the nodes to be there: not much time.
+        self.abort(name, RETRY_MS, None);
+    }
+
+    /// The chosen one is told to be the master, with whom it has to count. An old master that can hear it learns that it is stale; one that has handed
+    /// over is paused, and is made a replica soon.
+    fn make_master(&mut self, name: &str, label: &str, paused_ms: Option<u64>) {
+        let Some(master) = self.masters.get(name) else { return };
+        let Some(epoch) = master.failover.as_ref().map(|attempt| attempt.epoch) else { return };
+        let own = master.instance.node_id.clone();
+        let mut members: Vec<String> = master.members().into_iter().map(str::to_string).collect();
+        members.extend(own);
+        if paused_ms.is_none() {
+            self.send_fence(&At::master(name), epoch);
+        }
+        self.make_master_now(name, label, paused_ms);
+        self.send_members(&At::replica(name, label), epoch, &members);
+    }
+
+    fn send_members(&mut self, at: &At, epoch: u64, members: &[String]) {
+        let epoch = epoch.to_string();
+        let mut words: Vec<&[u8]> = vec![b"REPLICATION", b"MEMBERS", epoch.as_bytes()];
+        words.extend(members.iter().map(|id| id.as_bytes()));
+        if !members.is_empty() {
+            self.send(at, Question::Nothing, &words);
+        }
+    }
+
+    /// A failover was given up after replicas had been fenced, and the master is there: they acknowledge nothing to it, and it can't be of their term. A
+    /// planned switch makes a master of a later one. Answers whether that is so.
+    fn heal_half_done(&mut self, name: &str) -> bool {
+        let Some(master) = self.masters.get(name) else { return false };
+        let is_later = |replica: &crate::replica::Replica| {
+            replica.instance.down_since_ms.is_none() && replica.instance.failover_epoch > master.instance.failover_epoch
+        };
+        let is_half_done = master.instance.is_stale || master.replicas.values().any(is_later);
+        if is_half_done && self.now_ms >= master.backoff.until_ms {
+            let is_due = master.half_done_since_ms.is_some_and(|at| self.now_ms >= at + HEAL_MS);
+            if is_due {
+                self.log(Level::Warning, format!("A failover of '{name}' was left half done: a later one ends it"));
+                self.begin_failover(name, Request::User);
+            }
+        }
+        let now_ms = self.now_ms;
+        if let Some(master) = self.masters.get_mut(name) {
+            master.half_done_since_ms = is_half_done.then(|| master.half_done_since_ms.unwrap_or(now_ms));
+        }
+        is_half_done
+    }
+
+    /// The master has told its members: who is missing is added, and who was forgotten goes, one at a time.
+    pub(crate) fn tend_members(&mut self, name: &str) {
+        let Some(master) = self.masters.get(name) else { return };
+        if master.synchronous() == 0 || master.failover.is_some() || master.is_down() || self.tilt.is_on() {
+            return;
+        }
+        if self.heal_half_done(name) {
+            return;
+        }
+        let Some(master) = self.masters.get(name) else { return };
+        let Some(own) = master.instance.node_id.clone() else { return };
+        let epoch = master.config_epoch;
+        let present = &master.instance.members;
+        let known = || master.replicas.values().filter_map(|replica| replica.instance.node_id.as_ref());
+        let mut wanted = present.clone();
+        match present.is_empty() {
+            true => wanted.extend(known().chain([&own]).cloned()),
+            false => wanted.extend(known().find(|id| !present.contains(id)).cloned()),
+        }
+        let goes = wanted.iter().position(|id| master.leaving.contains(id)).filter(|_| wanted.len() == present.len());
+        if let Some(at) = goes {
+            wanted.remove(at);
+        }
+        // The replicas know a list that is longer before the master does.
+        let same = |one: &[String], other: &[String]| {
+            one.iter().collect::<BTreeSet<_>>() == other.iter().collect::<BTreeSet<_>>()
+        };
+        let late: Vec<At> = master
+            .replicas
+            .iter()
+            .filter(|(_, replica)| replica.instance.node_id.is_some() && !same(&replica.instance.members, &wanted))
+            .map(|(label, _)| At::replica(name, label))
+            .collect();
+        let is_enough = late.len() < master.synchronous() as usize || goes.is_some();
+        let is_news = !same(&wanted, present);
+        if goes.is_none() {
+            late.iter().for_each(|at| self.send_members(at, epoch, &wanted));
+        }
+        if is_news && is_enough {
+            self.send_members(&At::master(name), epoch, &wanted);
+        }
+    }
+}
+
+/// The answer of a node that was fenced.
+struct Told {
+    node_id: String,
+    offset: u64,
+    members: Vec<String>,
+}
+
+impl Told {
+    /// A map, as an array of names and values.
+    fn parse(answer: &Answer) -> Option<Told> {
+        let Answer::Array(items) = answer else { return None };
+        let text = |answer: &Answer| match answer {
+            Answer::Bulk(bytes) => String::from_utf8(bytes.clone()).ok(),
+            _ => None,
+        };
+        let field = |name: &str| {
+            items.chunks_exact(2).find(|pair| text(&pair[0]).as_deref() == Some(name)).map(|pair| &pair[1])
+        };
+        let Answer::Int(offset) = field("offset")? else { return None };
+        let Answer::Array(members) = field("members")? else { return None };
+        Some(Told {
+            node_id: text(field("node_id")?)?,
+            offset: u64::try_from(*offset).ok()?,
+            members: members.iter().map(text).collect::<Option<_>>()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_fenced_node_tells() {
+        let bulk = |text: &str| Answer::Bulk(text.as_bytes().to_vec());
+        let map = |offset| {
+            Answer::Array(vec![
+                bulk("node_id"),
+                bulk("n"),
+                bulk("role"),
+                bulk("replica"),
+                bulk("offset"),
+                offset,
+                bulk("members"),
+                Answer::Array(vec![bulk("n"), bulk("m")]),
+            ])
+        };
+        let told = Told::parse(&map(Answer::Int(7))).expect("it is whole");
+        assert_eq!((told.node_id.as_str(), told.offset, told.members.len()), ("n", 7, 2));
+        for wrong in [map(Answer::Int(-1)), map(bulk("7")), Answer::Null, Answer::Array(vec![bulk("offset")])] {
+            assert!(Told::parse(&wrong).is_none(), "{wrong:?}");
+        }
+    }
+}

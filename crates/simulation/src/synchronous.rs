@@ -1,0 +1,324 @@
+//! A set with synchronous replicas, whose master fails again and again, and a leader that fences the others before it promotes one: nothing that was
+//! acknowledged may be missing from the new master. The leader does what a Sentinel does that has been elected, and no more.
+
+use fastrand::Rng;
+
+use crate::client::{Client, PORT, Reply};
+use crate::invariants::Broken;
+use crate::network::{HostId, ip};
+use crate::schedule::{Loss, Schedule};
+
+const NODES: usize = 3;
+const WRITERS: usize = 2;
+const KEYS: usize = 4;
+const TICK_US: u64 = 2_000;
+/// What must come about comes within this time.
+const PATIENCE_US: u64 = 60_000_000;
+const LEADERS: [&str; 2] = ["1111111111111111111111111111111111111111", "2222222222222222222222222222222222222222"];
+
+/// What a run has come to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Report {
+    pub failovers: u64,
+    pub acked: u64,
+    /// Writes that may have been lost, as nobody was told that they were not.
+    pub unanswered: u64,
+    pub trace: u64,
+}
+
+/// A client that counts each of its keys up.
+struct Writer {
+    client: Client,
+    number: usize,
+    sent: [u64; KEYS],
+    acked: [u64; KEYS],
+    awaited: std::collections::VecDeque<(usize, u64)>,
+    next_us: u64,
+    unanswered: u64,
+}
+
+struct Set {
+    schedule: Schedule,
+    rng: Rng,
+    writers: Vec<Writer>,
+    leader: Vec<Client>,
+    master: HostId,
+    epoch: u64,
+    failovers: u64,
+    /// Rarely a replica is as slow as can be.
+    timeout_ms: u64,
+    reads: bool,
+}
+
+/// Runs a seed.
+///
+/// # Errors
+/// What was broken.
+pub fn run(seed: u64, shows_logs: bool) -> Result<Report, Broken> {
+    let mut rng = Rng::with_seed(seed);
+    let timeout_ms = if rng.u8(..3) == 0 { rng.u64(50..2_000) } else { 0 };
+    let reads = rng.bool();
+    let mut set = Set {
+        schedule: Schedule::new(seed, NODES, shows_logs),
+        rng,
+        writers: (0..WRITERS).map(|number| Writer::new(number, NODES + number, 0)).collect(),
+        leader: (0..NODES).map(|host| Client::new(NODES + WRITERS, host)).collect(),
+        master: 0,
+        epoch: 0,
+        failovers: 0,
+        timeout_ms,
+        reads,
+    };
+    set.run()?;
+    Ok(Report {
+        failovers: set.failovers,
+        acked: set.writers.iter().flat_map(|writer| writer.acked).sum(),
+        unanswered: set.writers.iter().map(|writer| writer.unanswered).sum(),
+        trace: set.schedule.shared.trace(),
+    })
+}
+
+impl Writer {
+    fn new(number: usize, host: HostId, server: HostId) -> Writer {
+        Writer {
+            client: Client::new(host, server),
+            number,
+            sent: [0; KEYS],
+            acked: [0; KEYS],
+            awaited: Default::default(),
+            next_us: 0,
+            unanswered: 0,
+        }
+    }
+
+    fn go_to(&mut self, server: HostId, schedule: &Schedule) {
+        self.unanswered += self.awaited.len() as u64;
+        self.awaited.clear();
+        self.client.go_to(server, &schedule.shared);
+    }
+
+    fn tick(&mut self, schedule: &Schedule, rng: &mut Rng) {
+        let now_us = schedule.now_us();
+        match self.client.poll(&schedule.shared) {
+            Ok(replies) => {
+                for reply in replies {
+                    let Some((key, value)) = self.awaited.pop_front() else { continue };
+                    if matches!(reply, Reply::Simple(_)) {
+                        self.acked[key] = self.acked[key].max(value);
+                    }
+                }
+            }
+            Err(_) => {
+                self.go_to(self.client.server, schedule);
+                self.next_us = now_us + 50_000;
+            }
+        }
+        if now_us < self.next_us || self.client.outstanding >= 8 {
+            return;
+        }
+        self.next_us = now_us + rng.u64(200..4_000);
+        for _ in 0..rng.usize(1..4) {
+            let key = rng.usize(..KEYS);
+            self.sent[key] += 1;
+            let value = self.sent[key];
+            let words = ["SET".to_string(), format!("w{}:{key}", self.number), value.to_string()];
+            self.awaited.push_back((key, value));
+            self.client.ask(&words, &schedule.shared);
+        }
+    }
+}
+
+impl Set {
+    fn run(&mut self) -> Result<(), Broken> {
+        (0..NODES).for_each(|host| self.start(host));
+        self.wait_until_whole()?;
+        for _ in 0..self.rng.usize(2..5) {
+            let for_us = self.rng.u64(100_000..1_500_000);
+            self.pass(for_us);
+            let old = self.fail_master();
+            let pause_us = self.rng.u64(0..300_000);
+            self.pass(pause_us);
+            self.fail_over(old)?;
+            let pause_us = self.rng.u64(0..1_000_000);
+            self.pass(pause_us);
+            self.bring_back(old);
+            self.wait_until_whole()?;
+        }
+        self.check_writes()
+    }
+
+    fn start(&mut self, host: HostId) {
+        let mut args: Vec<String> = ["--dir", "/data", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", ""]
+            .into_iter()
+            .chain(["--repl-diskless-sync-delay", "0", "--repl-timeout", "6", "--synchronous-replicas", "1"])
+            .map(String::from)
+            .collect();
+        args.extend(["--synchronous-timeout".to_string(), self.timeout_ms.to_string()]);
+        args.extend(["--synchronous-reads".to_string(), if self.reads { "yes" } else { "no" }.to_string()]);
+        if host != self.master {
+            args.extend(["--replicaof".to_string(), ip(self.master).to_string(), PORT.to_string()]);
+        }
+        self.schedule.start(host, &args);
+    }
+
+    fn tick(&mut self) {
+        let until_us = self.schedule.now_us() + TICK_US;
+        while !self.schedule.advance(until_us) {}
+        for writer in &mut self.writers {
+            writer.tick(&self.schedule, &mut self.rng);
+        }
+    }
+
+    fn pass(&mut self, us: u64) {
+        let until_us = self.schedule.now_us() + us;
+        while self.schedule.now_us() < until_us {
+            self.tick();
+        }
+    }
+
+    /// Asks a node, and waits for at most so long; nothing if it did not answer.
+    fn ask(&mut self, host: HostId, words: &[&str], patience_us: u64) -> Option<Reply> {
+        self.leader[host].hang_up(&self.schedule.shared);
+        self.leader[host].ask(words, &self.schedule.shared);
+        let until_us = self.schedule.now_us() + patience_us;
+        while self.schedule.now_us() < until_us {
+            self.tick();
+            match self.leader[host].poll(&self.schedule.shared) {
+                Ok(mut replies) if !replies.is_empty() => return Some(replies.remove(0)),
+                Ok(_) => {}
+                Err(_) => return None,
+            }
+        }
+        None
+    }
+
+    /// All replicas are online, and the master knows its members.
+    fn wait_until_whole(&mut self) -> Result<(), Broken> {
+        let until_us = self.schedule.now_us() + PATIENCE_US;
+        while self.schedule.now_us() < until_us {
+            let info = self.ask(self.master, &["INFO", "replication"], 1_000_000).map(|reply| reply.text());
+            let info = info.unwrap_or_default();
+            if info.matches("state=online").count() + 1 == NODES && info.contains("stale_master:0") {
+                return self.tell_members();
+            }
+            self.pass(50_000);
+        }
+        Err(format!("the set of master {} is not whole again", self.master))
+    }
+
+    fn tell_members(&mut self) -> Result<(), Broken> {
+        let mut ids = Vec::new();
+        for host in 0..NODES {
+            let info = self.ask(host, &["INFO", "replication"], PATIENCE_US).map(|reply| reply.text());
+            let info = info.unwrap_or_default();
+            let id = info.lines().find_map(|line| line.strip_prefix("node_id:")).map(str::to_string);
+            ids.push(id.ok_or_else(|| format!("node {host} tells no id"))?);
+        }
+        let epoch = self.epoch.to_string();
+        let mut words = vec!["REPLICATION", "MEMBERS", &epoch];
+        words.extend(ids.iter().map(String::as_str));
+        match self.ask(self.master, &words, PATIENCE_US) {
+            Some(reply) if !reply.is_error() => Ok(()),
+            other => Err(format!("members are not taken: {other:?}")),
+        }
+    }
+
+    /// The master is killed, stands still, or is cut off on one side or on both.
+    fn fail_master(&mut self) -> HostId {
+        let old = self.master;
+        let others: Vec<HostId> = (0..NODES).filter(|host| *host != old).collect();
+        match self.rng.u8(..4) {
+            0 => self.schedule.stop(old, Loss::Process),
+            1 => self.schedule.pause(old, true),
+            way => {
+                let mut network = self.schedule.shared.network.borrow_mut();
+                for other in others {
+                    network.block(old, other);
+                    if way == 2 {
+                        network.block(other, old);
+                    }
+                }
+            }
+        }
+        old
+    }
+
+    /// As a leader does: fences, chooses the most advanced of those who are fenced, promotes it.
+    fn fail_over(&mut self, old: HostId) -> Result<(), Broken> {
+        self.epoch += 1;
+        let epoch = self.epoch.to_string();
+        let leader = LEADERS[self.rng.usize(..LEADERS.len())];
+        let mut fenced = Vec::new();
+        for host in (0..NODES).filter(|host| *host != old) {
+            let reply = self.ask(host, &["REPLICATION", "FENCE", &epoch, leader], PATIENCE_US);
+            let offset = match &reply {
+                Some(Reply::Array(items)) => items.chunks(2).find(|p| p[0].text() == "offset").map(|p| p[1].text()),
+                _ => None,
+            };
+            let offset: u64 =
+                offset.and_then(|text| text.parse().ok()).ok_or_else(|| format!("no fence: {reply:?}"))?;
+            fenced.push((offset, host));
+            // Whatever time passes, the old master may go on to send and to hear.
+            let between_us = self.rng.u64(0..200_000);
+            self.pass(between_us);
+        }
+        let (_, winner) = fenced.iter().max().copied().ok_or("nobody is fenced")?;
+        self.ask(winner, &["REPLICAOF", "NO", "ONE"], PATIENCE_US).ok_or("nobody is promoted")?;
+        self.master = winner;
+        self.failovers += 1;
+        self.check_writes()?;
+        let address = (ip(winner).to_string(), PORT.to_string());
+        for (_, host) in fenced.into_iter().filter(|(_, host)| *host != winner) {
+            self.ask(host, &["REPLICAOF", &address.0, &address.1], PATIENCE_US).ok_or("a replica does not follow")?;
+        }
+        for writer in &mut self.writers {
+            // Some find out late, if ever before the old master tells them.
+            if self.rng.u8(..3) > 0 {
+                writer.go_to(winner, &self.schedule);
+            }
+        }
+        Ok(())
+    }
+
+    fn bring_back(&mut self, old: HostId) {
+        let now_us = self.schedule.now_us();
+        self.schedule.shared.network.borrow_mut().unblock_all(now_us);
+        if self.schedule.is_up(old) {
+            self.schedule.pause(old, false);
+            let for_us = self.rng.u64(0..500_000);
+            self.pass(for_us);
+            let address = (ip(self.master).to_string(), PORT.to_string());
+            let _ = self.ask(old, &["REPLICAOF", &address.0, &address.1], PATIENCE_US);
+        } else {
+            self.start(old);
+        }
+        let master = self.master;
+        for writer in &mut self.writers {
+            if writer.client.server != master {
+                writer.go_to(master, &self.schedule);
+            }
+        }
+    }
+
+    /// What was acknowledged, by whomever, is in the master.
+    fn check_writes(&mut self) -> Result<(), Broken> {
+        let acked: Vec<(usize, [u64; KEYS])> =
+            self.writers.iter().map(|writer| (writer.number, writer.acked)).collect();
+        // With `synchronous-reads` what is read here waits for replicas, which this node may not have yet.
+        self.ask(self.master, &["CONFIG", "SET", "synchronous-reads", "no"], PATIENCE_US);
+        for (number, acked) in acked {
+            for (key, acked) in acked.into_iter().enumerate() {
+                let name = format!("w{number}:{key}");
+                let reply = self.ask(self.master, &["GET", &name], PATIENCE_US).ok_or("the master does not answer")?;
+                let has: u64 = reply.text().parse().unwrap_or(0);
+                if has < acked {
+                    return Err(format!(
+                        "{name} is {has} on node {} in epoch {}, and {acked} was acknowledged",
+                        self.master, self.epoch
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}

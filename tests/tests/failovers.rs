@@ -1,0 +1,176 @@
+//! Failovers of real processes under writers: with synchronous replicas and our Sentinels nothing that was acknowledged is lost, whatever becomes of
+//! the master. `RIVULET_FAILOVERS=N` says how many (4).
+
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use rivulet_tests::process::{TempDir, free_port, rivulet, run};
+use rivulet_tests::{Client, Kind, Server, wait};
+
+const WRITERS: usize = 4;
+/// Commands that a writer sends at once.
+const DEPTH: u64 = 8;
+/// Who gives no sign for so long is given up by its writers.
+const PATIENCE: Duration = Duration::from_millis(700);
+
+/// Three Sentinels that watch one set.
+struct Group {
+    members: Vec<(Child, u16, TempDir)>,
+}
+
+impl Group {
+    fn start(master: &Server) -> Group {
+        let one = |_| {
+            let (dir, port) = (TempDir::new(), free_port());
+            let path = dir.path().join("sentinel.conf");
+            let text = format!(
+                "port {port}\nbind 127.0.0.1\ndir {}\nlogfile {}/log\nsentinel monitor m 127.0.0.1 {} 2\n\
+                 sentinel down-after-milliseconds m 700\nsentinel failover-timeout m 6000\n",
+                dir.path().display(),
+                dir.path().display(),
+                master.port
+            );
+            std::fs::write(&path, text).expect("a configuration file");
+            let mut command = Command::new(rivulet("rivulet-server"));
+            command.arg(&path).arg("--sentinel").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            (command.spawn().expect("it starts"), port, dir)
+        };
+        Group { members: (0..3).map(one).collect() }
+    }
+
+    fn ports(&self) -> Vec<u16> {
+        self.members.iter().map(|(_, port, _)| *port).collect()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        for (child, _, dir) in &mut self.members {
+            let _ = child.kill();
+            let _ = child.wait();
+            if std::thread::panicking() {
+                eprintln!(
+                    "---- log of Sentinel\n{}\n----",
+                    std::fs::read_to_string(dir.path().join("log")).unwrap_or_default()
+                );
+            }
+        }
+    }
+}
+
+/// Where one of the Sentinels says that the master is.
+fn master_port(sentinels: &[u16]) -> Option<u16> {
+    sentinels.iter().find_map(|port| {
+        let mut client = Client::connect(*port).ok()?;
+        let address = client.try_call("SENTINEL GET-MASTER-ADDR-BY-NAME m").ok()?;
+        if address.is_error() { None } else { address.items().get(1)?.text().parse().ok() }
+    })
+}
+
+fn field(info: &str, name: &str) -> String {
+    let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    value.unwrap_or_default().trim().to_string()
+}
+
+/// The master that the Sentinels tell of has its replicas and its members.
+fn is_whole(sentinels: &[u16]) -> bool {
+    let Some(port) = master_port(sentinels) else { return false };
+    let Ok(mut client) = Client::connect(port) else { return false };
+    client.socket().set_read_timeout(Some(PATIENCE)).expect("it can be set");
+    let Ok(info) = client.try_call("INFO replication") else { return false };
+    let info = info.text();
+    field(&info, "role") == "master"
+        && field(&info, "stale_master") == "0"
+        && info.matches("state=online").count() == 2
+        && field(&info, "members").split(',').count() == 3
+}
+
+/// Writes numbered keys wherever the master is; answers which were acknowledged.
+fn write(number: usize, sentinels: Vec<u16>, ends: Arc<AtomicBool>, count: Arc<AtomicU64>) -> Vec<u64> {
+    let (mut next, mut acknowledged) = (0, Vec::new());
+    while !ends.load(Ordering::Relaxed) {
+        let client = master_port(&sentinels).and_then(|port| Client::connect(port).ok());
+        let Some(mut client) = client else {
+            wait::pause(Duration::from_millis(20));
+            continue;
+        };
+        client.socket().set_read_timeout(Some(PATIENCE)).expect("it can be set");
+        while !ends.load(Ordering::Relaxed) {
+            let keys: Vec<u64> = (next..next + DEPTH).collect();
+            next += DEPTH;
+            keys.iter().for_each(|key| client.add(&format!("SET w{number}:{key} 1")));
+            if client.flush().is_err() {
+                break;
+            }
+            let told: Vec<bool> = keys.iter().map_while(|_| Some(client.read().ok()?.is_ok())).collect();
+            let well = keys.iter().zip(&told).filter(|(_, is_ok)| **is_ok).map(|(key, _)| *key);
+            acknowledged.extend(well);
+            count.fetch_add(told.iter().filter(|is_ok| **is_ok).count() as u64, Ordering::Relaxed);
+            if told.len() < keys.len() || told.contains(&false) {
+                break;
+            }
+        }
+        wait::pause(Duration::from_millis(10));
+    }
+    acknowledged
+}
+
+fn signal(server: &Server, name: &str) {
+    let (text, ok) = run("kill", &[&format!("-{name}"), &server.pid().to_string()]);
+    assert!(ok, "{text}");
+}
+
+#[test]
+fn nothing_that_was_acknowledged_is_lost() {
+    let failovers = std::env::var("RIVULET_FAILOVERS").ok().and_then(|n| n.parse().ok()).unwrap_or(4);
+    let mut servers: Vec<Server> =
+        (0..3).map(|_| Server::start(Kind::Rivulet, &["--synchronous-replicas", "1", "--save", ""])).collect();
+    let (first, replicas) = servers.split_first_mut().expect("there are three");
+    replicas.iter_mut().for_each(|replica| replica.follow(first));
+    let group = Group::start(first);
+    let sentinels = group.ports();
+    wait::until("the set is whole", || is_whole(&sentinels));
+    let (ends, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|number| {
+            let (sentinels, ends, count) = (sentinels.clone(), ends.clone(), count.clone());
+            std::thread::spawn(move || write(number, sentinels, ends, count))
+        })
+        .collect();
+    for n in 0..failovers {
+        let before = count.load(Ordering::Relaxed);
+        wait::until("they write", || count.load(Ordering::Relaxed) > before + 2000);
+        let port = master_port(&sentinels).expect("there is a master");
+        let old = servers.iter_mut().find(|server| server.port == port).expect("it is one of the three");
+        match n % 2 {
+            0 => old.kill(),
+            _ => signal(old, "STOP"),
+        }
+        wait::until("another one is the master", || master_port(&sentinels).is_some_and(|now| now != port));
+        let before = count.load(Ordering::Relaxed);
+        wait::until("it takes writes", || count.load(Ordering::Relaxed) > before + 100);
+        match n % 2 {
+            0 => old.launch(),
+            _ => signal(old, "CONT"),
+        }
+        wait::until("the set is whole again", || is_whole(&sentinels));
+    }
+    ends.store(true, Ordering::Relaxed);
+    let acknowledged: Vec<Vec<u64>> = writers.into_iter().map(|w| w.join().expect("a writer ends well")).collect();
+    wait::until("the set is whole in the end", || is_whole(&sentinels));
+    let port = master_port(&sentinels).expect("there is a master");
+    let mut client = Client::connect(port).expect("it is up");
+    let mut lost = 0;
+    for (number, keys) in acknowledged.iter().enumerate() {
+        for keys in keys.chunks(500) {
+            let words: Vec<String> = keys.iter().map(|key| format!("w{number}:{key}")).collect();
+            let there = client.must(&format!("EXISTS {}", words.join(" "))).int();
+            lost += keys.len() as i64 - there;
+        }
+    }
+    let all: usize = acknowledged.iter().map(Vec::len).sum();
+    println!("{failovers} failovers, {all} acknowledged writes, {lost} lost");
+    assert_eq!(lost, 0, "of {all} acknowledged writes");
+}

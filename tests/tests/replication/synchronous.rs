@@ -1,0 +1,332 @@
+//! Replies that wait for replicas: which, until when, and what ends a wait. Fences, members and stale masters.
+
+use std::time::Duration;
+
+use rivulet_tests::process::run;
+use rivulet_tests::{Client, Kind, Server, wait};
+
+use crate::everyone;
+
+/// So long a reply must not come that is to wait.
+const SILENCE: Duration = Duration::from_millis(150);
+const SENTINEL: &str = "5555555555555555555555555555555555555555";
+
+fn signal(server: &Server, name: &str) {
+    let (text, ok) = run("kill", &[&format!("-{name}"), &server.pid().to_string()]);
+    assert!(ok, "{text}");
+}
+
+fn send(client: &mut Client, commands: &[&str]) {
+    commands.iter().for_each(|command| client.add(*command));
+    client.flush().expect("it is sent");
+}
+
+#[track_caller]
+fn assert_silent(client: &mut Client) {
+    let socket = client.socket();
+    socket.set_read_timeout(Some(SILENCE)).expect("it can be set");
+    let peeked = socket.peek(&mut [0; 1]);
+    socket.set_read_timeout(Some(Duration::from_secs(60))).expect("it can be set");
+    assert!(peeked.is_err(), "a reply came that should wait");
+}
+
+#[track_caller]
+fn assert_reads(client: &mut Client, replies: &[&str]) {
+    for wanted in replies {
+        let reply = client.read().expect("a reply comes");
+        let text = if let rivulet_tests::Reply::Int(n) = reply { n.to_string() } else { reply.text() };
+        assert!(text.starts_with(wanted), "{text:?} instead of {wanted:?}");
+    }
+}
+
+fn is_closed(client: &mut Client) -> bool {
+    client.read().is_err()
+}
+
+/// A master whose replies wait for one replica, and that replica.
+fn pair(kind: Kind, more: &[&str]) -> (Server, Server) {
+    let mut args = vec!["--synchronous-replicas", "1"];
+    args.extend(more);
+    let master = Server::start(Kind::Rivulet, &args);
+    let mut replica = Server::start(kind, &[]);
+    replica.follow(&master);
+    replica.wait_for_link();
+    (master, replica)
+}
+
+#[test]
+fn a_write_is_answered_when_a_replica_has_it() {
+    for kind in everyone() {
+        let mut master = Server::start(Kind::Rivulet, &["--synchronous-replicas", "1"]);
+        let mut writer = master.client();
+        send(&mut writer, &["SET a 1", "PING", "GET a"]);
+        assert_silent(&mut writer);
+        assert_eq!(master.must("GET a").text(), "1", "others are not held up");
+        assert_eq!(master.info("synchronous_held_clients"), "1");
+        assert!(master.must("CLIENT LIST").text().contains(" flags=h "));
+        assert!(master.must("REPLICATION DOCTOR").text().contains("synchronous-replicas is 1"));
+        let mut replica = Server::start(kind, &[]);
+        replica.follow(&master);
+        assert_reads(&mut writer, &["OK", "PONG", "1"]);
+        let (_, ms) = wait::timed(|| (0..200).for_each(|i| _ = writer.must(&format!("SET key:{i} v"))));
+        assert!(ms < 2000, "{kind:?}: 200 round trips took {ms} ms");
+        assert_eq!(replica.must("GET key:199").text(), "v", "it has what was acknowledged");
+        signal(&replica, "STOP");
+        send(&mut writer, &["SET b 1"]);
+        assert_silent(&mut writer);
+        signal(&replica, "CONT");
+        assert_reads(&mut writer, &["OK"]);
+        assert_eq!(master.info("synchronous_lag_bytes"), "0");
+    }
+}
+
+#[test]
+fn a_rivulet_acknowledges_without_being_asked() {
+    let (mut master, _replica) = pair(Kind::Rivulet, &[]);
+    master.must("SET a 1");
+    let before = master.count("master_repl_offset");
+    (0..50).for_each(|_| _ = master.must("SET a 1"));
+    let each = "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n".len() as i64;
+    let grown = master.count("master_repl_offset") - before;
+    // A heartbeat may come between.
+    assert!((50 * each..50 * each + 20).contains(&grown), "{grown} bytes for 50 writes of {each}");
+}
+
+#[test]
+fn late_replies_are_errors_and_no_others() {
+    let (mut master, replica) = pair(Kind::Rivulet, &["--synchronous-timeout", "200"]);
+    let mut writer = master.client();
+    signal(&replica, "STOP");
+    let commands = ["SET a 1", "PING", "INCR n", "GET n", "SETNX a 2", "MULTI", "INCR n", "EXEC", "PING"];
+    let (_, ms) = wait::timed(|| {
+        send(&mut writer, &commands);
+        let unsynced = "UNSYNCED The write is applied here, but not acknowledged by 1 of the replicas within 200 ms.";
+        assert_reads(&mut writer, &[unsynced, "PONG", unsynced, "1", "0", "OK", "QUEUED", unsynced, "PONG"]);
+    });
+    assert!((190..1000).contains(&ms), "{ms} ms");
+    assert_eq!(master.info("synchronous_timeouts"), "3");
+    assert!(master.info("errorstat_UNSYNCED").contains("count=3"));
+    master.must("CONFIG SET synchronous-reads yes");
+    let mut reader = master.client();
+    assert!(reader.call("GET n").text().starts_with("UNSYNCED What was read here"));
+    assert_eq!(reader.call("PING").text(), "PONG", "who watches the server must see it");
+    assert!(!reader.call("INFO replication").is_error());
+    signal(&replica, "CONT");
+    wait::until("all is acknowledged", || reader.call("GET n").text() == "2");
+}
+
+#[test]
+fn reads_show_nothing_that_may_be_lost() {
+    let (mut master, replica) = pair(Kind::Rivulet, &["--synchronous-reads", "yes"]);
+    let (mut writer, mut reader) = (master.client(), master.client());
+    writer.must("SET a old");
+    signal(&replica, "STOP");
+    send(&mut writer, &["SET a new"]);
+    assert_silent(&mut writer);
+    for read in ["GET a", "EXISTS a", "SETNX a x", "KEYS *", "DBSIZE"] {
+        send(&mut reader, &[read]);
+        assert_silent(&mut reader);
+        reader = master.client();
+    }
+    reader.add_words(&["EVAL", "return redis.call('get', 'a')", "0"].map(|word| word.as_bytes().to_vec()));
+    send(&mut reader, &[]);
+    assert_silent(&mut reader);
+    let mut other = master.client();
+    send(&mut other, &["MULTI", "GET a", "EXEC"]);
+    assert_reads(&mut other, &["OK", "QUEUED"]);
+    assert_silent(&mut other);
+    // Heartbeats in the stream are not waited for.
+    assert_eq!(master.call("PING").text(), "PONG");
+    signal(&replica, "CONT");
+    assert_reads(&mut writer, &["OK"]);
+    assert_reads(&mut reader, &["new"]);
+    let (_, ms) = wait::timed(|| (0..100).for_each(|_| _ = reader.must("GET a")));
+    assert!(ms < 900, "{ms} ms: a read waits for what is acknowledged already");
+}
+
+#[test]
+fn who_hears_of_a_write_hears_of_it_when_it_is_acknowledged() {
+    let (master, replica) = pair(Kind::Rivulet, &["--notify-keyspace-events", "KA"]);
+    let (mut writer, mut blocked, mut listener) = (master.client(), master.client(), master.client());
+    send(&mut blocked, &["BLPOP list 0"]);
+    listener.must("PSUBSCRIBE *");
+    wait::pause(Duration::from_millis(100));
+    signal(&replica, "STOP");
+    send(&mut writer, &["RPUSH list x"]);
+    assert_silent(&mut writer);
+    assert_silent(&mut blocked);
+    assert_silent(&mut listener);
+    signal(&replica, "CONT");
+    assert_reads(&mut writer, &["1"]);
+    assert_eq!(blocked.read().expect("it is served").items()[1].text(), "x");
+    assert_eq!(listener.read().expect("an event").items()[3].text(), "rpush");
+    // What somebody publishes nobody takes back.
+    let mut other = master.client();
+    other.must("PSUBSCRIBE *");
+    signal(&replica, "STOP");
+    assert_eq!(writer.must("PUBLISH channel hello").int(), 2);
+    assert_eq!(other.read().expect("a message").items()[3].text(), "hello");
+    signal(&replica, "CONT");
+}
+
+#[test]
+fn a_master_that_is_demoted_acknowledges_nothing_more() {
+    let (mut master, mut replica) = pair(Kind::Rivulet, &[]);
+    let (mut writer, mut idle) = (master.client(), master.client());
+    idle.must("PING");
+    signal(&replica, "STOP");
+    send(&mut writer, &["SET a 1"]);
+    assert_silent(&mut writer);
+    master.must("REPLICAOF 127.0.0.1 1");
+    assert!(is_closed(&mut writer), "a reply would be a lie");
+    assert_eq!(idle.must("GET a").text(), "1", "a replica's own clients wait for nothing");
+    replica.kill();
+    master.must("REPLICAOF NO ONE");
+    send(&mut idle, &["SET b 1"]);
+    assert_silent(&mut idle);
+    master.must("CONFIG SET synchronous-replicas 0");
+    assert_reads(&mut idle, &["OK"]);
+    assert_eq!(idle.must("SET b 2").text(), "OK");
+}
+
+#[test]
+fn durable_there_and_durable_here() {
+    let args = ["--synchronous-commit", "fsynced", "--appendonly", "yes", "--appendfsync", "always"];
+    let mut master = Server::start(Kind::Rivulet, &[&args[..], &["--synchronous-replicas", "1"]].concat());
+    let mut replica = Server::start(Kind::Rivulet, &[]);
+    replica.follow(&master);
+    replica.wait_for_link();
+    let mut writer = master.client();
+    send(&mut writer, &["SET a 1"]);
+    assert_silent(&mut writer);
+    assert!(master.must("REPLICATION DOCTOR").text().contains("appendonly"));
+    replica.must("CONFIG SET appendfsync always");
+    replica.must("CONFIG SET appendonly yes");
+    assert_reads(&mut writer, &["OK"]);
+    let (_, ms) = wait::timed(|| (0..20).for_each(|i| _ = writer.must(&format!("SET key:{i} v"))));
+    assert!(ms < 1500, "{ms} ms: what is durable is told at once");
+    replica.kill();
+    replica.launch_with(&["--appendonly", "yes"]);
+    assert_eq!(replica.must("GET key:19").text(), "v");
+}
+
+#[test]
+fn a_fenced_replica_and_a_stale_master_acknowledge_nothing() {
+    let (mut master, mut replica) = pair(Kind::Rivulet, &[]);
+    let mut other = Server::start(Kind::Rivulet, &[]);
+    other.must("CONFIG SET synchronous-replicas 1");
+    replica.must("CONFIG SET synchronous-replicas 1");
+    let mut writer = master.client();
+    writer.must("SET a 1");
+    let fence = |server: &mut Server, epoch: u64| server.call(&format!("REPLICATION FENCE {epoch} {SENTINEL}"));
+    let told = fence(&mut replica, 5);
+    assert_eq!(told.field("node_id").expect("it is told").text(), replica.info("node_id"));
+    assert_eq!(told.field("offset").expect("it is told").int(), master.count("master_repl_offset"));
+    assert_eq!(fence(&mut replica, 4).text(), "STALEEPOCH 5 is known here");
+    assert_eq!(replica.call(&format!("REPLICATION FENCE 5 {}", "6".repeat(40))).text(), "STALEEPOCH 5 is known here");
+    send(&mut writer, &["SET a 2"]);
+    assert_silent(&mut writer);
+    wait::until("it goes on to apply", || replica.must("GET a").text() == "2");
+    // A restart does not lift it, and neither does the link.
+    replica.kill();
+    replica.launch_with(&["--replicaof", "127.0.0.1", &master.port.to_string(), "--synchronous-replicas", "1"]);
+    replica.wait_for_link();
+    assert_silent(&mut writer);
+    // The old master learns it.
+    assert!(!fence(&mut master, 5).is_error());
+    assert!(is_closed(&mut writer));
+    let mut late = master.client();
+    assert_eq!(late.call("SET a 3").text(), "STALEMASTER This node was replaced as a master in epoch 5.");
+    assert_eq!(late.must("GET a").text(), "2");
+    assert_eq!(master.info("stale_master"), "1");
+    master.kill();
+    master.launch();
+    assert!(master.call("SET a 3").text().starts_with("STALEMASTER"), "it knows that after a restart");
+    // The fenced one is promoted: it is the master of that epoch, and so are its replicas'.
+    replica.must("REPLICAOF NO ONE");
+    assert_eq!(replica.info("failover_epoch"), "5");
+    let mut writer = replica.client();
+    send(&mut writer, &["SET a 4"]);
+    assert_silent(&mut writer);
+    master.follow(&replica);
+    assert_reads(&mut writer, &["OK"]);
+    assert_eq!((master.info("stale_master"), master.must("GET a").text()), ("0".to_string(), "4".to_string()));
+}
+
+#[test]
+fn only_members_count() {
+    let (mut master, mut member) = pair(Kind::Rivulet, &[]);
+    member.must("CONFIG SET synchronous-replicas 1");
+    let mut writer = master.client();
+    writer.must("SET a 1");
+    // The id is told in the greeting.
+    member.must("CLIENT KILL TYPE master");
+    member.wait_for_link();
+    let mut stranger = Server::start(Kind::Rivulet, &["--synchronous-replicas", "1"]);
+    stranger.follow(&master);
+    stranger.wait_for_link();
+    let (a, b, c) = (master.info("node_id"), member.info("node_id"), stranger.info("node_id"));
+    writer.must("SET a 2");
+    // The master may not know yet that it is the member who has all.
+    wait::until("they are taken", || !master.call(&format!("REPLICATION MEMBERS 3 {a} {b}")).is_error());
+    assert_eq!(master.info("members").split(',').count(), 2);
+    member.wait_for_link();
+    writer.must("SET a 3");
+    signal(&member, "STOP");
+    send(&mut writer, &["SET a 4"]);
+    assert_silent(&mut writer);
+    assert_eq!(master.call(&format!("REPLICATION MEMBERS 2 {a} {b}")).text(), "STALEEPOCH 3 is known here");
+    assert_eq!(master.call(&format!("REPLICATION MEMBERS 3 {a} {c}")).text(), "ERR members change by one at a time");
+    assert!(master.call("REPLICATION MEMBERS 3 me").text().starts_with("ERR an id must be"));
+    // The one that was not a member becomes one, and counts.
+    stranger.wait_for_link();
+    master.must(&format!("REPLICATION MEMBERS 3 {a} {b} {c}"));
+    assert_reads(&mut writer, &["OK"]);
+    writer.must("SET a 5");
+    // What was released is on the new one: the other may go.
+    master.must(&format!("REPLICATION MEMBERS 3 {a} {c}"));
+    signal(&member, "CONT");
+    let members = master.info("members");
+    master.kill();
+    master.launch();
+    assert_eq!(master.info("members"), members, "they outlive a restart");
+}
+
+#[test]
+fn a_member_that_has_what_the_others_lack_may_not_go() {
+    let (mut master, mut ahead) = pair(Kind::Rivulet, &[]);
+    ahead.must("CONFIG SET synchronous-replicas 1");
+    ahead.must("CLIENT KILL TYPE master");
+    ahead.wait_for_link();
+    let mut behind = Server::start(Kind::Rivulet, &["--synchronous-replicas", "1"]);
+    behind.follow(&master);
+    behind.wait_for_link();
+    let (a, b, c) = (master.info("node_id"), ahead.info("node_id"), behind.info("node_id"));
+    wait::until("they are taken", || !master.call(&format!("REPLICATION MEMBERS 3 {a} {b} {c}")).is_error());
+    ahead.wait_for_link();
+    behind.wait_for_link();
+    master.must("SET a 1");
+    signal(&behind, "STOP");
+    master.must("SET a 2");
+    let refused = master.call(&format!("REPLICATION MEMBERS 3 {a} {c}")).text();
+    assert!(refused.starts_with("TRYAGAIN ") && refused.ends_with(" is not on 1 of these members yet"), "{refused}");
+    signal(&behind, "CONT");
+    wait::until("it has caught up", || !master.call(&format!("REPLICATION MEMBERS 3 {a} {c}")).is_error());
+}
+
+#[test]
+fn damaged_promises_end_the_start() {
+    let mut server = Server::start(Kind::Rivulet, &["--synchronous-replicas", "1"]);
+    let id = server.info("node_id");
+    server.must(&format!("REPLICATION FENCE 2 {SENTINEL}"));
+    server.kill();
+    server.launch();
+    assert_eq!(server.info("node_id"), id, "it is the same node");
+    server.kill();
+    let path = server.dir.path().join(format!("failover-{}.state", server.port));
+    let mut bytes = std::fs::read(&path).expect("the promises are there");
+    bytes[30] ^= 1;
+    std::fs::write(&path, bytes).expect("it can be written");
+    server.spawn(&[]);
+    wait::until("it says why", || server.log().contains("is damaged: what this node promised"));
+}
