@@ -16,6 +16,9 @@ struct Mutation {
 /// Runs at most: of fleets of nodes, and of the core of replication alone, which is quick.
 const FLEETS: u64 = 500;
 const CORES: u64 = 10_000;
+/// Of sets with synchronous replicas, which mutations with this at their beginning are about.
+const SETS: u64 = 200;
+const OF_SETS: &str = "failover:";
 
 /// No fleet has noticed these yet; tests of whole processes do.
 const OPEN: &[&str] = &["seams 1:", "seams 2:", "seams 5:"];
@@ -165,6 +168,18 @@ const MUTATIONS: &[Mutation] = &[
         from: "        queue.attention = true;\n        self.shared.wake(queue);\n    }\n\n    /// The files are not whole",
         to: "        drop(queue);\n    }\n\n    /// The files are not whole",
     },
+    Mutation {
+        name: "failover: a fenced replica goes on to acknowledge",
+        file: "crates/replication/src/replica/acks.rs",
+        from: "self.acks.fence.is_none_or(|fence| self.master_epoch >= fence)",
+        to: "self.acks.fence.is_none_or(|fence| self.master_epoch <= fence)",
+    },
+    Mutation {
+        name: "failover: replies wait for nobody",
+        file: "crates/node/src/replication/synchronous.rs",
+        from: "let replicas = usize::try_from(self.config.synchronous_replicas).unwrap_or(usize::MAX);",
+        to: "let replicas = 0;",
+    },
 ];
 
 pub fn run(args: &[String]) -> Outcome {
@@ -181,7 +196,7 @@ fn run_in(copy: &Path, args: &[String]) -> Outcome {
         copy_all(&chore::root().join(name), &copy.join(name))?;
     }
     println!("== Without a mutation");
-    if !core_passes(copy)? || !fleets_pass(copy)? {
+    if !core_passes(copy)? || !fleets_pass(copy)? || !sets_pass(copy)? {
         return Err("the simulation fails as it is".into());
     }
     let mut survivors = Vec::new();
@@ -195,7 +210,12 @@ fn run_in(copy: &Path, args: &[String]) -> Outcome {
         }
         write(&path, &text.replace(mutation.from, mutation.to))?;
         let is_of_core = ["crates/replication", "crates/aof"].iter().any(|start| mutation.file.starts_with(start));
-        if (!is_of_core || core_passes(copy)?) && fleets_pass(copy)? {
+        let passes = if mutation.name.starts_with(OF_SETS) {
+            sets_pass(copy)?
+        } else {
+            (!is_of_core || core_passes(copy)?) && fleets_pass(copy)?
+        };
+        if passes {
             match OPEN.iter().any(|open| mutation.name.starts_with(open)) {
                 true => println!("   as is known"),
                 false => survivors.push(mutation.name),
@@ -212,6 +232,10 @@ fn run_in(copy: &Path, args: &[String]) -> Outcome {
 
 fn core_passes(copy: &Path) -> Outcome<bool> {
     passes(copy, "rivulet-replication", "simulation", &["simulation", "--", "--exact", "--nocapture"], CORES)
+}
+
+fn sets_pass(copy: &Path) -> Outcome<bool> {
+    passes(copy, "rivulet-simulation", "synchronous", &["--", "--nocapture"], SETS)
 }
 
 fn fleets_pass(copy: &Path) -> Outcome<bool> {
