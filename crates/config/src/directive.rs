@@ -72,6 +72,12 @@ pub enum Apply {
     /// Goes to another directory.
     Directory,
     LogLevel,
+    /// Writes lines of another form.
+    LogFormat,
+    /// Shows another title in the list of processes.
+    ProcTitle,
+    /// Tells the kernel another score.
+    OomScore,
     /// Makes room for so many connections.
     MaxClients,
     /// Counts the clients' memory.

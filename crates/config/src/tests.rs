@@ -72,6 +72,8 @@ const OWN: &[&str] = &[
     "repl-require-data",
     "repl-sync-window",
     "replica-full-sync-buffer-limit",
+    "log-format",
+    "log-timestamp-format",
     "server-cpulist",
     "set-max-listpack-entries",
     "set-max-listpack-value",

@@ -8,6 +8,7 @@ use crate::engine::asker::Asker;
 use crate::front::client_id::ClientId;
 use crate::log;
 use crate::node::Node;
+use crate::process::title;
 use crate::replication::CutOff;
 use rivulet_config::{Apply, Config, Directive, RewriteWith, SetBy, SetError};
 
@@ -152,6 +153,9 @@ impl Node {
                 return self.take_promises_along();
             }
             Apply::LogLevel => log::set_level(self.config.loglevel),
+            Apply::LogFormat => log::set_format(&self.config),
+            Apply::ProcTitle => title::show(&self.config),
+            Apply::OomScore => return self.adjust_oom_score(),
             Apply::MaxClients => return self.make_room_for_clients(),
             Apply::ClientMemory => self.count_all_client_memory(),
             Apply::Maxmemory => self.maxmemory_changed(),
