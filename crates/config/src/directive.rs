@@ -76,6 +76,10 @@ pub enum Apply {
     LogFormat,
     /// Shows another title in the list of processes.
     ProcTitle,
+    /// Reports crashes or not.
+    CrashLog,
+    /// Winds up the timer that watches the turns.
+    Watchdog,
     /// Tells the kernel another score.
     OomScore,
     /// Makes room for so many connections.

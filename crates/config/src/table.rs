@@ -105,9 +105,9 @@ directives! {
     "enable-protected-configs" => enable_protected_configs: String = "no".into(), Word(YES_NO_LOCAL), IMMUTABLE, "Who may change protected directives with CONFIG SET.";
     "enable-debug-command" => enable_debug_command: String = "no".into(), Word(YES_NO_LOCAL), IMMUTABLE, "Who may use DEBUG.";
     "enable-module-command" => enable_module_command: String = "no".into(), Word(YES_NO_LOCAL), IMMUTABLE, "Who may use MODULE.";
-    "crash-log-enabled" => crash_log_enabled: bool = true, Bool, 0, "Log a report when the process crashes.";
+    "crash-log-enabled" => crash_log_enabled: bool = true, Bool, 0 => CrashLog, "Log a report when the process crashes.";
     "crash-memcheck-enabled" => crash_memcheck_enabled: bool = true, Bool, NO_MEANING, "Check the memory in a crash.";
-    "use-exit-on-panic" => use_exit_on_panic: bool = false, Bool, HIDDEN, "End with an exit status instead of a signal when something is wrong inside.";
+    "use-exit-on-panic" => use_exit_on_panic: bool = false, Bool, HIDDEN => CrashLog, "End with an exit status instead of a signal when something is wrong inside.";
     "disable-thp" => disable_thp: bool = true, Bool, IMMUTABLE | NO_MEANING, "Keep the process from using transparent huge pages.";
     "ignore-warnings" => ignore_warnings: String = String::new(), Text(check::any), NO_MEANING, "Warnings about the system that don't stop the start.";
     "oom-score-adj" => oom_score_adj: OomScoreAdj = OomScoreAdj::No, Choice, 0 => OomScore, "Tell the kernel which process to kill first when memory runs out.";
@@ -116,7 +116,7 @@ directives! {
     "bio-cpulist" | "bio_cpulist" => bio_cpulist: String = String::new(), OptionalText(check::any), IMMUTABLE | NO_MEANING, "Processors for the helper threads.";
     "aof-rewrite-cpulist" | "aof_rewrite_cpulist" => aof_rewrite_cpulist: String = String::new(), OptionalText(check::any), IMMUTABLE | NO_MEANING, "Processors for the rewrite of the append-only file.";
     "bgsave-cpulist" | "bgsave_cpulist" => bgsave_cpulist: String = String::new(), OptionalText(check::any), IMMUTABLE | NO_MEANING, "Processors for snapshots.";
-    "watchdog-period" => watchdog_period: u64 = 0, Integer(0, INT_MAX), HIDDEN, "Milliseconds that one command may take before the log says where it is; 0 is off.";
+    "watchdog-period" => watchdog_period: u64 = 0, Integer(0, INT_MAX), HIDDEN => Watchdog, "Milliseconds that one command may take before the log says where it is; 0 is off.";
 
     // Security.
     "requirepass" => requirepass: Vec<u8> = Vec::new(), OptionalText(check::any), SENSITIVE => DefaultPassword, "Password of the default user; empty is none.";

@@ -1,5 +1,6 @@
 //! The clock: the machine's, and what its time is called where the server is.
 
+use std::fmt::Write;
 use std::sync::OnceLock;
 
 pub use rivulet_host::time::{machine_us, monotonic_ms, monotonic_ns, monotonic_us, sleep, unix_ms, unix_us};
@@ -126,8 +127,17 @@ impl LocalTime {
 
     /// `22 Nov 2026 14:05:56.123`.
     pub fn log_format(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string can't fail.
+        let _ = self.write_log_format(&mut text);
+        text
+    }
+
+    /// The same, with no memory of its own.
+    pub fn write_log_format(&self, out: &mut impl Write) -> std::fmt::Result {
         let (month, year) = (MONTHS[self.month - 1], self.year);
-        format!("{:02} {month} {year} {}.{:03}", self.day, self.time_of_day(), self.ms)
+        let (h, m, s) = (self.second_of_day / 3600, self.second_of_day / 60 % 60, self.second_of_day % 60);
+        write!(out, "{:02} {month} {year} {h:02}:{m:02}:{s:02}.{:03}", self.day, self.ms)
     }
 
     /// `2026-11-22T14:05:56.123+01:00`.

@@ -10,12 +10,18 @@ use crate::log;
 use crate::process::daemon::Side;
 use crate::process::supervisor::Supervisor;
 
+pub mod alternate_stack;
+pub mod crash;
 pub mod daemon;
 pub mod oom_score;
 pub mod pid_file;
+pub mod report;
+pub mod stack;
 pub mod supervisor;
+pub mod symbols;
 pub mod syslog;
 pub mod title;
+pub mod watchdog;
 
 /// What this process is to be after [`enter`].
 pub enum Entered {
@@ -32,6 +38,7 @@ pub enum Entered {
 pub fn enter(config: &mut Config) -> Result<Entered, String> {
     let supervisor = Supervisor::find(&config.supervised);
     if !config.daemonize || supervisor != Supervisor::Nobody || world::is_simulated() {
+        crash::begin(config, false);
         return Ok(Entered::AsServer(supervisor));
     }
     match daemon::begin().map_err(|e| format!("Can't go to the background: {e}"))? {
@@ -39,6 +46,7 @@ pub fn enter(config: &mut Config) -> Result<Entered, String> {
         Side::Child => {
             log::pid_changed();
             pid_file::choose(config);
+            crash::begin(config, true);
             Ok(Entered::AsServer(supervisor))
         }
     }

@@ -106,6 +106,7 @@ fn open(
     banner(&node);
     log::notice!("Server initialized");
     node.apply_delays();
+    node.wind_watchdog_as_changed();
     node.warn_about_timeout();
     memory::fault_in_program();
     node.ops.startup_memory = memory::used();
