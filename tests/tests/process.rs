@@ -132,6 +132,28 @@ fn a_crash_is_reported_and_loses_nothing() {
     }
 }
 
+/// A log that takes nothing more, as who reads it is stuck, holds the end up for some seconds only.
+#[test]
+fn a_report_that_nobody_reads_does_not_keep_the_process() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let (dir, port) = (TempDir::new(), free_port());
+    let dir_text = dir.path().display().to_string();
+    let args = ["--port", &port.to_string(), "--save", "", "--dir", &dir_text, "--enable-debug-command", "yes"];
+    let program = Kind::Rivulet.program().expect("it is built");
+    let mut child = Command::new(program).args(args).stdout(writer).spawn().expect("it starts");
+    wait::until("it serves", || Client::connect(port).is_ok_and(|mut client| client.try_call("PING").is_ok()));
+    // Now a pipe of 64 KiB is nearly full.
+    Client::connect(port).expect("it serves").must(&["DEBUG", "LOG", &"x".repeat(60_000)]);
+    signal(child.id(), "-SEGV");
+    let mut status = None;
+    wait::until("it has ended", || {
+        status = child.try_wait().ok().flatten();
+        status.is_some()
+    });
+    assert_eq!(status.and_then(|status| status.signal()), Some(SIGSEGV));
+    drop(reader);
+}
+
 #[test]
 fn who_wants_no_report_gets_none() {
     let mut server = Server::start(Kind::Rivulet, &["--crash-log-enabled", "no"]);

@@ -26,6 +26,7 @@ const SIGNALS: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SI
 const ASKS_EXECUTOR: c_int = libc::SIGUSR2;
 /// A report that is not done after so many seconds ends where it is.
 const SECONDS_MAX: u32 = 10;
+const LAST_WORDS_SECONDS_MAX: u32 = 2;
 /// So long, in milliseconds, another thread waits for the executor's part.
 const EXECUTOR_MS_MAX: u32 = 3000;
 
@@ -42,6 +43,8 @@ static EXECUTOR: AtomicI32 = AtomicI32::new(0);
 static REPORTER: AtomicI32 = AtomicI32::new(0);
 /// The signal that the report is about, and the process ends with.
 static CAUSE: AtomicI32 = AtomicI32::new(libc::SIGABRT);
+/// The report is being ended where it is.
+static IS_CUT: AtomicBool = AtomicBool::new(false);
 static EXECUTOR_TOLD: AtomicBool = AtomicBool::new(false);
 static TELL: OnceLock<Tell> = OnceLock::new();
 /// To be removed at the end: nobody else does.
@@ -145,8 +148,13 @@ fn claim(signal: c_int) {
     }
 }
 
-/// Ends a report that can't go on.
+/// Ends a report that can't go on. The log may be what holds it up, so its last words have a time of their own.
 fn cut(why: std::fmt::Arguments<'_>) -> ! {
+    if IS_CUT.swap(true, Ordering::Relaxed) {
+        end(CAUSE.load(Ordering::Relaxed));
+    }
+    // SAFETY: as for the first timer, which this one replaces.
+    unsafe { libc::alarm(LAST_WORDS_SECONDS_MAX) };
     let mut report = Report::begin();
     report.text(format_args!("\n"));
     report.line(why);
@@ -253,7 +261,10 @@ fn remove_pid_file() {
 
 /// Of a panic nobody recovers: not the executor, which may have done half of a command, and nobody where panics end the process anyway.
 fn on_panic(info: &PanicHookInfo<'_>) {
-    let message = info.payload_as_str().unwrap_or("");
+    let payload = info.payload();
+    let message =
+        payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let message = message.unwrap_or("");
     let place = info.location().map_or_else(String::new, |place| format!("{}:{}", place.file(), place.line()));
     if !is_executor() && cfg!(panic = "unwind") {
         log::warning!("A helper thread panicked: {message} #{place}");
