@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::Duration;
@@ -291,6 +291,19 @@ impl Server {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// Waits until the process has ended by itself; answers how.
+    #[track_caller]
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        self.client = None;
+        let mut child = self.child.take().expect("the server runs");
+        let mut status = None;
+        wait::until("the server has ended", || {
+            status = child.try_wait().ok().flatten();
+            status.is_some()
+        });
+        status.expect("it has ended")
     }
 
     /// SHUTDOWN with these words; waits for the end.

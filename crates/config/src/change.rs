@@ -175,6 +175,13 @@ impl Directive {
     /// What the log should say of a value that changes nothing here.
     pub(super) fn warning(&self, config: &Config) -> Option<String> {
         let idle = self.has(NO_MEANING) && !self.is_same(config, &Config::default());
-        idle.then(|| format!("The directive '{}' is accepted, but it has no effect in this release.", self.name))
+        let why = match self.name {
+            "io-threads" | "io-threads-do-reads" => {
+                " One thread serves all sockets and executes commands; threads of their own load, save, log and free."
+            }
+            "crash-memcheck-enabled" => " A crash report has no test of the memory.",
+            _ => "",
+        };
+        idle.then(|| format!("The directive '{}' is accepted, but it has no effect in this release.{why}", self.name))
     }
 }

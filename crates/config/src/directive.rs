@@ -72,6 +72,16 @@ pub enum Apply {
     /// Goes to another directory.
     Directory,
     LogLevel,
+    /// Writes lines of another form.
+    LogFormat,
+    /// Shows another title in the list of processes.
+    ProcTitle,
+    /// Reports crashes or not.
+    CrashLog,
+    /// Winds up the timer that watches the turns.
+    Watchdog,
+    /// Tells the kernel another score.
+    OomScore,
     /// Makes room for so many connections.
     MaxClients,
     /// Counts the clients' memory.

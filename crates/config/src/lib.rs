@@ -28,7 +28,8 @@ pub use load::{ConfigError, Line, Start, Startup, USAGE};
 pub use rewrite::RewriteWith;
 pub use table::{Config, DIRECTIVES};
 pub use values::{
-    AppendFsync, BytesOrPercent, DisklessLoad, MaxmemoryPolicy, PropagationError, ShutdownOn, SynchronousCommit,
+    AppendFsync, BytesOrPercent, DisklessLoad, LogFormat, LogTime, MaxmemoryPolicy, OomScoreAdj, PropagationError,
+    ShutdownOn, SynchronousCommit,
 };
 
 /// The pid file of a server in the background that isn't told one.

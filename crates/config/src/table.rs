@@ -87,34 +87,36 @@ directives! {
 
     // General.
     "daemonize" => daemonize: bool = false, Bool, IMMUTABLE, "Run in the background.";
-    "supervised" => supervised: String = "no".into(), Word(&["upstart", "systemd", "auto", "no"]), IMMUTABLE | NO_MEANING, "Who supervises the process.";
+    "supervised" => supervised: String = "no".into(), Word(&["upstart", "systemd", "auto", "no"]), IMMUTABLE, "Who supervises the process, and is told when it is ready: systemd over the socket that `NOTIFY_SOCKET` names.";
     "pidfile" => pidfile: String = String::new(), OptionalText(check::any), IMMUTABLE, "File that holds the process id; in the background it is /var/run/redis.pid if not set.";
     "loglevel" => loglevel: Level = Level::Notice, Choice, 0 => LogLevel, "Least level of lines that are logged.";
     "logfile" => logfile: String = String::new(), Text(check::any), IMMUTABLE, "The log's file; empty is standard output.";
-    "syslog-enabled" => syslog_enabled: bool = false, Bool, IMMUTABLE | NO_MEANING, "Log to the system's log.";
-    "syslog-ident" => syslog_ident: String = "redis".into(), Text(check::any), IMMUTABLE | NO_MEANING, "Name in the system's log.";
-    "syslog-facility" => syslog_facility: String = "local0".into(), Word(FACILITIES), IMMUTABLE | NO_MEANING, "Facility in the system's log.";
+    "log-format" => log_format: LogFormat = LogFormat::Legacy, Choice, 0 => LogFormat, "Form of the log's lines; logfmt is pairs of names and values.";
+    "log-timestamp-format" => log_timestamp_format: LogTime = LogTime::Legacy, Choice, 0 => LogFormat, "Form of the time in the log's lines.";
+    "syslog-enabled" => syslog_enabled: bool = false, Bool, IMMUTABLE, "Log to the system's log, too (`/dev/log`).";
+    "syslog-ident" => syslog_ident: String = "redis".into(), Text(check::any), IMMUTABLE, "Name in the system's log.";
+    "syslog-facility" => syslog_facility: String = "local0".into(), Word(FACILITIES), IMMUTABLE, "Facility in the system's log.";
     "databases" => databases: u64 = 16, Integer(1, INT_MAX), IMMUTABLE, "Number of databases.";
     "always-show-logo" => always_show_logo: bool = false, Bool, IMMUTABLE, "Write the banner also when the log is not a terminal.";
     "set-proc-title" => set_proc_title: bool = true, Bool, IMMUTABLE, "Show the server's addresses in the list of processes.";
-    "proc-title-template" => proc_title_template: String = "{title} {listen-addr} {server-mode}".into(), Text(check::proc_title), 0, "What the list of processes shows.";
+    "proc-title-template" => proc_title_template: String = "{title} {listen-addr} {server-mode}".into(), Text(check::proc_title), 0 => ProcTitle, "What the list of processes shows.";
     "hz" => hz: u64 = 10, Integer(0, INT_MAX), 0, "Runs of the periodic tasks per second, from 1 to 500.";
     "dynamic-hz" => dynamic_hz: bool = true, Bool, 0, "With many clients, run the periodic tasks more often.";
     "enable-protected-configs" => enable_protected_configs: String = "no".into(), Word(YES_NO_LOCAL), IMMUTABLE, "Who may change protected directives with CONFIG SET.";
     "enable-debug-command" => enable_debug_command: String = "no".into(), Word(YES_NO_LOCAL), IMMUTABLE, "Who may use DEBUG.";
     "enable-module-command" => enable_module_command: String = "no".into(), Word(YES_NO_LOCAL), IMMUTABLE, "Who may use MODULE.";
-    "crash-log-enabled" => crash_log_enabled: bool = true, Bool, 0, "Log a report when the process crashes.";
+    "crash-log-enabled" => crash_log_enabled: bool = true, Bool, 0 => CrashLog, "Log a report when the process crashes.";
     "crash-memcheck-enabled" => crash_memcheck_enabled: bool = true, Bool, NO_MEANING, "Check the memory in a crash.";
-    "use-exit-on-panic" => use_exit_on_panic: bool = false, Bool, HIDDEN, "End with an exit status instead of a signal when something is wrong inside.";
+    "use-exit-on-panic" => use_exit_on_panic: bool = false, Bool, HIDDEN => CrashLog, "End with an exit status instead of a signal when something is wrong inside.";
     "disable-thp" => disable_thp: bool = true, Bool, IMMUTABLE | NO_MEANING, "Keep the process from using transparent huge pages.";
     "ignore-warnings" => ignore_warnings: String = String::new(), Text(check::any), NO_MEANING, "Warnings about the system that don't stop the start.";
-    "oom-score-adj" => oom_score_adj: OomScoreAdj = OomScoreAdj::No, Choice, 0, "Tell the kernel which process to kill first when memory runs out.";
-    "oom-score-adj-values" => oom_score_adj_values: [i32; 3] = [0, 200, 800], OomValues, MULTI_ARG, "The scores for master, replica and background work.";
+    "oom-score-adj" => oom_score_adj: OomScoreAdj = OomScoreAdj::No, Choice, 0 => OomScore, "Tell the kernel which process to kill first when memory runs out.";
+    "oom-score-adj-values" => oom_score_adj_values: [i32; 3] = [0, 200, 800], OomValues, MULTI_ARG => OomScore, "The scores for master, replica and background work.";
     "server-cpulist" | "server_cpulist" => server_cpulist: String = String::new(), OptionalText(check::any), IMMUTABLE | NO_MEANING, "Processors for the main thread.";
     "bio-cpulist" | "bio_cpulist" => bio_cpulist: String = String::new(), OptionalText(check::any), IMMUTABLE | NO_MEANING, "Processors for the helper threads.";
     "aof-rewrite-cpulist" | "aof_rewrite_cpulist" => aof_rewrite_cpulist: String = String::new(), OptionalText(check::any), IMMUTABLE | NO_MEANING, "Processors for the rewrite of the append-only file.";
     "bgsave-cpulist" | "bgsave_cpulist" => bgsave_cpulist: String = String::new(), OptionalText(check::any), IMMUTABLE | NO_MEANING, "Processors for snapshots.";
-    "watchdog-period" => watchdog_period: u64 = 0, Integer(0, INT_MAX), HIDDEN, "Milliseconds that one command may take before the log says where it is; 0 is off.";
+    "watchdog-period" => watchdog_period: u64 = 0, Integer(0, INT_MAX), HIDDEN => Watchdog, "Milliseconds that one command may take before the log says where it is; 0 is off.";
 
     // Security.
     "requirepass" => requirepass: Vec<u8> = Vec::new(), OptionalText(check::any), SENSITIVE => DefaultPassword, "Password of the default user; empty is none.";

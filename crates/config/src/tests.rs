@@ -72,6 +72,8 @@ const OWN: &[&str] = &[
     "repl-require-data",
     "repl-sync-window",
     "replica-full-sync-buffer-limit",
+    "log-format",
+    "log-timestamp-format",
     "server-cpulist",
     "set-max-listpack-entries",
     "set-max-listpack-value",
@@ -428,7 +430,7 @@ fn files_that_are_wrong() {
     );
     assert!(whole("logfile /nonexistent/x").ends_with("***\nCan't open the log file: No such file or directory"));
     let warned = |text: &str| Config::from_text(text.as_bytes()).map(|s| s.warnings.len()).unwrap_or(99);
-    assert_eq!(warned("io-threads 4\nsupervised systemd\nrdb-save-incremental-fsync no\nactiverehashing yes"), 3);
+    assert_eq!(warned("io-threads 4\ndisable-thp no\nrdb-save-incremental-fsync no\nactiverehashing yes"), 3);
     assert_eq!(warned("repl-timeout 5"), 1);
     assert_eq!(warned("lua-replicate-commands yes"), 0);
 }

@@ -42,6 +42,17 @@ macro_rules! choices {
 }
 
 choices! {
+    /// The form of the log's lines.
+    enum LogFormat {
+        "legacy" => Legacy,
+        "logfmt" => Logfmt,
+    }
+    /// The form of the time in the log's lines.
+    enum LogTime {
+        "legacy" => Legacy,
+        "iso8601" => Iso8601,
+        "milliseconds" => Milliseconds,
+    }
     /// How a replica loads a snapshot that arrives.
     enum DisklessLoad {
         "disabled" => Disabled,

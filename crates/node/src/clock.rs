@@ -1,5 +1,6 @@
 //! The clock: the machine's, and what its time is called where the server is.
 
+use std::fmt::Write;
 use std::sync::OnceLock;
 
 pub use rivulet_host::time::{machine_us, monotonic_ms, monotonic_ns, monotonic_us, sleep, unix_ms, unix_us};
@@ -49,7 +50,11 @@ pub struct LocalTime {
     day: u32,
     second_of_day: u32,
     ms: u32,
+    /// Seconds ahead of UTC.
+    offset: i64,
 }
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// Seconds that local time is ahead of UTC. Asked once: the time zone of a server does not change while it runs.
 fn offset_seconds() -> i64 {
@@ -117,14 +122,39 @@ impl LocalTime {
         let day = (day_of_year - (153 * from_march + 2) / 5 + 1) as u32;
         let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
         let year = year_of_era + era * 400 + i64::from(month <= 2);
-        LocalTime { year, month: month as usize, day, second_of_day, ms: (unix_ms % 1000) as u32 }
+        LocalTime { year, month: month as usize, day, second_of_day, ms: (unix_ms % 1000) as u32, offset }
     }
 
     /// `22 Nov 2026 14:05:56.123`.
     pub fn log_format(&self) -> String {
-        const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let mut text = String::new();
+        // Writing to a string can't fail.
+        let _ = self.write_log_format(&mut text);
+        text
+    }
+
+    /// The same, with no memory of its own.
+    pub fn write_log_format(&self, out: &mut impl Write) -> std::fmt::Result {
+        let (month, year) = (MONTHS[self.month - 1], self.year);
         let (h, m, s) = (self.second_of_day / 3600, self.second_of_day / 60 % 60, self.second_of_day % 60);
-        format!("{:02} {} {} {h:02}:{m:02}:{s:02}.{:03}", self.day, MONTHS[self.month - 1], self.year, self.ms)
+        write!(out, "{:02} {month} {year} {h:02}:{m:02}:{s:02}.{:03}", self.day, self.ms)
+    }
+
+    /// `2026-11-22T14:05:56.123+01:00`.
+    pub fn iso8601(&self) -> String {
+        let (date, time) = (format_args!("{}-{:02}-{:02}", self.year, self.month, self.day), self.time_of_day());
+        let (sign, minutes) = (if self.offset < 0 { '-' } else { '+' }, self.offset.abs() / 60);
+        format!("{date}T{time}.{:03}{sign}{:02}:{:02}", self.ms, minutes / 60, minutes % 60)
+    }
+
+    /// `Nov 22 14:05:56`, with a day of one digit behind two spaces: RFC 3164.
+    pub fn syslog_format(&self) -> String {
+        format!("{} {:2} {}", MONTHS[self.month - 1], self.day, self.time_of_day())
+    }
+
+    fn time_of_day(&self) -> String {
+        let (h, m, s) = (self.second_of_day / 3600, self.second_of_day / 60 % 60, self.second_of_day % 60);
+        format!("{h:02}:{m:02}:{s:02}")
     }
 }
 
@@ -142,5 +172,14 @@ mod tests {
             assert_eq!(LocalTime::at(ms, 0).log_format(), text);
         }
         assert_eq!(LocalTime::at(0, -3600).log_format(), "31 Dec 1969 23:00:00.000");
+    }
+
+    #[test]
+    fn other_formats_say_the_same() {
+        assert_eq!(LocalTime::at(951_782_400_023, 0).iso8601(), "2000-02-29T00:00:00.023+00:00");
+        assert_eq!(LocalTime::at(0, 19800).iso8601(), "1970-01-01T05:30:00.000+05:30");
+        assert_eq!(LocalTime::at(0, -12600).iso8601(), "1969-12-31T20:30:00.000-03:30");
+        assert_eq!(LocalTime::at(0, 0).syslog_format(), "Jan  1 00:00:00");
+        assert_eq!(LocalTime::at(1_795_356_356_999, 0).syslog_format(), "Nov 22 14:05:56");
     }
 }

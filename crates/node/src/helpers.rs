@@ -11,6 +11,7 @@ use rivulet_host::sync::{self, Receiver, Sender, TryRecvError};
 use rivulet_host::{thread, world};
 use rivulet_net::Waker;
 
+use crate::process::alternate_stack::AlternateStack;
 use crate::system::os_error;
 use crate::{clock, log};
 use rivulet_memory::Counted;
@@ -44,6 +45,7 @@ pub struct Helper<T> {
 pub fn start(name: &'static str, work: impl FnOnce() + Send + 'static) {
     let work = Box::new(move || {
         let _counted = Counted::register();
+        let _stack = AlternateStack::for_helper();
         work();
     });
     if world::is_simulated() {

@@ -15,6 +15,7 @@ pub mod log;
 mod node;
 mod ops;
 mod persist;
+pub mod process;
 mod replication;
 mod scripts;
 pub mod system;

@@ -11,6 +11,8 @@ pub mod start;
 use crate::engine::admit::Standing;
 use crate::lifecycle::pauses::Pauses;
 use crate::lifecycle::shutdown::Shutdown;
+use crate::process::oom_score::OomScore;
+use crate::process::supervisor::Supervisor;
 
 pub struct Lifecycle {
     pub run_id: String,
@@ -22,6 +24,8 @@ pub struct Lifecycle {
     /// What stands in the way of commands, in short.
     pub standing: Standing,
     pub shutdown: Option<Shutdown>,
+    pub supervisor: Supervisor,
+    pub oom_score: OomScore,
     /// The status that the process is to end with.
     pub exit: Option<i32>,
 }
@@ -36,6 +40,8 @@ impl Lifecycle {
             pauses: Pauses::default(),
             standing: Standing::default(),
             shutdown: None,
+            supervisor: Supervisor::default(),
+            oom_score: OomScore::default(),
             exit: None,
         }
     }

@@ -1,5 +1,6 @@
 //! What is counted and told, for those who operate the server: statistics, the slow log, latency, monitors, and what DEBUG switches.
 
+pub mod crash;
 pub mod debug;
 pub mod digest;
 pub mod info;

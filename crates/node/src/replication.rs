@@ -469,6 +469,8 @@ impl Node {
             has_its_data: false,
         });
         log::set_role(b'S');
+        // The log has the reason if it can't be changed.
+        let _ = self.adjust_oom_score();
     }
 
     /// Why a master's snapshot without any data is not taken over, if it is not (rule 30).
@@ -548,6 +550,7 @@ impl Node {
         self.engine.keys.own_expiring.clear();
         self.promoted_in_epoch();
         self.look_at_synchronous();
+        let _ = self.adjust_oom_score();
     }
 
     /// What a loaded snapshot says of the position is taken over at start-up (rule 40).

@@ -16,6 +16,13 @@ pub struct Offered(());
 impl Node {
     /// Runs until the server is to end; answers its exit status.
     pub fn run(&mut self) -> i32 {
+        self.stand_in_reports();
+        let status = self.run_turns();
+        self.leave_reports();
+        status
+    }
+
+    fn run_turns(&mut self) -> i32 {
         scheduling::be_prompt();
         let mut ready = Vec::new();
         let mut rests = Rests::default();

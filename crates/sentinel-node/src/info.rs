@@ -65,7 +65,7 @@ fn server(program: &Program, out: &mut String) {
     field!(out, "monotonic_clock", "POSIX clock_gettime");
     field!(out, "multiplexing_api", "epoll");
     field!(out, "process_id", std::process::id());
-    field!(out, "process_supervised", "no");
+    field!(out, "process_supervised", program.supervisor.name());
     field!(out, "run_id", program.run_id);
     field!(out, "tcp_port", program.config.port);
     field!(out, "server_time_usec", rivulet_host::time::unix_us());

@@ -7,6 +7,8 @@ use std::time::Duration;
 use rivulet_config::{Config, Level};
 use rivulet_host::time;
 use rivulet_net::{Interest, Listener, Poll, Ready, Waker};
+use rivulet_node::process::pid_file;
+use rivulet_node::process::supervisor::{self, Supervisor};
 use rivulet_node::{log, signals::Signals};
 use rivulet_sentinel::{ConnId, Sentinel};
 
@@ -44,6 +46,7 @@ pub struct Program {
     /// Nobody is accepted before.
     pub accepts_again_ms: Option<u64>,
     pub source: Option<IpAddr>,
+    pub supervisor: Supervisor,
     /// The status to end with.
     pub exit: Option<i32>,
     waker: Waker,
@@ -65,6 +68,7 @@ impl Program {
         core: Sentinel,
         users: Users,
         mut listeners: Vec<Listener>,
+        supervisor: Supervisor,
         random: &[u8; 28],
     ) -> std::io::Result<Program> {
         let mut poll = Poll::new()?;
@@ -99,6 +103,7 @@ impl Program {
             save_again_ms: 0,
             accepts_again_ms: None,
             source,
+            supervisor,
             exit: None,
             waker,
             signals,
@@ -184,10 +189,9 @@ impl Program {
     /// Ends the process in good order.
     pub fn shut_down(&mut self) {
         log::write(Level::Warning, format_args!("User requested shutdown..."));
-        if !self.config.pidfile.is_empty() {
+        self.supervisor.tell(supervisor::STOPPING);
+        if pid_file::remove(&self.config) {
             log::write(Level::Notice, format_args!("Removing the pid file."));
-            // It may not have been written.
-            let _ = rivulet_host::fs::remove_file(&self.config.pidfile);
         }
         log::write(Level::Warning, format_args!("Sentinel is now ready to exit, bye bye..."));
         self.exit = Some(0);

@@ -5,6 +5,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 use rivulet_config::{Config, ConfigError, Level, Startup};
 use rivulet_host::{fs, random, time};
 use rivulet_net::{Listener, bind_tcp, bind_unix};
+use rivulet_node::process::{self, Entered, pid_file, supervisor, title};
 use rivulet_node::{REDIS_VERSION, descriptors, log, system::os_error};
 use rivulet_sentinel::{Sentinel, configuration};
 
@@ -15,7 +16,9 @@ use crate::users::Users;
 pub fn serve(startup: Startup) -> i32 {
     log::set_role(b'X');
     match prepare(startup) {
-        Ok(mut program) => program.run(),
+        Ok(Some(mut program)) => program.run(),
+        // A child goes on.
+        Ok(None) => 0,
         Err(Failure::Unusable(text)) => {
             eprintln!("{text}");
             1
@@ -33,7 +36,8 @@ enum Failure {
     Logged(String),
 }
 
-fn prepare(startup: Startup) -> Result<Program, Failure> {
+/// Nothing if a child goes on in the background.
+fn prepare(startup: Startup) -> Result<Option<Program>, Failure> {
     let Startup { mut config, warnings, users, sentinel: lines, .. } = startup;
     let mut words = [0u8; 8 + 20];
     random::fill(&mut words).map_err(|e| Failure::Unusable(format!("No random numbers: {e}")))?;
@@ -56,18 +60,23 @@ fn prepare(startup: Startup) -> Result<Program, Failure> {
     for line in &users {
         known.configure(&line.words[1..]).map_err(|e| Failure::Unusable(ConfigError::at(line, e).to_string()))?;
     }
-    greet(&config, &warnings);
     check_file(&config).map_err(Failure::Logged)?;
+    let Entered::AsServer(supervisor) = process::enter(&mut config).map_err(Failure::Unusable)? else {
+        return Ok(None);
+    };
+    greet(&config, &warnings);
     check_supported(&config).map_err(Failure::Logged)?;
     descriptors::fit_maxclients(&mut config).map_err(Failure::Logged)?;
     let listeners = listen(&config).map_err(Failure::Logged)?;
     log::write(Level::Notice, format_args!("Running mode=sentinel, port={}.", config.port));
-    if !config.pidfile.is_empty() {
-        // A path that can't be written is no reason not to serve.
-        let _ = fs::write(&config.pidfile, format!("{}\n", std::process::id()));
-    }
+    pid_file::write(&config);
+    title::begin(&config, title::SENTINEL);
     core.begin(&id);
-    Program::new(config, core, known, listeners, &words).map_err(|e| Failure::Logged(format!("Can't start: {e}")))
+    let program = Program::new(config, core, known, listeners, supervisor, &words)
+        .map_err(|e| Failure::Logged(format!("Can't start: {e}")))?;
+    program.supervisor.tell(supervisor::SERVES);
+    program.supervisor.tell(supervisor::READY);
+    Ok(Some(program))
 }
 
 /// Whether a script can be run.
@@ -78,6 +87,8 @@ fn can_run(path: &str) -> bool {
 /// Goes to the working directory and opens the log there.
 fn enter(config: &Config) -> Result<(), String> {
     log::set_level(config.loglevel);
+    log::set_format(config);
+    log::begin_syslog(config);
     fs::set_current_dir(&config.dir).map_err(|e| format!("Can't chdir to '{}': {}", config.dir, os_error(&e)))?;
     log::set_file(&config.logfile).map_err(|e| format!("Can't open the log file: {}", os_error(&e)))
 }
@@ -87,9 +98,6 @@ fn greet(config: &Config, warnings: &[String]) {
     warn(format_args!("oO0OoO0OoO0Oo Rivulet is starting oO0OoO0OoO0Oo"));
     let (version, pid) = (env!("CARGO_PKG_VERSION"), std::process::id());
     warn(format_args!("Redis version={REDIS_VERSION}, bits=64, rivulet={version}, pid={pid}, just started"));
-    if config.daemonize {
-        warn(format_args!("daemonize is not supported: the Sentinel stays in the foreground."));
-    }
     if config.file.is_some() {
         warn(format_args!("Configuration loaded"));
     }

@@ -8,6 +8,7 @@ use crate::engine::asker::Asker;
 use crate::front::client_id::ClientId;
 use crate::log;
 use crate::node::Node;
+use crate::process::{crash, title, watchdog};
 use crate::replication::CutOff;
 use rivulet_config::{Apply, Config, Directive, RewriteWith, SetBy, SetError};
 
@@ -152,6 +153,11 @@ impl Node {
                 return self.take_promises_along();
             }
             Apply::LogLevel => log::set_level(self.config.loglevel),
+            Apply::LogFormat => log::set_format(&self.config),
+            Apply::ProcTitle => title::show(&self.config),
+            Apply::CrashLog => crash::set(&self.config),
+            Apply::Watchdog => self.wind_watchdog_as_changed(),
+            Apply::OomScore => return self.adjust_oom_score(),
             Apply::MaxClients => return self.make_room_for_clients(),
             Apply::ClientMemory => self.count_all_client_memory(),
             Apply::Maxmemory => self.maxmemory_changed(),
@@ -181,6 +187,15 @@ impl Node {
             log::warning!("{reason}");
             refusal.to_string()
         })
+    }
+
+    /// A period that is too short for the periodic tasks becomes the shortest that is not.
+    pub fn wind_watchdog_as_changed(&mut self) {
+        let period = &mut self.config.watchdog_period;
+        if *period > 0 {
+            *period = (*period).max(watchdog::period_ms_min(self.config.hz));
+        }
+        watchdog::wind(*period);
     }
 
     fn make_room_for_clients(&mut self) -> Result<(), String> {

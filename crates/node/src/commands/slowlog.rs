@@ -86,7 +86,7 @@ fn reply_slow(reply: &mut Reply<'_>, slow: &Slow) {
     reply.bulk(&slow.name);
 }
 
-fn shown_argument(args: Args<'_>, i: usize) -> Vec<u8> {
+pub fn shown_argument(args: Args<'_>, i: usize) -> Vec<u8> {
     if is_secret(args, i) {
         return b"(redacted)".to_vec();
     }

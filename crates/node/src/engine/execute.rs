@@ -17,6 +17,7 @@ use crate::engine::session::ReplyMode;
 use crate::front::client_id::ClientId;
 use crate::front::clients::{Client, Kind};
 use crate::node::Node;
+use crate::ops::crash;
 use crate::{clock, log};
 
 /// Commands whose memory is asked for together.
@@ -57,10 +58,12 @@ impl Node {
         self.clock.now_us = clock::machine_us();
         self.look_at_standing();
         self.engine.speaker.executing = id;
+        crash::note_batch(batch, buffer, self.ops.stats.commands);
         let done = match self.front.held.marks {
             true => self.run_commands::<true>(id, batch, buffer, &looked_up),
             false => self.run_commands::<false>(id, batch, buffer, &looked_up),
         };
+        crash::forget_batch();
         self.release_rest_of_pushes();
         self.engine.speaker.executing = 0;
         done

@@ -7,6 +7,7 @@ use crate::front::reading::READ_BYTES;
 use crate::log;
 use crate::node::Node;
 use crate::persist::load::LoadWhy;
+use crate::process::watchdog;
 
 /// A connection that sent nothing for so long is quiet.
 const QUIET_MS: u64 = 500;
@@ -20,6 +21,9 @@ impl Node {
         let period = (1000 / self.config.hz.clamp(1, 500)).min(REPLICATION_TICK_MS);
         self.life.next_cron_ms = now_ms + period;
         self.life.cron_runs += 1;
+        if self.config.watchdog_period > 0 {
+            watchdog::wind(self.config.watchdog_period);
+        }
         if self.ops.debug.pause_cron {
             return;
         }

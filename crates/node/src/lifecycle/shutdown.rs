@@ -9,6 +9,7 @@ use crate::front::client_id::ClientId;
 use crate::lifecycle::pauses::PauseWhy;
 use crate::log;
 use crate::node::Node;
+use crate::process::{pid_file, supervisor};
 use crate::replication::log_report;
 use rivulet_config::ShutdownOn;
 
@@ -188,6 +189,7 @@ impl Node {
     }
 
     fn try_to_end(&mut self, request: Request) -> Result<(), String> {
+        self.life.supervisor.tell(supervisor::STOPPING);
         if self.is_rewriting() {
             if self.persist.log.files.is_waiting_for_base() {
                 if !request.force {
@@ -203,17 +205,18 @@ impl Node {
         let wants_save = request.save || (!request.nosave && !self.config.save.is_empty());
         if wants_save {
             log::notice!("Saving the final RDB snapshot before exiting.");
+            self.life.supervisor.tell(supervisor::SAVES);
             if self.save_now().is_err() {
                 log::warning!("Error trying to save the DB, can't exit.");
                 if !request.force {
+                    self.life.supervisor.tell(supervisor::SAVE_FAILED);
                     return Err("ERR Errors trying to SHUTDOWN. Check logs.".into());
                 }
                 log::warning!("Exiting anyway because of FORCE.");
             }
         }
-        if !self.config.pidfile.is_empty() {
-            // Nobody is helped by an error at this point.
-            let _ = rivulet_host::fs::remove_file(&self.config.pidfile);
+        if pid_file::remove(&self.config) {
+            log::notice!("Removing the pid file.");
         }
         // What waits to be sent gets a last chance: replicas should have all of the stream.
         if self.persist.log.files.is_aof() {

@@ -10,9 +10,11 @@ use crate::acl::start::check_lines;
 use crate::engine::renames::Renames;
 use crate::front::descriptors;
 use crate::node::Node;
+use crate::process::supervisor::{self, Supervisor};
+use crate::process::{self, Entered, pid_file, title};
 use crate::system::os_error;
 use crate::{REDIS_VERSION, helpers, log};
-use rivulet_config::{Config, ConfigError, Line, PIDFILE_DEFAULT, Startup};
+use rivulet_config::{Config, ConfigError, Line, Startup};
 use rivulet_memory as memory;
 
 /// Runs a server until it is to end; answers its exit status.
@@ -25,13 +27,20 @@ pub fn serve(startup: Startup) -> i32 {
             return 1;
         }
     };
-    stay_in_foreground(&mut config);
     if let Err(text) = enter(&config) {
         eprintln!("{text}");
         return 1;
     }
+    let supervisor = match process::enter(&mut config) {
+        Ok(Entered::AsServer(supervisor)) => supervisor,
+        Ok(Entered::AsParent) => return 0,
+        Err(text) => {
+            eprintln!("{text}");
+            return 1;
+        }
+    };
     greet(&config, &warnings);
-    let mut node = match open(config, renames, &users) {
+    let mut node = match open(config, supervisor, renames, &users) {
         Ok(node) => node,
         Err(text) => {
             log::warning!("{text}");
@@ -49,20 +58,11 @@ pub fn serve(startup: Startup) -> i32 {
     status
 }
 
-fn stay_in_foreground(config: &mut Config) {
-    if !config.daemonize {
-        return;
-    }
-    // There is no fork here: a service manager puts a server into the background.
-    log::warning!("daemonize is not supported: the server stays in the foreground. Use a service manager, or `&`.");
-    if config.pidfile.is_empty() {
-        config.pidfile = PIDFILE_DEFAULT.into();
-    }
-}
-
 /// Goes to the working directory and opens the log there. Errors are texts for who has started the server.
 fn enter(config: &Config) -> Result<(), String> {
     log::set_level(config.loglevel);
+    log::set_format(config);
+    log::begin_syslog(config);
     rivulet_host::fs::set_current_dir(&config.dir)
         .map_err(|e| format!("Can't chdir to '{}': {}", config.dir, os_error(&e)))?;
     // After the change of directory, which a relative path is relative to.
@@ -88,24 +88,25 @@ fn greet(config: &Config, warnings: &[String]) {
 /// Makes the node, listens, and begins to load. Errors are lines for the log.
 fn open(
     mut config: Config,
+    supervisor: Supervisor,
     renames: HashMap<Vec<u8>, Option<&'static Command>>,
     users: &[Line],
 ) -> Result<Node, String> {
     descriptors::fit_maxclients(&mut config)?;
+    title::begin(&config, title::SERVER);
     helpers::begin();
     let mut node = Node::new(config).map_err(|e| format!("Can't start: {e}"))?;
+    node.life.supervisor = supervisor;
     node.engine.renames = Renames(renames);
     node.take_users(users)?;
     node.front.accepting.reserved_from = descriptors::reserved_from();
     node.begin_tls()?;
     node.listen()?;
+    pid_file::write(&node.config);
     banner(&node);
     log::notice!("Server initialized");
-    if !node.config.pidfile.is_empty() {
-        // A path that can't be written is no reason not to serve.
-        let _ = rivulet_host::fs::write(&node.config.pidfile, format!("{}\n", std::process::id()));
-    }
     node.apply_delays();
+    node.wind_watchdog_as_changed();
     node.warn_about_timeout();
     memory::fault_in_program();
     node.ops.startup_memory = memory::used();
@@ -168,10 +169,21 @@ impl Node {
         }
     }
 
+    /// Gives the system the score of the present role.
+    pub fn adjust_oom_score(&mut self) -> Result<(), String> {
+        let is_replica = self.is_replica();
+        self.life.oom_score.apply(&self.config, is_replica)
+    }
+
     /// The data is there: the server is open, and a replica goes to its master.
     pub fn ready(&mut self) {
         self.begin_following();
         self.look_at_synchronous();
         log::notice!("Ready to accept connections");
+        let serves = if self.is_replica() { supervisor::SERVES_READS } else { supervisor::SERVES };
+        self.life.supervisor.tell(serves);
+        self.life.supervisor.tell(supervisor::READY);
+        // Who is not let to change it serves all the same.
+        let _ = self.adjust_oom_score();
     }
 }

@@ -14,10 +14,13 @@ use crate::engine::asker::Asker;
 use crate::node::Node;
 use crate::ops::ReplPause;
 use crate::ops::digest;
+use crate::process::crash;
 use crate::{clock, log};
 
 /// The lines of DEBUG HELP.
 const HELP: &[&str] = &[
+    "ASSERT",
+    "    Crash by an assertion that does not hold.",
     "CONFIG-REWRITE-FORCE-ALL",
     "    CONFIG REWRITE with every directive.",
     "DIGEST",
@@ -34,6 +37,8 @@ const HELP: &[&str] = &[
     "    Write to the log.",
     "OBJECT <key>",
     "    Facts about a value.",
+    "PANIC",
+    "    Crash by a panic.",
     "PAUSE-CRON <0|1>",
     "    Stop the periodic tasks.",
     "POPULATE <count> [<prefix>] [<size>]",
@@ -46,6 +51,8 @@ const HELP: &[&str] = &[
     "    Stop the process at that step of a full sync.",
     "REPLICATE <command> [<arg> ...]",
     "    Send a command to the replicas only.",
+    "SEGFAULT",
+    "    Crash by a write to memory that is not to be written.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Whether keys are expired before they are looked for.",
     "SLEEP <seconds>",
@@ -66,10 +73,9 @@ impl Node {
             (b"protocol", 3) => debug_protocol(by, args)?,
             (b"htstats", 3) => self.debug_htstats(by, args)?,
             (b"htstats-key", 3) => self.debug_htstats_key(by, args)?,
-            (b"segfault" | b"panic" | b"assert", _) => {
-                log::warning!("Guru Meditation: DEBUG {} called", word.escape_ascii());
-                std::process::abort();
-            }
+            (b"segfault", _) => crash::fault(),
+            (b"panic", _) => panic!("Panic called at Unix time {}", self.unix_ms() / 1000),
+            (b"assert", _) => assert!(args.len() < 2),
             (word, _) => {
                 self.debug_action(by, word, args)?;
                 by.reply.ok();

@@ -97,7 +97,7 @@ fn server(node: &Node, out: &mut String) {
     field!(out, "monotonic_clock", "POSIX clock_gettime");
     field!(out, "multiplexing_api", "epoll");
     field!(out, "process_id", std::process::id());
-    field!(out, "process_supervised", "no");
+    field!(out, "process_supervised", node.life.supervisor.name());
     field!(out, "run_id", node.life.run_id);
     field!(out, "tcp_port", node.config.main_port());
     field!(out, "server_time_usec", node.unix_us());

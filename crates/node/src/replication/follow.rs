@@ -23,6 +23,7 @@ use crate::node::Node;
 use crate::ops::ReplPause;
 use crate::persist::load::{Load, LoadWhy, Place};
 use crate::persist::loading::{Framing, Loader, Source};
+use crate::process::supervisor;
 use crate::system::{os_error, resolve};
 
 /// Bytes read from the master at one time.
@@ -234,6 +235,7 @@ impl Node {
         self.replication.log.create();
         self.stream_from(position.offset);
         self.has_masters_data();
+        self.life.supervisor.tell(supervisor::CONTINUED);
     }
 
     /// A full sync has ended: the node stands where its snapshot says, or where it stood, if that says nothing.
@@ -658,6 +660,7 @@ impl Node {
         }
         self.read_master_again();
         if ok {
+            self.life.supervisor.tell(supervisor::SYNCED);
             for waiting in self.engine.blocking.ready_after_load(&self.engine.keyspace) {
                 self.engine.blocking.ready.push(waiting);
             }
