@@ -130,7 +130,6 @@ fn write_deadlines(route: &Route, seed: u64) {
                 format!("EXPIRE soon:{key} 1"),
             ][expire]
                 .clone(),
-            format!("HSETEX fields:{} PX {ms} FIELDS 1 {} x", rng.u32(..50), rng.u32(..40)),
             format!("TYPE soon:{}", rng.u32(..500)),
         ];
         line.send(&commands.map(|text| text.words()));
