@@ -3,7 +3,7 @@
 //! It decides; the driver writes to sockets, makes snapshots, and owns the history and the log. A replica with
 //! replicas of its own uses it too: then it writes no PING, because it forwards its master's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::Millis;
 use crate::history::History;
@@ -530,9 +530,13 @@ impl Master {
     pub fn quorum(&self, replicas: usize, fsynced: bool, counts: impl Fn(&Session) -> bool) -> Option<u64> {
         let of = |session: &Session| if fsynced { session.fsynced_offset() } else { Some(session.ack_offset()) };
         let counting = self.sessions.iter().map(|(_, session)| session).filter(|s| s.is_online() && counts(s));
-        let mut offsets: Vec<u64> = counting.filter_map(of).collect();
-        offsets.sort_unstable_by(|a, b| b.cmp(a));
-        replicas.checked_sub(1).and_then(|last| offsets.get(last).copied())
+        let mut offsets: Vec<(u64, Option<ReplId>)> =
+            counting.filter_map(|s| Some((of(s)?, s.announced().node()))).collect();
+        offsets.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+        // One that has come again while its old connection is not yet known to be gone is one.
+        let mut seen = HashSet::new();
+        let mut distinct = offsets.into_iter().filter(|(_, node)| node.is_none_or(|node| seen.insert(node)));
+        replicas.checked_sub(1).and_then(|last| distinct.nth(last)).map(|(offset, _)| offset)
     }
 
     /// WAIT and WAITAOF: what each replica that is online has acknowledged, and what it has on disk, the highest offset first.

@@ -156,6 +156,11 @@ impl Announced {
         }
     }
 
+    /// Which node it is, as far as it has told: under an id that outlives restarts, or under one of this run.
+    pub fn node(&self) -> Option<ReplId> {
+        self.node_id.or(self.run_id)
+    }
+
     /// It is to have the stream, and not only a snapshot.
     pub fn has_stream(&self) -> bool {
         !self.rdb_only && !self.rdb_channel

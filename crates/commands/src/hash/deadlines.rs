@@ -1,10 +1,11 @@
 //! Deadlines of fields: HEXPIRE and its kin. Where Redis 8 and Valkey 9 differ it is as in Redis.
 
+use rivulet_keyspace::value::hash::FIELD_DEADLINE_MAX;
 use rivulet_keyspace::{Hash, Key};
 
 use super::expired::{Expired, moment};
 use crate::collections;
-use crate::ctx::Ctx;
+use crate::ctx::{Call, Ctx};
 use crate::effects::class;
 use crate::fail::Fail;
 use crate::keys;
@@ -33,14 +34,16 @@ pub(super) fn fields_from(ctx: &Ctx<'_>, at: usize, no_count: Fail) -> Result<us
 pub(super) const NO_POSITIVE_COUNT: Fail = Fail::new("ERR Number of fields must be a positive integer");
 
 /// The Unix ms that a time of a client means, counted from `base_ms`.
-pub(super) fn moment_of(text: &[u8], unit_ms: i64, base_ms: u64, name: &str) -> Result<u64, Fail> {
+pub(super) fn moment_of(call: &Call, text: &[u8], unit_ms: i64, base_ms: u64, name: &str) -> Result<u64, Fail> {
+    // What a master has, perhaps out of a file of Valkey's, is taken.
+    let latest = if call.from_master { FIELD_DEADLINE_MAX as i64 } else { DEADLINE_MAX };
     let value = crate::parse::int(text)?;
     if value < 0 {
         return Err(Fail::new("ERR invalid expire time, must be >= 0"));
     }
     let ms = value.checked_mul(unit_ms).and_then(|ms| ms.checked_add(base_ms as i64));
     match ms {
-        Some(ms) if ms <= DEADLINE_MAX => Ok(ms as u64),
+        Some(ms) if ms <= latest => Ok(ms as u64),
         _ => Err(Fail::text(format!("ERR invalid expire time in '{name}' command"))),
     }
 }
@@ -84,7 +87,7 @@ struct Plan {
 impl Plan {
     fn parse(ctx: &Ctx<'_>, name: &str, unit_ms: i64, base_ms: u64) -> Result<Plan, Fail> {
         const NO_COUNT: Fail = Fail::new("ERR Parameter `numFields` should be greater than 0");
-        let deadline = moment_of(ctx.args.at(2), unit_ms, base_ms, name)?;
+        let deadline = moment_of(&ctx.db.call, ctx.args.at(2), unit_ms, base_ms, name)?;
         let condition = Condition::parse(ctx, 3);
         let at = if condition == Condition::Always { 3 } else { 4 };
         Ok(Plan { deadline, condition, fields: fields_from(ctx, at, NO_COUNT)? })

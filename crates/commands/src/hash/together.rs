@@ -1,6 +1,7 @@
 //! Fields that are read or set and given a deadline at once, or read and taken out: HGETEX, HSETEX, HGETDEL.
 
 use rivulet_keyspace::{Hash, Key};
+use rivulet_resp::OwnedArgs;
 
 use super::deadlines::{NO_POSITIVE_COUNT, deadlines_set, delete_fields, fields_from, moment_of};
 use super::expired::{Expired, moment};
@@ -17,7 +18,9 @@ fn deadline_at(ctx: &Ctx<'_>, at: usize, name: &str) -> Option<Result<u64, Fail>
     let words = [("ex", 1000, now_ms), ("px", 1, now_ms), ("exat", 1000, 0), ("pxat", 1, 0)];
     let (_, unit_ms, base_ms) = words.into_iter().find(|(word, ..)| ctx.args.is(at, word))?;
     let missing = || Fail::arity(name);
-    Some(ctx.args.get(at + 1).ok_or_else(missing).and_then(|text| moment_of(text, unit_ms, base_ms, name)))
+    Some(
+        ctx.args.get(at + 1).ok_or_else(missing).and_then(|text| moment_of(&ctx.db.call, text, unit_ms, base_ms, name)),
+    )
 }
 
 /// What happens to the deadlines of fields that are read.
@@ -265,14 +268,21 @@ fn set_pairs(ctx: &mut Ctx<'_>, key: Key<'_>, setting: &Setting, mut expired: Ex
     if !ctx.db.call.propagates {
         return Ok(());
     }
-    let mut when = itoa::Buffer::new();
-    let mut words: Vec<&[u8]> = vec![b"HSETEX", key.bytes];
-    match setting.deadline {
-        Some(ms) => words.extend([b"PXAT", when.format(ms).as_bytes()]),
-        None if setting.keeps => words.push(b"KEEPTTL"),
-        None => {}
+    if setting.keeps {
+        let words = [b"HSETEX", key.bytes, b"KEEPTTL"].into_iter().chain(args.iter().skip(setting.pairs - 2));
+        ctx.propagate(&words.collect::<Vec<_>>());
+        return Ok(());
     }
-    words.extend(args.iter().skip(setting.pairs - 2));
-    ctx.propagate(&words);
+    // In words that Redis 7.4 knows, too; older ones have the values at least.
+    let set: Vec<&[u8]> = [b"HSET", key.bytes].into_iter().chain(args.iter().skip(setting.pairs)).collect();
+    let mut commands = vec![OwnedArgs::from_slices(&set)];
+    if let Some(ms) = setting.deadline {
+        let fields = args.iter().skip(setting.pairs).step_by(2);
+        let (mut when, mut count) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let head: [&[u8]; 5] =
+            [b"HPEXPIREAT", key.bytes, when.format(ms).as_bytes(), b"FIELDS", count.format(fields.len()).as_bytes()];
+        commands.push(OwnedArgs::from_slices(&head.into_iter().chain(fields).collect::<Vec<_>>()));
+    }
+    ctx.propagate_all(commands);
     Ok(())
 }

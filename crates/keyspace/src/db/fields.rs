@@ -14,6 +14,9 @@ use crate::value::hash::NEVER;
 /// Outdated entries that the heap may have beside twice what it had when it was last gone through.
 const HEAP_SPARE: usize = 1024;
 
+/// Entries of the heap that are looked at to tell whether any is true.
+const LOOKS: usize = 4096;
+
 /// When a hash is looked at, and its key's hash.
 pub(super) type Queued = Reverse<(u64, u64)>;
 
@@ -88,9 +91,10 @@ impl<H: HashKeys> Db<H> {
         self.fields.peek().map(|&Reverse((ms, _))| ms + 1)
     }
 
-    /// Whether fields may have deadlines here: false is certain.
+    /// Whether fields may have deadlines here: false is certain. What is outdated does not count, as far as few looks tell.
     pub fn may_have_field_deadlines(&self) -> bool {
-        !self.fields.is_empty()
+        let is_true = |&Reverse((ms, hash)): &Queued| self.find_hash(hash).is_some_and(|entry| queued_of(entry) == ms);
+        self.fields.len() > LOOKS || self.fields.iter().any(is_true)
     }
 }
 

@@ -177,6 +177,8 @@ impl Node {
         }
         let mut freed = Vec::new();
         for id in std::mem::take(&mut self.front.held.clients) {
+            // What has come since tells of later writes, and must not leave with what was waited for.
+            self.mark_rest(id);
             let Some(client) = self.clients.get_mut(id) else { continue };
             let outbox = &mut client.connection.outbox;
             if outbox.hold.release(released, &outbox.output) {

@@ -202,18 +202,20 @@ fn with(capa: Capa) -> Announced {
 #[test]
 fn the_quorum_is_what_so_many_of_those_that_count_have() {
     let mut master = Master::new(config(), 0);
-    let mut replica = |key, ack, fsynced, counts| {
-        let announced = Announced { node_id: Some(id(if counts { 1 } else { 2 })), ..Announced::default() };
+    let mut replica = |key, ack, fsynced, node| {
+        let announced = Announced { node_id: Some(id(node)), ..Announced::default() };
         let mut session = Session::continuing(announced, "h".to_string(), 100, 0);
         session.acked(ack, fsynced, 0);
         master.sessions.push(key, session);
     };
-    replica(1, 90, Some(50), true);
-    replica(2, 80, None, true);
-    replica(3, 99, Some(99), false);
-    replica(4, 70, Some(60), true);
+    replica(1, 90, Some(50), 1);
+    replica(2, 80, None, 2);
+    replica(3, 99, Some(99), 9);
+    replica(4, 70, Some(60), 4);
+    // It has come again, and its old connection is not yet known to be gone.
+    replica(6, 85, Some(40), 1);
     master.sessions.push(5, Session::waiting(Announced::default(), "h".to_string(), false, 0));
-    let member = |session: &Session| session.announced().node_id == Some(id(1));
+    let member = |session: &Session| session.announced().node_id.is_some_and(|node| node != id(9));
     let quorum = |replicas, fsynced| master.quorum(replicas, fsynced, member);
     assert_eq!([0, 1, 2, 3, 4].map(|n| quorum(n, false)), [None, Some(90), Some(80), Some(70), None]);
     assert_eq!([1, 2, 3].map(|n| quorum(n, true)), [Some(60), Some(50), None]);
