@@ -532,7 +532,7 @@ impl Master {
         let counting = self.sessions.iter().map(|(_, session)| session).filter(|s| s.is_online() && counts(s));
         let mut offsets: Vec<(u64, Option<ReplId>)> =
             counting.filter_map(|s| Some((of(s)?, s.announced().node()))).collect();
-        offsets.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+        offsets.sort_unstable_by_key(|&(offset, _)| std::cmp::Reverse(offset));
         // One that has come again while its old connection is not yet known to be gone is one.
         let mut seen = HashSet::new();
         let mut distinct = offsets.into_iter().filter(|(_, node)| node.is_none_or(|node| seen.insert(node)));
