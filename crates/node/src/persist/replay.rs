@@ -7,7 +7,6 @@ use crate::front::client_id::ClientId;
 use crate::front::clients::Kind;
 use crate::node::Node;
 use crate::persist::loading::Commands;
-use crate::replication::apply::older_form;
 
 /// How many commands ahead a bucket, an entry and a value are asked for: far enough for the memory, near enough for a core's cache.
 const AHEAD_MAX: usize = 24;
@@ -55,10 +54,6 @@ impl Node {
             self.ask_ahead(id, |ahead| commands.key(i + ahead));
             let (args, hint) = (commands.args(i), commands.key(i));
             let Some(command) = commands.command(i) else {
-                if let Some(older) = older_form(args) {
-                    self.execute_owned(id, &older);
-                    continue;
-                }
                 return Err(format!("Unknown command '{}'", String::from_utf8_lossy(args.at(0))));
             };
             let Some(client) = self.clients.get_mut(id) else { return Ok(()) };

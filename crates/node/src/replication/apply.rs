@@ -6,7 +6,7 @@
 use rivulet_aof::annotation::Annotation;
 use rivulet_replication::apply::Applied;
 use rivulet_resp::decode::Limits;
-use rivulet_resp::{Args, Batch, Decoder, OwnedArgs};
+use rivulet_resp::{Batch, Decoder};
 
 use crate::engine::execute::BATCH_COMMANDS;
 use crate::front::client_id::ClientId;
@@ -160,10 +160,7 @@ impl Node {
                 run.decoder.rewind();
                 return Err(Stop::Rest);
             }
-            match command.is_none().then(|| older_form(args)).flatten() {
-                Some(older) => self.execute_owned(run.client, &older),
-                None => self.execute(run.client, command, args, looked_up.hints[i]),
-            }
+            self.execute(run.client, command, args, looked_up.hints[i]);
             self.command_applied(run, base + batch.wire_end(i))?;
         }
         // The decoder stands before a command that is not whole: its place is counted from the present base.
@@ -291,14 +288,4 @@ impl Node {
             self.hand_over_own(&line);
         }
     }
-}
-
-/// What a newer master's command is in the words of Redis 7.0. Redis 8 sends HINCRBYFLOAT as HSETEX with KEEPTTL; where no field has a deadline
-/// that is HSET.
-pub fn older_form(args: Args<'_>) -> Option<OwnedArgs> {
-    if args.len() < 7 || !args.is(0, "hsetex") || !args.is(2, "keepttl") || !args.is(3, "fields") {
-        return None;
-    }
-    let words = [b"HSET".as_slice(), args.at(1)].into_iter().chain(args.iter().skip(5));
-    Some(OwnedArgs::from_slices(&words.collect::<Vec<_>>()))
 }
