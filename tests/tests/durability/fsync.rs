@@ -1,7 +1,8 @@
-//! A disk whose fsync fails. A library that is loaded before the C library stands for it.
+//! A disk whose fsync fails, or takes its time. A library that is loaded before the C library stands for it.
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use rivulet_tests::process::{TempDir, tool};
 use rivulet_tests::{Kind, Server, wait};
@@ -9,7 +10,7 @@ use rivulet_tests::{Kind, Server, wait};
 use crate::{last_incr, wait_refused, wait_taken};
 
 /// While the file FAULT is there, fsync of an incremental file fails. If it says so, the system also loses what was not synced: what is read then is
-/// what an older block held.
+/// what an older block held. Or it succeeds, but only after [`SLOW`].
 const LIBRARY: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -37,6 +38,7 @@ static int fails(int fd) {
     char drops = 0;
     ssize_t got = read(fault, &drops, 1);
     close(fault);
+    if (got == 1 && drops == 's') { usleep(400000); return 0; }
     if (got == 1 && drops == 'd') {
         int again = open(path, O_WRONLY);
         for (off_t at = synced; at < now.st_size; at++) pwrite(again, "", 1, at);
@@ -56,6 +58,9 @@ int fsync(int fd) {
     return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(fd);
 }
 "#;
+
+/// How long an fsync takes that is slow.
+const SLOW: Duration = Duration::from_millis(400);
 
 struct Faults {
     directory: TempDir,
@@ -192,4 +197,26 @@ fn with_always_nothing_is_acknowledged_and_the_server_ends() {
     server.kill();
     server.launch();
     assert_eq!(server.must("EXISTS before").int(), 1);
+}
+
+#[test]
+fn a_reply_does_not_leave_with_an_earlier_one_whose_wait_is_over() {
+    let Some(faults) = Faults::new() else { return };
+    let mut server = faults.server(Kind::Rivulet, &["--appendfsync", "always"]);
+    server.must("SET before 1");
+    faults.begin("s");
+    let mut writer = server.client();
+    writer.add("SET first 1");
+    writer.flush().expect("it is sent");
+    wait::pause(Duration::from_millis(100));
+    // The first one becomes safe in the turn in which the second is executed.
+    writer.add("DEBUG SLEEP 1");
+    writer.add("SET second 1");
+    writer.flush().expect("it is sent");
+    assert!(writer.read().expect("a reply").is_ok());
+    let (_, waited_ms) = wait::timed(|| (0..2).for_each(|_| assert!(writer.read().expect("a reply").is_ok())));
+    assert!(
+        waited_ms >= SLOW.as_millis() / 2,
+        "the second came {waited_ms} ms after the first, and its fsync takes {SLOW:?}"
+    );
 }
