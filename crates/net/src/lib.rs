@@ -12,5 +12,5 @@ pub mod wake;
 pub use listen::{Listener, bind_tcp, bind_unix};
 pub use poll::{Interest, Poll, Ready, Source};
 pub use stream::{Stream, connect};
-pub use tls::{BlockingTls, ClientAuth, Credentials, TlsContext, TlsError, TlsSettings};
+pub use tls::{BlockingTls, ClientAuth, ClientTls, ClientTlsSettings, Credentials, TlsContext, TlsError, TlsSettings};
 pub use wake::Waker;

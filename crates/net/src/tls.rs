@@ -6,6 +6,7 @@
 
 mod certificate;
 mod ciphers;
+mod client;
 mod context;
 mod keys;
 mod pem;
@@ -25,6 +26,7 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, ReadTraffic, UnbufferedStatus};
 use rustls::{ClientConfig, ServerConfig};
 
+pub use client::{ClientTls, ClientTlsSettings};
 pub use context::{BlockingTls, ClientAuth, Credentials, TlsContext, TlsError, TlsSettings};
 
 /// Records begin with one of these.

@@ -84,7 +84,7 @@ impl TlsContext {
     /// # Errors
     /// What is wrong with the settings, if something is.
     pub fn new(settings: &TlsSettings<'_>) -> Result<TlsContext, TlsError> {
-        let provider = Arc::new(provider(settings)?);
+        let provider = Arc::new(provider_of(settings.ciphers, settings.ciphersuites)?);
         let versions = versions(settings.protocols)?;
         let own = certified(&settings.server, &provider, TlsError::Certificate, TlsError::Key)?;
         let as_client = match &settings.client {
@@ -161,18 +161,18 @@ fn server(
     Ok(config)
 }
 
-fn provider(settings: &TlsSettings<'_>) -> Result<CryptoProvider, TlsError> {
-    let mut suites = match settings.ciphersuites {
+pub(super) fn provider_of(list: &str, list13: &str) -> Result<CryptoProvider, TlsError> {
+    let mut suites = match list13 {
         "" => ciphers::tls13_default(),
         list => ciphers::tls13(list).map_err(TlsError::Ciphersuites)?,
     };
-    let list = if settings.ciphers.is_empty() { "DEFAULT" } else { settings.ciphers };
+    let list = if list.is_empty() { "DEFAULT" } else { list };
     suites.extend(ciphers::tls12(list).map_err(TlsError::Ciphers)?);
     Ok(CryptoProvider { cipher_suites: suites, ..ring::default_provider() })
 }
 
 /// The versions of a list. Those before TLS 1.2 may be named beside others.
-fn versions(list: &str) -> Result<Vec<&'static SupportedProtocolVersion>, TlsError> {
+pub(super) fn versions(list: &str) -> Result<Vec<&'static SupportedProtocolVersion>, TlsError> {
     let mut versions: Vec<&'static SupportedProtocolVersion> = Vec::new();
     let words: Vec<&str> = list.split(' ').filter(|word| !word.is_empty()).collect();
     for word in &words {
@@ -194,7 +194,7 @@ fn versions(list: &str) -> Result<Vec<&'static SupportedProtocolVersion>, TlsErr
     }
 }
 
-fn certified(
+pub(super) fn certified(
     credentials: &Credentials<'_>,
     provider: &CryptoProvider,
     of_certificate: fn(String) -> TlsError,
@@ -210,7 +210,7 @@ fn certified(
     Ok(Arc::new(CertifiedKey::new(certificates, key)))
 }
 
-fn authorities(files: &[Vec<u8>]) -> Result<Authorities, TlsError> {
+pub(super) fn authorities(files: &[Vec<u8>]) -> Result<Authorities, TlsError> {
     let (mut roots, mut all) = (RootCertStore::empty(), Vec::new());
     for file in files {
         for certificate in keys::certificates(file).map_err(TlsError::Authorities)? {
