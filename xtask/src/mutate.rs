@@ -171,8 +171,14 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "failover: a fenced replica goes on to acknowledge",
         file: "crates/replication/src/replica/acks.rs",
-        from: "self.acks.fence.is_none_or(|fence| self.master_epoch >= fence)",
-        to: "self.acks.fence.is_none_or(|fence| self.master_epoch <= fence)",
+        from: "self.acks.fence.is_none_or(|fence| self.master_name.epoch >= fence)",
+        to: "self.acks.fence.is_none_or(|fence| self.master_name.epoch <= fence)",
+    },
+    Mutation {
+        name: "failover: a master that lost data takes them from its replicas",
+        file: "crates/replication/src/replica/acks.rs",
+        from: "        is_unproven && is_same",
+        to: "        is_unproven && !is_same",
     },
     Mutation {
         name: "failover: replies wait for nobody",

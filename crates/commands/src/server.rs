@@ -349,6 +349,10 @@ pub const COMMANDS: &[Command] = &[
             .since("7.0.15")
             .complexity("O(N)")
             .summary("Whose acknowledgements count when replies wait for replicas"),
+            Command::new("promote", 4, ADMIN | NOSCRIPT | STALE, Group::Server, Handler::Node(Node::Replication))
+                .since("7.0.15")
+                .complexity("O(1)")
+                .summary("Become a master in an epoch that was promised"),
             Command::new("verify", -2, ADMIN | NOSCRIPT | NO_MULTI, Group::Server, Handler::Node(Node::Replication))
                 .since("7.0.15")
                 .complexity("O(N)")

@@ -130,6 +130,8 @@ pub struct Link {
     pub rests_for_disk: bool,
     /// The data here came from this master.
     pub has_its_data: bool,
+    /// With the next tick the connection is to be made anew.
+    pub makes_anew: bool,
 }
 
 /// The connection that the stream comes over.
@@ -356,6 +358,7 @@ impl Node {
             run_id: self.replication.run_id,
             acks_by_itself: true,
             node_id: self.replication.kept.is_durable.then_some(self.replication.kept.promises.node_id),
+            data_of: self.replication.kept.promises.data_of(),
             probe,
             load: match self.config.repl_diskless_load {
                 DisklessLoad::Disabled => LoadMode::AfterTransfer,
@@ -467,6 +470,7 @@ impl Node {
             waits_for_disk: false,
             rests_for_disk: false,
             has_its_data: false,
+            makes_anew: false,
         });
         log::set_role(b'S');
         // The log has the reason if it can't be changed.

@@ -17,6 +17,8 @@ pub struct Figures<'a> {
     pub link_down_seconds: Option<u64>,
     /// The data are not what their position says: from which offset on, and why.
     pub diverged: Option<(u64, &'a str)>,
+    /// A replica: its master was started again and lacks what was acknowledged to it.
+    pub master_lacks_data: bool,
     /// A replica: its last full syncs could not be loaded.
     pub unloadable: Option<FailedLoads<'a>>,
     pub replicas: usize,
@@ -109,6 +111,7 @@ const BLOCKED_PART_OF_TIMEOUT: u64 = 4;
 pub fn diagnose(f: &Figures<'_>) -> Vec<String> {
     let mut out = Vec::new();
     out.extend(diverged(f));
+    out.extend(f.master_lacks_data.then(lacking_master));
     out.extend(backlog_for_reconnects(f));
     out.extend(avoidable_full_syncs(f));
     out.extend(match f.unloadable {
@@ -229,6 +232,13 @@ fn ping_and_timeout(f: &Figures<'_>) -> Option<String> {
             (f.timeout / PINGS_PER_TIMEOUT / 1000).max(1)
         )
     })
+}
+
+fn lacking_master() -> String {
+    "The master was started again and lacks what this replica has acknowledged to it, so it is not followed: a full sync would take that from here, \
+     too. Make this node, or another that has all, the master (SENTINEL FAILOVER, or REPLICAOF NO ONE here and REPLICAOF there); to give the data up, \
+     use REPLICAOF NO ONE here and REPLICAOF again."
+        .to_string()
 }
 
 fn growing_lag(replica: &str, samples: &VecDeque<Lag>, f: &Figures<'_>) -> Option<String> {
@@ -410,6 +420,7 @@ mod tests {
             syncs,
             link_down_seconds: None,
             diverged: None,
+            master_lacks_data: false,
             unloadable: None,
             replicas: 1,
             backlog: BACKLOG,
@@ -523,6 +534,10 @@ mod tests {
         );
         assert!(diagnose(&Figures { backlog: Backlog { disk_size: 0, ..BACKLOG }, replicas: 0, ..plain() }).is_empty());
         assert_one(&Figures { link_down_seconds: Some(9), ..plain() }, &["down for 9 s"]);
+        assert_one(
+            &Figures { master_lacks_data: true, ..plain() },
+            &["lacks", "SENTINEL FAILOVER", "REPLICAOF NO ONE"],
+        );
         assert_one(
             &Figures { cut_off: CutOff { by_hold_limit: 2, ..CUT_OFF }, ..plain() },
             &["2 times", "64.0 MiB", "repl-hold-limit to 128mb"],

@@ -2,12 +2,15 @@
 //!
 //! These are decisions and a text; whoever holds them writes the text to a disk before he acts on them.
 
+use std::cmp::Ordering;
 use std::fmt::Write;
 
 use crate::position::ReplId;
 
 /// So many members are kept.
 pub const MEMBERS_MAX: usize = 1000;
+/// The largest term that is taken from others: there is always one after it. A Sentinel has the same bound.
+pub const EPOCH_MAX: u64 = 1 << 62;
 const FIRST_LINE: &str = "rivulet-failover 1";
 
 /// What must outlive a restart.
@@ -22,6 +25,15 @@ pub struct Promises {
     leader: Option<ReplId>,
     /// All nodes of the set, as the leader has told them; none as long as no leader has.
     members: Vec<ReplId>,
+    /// Whose data it has acknowledged as a replica: the master, and its term.
+    data_of: Option<DataOf>,
+}
+
+/// A master in one term. What it has in that term only grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DataOf {
+    pub epoch: u64,
+    pub master: ReplId,
 }
 
 /// A leader is refused.
@@ -35,6 +47,8 @@ pub enum Refusal {
     ManyChanges,
     NoMembers,
     TooManyMembers,
+    /// This leader has not fenced it in this term.
+    NotPromised,
 }
 
 impl Refusal {
@@ -44,6 +58,7 @@ impl Refusal {
             Refusal::Stale { known } => format!("STALEEPOCH {known} is known here"),
             Refusal::ManyChanges => "ERR members change by one at a time".to_string(),
             Refusal::NoMembers => "ERR a set has members".to_string(),
+            Refusal::NotPromised => "ERR this epoch was not promised to that leader".to_string(),
             Refusal::TooManyMembers => format!("ERR a set has at most {MEMBERS_MAX} members"),
         }
     }
@@ -51,7 +66,7 @@ impl Refusal {
 
 impl Promises {
     pub fn new(node_id: ReplId) -> Promises {
-        Promises { node_id, epoch: 0, promised: 0, leader: None, members: Vec::new() }
+        Promises { node_id, epoch: 0, promised: 0, leader: None, members: Vec::new(), data_of: None }
     }
 
     /// There is something in it that was promised to somebody.
@@ -105,11 +120,39 @@ impl Promises {
         is_news
     }
 
-    /// This node becomes a master, by whomever's word. Answers whether that changed its term.
+    /// This node becomes a master, by whomever's word. Answers whether that changed anything.
     pub fn promoted(&mut self) -> bool {
-        let is_new = self.epoch != self.promised;
+        let is_new = self.epoch != self.promised || self.data_of.is_some();
         self.epoch = self.promised;
+        self.data_of = None;
         is_new
+    }
+
+    /// PROMOTE: whether this leader may make the node a master of this term. One that comes late, when another has fenced the node since, may not.
+    ///
+    /// # Errors
+    /// The term was not promised to this leader, or a later one is known.
+    pub fn may_be_promoted(&self, epoch: u64, leader: ReplId) -> Result<(), Refusal> {
+        match epoch.cmp(&self.promised) {
+            Ordering::Less => Err(Refusal::Stale { known: self.known() }),
+            Ordering::Equal if self.leader == Some(leader) => Ok(()),
+            _ => Err(Refusal::NotPromised),
+        }
+    }
+
+    /// As a replica it acknowledges from now on what this master has. Answers whether that was news. Where no leader has told members, nobody counts on
+    /// it.
+    pub fn acknowledges(&mut self, data: DataOf) -> bool {
+        let is_news = !self.members.is_empty() && self.data_of != Some(data);
+        if is_news {
+            self.data_of = Some(data);
+        }
+        is_news
+    }
+
+    /// Whose data it has acknowledged, if there are members that count on it.
+    pub fn data_of(&self) -> Option<DataOf> {
+        self.data_of
     }
 
     /// MEMBERS on a replica: what is to hold when it is promoted.
@@ -159,6 +202,9 @@ impl Promises {
         let mut text = format!("{FIRST_LINE}\nnode {}\nepoch {}\n", self.node_id, self.epoch);
         let leader = self.leader.map_or_else(|| "-".to_string(), |leader| leader.to_string());
         writeln!(text, "promised {} {leader}", self.promised).expect("a String takes all");
+        if let Some(DataOf { epoch, master }) = &self.data_of {
+            writeln!(text, "data {epoch} {master}").expect("a String takes all");
+        }
         for member in &self.members {
             writeln!(text, "member {member}").expect("a String takes all");
         }
@@ -177,8 +223,16 @@ impl Promises {
         let (promised, leader) = lines.next()?.strip_prefix("promised ")?.split_once(' ')?;
         let leader = if leader == "-" { None } else { Some(id(leader)?) };
         let promised = promised.parse().ok()?;
+        let mut lines = lines.peekable();
+        let data_of = match lines.next_if(|line| line.starts_with("data ")) {
+            Some(line) => {
+                let (epoch, master) = line.strip_prefix("data ")?.split_once(' ')?;
+                Some(DataOf { epoch: epoch.parse().ok()?, master: id(master)? })
+            }
+            None => None,
+        };
         let members = lines.map(|line| id(line.strip_prefix("member ")?)).collect::<Option<Vec<_>>>()?;
-        let promises = Promises { node_id, epoch, promised, leader, members };
+        let promises = Promises { node_id, epoch, promised, leader, members, data_of };
         (promises.to_text() == text && promises.members.len() <= MEMBERS_MAX && epoch <= promised).then_some(promises)
     }
 }
@@ -206,6 +260,10 @@ mod tests {
         assert_eq!(node.promise(4, id(9)), stale(5));
         assert_eq!(node.promise(6, id(8)), Ok(()));
         assert_eq!((node.fence(), node.is_stale_master(), node.is_binding()), (Some(6), true, true));
+        assert_eq!(node.may_be_promoted(5, id(9)), stale(6), "the leader of before comes late");
+        assert_eq!(node.may_be_promoted(6, id(9)), Err(Refusal::NotPromised));
+        assert_eq!(node.may_be_promoted(7, id(8)), Err(Refusal::NotPromised));
+        assert_eq!(node.may_be_promoted(6, id(8)), Ok(()));
         assert!(node.promoted() && !node.promoted());
         assert_eq!((node.epoch, node.is_stale_master()), (6, false));
         assert_eq!(node.promise(6, id(8)), stale(6), "what comes late does not depose the one whom it has made");
@@ -259,10 +317,23 @@ mod tests {
     }
 
     #[test]
+    fn whose_data_were_acknowledged_is_known_until_the_node_is_a_master() {
+        let mut node = Promises::new(id(1));
+        let data = DataOf { epoch: 0, master: id(2) };
+        assert!(!node.acknowledges(data) && node.data_of().is_none(), "nobody counts on it yet");
+        node.learn_members(0, &[id(1), id(2)]).expect("it is the first list");
+        assert!(node.acknowledges(data) && !node.acknowledges(data));
+        assert!(node.acknowledges(DataOf { epoch: 1, ..data }));
+        assert!(node.promoted());
+        assert_eq!(node.data_of(), None);
+    }
+
+    #[test]
     fn what_is_written_is_read_and_nothing_else() {
         let mut node = Promises::new(id(1));
         assert_eq!(Promises::parse(&node.to_text()), Some(node.clone()));
         node.take_members(2, &[id(1), id(2)]).expect("it is the first list");
+        node.acknowledges(DataOf { epoch: 2, master: id(2) });
         node.promise(7, id(9)).expect("it is later");
         let text = node.to_text();
         assert_eq!(Promises::parse(&text), Some(node));

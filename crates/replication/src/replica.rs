@@ -48,8 +48,10 @@ pub struct ReplicaLink {
     probed_at: Millis,
     fsynced: Option<u64>,
     acks: Acks,
-    /// The term in which the master was made one, as it told in the greeting; 0 if it said nothing of one.
-    master_epoch: u64,
+    /// What the master told of itself in the greeting.
+    master_name: MasterName,
+    /// The master was started again and has less of its stream than this node: it was not followed there.
+    lacks_data: bool,
     failover: bool,
     attempted_at: Option<Millis>,
     last_io: Millis,
@@ -60,6 +62,17 @@ pub struct ReplicaLink {
     kept_peak: usize,
     unloadable: Unloadable,
     broken: Option<Broken>,
+}
+
+/// Which node a master is, and by whose word.
+#[derive(Debug, Clone, Copy, Default)]
+struct MasterName {
+    /// Nothing if it is no Rivulet.
+    node: Option<ReplId>,
+    /// The term in which it was made a master; 0 if it said nothing of one.
+    epoch: u64,
+    /// It was started again in that term, and can't tell yet whether it has lost some of it.
+    is_unproven: bool,
 }
 
 /// ```text
@@ -212,7 +225,8 @@ impl ReplicaLink {
             probed_at: now,
             fsynced: None,
             acks: Acks::default(),
-            master_epoch: 0,
+            master_name: MasterName::default(),
+            lacks_data: false,
             failover: false,
             attempted_at: None,
             last_io: now,

@@ -42,7 +42,12 @@ pub struct OwnName {
     pub node_id: ReplId,
     /// The term in which a leader made it a master, 0 if none did: what a replica's fence is compared with.
     pub epoch: u64,
+    /// Since its start not enough members have come to tell whether it still has all that it acknowledged in that term.
+    pub is_unproven: bool,
 }
+
+/// How [`OwnName::is_unproven`] is told.
+pub const UNPROVEN: &str = " unproven";
 
 /// What a replica understands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -138,7 +143,7 @@ impl Announced {
                 }
                 Ok(Replconf::NodeId(id)) => {
                     self.node_id = Some(id);
-                    reply = format!("OK {} {}", own.node_id, own.epoch);
+                    reply = format!("OK {} {}{}", own.node_id, own.epoch, if own.is_unproven { UNPROVEN } else { "" });
                 }
             }
         }
@@ -545,7 +550,7 @@ mod tests {
     }
 
     fn replconf(announced: &mut Announced, line: &str) -> ReplconfOutcome {
-        let own = OwnName { run_id: id(9), node_id: id(8), epoch: 3 };
+        let own = OwnName { run_id: id(9), node_id: id(8), epoch: 3, is_unproven: false };
         announced.replconf(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>(), &own)
     }
 

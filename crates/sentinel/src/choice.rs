@@ -25,6 +25,8 @@ pub struct Facts {
     /// It has promised to acknowledge nothing to the old master any more; nothing where that is not asked.
     pub is_fenced: Option<bool>,
     pub history: Option<History>,
+    /// It does not follow its master, which was started again and lacks what this one has.
+    pub master_lacks_data: bool,
     pub run_id: Option<String>,
 }
 
@@ -119,7 +121,9 @@ fn refuse_other_histories(replicas: &[Facts], terms: &Terms, refused: &mut [Opti
     };
     // Nobody has come over to the history that began with the master's last restart: what there was before is what there is.
     let former = terms.former.as_ref().filter(|former| fits(former)).cloned();
+    let kept = kept_history(replicas, refused);
     let other = if fits(present) { None } else { former.or_else(|| common_history(replicas, terms, present)) };
+    let other = kept.or(other);
     let history = other.as_ref().unwrap_or(present);
     for (facts, reason) in replicas.iter().zip(refused.iter_mut()) {
         if reason.is_none()
@@ -134,6 +138,12 @@ fn refuse_other_histories(replicas: &[Facts], terms: &Terms, refused: &mut [Opti
             ));
         }
     }
+}
+
+/// The history of which the master has lost something, though it may be followed elsewhere: those who keep it have what was acknowledged.
+fn kept_history(replicas: &[Facts], refused: &[Option<String>]) -> Option<History> {
+    let keepers = replicas.iter().zip(refused).filter(|(facts, reason)| reason.is_none() && facts.master_lacks_data);
+    keepers.max_by_key(|(facts, _)| facts.offset).and_then(|(facts, _)| facts.history.clone())
 }
 
 /// The one history of all replicas, though the master's last one is another: it was started again, and died before anybody came over to it. Only if
@@ -208,6 +218,7 @@ mod tests {
             offset,
             is_fenced: None,
             history: Some(History { replid: "present".into(), offset, former: None }),
+            master_lacks_data: false,
             run_id: Some(label.into()),
         }
     }
@@ -306,6 +317,21 @@ mod tests {
                 "{name}, as Redis does"
             );
         }
+    }
+
+    #[test]
+    fn who_keeps_what_the_master_has_lost_comes_before_who_has_come_over() {
+        let at = |label: &str, replid: &str, offset| Facts {
+            history: Some(History { replid: replid.into(), offset, former: None }),
+            ..facts(label, offset)
+        };
+        let kept = Facts { master_lacks_data: true, ..at("a", "old", 500) };
+        let over = at("b", "new", 900);
+        let terms = Terms { history: Some(History { replid: "new".into(), offset: 900, former: None }), ..terms() };
+        assert_eq!(winner(&[at("a", "old", 500), over.clone()], &terms), Some("b".into()));
+        assert_eq!(winner(&[kept.clone(), over.clone()], &terms), Some("a".into()));
+        let more = Facts { master_lacks_data: true, ..at("c", "old", 501) };
+        assert_eq!(winner(&[kept, over, more], &terms), Some("c".into()));
     }
 
     #[test]

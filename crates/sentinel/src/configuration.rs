@@ -6,7 +6,7 @@ use crate::address::Address;
 use crate::commands::MS_MAX;
 use crate::info::Role;
 use crate::link::At;
-use crate::master::{FORGET_AFTER_MS, Instance, Master, Settings};
+use crate::master::{FORGET_AFTER_MS, Instance, Master, Settings, Synchronous};
 use crate::sentinel::Sentinel;
 use crate::votes::EPOCH_MAX;
 
@@ -98,6 +98,14 @@ impl Sentinel {
             }
             (_, [_]) => self.configure_global(&option, arguments[0], &words[1]),
             (_, [name, value]) => self.configure_master(&option, name, value, &words[2]),
+            ("synchronous-replicas", [name, replicas, node_id]) => {
+                let told = Synchronous {
+                    replicas: u32::try_from(number(replicas)).unwrap_or(0),
+                    node_id: Some(node_id.to_string()),
+                };
+                self.find_master(name)?.synchronous = told;
+                Ok(())
+            }
             ("rename-command", [name, old, new]) => {
                 let renamed = &mut self.find_master(name)?.settings.renamed;
                 match renamed.insert(old.to_ascii_lowercase(), new.to_string()) {
@@ -276,6 +284,12 @@ impl Sentinel {
         }
         put("sentinel config-epoch", &[master.config_epoch.to_string().as_bytes()]);
         put("sentinel leader-epoch", &[master.vote.epoch.to_string().as_bytes()]);
+        if let Some(node_id) = master.current_node_id().filter(|_| master.synchronous.replicas > 0) {
+            put(
+                "sentinel synchronous-replicas",
+                &[master.synchronous.replicas.to_string().as_bytes(), node_id.as_bytes()],
+            );
+        }
         for replica in master.replicas.values() {
             // The promoted one is the master already: in its place stands the old one.
             let own = &replica.instance.address;
@@ -310,7 +324,7 @@ const MASTER_OPTIONS: [&str; 12] = [
 ];
 
 /// Options with a line for each master, in the order in which they are written.
-const PER_MASTER: [&str; 17] = [
+const PER_MASTER: [&str; 18] = [
     "sentinel monitor",
     "sentinel down-after-milliseconds",
     "sentinel failover-timeout",
@@ -325,6 +339,7 @@ const PER_MASTER: [&str; 17] = [
     "sentinel forget-after",
     "sentinel config-epoch",
     "sentinel leader-epoch",
+    "sentinel synchronous-replicas",
     "sentinel known-replica",
     "sentinel known-sentinel",
     "sentinel rename-command",

@@ -56,6 +56,9 @@ impl Sentinel {
         if let Some(attempt) = &master.failover {
             return format!("{name}: a failover is under way for {} ms ({}).", ago(attempt.began_ms), attempt.word());
         }
+        if let Some(replica) = master.outlived_by() {
+            return format!("{name}: it was started again and lacks what it had acknowledged; {replica} has that.");
+        }
         match (master.instance.down_since_ms, master.agreed_down_since_ms, &master.reborn) {
             (_, _, Some(reason)) => format!("{name}: {reason}."),
             (Some(_), Some(since), _) => format!("{name}: enough Sentinels have seen it down for {} ms.", ago(since)),

@@ -376,6 +376,7 @@ impl Sentinel {
                 offset: fenced.and_then(|fenced| fenced.get(label)).copied().unwrap_or(replica.offset),
                 is_fenced: fenced.map(|fenced| fenced.contains_key(label)),
                 history: replica.history.clone(),
+                master_lacks_data: replica.master_lacks_data,
                 run_id: replica.instance.run_id.clone(),
             }
         };
@@ -426,13 +427,20 @@ impl Sentinel {
     fn promote_now(&mut self, name: &str, label: &str, paused_ms: Option<u64>) {
         match self.must_fence(name) {
             true => self.begin_fencing(name, label, paused_ms),
-            false => self.make_master_now(name, label, paused_ms),
+            false => self.make_master_now(name, label, paused_ms, None),
         }
     }
 
-    pub(crate) fn make_master_now(&mut self, name: &str, label: &str, paused_ms: Option<u64>) {
+    /// `epoch`: the one that was promised to this leader, if one had to be.
+    pub(crate) fn make_master_now(&mut self, name: &str, label: &str, paused_ms: Option<u64>, epoch: Option<u64>) {
         let at = At::replica(name, label);
-        if self.send_role(&at, None) {
+        let (me, epoch) = (self.id.clone(), epoch.map(|epoch| epoch.to_string()));
+        let is_sent = match &epoch {
+            // Should another leader have fenced it since, it makes no second master.
+            Some(epoch) => self.send_role(&at, &[b"REPLICATION", b"PROMOTE", epoch.as_bytes(), me.as_bytes()]),
+            None => self.send_role(&at, &[b"SLAVEOF", b"NO", b"ONE"]),
+        };
+        if is_sent {
             self.event(Level::Notice, "+failover-state-wait-promotion", &at, "");
             self.enter(name, State::WaitPromotion { label: label.to_string(), paused_ms });
         }
@@ -565,7 +573,7 @@ impl Sentinel {
     /// Makes the old master a replica. Its writers, who have waited, are cut, so that they look where the new one is.
     fn demote(&mut self, name: &str, promoted: &str, to: &Address) {
         let old = At::master(name);
-        self.send_role(&old, Some(to));
+        self.send_master(&old, to);
         self.send(&old, Question::Nothing, &[b"CLIENT", b"UNPAUSE"]);
         self.set_demoted(name, promoted);
     }
@@ -618,7 +626,7 @@ impl Sentinel {
             self.event(Level::Notice, "-slave-reconf-sent-timeout", &at, "");
         }
         for at in waiting {
-            if busy < parallel && !self.is_disconnected(&at) && self.send_role(&at, Some(&address)) {
+            if busy < parallel && !self.is_disconnected(&at) && self.send_master(&at, &address) {
                 busy += 1;
                 self.mark_sent(&at);
                 self.event(Level::Notice, "+slave-reconf-sent", &at, "");
@@ -657,7 +665,7 @@ impl Sentinel {
         self.event(Level::Warning, "+failover-end", &At::master(name), "");
         for (at, reconfiguration) in open {
             let is_told = matches!(reconfiguration, Reconfiguration::Sent { .. });
-            if !is_told && !self.is_disconnected(&at) && self.send_role(&at, Some(address)) {
+            if !is_told && !self.is_disconnected(&at) && self.send_master(&at, address) {
                 self.event(Level::Notice, "+slave-reconf-sent-be", &at, "");
             }
         }
@@ -696,6 +704,7 @@ impl Sentinel {
         instance.role_since_ms = now_ms;
         instance.role = Role::Master;
         let Some(master) = self.masters.get_mut(name) else { return };
+        master.synchronous.node_id.clone_from(&instance.node_id);
         let old = std::mem::replace(&mut master.instance, instance);
         let label = old.address.label(self.globals.announce_hostnames);
         let mut replica = crate::replica::Replica::new(old, now_ms);
@@ -724,14 +733,14 @@ impl Sentinel {
     }
 
     /// Tells an instance whom to follow, or to be a master; it writes that down, and its clients are cut so that they look again.
-    pub(crate) fn send_role(&mut self, at: &At, master: Option<&Address>) -> bool {
-        let names = self.globals.announce_hostnames;
-        let (host, port) = match master {
-            Some(address) => (address.announced(names), address.port.to_string()),
-            None => ("NO".to_string(), "ONE".to_string()),
-        };
+    pub(crate) fn send_master(&mut self, at: &At, master: &Address) -> bool {
+        let (host, port) = (master.announced(self.globals.announce_hostnames), master.port.to_string());
+        self.send_role(at, &[b"SLAVEOF", host.as_bytes(), port.as_bytes()])
+    }
+
+    fn send_role(&mut self, at: &At, order: &[&[u8]]) -> bool {
         self.send(at, Question::Nothing, &[b"MULTI"])
-            && self.send(at, Question::Nothing, &[b"SLAVEOF", host.as_bytes(), port.as_bytes()])
+            && self.send(at, Question::Nothing, order)
             && self.send(at, Question::Nothing, &[b"CONFIG", b"REWRITE"])
             && self.send(at, Question::Nothing, &[b"CLIENT", b"KILL", b"TYPE", b"normal"])
             && self.send(at, Question::Nothing, &[b"CLIENT", b"KILL", b"TYPE", b"pubsub"])
@@ -786,6 +795,7 @@ impl Master {
         self.instance.down_since_ms = None;
         for replica in self.replicas.values_mut() {
             replica.reconfiguration = Reconfiguration::None;
+            replica.master_lacks_data = false;
         }
         for peer in self.peers.values_mut() {
             peer.says_down = false;

@@ -11,8 +11,10 @@ use crate::answer::Answer;
 use crate::choice::Choice;
 use crate::events::Level;
 use crate::failover::{Attempt, Request, State};
+use crate::info::History;
 use crate::link::{At, Question, Who};
 use crate::master::Master;
+use crate::replica::Replica;
 use crate::sentinel::Sentinel;
 
 /// Fences that are enough wait so long for those of the others, ms; and that are not, so long before the failover is given up.
@@ -24,9 +26,21 @@ const RETRY_MS: u64 = 1000;
 const HEAL_MS: u64 = 5000;
 
 impl Master {
-    /// How many replicas must have acknowledged a write, as far as this Sentinel shall see to it.
+    /// How many replicas must have acknowledged a write, as far as this Sentinel shall see to it: the smallest number that any node has said, as more are
+    /// fenced then. 0 counts as nothing said, so that who turns it on, or off, on one node after the other is on the safe side meanwhile.
     fn synchronous(&self) -> u32 {
-        if self.settings.is_strict { self.instance.synchronous_replicas } else { 0 }
+        let least = self.said_synchronous().min();
+        if self.settings.is_strict { least.unwrap_or(0) } else { 0 }
+    }
+
+    fn said_synchronous(&self) -> impl Iterator<Item = u32> {
+        let said = self.replicas.values().map(|replica| replica.instance.synchronous_replicas);
+        said.chain([self.synchronous.replicas]).filter(|replicas| *replicas > 0)
+    }
+
+    /// The master's own id, which it may have told to this Sentinel before its start.
+    fn own_id(&self) -> Option<&str> {
+        self.instance.node_id.as_deref().or(self.synchronous.node_id.as_deref())
     }
 
     /// Those who may have acknowledged something to the master: the longest list that was heard, or all that are known.
@@ -38,7 +52,7 @@ impl Master {
             Some(members) => members.iter().map(String::as_str).collect(),
             None => instances().filter_map(|instance| instance.node_id.as_deref()).collect(),
         };
-        ids.into_iter().filter(|id| Some(*id) != self.instance.node_id.as_deref()).collect()
+        ids.into_iter().filter(|id| Some(*id) != self.own_id()).collect()
     }
 
     /// So many of them must be fenced.
@@ -46,9 +60,31 @@ impl Master {
         (self.members().len() + 1).saturating_sub(self.synchronous() as usize).max(1)
     }
 
-    fn is_member(&self, label: &str) -> bool {
-        let id = self.replicas.get(label).and_then(|replica| replica.instance.node_id.as_deref());
-        id.is_some_and(|id| self.members().contains(id))
+    /// How many members are fenced. A node counts once, under whatever addresses it is known.
+    fn fenced_members(&self, fenced: &BTreeMap<String, u64>) -> usize {
+        let id = |label: &String| self.replicas.get(label)?.instance.node_id.as_deref();
+        let ids: BTreeSet<&str> = fenced.keys().filter_map(id).collect();
+        ids.intersection(&self.members()).count()
+    }
+
+    /// Whether a longer list may be told to the master: whichever members a leader fences, one of them knows of it. Of a list of M a leader that knows no
+    /// longer one fences M − N + 1, so those who have not heard must be fewer, with the largest N that was said.
+    fn enough_know(&self, wanted: &[String], own: &str) -> bool {
+        let n = self.said_synchronous().max().unwrap_or(0) as usize;
+        let known = |id: &str| {
+            let lists = self.replicas.values().map(|replica| &replica.instance);
+            lists.filter(|instance| instance.node_id.as_deref() == Some(id)).map(|instance| &instance.members).next()
+        };
+        let late = wanted.iter().filter(|id| *id != own).map(|id| known(id));
+        let late: Vec<usize> = late
+            .filter(|list| list.is_none_or(|list| !same(list, wanted)))
+            .map(|list| list.map_or(0, |list| list.iter().filter(|id| *id != own).count()))
+            .collect();
+        if self.instance.members.is_empty() {
+            // Nobody has a list: who is fenced counts with all that are known, and these are in the first one.
+            return late.len() < n;
+        }
+        late.iter().min().is_none_or(|shortest| late.len() + n <= *shortest)
     }
 
     /// Another one that is fenced, and stands in the master's history, has more than the chosen one.
@@ -56,7 +92,10 @@ impl Master {
         let own = fenced.get(chosen).copied().unwrap_or(0);
         let shares = |label: &str| {
             let other = self.replicas.get(label).and_then(|replica| replica.history.as_ref());
-            self.history.as_ref().zip(other).is_none_or(|(history, other)| history.includes(other))
+            let includes = |history: &Option<History>| {
+                history.as_ref().zip(other).is_none_or(|(history, other)| history.includes(other))
+            };
+            includes(&self.history) || includes(&self.former_history)
         };
         fenced.iter().find(|(label, offset)| **offset > own && shares(label)).map(|(label, _)| label.as_str())
     }
@@ -106,6 +145,7 @@ impl Sentinel {
         replica.offset = told.offset;
         replica.instance.node_id = Some(told.node_id);
         replica.instance.members = told.members;
+        replica.instance.synchronous_replicas = told.synchronous_replicas;
         replica.instance.info_ms = Some(now_ms);
         if let Some(Attempt { state: State::Fencing { fenced, .. }, .. }) = &mut master.failover {
             fenced.insert(label.clone(), told.offset);
@@ -118,7 +158,7 @@ impl Sentinel {
         let State::Fencing { label, paused_ms, fenced } = &attempt.state else { return };
         let Some(master) = self.masters.get(name) else { return };
         let waited_ms = self.now_ms.saturating_sub(attempt.since_ms);
-        let (needed, count) = (master.fences_needed(), fenced.keys().filter(|label| master.is_member(label)).count());
+        let (needed, count) = (master.fences_needed(), master.fenced_members(fenced));
         let all = master.replicas.len() == fenced.len();
         if count < needed || (!all && waited_ms < OTHERS_MS) {
             if waited_ms >= ENOUGH_MS {
@@ -168,13 +208,13 @@ impl Sentinel {
     fn make_master(&mut self, name: &str, label: &str, paused_ms: Option<u64>) {
         let Some(master) = self.masters.get(name) else { return };
         let Some(epoch) = master.failover.as_ref().map(|attempt| attempt.epoch) else { return };
-        let own = master.instance.node_id.clone();
+        let own = master.own_id().map(str::to_string);
         let mut members: Vec<String> = master.members().into_iter().map(str::to_string).collect();
         members.extend(own);
         if paused_ms.is_none() {
             self.send_fence(&At::master(name), epoch);
         }
-        self.make_master_now(name, label, paused_ms);
+        self.make_master_now(name, label, paused_ms, Some(epoch));
         self.send_members(&At::replica(name, label), epoch, &members);
     }
 
@@ -191,7 +231,7 @@ impl Sentinel {
     /// planned switch makes a master of a later one. Answers whether that is so.
     fn heal_half_done(&mut self, name: &str) -> bool {
         let Some(master) = self.masters.get(name) else { return false };
-        let is_later = |replica: &crate::replica::Replica| {
+        let is_later = |replica: &Replica| {
             replica.instance.down_since_ms.is_none() && replica.instance.failover_epoch > master.instance.failover_epoch
         };
         let is_half_done = master.instance.is_stale || master.replicas.values().any(is_later);
@@ -220,7 +260,8 @@ impl Sentinel {
         }
         let Some(master) = self.masters.get(name) else { return };
         let Some(own) = master.instance.node_id.clone() else { return };
-        let epoch = master.config_epoch;
+        // The nodes may know an older term than this Sentinel: that of the last failover before replies waited.
+        let epoch = master.instance.failover_epoch;
         let present = &master.instance.members;
         let known = || master.replicas.values().filter_map(|replica| replica.instance.node_id.as_ref());
         let mut wanted = present.clone();
@@ -233,16 +274,15 @@ impl Sentinel {
             wanted.remove(at);
         }
         // The replicas know a list that is longer before the master does.
-        let same = |one: &[String], other: &[String]| {
-            one.iter().collect::<BTreeSet<_>>() == other.iter().collect::<BTreeSet<_>>()
-        };
+        let is_late =
+            |replica: &Replica| replica.instance.node_id.is_some() && !same(&replica.instance.members, &wanted);
         let late: Vec<At> = master
             .replicas
             .iter()
-            .filter(|(_, replica)| replica.instance.node_id.is_some() && !same(&replica.instance.members, &wanted))
+            .filter(|(_, replica)| is_late(replica))
             .map(|(label, _)| At::replica(name, label))
             .collect();
-        let is_enough = late.len() < master.synchronous() as usize || goes.is_some();
+        let is_enough = goes.is_some() || master.enough_know(&wanted, &own);
         let is_news = !same(&wanted, present);
         if goes.is_none() {
             late.iter().for_each(|at| self.send_members(at, epoch, &wanted));
@@ -253,10 +293,15 @@ impl Sentinel {
     }
 }
 
+fn same(one: &[String], other: &[String]) -> bool {
+    one.iter().collect::<BTreeSet<_>>() == other.iter().collect::<BTreeSet<_>>()
+}
+
 /// The answer of a node that was fenced.
 struct Told {
     node_id: String,
     offset: u64,
+    synchronous_replicas: u32,
     members: Vec<String>,
 }
 
@@ -272,10 +317,12 @@ impl Told {
             items.chunks_exact(2).find(|pair| text(&pair[0]).as_deref() == Some(name)).map(|pair| &pair[1])
         };
         let Answer::Int(offset) = field("offset")? else { return None };
+        let Answer::Int(replicas) = field("synchronous_replicas")? else { return None };
         let Answer::Array(members) = field("members")? else { return None };
         Some(Told {
             node_id: text(field("node_id")?)?,
             offset: u64::try_from(*offset).ok()?,
+            synchronous_replicas: u32::try_from(*replicas).ok()?,
             members: members.iter().map(text).collect::<Option<_>>()?,
         })
     }
@@ -296,6 +343,8 @@ mod tests {
                 bulk("replica"),
                 bulk("offset"),
                 offset,
+                bulk("synchronous_replicas"),
+                Answer::Int(2),
                 bulk("members"),
                 Answer::Array(vec![bulk("n"), bulk("m")]),
             ])

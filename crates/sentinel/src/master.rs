@@ -153,10 +153,20 @@ pub struct Master {
     /// The server knows FAILOVER.
     pub knows_failover: bool,
     pub last_choice: Option<Choice>,
+    /// What it said of itself when it was last heard, also before this Sentinel was started: how many replicas a reply waits for, and its node id.
+    pub synchronous: Synchronous,
     /// Since when replicas know a later term than their master.
     pub half_done_since_ms: Option<u64>,
     /// Node ids of replicas that were forgotten: they are members no longer.
     pub leaving: std::collections::BTreeSet<String>,
+}
+
+/// What a leader must know to fence, though the master tells nothing any more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Synchronous {
+    /// `synchronous-replicas`; 0 where nothing waits.
+    pub replicas: u32,
+    pub node_id: Option<String>,
 }
 
 /// Why no failover is begun yet.
@@ -193,6 +203,7 @@ impl Master {
             had_keys: false,
             knows_failover: false,
             last_choice: None,
+            synchronous: Synchronous::default(),
             half_done_since_ms: None,
             leaving: Default::default(),
         }
@@ -202,6 +213,22 @@ impl Master {
     pub fn current_address(&self) -> &Address {
         let promoted = self.failover.as_ref().and_then(Attempt::promoted).and_then(|label| self.replicas.get(label));
         promoted.map_or(&self.instance.address, |replica| &replica.instance.address)
+    }
+
+    /// The replica that has what this master, which was started again, has acknowledged and lost.
+    pub fn outlived_by(&self) -> Option<&str> {
+        let is_so = |replica: &Replica| replica.master_lacks_data && replica.instance.down_since_ms.is_none();
+        let found = self.replicas.iter().find(|(_, replica)| is_so(replica)).map(|(label, _)| label.as_str());
+        found.filter(|_| self.settings.is_strict)
+    }
+
+    /// The node id of the server at [`Master::current_address`].
+    pub fn current_node_id(&self) -> Option<&str> {
+        let promoted = self.failover.as_ref().and_then(Attempt::promoted).and_then(|label| self.replicas.get(label));
+        match promoted {
+            Some(replica) => replica.instance.node_id.as_deref(),
+            None => self.instance.node_id.as_deref().or(self.synchronous.node_id.as_deref()),
+        }
     }
 
     pub fn is_down(&self) -> bool {

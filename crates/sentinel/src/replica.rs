@@ -35,6 +35,8 @@ pub struct Replica {
     pub named_ms: u64,
     /// It was the master before, and has not said yet that it is a replica.
     pub was_master: bool,
+    /// It does not follow its master, which lacks what it has acknowledged.
+    pub master_lacks_data: bool,
 }
 
 impl Replica {
@@ -54,6 +56,7 @@ impl Replica {
             reconfiguration: Reconfiguration::None,
             named_ms: now_ms,
             was_master: false,
+            master_lacks_data: false,
         }
     }
 
@@ -77,5 +80,6 @@ impl Replica {
         self.read_offset = info.read_offset.unwrap_or(self.offset);
         self.is_announced = info.is_announced.unwrap_or(self.is_announced);
         self.history = info.history.clone();
+        self.master_lacks_data = info.master_lacks_data;
     }
 }

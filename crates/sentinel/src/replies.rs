@@ -5,6 +5,7 @@ use crate::events::Level;
 use crate::failover::State;
 use crate::info::{History, Info, Role};
 use crate::link::{At, ConnId, LinkId, Question, Who};
+use crate::master::Synchronous;
 use crate::replica::Reconfiguration;
 use crate::sentinel::Sentinel;
 
@@ -109,9 +110,18 @@ impl Sentinel {
                 let replica = self.masters.get_mut(&at.master).and_then(|master| master.replicas.get_mut(label));
                 let Some(replica) = replica else { return };
                 replica.link_down_ms = info.link_down_ms;
+                let was_followed = !replica.master_lacks_data;
                 match info.role {
                     Some(Role::Replica) => replica.learn(&info, now_ms),
                     _ => replica.history = info.history.clone(),
+                }
+                if was_followed && replica.master_lacks_data {
+                    let text = format!(
+                        "'{}' was started again and lacks what it had acknowledged; {label} has that",
+                        at.master
+                    );
+                    self.log(Level::Warning, text);
+                    self.wake_ms = self.wake_ms.min(now_ms);
                 }
             }
             Who::Peer(_) => return,
@@ -139,6 +149,10 @@ impl Sentinel {
         instance.is_stale = info.is_stale;
         instance.failover_epoch = info.failover_epoch;
         instance.members.clone_from(&info.members);
+        if at.who == Who::Master && info.role == Some(Role::Master) {
+            self.note_synchronous(&at.master, info);
+        }
+        let Some(instance) = self.instance_mut(at) else { return };
         let Some(run_id) = info.run_id.clone() else { return };
         let former = instance.run_id.replace(run_id.clone());
         if former.as_ref().is_some_and(|former| *former != run_id) {
@@ -152,6 +166,15 @@ impl Sentinel {
         if former.as_ref() != Some(&run_id) {
             self.forget_same_node(at);
         }
+    }
+
+    /// Kept in the file: after a start, too, it must be known how many replicas have to be fenced.
+    fn note_synchronous(&mut self, name: &str, info: &Info) {
+        let Some(master) = self.masters.get_mut(name) else { return };
+        let told = Synchronous { replicas: info.synchronous_replicas, node_id: info.node_id.clone() };
+        let matters = told.replicas > 0 || master.synchronous.replicas > 0;
+        self.is_dirty |= matters && master.synchronous != told;
+        master.synchronous = told;
     }
 
     /// The same server at another address is the same server: the old entry goes.
@@ -369,6 +392,6 @@ impl Sentinel {
         let Some(address) = self.masters.get(&at.master).map(|master| master.instance.address.clone()) else {
             return false;
         };
-        self.send_role(at, Some(&address))
+        self.send_master(at, &address)
     }
 }

@@ -217,18 +217,31 @@ impl Set {
         let epoch = self.epoch.to_string();
         let mut words = vec!["REPLICATION", "MEMBERS", &epoch];
         words.extend(ids.iter().map(String::as_str));
-        match self.ask(self.master, &words, PATIENCE_US) {
-            Some(reply) if !reply.is_error() => Ok(()),
-            other => Err(format!("members are not taken: {other:?}")),
+        // The replicas first: none of them may know a shorter list than the master does.
+        let master = self.master;
+        for host in (0..NODES).filter(|host| *host != master).chain([master]) {
+            match self.ask(host, &words, PATIENCE_US) {
+                Some(reply) if !reply.is_error() => {}
+                other => return Err(format!("members are not taken by {host}: {other:?}")),
+            }
         }
+        Ok(())
     }
 
     /// The master is killed, stands still, or is cut off on one side or on both; or only the leader does not see it, while the others do: then nothing but
-    /// the fence keeps it from being acknowledged.
+    /// the fence keeps it from being acknowledged. Or it is killed and there again at once, without anything in it: then its replicas must not follow it.
     fn fail_master(&mut self) -> HostId {
         let old = self.master;
         let others: Vec<HostId> = (0..NODES).filter(|host| *host != old).collect();
-        match self.rng.u8(..6) {
+        match self.rng.u8(..8) {
+            6 | 7 => {
+                self.schedule.stop(old, Loss::Process);
+                let pause_us = self.rng.u64(0..200_000);
+                self.pass(pause_us);
+                self.start(old);
+                let pause_us = self.rng.u64(0..3_000_000);
+                self.pass(pause_us);
+            }
             0 => self.schedule.stop(old, Loss::Process),
             1 => self.schedule.pause(old, true),
             4 | 5 => {}
@@ -265,7 +278,10 @@ impl Set {
             self.pass(between_us);
         }
         let (_, winner) = fenced.iter().max().copied().ok_or("nobody is fenced")?;
-        self.ask(winner, &["REPLICAOF", "NO", "ONE"], PATIENCE_US).ok_or("nobody is promoted")?;
+        let promoted = self.ask(winner, &["REPLICATION", "PROMOTE", &epoch, leader], PATIENCE_US);
+        if promoted.as_ref().is_none_or(Reply::is_error) {
+            return Err(format!("nobody is promoted: {promoted:?}"));
+        }
         self.master = winner;
         self.failovers += 1;
         self.check_writes()?;

@@ -242,8 +242,17 @@ fn a_fenced_replica_and_a_stale_master_acknowledge_nothing() {
     master.kill();
     master.launch();
     assert!(master.call("SET a 3").text().starts_with("STALEMASTER"), "it knows that after a restart");
-    // The fenced one is promoted: it is the master of that epoch, and so are its replicas'.
-    replica.must("REPLICAOF NO ONE");
+    // The fenced one is promoted by that leader alone: it is the master of that epoch, and so are its replicas'.
+    let promote =
+        |server: &mut Server, epoch: u64, by: &str| server.call(&format!("REPLICATION PROMOTE {epoch} {by}")).text();
+    assert_eq!(promote(&mut replica, 4, SENTINEL), "STALEEPOCH 5 is known here", "a leader that comes late");
+    for (epoch, by) in [(5, "6".repeat(40)), (6, SENTINEL.to_string())] {
+        assert_eq!(promote(&mut replica, epoch, &by), "ERR this epoch was not promised to that leader");
+    }
+    assert!(promote(&mut replica, u64::MAX / 2, SENTINEL).starts_with("ERR epoch is out of range"));
+    assert_eq!(replica.info("role"), "slave");
+    assert_eq!(promote(&mut replica, 5, SENTINEL), "OK");
+    assert_eq!(promote(&mut replica, 5, SENTINEL), "OK", "an answer that was lost is given again");
     assert_eq!(replica.info("failover_epoch"), "5");
     let mut writer = replica.client();
     send(&mut writer, &["SET a 4"]);
@@ -256,12 +265,10 @@ fn a_fenced_replica_and_a_stale_master_acknowledge_nothing() {
 #[test]
 fn only_members_count() {
     let (mut master, mut member) = pair(Kind::Rivulet, &[]);
+    // From here on it has an id: it makes its link anew to tell that, and goes on where it stood.
     member.must("CONFIG SET synchronous-replicas 1");
     let mut writer = master.client();
     writer.must("SET a 1");
-    // The id is told in the greeting.
-    member.must("CLIENT KILL TYPE master");
-    member.wait_for_link();
     let mut stranger = Server::start(Kind::Rivulet, &["--synchronous-replicas", "1"]);
     stranger.follow(&master);
     stranger.wait_for_link();
@@ -296,8 +303,6 @@ fn only_members_count() {
 fn a_member_that_has_what_the_others_lack_may_not_go() {
     let (mut master, mut ahead) = pair(Kind::Rivulet, &[]);
     ahead.must("CONFIG SET synchronous-replicas 1");
-    ahead.must("CLIENT KILL TYPE master");
-    ahead.wait_for_link();
     let mut behind = Server::start(Kind::Rivulet, &["--synchronous-replicas", "1"]);
     behind.follow(&master);
     behind.wait_for_link();
@@ -329,4 +334,71 @@ fn damaged_promises_end_the_start() {
     std::fs::write(&path, bytes).expect("it can be written");
     server.spawn(&[]);
     wait::until("it says why", || server.log().contains("is damaged: what this node promised"));
+}
+
+/// The classic loss: a master without persistence is started again at once, empty, and its replicas follow it there.
+#[test]
+fn a_master_that_lost_its_data_does_not_take_them_from_its_members() {
+    let (mut master, mut member) = pair(Kind::Rivulet, &[]);
+    member.must("CONFIG SET synchronous-replicas 1");
+    let (a, b) = (master.info("node_id"), member.info("node_id"));
+    member.must(&format!("REPLICATION MEMBERS 0 {a} {b}"));
+    wait::until("they are taken", || !master.call(&format!("REPLICATION MEMBERS 0 {a} {b}")).is_error());
+    master.must("SET a 1");
+    master.kill();
+    master.launch();
+    let mut writer = master.client();
+    send(&mut writer, &["SET b 1"]);
+    wait::until("it is refused", || member.info("master_lacks_data") == "1");
+    assert_eq!(member.must("GET a").text(), "1");
+    assert!(member.must("REPLICATION DOCTOR").text().contains("lacks"), "{}", member.must("REPLICATION DOCTOR").text());
+    assert_silent(&mut writer);
+    // The user may want it so.
+    member.must("REPLICAOF NO ONE");
+    member.follow(&master);
+    member.wait_for_link();
+    assert_reads(&mut writer, &["OK"]);
+    assert_eq!((member.must("EXISTS a").int(), member.info("master_lacks_data").as_str()), (0, "0"));
+    // One that comes again with all that it had is followed as ever.
+    wait::until("it is acknowledged", || master.count("synchronous_lag_bytes") == 0);
+    master.must("SET c 1");
+    master.shutdown("SAVE");
+    master.launch();
+    member.wait_for_link();
+    master.must("SET d 1");
+    assert_eq!(member.info("master_lacks_data"), "0");
+}
+
+/// What a client is told of keys that it caches is no reply: it is sent as it is, and only once its write is acknowledged or the time is over.
+#[test]
+fn a_late_reply_leaves_the_messages_around_it_alone() {
+    let master = Server::start(Kind::Rivulet, &["--synchronous-replicas", "1", "--synchronous-timeout", "300"]);
+    let mut client = master.client();
+    client.must("HELLO 3");
+    client.must("CLIENT TRACKING ON");
+    client.must("GET a");
+    send(&mut client, &["SET a 1", "PING"]);
+    assert_silent(&mut client);
+    assert_reads(&mut client, &["UNSYNCED"]);
+    let push = client.read().expect("a message");
+    assert_eq!(push.items()[0].text(), "invalidate");
+    assert_reads(&mut client, &["PONG"]);
+    client.must("GET a");
+    send(&mut client, &["CLIENT REPLY OFF", "SET a 2", "CLIENT REPLY ON"]);
+    let push = client.read().expect("a message");
+    assert_eq!(push.items()[0].text(), "invalidate", "{push:?}");
+    assert_reads(&mut client, &["OK"]);
+}
+
+#[test]
+fn promises_go_with_the_port_and_the_directory() {
+    let mut node = Server::start(Kind::Rivulet, &["--synchronous-replicas", "1"]);
+    let id = node.info("node_id");
+    node.must(&format!("REPLICATION FENCE 7 {SENTINEL}"));
+    let port = rivulet_tests::process::free_port();
+    node.must(&format!("CONFIG SET port {port}"));
+    node.kill();
+    node.port = port;
+    node.launch();
+    assert_eq!((node.info("node_id"), node.info("failover_epoch").as_str()), (id, "7"));
 }

@@ -138,11 +138,15 @@ impl Node {
                 self.config.bind_is_default &= self.config.bind == before.bind;
                 return self.listen_as_changed("Failed to bind to specified addresses.");
             }
-            Apply::Listen => return self.listen_as_changed(CANT_LISTEN),
+            Apply::Listen => {
+                self.listen_as_changed(CANT_LISTEN)?;
+                return self.take_promises_along();
+            }
             Apply::ListenTls => {
                 self.need_tls()?;
                 self.apply_replication_config();
-                return self.listen_as_changed(CANT_LISTEN);
+                self.listen_as_changed(CANT_LISTEN)?;
+                return self.take_promises_along();
             }
             Apply::Tls => {
                 self.apply_replication_config();

@@ -370,6 +370,7 @@ impl Node {
         let started_us = clock::machine_us();
         let Some(client) = self.clients.get_mut(id) else { return false };
         let selected = std::mem::replace(&mut client.session.db, db);
+        client.connection.outbox.hold.forget_pushes();
         let start = client.connection.outbox.output.end();
         let mut out = std::mem::take(&mut client.connection.outbox.output.bytes);
         let mark = out.len();

@@ -197,8 +197,11 @@ impl Node {
         let client = self.clients.at(by.id);
         // While replies are off it follows what is thrown away.
         if client.session.replies.mode == ReplyMode::On && !client.connection.outbox.output.bytes.is_empty() {
-            by.reply.raw(&client.connection.outbox.output.bytes);
-            client.connection.outbox.output.bytes.clear();
+            let outbox = &mut client.connection.outbox;
+            by.reply.raw(&outbox.output.bytes);
+            outbox.output.bytes.clear();
+            outbox.hold.pushed_to = Some(outbox.output.place_at(by.reply.written()));
+            outbox.hold.tells_of_writes |= self.front.held.marks;
             client.session.replies.pushed = true;
         }
     }
@@ -330,6 +333,7 @@ impl Node {
             if !std::mem::take(&mut client.session.replies.pushed) {
                 out.truncate(mark);
             }
+            client.connection.outbox.note_pushes_behind(out.len());
             if self.engine.speaker.executing == id {
                 out.append(&mut self.engine.speaker.own_pushes);
             }
@@ -337,6 +341,9 @@ impl Node {
         let outbox = &mut client.connection.outbox;
         // What came to it from elsewhere while the command ran follows.
         if !outbox.output.bytes.is_empty() {
+            if client.session.replies.mode == ReplyMode::On {
+                outbox.note_pushes_behind(out.len());
+            }
             out.append(&mut outbox.output.bytes);
         }
         // Also what was there before: the loop may have turned, in a small way, while it was away.

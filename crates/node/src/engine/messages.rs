@@ -217,7 +217,12 @@ impl Node {
         }
         let Some(client) = self.clients.get_mut(self.engine.speaker.executing) else { return };
         if client.session.replies.mode == ReplyMode::On {
-            client.connection.outbox.output.bytes.append(&mut self.engine.speaker.own_pushes);
+            let outbox = &mut client.connection.outbox;
+            // While a command has the buffer, that is noted when it has ended.
+            if outbox.hold.pushed_from.is_none() {
+                outbox.note_pushes_behind(outbox.output.bytes.len());
+            }
+            outbox.output.bytes.append(&mut self.engine.speaker.own_pushes);
             self.clients.queue_write(self.engine.speaker.executing);
         }
     }

@@ -53,6 +53,11 @@ pub struct Outbox {
 }
 
 impl Outbox {
+    /// The reply to the present command ends at `len` of the buffer: what follows is pushed.
+    pub fn note_pushes_behind(&mut self, len: usize) {
+        self.hold.pushed_from = Some(self.output.place_at(len));
+    }
+
     /// Notes whether so many bytes are over the soft limit (0 for none); answers for how many ms they have been, if they are.
     pub fn is_over_soft_limit(&mut self, counted: u64, soft: u64, now_ms: u64) -> Option<u64> {
         let is_over = soft > 0 && counted > soft;

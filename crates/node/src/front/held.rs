@@ -86,8 +86,9 @@ impl Node {
     // ---- marks ----
 
     /// To be called before a command whose reply may have to wait for replicas.
-    pub fn before_reply(&self, id: ClientId, command: Option<&Command>) -> Option<Before> {
-        let client = self.clients.get(id)?;
+    pub fn before_reply(&mut self, id: ClientId, command: Option<&Command>) -> Option<Before> {
+        let client = self.clients.get_mut(id)?;
+        client.connection.outbox.hold.forget_pushes();
         Some(Before {
             start: client.connection.outbox.output.end(),
             written: client.session.written_offset,
@@ -126,11 +127,21 @@ impl Node {
             return;
         }
         let from = outbox.hold.marked_to(&outbox.output);
+        let start = outbox.hold.pushed_to.take().map_or(start, |to| to.clamp(start, end));
         if std::mem::take(&mut outbox.hold.tells_of_writes) && from < start {
             let waits = Waits::Message;
             outbox.hold.add(Mark { start: from, end: start, offset: content, since_ms, replies: 0, waits });
         }
-        outbox.hold.add(Mark { start: start.max(from), end, offset, since_ms, replies: 1, waits });
+        let (start, reply_end) =
+            (start.max(from), outbox.hold.pushed_from.take().map_or(end, |from| from.clamp(start, end)));
+        if start < reply_end {
+            outbox.hold.add(Mark { start, end: reply_end, offset, since_ms, replies: 1, waits });
+        }
+        // What was pushed to it meanwhile is nobody's reply: it waits as long, and is not replaced.
+        if start.max(reply_end) < end {
+            let waits = if waits == Waits::Disk { waits } else { Waits::Message };
+            outbox.hold.add(Mark { start: start.max(reply_end), end, offset, since_ms, replies: 0, waits });
+        }
     }
 
     /// What has come to a client since the last mark, and no command of its own has marked.
@@ -209,7 +220,7 @@ impl Node {
             return false;
         }
         if timeout_ms > 0
-            && let Some(end_ms) = outbox.hold.deadline_ms(timeout_ms)
+            && let Some(end_ms) = outbox.hold.deadline_ms(timeout_ms, released)
         {
             self.front.held.next_end_ms = self.front.held.next_end_ms.min(end_ms);
         }
@@ -247,7 +258,7 @@ impl Node {
             let Some(client) = self.clients.get_mut(id) else { continue };
             let outbox = &mut client.connection.outbox;
             let replaced = outbox.hold.time_out(until_ms, released, &mut outbox.output, error);
-            if let Some(end_ms) = outbox.hold.deadline_ms(timeout_ms) {
+            if let Some(end_ms) = outbox.hold.deadline_ms(timeout_ms, released) {
                 self.front.held.next_end_ms = self.front.held.next_end_ms.min(end_ms.max(now_ms + 1));
             }
             if replaced > 0 {

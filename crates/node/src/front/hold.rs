@@ -58,11 +58,20 @@ pub struct Hold {
     pub is_listed: bool,
     /// What was written behind the last mark tells of writes.
     pub tells_of_writes: bool,
+    /// Where the reply to the present command ends, if something was pushed to its client behind it.
+    pub pushed_from: Option<u64>,
+    /// Where it begins, if something was pushed before it.
+    pub pushed_to: Option<u64>,
 }
 
 impl Hold {
     pub fn is_empty(&self) -> bool {
         self.marks.is_empty()
+    }
+
+    /// A command begins.
+    pub fn forget_pushes(&mut self) {
+        (self.pushed_from, self.pushed_to) = (None, None);
     }
 
     /// What waits longest.
@@ -117,8 +126,9 @@ impl Hold {
     }
 
     /// When the first of those that may be replaced has waited for `timeout_ms`.
-    pub fn deadline_ms(&self, timeout_ms: u64) -> Option<u64> {
-        self.marks.iter().find(|mark| mark.waits != Waits::Disk).map(|mark| mark.since_ms.saturating_add(timeout_ms))
+    pub fn deadline_ms(&self, timeout_ms: u64, released: Released) -> Option<u64> {
+        let waits = |mark: &&Mark| mark.waits != Waits::Disk && mark.offset > released.replicas;
+        self.marks.iter().find(waits).map(|mark| mark.since_ms.saturating_add(timeout_ms))
     }
 
     /// What has waited for replicas since `until_ms` or longer waits no more: replies become `error(waits)`. Answers how many did.
@@ -251,11 +261,15 @@ mod tests {
         write(&mut hold, &mut output, "<end>", None);
         let error = |waits| if waits == Waits::Read { b"[r]".to_vec() } else { b"[unsynced]".to_vec() };
         assert_eq!(hold.time_out(0, released(u64::MAX, 5), &mut output, error), 0);
-        assert_eq!(hold.deadline_ms(100), Some(101));
+        let deadline_ms = |hold: &Hold, replicas| hold.deadline_ms(100, released(u64::MAX, replicas));
+        assert_eq!(
+            (deadline_ms(&hold, 5), deadline_ms(&hold, 25), deadline_ms(&hold, 30)),
+            (Some(101), Some(104), None)
+        );
         assert_eq!(hold.time_out(3, released(u64::MAX, 5), &mut output, error), 3);
         let all = "<sent>[unsynced][unsynced]<pong><message>[r]<w3><end>";
         assert_eq!(String::from_utf8_lossy(&output.bytes), all);
-        assert_eq!(hold.deadline_ms(100), Some(104));
+        assert_eq!(deadline_ms(&hold, 5), Some(104));
         hold.release(released(u64::MAX, 5), &output);
         assert_eq!(left(&hold, &output), "<sent>[unsynced][unsynced]<pong><message>[r]");
         hold.release(released(u64::MAX, 30), &output);

@@ -51,6 +51,11 @@ impl Output {
         self.start + self.held() as u64
     }
 
+    /// The place of what stands at `len` of [`Output::bytes`], also while a command has them.
+    pub fn place_at(&self, len: usize) -> u64 {
+        self.start + (self.aside_bytes + len) as u64
+    }
+
     /// The place of the first byte that is not sent.
     pub fn sent_to(&self) -> u64 {
         self.start + self.sent as u64

@@ -58,7 +58,21 @@ impl Node {
             link.state.tick(now, &mut actions);
         }
         self.follow_actions(actions);
-        self.learn_masters_epoch();
+        self.learn_of_master();
+        if self.replication.link.as_mut().is_some_and(|link| std::mem::take(&mut link.makes_anew)) {
+            self.make_link_anew("this node tells the master now who it is");
+        }
+    }
+
+    /// Ends the connection to the master; another one goes on where it stood.
+    fn make_link_anew(&mut self, why: &str) {
+        let now = self.now_ms();
+        self.disconnect_master();
+        let mut actions = Vec::new();
+        if let Some(link) = &mut self.replication.link {
+            link.state.disconnected(now, why, &mut actions);
+        }
+        self.follow_actions(actions);
     }
 
     /// The master's socket is ready.

@@ -7,7 +7,7 @@ use rivulet_commands::fail::Fail;
 use rivulet_host::fs::{self, File};
 use rivulet_rdb::crc64;
 use rivulet_replication::position::ReplId;
-use rivulet_replication::promises::Promises;
+use rivulet_replication::promises::{EPOCH_MAX, Promises};
 use rivulet_resp::Args;
 
 use crate::engine::asker::Asker;
@@ -21,12 +21,14 @@ pub struct Kept {
     pub promises: Promises,
     /// They are in the file. Before that nobody need know this node again.
     pub is_durable: bool,
+    /// The file was refused when the last change was to be written, and the log says so.
+    is_refused: bool,
 }
 
 impl Kept {
     /// Nothing is promised yet; until a file is written, the node's id is that of its run.
     pub fn nothing(run_id: ReplId) -> Kept {
-        Kept { promises: Promises::new(run_id), is_durable: false }
+        Kept { promises: Promises::new(run_id), is_durable: false, is_refused: false }
     }
 }
 
@@ -45,7 +47,11 @@ fn parse(bytes: &[u8]) -> Option<Promises> {
 
 fn epoch_of(arg: &[u8]) -> Result<u64, Fail> {
     let number = rivulet_commands::parse::int(arg)?;
-    u64::try_from(number).map_err(|_| Fail::new("ERR epoch can't be negative"))
+    let epoch = u64::try_from(number).map_err(|_| Fail::new("ERR epoch can't be negative"))?;
+    if epoch > EPOCH_MAX {
+        return Err(Fail::new("ERR epoch is out of range"));
+    }
+    Ok(epoch)
 }
 
 fn id_of(arg: &[u8]) -> Result<ReplId, Fail> {
@@ -73,7 +79,9 @@ impl Node {
                 path.display()
             )
         })?;
-        self.replication.kept = Kept { promises, is_durable: true };
+        // What it acknowledged as a master, and may have lost, its members know.
+        self.replication.synchronous.started(!promises.members().is_empty());
+        self.replication.kept = Kept { promises, is_durable: true, is_refused: false };
         Ok(())
     }
 
@@ -89,11 +97,20 @@ impl Node {
             fs::sync_directory_of(&path)
         };
         write().map_err(|e| format!("{} can't be written: {}", path.display(), os_error(&e)))?;
-        let node_id = promises.node_id;
-        self.replication.kept = Kept { promises, is_durable: true };
+        let (node_id, data_of) = (promises.node_id, promises.data_of());
+        let before =
+            std::mem::replace(&mut self.replication.kept, Kept { promises, is_durable: true, is_refused: false });
+        let fence = self.replication.kept.promises.fence();
         if let Some(link) = &mut self.replication.link {
-            link.state.set_fence(self.replication.kept.promises.fence());
-            link.state.config_mut().node_id = Some(node_id);
+            if fence != before.promises.fence() {
+                link.state.set_fence(fence);
+            }
+            let config = link.state.config_mut();
+            (config.node_id, config.data_of) = (Some(node_id), data_of);
+            if !before.is_durable && link.state.is_up() {
+                // In this greeting the master is told who this is: as a member, it counts from then on.
+                link.makes_anew = true;
+            }
         }
         Ok(())
     }
@@ -108,7 +125,7 @@ impl Node {
         }
     }
 
-    /// `dir` has changed: the promises go with it.
+    /// `dir` or the port has changed: the promises go with it.
     ///
     /// # Errors
     /// They can't be written there.
@@ -119,19 +136,29 @@ impl Node {
         self.keep_promises(self.replication.kept.promises.clone())
     }
 
-    /// The replica's end, now and then: whom this node follows is the master of a term that it has not known.
-    pub(super) fn learn_masters_epoch(&mut self) {
-        let Some(epoch) = self.replication.link.as_ref().and_then(|link| link.state.master_epoch()) else { return };
-        let mut promises = self.replication.kept.promises.clone();
-        if promises.follows(epoch)
-            && let Err(text) = self.keep_promises(promises)
+    /// The replica's end, before it acknowledges, and now and then: whom this node follows is the master of a term that it has not known, or another
+    /// one than whose data it had.
+    pub(super) fn learn_of_master(&mut self) {
+        let Some(link) = &self.replication.link else { return };
+        let (Some(epoch), data) = (link.state.master_epoch(), link.state.acknowledges()) else { return };
+        let known = &self.replication.kept.promises;
+        let is_same_master = data.is_none() || known.data_of() == data || known.members().is_empty();
+        if known.fence().unwrap_or(0) >= epoch && is_same_master {
+            return;
+        }
+        let mut promises = known.clone();
+        promises.follows(epoch);
+        data.map(|data| promises.acknowledges(data));
+        if let Err(text) = self.keep_promises(promises)
+            && !std::mem::replace(&mut self.replication.kept.is_refused, true)
         {
-            log::warning!("The term of the master is not kept: {text}");
+            log::warning!("Whom this node follows, and in which term, is not kept: {text}");
         }
     }
 
     /// This node becomes a master: of the term whose leader has fenced it, if one has.
     pub(super) fn promoted_in_epoch(&mut self) {
+        self.replication.synchronous.started(false);
         let mut promises = self.replication.kept.promises.clone();
         if promises.promoted()
             && let Err(text) = self.keep_promises(promises.clone())
@@ -148,6 +175,23 @@ impl Node {
             log::warning!("This stale master is a master again, by REPLICAOF NO ONE.");
             self.promoted_in_epoch();
         }
+    }
+
+    /// REPLICATION PROMOTE: as REPLICAOF NO ONE, for a leader that says which epoch it means. One that another has overtaken makes no second master.
+    pub(super) fn promote_in_epoch(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let (epoch, leader) = (epoch_of(args.at(2))?, id_of(args.at(3))?);
+        self.replication.kept.promises.may_be_promoted(epoch, leader).map_err(|refusal| Fail::text(refusal.reply()))?;
+        if !self.replication.failover.is_idle() {
+            return Err(Fail::new("ERR PROMOTE not allowed while failing over."));
+        }
+        if self.is_replica() {
+            self.promote();
+            log::notice!("MASTER MODE enabled (by Sentinel {leader}, in epoch {epoch})");
+        } else {
+            self.is_master_again();
+        }
+        by.reply.ok();
+        Ok(())
     }
 
     /// REPLICATION FENCE: no master of an older term is acknowledged anything by this node, and as one it is stale. The answer says where it stands.
@@ -180,7 +224,7 @@ impl Node {
         let promises = &self.replication.kept.promises;
         let role = if self.is_replica() { "replica" } else { "master" };
         let reply = &mut by.reply;
-        reply.map(5);
+        reply.map(6);
         reply.bulk(b"node_id");
         reply.bulk(promises.node_id.as_str().as_bytes());
         reply.bulk(b"role");
@@ -189,6 +233,9 @@ impl Node {
         reply.int(promises.known() as i64);
         reply.bulk(b"offset");
         reply.int(self.replication.offset() as i64);
+        // What it would wait for as a master: who fences goes by the smallest.
+        reply.bulk(b"synchronous_replicas");
+        reply.int(self.config.synchronous_replicas as i64);
         reply.bulk(b"members");
         reply.array(promises.members().len());
         promises.members().iter().for_each(|id| reply.bulk(id.as_str().as_bytes()));
@@ -216,6 +263,7 @@ impl Node {
         }
         if is_new_term && !self.is_replica() {
             // They learn the term when they come again.
+            self.replication.synchronous.started(false);
             self.drop_replicas();
         }
         by.reply.ok();

@@ -58,6 +58,7 @@ impl Node {
             run_id: self.replication.run_id,
             node_id: self.replication.kept.promises.node_id,
             // A master that was replaced is of no term.
+            is_unproven: self.is_unproven(),
             epoch: if self.is_replica() || self.is_stale_master() { 0 } else { self.replication.kept.promises.epoch },
         };
         let from_master = self.clients.at(id).is_master();
@@ -109,7 +110,11 @@ impl Node {
         if !matches!(answer, Answer::TryLater { .. } | Answer::NoMain { .. }) {
             self.sync_granted(id, peer, is_channel, request.as_ref());
         }
+        let goes_on = matches!(answer, Answer::Continue { .. });
         self.answer_replica(id, answer)?;
+        if goes_on {
+            self.replica_goes_on(id);
+        }
         let r = &mut self.replication;
         if let Some(from) = r.master.get(id).and_then(Session::needs_from) {
             r.log.hold_from(from);

@@ -48,6 +48,7 @@ impl Node {
             }
             "fence" => self.fence(by, args)?,
             "members" => self.members(by, args)?,
+            "promote" => self.promote_in_epoch(by, args)?,
             "verify" => self.replication_verify(id, args)?,
             _ => self.help(
                 by,
@@ -61,6 +62,8 @@ impl Node {
                     "    The latest <count> full and partial syncs (10; -1 for all), newest first, each with its reason.",
                     "MEMBERS <epoch> <node id> [<node id> ...]",
                     "    Whose acknowledgements count when replies wait for replicas. For Sentinels.",
+                    "PROMOTE <epoch> <sentinel id>",
+                    "    Become a master, if that epoch was promised to that leader, and no later one. For Sentinels.",
                     "VERIFY [<ip:port>|ALL] [TIMEOUT <milliseconds>]",
                     "    Prove that replicas have the same data as this master at one offset, and name the keys that differ.",
                 ],

@@ -1,12 +1,16 @@
 //! Synchronous replicas, at the master's end: up to where enough of them have the stream, and how they are asked for it. Which reply waits for what is
 //! with those who send replies ([`crate::front::held`]).
 
+use std::collections::BTreeSet;
+
 use rivulet_config::SynchronousCommit;
 use rivulet_replication::master::LogNeed;
+use rivulet_replication::position::ReplId;
 use rivulet_replication::promises::Promises;
 use rivulet_replication::session::Session;
 use rivulet_replication::stream::{GETACK, GETACK_ALWAYS};
 
+use crate::front::client_id::ClientId;
 use crate::node::Node;
 
 /// What a master knows of its synchronous replicas.
@@ -19,11 +23,14 @@ pub struct Synchronous {
     asked_to: u64,
     /// Replies that were replaced by errors, as the time was over.
     pub timeouts: u64,
+    /// Since the start of this master: which members have gone on from where they were, which only who has nothing more can. `None` if nothing has to be
+    /// proven, or no more.
+    came: Option<BTreeSet<ReplId>>,
 }
 
 impl Default for Synchronous {
     fn default() -> Synchronous {
-        Synchronous { quorum: u64::MAX, began: 0, asked_to: 0, timeouts: 0 }
+        Synchronous { quorum: u64::MAX, began: 0, asked_to: 0, timeouts: 0, came: None }
     }
 }
 
@@ -31,6 +38,11 @@ impl Synchronous {
     /// The offset up to which replies may tell of writes; no limit where no replica is asked.
     pub fn quorum(&self) -> u64 {
         self.quorum
+    }
+
+    /// The node was started, or became a master of another term. `is_unproven`: it may have lost what was acknowledged in the present one.
+    pub fn started(&mut self, is_unproven: bool) {
+        self.came = is_unproven.then(BTreeSet::new);
     }
 
     /// All up to here was told to somebody, by this master or by one before it.
@@ -89,6 +101,26 @@ impl Node {
         synchronous.quorum = synchronous.quorum.max(quorum);
     }
 
+    /// Whether this master was started again, and may have less than it acknowledged: then who was sent more takes no full sync from it.
+    pub(super) fn is_unproven(&self) -> bool {
+        let is_master = !self.is_replica() && self.config.synchronous_replicas > 0;
+        is_master && self.replication.synchronous.came.is_some()
+    }
+
+    /// A replica goes on from where it was, so this master has all that it has. What was acknowledged was on N members: once all but N - 1 have come,
+    /// nothing of it is missing.
+    pub(super) fn replica_goes_on(&mut self, id: ClientId) {
+        let r = &mut self.replication;
+        let Some(came) = &mut r.synchronous.came else { return };
+        let promises = &r.kept.promises;
+        let node = r.master.get(id).and_then(|session| session.announced().node_id);
+        came.extend(node.filter(|node| promises.members().contains(node)));
+        let others = promises.members().iter().filter(|id| **id != promises.node_id).count() as u64;
+        if came.len() as u64 > others.saturating_sub(self.config.synchronous_replicas) {
+            r.synchronous.came = None;
+        }
+    }
+
     /// The offset that enough of the replicas have which are there and count by these promises.
     pub(super) fn quorum_of_present(&self, promises: &Promises) -> u64 {
         let replicas = usize::try_from(self.config.synchronous_replicas).unwrap_or(usize::MAX);
@@ -140,6 +172,7 @@ impl Node {
         if self.replication.link.as_ref().is_none_or(|link| !link.state.acks_by_itself()) {
             return;
         }
+        self.learn_of_master();
         let fsynced = self.fsynced_offset();
         let mut actions = Vec::new();
         if let Some(link) = &mut self.replication.link {

@@ -3,9 +3,11 @@
 //! It sends one a second, one for each `GETACK`, and after a `GETACK ALWAYS` one whenever the driver says that a turn has ended. A replica that is
 //! fenced sends none, until it follows a master whose term is not older than the fence: newlines say that it is there.
 
-use super::{ACK_PERIOD, Action, Actions, ReplicaLink, State};
+use super::{ACK_PERIOD, Action, Actions, MasterName, ReplicaLink, State};
 use crate::Millis;
 use crate::messages::ack_command;
+use crate::position::Position;
+use crate::promises::DataOf;
 
 /// What was acknowledged, and what may be.
 #[derive(Debug, Default)]
@@ -56,11 +58,38 @@ impl ReplicaLink {
 
     /// The term of the master that the stream comes from; 0 if no leader made it one. `None` while none comes.
     pub fn master_epoch(&self) -> Option<u64> {
-        self.is_up().then_some(self.master_epoch)
+        self.is_up().then_some(self.master_name.epoch)
+    }
+
+    /// Whose stream this node acknowledges; `None` while none comes, or if the master tells no id.
+    pub fn acknowledges(&self) -> Option<DataOf> {
+        let MasterName { node, epoch, .. } = self.master_name;
+        node.filter(|_| self.is_up()).map(|master| DataOf { epoch, master })
+    }
+
+    /// Whether the master was started again and has less than this node has acknowledged to it, in the one term: it has lost the rest, and must not take it
+    /// from this node, too. Somebody else must become the master.
+    pub fn master_lacks_data(&self) -> bool {
+        self.lacks_data
+    }
+
+    /// The data stay as they are, and the master is asked again: it may be another one then.
+    pub(super) fn refuse_to_lose(&mut self, now: Millis, out: Actions<'_, '_>) {
+        self.lacks_data = true;
+        let text = "The master was started again and lacks what this replica has acknowledged to it: a full sync would lose that here, too. Another node must become the master. (REPLICAOF NO ONE, and then REPLICAOF again, gives the data up.)";
+        self.refuse(now, text.to_string(), out);
+    }
+
+    /// Whether a full sync would take from this node what it has acknowledged to this same master.
+    pub(super) fn would_lose(&self, target: Option<Position>) -> bool {
+        let MasterName { node, epoch, is_unproven } = self.master_name;
+        let is_same = node.is_some_and(|master| self.config.data_of == Some(DataOf { epoch, master }));
+        let has_all = |own: Position| target.is_some_and(|t| t.id == own.id && t.offset >= own.offset);
+        is_unproven && is_same && self.cached.is_some_and(|own| !has_all(own))
     }
 
     fn may_acknowledge(&self) -> bool {
-        self.acks.fence.is_none_or(|fence| self.master_epoch >= fence)
+        self.acks.fence.is_none_or(|fence| self.master_name.epoch >= fence)
     }
 
     /// What makes the stream begin after a full sync. It must be an acknowledgement, so one that may not be given is one of nothing.

@@ -1,10 +1,11 @@
 //! What is said on a new link until the master has answered PSYNC.
 
-use super::{Action, Actions, Expected, PROBE_PERIOD, PROBE_VALID, ReplicaLink, State, log};
+use super::{Action, Actions, Expected, MasterName, PROBE_PERIOD, PROBE_VALID, ReplicaLink, State, log};
 use crate::Millis;
 use crate::messages::{PsyncReply, asked_words, command, psync_command};
 use crate::position::{Position, ReplId};
 use crate::report::Report;
+use crate::session::UNPROVEN;
 
 impl ReplicaLink {
     /// A line of the handshake.
@@ -48,8 +49,7 @@ impl ReplicaLink {
             }
             Some(Expected::NodeId) => {
                 // Others than a Rivulet know no such option, and are no masters by a leader's word.
-                let epoch = line.strip_prefix(b"+OK ").and_then(|rest| str::from_utf8(rest).ok()?.split_once(' '));
-                self.master_epoch = epoch.and_then(|(_, epoch)| epoch.parse().ok()).unwrap_or(0);
+                self.master_name = MasterName::parse(line).unwrap_or_default();
             }
             Some(Expected::Psync) => return self.psync_reply(now, line, out),
             None => return self.refuse(now, format!("Unexpected line from master in the handshake: '{text}'"), out),
@@ -86,7 +86,7 @@ impl ReplicaLink {
             batch.push((Expected::Replconf("version"), command(&["REPLCONF", "version", version])));
         }
         batch.push((Expected::RunId, command(&["REPLCONF", "rivulet-runid", config.run_id.as_str()])));
-        self.master_epoch = 0;
+        self.master_name = MasterName::default();
         if let Some(id) = &config.node_id {
             batch.push((Expected::NodeId, command(&["REPLCONF", "node-id", id.as_str()])));
         }
@@ -118,6 +118,15 @@ impl ReplicaLink {
             if !accepted {
                 return self.retry_later(now, out);
             }
+        }
+        self.lacks_data = match &reply {
+            PsyncReply::FullResync(target) => self.would_lose(Some(*target)),
+            PsyncReply::NotSupported { .. } => self.would_lose(None),
+            // Of two channels the target is told later.
+            _ => false,
+        };
+        if self.lacks_data {
+            return self.refuse_to_lose(now, out);
         }
         match (reply, self.cached) {
             (PsyncReply::FullResync(target), _) => {
@@ -166,5 +175,18 @@ impl ReplicaLink {
                 self.receive(now, None);
             }
         }
+    }
+}
+
+impl MasterName {
+    /// `+OK <node id> <epoch>`, and perhaps that it can't prove yet that it has all.
+    fn parse(line: &[u8]) -> Option<MasterName> {
+        let rest = str::from_utf8(line.strip_prefix(b"+OK ")?).ok()?;
+        let (node, rest) = rest.split_once(' ')?;
+        let (epoch, is_unproven) = match rest.strip_suffix(UNPROVEN) {
+            Some(epoch) => (epoch, true),
+            None => (rest, false),
+        };
+        Some(MasterName { node: Some(ReplId::parse(node.as_bytes())?), epoch: epoch.parse().ok()?, is_unproven })
     }
 }

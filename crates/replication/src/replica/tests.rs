@@ -3,6 +3,7 @@
 mod two_channels;
 
 use super::*;
+use crate::promises::DataOf;
 use crate::report::Level;
 
 fn id(n: u8) -> ReplId {
@@ -12,6 +13,7 @@ fn id(n: u8) -> ReplId {
 fn config() -> LinkConfig {
     LinkConfig {
         node_id: None,
+        data_of: None,
         acks_by_itself: true,
         host: "h".to_string(),
         port: 6379,
@@ -277,6 +279,38 @@ fn a_fenced_replica_only_says_that_it_is_there() {
     }
     story.link.set_fence(None);
     assert!(meet(&mut story, "+OK\r\n").0 > 0);
+}
+
+/// A master that has lost what it had acknowledged must not take it from those who have it (docs/failover.md, "Rejoining").
+#[test]
+fn a_master_that_lost_data_in_its_term_does_not_take_them_from_its_replica() {
+    let (own, master) = (Position { id: id(1), offset: 100 }, id(3));
+    let config = || LinkConfig { node_id: Some(id(7)), data_of: Some(DataOf { epoch: 4, master }), ..config() };
+    let full = |id: ReplId, offset| format!("+FULLRESYNC {id} {offset}\r\n");
+    for (name, reply, refused) in [
+        (format!("+OK {master} 4 unproven"), full(id(2), 0), true),
+        (format!("+OK {master} 4 unproven"), full(id(2), 500), true),
+        (format!("+OK {master} 4 unproven"), full(id(1), 99), true),
+        (format!("+OK {master} 4 unproven"), full(id(1), 100), false),
+        (format!("+OK {master} 4 unproven"), "-ERR unknown command 'PSYNC'\r\n".to_string(), true),
+        (format!("+OK {master} 4 unproven"), "+CONTINUE\r\n".to_string(), false),
+        (format!("+OK {master} 4"), full(id(2), 0), false),
+        (format!("+OK {master} 5 unproven"), full(id(2), 0), false),
+        (format!("+OK {} 4 unproven", id(5)), full(id(2), 0), false),
+        ("-ERR Unrecognized REPLCONF option: node-id".to_string(), full(id(2), 0), false),
+    ] {
+        let mut story = Story::new(config(), Some(own));
+        story.greet().hear(&format!("{name}\r\n")).hear(&reply);
+        let said = story.said();
+        assert_eq!(story.link.master_lacks_data(), refused, "{name} {reply}");
+        assert_eq!(said.iter().any(|line| line.contains("Another node must become the master")), refused, "{said:?}");
+        if refused {
+            assert_eq!(story.link.position(), Some(own), "it keeps what it has");
+        }
+    }
+    let mut story = Story::new(config(), None);
+    story.greet().hear(&format!("+OK {master} 4 unproven\r\n")).hear(&full(id(2), 0));
+    assert!(!story.link.master_lacks_data(), "who has nothing loses nothing");
 }
 
 /// A master that is killed may not remember an id that it took just before; what was sent under that id it does.

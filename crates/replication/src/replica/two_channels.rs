@@ -46,6 +46,9 @@ impl ReplicaLink {
             match channel.next(&mut input) {
                 Ok(None) => return,
                 Ok(Some(Event::Ask(bytes))) => out.push(Action::SendChannel(bytes)),
+                Ok(Some(Event::Target { position, .. })) if self.would_lose(Some(position)) => {
+                    return self.refuse_to_lose(now, out);
+                }
                 Ok(Some(Event::Target { position, rdb_client })) => self.snapshot_stands_at(position, rdb_client, out),
                 Ok(Some(Event::Item(item))) => self.payload_item(now, item, out),
                 Err(error) => return self.channel_failed(now, error, out),

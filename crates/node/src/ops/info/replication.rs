@@ -35,6 +35,7 @@ fn of_link(node: &Node, link: &Link, out: &mut String) {
     field!(out, "slave_read_repl_offset", read);
     field!(out, "slave_repl_offset", r.offset());
     full_sync(node, link, out);
+    field!(out, "master_lacks_data", u8::from(state.master_lacks_data()));
     field!(out, "master_link_waits_for_disk", u8::from(link.waits_for_disk));
     if !state.is_up() {
         field!(out, "master_link_down_since_seconds", state.down_since_seconds(now).map_or(-1, |s| s as i64));
