@@ -1,5 +1,5 @@
 //! Failovers of real processes under writers: with synchronous replicas and our Sentinels nothing that was acknowledged is lost, whatever becomes of
-//! the master. `RIVULET_FAILOVERS=N` says how many (4).
+//! the master. `RIVULET_FAILOVERS=N` says how many (8).
 
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -33,16 +33,32 @@ impl Group {
                 master.port
             );
             std::fs::write(&path, text).expect("a configuration file");
-            let mut command = Command::new(rivulet("rivulet-server"));
-            command.arg(&path).arg("--sentinel").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            (command.spawn().expect("it starts"), port, dir)
+            (spawn(&dir), port, dir)
         };
         Group { members: (0..3).map(one).collect() }
+    }
+
+    /// All end at once; whoever starts again knows what it has written down.
+    fn kill(&mut self) {
+        for (child, _, _) in &mut self.members {
+            child.kill().expect("it is killed");
+            child.wait().expect("it ends");
+        }
+    }
+
+    fn launch(&mut self) {
+        self.members.iter_mut().for_each(|(child, _, dir)| *child = spawn(dir));
     }
 
     fn ports(&self) -> Vec<u16> {
         self.members.iter().map(|(_, port, _)| *port).collect()
     }
+}
+
+fn spawn(dir: &TempDir) -> Child {
+    let mut command = Command::new(rivulet("rivulet-server"));
+    command.arg(dir.path().join("sentinel.conf")).arg("--sentinel");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts")
 }
 
 impl Drop for Group {
@@ -124,12 +140,12 @@ fn signal(server: &Server, name: &str) {
 
 #[test]
 fn nothing_that_was_acknowledged_is_lost() {
-    let failovers = std::env::var("RIVULET_FAILOVERS").ok().and_then(|n| n.parse().ok()).unwrap_or(4);
+    let failovers = std::env::var("RIVULET_FAILOVERS").ok().and_then(|n| n.parse().ok()).unwrap_or(8);
     let mut servers: Vec<Server> =
         (0..3).map(|_| Server::start(Kind::Rivulet, &["--synchronous-replicas", "1", "--save", ""])).collect();
     let (first, replicas) = servers.split_first_mut().expect("there are three");
     replicas.iter_mut().for_each(|replica| replica.follow(first));
-    let group = Group::start(first);
+    let mut group = Group::start(first);
     let sentinels = group.ports();
     wait::until("the set is whole", || is_whole(&sentinels));
     let (ends, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
@@ -144,16 +160,28 @@ fn nothing_that_was_acknowledged_is_lost() {
         wait::until("they write", || count.load(Ordering::Relaxed) > before + 2000);
         let port = master_port(&sentinels).expect("there is a master");
         let old = servers.iter_mut().find(|server| server.port == port).expect("it is one of the three");
-        match n % 2 {
+        match n % 4 {
             0 => old.kill(),
-            _ => signal(old, "STOP"),
+            1 => signal(old, "STOP"),
+            // It is there again before anybody has missed it, without anything in it.
+            2 => {
+                old.kill();
+                old.launch();
+            }
+            // Nobody who saw it alive is there any more.
+            _ => {
+                group.kill();
+                old.kill();
+                group.launch();
+            }
         }
         wait::until("another one is the master", || master_port(&sentinels).is_some_and(|now| now != port));
         let before = count.load(Ordering::Relaxed);
         wait::until("it takes writes", || count.load(Ordering::Relaxed) > before + 100);
-        match n % 2 {
-            0 => old.launch(),
-            _ => signal(old, "CONT"),
+        match n % 4 {
+            1 => signal(old, "CONT"),
+            2 => {}
+            _ => old.launch(),
         }
         wait::until("the set is whole again", || is_whole(&sentinels));
     }

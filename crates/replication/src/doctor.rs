@@ -17,6 +17,8 @@ pub struct Figures<'a> {
     pub link_down_seconds: Option<u64>,
     /// The data are not what their position says: from which offset on, and why.
     pub diverged: Option<(u64, &'a str)>,
+    /// A master that was started again, and has not heard yet from enough members that it lacks nothing.
+    pub is_unproven: bool,
     /// A replica: its master was started again and lacks what was acknowledged to it.
     pub master_lacks_data: bool,
     /// A replica: its last full syncs could not be loaded.
@@ -111,6 +113,7 @@ const BLOCKED_PART_OF_TIMEOUT: u64 = 4;
 pub fn diagnose(f: &Figures<'_>) -> Vec<String> {
     let mut out = Vec::new();
     out.extend(diverged(f));
+    out.extend(f.is_unproven.then(unproven_master));
     out.extend(f.master_lacks_data.then(lacking_master));
     out.extend(backlog_for_reconnects(f));
     out.extend(avoidable_full_syncs(f));
@@ -232,6 +235,12 @@ fn ping_and_timeout(f: &Figures<'_>) -> Option<String> {
             (f.timeout / PINGS_PER_TIMEOUT / 1000).max(1)
         )
     })
+}
+
+fn unproven_master() -> String {
+    "This master was started again, and can't tell yet whether it has all that it had acknowledged: until all but synchronous-replicas - 1 of its members \
+     have come with nothing that it lacks, it acknowledges no writes. Bring them back; or say that what it has is all, with REPLICAOF NO ONE here."
+        .to_string()
 }
 
 fn lacking_master() -> String {
@@ -420,6 +429,7 @@ mod tests {
             syncs,
             link_down_seconds: None,
             diverged: None,
+            is_unproven: false,
             master_lacks_data: false,
             unloadable: None,
             replicas: 1,
@@ -534,6 +544,7 @@ mod tests {
         );
         assert!(diagnose(&Figures { backlog: Backlog { disk_size: 0, ..BACKLOG }, replicas: 0, ..plain() }).is_empty());
         assert_one(&Figures { link_down_seconds: Some(9), ..plain() }, &["down for 9 s"]);
+        assert_one(&Figures { is_unproven: true, ..plain() }, &["acknowledges no writes", "REPLICAOF NO ONE"]);
         assert_one(
             &Figures { master_lacks_data: true, ..plain() },
             &["lacks", "SENTINEL FAILOVER", "REPLICAOF NO ONE"],

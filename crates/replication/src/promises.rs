@@ -140,17 +140,17 @@ impl Promises {
         }
     }
 
-    /// As a replica it acknowledges from now on what this master has. Answers whether that was news. Where no leader has told members, nobody counts on
-    /// it.
+    /// As a replica it acknowledges from now on what this master has. Answers whether that was news.
     pub fn acknowledges(&mut self, data: DataOf) -> bool {
-        let is_news = !self.members.is_empty() && self.data_of != Some(data);
-        if is_news {
-            self.data_of = Some(data);
-        }
-        is_news
+        self.data_of.replace(data) != Some(data)
     }
 
-    /// Whose data it has acknowledged, if there are members that count on it.
+    /// What it had is replaced. Answers whether that was news.
+    pub fn has_other_data(&mut self) -> bool {
+        self.data_of.take().is_some()
+    }
+
+    /// Whose data it has acknowledged.
     pub fn data_of(&self) -> Option<DataOf> {
         self.data_of
     }
@@ -320,8 +320,6 @@ mod tests {
     fn whose_data_were_acknowledged_is_known_until_the_node_is_a_master() {
         let mut node = Promises::new(id(1));
         let data = DataOf { epoch: 0, master: id(2) };
-        assert!(!node.acknowledges(data) && node.data_of().is_none(), "nobody counts on it yet");
-        node.learn_members(0, &[id(1), id(2)]).expect("it is the first list");
         assert!(node.acknowledges(data) && !node.acknowledges(data));
         assert!(node.acknowledges(DataOf { epoch: 1, ..data }));
         assert!(node.promoted());

@@ -22,6 +22,8 @@ pub struct Facts {
     pub link_down_ms: u64,
     pub priority: u32,
     pub offset: u64,
+    /// The latest term of whose master it has acknowledged data, as it told when it was fenced; nothing if it has none, or was not asked.
+    pub data_epoch: Option<u64>,
     /// It has promised to acknowledge nothing to the old master any more; nothing where that is not asked.
     pub is_fenced: Option<bool>,
     pub history: Option<History>,
@@ -57,6 +59,7 @@ pub struct Choice {
 pub fn choose(replicas: &[Facts], terms: &Terms) -> Choice {
     let mut refused: Vec<Option<String>> = replicas.iter().map(|facts| unfit(facts, terms)).collect();
     if terms.is_strict {
+        refuse_older_data(replicas, &mut refused);
         refuse_other_histories(replicas, terms, &mut refused);
     }
     refuse_long_alone(replicas, terms, &mut refused);
@@ -110,6 +113,21 @@ fn unfit(facts: &Facts, terms: &Terms) -> Option<String> {
         None => Some("not chosen: it has never told its state".into()),
         Some(age) if age > terms.info_age_max_ms => Some(format!("not chosen: what it told is {age} ms old")),
         Some(_) => None,
+    }
+}
+
+/// Who has acknowledged data of a later term has what was acknowledged in the earlier ones, too, however far others have come elsewhere: with a master that
+/// was started again and had lost something.
+fn refuse_older_data(replicas: &[Facts], refused: &mut [Option<String>]) {
+    let fit = replicas.iter().zip(refused.iter()).filter(|(_, reason)| reason.is_none());
+    let Some(latest) = fit.filter_map(|(facts, _)| facts.data_epoch).max() else { return };
+    for (facts, reason) in replicas.iter().zip(refused.iter_mut()) {
+        if reason.is_none() && facts.data_epoch != Some(latest) {
+            let own = facts.data_epoch.map_or("none".to_string(), |epoch| format!("epoch {epoch}"));
+            *reason = Some(format!(
+                "not chosen: the data that it has acknowledged are of {own}, and others have those of epoch {latest}"
+            ));
+        }
     }
 }
 
@@ -216,6 +234,7 @@ mod tests {
             link_down_ms: 0,
             priority: 100,
             offset,
+            data_epoch: None,
             is_fenced: None,
             history: Some(History { replid: "present".into(), offset, former: None }),
             master_lacks_data: false,
@@ -317,6 +336,15 @@ mod tests {
                 "{name}, as Redis does"
             );
         }
+    }
+
+    #[test]
+    fn data_of_the_latest_term_come_before_any_offset() {
+        let fenced =
+            |label: &str, offset, data_epoch| Facts { data_epoch, is_fenced: Some(true), ..facts(label, offset) };
+        assert_eq!(winner(&[fenced("a", 900, Some(4)), fenced("b", 500, Some(5))], &terms()), Some("b".into()));
+        assert_eq!(winner(&[fenced("a", 900, None), fenced("b", 500, Some(0))], &terms()), Some("b".into()));
+        assert_eq!(winner(&[fenced("a", 900, None), fenced("b", 500, None)], &terms()), Some("a".into()));
     }
 
     #[test]

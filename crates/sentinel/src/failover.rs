@@ -22,6 +22,7 @@ use crate::answer::Answer;
 use crate::choice::{self, Facts, Terms};
 use crate::election::{self, Tally};
 use crate::events::Level;
+use crate::fencing::Standing;
 use crate::info::Role;
 use crate::link::{At, Question};
 use crate::master::{Backoff, Master};
@@ -71,7 +72,7 @@ pub enum State {
     Fencing {
         label: String,
         paused_ms: Option<u64>,
-        fenced: BTreeMap<String, u64>,
+        fenced: BTreeMap<String, Standing>,
     },
     /// `paused_ms`: when the master's writers were last told to wait, if they were.
     WaitPromotion {
@@ -360,7 +361,7 @@ impl Sentinel {
     }
 
     /// The same where only those may win who are fenced, and offsets are those that they told then.
-    pub(crate) fn choice_among(&self, master: &Master, fenced: Option<&BTreeMap<String, u64>>) -> choice::Choice {
+    pub(crate) fn choice_among(&self, master: &Master, fenced: Option<&BTreeMap<String, Standing>>) -> choice::Choice {
         let (now_ms, settings, periods) = (self.now_ms, &master.settings, &self.periods);
         let down_ms = master.instance.down_since_ms.map(|since| now_ms.saturating_sub(since));
         let facts = |(label, replica): (&String, &crate::replica::Replica)| {
@@ -373,7 +374,8 @@ impl Sentinel {
                 info_age_ms: replica.instance.info_age_ms(now_ms),
                 link_down_ms: replica.link_down_ms,
                 priority: replica.priority,
-                offset: fenced.and_then(|fenced| fenced.get(label)).copied().unwrap_or(replica.offset),
+                offset: fenced.and_then(|fenced| fenced.get(label)).map_or(replica.offset, |told| told.offset),
+                data_epoch: fenced.and_then(|fenced| fenced.get(label)?.data_epoch),
                 is_fenced: fenced.map(|fenced| fenced.contains_key(label)),
                 history: replica.history.clone(),
                 master_lacks_data: replica.master_lacks_data,

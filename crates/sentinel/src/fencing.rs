@@ -5,6 +5,7 @@
 //! the most advanced stands. Members are told by whatever Sentinel sees that one is missing: who comes is told to the replicas first, who goes to the
 //! master first, so that no leader counts with fewer than the master did.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::Answer;
@@ -24,6 +25,14 @@ const ENOUGH_MS: u64 = 3000;
 const RETRY_MS: u64 = 1000;
 /// What looks half done for so long is, ms: it may only be that INFOs were not of one time.
 const HEAL_MS: u64 = 5000;
+
+/// Where a node stands that is fenced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    pub offset: u64,
+    /// The latest term of whose master it has acknowledged data.
+    pub data_epoch: Option<u64>,
+}
 
 impl Master {
     /// How many replicas must have acknowledged a write, as far as this Sentinel shall see to it: the smallest number that any node has said, as more are
@@ -61,7 +70,7 @@ impl Master {
     }
 
     /// How many members are fenced. A node counts once, under whatever addresses it is known.
-    fn fenced_members(&self, fenced: &BTreeMap<String, u64>) -> usize {
+    fn fenced_members(&self, fenced: &BTreeMap<String, Standing>) -> usize {
         let id = |label: &String| self.replicas.get(label)?.instance.node_id.as_deref();
         let ids: BTreeSet<&str> = fenced.keys().filter_map(id).collect();
         ids.intersection(&self.members()).count()
@@ -87,9 +96,9 @@ impl Master {
         late.iter().min().is_none_or(|shortest| late.len() + n <= *shortest)
     }
 
-    /// Another one that is fenced, and stands in the master's history, has more than the chosen one.
-    fn more_advanced<'a>(&self, fenced: &'a BTreeMap<String, u64>, chosen: &str) -> Option<&'a str> {
-        let own = fenced.get(chosen).copied().unwrap_or(0);
+    /// Another one that is fenced has data of a later term than the chosen one, or of the same, and stands further in the master's history.
+    fn more_advanced<'a>(&self, fenced: &'a BTreeMap<String, Standing>, chosen: &str) -> Option<&'a str> {
+        let own = fenced.get(chosen).copied().unwrap_or_default();
         let shares = |label: &str| {
             let other = self.replicas.get(label).and_then(|replica| replica.history.as_ref());
             let includes = |history: &Option<History>| {
@@ -97,7 +106,11 @@ impl Master {
             };
             includes(&self.history) || includes(&self.former_history)
         };
-        fenced.iter().find(|(label, offset)| **offset > own && shares(label)).map(|(label, _)| label.as_str())
+        let has_more = |label: &str, told: &Standing| match told.data_epoch.cmp(&own.data_epoch) {
+            Ordering::Equal => told.offset > own.offset && shares(label),
+            later => later == Ordering::Greater,
+        };
+        fenced.iter().find(|(label, told)| has_more(label, told)).map(|(label, _)| label.as_str())
     }
 }
 
@@ -148,7 +161,7 @@ impl Sentinel {
         replica.instance.synchronous_replicas = told.synchronous_replicas;
         replica.instance.info_ms = Some(now_ms);
         if let Some(Attempt { state: State::Fencing { fenced, .. }, .. }) = &mut master.failover {
-            fenced.insert(label.clone(), told.offset);
+            fenced.insert(label.clone(), Standing { offset: told.offset, data_epoch: told.data_epoch });
             self.advance(&at.master);
         }
     }
@@ -235,10 +248,17 @@ impl Sentinel {
             replica.instance.down_since_ms.is_none() && replica.instance.failover_epoch > master.instance.failover_epoch
         };
         let is_half_done = master.instance.is_stale || master.replicas.values().any(is_later);
+        let is_half_done = is_half_done || master.instance.is_unproven;
         if is_half_done && self.now_ms >= master.backoff.until_ms {
             let is_due = master.half_done_since_ms.is_some_and(|at| self.now_ms >= at + HEAL_MS);
-            if is_due {
-                self.log(Level::Warning, format!("A failover of '{name}' was left half done: a later one ends it"));
+            let is_there = |replica: &&Replica| replica.instance.down_since_ms.is_none();
+            let can_fence = master.replicas.values().filter(is_there).count() >= master.fences_needed();
+            if is_due && can_fence {
+                let why = match master.instance.is_unproven {
+                    true => "was started again and can't tell whether it has all",
+                    false => "was left half done by a failover",
+                };
+                self.log(Level::Warning, format!("'{name}' {why}: a planned switch ends it"));
                 self.begin_failover(name, Request::User);
             }
         }
@@ -302,6 +322,7 @@ struct Told {
     node_id: String,
     offset: u64,
     synchronous_replicas: u32,
+    data_epoch: Option<u64>,
     members: Vec<String>,
 }
 
@@ -318,11 +339,13 @@ impl Told {
         };
         let Answer::Int(offset) = field("offset")? else { return None };
         let Answer::Int(replicas) = field("synchronous_replicas")? else { return None };
+        let Answer::Int(data_epoch) = field("data_epoch")? else { return None };
         let Answer::Array(members) = field("members")? else { return None };
         Some(Told {
             node_id: text(field("node_id")?)?,
             offset: u64::try_from(*offset).ok()?,
             synchronous_replicas: u32::try_from(*replicas).ok()?,
+            data_epoch: u64::try_from(*data_epoch).ok(),
             members: members.iter().map(text).collect::<Option<_>>()?,
         })
     }
@@ -345,6 +368,8 @@ mod tests {
                 offset,
                 bulk("synchronous_replicas"),
                 Answer::Int(2),
+                bulk("data_epoch"),
+                Answer::Int(-1),
                 bulk("members"),
                 Answer::Array(vec![bulk("n"), bulk("m")]),
             ])

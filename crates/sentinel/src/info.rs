@@ -62,6 +62,8 @@ pub struct Info {
     /// The highest term of a failover that it knows.
     pub failover_epoch: u64,
     pub is_stale: bool,
+    /// As a master it was started again, and does not know whether it lacks something.
+    pub is_unproven: bool,
     /// As a replica it does not follow its master, which was started again and lacks what was acknowledged to it.
     pub master_lacks_data: bool,
     /// The ids of those whose acknowledgements count, and of the master; none if all count.
@@ -110,6 +112,7 @@ impl Info {
             "run_id" if value.len() >= 40 => self.run_id = value.get(..40).map(str::to_string),
             "node_id" if !value.is_empty() => self.node_id = Some(value.to_string()),
             "synchronous_replicas" => self.synchronous_replicas = value.parse().unwrap_or(0),
+            "synchronous_unproven" => self.is_unproven = value == "1",
             "master_lacks_data" => self.master_lacks_data = value == "1",
             "stale_master" => self.is_stale = value == "1",
             "failover_epoch" => self.failover_epoch = value.parse().unwrap_or(0),

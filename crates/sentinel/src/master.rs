@@ -26,6 +26,8 @@ pub struct Instance {
     pub failover_epoch: u64,
     /// As a master it was replaced, and says so.
     pub is_stale: bool,
+    /// As a master it was started again, and acknowledges nothing until members have come.
+    pub is_unproven: bool,
     pub members: Vec<String>,
     /// When a hello was last taken by it.
     pub hello_sent_ms: u64,
@@ -51,6 +53,7 @@ impl Instance {
             synchronous_replicas: 0,
             failover_epoch: 0,
             is_stale: false,
+            is_unproven: false,
             members: Vec::new(),
             hello_sent_ms: now_ms,
             down_since_ms: None,

@@ -147,6 +147,7 @@ impl Sentinel {
         instance.node_id = info.node_id.clone().or(instance.node_id.take());
         instance.synchronous_replicas = info.synchronous_replicas;
         instance.is_stale = info.is_stale;
+        instance.is_unproven = info.is_unproven;
         instance.failover_epoch = info.failover_epoch;
         instance.members.clone_from(&info.members);
         if at.who == Who::Master && info.role == Some(Role::Master) {

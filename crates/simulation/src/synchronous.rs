@@ -266,18 +266,21 @@ impl Set {
         let mut fenced = Vec::new();
         for host in (0..NODES).filter(|host| *host != old) {
             let reply = self.ask(host, &["REPLICATION", "FENCE", &epoch, leader], PATIENCE_US);
-            let offset = match &reply {
-                Some(Reply::Array(items)) => items.chunks(2).find(|p| p[0].text() == "offset").map(|p| p[1].text()),
+            let field = |name: &str| match &reply {
+                Some(Reply::Array(items)) => {
+                    let pair = items.chunks(2).find(|pair| pair[0].text() == name)?;
+                    pair[1].text().parse::<i64>().ok()
+                }
                 _ => None,
             };
-            let offset: u64 =
-                offset.and_then(|text| text.parse().ok()).ok_or_else(|| format!("no fence: {reply:?}"))?;
-            fenced.push((offset, host));
+            let told = field("data_epoch").zip(field("offset"));
+            let (data_epoch, offset) = told.ok_or_else(|| format!("no fence: {reply:?}"))?;
+            fenced.push((data_epoch, offset, host));
             // Whatever time passes, the old master may go on to send and to hear.
             let between_us = self.rng.u64(0..200_000);
             self.pass(between_us);
         }
-        let (_, winner) = fenced.iter().max().copied().ok_or("nobody is fenced")?;
+        let (_, _, winner) = fenced.iter().max().copied().ok_or("nobody is fenced")?;
         let promoted = self.ask(winner, &["REPLICATION", "PROMOTE", &epoch, leader], PATIENCE_US);
         if promoted.as_ref().is_none_or(Reply::is_error) {
             return Err(format!("nobody is promoted: {promoted:?}"));
@@ -286,7 +289,7 @@ impl Set {
         self.failovers += 1;
         self.check_writes()?;
         let address = (ip(winner).to_string(), PORT.to_string());
-        for (_, host) in fenced.into_iter().filter(|(_, host)| *host != winner) {
+        for (_, _, host) in fenced.into_iter().filter(|(_, _, host)| *host != winner) {
             self.ask(host, &["REPLICAOF", &address.0, &address.1], PATIENCE_US).ok_or("a replica does not follow")?;
         }
         for writer in &mut self.writers {

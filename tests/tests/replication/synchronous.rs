@@ -353,10 +353,13 @@ fn a_master_that_lost_its_data_does_not_take_them_from_its_members() {
     assert_eq!(member.must("GET a").text(), "1");
     assert!(member.must("REPLICATION DOCTOR").text().contains("lacks"), "{}", member.must("REPLICATION DOCTOR").text());
     assert_silent(&mut writer);
-    // The user may want it so.
+    assert!(master.must("REPLICATION DOCTOR").text().contains("acknowledges no writes"));
+    // The user may want it so: who has it gives it up, and the master is told that nothing else is to come.
     member.must("REPLICAOF NO ONE");
     member.follow(&master);
     member.wait_for_link();
+    assert_silent(&mut writer);
+    master.must("REPLICAOF NO ONE");
     assert_reads(&mut writer, &["OK"]);
     assert_eq!((member.must("EXISTS a").int(), member.info("master_lacks_data").as_str()), (0, "0"));
     // One that comes again with all that it had is followed as ever.

@@ -36,6 +36,7 @@ impl Node {
                 .filter(|l| !l.state.is_up())
                 .and_then(|l| l.state.down_since_seconds(now)),
             diverged: r.truth.diverged.as_ref().map(|diverged| (diverged.offset, diverged.why.as_str())),
+            is_unproven: self.is_unproven(),
             master_lacks_data: r.link.as_ref().is_some_and(|l| l.state.master_lacks_data()),
             unloadable: r.link.as_ref().filter(|l| l.state.unloadable().failures() > 0).map(|l| FailedLoads {
                 count: l.state.unloadable().failures(),

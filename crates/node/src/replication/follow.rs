@@ -192,7 +192,10 @@ impl Node {
                     self.connect_to_master();
                 }
                 Action::Send(bytes) => self.send_to_master(bytes),
-                Action::Continue(position, forks) => self.continue_from(position, &forks),
+                Action::Continue(position, forks) => {
+                    self.continue_from(position, &forks);
+                    self.learn_of_master();
+                }
                 Action::PayloadBegin { len, load, target } => {
                     self.own_sync_began(Kind::Full, target.is_none());
                     self.payload_begins(len, load, target);
@@ -210,6 +213,8 @@ impl Node {
                 Action::Adopt(position) => {
                     adopted = true;
                     self.adopt_position(position);
+                    // Before anything of it is acknowledged.
+                    self.learn_of_master();
                 }
                 Action::Apply(bytes) => {
                     if adopted {
@@ -573,6 +578,7 @@ impl Node {
 
     /// The old data goes (rule 7).
     pub fn replace_data(&mut self) {
+        self.has_other_data();
         self.drop_replicas();
         let id = random_id(&mut self.engine.rng);
         self.replication.history.adopt(id);

@@ -142,17 +142,29 @@ impl Node {
         let Some(link) = &self.replication.link else { return };
         let (Some(epoch), data) = (link.state.master_epoch(), link.state.acknowledges()) else { return };
         let known = &self.replication.kept.promises;
-        let is_same_master = data.is_none() || known.data_of() == data || known.members().is_empty();
+        let is_same_master = data.is_none() || known.data_of() == data || !self.replication.kept.is_durable;
         if known.fence().unwrap_or(0) >= epoch && is_same_master {
             return;
         }
         let mut promises = known.clone();
         promises.follows(epoch);
-        data.map(|data| promises.acknowledges(data));
+        if let Some(data) = data {
+            promises.acknowledges(data);
+        }
         if let Err(text) = self.keep_promises(promises)
             && !std::mem::replace(&mut self.replication.kept.is_refused, true)
         {
             log::warning!("Whom this node follows, and in which term, is not kept: {text}");
+        }
+    }
+
+    /// The data here are replaced: they are nobody's until a master that has proven that it lacks nothing is followed.
+    pub(super) fn has_other_data(&mut self) {
+        let mut promises = self.replication.kept.promises.clone();
+        if promises.has_other_data()
+            && let Err(text) = self.keep_promises(promises)
+        {
+            log::warning!("That other data are here is not kept: {text}");
         }
     }
 
@@ -174,6 +186,9 @@ impl Node {
         if self.replication.kept.promises.is_stale_master() {
             log::warning!("This stale master is a master again, by REPLICAOF NO ONE.");
             self.promoted_in_epoch();
+        } else if self.is_unproven() {
+            log::warning!("REPLICAOF NO ONE: what this master has is all that there is.");
+            self.is_proven();
         }
     }
 
@@ -224,7 +239,7 @@ impl Node {
         let promises = &self.replication.kept.promises;
         let role = if self.is_replica() { "replica" } else { "master" };
         let reply = &mut by.reply;
-        reply.map(6);
+        reply.map(7);
         reply.bulk(b"node_id");
         reply.bulk(promises.node_id.as_str().as_bytes());
         reply.bulk(b"role");
@@ -236,6 +251,9 @@ impl Node {
         // What it would wait for as a master: who fences goes by the smallest.
         reply.bulk(b"synchronous_replicas");
         reply.int(self.config.synchronous_replicas as i64);
+        // Who followed the master of the latest epoch has what was acknowledged there, however far others have come elsewhere.
+        reply.bulk(b"data_epoch");
+        reply.int(promises.data_of().map_or(-1, |data| data.epoch as i64));
         reply.bulk(b"members");
         reply.array(promises.members().len());
         promises.members().iter().for_each(|id| reply.bulk(id.as_str().as_bytes()));

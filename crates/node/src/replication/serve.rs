@@ -110,10 +110,9 @@ impl Node {
         if !matches!(answer, Answer::TryLater { .. } | Answer::NoMain { .. }) {
             self.sync_granted(id, peer, is_channel, request.as_ref());
         }
-        let goes_on = matches!(answer, Answer::Continue { .. });
         self.answer_replica(id, answer)?;
-        if goes_on {
-            self.replica_goes_on(id);
+        if let Some(request) = &request {
+            self.replica_came(id, request);
         }
         let r = &mut self.replication;
         if let Some(from) = r.master.get(id).and_then(Session::needs_from) {

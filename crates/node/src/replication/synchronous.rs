@@ -4,13 +4,16 @@
 use std::collections::BTreeSet;
 
 use rivulet_config::SynchronousCommit;
+use rivulet_replication::history::Kinship;
 use rivulet_replication::master::LogNeed;
+use rivulet_replication::messages::{AskedId, PsyncRequest};
 use rivulet_replication::position::ReplId;
 use rivulet_replication::promises::Promises;
 use rivulet_replication::session::Session;
 use rivulet_replication::stream::{GETACK, GETACK_ALWAYS};
 
 use crate::front::client_id::ClientId;
+use crate::log;
 use crate::node::Node;
 
 /// What a master knows of its synchronous replicas.
@@ -93,7 +96,7 @@ impl Node {
 
     /// Takes in what replicas have acknowledged. What was on enough of them once stays released.
     pub fn look_at_quorum(&mut self) {
-        if self.is_stale_master() {
+        if self.is_stale_master() || self.is_unproven() {
             return;
         }
         let quorum = self.quorum_of_present(&self.replication.kept.promises);
@@ -101,24 +104,42 @@ impl Node {
         synchronous.quorum = synchronous.quorum.max(quorum);
     }
 
-    /// Whether this master was started again, and may have less than it acknowledged: then who was sent more takes no full sync from it.
-    pub(super) fn is_unproven(&self) -> bool {
+    /// Whether this master was started again, and may have less than it acknowledged: then who was sent more takes no full sync from it, and nothing is
+    /// acknowledged until it is known.
+    pub fn is_unproven(&self) -> bool {
         let is_master = !self.is_replica() && self.config.synchronous_replicas > 0;
         is_master && self.replication.synchronous.came.is_some()
     }
 
-    /// A replica goes on from where it was, so this master has all that it has. What was acknowledged was on N members: once all but N - 1 have come,
-    /// nothing of it is missing.
-    pub(super) fn replica_goes_on(&mut self, id: ClientId) {
+    /// A replica asks for what follows its position. If this master has all that it has, nothing that it acknowledged is missing here. What was acknowledged
+    /// was on N members: once all but N - 1 have come so, nothing is missing at all.
+    pub(super) fn replica_came(&mut self, id: ClientId, request: &PsyncRequest) {
         let r = &mut self.replication;
         let Some(came) = &mut r.synchronous.came else { return };
+        let has_all = |kin: Kinship| matches!(kin, Kinship::Shared) && request.asked <= r.log.end_offset() as i64 + 1;
+        let is_included = match request.id {
+            AskedId::Id(id) => has_all(r.history.kinship(id, request.asked)),
+            _ => false,
+        };
+        if !is_included {
+            return;
+        }
         let promises = &r.kept.promises;
         let node = r.master.get(id).and_then(|session| session.announced().node_id);
         came.extend(node.filter(|node| promises.members().contains(node)));
         let others = promises.members().iter().filter(|id| **id != promises.node_id).count() as u64;
         if came.len() as u64 > others.saturating_sub(self.config.synchronous_replicas) {
-            r.synchronous.came = None;
+            self.is_proven();
         }
+    }
+
+    /// What this master has is all that was acknowledged. Its replicas hear that when they come again.
+    pub(super) fn is_proven(&mut self) {
+        log::notice!(
+            "Since its start this master has heard from enough members that it lacks nothing: it acknowledges writes again."
+        );
+        self.replication.synchronous.started(false);
+        self.drop_replicas();
     }
 
     /// The offset that enough of the replicas have which are there and count by these promises.

@@ -61,10 +61,10 @@ impl ReplicaLink {
         self.is_up().then_some(self.master_name.epoch)
     }
 
-    /// Whose stream this node acknowledges; `None` while none comes, or if the master tells no id.
+    /// Whose stream this node acknowledges; `None` while none comes, or if the master tells no id, or if it can't tell yet whether it has all.
     pub fn acknowledges(&self) -> Option<DataOf> {
-        let MasterName { node, epoch, .. } = self.master_name;
-        node.filter(|_| self.is_up()).map(|master| DataOf { epoch, master })
+        let MasterName { node, epoch, is_unproven } = self.master_name;
+        node.filter(|_| self.is_up() && !is_unproven).map(|master| DataOf { epoch, master })
     }
 
     /// Whether the master was started again and has less than this node has acknowledged to it, in the one term: it has lost the rest, and must not take it

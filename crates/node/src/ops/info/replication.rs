@@ -135,6 +135,7 @@ fn synchronous(node: &Node, out: &mut String) {
         return;
     }
     let r = &node.replication;
+    field!(out, "synchronous_unproven", u8::from(node.is_unproven()));
     field!(out, "synchronous_replicas_there", node.synchronous_replicas_there());
     field!(out, "synchronous_offset", r.synchronous.quorum());
     field!(out, "synchronous_lag_bytes", r.log.content_end().saturating_sub(r.synchronous.quorum()));
