@@ -8,6 +8,7 @@ pub mod apply;
 mod congestion;
 mod doctor;
 mod follow;
+mod given_up;
 mod held;
 mod progress;
 pub mod promises;
@@ -65,6 +66,8 @@ pub struct Replication {
     /// The link to the master, when this is a replica.
     pub link: Option<Link>,
     pub truth: Truth,
+    /// What stood behind its master's history was copied, up to this position.
+    given_up: Option<Position>,
     /// All replicas are being disconnected: who is left is not told of.
     dropping_replicas: bool,
     /// The snapshot that replicas wait for or are being sent.
@@ -200,6 +203,7 @@ impl Replication {
             run_id,
             link: None,
             truth: Truth::default(),
+            given_up: None,
             dropping_replicas: false,
             running: None,
             observed: Observed::default(),

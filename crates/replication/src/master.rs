@@ -219,6 +219,7 @@ impl Master {
         let name = announced.name(&peer_ip);
         let mut reports = vec![Report::notice(format!("Replica {name} asks for synchronization"))];
         let link_down = node.is_replica && !node.link_up;
+        let mut fork = None;
         self.decided = None;
         if let Some(request) = request.filter(|_| !link_down || node.has_whole_data) {
             match self.decided.insert(decide(history, log.window(), log.end_offset(), request)).clone() {
@@ -235,6 +236,7 @@ impl Master {
                     return (Answer::Continue { reply }, reports);
                 }
                 Decision::Full(reason) => {
+                    fork = reason.fork();
                     self.counters.partial_err += u64::from(reason.counts_as_failed_partial() && !link_down);
                     reports.extend(reason.reports(&name));
                 }
@@ -270,7 +272,9 @@ impl Master {
             }
         }
         self.counters.full += 1;
-        self.sessions.push(key, Session::waiting(announced, peer_ip, request.is_none(), now));
+        let mut session = Session::waiting(announced, peer_ip, request.is_none(), now);
+        session.set_fork(fork);
+        self.sessions.push(key, session);
         let log = match log.is_active() {
             true => LogNeed::Nothing,
             false if node.is_replica => LogNeed::Create,

@@ -193,13 +193,11 @@ fn flag(value: &[u8]) -> Result<bool, String> {
 /// The answer to PSYNC, as the replica reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PsyncReply {
-    FullResync(Position),
+    /// Where the snapshot stands. A Rivulet tells another one, whose position is not part of its history, also up to where the two histories are one.
+    FullResync(Position, Option<u64>),
     /// The id is missing when the master does not know that this replica understands a new one. A Rivulet adds the former ids that what follows was
     /// known by, each with the first byte that is not shared.
-    Continue {
-        id: Option<ReplId>,
-        forks: Vec<Ancestor>,
-    },
+    Continue { id: Option<ReplId>, forks: Vec<Ancestor> },
     /// A full sync, whose snapshot is to be fetched over a second connection.
     TwoChannels(TwoChannels),
     /// The master can't serve now, and will later.
@@ -207,9 +205,7 @@ pub enum PsyncReply {
     /// It is itself a replica of the one that asks (a Rivulet master says so).
     Loop,
     /// It knows no PSYNC, or is in trouble: old SYNC may work.
-    NotSupported {
-        unexpected: bool,
-    },
+    NotSupported { unexpected: bool },
     /// It said yes in a way that can't be read.
     Malformed,
 }
@@ -228,8 +224,12 @@ impl PsyncReply {
     pub fn parse(line: &[u8]) -> PsyncReply {
         let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty()).collect();
         match words.as_slice() {
-            [b"+FULLRESYNC", id, offset] => match (ReplId::parse(id), parse_offset(offset)) {
-                (Some(id), Some(offset)) => PsyncReply::FullResync(Position { id, offset }),
+            [b"+FULLRESYNC", id, offset, fork @ ..] => match (ReplId::parse(id), parse_offset(offset), fork) {
+                (Some(id), Some(offset), []) => PsyncReply::FullResync(Position { id, offset }, None),
+                (Some(id), Some(offset), [fork]) => match parse_offset(fork) {
+                    None => PsyncReply::Malformed,
+                    fork => PsyncReply::FullResync(Position { id, offset }, fork),
+                },
                 _ => PsyncReply::Malformed,
             },
             [b"+FULLRESYNC", ..] => PsyncReply::Malformed,
@@ -286,9 +286,10 @@ pub fn ack_command(offset: u64, fsynced: Option<u64>) -> Vec<u8> {
     command(&args)
 }
 
-/// `+FULLRESYNC <id> <offset>`: sent when the snapshot's offset is known.
-pub fn full_resync_reply(position: Position) -> Vec<u8> {
-    format!("+FULLRESYNC {} {}\r\n", position.id, position.offset).into_bytes()
+/// `+FULLRESYNC <id> <offset>`, and the fork if it is told: sent when the snapshot's offset is known.
+pub fn full_resync_reply(position: Position, fork: Option<u64>) -> Vec<u8> {
+    let fork = fork.map_or(String::new(), |fork| format!(" {fork}"));
+    format!("+FULLRESYNC {} {}{fork}\r\n", position.id, position.offset).into_bytes()
 }
 
 /// `+CONTINUE <id>`, or without an id for a replica that would not understand a new one. A Rivulet is also told the forks that lie ahead of the byte
@@ -480,7 +481,13 @@ mod tests {
     fn psync_replies() {
         let parse = |line: &str| PsyncReply::parse(line.as_bytes());
         let a = id(0xa);
-        assert_eq!(parse(&format!("+FULLRESYNC {a} 17")), PsyncReply::FullResync(Position { id: a, offset: 17 }));
+        assert_eq!(parse(&format!("+FULLRESYNC {a} 17")), PsyncReply::FullResync(Position { id: a, offset: 17 }, None));
+        assert_eq!(
+            parse(&format!("+FULLRESYNC {a} 17 9")),
+            PsyncReply::FullResync(Position { id: a, offset: 17 }, Some(9))
+        );
+        assert_eq!(parse(&format!("+FULLRESYNC {a} 17 x")), PsyncReply::Malformed);
+        assert_eq!(parse(&format!("+FULLRESYNC {a} 17 9 9")), PsyncReply::Malformed);
         assert_eq!(parse("+FULLRESYNC abc 17"), PsyncReply::Malformed);
         assert_eq!(parse(&format!("+FULLRESYNC {a}")), PsyncReply::Malformed);
         assert_eq!(parse("+CONTINUE"), PsyncReply::Continue { id: None, forks: vec![] });
@@ -520,7 +527,8 @@ mod tests {
             ack_command(5, Some(3)),
             b"*5\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$1\r\n5\r\n$4\r\nFACK\r\n$1\r\n3\r\n"
         );
-        assert_eq!(full_resync_reply(position), format!("+FULLRESYNC {zeros} 9\r\n").as_bytes());
+        assert_eq!(full_resync_reply(position, None), format!("+FULLRESYNC {zeros} 9\r\n").as_bytes());
+        assert_eq!(full_resync_reply(position, Some(7)), format!("+FULLRESYNC {zeros} 9 7\r\n").as_bytes());
         let mut history = History::new(ReplId::from_random(&[1; 20]));
         let former = history.id();
         history.promote(ReplId::ZERO, 9);

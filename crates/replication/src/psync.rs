@@ -65,6 +65,15 @@ fn stranger(history: &History, asked: String) -> FullReason {
 }
 
 impl FullReason {
+    /// The offset up to which the replica's data are part of our history, though it has more; `None` where that is not known.
+    pub fn fork(&self) -> Option<u64> {
+        match self {
+            FullReason::PastFork { asked_max, .. } => Some(asked_max.saturating_sub(1)),
+            FullReason::Ahead { window, .. } => Some(window.end),
+            _ => None,
+        }
+    }
+
     /// Counts in `sync_partial_err`: a replica that asked for a full sync did not fail to get a partial one.
     pub fn counts_as_failed_partial(&self) -> bool {
         *self != FullReason::Requested

@@ -140,7 +140,7 @@ impl RdbChannel {
             TwoChannels::DualChannel => EndOffset::parse(line)
                 .map(|end| Event::Target { position: end.position, rdb_client: Some(end.rdb_client) }),
             TwoChannels::RdbChannel { .. } => match PsyncReply::parse(line) {
-                PsyncReply::FullResync(position) => Some(Event::Target { position, rdb_client: None }),
+                PsyncReply::FullResync(position, _) => Some(Event::Target { position, rdb_client: None }),
                 _ => None,
             },
         }

@@ -159,6 +159,10 @@ pub enum Action<'a> {
     /// The stream goes on here. Tell the history, and the forks that the master told (`continue_with`; if the id changed, drop the own replicas), and
     /// create the log if it is not active.
     Continue(Position, Vec<Ancestor>),
+    /// What this node has from here on is no part of the master's history: the data that are to come will not have it.
+    GivesUp {
+        from: u64,
+    },
     /// A snapshot comes, of this length if it is known, with which the data will stand at `target`. Prepare to store
     /// it, or to load it as it comes, as `load` says.
     PayloadBegin {

@@ -189,6 +189,8 @@ pub struct Session {
     peer_ip: String,
     /// It came with the old SYNC: it never acknowledges.
     pre_psync: bool,
+    /// It has more than what it shares with this node, which ends here.
+    fork: Option<u64>,
     state: State,
     /// The next byte of the stream to send.
     cursor: u64,
@@ -282,6 +284,7 @@ impl Session {
             announced,
             peer_ip: ip,
             pre_psync,
+            fork: None,
             state,
             cursor,
             acked: 0,
@@ -292,11 +295,16 @@ impl Session {
         }
     }
 
+    /// Up to where its history is this node's. Others than a Rivulet are not told.
+    pub fn set_fork(&mut self, fork: Option<u64>) {
+        self.fork = fork.filter(|_| self.announced.capa.acks);
+    }
+
     /// A snapshot for it has begun at this position. Returns the reply to its PSYNC, nothing for the old SYNC.
     pub fn snapshot_started(&mut self, position: Position, target: Target, now: Millis) -> Vec<u8> {
         self.cursor = position.offset;
         self.state = State::WaitSnapshotEnd { target, progress_at: now };
-        if self.pre_psync { Vec::new() } else { full_resync_reply(position) }
+        if self.pre_psync { Vec::new() } else { full_resync_reply(position, self.fork) }
     }
 
     /// The snapshot on its other connection has begun here: the stream flows.
@@ -602,7 +610,7 @@ mod tests {
         let mut session = Session::waiting(Announced::default(), "h".to_string(), false, 0);
         assert_eq!((session.needs_from(), session.wants_newline()), (None, true));
         let position = Position { id: id(1), offset: log.end_offset() };
-        assert_eq!(session.snapshot_started(position, Target::Stored, 5), full_resync_reply(position));
+        assert_eq!(session.snapshot_started(position, Target::Stored, 5), full_resync_reply(position, None));
         log.append(b"after");
         assert_eq!((session.state_name(), session.needs_from()), ("wait_bgsave", Some(6)));
         assert!(session.to_send(&log, 100).is_none());

@@ -405,3 +405,40 @@ fn promises_go_with_the_port_and_the_directory() {
     node.launch();
     assert_eq!((node.info("node_id"), node.info("failover_epoch").as_str()), (id, "7"));
 }
+
+/// Nobody has acknowledged it, and somebody may miss it all the same.
+#[test]
+fn a_copy_is_kept_of_what_a_rejoining_master_gives_up() {
+    let (mut old, mut new) = (Server::start(Kind::Rivulet, &[]), Server::start(Kind::Rivulet, &[]));
+    new.follow(&old);
+    new.wait_for_link();
+    let mut in_3 = old.client();
+    in_3.must("SELECT 3");
+    in_3.must("SET shared 1");
+    wait::until("it has that", || {
+        new.must("DBSIZE").int() == 0 && new.info("slave_repl_offset") == old.info("master_repl_offset")
+    });
+    new.must("REPLICAOF NO ONE");
+    in_3.must("SET lost 1");
+    in_3.must("EVAL redis.call('INCR',KEYS[1])redis.call('RPUSH',KEYS[2],'x') 2 n list");
+    old.follow(&new);
+    old.wait_for_link();
+    assert_eq!(old.must("DBSIZE").int(), 0);
+    let path = old.dir.path().join("diverged-0.aof");
+    wait::until("the copy is there", || old.log().contains("3 commands are kept in "));
+    let (said, is_well) = run(rivulet_tests::process::rivulet("rivulet-check-aof"), &[path.to_str().expect("a path")]);
+    assert!(is_well, "{said}");
+    let mut other = Server::start(Kind::Rivulet, &[]);
+    let mut client = other.client();
+    client
+        .send_raw(
+            &std::fs::read(&path)
+                .expect("it can be read")
+                .split_inclusive(|c| *c == b'\n')
+                .skip(1)
+                .collect::<Vec<_>>()
+                .concat(),
+        )
+        .expect("it is sent");
+    wait::until("it is taken", || other.info("db3").starts_with("keys=3,"));
+}

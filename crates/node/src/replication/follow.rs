@@ -196,6 +196,7 @@ impl Node {
                     self.continue_from(position, &forks);
                     self.learn_of_master();
                 }
+                Action::GivesUp { from } => self.keep_what_is_given_up(from),
                 Action::PayloadBegin { len, load, target } => {
                     self.own_sync_began(Kind::Full, target.is_none());
                     self.payload_begins(len, load, target);

@@ -267,7 +267,7 @@ fn begun(valkey: bool) -> (Node, u64, u64) {
     let position = Position { id: id(1), offset: 4 };
     let reply = node.master.snapshot_started(rdb, position, Some(3), Target::Sockets, 0);
     let line = format!("$ENDOFF:4 {} 3 {rdb}\r\n", id(1)).into_bytes();
-    assert_eq!(reply, if valkey { line } else { crate::messages::full_resync_reply(position) });
+    assert_eq!(reply, if valkey { line } else { crate::messages::full_resync_reply(position, None) });
     node.log.append(b"stream");
     (node, main, rdb)
 }

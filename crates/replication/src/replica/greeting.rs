@@ -113,14 +113,14 @@ impl ReplicaLink {
         let reply = PsyncReply::parse(line);
         if std::mem::take(&mut self.failover) {
             let accepted =
-                matches!(reply, PsyncReply::FullResync(_) | PsyncReply::Continue { .. } | PsyncReply::TwoChannels(_));
+                matches!(reply, PsyncReply::FullResync(..) | PsyncReply::Continue { .. } | PsyncReply::TwoChannels(_));
             out.push(Action::FailoverAnswered(accepted));
             if !accepted {
                 return self.retry_later(now, out);
             }
         }
         self.lacks_data = match &reply {
-            PsyncReply::FullResync(target) => self.would_lose(Some(*target)),
+            PsyncReply::FullResync(target, _) => self.would_lose(Some(*target)),
             PsyncReply::NotSupported { .. } => self.would_lose(None),
             // Of two channels the target is told later.
             _ => false,
@@ -129,7 +129,12 @@ impl ReplicaLink {
             return self.refuse_to_lose(now, out);
         }
         match (reply, self.cached) {
-            (PsyncReply::FullResync(target), _) => {
+            (PsyncReply::FullResync(target, fork), cached) => {
+                if let (Some(fork), Some(own)) = (fork, cached)
+                    && fork < own.offset
+                {
+                    out.push(Action::GivesUp { from: fork });
+                }
                 log(out, Report::notice(format!("Full resync from master: {target}")));
                 self.receive(now, Some(target));
             }
