@@ -7,7 +7,6 @@ pub mod connection;
 pub mod data;
 pub mod latency;
 pub mod lolwut;
-pub mod migrate;
 pub mod slowlog;
 
 use rivulet_commands::Command;

@@ -12,6 +12,7 @@ mod helpers;
 mod id_hash;
 mod lifecycle;
 pub mod log;
+mod migrate;
 mod node;
 mod ops;
 mod persist;

@@ -16,6 +16,7 @@ use crate::front::client_id::ClientId;
 use crate::front::clients::Clients;
 use crate::front::tokens::TOKEN_WAKER;
 use crate::lifecycle::Lifecycle;
+use crate::migrate::Migrate;
 use crate::ops::Ops;
 use crate::persist::Persist;
 use crate::replication::Replication;
@@ -36,6 +37,8 @@ pub struct Node {
     pub front: Front,
     /// Clients that keep copies of values, and of which keys.
     pub tracking: Tracking,
+    /// Keys on their way to other servers.
+    pub migrate: Migrate,
     pub scripts: Scripts,
     pub replication: Replication,
     /// What is on disk, and what brings it there and back.
@@ -69,6 +72,7 @@ impl Node {
             clients: Clients::default(),
             front: Front::new(poll, waker)?,
             tracking: Tracking::default(),
+            migrate: Migrate::default(),
             scripts: Scripts::default(),
             replication,
             persist,

@@ -500,7 +500,7 @@ impl Node {
             let waits = self.clients.get(id).is_some_and(|c| {
                 matches!(
                     c.session.blocked.as_deref().map(|b| &b.reason),
-                    Some(BlockedOn::Keys { .. } | BlockedOn::Acks { .. } | BlockedOn::Verify)
+                    Some(BlockedOn::Keys { .. } | BlockedOn::Acks { .. } | BlockedOn::Migrate | BlockedOn::Verify)
                 )
             });
             if waits {
@@ -511,6 +511,7 @@ impl Node {
                 self.clients.at(id).connection.close_after_reply = false;
             }
         }
+        self.abandon_migrations();
     }
 
     /// REPLICAOF NO ONE (rule 5).

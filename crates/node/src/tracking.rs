@@ -101,7 +101,8 @@ fn is_remembered(command: &Command) -> bool {
 impl Node {
     /// Whether somebody wants to hear which keys change is asked anew.
     pub fn look_at_interest(&mut self) {
-        self.engine.note_touched = !self.engine.watched.is_empty() || self.tracking.is_used();
+        self.engine.note_touched =
+            !self.engine.watched.is_empty() || self.tracking.is_used() || !self.migrate.leaving.is_empty();
     }
 
     /// A client has run a command: if it tracks, the keys that it has read are remembered for it.
@@ -140,8 +141,9 @@ impl Node {
         self.trim_table(added + TRIM_AHEAD);
     }
 
-    /// Keys have changed: who watches or tracks them is told.
+    /// Keys have changed: who watches or tracks them is told, and what is on its way to another server is no longer what it was.
     pub fn keys_changed(&mut self, touched: Vec<Touched>) {
+        touched.iter().for_each(|touched| self.migrate.leaving.note_changed(touched.db, &touched.key));
         if self.tracking.is_used() {
             touched.iter().for_each(|touched| self.invalidate(touched));
             self.release_pushes();

@@ -142,6 +142,7 @@ impl Node {
             self.after_unit();
             self.time_out_blocked();
             self.time_out_held();
+            self.look_after_migrations();
         }
         self.send_out();
         self.close_clients();

@@ -3,6 +3,7 @@
 mod channels;
 mod descriptors;
 mod memory;
+mod migrate;
 mod output;
 mod requests;
 mod strangers;

@@ -33,6 +33,10 @@ pub struct Facts {
     pub writes_are_paused: bool,
     /// A pause stops all commands.
     pub all_is_paused: bool,
+    /// Keys are on their way to another server: who would write to them waits.
+    pub keys_are_leaving: bool,
+    /// This command may write to one of them.
+    pub touches_leaving_keys: bool,
     /// DEBUG and its like are allowed to this client.
     pub allows_protected: bool,
     /// A script has run for long: how others are answered.
@@ -87,7 +91,7 @@ impl Standing {
             // PING is refused as well, and has no flag for that.
             standing.with |= flag::WRITE | flag::FAST;
         }
-        if facts.writes_are_paused {
+        if facts.writes_are_paused || facts.keys_are_leaving {
             standing.with |= flag::WRITE | flag::MAY_REPLICATE;
         }
         if facts.out_of_memory {
@@ -231,7 +235,7 @@ fn is_paused(facts: &Facts, client: &Client, command: &Command, flags: u32) -> b
     if from_peer || is_never_paused(command) {
         return false;
     }
-    facts.all_is_paused || facts.writes_are_paused && changes_data(client, command, flags)
+    facts.all_is_paused || facts.touches_leaving_keys || facts.writes_are_paused && changes_data(client, command, flags)
 }
 
 /// Whether a command may change data, or what a transaction that ends with it has queued.
@@ -242,6 +246,11 @@ pub fn changes_data(client: &Client, command: &Command, flags: u32) -> bool {
 
 fn is(command: &Command, run: Run) -> bool {
     matches!(command.handler, Handler::Node(which) if which == run)
+}
+
+/// Whether a command runs what was queued for it.
+pub fn is_exec(command: &Command) -> bool {
+    is(command, Run::Exec)
 }
 
 /// Commands that MULTI does not queue.
@@ -293,6 +302,8 @@ impl Node {
             is_async_loading: self.is_async_loading(),
             writes_are_paused: pauses.stops(true),
             all_is_paused: pauses.stops(false),
+            keys_are_leaving: !self.migrate.leaving.is_empty(),
+            touches_leaving_keys: false,
             allows_protected: false,
             busy: self.scripts.running.as_ref().filter(|running| running.busy.is_some()).map(|running| running.busy()),
             denied: None,
@@ -331,7 +342,9 @@ impl Node {
         }
         let flags = effective_flags(self, command, args);
         let allows_protected = rivulet_config::allows(&self.config.enable_debug_command, self.is_local(client.id));
-        admit(&Facts { out_of_memory, allows_protected, denied, ..self.facts() }, client, command, flags)
+        let touches_leaving_keys = self.touches_leaving_keys(client, command, args);
+        let facts = Facts { out_of_memory, allows_protected, denied, touches_leaving_keys, ..self.facts() };
+        admit(&facts, client, command, flags)
     }
 }
 
@@ -392,6 +405,8 @@ mod tests {
             is_async_loading: has(AsyncLoading),
             writes_are_paused: false,
             all_is_paused: false,
+            keys_are_leaving: false,
+            touches_leaving_keys: false,
             allows_protected: !has(Protected),
             busy: None,
             denied: has(User).then_some(Denied::Command),
@@ -532,6 +547,18 @@ mod tests {
     }
 
     #[test]
+    fn who_would_write_to_a_key_on_its_way_waits() {
+        let facts = Facts { keys_are_leaving: true, touches_leaving_keys: true, ..Facts::default() };
+        assert!(!Standing::of(&facts).lets(named("set")) && Standing::of(&facts).lets(named("get")));
+        let mut client = client(&[]);
+        for (kind, waits) in [(Kind::Normal, true), (Kind::Master, false)] {
+            client.kind = kind;
+            let verdict = admit(&facts, &client, named("set"), named("set").flags);
+            assert_eq!(matches!(verdict, Verdict::Pause), waits, "{kind:?}: {verdict:?}");
+        }
+    }
+
+    #[test]
     fn pauses_stop_whom_they_stop_in_redis() {
         let verdict = |name: &str, all: bool, multi: Option<Multi>| {
             let mut client = client(&[]);
@@ -565,7 +592,7 @@ mod tests {
         let with_user = client(&[User]);
         assert!(is_plain(&plain) && is_plain_but_for_its_user(&with_user));
         let all = |command: &'static Command| std::iter::once(command).chain(command.subcommands.iter());
-        for bits in 0..1 << 12 {
+        for bits in 0..1 << 13 {
             let has = |bit: u32| bits >> bit & 1 == 1;
             let facts = Facts {
                 out_of_memory: has(0),
@@ -578,6 +605,8 @@ mod tests {
                 is_async_loading: has(6),
                 writes_are_paused: has(7) || has(8),
                 all_is_paused: has(8),
+                keys_are_leaving: has(12),
+                touches_leaving_keys: has(12),
                 allows_protected: false,
                 busy: has(9).then(|| Fail::new("BUSY")),
                 denied: None,

@@ -24,6 +24,8 @@ pub enum BlockedOn {
     Pause { args: OwnedArgs },
     /// SHUTDOWN: until replicas have caught up.
     Shutdown,
+    /// MIGRATE: until the other server has answered.
+    Migrate,
     /// REPLICATION VERIFY: until replicas have reported.
     Verify,
 }

@@ -101,7 +101,7 @@ impl Node {
             }
             BlockedOn::Acks { wish, offset } => self.engine.blocking.acks.insert(*wish, *offset, id),
             BlockedOn::Pause { .. } => _ = self.engine.blocking.paused.insert(ticket, id),
-            BlockedOn::Shutdown | BlockedOn::Verify => {}
+            BlockedOn::Migrate | BlockedOn::Shutdown | BlockedOn::Verify => {}
         }
         self.engine.blocking.blocked += 1;
         if let Some(deadline) = deadline_ms {
@@ -130,6 +130,7 @@ impl Node {
             }
             BlockedOn::Acks { wish, offset } => self.engine.blocking.acks.remove(*wish, *offset, id),
             BlockedOn::Pause { .. } => _ = self.engine.blocking.paused.remove(&blocked.ticket),
+            BlockedOn::Migrate => self.migrate.forget_client(id),
             BlockedOn::Shutdown | BlockedOn::Verify => {}
         }
         self.engine.blocking.blocked -= 1;
@@ -169,7 +170,7 @@ impl Node {
             },
             BlockedOn::Acks { wish, offset } => self.reply_acks(id, *wish, *offset),
             BlockedOn::Verify => self.reply_verify(id),
-            BlockedOn::Pause { .. } | BlockedOn::Shutdown => {}
+            BlockedOn::Migrate | BlockedOn::Pause { .. } | BlockedOn::Shutdown => {}
         }
         self.clients.queue_write(id);
         self.forget_blocked(id, &blocked);

@@ -193,6 +193,7 @@ impl Node {
     /// Database `db` is emptied, or exchanged for `other`: watchers of keys fail if those are there, or come to be there, unless what was
     /// expired stays so.
     pub fn break_watches_of_db(&mut self, db: usize, other: Option<usize>) {
+        self.migrate.leaving.note_all_changed(db);
         let there = |node: &Node, db: usize, key: &[u8]| {
             let db = node.engine.keyspace.db(db);
             db.find(db.key(key)).is_some()

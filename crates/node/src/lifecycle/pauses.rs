@@ -53,6 +53,11 @@ impl Pauses {
         self.any = self.by_reason.iter().any(Option::is_some);
     }
 
+    /// Who waits as if it were paused may have nothing to wait for any more.
+    pub fn look_again(&mut self) {
+        self.ended = true;
+    }
+
     /// Ends those whose time is over; answers whether there were any.
     pub(super) fn end_due(&mut self, now_ms: u64) -> bool {
         let before = self.by_reason;

@@ -80,7 +80,7 @@ fn lookups(node: &Node, out: &mut String) {
     field!(out, "pubsubshard_channels", node.engine.pubsub.shard_channel_count());
     field!(out, "latest_fork_usec", 0);
     field!(out, "total_forks", s.snapshots);
-    field!(out, "migrate_cached_sockets", 0);
+    field!(out, "migrate_cached_sockets", node.migrate.sockets.len());
     field!(out, "slave_expires_tracked_keys", node.engine.keys.own_expiring.len());
 }
 
