@@ -4,6 +4,7 @@
 //! handlers read their arguments themselves.
 
 mod bitmap;
+mod cluster;
 mod connection;
 mod generic;
 mod geo;
@@ -79,7 +80,7 @@ pub fn of(command: &'static Command) -> &'static Docs {
         Group::Pubsub => pubsub::DOCS,
         Group::Scripting => scripting::DOCS,
         Group::Server => server::DOCS,
-        Group::Cluster => &[],
+        Group::Cluster => cluster::DOCS,
     };
     let name = command.full_name;
     group.iter().find(|docs| docs.name == name).unwrap_or(&NONE)

@@ -4,6 +4,7 @@
 
 mod elements;
 mod ends;
+mod lmovem;
 mod moves;
 
 use crate::spec::{Begin, Command, Find, Group, Handler, KeySpec, acl, flag::*, key};
@@ -75,6 +76,12 @@ pub const COMMANDS: &[Command] = &[
         .summary("Moves an element from an end of a list to an end of another")
         .acl(acl::LIST)
         .keys(KEY_ACCESS_DELETE_AND_INSERT),
+    Command::new("lmovem", -5, WRITE | DENYOOM, Group::List, Handler::Data(lmovem::lmovem))
+        .since("8.10.0")
+        .complexity("O(N) moved")
+        .summary("Moves elements from an end of a list to an end of another")
+        .acl(acl::LIST)
+        .keys(KEY_ACCESS_DELETE_AND_INSERT),
     Command::new("rpoplpush", 3, WRITE | DENYOOM, Group::List, Handler::Data(moves::rpoplpush))
         .since("1.2.0")
         .complexity("O(1)")
@@ -85,6 +92,12 @@ pub const COMMANDS: &[Command] = &[
         .since("6.2.0")
         .complexity("O(1)")
         .summary("Moves an element from an end of a list to an end of another, or waits for one")
+        .acl(acl::LIST)
+        .keys(KEY_ACCESS_DELETE_AND_INSERT),
+    Command::new("blmovem", -6, WRITE | DENYOOM | BLOCKING, Group::List, Handler::Data(lmovem::blmovem))
+        .since("8.10.0")
+        .complexity("O(N) moved")
+        .summary("Moves elements from an end of a list to an end of another, or waits for as many")
         .acl(acl::LIST)
         .keys(KEY_ACCESS_DELETE_AND_INSERT),
     Command::new("brpoplpush", 4, WRITE | DENYOOM | BLOCKING, Group::List, Handler::Data(moves::brpoplpush))

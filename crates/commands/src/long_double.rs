@@ -32,6 +32,10 @@ impl LongDouble {
     pub const ZERO: LongDouble =
         LongDouble { negative: false, kind: Kind::Finite { mantissa: 0, exponent: EXPONENT_MIN } };
 
+    /// The largest number.
+    pub const MAX: LongDouble =
+        LongDouble { negative: false, kind: Kind::Finite { mantissa: u64::MAX, exponent: EXPONENT_MAX } };
+
     /// The number that `text` is all of: decimal, C's hexadecimal form, or an infinity. What is not a number, too large for one, or too small to
     /// differ from 0 though it does, is refused.
     pub fn parse(text: &[u8]) -> Option<LongDouble> {
@@ -55,6 +59,22 @@ impl LongDouble {
 
     pub fn is_finite(&self) -> bool {
         matches!(self.kind, Kind::Finite { .. })
+    }
+
+    /// The same with the other sign.
+    pub fn negated(self) -> LongDouble {
+        LongDouble { negative: !self.negative, ..self }
+    }
+
+    /// Whether it is less; what is not a number is less than none, and none is less than it.
+    pub fn is_less_than(self, other: LongDouble) -> bool {
+        // The difference of two that differ is never 0, as small as numbers may be.
+        let difference = self.add(other.negated());
+        match difference.kind {
+            Kind::Finite { mantissa, .. } => mantissa != 0 && difference.negative,
+            Kind::Infinite => difference.negative,
+            Kind::NotANumber => false,
+        }
     }
 
     /// The sum, rounded to nearest, ties to even.

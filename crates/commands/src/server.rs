@@ -103,6 +103,31 @@ pub const COMMANDS: &[Command] = &[
                 .acl(acl::CONNECTION)
                 .tips(&["nondeterministic_output_order"]),
         ]),
+    Command::new("commandlog", -2, NONE, Group::Server, Handler::Container)
+        .since("8.1.0")
+        .complexity("Depends on the subcommand")
+        .summary("Look at commands that took long, or had large requests or replies")
+        .subcommands(&[
+            Command::new("get", 4, ADMIN | LOADING | STALE, Group::Server, Handler::Node(Node::Commandlog))
+                .since("8.1.0")
+                .complexity("O(N)")
+                .summary("The latest commands of a type")
+                .tips(&["request_policy:all_nodes", "nondeterministic_output"]),
+            Command::new("help", 2, LOADING | STALE, Group::Server, Handler::Node(Node::Commandlog))
+                .since("8.1.0")
+                .complexity("O(1)")
+                .summary("The subcommands"),
+            Command::new("len", 3, ADMIN | LOADING | STALE, Group::Server, Handler::Node(Node::Commandlog))
+                .since("8.1.0")
+                .complexity("O(1)")
+                .summary("How many commands of a type are kept")
+                .tips(&["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"]),
+            Command::new("reset", 3, ADMIN | LOADING | STALE, Group::Server, Handler::Node(Node::Commandlog))
+                .since("8.1.0")
+                .complexity("O(N)")
+                .summary("Forget the commands of a type")
+                .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+        ]),
     Command::new("config", -2, NONE, Group::Server, Handler::Container)
         .since("2.0.0")
         .complexity("Depends on the subcommand")

@@ -275,6 +275,7 @@ pub enum Node {
     Script,
     Select,
     Shutdown,
+    Commandlog,
     Slowlog,
     Spublish,
     Ssubscribe,

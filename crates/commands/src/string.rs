@@ -1,6 +1,7 @@
 //! Commands on strings, except those on their bits.
 
 mod condition;
+mod increx;
 mod msetex;
 
 use rivulet_keyspace::{Deadline, Elem, EntryRef, Key, Type};
@@ -95,6 +96,11 @@ pub const COMMANDS: &[Command] = &[
         .complexity("O(1)")
         .summary("Adds a number to an integer")
         .keys(KEY_UPDATE),
+    row("increx", -2, WRITE | DENYOOM | FAST, increx::increx)
+        .since("8.8.0")
+        .complexity("O(1)")
+        .summary("Adds to a number within bounds, and changes when the key expires")
+        .keys(&[one_key(key::RW | key::ACCESS | key::UPDATE)]),
     row("incrbyfloat", 3, WRITE | DENYOOM | FAST, incrbyfloat)
         .since("2.6.0")
         .complexity("O(1)")

@@ -220,8 +220,12 @@ directives! {
     "hll-sparse-max-bytes" => hll_sparse_max_bytes: u64 = 3000, Memory(0, LONG_MAX), 0, "Bytes up to which a HyperLogLog is sparse.";
 
     // Watching.
-    "slowlog-log-slower-than" => slowlog_log_slower_than: i64 = 10000, Integer(-1, LONG_MAX), 0, "Microseconds from which a command is in the slow log; -1 is off.";
-    "slowlog-max-len" => slowlog_max_len: u64 = 128, Integer(0, LONG_MAX), 0, "Entries of the slow log.";
+    "slowlog-log-slower-than" | "commandlog-execution-slower-than" => slowlog_log_slower_than: i64 = 10000, Integer(-1, LONG_MAX), 0, "Microseconds from which a command is in the slow log; -1 is off.";
+    "slowlog-max-len" | "commandlog-slow-execution-max-len" => slowlog_max_len: u64 = 128, Integer(0, LONG_MAX), 0, "Entries of the slow log.";
+    "commandlog-request-larger-than" => commandlog_request_larger_than: i64 = 1 << 20, Integer(-1, LONG_MAX), 0, "Bytes from which a command's request is in the log of large ones (Valkey 9); -1 is off.";
+    "commandlog-large-request-max-len" => commandlog_large_request_max_len: u64 = 128, Integer(0, LONG_MAX), 0, "Entries of the log of large requests.";
+    "commandlog-reply-larger-than" => commandlog_reply_larger_than: i64 = 1 << 20, Integer(-1, LONG_MAX), 0, "Bytes from which a command's reply is in the log of large ones (Valkey 9); -1 is off.";
+    "commandlog-large-reply-max-len" => commandlog_large_reply_max_len: u64 = 128, Integer(0, LONG_MAX), 0, "Entries of the log of large replies.";
     "latency-monitor-threshold" => latency_monitor_threshold: u64 = 0, Integer(0, LONG_MAX), 0, "Milliseconds from which an event is in LATENCY; 0 is off.";
     "latency-tracking" => latency_tracking: bool = true, Bool, 0 => LatencyTracking, "Keep a histogram of each command's time.";
     "latency-tracking-info-percentiles" => latency_tracking_info_percentiles: Vec<f64> = vec![50.0, 99.0, 99.9], Percentiles, MULTI_ARG, "Percentiles that INFO latencystats shows.";

@@ -1,13 +1,14 @@
 //! Commands that the server itself runs: from the table's word to the function.
 
 pub mod client;
+pub mod client_filter;
 pub mod command;
+pub mod commandlog;
 pub mod config;
 pub mod connection;
 pub mod data;
 pub mod latency;
 pub mod lolwut;
-pub mod slowlog;
 
 use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
@@ -97,6 +98,7 @@ impl Node {
             Run::Latency => self.latency_command(by, command, args),
             Run::Lolwut => self.lolwut(by, args),
             Run::Memory => self.memory_command(by, command, args),
+            Run::Commandlog => self.commandlog_command(by, command, args),
             Run::Slowlog => self.slowlog_command(by, command, args),
             Run::Migrate => self.migrate(by, args),
         }

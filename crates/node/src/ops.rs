@@ -1,25 +1,25 @@
-//! What is counted and told, for those who operate the server: statistics, the slow log, latency, monitors, and what DEBUG switches.
+//! What is counted and told, for those who operate the server: statistics, the command logs, latency, monitors, and what DEBUG switches.
 
+pub mod commandlog;
 pub mod crash;
 pub mod debug;
 pub mod digest;
 pub mod info;
 pub mod latency;
 pub mod memory;
-pub mod slowlog;
 pub mod stats;
 
 use std::collections::BTreeSet;
 
 use crate::front::client_id::ClientId;
+use crate::ops::commandlog::CommandLog;
 use crate::ops::latency::Latency;
-use crate::ops::slowlog::Slowlog;
 use crate::ops::stats::Stats;
 
 #[derive(Default)]
 pub struct Ops {
     pub stats: Stats,
-    pub slowlog: Slowlog,
+    pub commandlog: CommandLog,
     pub latency: Latency,
     pub monitors: BTreeSet<ClientId>,
     /// Bytes in use before there was data.

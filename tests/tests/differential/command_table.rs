@@ -26,9 +26,12 @@ fn text(reply: &Reply) -> String {
 
 /// Commands of later versions of Redis, and our own.
 const NEWER: &[&str] = &[
+    "blmovem",
     "client|capa",
     "client|no-touch",
     "client|setinfo",
+    "cluster|myshardid",
+    "commandlog",
     "delex",
     "delifeq",
     "digest",
@@ -44,6 +47,8 @@ const NEWER: &[&str] = &[
     "hpttl",
     "hsetex",
     "httl",
+    "increx",
+    "lmovem",
     "msetex",
     "replication",
     "script|show",

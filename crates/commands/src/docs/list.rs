@@ -1,6 +1,6 @@
 //! Arguments and history of the commands on lists.
 
-use super::{Docs, double, integer, key, one_of, string, token};
+use super::{Docs, block, double, integer, key, one_of, string, token};
 
 pub static DOCS: &[Docs] = &[
     Docs::of("lpush")
@@ -46,6 +46,20 @@ pub static DOCS: &[Docs] = &[
         one_of("wherefrom", &[token("left", "LEFT"), token("right", "RIGHT")]),
         one_of("whereto", &[token("left", "LEFT"), token("right", "RIGHT")]),
     ]),
+    Docs::of("lmovem").arguments(&[
+        key("source", 0),
+        key("destination", 1),
+        one_of("wherefrom", &[token("left", "LEFT"), token("right", "RIGHT")]),
+        one_of("whereto", &[token("left", "LEFT"), token("right", "RIGHT")]),
+        block(
+            "how-many",
+            &[
+                one_of("selector", &[integer("count").after("COUNT"), integer("exactly").after("EXACTLY")]),
+                one_of("ordering", &[token("obo", "OBO"), token("bulk", "BULK")]),
+            ],
+        )
+        .optional(),
+    ]),
     Docs::of("rpoplpush")
         .deprecated("6.2.0", "`LMOVE` with the `RIGHT` and `LEFT` arguments")
         .arguments(&[key("source", 0), key("destination", 1)]),
@@ -55,6 +69,21 @@ pub static DOCS: &[Docs] = &[
         one_of("wherefrom", &[token("left", "LEFT"), token("right", "RIGHT")]),
         one_of("whereto", &[token("left", "LEFT"), token("right", "RIGHT")]),
         double("timeout"),
+    ]),
+    Docs::of("blmovem").arguments(&[
+        key("source", 0),
+        key("destination", 1),
+        one_of("wherefrom", &[token("left", "LEFT"), token("right", "RIGHT")]),
+        one_of("whereto", &[token("left", "LEFT"), token("right", "RIGHT")]),
+        double("timeout"),
+        block(
+            "how-many",
+            &[
+                one_of("selector", &[integer("count").after("COUNT"), integer("exactly").after("EXACTLY")]),
+                one_of("ordering", &[token("obo", "OBO"), token("bulk", "BULK")]),
+            ],
+        )
+        .optional(),
     ]),
     Docs::of("brpoplpush")
         .deprecated("6.2.0", "`BLMOVE` with the `RIGHT` and `LEFT` arguments")

@@ -1,6 +1,12 @@
 //! Arguments and history of the commands on the server itself.
 
-use super::{Docs, block, integer, key, one_of, pattern, string, token};
+use super::{Argument, Docs, block, integer, key, one_of, pattern, string, token};
+
+/// Which log COMMANDLOG looks at.
+const COMMANDLOG_TYPE: Argument = one_of(
+    "type",
+    &[token("slow", "SLOW"), token("large-request", "LARGE-REQUEST"), token("large-reply", "LARGE-REPLY")],
+);
 
 pub static DOCS: &[Docs] = &[
     Docs::of("acl|cat").arguments(&[string("categoryname").optional()]),
@@ -55,6 +61,9 @@ pub static DOCS: &[Docs] = &[
     )
     .after("FILTERBY")
     .optional()]),
+    Docs::of("commandlog|get").arguments(&[integer("count"), COMMANDLOG_TYPE]),
+    Docs::of("commandlog|len").arguments(&[COMMANDLOG_TYPE]),
+    Docs::of("commandlog|reset").arguments(&[COMMANDLOG_TYPE]),
     Docs::of("config|get")
         .history(&[("7.0.0", "Added the ability to pass multiple pattern parameters in one call")])
         .arguments(&[block("parameter", &[string("parameter")]).multiple()]),

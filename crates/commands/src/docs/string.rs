@@ -43,6 +43,25 @@ pub static DOCS: &[Docs] = &[
         .arguments(&[key("key", 0), string("value")]),
     Docs::of("incr").arguments(&[key("key", 0)]),
     Docs::of("incrby").arguments(&[key("key", 0), integer("increment")]),
+    Docs::of("increx").arguments(&[
+        key("key", 0),
+        one_of("increment", &[double("float").after("BYFLOAT"), integer("integer").after("BYINT")]).optional(),
+        token("saturate", "SATURATE").optional(),
+        string("lowerbound").after("LBOUND").optional(),
+        string("upperbound").after("UBOUND").optional(),
+        one_of(
+            "expiration",
+            &[
+                integer("seconds").after("EX"),
+                integer("milliseconds").after("PX"),
+                unix_time("unix-time-seconds").after("EXAT"),
+                unix_time("unix-time-milliseconds").after("PXAT"),
+                token("persist", "PERSIST"),
+            ],
+        )
+        .optional(),
+        token("enx", "ENX").optional(),
+    ]),
     Docs::of("incrbyfloat").arguments(&[key("key", 0), double("increment")]),
     Docs::of("lcs").arguments(&[
         key("key1", 0),

@@ -1,11 +1,11 @@
 //! CLIENT.
 
-use rivulet_acl::Users;
 use rivulet_commands::Command;
 use rivulet_commands::fail::{Fail, NOT_INTEGER, SYNTAX};
 use rivulet_net::Stream;
 use rivulet_resp::Args;
 
+use crate::commands::client_filter::{Filter, Known, View};
 use crate::commands::connection::check_client_name;
 use crate::engine::asker::Asker;
 use crate::engine::blocked::BlockedOn;
@@ -31,9 +31,12 @@ const HELP: &[&str] = &[
     "KILL <ip:port>",
     "    Close that connection.",
     "KILL <option> <value> [<option> <value> [...]]",
-    "    Close connections that fit: ADDR <ip:port>, LADDR <ip:port>, TYPE (NORMAL|MASTER|REPLICA|PUBSUB), USER <name>, ID <id>, SKIPME (YES|NO).",
-    "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <id> ...]",
-    "    A line about each connection.",
+    "    Close connections that fit, but for this one if it does not say SKIPME NO.",
+    "LIST [<option> <value> [<option> <value> [...]]]",
+    "    A line about each connection that fits. Options here and there:",
+    "    ADDR <ip:port>, LADDR <ip:port>, IP <ip>, TYPE (NORMAL|MASTER|REPLICA|PUBSUB), USER <name>, ID <id> [<id> ...], NAME <name>,",
+    "    FLAGS <letters>, LIB-NAME <name>, LIB-VER <version>, DB <number>, CAPA <letters>; all of them also with NOT- before their name.",
+    "    MAXAGE <seconds> (as old or older), IDLE <seconds> (as long or longer), SKIPME (YES|NO).",
     "CAPA <capability> [<capability> ...]",
     "    What this client can do: REDIRECT.",
     "NO-EVICT (ON|OFF)",
@@ -58,7 +61,7 @@ const HELP: &[&str] = &[
     "    End the pause.",
 ];
 
-/// CLIENT LIST's line about a client, in the form of Redis 7.0.
+/// CLIENT LIST's line about a client, in the form of Redis 7.4.
 pub fn line(node: &Node, client: &Client) -> String {
     let now_ms = node.now_ms();
     let fd = client.connection.stream.as_ref().and_then(Stream::descriptor).map_or(-1, i64::from);
@@ -73,7 +76,7 @@ pub fn line(node: &Node, client: &Client) -> String {
     let library = client.session.library.as_deref();
     let (obl, oll, omem) = client.connection.outbox.output.shape();
     format!(
-        "id={} addr={} laddr={} fd={fd} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={multi} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={events} cmd={command} user={} redir={} resp={} lib-name={} lib-ver={}",
+        "id={} addr={} laddr={} fd={fd} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={multi} watch={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={events} cmd={command} user={} redir={} resp={} lib-name={} lib-ver={}",
         client.id,
         client.connection.peer.address,
         client.connection.peer.local_address,
@@ -85,6 +88,7 @@ pub fn line(node: &Node, client: &Client) -> String {
         client.session.subscriptions.channels.len(),
         client.session.subscriptions.patterns.len(),
         client.session.subscriptions.shard_channels.len(),
+        client.session.watches.keys.len(),
         client.connection.input.waiting_bytes(),
         client.connection.input.bytes.capacity() - client.connection.input.bytes.len(),
         client.connection.input.args_memory + client.connection.input.decoder.arguments_len(),
@@ -103,7 +107,8 @@ pub fn line(node: &Node, client: &Client) -> String {
     )
 }
 
-fn flags(client: &Client) -> String {
+/// The letters of CLIENT LIST's flags.
+pub fn flags(client: &Client) -> String {
     let mut flags = String::new();
     let mut add = |on: bool, letter: char| {
         if on {
@@ -133,87 +138,12 @@ fn flags(client: &Client) -> String {
     flags
 }
 
-/// Which clients CLIENT KILL means.
-#[derive(Default)]
-struct Filter {
-    id: Option<ClientId>,
-    address: Option<String>,
-    local_address: Option<String>,
-    kind: Option<Kind>,
-    user: Option<Box<[u8]>>,
-    skip_me: bool,
-}
-
-impl Filter {
-    /// The old form: whoever has this address, also who asks.
-    fn of_address(address: &[u8]) -> Filter {
-        Filter { address: Some(String::from_utf8_lossy(address).into_owned()), ..Filter::default() }
-    }
-
-    /// The options of CLIENT KILL, from the third argument on.
-    fn parse(args: Args<'_>, users: &Users) -> Result<Filter, Fail> {
-        let mut filter = Filter { skip_me: true, ..Filter::default() };
-        if !args.len().is_multiple_of(2) {
-            return Err(SYNTAX);
-        }
-        for i in (2..args.len()).step_by(2) {
-            let value = args.at(i + 1);
-            let text = String::from_utf8_lossy(value).into_owned();
-            match args.at(i).to_ascii_lowercase().as_slice() {
-                b"id" => {
-                    let n = rivulet_commands::parse::int(value).ok().filter(|&n| n > 0);
-                    filter.id = Some(n.ok_or(Fail::new("ERR client-id should be greater than 0"))? as ClientId);
-                }
-                b"type" => filter.kind = Some(kind_of(value).ok_or_else(|| unknown_kind(value))?),
-                b"addr" => filter.address = Some(text),
-                b"laddr" => filter.local_address = Some(text),
-                b"user" if users.get(value).is_some() => filter.user = Some(value.into()),
-                b"user" => return Err(Fail::text(format!("ERR No such user '{text}'"))),
-                b"skipme" => filter.skip_me = yes_or_no(value)?,
-                _ => return Err(SYNTAX),
-            }
-        }
-        Ok(filter)
-    }
-
-    fn fits(&self, client: &Client, me: ClientId) -> bool {
-        self.id.is_none_or(|id| client.id == id)
-            && self.address.as_ref().is_none_or(|a| client.connection.peer.address == *a)
-            && self.local_address.as_ref().is_none_or(|a| client.connection.peer.local_address == *a)
-            && self.kind.is_none_or(|k| client.kind == k)
-            && self.user.as_ref().is_none_or(|u| client.session.login.user.name == *u)
-            && !(self.skip_me && client.id == me)
-    }
-}
-
 fn on_or_off(word: &[u8]) -> Result<bool, Fail> {
     match word.to_ascii_lowercase().as_slice() {
         b"on" => Ok(true),
         b"off" => Ok(false),
         _ => Err(SYNTAX),
     }
-}
-
-fn yes_or_no(word: &[u8]) -> Result<bool, Fail> {
-    match word.to_ascii_lowercase().as_slice() {
-        b"yes" => Ok(true),
-        b"no" => Ok(false),
-        _ => Err(SYNTAX),
-    }
-}
-
-fn kind_of(word: &[u8]) -> Option<Kind> {
-    match word.to_ascii_lowercase().as_slice() {
-        b"normal" => Some(Kind::Normal),
-        b"replica" | b"slave" => Some(Kind::Replica),
-        b"pubsub" => Some(Kind::Pubsub),
-        b"master" => Some(Kind::Master),
-        _ => None,
-    }
-}
-
-fn unknown_kind(word: &[u8]) -> Fail {
-    Fail::text(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(word)))
 }
 
 impl Node {
@@ -243,7 +173,7 @@ impl Node {
                 by.reply.verbatim("txt", line.as_bytes());
             }
             "list" => {
-                let text = self.with_whole_outbox(by, |node, _| node.client_list(args))?;
+                let text = self.with_whole_outbox(by, |node, id| node.client_list(id, args))?;
                 by.reply.verbatim("txt", text.as_bytes());
             }
             "kill" => self.client_kill(by, args)?,
@@ -324,43 +254,45 @@ impl Node {
         Ok(())
     }
 
-    fn client_list(&self, args: Args<'_>) -> Result<String, Fail> {
+    fn client_list(&self, me: ClientId, args: Args<'_>) -> Result<String, Fail> {
+        let filter = Filter::parse(args, false, Fail::new("ERR Invalid client ID"), self.known_to_filters())?;
+        let view = View { me, now_ms: self.now_ms() };
         let mut text = String::new();
-        let mut add = |node: &Node, client: &Client| {
-            text += &line(node, client);
-            text.push('\n');
-        };
-        if args.len() == 4 && args.is(2, "type") {
-            let kind = kind_of(args.at(3)).ok_or_else(|| unknown_kind(args.at(3)))?;
-            self.clients.iter().filter(|c| c.kind == kind).for_each(|c| add(self, c));
-        } else if args.len() > 3 && args.is(2, "id") {
-            for arg in args.iter().skip(3) {
-                let wanted = rivulet_commands::parse::int(arg).map_err(|_| Fail::new("ERR Invalid client ID"))?;
-                if let Some(client) = self.clients.get(wanted as ClientId) {
-                    add(self, client);
-                }
-            }
-        } else if args.len() != 2 {
-            return Err(SYNTAX);
-        } else {
-            for id in self.clients.ids() {
-                if let Some(client) = self.clients.get(id) {
-                    add(self, client);
-                }
+        for id in filter.ids().map_or_else(|| self.clients.ids(), <[ClientId]>::to_vec) {
+            if let Some(client) = self.clients.get(id).filter(|client| filter.fits(client, view)) {
+                text += &line(self, client);
+                text.push('\n');
             }
         }
         Ok(text)
     }
 
+    /// What the words of filters are understood by.
+    fn known_to_filters(&self) -> Known<'_> {
+        Known { users: &self.acl.users, databases: self.config.databases as usize }
+    }
+
     fn client_kill(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        const WRONG_ID: Fail = Fail::new("ERR client-id should be greater than 0");
         let id = by.id;
         let old_form = args.len() == 3;
-        let filter = if old_form { Filter::of_address(args.at(2)) } else { Filter::parse(args, &self.acl.users)? };
-        let fits = |c: &&Client| filter.fits(c, id) && !c.connection.closing;
-        let killed: Vec<(ClientId, Kind)> = match filter.id {
-            Some(wanted) => self.clients.get(wanted).filter(fits).map(|c| (c.id, c.kind)).into_iter().collect(),
+        let filter = match old_form {
+            true => Filter::of_address(args.at(2)),
+            false => Filter::parse(args, true, WRONG_ID, self.known_to_filters())?,
+        };
+        if filter.ids().is_some_and(|ids| ids.contains(&0)) {
+            return Err(WRONG_ID);
+        }
+        let view = View { me: id, now_ms: self.now_ms() };
+        let fits = |c: &&Client| filter.fits(c, view) && !c.connection.closing;
+        let mut killed: Vec<(ClientId, Kind)> = match filter.ids() {
+            Some(ids) => {
+                ids.iter().filter_map(|id| self.clients.get(*id)).filter(fits).map(|c| (c.id, c.kind)).collect()
+            }
             None => self.clients.iter().filter(fits).map(|c| (c.id, c.kind)).collect(),
         };
+        killed.sort_unstable_by_key(|(id, _)| *id);
+        killed.dedup();
         for &(victim, kind) in &killed {
             if kind == Kind::Master {
                 self.reconnect_master();

@@ -8,6 +8,7 @@ use crate::engine::asker::Asker;
 use crate::front::client_id::ClientId;
 use crate::log;
 use crate::node::Node;
+use crate::ops::commandlog::Notable;
 use crate::process::{crash, title, watchdog};
 use crate::replication::CutOff;
 use rivulet_config::{Apply, Config, Directive, RewriteWith, SetBy, SetError};
@@ -49,6 +50,8 @@ impl Node {
                 let pairs: Vec<(&[u8], &[u8])> =
                     (2..args.len()).step_by(2).map(|i| (args.at(i), args.at(i + 1))).collect();
                 self.set_config(by.id, &pairs)?;
+                // What follows in this batch is looked at by the new limits.
+                self.ops.commandlog.notable = Notable::default();
                 by.reply.ok();
             }
             "resetstat" => {

@@ -43,7 +43,7 @@ impl Node {
 
     /// Runs a command, counts it, and gathers what it has to propagate.
     pub fn call(&mut self, by: &mut Asker<'_>, command: &'static Command, args: Args<'_>, hint: Option<(usize, u64)>) {
-        let started_us = self.clock.now_us;
+        let (started_us, mark) = (self.clock.now_us, by.reply.written());
         let id = by.id;
         let db = self.clients.at(id).session.db;
         let result = match command.handler {
@@ -65,7 +65,8 @@ impl Node {
         let ended_us = clock::machine_us();
         self.clock.now_us = ended_us;
         // Errors of a transaction's commands are not EXEC's.
-        self.count_call(id, command, args, ended_us.saturating_sub(started_us), result.is_err());
+        let reply_bytes = by.reply.written().saturating_sub(mark);
+        self.count_call((id, command, args), ended_us.saturating_sub(started_us), reply_bytes, result.is_err());
     }
 
     /// Runs a command that leaves no mark on when keys were used.
@@ -86,7 +87,7 @@ impl Node {
 
     /// Runs a command of a script, whose time stands.
     pub fn call_within(&mut self, by: &mut Asker<'_>, command: &'static Command, args: Args<'_>) {
-        let (id, started_us) = (by.id, clock::machine_us());
+        let (id, mark, started_us) = (by.id, by.reply.written(), clock::machine_us());
         let Some(client) = self.clients.get(id) else { return };
         let db = client.session.db;
         let result = match command.handler {
@@ -102,7 +103,8 @@ impl Node {
             self.feed_monitors(id, by.origin, args);
         }
         let took_us = clock::machine_us().saturating_sub(started_us);
-        self.count_call(id, command, args, took_us, result.is_err());
+        let reply_bytes = by.reply.written().saturating_sub(mark);
+        self.count_call((id, command, args), took_us, reply_bytes, result.is_err());
     }
 
     #[cold]
@@ -318,7 +320,13 @@ impl Node {
         }
     }
 
-    fn count_call(&mut self, id: ClientId, command: &'static Command, args: Args<'_>, us: u64, failed: bool) {
+    fn count_call(
+        &mut self,
+        (id, command, args): (ClientId, &'static Command, Args<'_>),
+        us: u64,
+        reply_bytes: usize,
+        failed: bool,
+    ) {
         if let Some(client) = self.clients.get_mut(id) {
             client.session.last_command = Some(command);
             // Who waits is counted when the wait ends, as in Redis.
@@ -334,9 +342,8 @@ impl Node {
         if tracking {
             stats.histogram.get_or_insert_default().record(us * 1000);
         }
-        let slow = self.config.slowlog_log_slower_than;
-        if slow >= 0 && us >= slow as u64 && !command.is(flag::SKIP_SLOWLOG) {
-            self.note_slow(id, args, us);
+        if self.ops.commandlog.notable.may_note(us, reply_bytes as u64) && !command.is(flag::SKIP_SLOWLOG) {
+            self.note_command(id, args, us, reply_bytes as u64);
         }
         self.note_latency(if command.is(flag::FAST) { "fast-command" } else { "command" }, us / 1000);
     }
@@ -394,7 +401,8 @@ impl Node {
         self.forget_blocked(id, &blocked);
         self.clock.now_us = clock::machine_us();
         let took_us = self.clock.now_us.saturating_sub(started_us);
-        self.count_call(id, command, args.as_args(), took_us, result.is_err());
+        let reply_bytes = out.len().saturating_sub(mark);
+        self.count_call((id, command, args.as_args()), took_us, reply_bytes, result.is_err());
         self.finish_reply(id, out, mark);
         if !self.engine.unit.commands.is_empty() {
             self.propagate_unit();

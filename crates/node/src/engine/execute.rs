@@ -17,6 +17,7 @@ use crate::engine::session::ReplyMode;
 use crate::front::client_id::ClientId;
 use crate::front::clients::{Client, Kind};
 use crate::node::Node;
+use crate::ops::commandlog::Notable;
 use crate::ops::crash;
 use crate::{clock, log};
 
@@ -57,6 +58,7 @@ impl Node {
         }
         self.clock.now_us = clock::machine_us();
         self.look_at_standing();
+        self.ops.commandlog.notable = Notable::of(&self.config, buffer.len());
         self.engine.speaker.executing = id;
         crash::note_batch(batch, buffer, self.ops.stats.commands);
         let done = match self.front.held.marks {

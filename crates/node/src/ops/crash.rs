@@ -12,7 +12,7 @@ use rivulet_config::{Config, DIRECTIVES, is_sensitive};
 use rivulet_resp::{Args, Batch};
 
 use crate::commands::client;
-use crate::commands::slowlog::shown_argument;
+use crate::commands::commandlog::shown_argument;
 use crate::node::Node;
 use crate::process::crash;
 use crate::process::report::Report;

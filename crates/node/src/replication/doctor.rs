@@ -25,7 +25,7 @@ impl Node {
         let now = self.now_ms();
         let (config, r) = (&self.config, &self.replication);
         let good = r.master.good_replicas(now).filter(|_| !self.is_replica());
-        let slowest = self.ops.slowlog.slowest().map(|(name, us)| (String::from_utf8_lossy(name), us / 1000));
+        let slowest = self.ops.commandlog.slowest().map(|(name, us)| (String::from_utf8_lossy(name), us / 1000));
         let (hard, soft, _) = config.client_output_buffer_limit[1];
         let figures = Figures {
             measure: &r.observed.measure,
