@@ -150,3 +150,118 @@ fn deadline_again(ctx: &Ctx<'_>, key: Key<'_>) -> Option<OwnedArgs> {
     let deadline = ctx.db.get(key)?.deadline()?.to_string();
     Some(OwnedArgs::from_slices(&[b"PEXPIREAT", key.bytes, deadline.as_bytes()]))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::generic;
+    use crate::list::COMMANDS;
+    use crate::testing::Bench;
+
+    fn bench() -> Bench {
+        Bench::new(&[COMMANDS, generic::COMMANDS])
+    }
+
+    /// The texts of an answer.
+    fn said(b: &mut Bench, line: &str) -> String {
+        let answer = b.run(line);
+        let is_text = |word: &&str| !word.starts_with(['*', '$']) && !word.is_empty();
+        let texts: Vec<&str> = answer.split("\r\n").filter(is_text).collect();
+        if texts.is_empty() { answer.trim().to_string() } else { texts.join(" ") }
+    }
+
+    #[test]
+    fn elements_lie_as_they_were_moved() {
+        let orders = [
+            ("LEFT LEFT", "OBO", "b a x y", "b a"),
+            ("LEFT LEFT", "BULK", "a b x y", "a b"),
+            ("LEFT RIGHT", "OBO", "x y a b", "a b"),
+            ("LEFT RIGHT", "BULK", "x y a b", "a b"),
+            ("RIGHT LEFT", "OBO", "c d x y", "c d"),
+            ("RIGHT LEFT", "BULK", "c d x y", "c d"),
+            ("RIGHT RIGHT", "OBO", "x y d c", "d c"),
+            ("RIGHT RIGHT", "BULK", "x y c d", "c d"),
+        ];
+        for (ends, order, target, answer) in orders {
+            for how_many in ["COUNT", "EXACTLY"] {
+                let mut b = bench();
+                b.run("RPUSH from a b c d");
+                b.run("RPUSH to x y");
+                assert_eq!(
+                    said(&mut b, &format!("LMOVEM from to {ends} {how_many} 2 {order}")),
+                    answer,
+                    "{ends} {order}"
+                );
+                // What replicas get does the same there.
+                let mut replica = bench();
+                replica.run("RPUSH from a b c d");
+                replica.run("RPUSH to x y");
+                b.effects().propagated.iter().for_each(|line| _ = replica.run(line));
+                for b in [&mut b, &mut replica] {
+                    assert_eq!(said(b, "LRANGE to 0 -1"), target, "{ends} {order}");
+                    let left = if ends.starts_with("LEFT") { "c d" } else { "a b" };
+                    assert_eq!(said(b, "LRANGE from 0 -1"), left, "{ends} {order}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn within_one_list_nothing_is_lost() {
+        for (line, left) in [
+            ("LMOVEM l l LEFT LEFT EXACTLY 2 OBO", "b a c"),
+            ("LMOVEM l l LEFT LEFT EXACTLY 2 BULK", "a b c"),
+            ("LMOVEM l l LEFT LEFT COUNT 9 OBO", "c b a"),
+            ("LMOVEM l l LEFT RIGHT COUNT 2 OBO", "c a b"),
+            ("LMOVEM l l RIGHT RIGHT COUNT 3 BULK", "a b c"),
+            ("LMOVEM l l RIGHT LEFT", "c a b"),
+        ] {
+            let (mut b, mut replica) = (bench(), bench());
+            for b in [&mut b, &mut replica] {
+                b.run("RPUSH l a b c");
+                b.run("PEXPIREAT l 4000000500000");
+            }
+            b.run(line);
+            b.effects().propagated.iter().for_each(|line| _ = replica.run(line));
+            for b in [&mut b, &mut replica] {
+                assert_eq!(said(b, "LRANGE l 0 -1"), left, "{line}");
+                assert_eq!(said(b, "PEXPIRETIME l"), ":4000000500000", "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn too_few_and_too_many() {
+        let mut b = bench();
+        b.run("RPUSH l a b c");
+        for (line, want) in [
+            ("LMOVEM none to LEFT LEFT", "*0"),
+            ("LMOVEM none to LEFT LEFT COUNT 2 OBO", "*0"),
+            ("LMOVEM none to LEFT LEFT EXACTLY 1 OBO", "$-1"),
+            ("LMOVEM l to LEFT LEFT EXACTLY 4 BULK", "$-1"),
+            ("LMOVEM l to LEFT LEFT", "a"),
+            ("LMOVEM l to LEFT RIGHT COUNT 9223372036854775807 bulk", "b c"),
+            ("EXISTS l", ":0"),
+            ("LMOVEM l to LEFT RIGHT COUNT 0 BULK", "-ERR count should be greater than 0"),
+            ("LMOVEM l to LEFT RIGHT COUNT x BULK", "-ERR count should be greater than 0"),
+            ("LMOVEM l to LEFT RIGHT COUNT 1", "-ERR syntax error"),
+            ("LMOVEM l to LEFT RIGHT COUNT 1 OTHER", "-ERR syntax error"),
+            ("LMOVEM l to LEFT RIGHT OTHER 1 OBO", "-ERR syntax error"),
+            ("LMOVEM l to LEFT UP", "-ERR syntax error"),
+        ] {
+            assert_eq!(said(&mut b, line), want, "{line}");
+        }
+    }
+
+    #[test]
+    fn who_waits_waits_for_as_many() {
+        let mut b = bench();
+        b.run("RPUSH l a b");
+        assert_eq!(b.run("BLMOVEM l to LEFT LEFT 1.5 EXACTLY 3 BULK"), "");
+        let done = b.effects();
+        assert_eq!((done.block.map(|keys| keys.join(" ")), done.block_timeout_ms), (Some("l".to_string()), Some(1500)));
+        assert_eq!(said(&mut b, "BLMOVEM l to LEFT LEFT 0 COUNT 3 BULK"), "a b");
+        assert_eq!(b.effects().propagated, ["LPOP l 2", "LPUSH to b a"]);
+        b.call.deny_blocking = true;
+        assert_eq!(b.run("BLMOVEM l to LEFT LEFT 0"), "$-1\r\n");
+    }
+}

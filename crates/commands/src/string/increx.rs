@@ -115,8 +115,9 @@ fn by_integer(ctx: &mut Ctx<'_>, options: &Options<'_>, until: Option<u64>) -> R
             Elem::Bytes(text) => parse::int(text),
         },
     })?;
+    let step = add_within(value, by, (low, high), options.saturate)?;
     ctx.reply.array(2);
-    match add_within(value, by, (low, high), options.saturate)? {
+    match step {
         Step::Skipped(value) => {
             ctx.reply.int(value);
             ctx.reply.int(0);
@@ -162,15 +163,15 @@ fn by_float(ctx: &mut Ctx<'_>, options: &Options<'_>, until: Option<u64>) -> Res
     if !by.is_finite() || !value.is_finite() {
         return Err(NOT_FINITE);
     }
-    match add_floats_within(value, by, (low, high), options.saturate)? {
+    let step = add_floats_within(value, by, (low, high), options.saturate)?;
+    ctx.reply.array(2);
+    match step {
         Step::Skipped(value) => {
-            ctx.reply.array(2);
             reply_float(ctx, &value.format_human());
             reply_float(ctx, "0");
         }
         Step::Stored { value, added } => {
             let text = value.format_human();
-            ctx.reply.array(2);
             reply_float(ctx, &text);
             reply_float(ctx, &added.format_human());
             store(ctx, key, text.as_bytes(), options, until, "incrbyfloat");
@@ -235,5 +236,121 @@ fn store(ctx: &mut Ctx<'_>, key: Key<'_>, text: &[u8], options: &Options<'_>, un
         Some(until) => ctx.propagate(&[b"SET", key.bytes, text, b"PXAT", buffer.format(until).as_bytes()]),
         None if persists => ctx.propagate(&[b"SET", key.bytes, text]),
         None => ctx.propagate(&[b"SET", key.bytes, text, b"KEEPTTL"]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::string::COMMANDS;
+    use crate::testing::Bench;
+
+    /// What a line answers, with blanks for line ends.
+    fn said(b: &mut Bench, line: &str) -> String {
+        b.run(line).replace("\r\n", " ").trim().to_string()
+    }
+
+    #[test]
+    fn integers_stay_within_bounds() {
+        let mut b = Bench::new(&[COMMANDS]);
+        for (line, want, propagated) in [
+            ("INCREX n", "*2 :1 :1", Some("SET n 1 KEEPTTL")),
+            ("INCREX n BYINT 9", "*2 :10 :9", Some("SET n 10 KEEPTTL")),
+            ("INCREX n BYINT 1 UBOUND 10", "*2 :10 :0", None),
+            ("INCREX n BYINT 1 UBOUND 11", "*2 :11 :1", Some("SET n 11 KEEPTTL")),
+            ("INCREX n BYINT 5 UBOUND 12 SATURATE", "*2 :12 :1", Some("SET n 12 KEEPTTL")),
+            ("INCREX n BYINT -5 LBOUND 8", "*2 :12 :0", None),
+            ("INCREX n SATURATE lbound 8 BYINT -5", "*2 :8 :-4", Some("SET n 8 KEEPTTL")),
+            // What is out of bounds already comes back to them.
+            ("INCREX n BYINT 1 UBOUND 5 SATURATE", "*2 :5 :-3", Some("SET n 5 KEEPTTL")),
+            ("INCREX n BYINT 9223372036854775807", "*2 :5 :0", None),
+            (
+                "INCREX n BYINT 9223372036854775807 SATURATE",
+                "*2 :9223372036854775807 :9223372036854775802",
+                Some("SET n 9223372036854775807 KEEPTTL"),
+            ),
+            (
+                "INCREX n BYINT -1 UBOUND -9223372036854775808 SATURATE",
+                "-ERR increment or decrement would overflow",
+                None,
+            ),
+            ("INCREX none BYINT 5 UBOUND 3", "*2 :0 :0", None),
+            ("STRLEN none", ":0", None),
+            ("INCREX none BYINT 5 UBOUND 3 SATURATE", "*2 :3 :3", Some("SET none 3 KEEPTTL")),
+        ] {
+            assert_eq!(said(&mut b, line), want, "{line}");
+            assert_eq!(b.effects().propagated, Vec::from_iter(propagated), "{line}");
+        }
+    }
+
+    #[test]
+    fn floats_stay_within_bounds() {
+        let mut b = Bench::new(&[COMMANDS]);
+        b.run("SET f 1.5");
+        for (line, want) in [
+            ("INCREX f BYFLOAT 0.25", "*2 $4 1.75 $4 0.25"),
+            ("INCREX f BYFLOAT 0.5 UBOUND 2", "*2 $4 1.75 $1 0"),
+            ("INCREX f BYFLOAT 0.5 UBOUND 2 SATURATE", "*2 $1 2 $4 0.25"),
+            ("INCREX f BYFLOAT -5 LBOUND -1e0 SATURATE", "*2 $2 -1 $2 -3"),
+            ("INCREX i BYFLOAT 3", "*2 $1 3 $1 3"),
+            ("INCREX i", "*2 :4 :1"),
+            ("INCREX f BYFLOAT inf", "-ERR increment would produce NaN or Infinity"),
+            ("INCREX f BYFLOAT 1e4932 SATURATE UBOUND 1e4931 LBOUND 1e4931", "*2"),
+        ] {
+            assert!(said(&mut b, line).starts_with(want), "{line}: {}", said(&mut b, line));
+        }
+        b.resp3 = true;
+        b.run("SET f 1.5");
+        assert_eq!(said(&mut b, "INCREX f BYFLOAT 0.25"), "*2 ,1.75 ,0.25");
+    }
+
+    #[test]
+    fn time_to_live() {
+        let mut b = Bench::new(&[COMMANDS]);
+        let ms = b.call.now_ms + 10_000;
+        for (line, propagated, events) in [
+            ("INCREX n EX 10 ENX", format!("SET n 1 PXAT {ms}"), "incrby n, expire n"),
+            ("INCREX n PX 1 ENX", "SET n 2 KEEPTTL".to_string(), "incrby n"),
+            ("INCREX n", "SET n 3 KEEPTTL".to_string(), "incrby n"),
+            ("INCREX n PXAT 4000000500000", "SET n 4 PXAT 4000000500000".to_string(), "incrby n, expire n"),
+            ("INCREX n PERSIST", "SET n 5".to_string(), "incrby n, persist n"),
+            ("INCREX n PERSIST", "SET n 6".to_string(), "incrby n"),
+        ] {
+            b.run(line);
+            let done = b.effects();
+            assert_eq!((done.propagated, done.events.join(", ")), (vec![propagated], events.to_string()), "{line}");
+        }
+        // What is skipped leaves the time to live.
+        b.run("INCREX n UBOUND 1 EX 10");
+        assert_eq!(b.effects().dirty, 0);
+    }
+
+    #[test]
+    fn refusals() {
+        let mut b = Bench::new(&[COMMANDS]);
+        b.run("SET text x");
+        b.run("SET half 0.5");
+        for (line, want) in [
+            ("INCREX n BYINT", "-ERR syntax error"),
+            ("INCREX n BYINT 1 BYFLOAT 1", "-ERR syntax error"),
+            ("INCREX n EX 1 PX 1", "-ERR syntax error"),
+            ("INCREX n EX 1 PERSIST", "-ERR syntax error"),
+            ("INCREX n PERSIST ENX", "-ERR syntax error"),
+            ("INCREX n ENX", "-ERR syntax error"),
+            ("INCREX n LBOUND 1 LBOUND 1", "-ERR syntax error"),
+            ("INCREX n OTHER", "-ERR syntax error"),
+            ("INCREX n BYINT 1.5", "-ERR value is not an integer or out of range"),
+            ("INCREX n LBOUND 1.5", "-ERR value is not an integer or out of range"),
+            ("INCREX n BYFLOAT x", "-ERR value is not a valid float"),
+            ("INCREX n LBOUND 2 UBOUND 1", "-ERR LBOUND must be less than or equal to UBOUND"),
+            ("INCREX n BYFLOAT 1 LBOUND 2 UBOUND 1.5", "-ERR LBOUND must be less than or equal to UBOUND"),
+            ("INCREX n EX 0", "-ERR invalid expire time in 'increx' command"),
+            ("INCREX text", "-ERR value is not an integer or out of range"),
+            ("INCREX half", "-ERR value is not an integer or out of range"),
+            ("INCREX text BYFLOAT 1", "-ERR value is not a valid float"),
+        ] {
+            assert_eq!(said(&mut b, line), want, "{line}");
+            assert_eq!(b.effects().dirty, 0, "{line}");
+        }
+        assert_eq!(said(&mut b, "STRLEN n"), ":0");
     }
 }

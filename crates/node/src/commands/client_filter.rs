@@ -220,13 +220,15 @@ fn database(value: &[u8], sense: Sense, databases: usize) -> Result<usize, Fail>
 
 /// Letters, all of which must be known.
 fn letters(name: &str, known: &[u8], value: &[u8], sense: Sense) -> Result<Vec<u8>, Fail> {
-    let Some(first) = value.iter().position(|letter| !known.contains(letter)) else { return Ok(value.to_vec()) };
+    if value.iter().all(|letter| known.contains(letter)) {
+        return Ok(value.to_vec());
+    }
     let filter = match sense {
         Sense::Is => "provided".to_string(),
         Sense::Not => format!("NOT-{}", name.to_uppercase()),
     };
     let text = format!("ERR Unknown {name} found in the {filter} filter: ");
-    Err(Fail::bytes([text.as_bytes(), &value[first..]].concat()))
+    Err(Fail::bytes([text.as_bytes(), value].concat()))
 }
 
 #[cfg(test)]
