@@ -259,12 +259,47 @@ const FIELD_PATTERNS: &[(u32, &str)] = &[
     (2, "EXEC"),
 ];
 
+/// Those of them in which Redis 8 and Valkey 9 agree: no deadline that is over, and no time to live of a field that is not there.
+const AGREED_FIELD_PATTERNS: &[(u32, &str)] = &[
+    (8, "(HSET|HMSET) {H} ({field} {value})+"),
+    (2, "HSETNX {H} {field} {value}"),
+    (2, "HGET {H} {field}"),
+    (1, "HMGET {H} {field}+"),
+    (2, "HDEL {H} {field}+"),
+    (1, "(HLEN|HKEYS|HVALS|HGETALL) {H}"),
+    (1, "(HSTRLEN|HEXISTS) {H} {field}"),
+    (2, "HINCRBY {H} {field} {int}"),
+    (2, "HINCRBYFLOAT {H} {field} {small}"),
+    (1, "HRANDFIELD {H} 1000 [WITHVALUES]"),
+    (1, "HSCAN {H} 0 COUNT 100000"),
+    (3, "HEXPIRE {H} {far} [NX|XX|GT|LT] FIELDS 1 {field}"),
+    (3, "HPEXPIRE {H} {far-ms} [NX|XX|GT|LT] FIELDS 2 {field} {field}"),
+    (3, "HEXPIREAT {H} (4000000100|4000000200|4000000300) [NX|XX|GT|LT] FIELDS 1 {field}"),
+    (4, "HPEXPIREAT {H} (4000000100001|4000000200002|4000000300003) [NX|XX|GT|LT] FIELDS 3 {field} {field} {field}"),
+    (3, "HPERSIST {H} FIELDS 2 {field} {field}"),
+    (2, "(HTTL|HPTTL|HEXPIRETIME|HPEXPIRETIME) {H} FIELDS 2 {field} {field}"),
+    (4, "HGETEX {H} [EX {far}|PX {far-ms}|EXAT 4000000500|PXAT 4000000500500|PERSIST] FIELDS 2 {field} {field}"),
+    (
+        5,
+        "HSETEX {H} [FNX|FXX] [EX {far}|PX {far-ms}|EXAT 4000000500|PXAT 4000000500500|KEEPTTL] FIELDS 2 {field} {value} {field} {value}",
+    ),
+    (1, "HGETDEL {H} FIELDS 2 {field} {field}"),
+    (1, "(COPY|RENAME) {H} {H}"),
+    (1, "COPY {H} {H} REPLACE"),
+    (1, "DEL {H}"),
+    (1, "SET {H} x"),
+    (1, "EXPIRE {H} {far}"),
+    (1, "TYPE {H}"),
+];
+
 pub struct Words {
     patterns: Vec<(u32, Vec<Part>)>,
     rare: Vec<Vec<Part>>,
     total: u32,
     in_multi: bool,
     sort_sorted_sets: bool,
+    /// Some lines are wrong.
+    spoils: bool,
 }
 
 impl Words {
@@ -279,11 +314,16 @@ impl Words {
         Self::of(FIELD_PATTERNS, &["HGETALL h0"])
     }
 
+    /// The same where Redis 8 and Valkey 9 agree, all lines well-formed.
+    pub fn agreed_fields() -> Self {
+        Self { spoils: false, ..Self::of(AGREED_FIELD_PATTERNS, &["HGETALL h0"]) }
+    }
+
     fn of(patterns: &[(u32, &'static str)], rare: &[&'static str]) -> Self {
         let patterns: Vec<_> = patterns.iter().map(|&(weight, p)| (weight, grammar::parse(p))).collect();
         let total = patterns.iter().map(|p| p.0).sum();
         let rare = rare.iter().map(|p| grammar::parse(p)).collect();
-        Self { patterns, rare, total, in_multi: false, sort_sorted_sets: false }
+        Self { patterns, rare, total, in_multi: false, sort_sorted_sets: false, spoils: true }
     }
 
     /// The next command line.
@@ -297,7 +337,7 @@ impl Words {
             let count = rng.usize(100..700);
             words.extend((0..count).map(|i| i.to_string().into_bytes()));
         }
-        if rng.u8(..30) == 0 && may_be_spoiled(&words) {
+        if self.spoils && rng.u8(..30) == 0 && may_be_spoiled(&words) {
             spoil(&mut words, rng);
         }
         if !self.sort_sorted_sets && words[0].to_ascii_uppercase().starts_with(b"SORT") && words.len() > 1 {
