@@ -10,4 +10,5 @@ mod strangers;
 mod tools;
 mod tracking;
 mod users;
+mod valkey;
 mod work;
