@@ -40,7 +40,7 @@ fn large_requests_and_replies_are_noted() {
             server.must(&format!("SET k {}", text(len)));
             server.must("GET k");
         }
-        let wanted = [(102, "*[GET, k]".to_string()), (101, "*[GET, k]".to_string())];
+        let wanted = [(102, r#"*["GET", "k"]"#.to_string()), (101, r#"*["GET", "k"]"#.to_string())];
         assert_eq!(noted(&mut server, "large-reply"), wanted, "{kind:?}");
         server.must("COMMANDLOG RESET large-reply");
         assert_eq!(server.must("COMMANDLOG LEN large-reply").int(), 0, "{kind:?}");
