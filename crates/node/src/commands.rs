@@ -100,7 +100,7 @@ impl Node {
             Run::Memory => self.memory_command(by, command, args),
             Run::Commandlog => self.commandlog_command(by, command, args),
             Run::Slowlog => self.slowlog_command(by, command, args),
-            Run::Migrate => self.migrate(by, args),
+            Run::Migrate => self.migrate(by, command, args),
         }
     }
 }

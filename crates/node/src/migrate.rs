@@ -36,6 +36,14 @@ use sockets::Sockets;
 /// Threads that bring keys to other servers at the same time; further requests wait for one of them.
 const ERRANDS_MAX: usize = 16;
 
+/// A request as it was asked.
+struct Asked {
+    command: &'static Command,
+    args: OwnedArgs,
+    /// On the machine's clock.
+    at_us: u64,
+}
+
 /// The keys of one request on their way.
 struct Moving {
     /// Who waits for the end; nobody any more if it has gone.
@@ -54,8 +62,8 @@ struct Moving {
 /// Keys on their way to other servers, and the connections to those.
 #[derive(Default)]
 pub struct Migrate {
-    running: Vec<(Moving, Helper<Outcome>)>,
-    waiting: VecDeque<(Moving, Errand)>,
+    running: Vec<(Moving, Asked, Helper<Outcome>)>,
+    waiting: VecDeque<(Moving, Asked, Errand)>,
     pub leaving: Leaving,
     pub sockets: Sockets,
 }
@@ -68,13 +76,13 @@ impl Migrate {
     /// A client waits no longer. What has not begun for it never will; what has goes on, so that no key stays at both ends.
     pub fn forget_client(&mut self, id: ClientId) {
         let is_its = |moving: &Moving| moving.client == Some(id);
-        if let Some(at) = self.waiting.iter().position(|(moving, _)| is_its(moving))
-            && let Some((moving, _)) = self.waiting.remove(at)
+        if let Some(at) = self.waiting.iter().position(|(moving, ..)| is_its(moving))
+            && let Some((moving, ..)) = self.waiting.remove(at)
         {
             self.release(&moving);
         }
-        let running = self.running.iter_mut().find(|(moving, _)| is_its(moving));
-        running.into_iter().for_each(|(moving, _)| moving.client = None);
+        let running = self.running.iter_mut().find(|(moving, ..)| is_its(moving));
+        running.into_iter().for_each(|(moving, ..)| moving.client = None);
     }
 
     /// Keys of a request that is over, or never began, are no longer on their way.
@@ -85,22 +93,22 @@ impl Migrate {
     }
 
     /// The next request whose errand has ended.
-    fn next_end(&mut self) -> Option<(Moving, Outcome)> {
-        let ended = |(_, helper): &(Moving, Helper<Outcome>)| helper.poll();
-        let (at, outcome) = self.running.iter().enumerate().find_map(|(at, run)| Some((at, ended(run)?)))?;
-        let (moving, _) = self.running.remove(at);
-        Some((moving, outcome.unwrap_or_else(|_: io::Error| Outcome::lost())))
+    fn next_end(&mut self) -> Option<(Moving, Asked, Outcome)> {
+        let ended = |(at, (.., helper)): (usize, &(Moving, Asked, Helper<Outcome>))| Some((at, helper.poll()?));
+        let (at, outcome) = self.running.iter().enumerate().find_map(ended)?;
+        let (moving, asked, _) = self.running.remove(at);
+        Some((moving, asked, outcome.unwrap_or_else(|_: io::Error| Outcome::lost())))
     }
 }
 
 impl Node {
     /// Sends keys away for a client, who waits from here on.
-    fn send_away(&mut self, id: ClientId, moving: Moving, errand: Errand) {
+    fn send_away(&mut self, id: ClientId, moving: Moving, asked: Asked, errand: Errand) {
         if !moving.copy {
             moving.keys.iter().for_each(|key| self.migrate.leaving.begin(moving.db, key));
             self.look_at_interest();
         }
-        self.migrate.waiting.push_back((moving, errand));
+        self.migrate.waiting.push_back((moving, asked, errand));
         self.block(id, BlockedOn::Migrate, None);
         self.run_errands();
     }
@@ -108,11 +116,11 @@ impl Node {
     /// Starts what waits for a thread.
     fn run_errands(&mut self) {
         while self.migrate.running.len() < ERRANDS_MAX
-            && let Some((moving, mut errand)) = self.migrate.waiting.pop_front()
+            && let Some((moving, asked, mut errand)) = self.migrate.waiting.pop_front()
         {
             errand.kept = self.migrate.sockets.take(&moving.target);
             let helper = helpers::ask("migrate", self.front.waker.clone(), move || errand.run());
-            self.migrate.running.push((moving, helper));
+            self.migrate.running.push((moving, asked, helper));
         }
     }
 
@@ -120,20 +128,20 @@ impl Node {
     #[inline]
     pub fn look_after_migrations(&mut self) {
         if !self.migrate.is_idle() && !self.life.pauses.stops(true) {
-            while let Some((moving, outcome)) = self.migrate.next_end() {
-                self.end_migration(moving, outcome);
+            while let Some((moving, asked, outcome)) = self.migrate.next_end() {
+                self.end_migration(&asked, moving, outcome);
             }
             self.run_errands();
         }
     }
 
-    fn end_migration(&mut self, moving: Moving, outcome: Outcome) {
+    fn end_migration(&mut self, asked: &Asked, moving: Moving, outcome: Outcome) {
         let id = moving.client.unwrap_or(0);
         self.speaking_for(id, |node| {
             let result = node.conclude(moving, outcome);
             let wrote = !node.engine.unit.commands.is_empty();
             node.after_unit();
-            node.answer(id, result, wrote);
+            node.answer(id, asked, result, wrote);
         });
         self.look_at_interest();
         // Whoever waited to write to these keys.
@@ -141,7 +149,7 @@ impl Node {
     }
 
     /// Answers a client who has waited.
-    fn answer(&mut self, id: ClientId, result: Result<(), Fail>, wrote: bool) {
+    fn answer(&mut self, id: ClientId, asked: &Asked, result: Result<(), Fail>, wrote: bool) {
         self.unblock_silently(id);
         let offset = self.replication.offset();
         let Some(client) = self.clients.get_mut(id) else { return };
@@ -149,7 +157,6 @@ impl Node {
             client.session.written_offset = offset;
         }
         let start = client.connection.outbox.output.end();
-        let command = client.session.last_command;
         let mut out = std::mem::take(&mut client.connection.outbox.output.bytes);
         let mark = out.len();
         let mut by = Asker { id, origin: Origin::Client, reply: Reply::new(&mut out, client.session.resp3) };
@@ -157,11 +164,10 @@ impl Node {
             Ok(()) => by.reply.ok(),
             Err(fail) => self.reply_error(&mut by, &fail.0),
         }
+        let reply_bytes = out.len() - mark;
+        let took_us = self.clock.now_us.saturating_sub(asked.at_us);
+        self.count_call((id, asked.command, asked.args.as_args()), took_us, reply_bytes, result.is_err());
         self.finish_reply(id, out, mark);
-        if let Some(command) = command {
-            let stats = self.ops.stats.of(command);
-            (stats.calls, stats.failed) = (stats.calls + 1, stats.failed + u64::from(result.is_err()));
-        }
         if self.front.held.marks {
             self.mark_served(id, start);
         }
@@ -234,7 +240,7 @@ impl Node {
     /// This server follows a master now: what is on its way is a copy, and its clients have been told.
     pub fn abandon_migrations(&mut self) {
         self.migrate.waiting.clear();
-        self.migrate.running.iter_mut().for_each(|(moving, _)| moving.is_abandoned = true);
+        self.migrate.running.iter_mut().for_each(|(moving, ..)| moving.is_abandoned = true);
         self.migrate.leaving = Leaving::default();
         self.look_at_interest();
         self.life.pauses.look_again();

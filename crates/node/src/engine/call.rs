@@ -320,7 +320,8 @@ impl Node {
         }
     }
 
-    fn count_call(
+    /// Counts a call that has ended, and notes it in the logs if it is to be noted.
+    pub fn count_call(
         &mut self,
         (id, command, args): (ClientId, &'static Command, Args<'_>),
         us: u64,

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use rivulet_commands::Command;
 use rivulet_commands::fail::{Fail, SYNTAX};
 use rivulet_commands::parse;
 use rivulet_rdb::dump;
 use rivulet_rdb::write::{Version, Writer};
 use rivulet_resp::{Args, append_command};
 
-use super::Moving;
 use super::errand::{CONNECTING, Errand, Target};
+use super::{Asked, Moving};
 use crate::engine::asker::{Asker, Origin};
 use crate::node::Node;
 
@@ -79,7 +80,7 @@ impl Request {
 
 impl Node {
     /// Keys go to another server. The client waits until that has taken them; in a transaction or a script everybody does, as in Redis.
-    pub fn migrate(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+    pub fn migrate(&mut self, by: &mut Asker<'_>, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
         let o = options(args)?;
         let timeout = parse::int(args.at(5))?;
         let db = parse::int(args.at(4))?;
@@ -99,7 +100,8 @@ impl Node {
         let client = Some(by.id);
         let moving = Moving { client, db: index, copy: o.copy, before, keys, target, is_abandoned: false };
         if by.origin == Origin::Client && !is_master {
-            self.send_away(by.id, moving, errand);
+            let asked = Asked { command, args: args.to_owned(), at_us: self.clock.now_us };
+            self.send_away(by.id, moving, asked, errand);
             return Ok(());
         }
         errand.kept = self.migrate.sockets.take(&moving.target);
