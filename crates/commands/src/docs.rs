@@ -258,6 +258,7 @@ mod tests {
         let groups = [
             string::DOCS,
             bitmap::DOCS,
+            cluster::DOCS,
             list::DOCS,
             hash::DOCS,
             set::DOCS,

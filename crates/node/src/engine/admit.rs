@@ -235,7 +235,8 @@ fn is_paused(facts: &Facts, client: &Client, command: &Command, flags: u32) -> b
     if from_peer || is_never_paused(command) {
         return false;
     }
-    facts.all_is_paused || facts.touches_leaving_keys || facts.writes_are_paused && changes_data(client, command, flags)
+    let writes_wait = facts.writes_are_paused || facts.touches_leaving_keys;
+    facts.all_is_paused || writes_wait && changes_data(client, command, flags)
 }
 
 /// Whether a command may change data, or what a transaction that ends with it has queued.
