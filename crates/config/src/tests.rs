@@ -57,12 +57,18 @@ impl Drop for Dir {
     }
 }
 
-/// Directives that Redis 7.0 does not have: those of 7.2, and our own.
+/// Directives that Redis 7.0 does not have: those of 7.2 and of Valkey, and our own.
 const OWN: &[&str] = &[
     "aof-rewrite-cpulist",
     "bgsave-cpulist",
     "bio-cpulist",
     "cluster-announce-human-nodename",
+    "commandlog-execution-slower-than",
+    "commandlog-large-reply-max-len",
+    "commandlog-large-request-max-len",
+    "commandlog-reply-larger-than",
+    "commandlog-request-larger-than",
+    "commandlog-slow-execution-max-len",
     "dual-channel-replication-enabled",
     "locale-collate",
     "log-queue-limit",
