@@ -156,6 +156,7 @@ impl Node {
         if wrote {
             client.session.written_offset = offset;
         }
+        client.connection.outbox.hold.forget_pushes();
         let start = client.connection.outbox.output.end();
         let mut out = std::mem::take(&mut client.connection.outbox.output.bytes);
         let mark = out.len();
