@@ -74,7 +74,7 @@ impl Migrate {
     }
 
     /// A client waits no longer. What has not begun for it never will; what has goes on, so that no key stays at both ends.
-    pub fn forget_client(&mut self, id: ClientId) {
+    fn forget_client(&mut self, id: ClientId) {
         let is_its = |moving: &Moving| moving.client == Some(id);
         if let Some(at) = self.waiting.iter().position(|(moving, ..)| is_its(moving))
             && let Some((moving, ..)) = self.waiting.remove(at)
@@ -111,6 +111,13 @@ impl Node {
         self.migrate.waiting.push_back((moving, asked, errand));
         self.block(id, BlockedOn::Migrate, None);
         self.run_errands();
+    }
+
+    /// A client waits no longer. Who waited to write to keys that stay now goes on.
+    pub fn forget_migrating_client(&mut self, id: ClientId) {
+        self.migrate.forget_client(id);
+        self.look_at_interest();
+        self.life.pauses.look_again();
     }
 
     /// Starts what waits for a thread.

@@ -130,7 +130,7 @@ impl Node {
             }
             BlockedOn::Acks { wish, offset } => self.engine.blocking.acks.remove(*wish, *offset, id),
             BlockedOn::Pause { .. } => _ = self.engine.blocking.paused.remove(&blocked.ticket),
-            BlockedOn::Migrate => self.migrate.forget_client(id),
+            BlockedOn::Migrate => self.forget_migrating_client(id),
             BlockedOn::Shutdown | BlockedOn::Verify => {}
         }
         self.engine.blocking.blocked -= 1;
