@@ -64,6 +64,11 @@ pub fn write(bytes: &[u8]) {
     }
 }
 
+/// Writes a line to standard error, as it is. Who does not listen there misses it.
+pub fn complain(line: &[u8]) {
+    let _ = io::stderr().lock().write_all(&[line, b"\n"].concat());
+}
+
 /// As `print!`, by [`write`].
 macro_rules! say {
     ($($format:tt)*) => { $crate::out::write(format!($($format)*).as_bytes()) };

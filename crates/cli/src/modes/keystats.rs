@@ -14,8 +14,8 @@ use crate::session::Session;
 
 /// Sizes are told apart by so many bits: to 0.01 %.
 const SIZE_BITS: u32 = 15;
-/// The shortest part of the distribution of names has up to so many bytes; each next one twice as many.
-const NAME_PART_MIN: u64 = 32;
+/// Parts of the distribution of names: up to so many bytes.
+const NAME_PARTS: [u64; 8] = [32, 256, 64 << 10, 1 << 20, 16 << 20, 128 << 20, 512 << 20, u64::MAX];
 
 /// What all keys come to.
 struct Stats {
@@ -105,7 +105,7 @@ impl Stats {
         self.size_squares += (size as f64).powi(2);
         self.name_bytes += len;
         self.name_len_max = self.name_len_max.max(len);
-        *self.names.entry(len.next_power_of_two().max(NAME_PART_MIN)).or_default() += 1;
+        *self.names.entry(NAME_PARTS[NAME_PARTS.partition_point(|part| *part < len)]).or_default() += 1;
         self.memory[sized.of].take(size, &sized.key);
         self.elements[sized.of].take(elements, &sized.key);
         if self.top.len() < self.top_len || self.top.last().is_some_and(|(least, ..)| *least < size) {

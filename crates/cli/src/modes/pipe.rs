@@ -1,6 +1,6 @@
 //! `--pipe`: standard input goes to the server as it is, and replies are counted.
 //!
-//! Both directions run at once, so that neither waits for the other. At the end of the input an ECHO of random bytes is sent: when it comes back,
+//! Both directions run at once, so that neither waits for the other. At the end of the input an ECHO of random letters is sent: when it comes back,
 //! all before it was answered.
 
 use std::fs::File;
@@ -13,7 +13,7 @@ use rivulet_progress::Progress;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::clock;
-use crate::out::{Fatal, say, system_words};
+use crate::out::{self, Fatal, say, system_words};
 use crate::session::Session;
 
 const MARK_LEN: usize = 20;
@@ -119,7 +119,7 @@ impl Pipe {
         match reply {
             Reply::Push(_) => return,
             Reply::Error(text) => {
-                eprintln!("{}", String::from_utf8_lossy(text));
+                out::complain(text);
                 self.errors += 1;
             }
             Reply::Bulk(text) if self.mark.is_some_and(|mark| mark == text.as_slice()) => {
@@ -143,8 +143,7 @@ impl Pipe {
                 self.read_input()?;
             }
             let written = connection.write_some(&self.output[self.sent..]);
-            let n = written
-                .map_err(|error| Fatal(format!("Error writing to the server: {}", crate::out::words(&error))))?;
+            let n = written.map_err(|error| Fatal(format!("Error writing to the server: {}", out::words(&error))))?;
             self.sent += n;
             turn += n;
             if self.mark.is_none() {
@@ -155,7 +154,7 @@ impl Pipe {
             }
         }
         // TLS keeps records that the socket has not taken.
-        connection.write_some(&[]).map(|_| ()).map_err(|error| Fatal(crate::out::words(&error)))
+        connection.write_some(&[]).map(|_| ()).map_err(|error| Fatal(out::words(&error)))
     }
 
     fn read_input(&mut self) -> Result<(), Fatal> {
@@ -169,8 +168,8 @@ impl Pipe {
         };
         self.output.truncate(n);
         if n == 0 {
-            let mut mark = [0; MARK_LEN];
-            fastrand::Rng::with_seed(clock::seed()).fill(&mut mark);
+            let mut rng = fastrand::Rng::with_seed(clock::seed());
+            let mark = std::array::from_fn(|_| rng.alphanumeric() as u8);
             // What the input left open is ended by the empty line, so that the ECHO is one.
             self.output = b"\r\n*2\r\n$4\r\nECHO\r\n$20\r\n".to_vec();
             self.output.extend_from_slice(&mark);
