@@ -239,7 +239,7 @@ impl Options {
         if options.modes.contains(&Mode::Cluster) && options.cluster_words.len() == 1 {
             options.cluster_words.append(&mut options.words);
         }
-        options.check(&line[0], surroundings)?;
+        options.check(line.first().map_or(OsStr::new(usage::NAME), OsString::as_os_str), surroundings)?;
         Ok(Asked::Run(Box::new(options)))
     }
 

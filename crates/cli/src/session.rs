@@ -285,6 +285,8 @@ impl Session {
     /// # Errors
     /// The link was lost, or the program is to end; standard error was told of the former.
     pub fn run(&mut self, args: &[Vec<u8>], repeat: i64) -> Result<(), Lost> {
+        // What was pressed before was not meant for this command.
+        self.interrupted.store(false, Ordering::Relaxed);
         loop {
             if self.connection.is_none() || self.redirect.is_some() {
                 self.reconnect(false).map_err(|_| Lost::Link)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rivulet_tests::process::{peer, rivulet, tool};
 use rivulet_tests::{Kind, Server};
 
-use crate::Call;
+use crate::{Call, Outcome};
 
 /// redis-cli of Redis 7 and of Redis 8, as far as they are there.
 fn peers() -> Vec<PathBuf> {
@@ -87,7 +87,6 @@ fn replies_in_every_form() {
         &["DEBUG", "PROTOCOL", "set"],
         &["DEBUG", "PROTOCOL", "verbatim"],
         &["DEBUG", "PROTOCOL", "true"],
-        &["DEBUG", "PROTOCOL", "push"],
     ];
     let mut server = Server::start(Kind::Rivulet, &[]);
     for peer in peers() {
@@ -190,7 +189,17 @@ fn big_keys_and_those_with_much_memory() {
     let mut server = Server::start(Kind::Rivulet, &[]);
     for args in [&["--bigkeys"][..], &["--memkeys"], &["--memkeys-samples", "3"], &["--bigkeys", "--pattern", "l*"]] {
         for has_terminal in [false, true] {
-            compare(&peer, &mut server, Call { args, has_terminal, ..Call::default() });
+            let call = Call { args, has_terminal, ..Call::default() };
+            fill(&mut server);
+            // In redis-cli the types come in the order of a hash table that grows meanwhile.
+            let sorted = |mut outcome: Outcome| {
+                let mut lines: Vec<&str> = outcome.out.lines().collect();
+                lines.sort_unstable();
+                outcome.out = lines.join("\n");
+                outcome
+            };
+            let ours = sorted(call.run(&rivulet("rivulet-cli"), &server));
+            assert_eq!(ours, sorted(call.run(&peer, &server)), "{call:?}");
         }
     }
 }

@@ -188,7 +188,7 @@ impl Survey {
 
     fn add(&mut self, sized: &Sized) {
         let of = &mut self.types[sized.of];
-        of.total += sized.size;
+        of.total = of.total.saturating_add(sized.size);
         of.count += 1;
         self.key_bytes += sized.key.len() as u64;
         self.sampled += 1;

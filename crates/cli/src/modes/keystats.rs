@@ -117,7 +117,7 @@ impl Stats {
     }
 
     fn text(&self) -> String {
-        let in_all: u64 = self.memory.iter().map(|of| of.total).sum();
+        let in_all = self.memory.iter().fold(0u64, |sum, of| sum.saturating_add(of.total));
         let mut out = format!("Keys sampled: {}\nKeys size:    {}\n", self.sampled, bytes(in_all));
         out += &format!("\n--- Top {} key sizes ---\n", self.top_len);
         for (i, (size, name, key)) in self.top.iter().enumerate() {
@@ -200,7 +200,7 @@ impl TypeOf {
 
     fn take(&mut self, size: u64, key: &[u8]) {
         self.count += 1;
-        self.total += size;
+        self.total = self.total.saturating_add(size);
         if self.biggest < size {
             self.biggest = size;
             self.biggest_key = Some(String::from_utf8_lossy(key).into_owned());

@@ -52,13 +52,13 @@ impl Info<'_> {
             name.strip_prefix("db")?.parse::<u32>().ok()?;
             figures.split(',').next()?.parse::<i64>().ok()
         });
-        databases.sum()
+        databases.fold(0, i64::saturating_add)
     }
 
     /// A line; `requests` are those of the line before, and become this one's.
     fn line(&self, requests: &mut i64) -> String {
         let all = self.number("total_commands_processed");
-        let since = if *requests == 0 { 0 } else { all - *requests };
+        let since = if *requests == 0 { 0 } else { all.saturating_sub(*requests) };
         *requests = all;
         let memory = bytes(u64::try_from(self.number("used_memory")).unwrap_or(0));
         let child = match (
