@@ -195,6 +195,8 @@ impl<'a> Repl<'a> {
         }
         let undone = if self.session.options.debugs_in_sync { "" } else { " -- dataset changes rolled back" };
         say!("\n(Lua debugging session ended{undone})\n\n");
+        // The debugger's connection ends with it; who can't be reached now is tried again by the next command.
+        let _ = self.session.reconnect(true);
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use crate::format::{Delimiters, Output, invalidated, render, render_verbatim};
 use crate::options::{Options, Resp3};
 use crate::out::{self, Fatal, say, words};
 
+mod debugger;
 mod redirect;
 mod replica;
 mod watch;
@@ -21,6 +22,9 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// How long is waited for what nobody has asked for.
 const ASIDE: Duration = Duration::from_secs(5);
+
+/// Nodes that send us on, one after the other, for one command.
+const REDIRECTS_MAX: usize = 16;
 
 /// Why a command was not carried out.
 #[derive(Debug)]
@@ -266,20 +270,6 @@ impl Session {
         });
     }
 
-    /// What the debugger says, and whether it has ended.
-    fn show_debugger(&mut self, reply: &Reply) {
-        let lines = reply.items().map_or(vec![reply], |items| items.iter().collect());
-        for line in lines {
-            let text = line.as_bytes().unwrap_or_default();
-            if text.starts_with(b"<endsession>") {
-                (self.debugger, self.output) = (Debugger::Ended, Output::Standard);
-            } else {
-                out::write(text);
-                out::write(b"\n");
-            }
-        }
-    }
-
     /// Runs a command `repeat` times and shows the replies.
     ///
     /// # Errors
@@ -287,7 +277,7 @@ impl Session {
     pub fn run(&mut self, args: &[Vec<u8>], repeat: i64) -> Result<(), Lost> {
         // What was pressed before was not meant for this command.
         self.interrupted.store(false, Ordering::Relaxed);
-        loop {
+        for _ in 0..REDIRECTS_MAX {
             if self.connection.is_none() || self.redirect.is_some() {
                 self.reconnect(false).map_err(|_| Lost::Link)?;
             }
@@ -299,6 +289,9 @@ impl Session {
                 return Ok(());
             }
         }
+        self.redirect = None;
+        eprintln!("Error: the nodes of the cluster send us on and on");
+        Err(Lost::Link)
     }
 
     fn run_here(&mut self, args: &[Vec<u8>], repeat: i64) -> Result<(), Lost> {
