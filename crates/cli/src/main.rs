@@ -108,8 +108,10 @@ fn run_mode(session: &mut Session, mode: &Mode) -> Result<(), Fatal> {
 
 fn interact(session: &mut Session) -> Result<(), Fatal> {
     session.is_interactive = true;
-    let interrupted = Arc::clone(&session.interrupted);
-    signal_hook::flag::register(signal_hook::consts::SIGINT, interrupted)
+    let (interrupted, is_deaf) = (Arc::clone(&session.interrupted), Arc::clone(&session.is_deaf));
+    // The one that ends the program comes first.
+    signal_hook::flag::register_conditional_default(signal_hook::consts::SIGINT, is_deaf)
+        .and_then(|_| signal_hook::flag::register(signal_hook::consts::SIGINT, interrupted))
         .map_err(|error| Fatal(format!("Can't watch for Ctrl-C: {error}")))?;
     // Each command tries again.
     let _ = session.connect(false);

@@ -114,7 +114,6 @@ pub struct Options {
     pub has_quoted_input: bool,
     pub fails_on_error: bool,
     pub follows_cluster: bool,
-    pub is_verbose: bool,
     pub has_auth_warning: bool,
     /// Between the elements of a reply, and between replies.
     pub element_delimiter: Vec<u8>,
@@ -187,7 +186,6 @@ impl Options {
             has_quoted_input: false,
             fails_on_error: false,
             follows_cluster: false,
-            is_verbose: false,
             has_auth_warning: true,
             element_delimiter: b"\n".to_vec(),
             reply_delimiter: b"\n".to_vec(),
@@ -267,7 +265,8 @@ impl Options {
             "quoted-input" => self.has_quoted_input = true,
             "fails-on-error" => self.fails_on_error = true,
             "follows-cluster" => self.follows_cluster = true,
-            "verbose" => self.is_verbose = true,
+            // Nothing here has more to say.
+            "verbose" => {}
             "eval" => self.eval = Some(first.into()),
             _ if id.starts_with("cluster") => self.apply_cluster(id, values),
             _ if id.starts_with("tls") => self.apply_tls(id, first),
@@ -430,14 +429,19 @@ fn bytes(text: &OsString) -> Vec<u8> {
     text.clone().into_vec()
 }
 
-/// The whole number that a text begins with, or 0, as C's `atoi` has it.
+/// The whole number that a text begins with, or 0, as C's `strtoll` has it: one that is too large is the largest.
 pub fn number(text: &OsStr) -> i64 {
     let text = text.to_string_lossy();
     let text = text.trim_start();
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let digits = unsigned.find(|c: char| !c.is_ascii_digit()).unwrap_or(unsigned.len());
     let end = text.len() - unsigned.len() + digits;
-    text[..end].parse().unwrap_or(0)
+    match text[..end].parse() {
+        Ok(number) => number,
+        Err(_) if digits == 0 => 0,
+        Err(_) if text.starts_with('-') => i64::MIN,
+        Err(_) => i64::MAX,
+    }
 }
 
 /// Seconds, also parts of one; nothing if there are none.

@@ -56,6 +56,8 @@ pub struct Session {
     pub is_interactive: bool,
     /// Set by Ctrl-C.
     pub interrupted: Arc<AtomicBool>,
+    /// Ctrl-C ends the program at once.
+    pub is_deaf: Arc<AtomicBool>,
     pub last: Last,
     /// The database that is wanted, and the one that this connection has.
     pub wanted_database: i64,
@@ -90,7 +92,8 @@ impl Session {
             address: options.address(),
             output: options.output,
             is_interactive: false,
-            interrupted: Arc::new(AtomicBool::new(false)),
+            interrupted: Arc::default(),
+            is_deaf: Arc::default(),
             last: Last::default(),
             wanted_database: options.database,
             database: 0,

@@ -108,7 +108,9 @@ fn a_terminal_has_another_form() {
 
 #[test]
 fn numbers_are_read_as_in_c() {
-    for (text, value) in [("12x", 12), ("-3", -3), ("x", 0), ("", 0), (" +4", 4), ("99999999999999999999", 0)] {
+    for (text, value) in
+        [("12x", 12), ("-3", -3), ("x", 0), ("", 0), (" +4", 4), ("99999999999999999999", i64::MAX), ("-", 0)]
+    {
         assert_eq!(number(OsStr::new(text)), value, "{text}");
     }
 }

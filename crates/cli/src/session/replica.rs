@@ -1,8 +1,9 @@
 //! The stream that a replica is sent, shown as it comes.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rivulet_client::{ClientError, Connection, Failure, Payload, Reply};
+use rivulet_client::{ClientError, Connection, Failure, Payload};
 
 use super::Session;
 use crate::clock;
@@ -32,7 +33,8 @@ impl Session {
     /// The master refuses, or the link is gone.
     pub fn sync(&mut self) -> Result<Payload<'_>, Fatal> {
         let Some(connection) = &mut self.connection else { return Err("Error writing to master".into()) };
-        // The snapshot may be long in coming.
+        // The snapshot may be long in coming, and nothing looks whether Ctrl-C was pressed.
+        self.is_deaf.store(true, Ordering::Relaxed);
         let unlimited = connection.set_read_timeout(None);
         unlimited.map_err(|error| Fatal(format!("Error writing to master: {}", out::system_words(&error))))?;
         connection.send_raw(b"SYNC\r\n").map_err(|_| Fatal::from("Error writing to master"))?;
@@ -76,13 +78,9 @@ impl Session {
 fn begin(connection: &mut Connection) -> Result<Payload<'_>, Fatal> {
     connection.payload().map_err(|error| match error {
         ClientError { failure: Failure::Refused { reply, .. }, .. } => {
-            Fatal(format!("SYNC with master failed: -{}", refusal(&reply)))
+            Fatal(format!("SYNC with master failed: -{}", reply.text()))
         }
         ClientError { failure: Failure::Protocol(what), .. } => Fatal(format!("SYNC with master failed: {what}")),
         _ => "Error reading bulk length while SYNCing".into(),
     })
-}
-
-fn refusal(reply: &Reply) -> String {
-    reply.text().into_owned()
 }
