@@ -51,7 +51,7 @@ pub fn rivulet(program: &str) -> PathBuf {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in the workspace");
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let status = Command::new(cargo)
-            .args(["build", "--quiet", "--profile", "quick", "-p", "rivulet-server"])
+            .args(["build", "--quiet", "--profile", "quick", "-p", "rivulet-server", "-p", "rivulet-cli"])
             .current_dir(root)
             .status();
         assert!(status.is_ok_and(|s| s.success()), "rivulet-server can't be built");

@@ -48,11 +48,12 @@ pub fn on_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(name)).find(|path| path.is_file())
 }
 
-/// Builds the server as the tests use it; answers where it is.
+/// Builds the server and the tools beside it as the tests use them; answers where it is.
 pub fn build_server() -> Outcome<PathBuf> {
     let mut build = cargo();
-    build.args(["build", "--profile", "quick", "-p", "rivulet-server", "--message-format=json-render-diagnostics"]);
-    println!("> cargo build --profile quick -p rivulet-server");
+    build.args(["build", "--profile", "quick", "-p", "rivulet-server", "-p", "rivulet-cli"]);
+    build.arg("--message-format=json-render-diagnostics");
+    println!("> cargo build --profile quick -p rivulet-server -p rivulet-cli");
     let built = build.stderr(Stdio::inherit()).output().map_err(|e| format!("can't run cargo: {e}"))?;
     if !built.status.success() {
         return Err("the server can't be built".into());

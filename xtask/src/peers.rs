@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use crate::chore::{self, Outcome};
 
 /// What the tests need of the system: a program and the Debian package that has it.
-const NEEDED: [(&str, &str); 4] = [
+const NEEDED: [(&str, &str); 5] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("redis-sentinel", "redis-sentinel"),
     ("strace", "strace"),
+    ("tmux", "tmux"),
 ];
 
 /// The newer peers, by the names that `peers.sh` gives them.

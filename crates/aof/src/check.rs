@@ -31,7 +31,22 @@ pub fn check(
     answers: &mut impl BufRead,
     out: &mut impl Write,
 ) -> io::Result<bool> {
-    match (Checker { mode, now_ms, lines: 1, answers, out }).run(path) {
+    check_watched(path, mode, now_ms, answers, out, &mut |_, _| {})
+}
+
+/// As [`check`]; `watch` is told now and then how many bytes of a file have been looked at, and how many it has.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_watched(
+    path: &Path,
+    mode: Mode,
+    now_ms: u64,
+    answers: &mut impl BufRead,
+    out: &mut impl Write,
+    watch: &mut dyn FnMut(u64, u64),
+) -> io::Result<bool> {
+    match (Checker { mode, now_ms, lines: 1, answers, out, watch }).run(path) {
         Ok(()) => Ok(true),
         Err(Stop::Told) => Ok(false),
         Err(Stop::Output(error)) => Err(error),
@@ -84,6 +99,24 @@ struct Checker<'a, A, O> {
     lines: u64,
     answers: &'a mut A,
     out: &'a mut O,
+    watch: &'a mut dyn FnMut(u64, u64),
+}
+
+/// A file on its way to who reads it, watched.
+struct Watched<'a> {
+    file: &'a mut File,
+    done: u64,
+    size: u64,
+    watch: &'a mut dyn FnMut(u64, u64),
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read(buffer)?;
+        self.done += n as u64;
+        (self.watch)(self.done, self.size);
+        Ok(n)
+    }
 }
 
 impl<A: BufRead, O: Write> Checker<'_, A, O> {
@@ -156,8 +189,8 @@ impl<A: BufRead, O: Write> Checker<'_, A, O> {
         if size == 0 {
             return Ok(Outcome::Empty);
         }
-        let start = if subject.rdb { self.rdb(&mut file, subject)? } else { 0 };
-        let (end, ok_up_to) = self.items(&file, start, subject)?;
+        let start = if subject.rdb { self.rdb(&mut file, size, subject)? } else { 0 };
+        let (end, ok_up_to) = self.items(&file, start, size, subject)?;
         match end {
             End::TooLate(at) => return self.cut_too_late(&file, at, subject),
             End::Sound => {}
@@ -178,8 +211,9 @@ impl<A: BufRead, O: Write> Checker<'_, A, O> {
     }
 
     /// Checks the snapshot at the file's start; answers where it ends.
-    fn rdb(&mut self, file: &mut File, subject: &Subject<'_>) -> Result<u64, Stop> {
-        match rivulet_rdb::check::check(subject.name, &mut *file, self.now_ms, self.out)? {
+    fn rdb(&mut self, file: &mut File, size: u64, subject: &Subject<'_>) -> Result<u64, Stop> {
+        let watched = Watched { file: &mut *file, done: 0, size, watch: &mut *self.watch };
+        match rivulet_rdb::check::check(subject.name, watched, self.now_ms, self.out)? {
             Some(end) if file.seek(SeekFrom::Start(end)).is_ok() => {
                 writeln!(self.out, "RDB preamble is OK, proceeding with AOF tail...")?;
                 Ok(end)
@@ -189,10 +223,17 @@ impl<A: BufRead, O: Write> Checker<'_, A, O> {
     }
 
     /// Goes through the items from `start` on; answers how that ended, and the end of the last whole unit.
-    fn items(&mut self, file: &File, start: u64, subject: &Subject<'_>) -> Result<(End, u64), Stop> {
+    fn items(&mut self, file: &File, start: u64, size: u64, subject: &Subject<'_>) -> Result<(End, u64), Stop> {
+        /// The watcher is told every so many bytes.
+        const STEP_BYTES: u64 = 1 << 20;
+        let mut told = start;
         let mut items = Items::new(file, Place { file: start, stream: 0 });
         let end = loop {
             let at = items.scanner().place().file;
+            if at >= told + STEP_BYTES {
+                told = at;
+                (self.watch)(at, size);
+            }
             match items.next() {
                 Ok(Some(item)) => {
                     if self.is_too_late(&item)? {

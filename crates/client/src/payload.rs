@@ -1,6 +1,6 @@
 //! A snapshot on its way: `$<bytes>` and then so many, or `$EOF:<mark>` and then all bytes up to the mark.
 
-use crate::{ClientError, Connection, Failure};
+use crate::{ClientError, Connection, Failure, Reply};
 
 /// A mark has so many characters.
 const MARK_LEN: usize = 40;
@@ -26,6 +26,10 @@ enum Framing {
 impl<'a> Payload<'a> {
     pub(crate) fn begin(connection: &'a mut Connection) -> Result<Payload<'a>, ClientError> {
         let line = header(connection)?;
+        if let [b'-', words @ ..] = line.as_slice() {
+            let reply = Box::new(Reply::Error(words.to_vec()));
+            return Err(connection.error(Failure::Refused { command: "the snapshot", reply }));
+        }
         let framing = framing(&line).ok_or_else(|| {
             connection.error(Failure::Protocol(format!("'{}' stands where a snapshot begins", line.escape_ascii())))
         })?;

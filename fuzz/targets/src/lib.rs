@@ -13,6 +13,7 @@ mod lzf;
 pub mod mutate;
 mod rdb_files;
 mod replication_lines;
+mod replies;
 mod requests;
 mod script_inputs;
 mod scripts;
@@ -30,6 +31,7 @@ pub struct Target {
 
 pub const TARGETS: &[Target] = &[
     Target { name: "requests", run: requests::run, seeds: requests::seeds },
+    Target { name: "replies", run: replies::run, seeds: replies::seeds },
     Target { name: "rdb_files", run: rdb_files::run, seeds: rdb_files::seeds },
     Target { name: "aof_files", run: aof_files::run, seeds: aof_files::seeds },
     Target { name: "dump_payloads", run: dump_payloads::run, seeds: dump_payloads::seeds },

@@ -123,8 +123,10 @@ fn a_snapshot_of_known_length_and_one_up_to_a_mark() {
 
 #[test]
 fn what_is_no_snapshot_is_said() {
-    for header in ["-LOADING no\r\n", "$EOF:short\r\n", "$-5\r\n", "$x\r\n"] {
+    for header in ["$EOF:short\r\n", "$-5\r\n", "$x\r\n"] {
         let error = payload_of(vec![header.into()]).expect_err("no snapshot");
         assert!(matches!(error.failure, Failure::Protocol(_)), "{error}");
     }
+    let error = payload_of(vec![b"\n-LOADING no\r\n".to_vec()]).expect_err("refused");
+    assert!(matches!(error.failure, Failure::Refused { .. }), "{error}");
 }

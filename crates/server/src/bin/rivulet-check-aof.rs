@@ -5,9 +5,10 @@ use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use rivulet_aof::check::{Mode, check};
+use rivulet_aof::check::{Mode, check_watched};
+use rivulet_progress::Progress;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
@@ -39,7 +40,17 @@ fn main() -> ExitCode {
         }
     };
     let mut out = BufWriter::new(io::stdout().lock());
-    let result = check(Path::new(path), mode, now_ms(), &mut io::stdin().lock(), &mut out);
+    let mut bar: Option<Progress> = None;
+    let mut watch = |done: u64, total: u64| {
+        // Of several files each has its own bar.
+        if done < total {
+            bar.get_or_insert_with(|| Progress::new("AOF", Some(total), now())).set(done, now());
+        } else {
+            bar = None;
+        }
+    };
+    let result = check_watched(Path::new(path), mode, now_ms(), &mut io::stdin().lock(), &mut out, &mut watch);
+    drop(bar);
     match result.and_then(|sound| out.flush().map(|()| sound)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -48,6 +59,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a tool's main function is the edge where the clock is read")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 fn timestamp(text: &OsString) -> Option<i64> {

@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use rivulet_progress::ProgressReader;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
@@ -29,6 +31,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let size = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
+    let file = ProgressReader::new(file, "RDB", size, now);
     let mut out = BufWriter::new(io::stdout().lock());
     match rivulet_rdb::check::check(&name_shown, file, now_ms(), &mut out).and_then(|end| out.flush().map(|()| end)) {
         Ok(Some(_)) => ExitCode::SUCCESS,
@@ -38,6 +42,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a tool's main function is the edge where the clock is read")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 #[expect(clippy::disallowed_methods, reason = "a tool's main function is the edge where the clock is read")]
