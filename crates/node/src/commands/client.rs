@@ -332,7 +332,7 @@ impl Node {
         };
         if args.len() == 4 && args.is(2, "type") {
             let kind = kind_of(args.at(3)).ok_or_else(|| unknown_kind(args.at(3)))?;
-            self.clients.iter().filter(|c| c.kind == kind).for_each(|c| add(self, c));
+            self.clients.shown().filter(|c| c.kind == kind).for_each(|c| add(self, c));
         } else if args.len() > 3 && args.is(2, "id") {
             for arg in args.iter().skip(3) {
                 let wanted = rivulet_commands::parse::int(arg).map_err(|_| Fail::new("ERR Invalid client ID"))?;
@@ -344,7 +344,7 @@ impl Node {
             return Err(SYNTAX);
         } else {
             for id in self.clients.ids() {
-                if let Some(client) = self.clients.get(id) {
+                if let Some(client) = self.clients.get(id).filter(|client| !client.is_internal) {
                     add(self, client);
                 }
             }
@@ -359,7 +359,7 @@ impl Node {
         let fits = |c: &&Client| filter.fits(c, id) && !c.connection.closing;
         let killed: Vec<(ClientId, Kind)> = match filter.id {
             Some(wanted) => self.clients.get(wanted).filter(fits).map(|c| (c.id, c.kind)).into_iter().collect(),
-            None => self.clients.iter().filter(fits).map(|c| (c.id, c.kind)).collect(),
+            None => self.clients.shown().filter(fits).map(|c| (c.id, c.kind)).collect(),
         };
         for &(victim, kind) in &killed {
             if kind == Kind::Master {
