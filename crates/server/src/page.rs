@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rivulet_config::Config;
 use rivulet_node::start::PageWork;
-use rivulet_node::{Door, Visitor, log};
+use rivulet_node::{Door, Visitor};
 use rivulet_page::{Page, Settings};
 use rivulet_topology::Address;
 
@@ -24,12 +24,7 @@ pub fn open(config: &Config, door: Door) -> Result<PageWork, String> {
             })
         }),
     })?;
-    log::notice!("The page is at port {} of {}", config.http_port, config.http_bind);
-    Ok(Box::new(move || {
-        if let Err(error) = page.run() {
-            log::warning!("The page has ended: {error}");
-        }
-    }))
+    Ok(Box::new(move || page.run()))
 }
 
 /// Under which this server is shown, and known when others name it. One without a port of TCP is shown nevertheless.

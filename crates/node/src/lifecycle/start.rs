@@ -19,7 +19,7 @@ use rivulet_config::{Config, ConfigError, Line, Startup};
 use rivulet_memory as memory;
 
 /// What a page does on its thread.
-pub type PageWork = Box<dyn FnOnce() + Send>;
+pub type PageWork = Box<dyn FnOnce() -> std::io::Result<()> + Send>;
 
 /// Opens the page that a configuration asks for, whose connections to this server come through the door. It is not among what a node knows: who speaks HTTP
 /// is given as a parameter. Errors are lines for the log.
@@ -112,8 +112,7 @@ fn open(
     node.begin_tls()?;
     node.listen()?;
     if node.config.http_port != 0 {
-        let door = node.open_door();
-        helpers::start("page", open_page(&node.config, door)?);
+        node.begin_page(open_page)?;
     }
     pid_file::write(&node.config);
     banner(&node);
@@ -180,6 +179,19 @@ impl Node {
         if let Some(link) = &mut self.replication.link {
             link.waits_for_data = true;
         }
+    }
+
+    /// Opens the page, which serves from now on, also while the data load.
+    fn begin_page(&mut self, open_page: OpenPage) -> Result<(), String> {
+        let door = self.open_door();
+        let work = open_page(&self.config, door)?;
+        log::notice!("The page is at port {} of {}", self.config.http_port, self.config.http_bind);
+        helpers::start("page", || {
+            if let Err(error) = work() {
+                log::warning!("The page has ended: {}", os_error(&error));
+            }
+        });
+        Ok(())
     }
 
     /// Gives the system the score of the present role.
