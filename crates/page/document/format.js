@@ -8,7 +8,10 @@ function bytes(n) {
 }
 
 const rate = (n) => (n == null ? "–" : `${bytes(n)}/s`);
-const count = (n) => Math.round(n).toLocaleString(language === "zh" ? "zh-CN" : "en-GB");
+const locale = () => (language === "zh" ? "zh-CN" : "en-GB");
+const count = (n) => Math.round(n).toLocaleString(locale());
+// For where there is little room.
+const about = (n) => n.toLocaleString(locale(), n < 1e5 ? { maximumFractionDigits: 0 } : { notation: "compact", maximumSignificantDigits: 3 });
 const percentOf = (n) => `${n < 10 && n > 0 ? n.toFixed(1) : Math.floor(n)} %`;
 
 function duration(seconds) {
@@ -21,7 +24,7 @@ function duration(seconds) {
   return `${Math.round(seconds / 86400)}${gap || " "}${t("day")}`;
 }
 
-const clockTime = (ms) => new Date(ms).toLocaleTimeString(language === "zh" ? "zh-CN" : "en-GB", { hour12: false });
+const clockTime = (ms) => new Date(ms).toLocaleTimeString(locale(), { hour12: false });
 
 // A node's name is the address by which it was found first.
 function nameOf(node) { return node.addresses[0] || node.id; }

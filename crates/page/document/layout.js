@@ -1,13 +1,15 @@
 // Where nodes stand. Wide: a tree from left to right. Narrow: an indented list, as there is no room beside a node.
-const CARD = { width: 226, height: 96 };
-const GAP = { min: 104, max: 190, row: 24 };
+const CARD = { width: 244, least: 196, height: 84 };
+const GAP = { min: 72, max: 190, row: 22 };
 const INDENT = 22;
 
 function layoutOf(view, width) {
   const roots = view.nodes.filter((node) => !view.above.has(node.id) || !view.byId.has(view.above.get(node.id).master));
   const levels = Math.max(1, ...view.nodes.map((node) => depthOf(view, node.id) + 1));
-  const gap = levels < 2 ? 0 : Math.min(GAP.max, (width - levels * CARD.width) / (levels - 1));
-  return levels > 1 && gap < GAP.min || width < CARD.width + 40 ? indented(view, roots, width) : tree(view, roots, width, gap);
+  const card = Math.min(CARD.width, (width - (levels - 1) * GAP.min) / levels);
+  if (card < CARD.least || (levels > 1 && width < 460)) return indented(view, roots, width);
+  const gap = levels < 2 ? 0 : Math.min(GAP.max, (width - levels * card) / (levels - 1));
+  return tree(view, roots, width, card, gap);
 }
 
 function depthOf(view, id) {
@@ -20,7 +22,7 @@ function childrenOf(view, id, seen) {
   return (view.below.get(id) || []).map((link) => link.replica).filter((child) => view.byId.has(child) && !seen.has(child));
 }
 
-function tree(view, roots, width, gap) {
+function tree(view, roots, width, card, gap) {
   const places = new Map();
   const seen = new Set();
   let row = 0;
@@ -30,12 +32,12 @@ function tree(view, roots, width, gap) {
     columns = Math.max(columns, depth + 1);
     const children = childrenOf(view, id, seen).map((child) => place(child, depth + 1));
     const y = children.length ? (children[0] + children[children.length - 1]) / 2 : row++ * (CARD.height + GAP.row);
-    places.set(id, { x: depth * (CARD.width + gap), y, width: CARD.width, height: CARD.height });
+    places.set(id, { x: depth * (card + gap), y, width: card, height: CARD.height });
     return y;
   };
   for (const root of roots) if (!seen.has(root.id)) place(root.id, 0);
   for (const node of view.nodes) if (!seen.has(node.id)) place(node.id, 0);
-  const used = columns * CARD.width + (columns - 1) * gap;
+  const used = columns * card + (columns - 1) * gap;
   const left = Math.max(0, (width - used) / 2);
   for (const at of places.values()) at.x += left;
   return { places, width, height: Math.max(1, row) * (CARD.height + GAP.row) - GAP.row, isTree: true };

@@ -30,28 +30,28 @@ function healthOf(view) {
   const data = view.nodes.filter((node) => node.role !== "sentinel");
   const masters = data.filter((node) => node.role === "master");
   const replicas = data.filter((node) => node.role === "replica");
-  const detail = t("roles", { masters: masters.length, replicas: replicas.length });
+  const roles = [several("masters", masters.length), several("replicas", replicas.length)].join(" · ");
   const failover = masters.find((node) => node.trouble.failover);
   if (failover) return { tone: "sync", title: t("healthFailover"), detail: failover.trouble.failover };
   const states = data.map((node) => ({ node, state: stateOf(view, node) }));
   const troubled = ["far", "sync", "late"].flatMap((tone) => states.filter(({ state }) => state.tone === tone));
-  if (troubled.length) return troubledHealth(view, troubled, detail);
-  if (!masters.length) return { tone: "far", title: t("healthNoMaster"), detail };
+  if (troubled.length) return troubledHealth(view, troubled, roles);
+  if (!masters.length) return { tone: "far", title: t("healthNoMaster"), detail: roles };
   if (!replicas.length) return { tone: "step", title: t("healthAlone"), detail: "" };
-  return { tone: "step", title: t(replicas.length === 1 ? "healthStepOne" : "healthStep", { n: replicas.length }), detail };
+  return { tone: "step", title: t(replicas.length === 1 ? "healthStepOne" : "healthStep", { n: replicas.length }), detail: roles };
 }
 
 function troubledHealth(view, [{ node, state }, ...others], roles) {
   const name = nameOf(node);
-  const more = others.length ? ` ${t("andMore", { n: others.length })}` : "";
+  const more = others.length ? t("andMore", { n: others.length }) : "";
   const link = view.above.get(node.id);
   let title = `${name}: ${state.text}`;
   if (node.silent) title = t("healthSilent", { name });
   else if (state.tone === "far" && node.role === "replica") title = t("healthDown", { name });
   else if (state.tone === "sync" && !node.loading) title = t("healthSync", { name });
   else if (state.tone === "late" && link) title = t("healthLate", { name, bytes: bytes(link.behind_bytes) });
-  const percent = state.percent == null ? "" : `${percentOf(state.percent)}${state.more ? `, ${state.more}` : ""}. `;
-  return { tone: state.tone, title, detail: `${percent}${roles}.${more}` };
+  const progress = state.percent == null ? "" : [percentOf(state.percent), state.more].filter(Boolean).join(t("comma"));
+  return { tone: state.tone, title, detail: [progress, roles, more].filter(Boolean).join(t("stop")) };
 }
 
 function drawTiles(view) {
@@ -63,15 +63,15 @@ function drawTiles(view) {
   const furthest = view.links.filter((link) => link.behind_bytes != null).sort((a, b) => b.behind_bytes - a.behind_bytes)[0];
   const isLate = furthest && !isInStep(furthest, view.byId.get(furthest.master));
   const since = view.time_ms - 3600e3;
-  const syncs = view.events.filter((event) => event.sync && event.time_ms > since).map((event) => event.sync.kind);
+  const syncs = view.events.filter((event) => event.sync && event.time_ms > since);
   remember(history.written, written);
   remember(history.lag, furthest?.behind_bytes || 0);
-  const times = (kind) => syncs.filter((k) => k === kind).length;
+  const times = (kind) => syncs.filter((event) => event.sync.kind === kind).length;
   const tiles = [
     ["tileWritten", rate(written), masters[0] ? t("noteOffset", { offset: count(masters[0].offset) }) : "", history.written],
-    ["tileStep", `${inStep} / ${replicas.length}`, t("noteReplicas", { n: replicas.length }).replace(/^\D*$/, "")],
-    ["tileLag", furthest ? bytes(furthest.behind_bytes) : "–", isLate ? nameById(view, furthest.replica) : t("noteLagNone"), history.lag, isLate ? "late" : ""],
-    ["tileSyncs", t("tileSyncsValue", { full: times("full"), partial: times("partial") }), t("noteSyncs")],
+    ["tileStep", `${inStep} / ${replicas.length}`, t("noteReplicas")],
+    ["tileLag", furthest ? bytes(furthest.behind_bytes) : "–", noteOfLag(view, furthest), history.lag, isLate ? "late" : ""],
+    ["tileSyncs", t("tileSyncsValue", { full: times("full"), partial: times("partial") }), syncs.length ? t("noteSyncs", { time: duration(Math.max(1, (view.time_ms - syncs[0].time_ms) / 1000)) }) : ""],
   ];
   const list = byId("tiles");
   tiles.forEach(([word, value, note, points, tone], i) => {
@@ -82,6 +82,12 @@ function drawTiles(view) {
     say(tile.querySelector(".note"), note);
     if (points) spark(tile, points);
   });
+}
+
+function noteOfLag(view, link) {
+  if (!link?.behind_bytes) return t("noteLagNone");
+  const name = nameById(view, link.replica);
+  return link.behind_seconds ? `${name} · ${duration(link.behind_seconds)}` : name;
 }
 
 function newTile() {
@@ -112,7 +118,7 @@ function drawTable(view) {
   const rows = view.nodes.map((node) => {
     const link = view.above.get(node.id);
     const state = stateOf(view, node);
-    return [nameOf(node), t(node.role), link ? nameById(view, link.master) : "–", state.more ? `${state.text}, ${state.more}` : state.text, link ? bytes(link.behind_bytes) : "–",
+    return [nameOf(node), t(node.role), link ? nameById(view, link.master) : "–", [state.text, state.more].filter(Boolean).join(t("comma")), link ? bytes(link.behind_bytes) : "–",
       rate(link ? link.bytes_per_second : node.bytes_per_second), count(node.load.keys), bytes(node.load.memory_bytes), `${node.software.name} ${node.software.version}`];
   });
   replaceIfNew(byId("table-body"), JSON.stringify(rows), () =>
@@ -135,7 +141,7 @@ function told(view, event) {
   if (sync.outcome === "failed") word = "evFailed";
   else if (!replica) word = isFull ? "evFullSome" : "evPartialSome";
   const missing = isFull && sync.bytes_missing > 0 ? t("evMissing", { bytes: bytes(sync.bytes_missing) }) : "";
-  const amount = sync.duration_ms > 0 || sync.bytes > 0 ? `${t("evBytes", { bytes: bytes(sync.bytes), time: duration(sync.duration_ms / 1000) })}.` : "";
+  const amount = sync.duration_ms > 0 || sync.bytes > 0 ? t("evBytes", { bytes: bytes(sync.bytes), time: duration(sync.duration_ms / 1000) }) : "";
   const parts = [isFull ? t(WHY[sync.reason] || "whyContinued") : "", amount, missing, sync.failure];
   return { text: t(word, { master, replica }), why: parts.filter(Boolean).join(" "), tone: sync.outcome === "failed" ? "down" : isFull ? "full" : "partial" };
 }
@@ -254,7 +260,7 @@ function drawNodeCard(view, id) {
   const link = view.above.get(id);
   const state = stateOf(view, node);
   const age = node.age_ms == null ? "–" : node.age_ms < 2000 ? t("now") : t("ago", { time: duration(node.age_ms / 1000) });
-  const facts = [["factRole", t(node.role)], ["factState", [state.text, state.more].filter(Boolean).join(", ")], ["factFollows", link ? nameById(view, link.master) : ""], ["factSlack", link?.slack_bytes != null ? bytes(link.slack_bytes) : ""],
+  const facts = [["factRole", t(node.role)], ["factState", [state.text, state.more].filter(Boolean).join(t("comma"))], ["factFollows", link ? nameById(view, link.master) : ""], ["factSlack", link?.slack_bytes != null ? bytes(link.slack_bytes) : ""],
     ["factProgram", `${node.software.name} ${node.software.version}`], ["factOffset", count(node.offset)], ["factKeys", count(node.load.keys)],
     ["factMemory", node.load.memory_max_bytes ? `${bytes(node.load.memory_bytes)} / ${bytes(node.load.memory_max_bytes)}` : bytes(node.load.memory_bytes)], ["factClients", count(node.load.clients)],
     ["factOps", t("ops", { n: count(node.load.commands_per_second) })], ["factHeld", node.load.held_bytes ? bytes(node.load.held_bytes) : ""], ["factUptime", node.load.uptime_seconds ? duration(node.load.uptime_seconds) : ""],

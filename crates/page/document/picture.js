@@ -41,6 +41,8 @@ function drawPicture(view, chosen, choose) {
   const links = view.links.filter((link) => view.byId.has(link.master) && view.byId.has(link.replica));
   keep(drawn.links, links.map((link) => `${link.master} ${link.replica}`));
   for (const link of links) drawLink(view, link, layout);
+  // In a list links run beside each other: the short ones lie on top.
+  if (!layout.isTree) for (const link of links) drawn.linkLayer.prepend(drawn.links.get(`${link.master} ${link.replica}`).group);
 }
 
 function keep(map, keys) {
@@ -77,24 +79,17 @@ function drawNode(view, node, parts, at, isChosen) {
   set(parts.title, { x: 40, y: 29 });
   say(parts.title, nameOf(node));
   set(parts.tag, { x: at.width - 14, y: 29, "text-anchor": "end" });
-  say(parts.tag, node.is_own ? t("thisNode") : "");
+  say(parts.tag, node.is_own && at.width > 230 ? t("thisNode") : "");
   set(parts.state, { x: 20, y: 52 });
   say(parts.state, isMaster || node.role === "sentinel" ? `${t(node.role)} · ${state.text}` : state.more && state.percent != null ? `${percentOf(state.percent)} · ${state.more}` : state.text);
   set(parts.fact, { x: 20, y: 71 });
-  say(parts.fact, node.age_ms == null || node.role === "sentinel" ? "" : `${t("keys", { n: count(node.load.keys) })} · ${bytes(node.load.memory_bytes)} · ${t("ops", { n: count(node.load.commands_per_second) })}`);
-  const share = barOf(view, node, state);
-  set(parts.track, { x: 20, y: 81, width: at.width - 36, visibility: share == null ? "hidden" : "visible" });
-  set(parts.fill, { x: 20, y: 81, width: share == null ? 0 : Math.max(0, (at.width - 36) * share), visibility: share == null ? "hidden" : "visible" });
+  say(parts.fact, node.age_ms == null || node.role === "sentinel" || state.percent != null ? "" : `${t("keys", { n: about(node.load.keys) })} · ${bytes(node.load.memory_bytes)} · ${t("ops", { n: about(node.load.commands_per_second) })}`);
+  // While it copies or loads, a bar stands where its figures, which say nothing then, would.
+  const share = state.percent == null ? null : state.percent / 100;
+  set(parts.track, { x: 20, y: 64, width: at.width - 36, visibility: share == null ? "hidden" : "visible" });
+  set(parts.fill, { x: 20, y: 64, width: share == null ? 0 : Math.max(0, (at.width - 36) * share), visibility: share == null ? "hidden" : "visible" });
 }
 
-// The bar: how far a copy is, or how much of what it may fall behind a replica has left.
-function barOf(view, node, state) {
-  if (state.percent != null) return state.percent / 100;
-  const link = view.above.get(node.id);
-  if (!link || link.slack_bytes == null || link.behind_bytes == null || node.silent) return null;
-  const all = link.slack_bytes + link.behind_bytes;
-  return all > 0 ? link.slack_bytes / all : null;
-}
 
 function spoken(view, node, state) {
   const link = view.above.get(node.id);
@@ -108,14 +103,15 @@ function drawLink(view, link, layout) {
   const course = courseOf(layout, layout.places.get(link.master), layout.places.get(link.replica));
   const tone = toneOfLink(view, link);
   const flows = link.state === "online" && (link.bytes_per_second || 0) > 0;
-  const width = widthOf(link.bytes_per_second);
+  const slim = layout.isTree ? 1 : 0.45;
+  const width = widthOf(link.bytes_per_second) * slim;
   const pulses = parts.group.classList.contains("pulse") ? " pulse" : "";
   set(parts.group, { class: `link ${tone}${flows ? " runs" : ""}${link.bytes_per_second > 1e6 ? " fast" : ""}${pulses}` });
-  const thick = tone === "sync" ? 12 : width + 5;
+  const thick = tone === "sync" ? 12 * slim : width + 5 * slim;
   set(parts.bed, { d: course.path, "stroke-width": tone === "far" ? 3 : thick });
   set(parts.flow, { d: course.path, "stroke-width": width });
   const filled = link.sync?.percent ?? (link.state === "syncing" ? 100 : 0);
-  set(parts.fill, { d: course.path, pathLength: 100, "stroke-width": tone === "sync" && filled > 0 ? 8 : 0, "stroke-dasharray": link.sync?.percent == null ? "1.5 3.5" : `${filled} 200` });
+  set(parts.fill, { d: course.path, pathLength: 100, "stroke-width": tone === "sync" && filled > 0 ? 8 * slim : 0, "stroke-dasharray": link.sync?.percent == null ? "1.5 3.5" : `${filled} 200` });
   const words = layout.isTree ? wordsOf(link) : ["", ""];
   set(parts.strong, { x: course.x || 0, y: (course.y || 0) - 12, class: "strong" });
   set(parts.more, { x: course.x || 0, y: (course.y || 0) + 22 });

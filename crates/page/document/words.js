@@ -14,9 +14,9 @@ const WORDS = {
     healthNone: "Nobody answers yet", healthAlone: "One master, no replicas", healthStep: "All {n} replicas are in step", healthStepOne: "The replica is in step",
     healthSync: "{name} is copying everything", healthLate: "{name} is {bytes} behind", healthDown: "{name} has no link to its master", healthSilent: "{name} does not answer",
     healthNoMaster: "There is no master", healthFailover: "A failover is under way", healthLost: "The connection to the server is lost", healthLostDetail: "What is shown is old. Trying again…",
-    nodes: "{n} nodes", roles: "{masters} master, {replicas} replicas", sync: "{percent}, {left}", andMore: "{n} more need attention.",
+    masters: "{n} masters", mastersOne: "1 master", replicas: "{n} replicas", replicasOne: "1 replica", andMore: "{n} more need attention.",
     tileWritten: "Written", tileStep: "In step", tileLag: "Furthest behind", tileSyncs: "Syncs in the last hour", tileSyncsValue: "{full} full, {partial} partial",
-    noteOffset: "offset {offset}", noteReplicas: "replicas of {n}", noteLagNone: "nobody is behind", noteLag: "{name}", noteSyncs: "full copies cost most",
+    noteOffset: "offset {offset}", noteReplicas: "of the replicas", noteLagNone: "nobody is behind", noteSyncs: "last {time} ago", comma: ", ", stop: ". ",
     legendStep: "in step", legendLate: "behind", legendSync: "full sync, as it fills", legendFar: "no link",
     thNode: "Node", thRole: "Role", thMaster: "Follows", thState: "State", thLag: "Behind", thRate: "Rate", thKeys: "Keys", thMemory: "Memory", thVersion: "Program",
     factId: "Id", factAddress: "Addresses", factProgram: "Program", factOffset: "Offset", factHistory: "History", factRole: "Role", factFollows: "Follows", factState: "State", factMemory: "Memory",
@@ -30,7 +30,7 @@ const WORDS = {
     evFound: "{node} was found", evSilent: "{node} does not answer any more", evAnswers: "{node} answers again", evRestarted: "{node} was restarted", evPromoted: "{node} was made master", evDemoted: "{node} is a replica now",
     evMoved: "{node} follows {peer} now", evDown: "{node} lost its link to {peer}", evUp: "{node} has its link to {peer}", evBegan: "{node} begins to copy everything from {peer}",
     evPartial: "{replica} went on where it was, at {master}", evFull: "{replica} copied everything from {master}", evFullRuns: "{replica} copies everything from {master}", evFailed: "A sync of {replica} with {master} failed", evFullSome: "A replica of {master} copied everything", evPartialSome: "A replica of {master} went on where it was",
-    evBytes: "{bytes} in {time}", evMissing: "A backlog of {bytes} would have spared it.",
+    evBytes: "{bytes} in {time}.", evMissing: "A backlog of {bytes} would have spared it.",
     whyRequested: "It had nothing to go on from.", whyStranger: "Its data come from another history.", whyPastFork: "It had gone on in a history that ended before.", whyNoLog: "The master kept no backlog.", whyBehind: "What it missed had left the backlog.",
     whyAhead: "It had more than the master.", whyOldSync: "It asked in a way that knows no partial sync.", whyUnproven: "The master's own data were not whole.", whyNotContinued: "The master did not let it go on.", whyContinued: "",
     second: "s", minute: "min", hour: "h", day: "d", ms: "ms", lanesTitle: "Syncs and cuts of the last {time}, a line for each replica",
@@ -49,9 +49,9 @@ const WORDS = {
     healthNone: "尚无节点回答", healthAlone: "只有主节点，没有副本", healthStep: "全部 {n} 个副本均已同步", healthStepOne: "副本已同步",
     healthSync: "{name} 正在全量复制", healthLate: "{name} 落后 {bytes}", healthDown: "{name} 与主节点的链路断开", healthSilent: "{name} 没有回答",
     healthNoMaster: "没有主节点", healthFailover: "正在进行故障切换", healthLost: "与服务器的连接已断开", healthLostDetail: "所显示的内容是旧的，正在重试……",
-    nodes: "{n} 个节点", roles: "{masters} 个主节点，{replicas} 个副本", sync: "{percent}，{left}", andMore: "另有 {n} 个需要注意。",
+    masters: "{n} 个主节点", mastersOne: "1 个主节点", replicas: "{n} 个副本", replicasOne: "1 个副本", andMore: "另有 {n} 个需要注意。",
     tileWritten: "写入", tileStep: "已同步", tileLag: "落后最多", tileSyncs: "最近一小时的同步", tileSyncsValue: "全量 {full}，部分 {partial}",
-    noteOffset: "偏移 {offset}", noteReplicas: "共 {n} 个副本", noteLagNone: "没有副本落后", noteLag: "{name}", noteSyncs: "全量复制代价最大",
+    noteOffset: "偏移 {offset}", noteReplicas: "副本", noteLagNone: "没有副本落后", noteSyncs: "最近一次在 {time}前", comma: "，", stop: "。",
     legendStep: "同步", legendLate: "落后", legendSync: "全量同步进度", legendFar: "链路断开",
     thNode: "节点", thRole: "角色", thMaster: "跟随", thState: "状态", thLag: "落后", thRate: "速率", thKeys: "键", thMemory: "内存", thVersion: "程序",
     factId: "标识", factAddress: "地址", factProgram: "程序", factOffset: "偏移", factHistory: "历史", factRole: "角色", factFollows: "跟随", factState: "状态", factMemory: "内存",
@@ -65,7 +65,7 @@ const WORDS = {
     evFound: "发现 {node}", evSilent: "{node} 不再回答", evAnswers: "{node} 恢复回答", evRestarted: "{node} 已重启", evPromoted: "{node} 成为主节点", evDemoted: "{node} 成为副本",
     evMoved: "{node} 改为跟随 {peer}", evDown: "{node} 与 {peer} 的链路断开", evUp: "{node} 与 {peer} 的链路已建立", evBegan: "{node} 开始从 {peer} 全量复制",
     evPartial: "{replica} 在 {master} 处从原位置继续", evFull: "{replica} 从 {master} 全量复制", evFullRuns: "{replica} 正从 {master} 全量复制", evFailed: "{replica} 与 {master} 的同步失败", evFullSome: "{master} 的一个副本进行了全量复制", evPartialSome: "{master} 的一个副本从原位置继续",
-    evBytes: "{bytes}，用时 {time}", evMissing: "若积压缓冲有 {bytes} 就可避免。",
+    evBytes: "{bytes}，用时 {time}。", evMissing: "若积压缓冲有 {bytes} 就可避免。",
     whyRequested: "它没有可以接续的数据。", whyStranger: "它的数据来自另一段历史。", whyPastFork: "它在已结束的历史中继续过。", whyNoLog: "主节点没有保留积压缓冲。", whyBehind: "它缺少的部分已离开积压缓冲。",
     whyAhead: "它比主节点拥有更多。", whyOldSync: "它的请求方式不支持部分同步。", whyUnproven: "主节点自己的数据不完整。", whyNotContinued: "主节点不允许它继续。", whyContinued: "",
     second: "秒", minute: "分", hour: "小时", day: "天", ms: "毫秒", lanesTitle: "最近 {time} 的同步与断开，每个副本一行",
@@ -73,6 +73,9 @@ const WORDS = {
 };
 
 let language = "en";
+
+// A word for one, or with a number for several.
+const several = (word, n) => (n === 1 ? t(`${word}One`) : t(word, { n }));
 
 function t(word, values = {}) {
   const text = WORDS[language][word] ?? WORDS.en[word] ?? word;

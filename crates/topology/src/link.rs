@@ -46,10 +46,9 @@ impl Link {
         let upstream = replica.node.upstream.as_ref();
         let state = match upstream {
             Some(up) if up.is_up => LinkState::Online,
-            Some(up) if up.sync.is_some() => match follower.map(seen_state) {
-                Some(LinkState::Waiting) => LinkState::Waiting,
-                _ => LinkState::Syncing,
-            },
+            // A master says that a replica waits for a snapshot also while it sends one that it is making.
+            Some(up) if up.sync.as_ref().is_some_and(|sync| sync.bytes > 0) => LinkState::Syncing,
+            Some(up) if up.sync.is_some() => follower.map_or(LinkState::Syncing, seen_state),
             _ => LinkState::Down,
         };
         let sync = upstream.and_then(|up| up.sync.clone());
@@ -204,6 +203,17 @@ mod tests {
             (LinkState::Syncing, None, Some(77))
         );
         assert_eq!(syncing.sync.and_then(|sync| sync.percent), Some(50.0));
+    }
+
+    #[test]
+    fn a_replica_waits_until_bytes_come() {
+        let mut m = master(10_000, 5);
+        m.followers[0].state = "wait_bgsave".into();
+        let state = |bytes: u64| {
+            let text = format!("master_link_status:down\nmaster_sync_in_progress:1\nmaster_sync_read_bytes:{bytes}");
+            link(&m, 0, &replica(0, &text), 0).state
+        };
+        assert_eq!((state(0), state(1)), (LinkState::Waiting, LinkState::Syncing));
     }
 
     #[test]

@@ -24,6 +24,8 @@ const COUNTED_MAX: usize = 20;
 const EVENTS_MAX: usize = 80;
 /// Who is silent, and whom nobody mentions, is forgotten after so long.
 const FORGET_MS: u64 = 120_000;
+/// Nodes that are found so soon after the first are not told of.
+const SETTLE_MS: u64 = 3000;
 /// An answer that is older makes its node silent though no question has failed yet.
 const STALE_MS: u64 = 3000;
 
@@ -90,13 +92,15 @@ pub struct Survey {
     is_own: bool,
     subjects: BTreeMap<Address, Subject>,
     changes: Changes,
+    /// When the first answer came.
+    began_ms: Option<u64>,
 }
 
 impl Survey {
     /// Begins at an address; `is_own` says that it is the node which asks, so that what else is known of it need not be found out.
     pub fn new(first: Address, is_own: bool) -> Survey {
         let subjects = BTreeMap::from([(first.clone(), Subject::default())]);
-        Survey { first, is_own, subjects, changes: Changes::default() }
+        Survey { first, is_own, subjects, changes: Changes::default(), began_ms: None }
     }
 
     /// The addresses to ask.
@@ -155,11 +159,14 @@ impl Survey {
         let Some(subject) = self.subjects.get_mut(address) else { return };
         let before = subject.node.take();
         let is_restart = !subject.run_id.is_empty() && subject.run_id != run_id;
-        if before.is_none() {
+        // Those that were there from the beginning are no news.
+        let began_ms = *self.began_ms.get_or_insert(now.ms);
+        let is_new = before.is_none() && now.ms.saturating_sub(began_ms) > SETTLE_MS;
+        if is_new {
             self.changes.add(Event::new(EventKind::Found, &node.id, now.unix_ms));
-        } else if is_restart {
+        } else if before.is_some() && is_restart {
             self.changes.add(Event::new(EventKind::Restarted, &node.id, now.unix_ms));
-        } else if subject.failure.is_some() {
+        } else if before.is_some() && subject.failure.is_some() {
             self.changes.add(Event::new(EventKind::Answers, &node.id, now.unix_ms));
         }
         if let Some(before) = &before {
