@@ -57,7 +57,8 @@ function newNode(id, choose) {
   for (const name of ["plate", "stripe", "tag", "state", "fact"]) set(parts[name], { class: name });
   set(parts.track, { class: "bar-track", rx: 3, height: 5 });
   set(parts.fill, { class: "bar-fill", rx: 3, height: 5 });
-  parts.group = svg("g", { tabindex: 0, role: "button" }, Object.values(parts));
+  // Its name is one sentence, which says more than the texts do by themselves.
+  parts.group = svg("g", { tabindex: 0, role: "button" }, [svg("g", { "aria-hidden": "true" }, Object.values(parts))]);
   parts.group.addEventListener("click", () => choose(id));
   parts.group.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" && event.key !== " ") return;

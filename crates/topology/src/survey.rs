@@ -24,6 +24,8 @@ const COUNTED_MAX: usize = 20;
 const EVENTS_MAX: usize = 80;
 /// Who is silent, and whom nobody mentions, is forgotten after so long.
 const FORGET_MS: u64 = 120_000;
+/// Who has never answered is forgotten sooner: it may have been a slip of the pen.
+const FORGET_UNKNOWN_MS: u64 = 5000;
 /// Nodes that are found so soon after the first are not told of.
 const SETTLE_MS: u64 = 3000;
 /// An answer that is older makes its node silent though no question has failed yet.
@@ -244,8 +246,10 @@ impl Survey {
     fn forget(&mut self, now_ms: u64) {
         let first = self.first.clone();
         self.subjects.retain(|address, subject| {
-            let is_fresh = |ms: u64| now_ms.saturating_sub(ms) <= FORGET_MS;
-            let answers = subject.alias_of.is_none() && subject.node.is_some() && is_fresh(subject.answered_ms);
+            let is_known = subject.alias_of.is_some() || subject.node.is_some();
+            let forget_ms = if is_known { FORGET_MS } else { FORGET_UNKNOWN_MS };
+            let is_fresh = |ms: u64| now_ms.saturating_sub(ms) <= forget_ms;
+            let answers = subject.node.is_some() && is_fresh(subject.answered_ms);
             *address == first || answers || is_fresh(subject.mentioned_ms)
         });
         let mains: BTreeSet<Address> = self.subjects.keys().cloned().collect();
@@ -489,6 +493,17 @@ mod tests {
         assert_eq!(targets(&survey), ["a:1"]);
         // The first one is never forgotten.
         survey.failed(&address("a:1"), "gone", at(FORGET_MS * 9));
+        assert_eq!(targets(&survey), ["a:1"]);
+    }
+
+    #[test]
+    fn who_never_answered_is_forgotten_sooner() {
+        let mut survey = Survey::new(address("a:1"), false);
+        survey.answered(&address("a:1"), &info("a", "role:slave\nmaster_host:nobody\nmaster_port:1"), at(0));
+        assert_eq!(targets(&survey), ["a:1", "nobody:1"]);
+        survey.answered(&address("a:1"), &info("a", "role:master"), at(FORGET_UNKNOWN_MS));
+        assert_eq!(targets(&survey), ["a:1", "nobody:1"]);
+        survey.answered(&address("a:1"), &info("a", "role:master"), at(FORGET_UNKNOWN_MS + 1));
         assert_eq!(targets(&survey), ["a:1"]);
     }
 
