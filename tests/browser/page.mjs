@@ -47,7 +47,7 @@ async function handOver(from, to) {
 }
 
 const events = "[...document.querySelectorAll('#events li')].map((li) => li.textContent)";
-const tone = (port) => `document.querySelector('.node[aria-label^="127.0.0.1:${port},"]')?.getAttribute('class')`;
+const tone = (port) => `document.querySelector('.button[aria-label^="127.0.0.1:${port},"]')?.closest('.node').getAttribute('class')`;
 const happened = (text) => `${events}.some((line) => line.includes(${JSON.stringify(text)}))`;
 
 async function happenings(browser) {

@@ -57,10 +57,12 @@ function newNode(id, choose) {
   for (const name of ["plate", "stripe", "tag", "state", "fact"]) set(parts[name], { class: name });
   set(parts.track, { class: "bar-track", rx: 3, height: 5 });
   set(parts.fill, { class: "bar-fill", rx: 3, height: 5 });
-  // Its name is one sentence, which says more than the texts do by themselves.
-  parts.group = svg("g", { tabindex: 0, role: "button" }, [svg("g", { "aria-hidden": "true" }, Object.values(parts))]);
-  parts.group.addEventListener("click", () => choose(id));
-  parts.group.addEventListener("keydown", (event) => {
+  // The button lies over the texts: its name is one sentence, which says more than they do by themselves.
+  const texts = svg("g", { "aria-hidden": "true" }, Object.values(parts));
+  parts.button = svg("rect", { class: "button", tabindex: 0, role: "button", rx: 14 });
+  parts.group = svg("g", {}, [texts, parts.button]);
+  parts.button.addEventListener("click", () => choose(id));
+  parts.button.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" && event.key !== " ") return;
     event.preventDefault();
     choose(id);
@@ -72,7 +74,8 @@ function newNode(id, choose) {
 function drawNode(view, node, parts, at, isChosen) {
   const state = stateOf(view, node);
   const classes = ["node", state.tone, node.silent ? "silent" : "", isChosen ? "chosen" : ""].filter(Boolean).join(" ");
-  set(parts.group, { class: classes, transform: `translate(${at.x} ${at.y})`, "aria-pressed": isChosen, "aria-label": spoken(view, node, state) });
+  set(parts.group, { class: classes, transform: `translate(${at.x} ${at.y})` });
+  set(parts.button, { width: at.width, height: at.height, "aria-pressed": isChosen, "aria-label": spoken(view, node, state) });
   set(parts.plate, { width: at.width, height: at.height, rx: 14 });
   set(parts.stripe, { d: `M14 0 A14 14 0 0 0 0 14 V${at.height - 14} A14 14 0 0 0 14 ${at.height} H5 V0 Z`.replace("H5 V0", `A9 14 0 0 1 5 ${at.height - 14} V14 A9 14 0 0 1 14 0`) });
   const isMaster = node.role === "master";
