@@ -214,10 +214,16 @@ function drawDoctor(view) {
     for (const finding of node.doctor?.findings || []) items.push([node, finding, "en"]);
   }
   const hasDoctor = view.nodes.some((node) => node.doctor);
-  const key = language + hasDoctor + JSON.stringify(items.map(([node, text]) => [nameOf(node), text]));
+  // What several nodes say is one finding.
+  const findings = new Map();
+  for (const [node, text, lang] of items) {
+    if (!findings.has(text)) findings.set(text, { lang, names: [] });
+    findings.get(text).names.push(nameOf(node));
+  }
+  const key = language + hasDoctor + JSON.stringify([...findings]);
   replaceIfNew(byId("findings"), key, () => {
     if (!items.length) return [html("li", { class: hasDoctor ? "step" : "" }, t(hasDoctor ? "doctorWell" : "doctorNone"))];
-    return items.map(([node, text, lang]) => html("li", {}, html("strong", {}, nameOf(node)), html("span", { lang: lang || null }, text)));
+    return [...findings].map(([text, { lang, names }]) => html("li", {}, html("strong", {}, names.join(t("comma"))), html("span", { lang: lang || null }, text)));
   });
   say(byId("measured"), view.own?.doctor?.measured || "");
 }
