@@ -158,37 +158,31 @@ impl Survey {
     }
 
     fn note(&mut self, address: &Address, mut node: Node, run_id: String, counters: Counters, now: Now) {
-        let Some(subject) = self.subjects.get_mut(address) else { return };
-        let before = subject.node.take();
-        let is_restart = !subject.run_id.is_empty() && subject.run_id != run_id;
         // Those that were there from the beginning are no news.
         let began_ms = *self.began_ms.get_or_insert(now.ms);
-        let is_new = before.is_none() && now.ms.saturating_sub(began_ms) > SETTLE_MS;
-        if is_new {
-            self.changes.add(Event::new(EventKind::Found, &node.id, now.unix_ms));
-        } else if before.is_some() && is_restart {
-            self.changes.add(Event::new(EventKind::Restarted, &node.id, now.unix_ms));
-        } else if before.is_some() && subject.failure.is_some() {
-            self.changes.add(Event::new(EventKind::Answers, &node.id, now.unix_ms));
-        }
-        if let Some(before) = &before {
-            self.changes.compare(before, &node, now.unix_ms);
+        let Some(subject) = self.subjects.get_mut(address) else { return };
+        let is_restart = subject.node.is_some() && subject.run_id != run_id;
+        let kind = match &subject.node {
+            None => (now.ms.saturating_sub(began_ms) > SETTLE_MS).then_some(EventKind::Found),
+            Some(_) if is_restart => Some(EventKind::Restarted),
+            Some(_) => subject.failure.is_some().then_some(EventKind::Answers),
+        };
+        if let Some(kind) = kind {
+            self.changes.add(Event::new(kind, &node.id, now.unix_ms));
         }
         subject.rate.sample(now.ms, node.offset);
         node.bytes_per_second = subject.rate.per_second();
-        if let Some(before) = before {
-            node.syncs = before.syncs;
-            node.doctor = before.doctor;
+        if let Some(before) = subject.node.take() {
+            self.changes.compare(&before, &node, now.unix_ms);
+            (node.syncs, node.doctor) = (before.syncs, before.doctor);
         }
         if let Some(earlier) = subject.counters.filter(|_| !subject.remembers) {
-            let counted = counters.since(earlier, now.unix_ms, COUNTED_MAX);
-            node.syncs.splice(0..0, counted);
+            node.syncs.splice(0..0, counters.since(earlier, now.unix_ms, COUNTED_MAX));
             node.syncs.truncate(COUNTED_MAX);
         }
         subject.counters = Some(counters);
         (subject.node, subject.run_id, subject.answered_ms) = (Some(node), run_id, now.ms);
-        subject.failure = None;
-        subject.tried_ms = Some(now.ms);
+        (subject.failure, subject.tried_ms) = (None, Some(now.ms));
         if is_restart {
             self.ask_aliases(address);
         }
@@ -277,8 +271,10 @@ impl Survey {
         let mut taken = BTreeSet::new();
         let mut ids = BTreeMap::new();
         for (address, subject) in self.subjects.iter().filter(|(_, subject)| subject.alias_of.is_none()) {
-            let said = subject.node.as_ref().map_or_else(|| address.to_string(), |node| node.id.clone());
-            let id = if taken.insert(said.clone()) { said } else { format!("{said}@{address}") };
+            let mut id = subject.node.as_ref().map_or_else(|| address.to_string(), |node| node.id.clone());
+            while !taken.insert(id.clone()) {
+                id = format!("{id}@{address}");
+            }
             ids.insert(address.clone(), id);
         }
         for (address, subject) in &self.subjects {

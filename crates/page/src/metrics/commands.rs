@@ -48,7 +48,7 @@ fn latency(out: &mut Exposition, info: &Info, command: &str, line: &str) {
     let stats = info.text(&format!("cmdstat_{command}")).unwrap_or_default().to_string();
     for (ending, column) in [("_sum", "usec"), ("_count", "calls")] {
         let value = float(&stats, column).unwrap_or(0.0);
-        out.add_part(LATENCY, ending, Kind::Summary, LATENCY_HELP, &[of_command.clone()], value);
+        out.add_part(LATENCY, ending, Kind::Summary, LATENCY_HELP, std::slice::from_ref(&of_command), value);
     }
 }
 
