@@ -8,6 +8,7 @@ pub mod clock_step;
 pub mod data;
 pub mod fake_master;
 mod grammar;
+pub mod http;
 pub mod lua;
 pub mod process;
 pub mod random;

@@ -7,6 +7,7 @@ mod miri;
 mod mutate;
 mod pauses;
 mod peers;
+mod screenshot;
 mod simulate;
 mod soak;
 mod test;
@@ -34,6 +35,7 @@ Usage: cargo xtask <chore>
                               whole servers under writes, killed, ended, stopped and cut at random
   pauses [--items N] [--max-ms N]
                               how long the event loop and clients pause while big values are copied
+  screenshot                  make the pictures of the page in docs/images anew, with Chromium and Node.js
   ci                          everything that must pass before a change is merged (.ci/run)
 ";
 
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         "pauses" => pauses::run(args),
         "simulate" => simulate::run(args),
         "soak" => soak::run(args),
+        "screenshot" => screenshot::run(),
         "ci" => chore::run(chore::command(chore::root().join(".ci/run")).args(args)),
         "help" | "-h" | "--help" => {
             print!("{USAGE}");

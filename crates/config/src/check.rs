@@ -45,6 +45,14 @@ pub fn host_name(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Addresses between blanks, at most 16, none of them a name: a page that is shown where nobody meant it is no small mistake.
+pub fn addresses(text: &str) -> Result<(), &'static str> {
+    match text.split_whitespace().all(|word| word.parse::<std::net::IpAddr>().is_ok()) {
+        true if (1..=16).contains(&text.split_whitespace().count()) => Ok(()),
+        _ => Err("argument must be up to 16 IP addresses"),
+    }
+}
+
 pub fn proc_title(template: &str) -> Result<(), &'static str> {
     // What is always there counts, not what may be empty: a title of nothing is none.
     let value = |name: &str| match name {

@@ -85,6 +85,12 @@ directives! {
     "io-threads" => io_threads: u64 = 1, Integer(1, 128), IMMUTABLE | NO_MEANING, "Threads that serve sockets.";
     "io-threads-do-reads" => io_threads_do_reads: bool = false, Bool, IMMUTABLE | NO_MEANING, "The threads that serve sockets read, too.";
 
+    // The page.
+    "http-port" => http_port: u16 = 0, Integer(0, 65535), IMMUTABLE, "Port of the page that shows the replication, and of what is for monitoring (docs/page.md); 0 is none.";
+    "http-bind" => http_bind: String = "127.0.0.1".into(), Text(check::addresses), IMMUTABLE, "Addresses of the page, between blanks. To look at it needs no password.";
+    "http-ready-max-lag-bytes" => http_ready_max_lag_bytes: u64 = 0, Memory(0, LONG_MAX), 0, "`/readyz` says no for a replica that is further behind; 0 is no bound.";
+    "http-ready-max-lag-seconds" => http_ready_max_lag_seconds: u64 = 0, Integer(0, INT_MAX), 0, "The same in seconds.";
+
     // General.
     "daemonize" => daemonize: bool = false, Bool, IMMUTABLE, "Run in the background.";
     "supervised" => supervised: String = "no".into(), Word(&["upstart", "systemd", "auto", "no"]), IMMUTABLE, "Who supervises the process, and is told when it is ready: systemd over the socket that `NOTIFY_SOCKET` names.";

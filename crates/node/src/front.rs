@@ -11,12 +11,16 @@ pub mod held;
 pub mod hold;
 pub mod listeners;
 pub mod output;
+pub mod page;
 pub mod reading;
 pub mod tls;
 pub mod tokens;
 pub mod unauthenticated;
 pub mod writing;
 
+use std::os::unix::net::UnixStream;
+
+use rivulet_host::sync::Receiver;
 use rivulet_net::{Poll, TlsContext, Waker};
 use rivulet_resp::Batch;
 
@@ -25,6 +29,7 @@ use crate::front::client_id::ClientId;
 use crate::front::handshakes::Handshakes;
 use crate::front::held::Held;
 use crate::front::listeners::Listening;
+use crate::front::page::Visitor;
 use crate::lifecycle::signals::Signals;
 
 pub struct Front {
@@ -40,6 +45,8 @@ pub struct Front {
     pub held: Held,
     /// Clients whose streams have something to tell though their sockets may be silent.
     pub unread: Vec<ClientId>,
+    /// Connections of the page that wait to be taken in, if there is a page.
+    pub visitors: Option<Receiver<(UnixStream, Visitor)>>,
     /// Taken out while a batch runs, to be used again.
     pub batch: Batch,
     pub spare_input: Vec<u8>,
@@ -61,6 +68,7 @@ impl Front {
             handshakes: Handshakes::default(),
             held: Held::default(),
             unread: Vec::new(),
+            visitors: None,
             batch: Batch::default(),
             spare_input: Vec::new(),
             attack_told_ms: None,

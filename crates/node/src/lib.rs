@@ -24,6 +24,7 @@ mod tracking;
 mod turn;
 
 pub use front::descriptors;
+pub use front::page::{Door, Visitor};
 pub use lifecycle::{signals, start};
 
 /// The level of Redis whose behaviour this server has, as INFO announces it.

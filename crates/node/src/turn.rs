@@ -106,6 +106,7 @@ impl Node {
             TOKEN_WAKER => {
                 self.front.waker.clear();
                 self.handle_signals();
+                self.admit_visitors();
             }
             TOKEN_MASTER => self.master_link_ready(event),
             TOKEN_RDB_CHANNEL => self.rdb_channel_ready(event),

@@ -37,6 +37,8 @@ how they connect and how data flows, and removes everything at the end (Ctrl-C).
 ";
 
 const REPLICAS_MAX: u16 = 16;
+/// The page's port is so far from the master's, or the next that is free.
+const PAGE_DISTANCE: u16 = 1701;
 /// How long a server may take to answer, and a link to come up.
 const START_TIMEOUT_MS: u64 = 30_000;
 /// The pace of everything: a write of the load, a look at signals.
@@ -162,7 +164,8 @@ impl Show {
         if port != options.port {
             writeln!(out, "Port {} is taken: the master gets {port}.", options.port)?;
         }
-        self.start(Place::new("master", port, None, 0))?;
+        let page = self.free_port(port.saturating_add(PAGE_DISTANCE))?;
+        self.start(Place { page: Some(page), ..Place::new("master", port, None, 0) })?;
         let master = port;
         let (keys, bytes) = load::fill(&mut self.nodes[0])
             .map_err(|e| Stop::Failed(format!("the master took no data: {e}{}", self.nodes[0].last_words())))?;
@@ -182,7 +185,7 @@ impl Show {
             port = self.free_port(port.saturating_add(1))?;
             self.start(Place::new(&format!("extra-{n}"), port, Some(master), 0))?;
         }
-        write!(out, "{}", commands_to_try(master, middle, leaf))?;
+        write!(out, "{}", commands_to_try(master, middle, leaf, page))?;
         self.watch(options.seconds)
     }
 
@@ -305,9 +308,11 @@ fn check(stop: &AtomicBool) -> Result<(), Stop> {
     if stop.load(Ordering::Relaxed) { Err(Stop::Asked) } else { Ok(()) }
 }
 
-fn commands_to_try(master: u16, middle: u16, leaf: u16) -> String {
+fn commands_to_try(master: u16, middle: u16, leaf: u16, page: u16) -> String {
     format!(
         "
+See it in a browser, live:
+      http://127.0.0.1:{page}/
 Try, in another terminal:
   write at the master, read at the leaf
       redis-cli -p {master} SET hello world && redis-cli -p {leaf} GET hello

@@ -55,11 +55,13 @@ pub struct Place {
     pub upstream: Option<u16>,
     /// How far it is indented in the table.
     pub depth: usize,
+    /// The port of its page, if it has one.
+    pub page: Option<u16>,
 }
 
 impl Place {
     pub fn new(name: &str, port: u16, upstream: Option<u16>, depth: usize) -> Place {
-        Place { name: name.to_string(), port, upstream, depth }
+        Place { name: name.to_string(), port, upstream, depth, page: None }
     }
 }
 
@@ -105,6 +107,9 @@ impl Node {
         command.args(["--repl-diskless-sync-delay", "0"]);
         if let Some(master) = place.upstream {
             command.args(["--replicaof", "127.0.0.1", &master.to_string()]);
+        }
+        if let Some(page) = place.page {
+            command.args(["--http-port", &page.to_string()]);
         }
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         // A group of its own: Ctrl-C is for this process, which ends the others in its own order.

@@ -6,6 +6,8 @@ use std::io::Write;
 use rivulet_config::{Config, Start, USAGE};
 use rivulet_node::REDIS_VERSION;
 
+mod page;
+
 fn main() {
     std::process::exit(run());
 }
@@ -30,7 +32,7 @@ fn run() -> i32 {
         }
         Ok(Start::Server(startup)) => {
             let counted = rivulet_memory::Counted::register();
-            let status = rivulet_node::start::serve(*startup);
+            let status = rivulet_node::start::serve(*startup, page::open);
             drop(counted);
             status
         }

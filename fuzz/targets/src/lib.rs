@@ -9,6 +9,7 @@ mod acl_rules;
 mod aof_files;
 mod configuration;
 mod dump_payloads;
+mod info_texts;
 mod lzf;
 pub mod mutate;
 mod rdb_files;
@@ -44,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "acl_rules", run: acl_rules::run, seeds: acl_rules::seeds },
     Target { name: "acl_files", run: acl_files::run, seeds: acl_files::seeds },
     Target { name: "sentinel_messages", run: sentinel_messages::run, seeds: sentinel_messages::seeds },
+    Target { name: "info_texts", run: info_texts::run, seeds: info_texts::seeds },
 ];
 
 /// Runs a target by its name, for libFuzzer.

@@ -96,7 +96,11 @@ impl Filter {
         self.is.ids.as_deref()
     }
 
+    /// The server's own connections are nobody's to see or to end.
     pub fn fits(&self, client: &Client, view: View) -> bool {
+        if client.is_internal {
+            return false;
+        }
         let seconds = |since_ms: u64| view.now_ms.saturating_sub(since_ms) / 1000;
         self.age_s_min.is_none_or(|min| seconds(client.connection.created_ms) >= min)
             && self.idle_s_min.is_none_or(|min| seconds(client.connection.last_active_ms) >= min)

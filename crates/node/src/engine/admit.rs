@@ -232,7 +232,7 @@ fn condition(facts: &Facts, client: &Client, command: &'static Command, flags: u
 /// Whether a pause stops a command of this client.
 fn is_paused(facts: &Facts, client: &Client, command: &Command, flags: u32) -> bool {
     let from_peer = client.is_master() || client.is_replica();
-    if from_peer || is_never_paused(command) {
+    if from_peer || client.is_internal || is_never_paused(command) {
         return false;
     }
     let writes_wait = facts.writes_are_paused || facts.touches_leaving_keys;

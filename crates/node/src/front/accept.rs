@@ -109,13 +109,14 @@ impl Node {
     }
 
     fn add_connection(&mut self, mut stream: Stream, is_tls: bool) {
-        let refusal =
-            match self.clients.len() >= self.config.maxclients as usize || self.front.accepting.is_reserved(&stream) {
-                true => Some(&b"-ERR max number of clients reached\r\n"[..]),
-                // Who comes with TLS is told when it can read it.
-                false if is_tls => None,
-                false => stream.peer_address().filter(|address| self.is_refused(*address)).map(|_| PROTECTED_MODE_TEXT),
-            };
+        let refusal = match self.clients.served() >= self.config.maxclients as usize
+            || self.front.accepting.is_reserved(&stream)
+        {
+            true => Some(&b"-ERR max number of clients reached\r\n"[..]),
+            // Who comes with TLS is told when it can read it.
+            false if is_tls => None,
+            false => stream.peer_address().filter(|address| self.is_refused(*address)).map(|_| PROTECTED_MODE_TEXT),
+        };
         if let Some(text) = refusal {
             if !is_tls {
                 // The connection is closed whether or not the error arrives.

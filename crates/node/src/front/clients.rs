@@ -48,6 +48,8 @@ pub struct Client {
     pub kind: Kind,
     /// It is not closed to make room.
     pub no_evict: bool,
+    /// The server itself asks, for its page: it is not among the clients that are shown or counted, and waits for no pause.
+    pub is_internal: bool,
     pub session: Session,
     pub connection: Connection,
     pub feed: Box<Feed>,
@@ -65,6 +67,7 @@ impl Client {
             id,
             kind: Kind::Normal,
             no_evict: false,
+            is_internal: false,
             session: Session::default(),
             connection: Connection::new(stream, now_ms),
             feed: Box::default(),
@@ -130,6 +133,8 @@ pub struct Clients {
     last: Cell<(ClientId, u32)>,
     next_id: ClientId,
     len: usize,
+    /// Those of `len` that are internal.
+    internal: usize,
     /// Sum of the clients' `counted_memory`.
     counted_memory: usize,
     /// Sum of the clients' own.
@@ -166,6 +171,7 @@ impl Clients {
         self.free.push(slot);
         self.len -= 1;
         let mut client = self.slots[slot as usize].take()?;
+        self.internal -= usize::from(client.is_internal);
         self.set_counted(&mut client, 0);
         self.set_unauthenticated(&mut client, 0);
         Some(client)
@@ -199,8 +205,26 @@ impl Clients {
         self.get_mut(id).expect("the client was not removed")
     }
 
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// How many count against `maxclients`.
+    pub fn served(&self) -> usize {
+        self.len - self.internal
+    }
+
+    /// A client that has just come is the server's own.
+    pub fn make_internal(&mut self, id: ClientId) {
+        let Some(client) = self.get_mut(id) else { return };
+        client.no_evict = true;
+        self.internal += usize::from(!std::mem::replace(&mut client.is_internal, true));
+    }
+
+    /// All but those that are internal.
+    pub fn shown(&self) -> impl Iterator<Item = &Client> {
+        self.iter().filter(|client| !client.is_internal)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Client> {
@@ -237,7 +261,8 @@ impl Clients {
     pub fn count_memory(&mut self, id: ClientId) {
         let Some(slot) = self.slot_of(id) else { return };
         let Some(mut client) = self.slots[slot as usize].take() else { return };
-        let counts = matches!(client.kind, Kind::Normal | Kind::Pubsub) && !client.connection.closing;
+        let counts =
+            matches!(client.kind, Kind::Normal | Kind::Pubsub) && !client.connection.closing && !client.is_internal;
         let now = if counts { client.memory_bytes() } else { 0 };
         self.set_counted(&mut client, now);
         self.slots[slot as usize] = Some(client);

@@ -88,6 +88,7 @@ impl Node {
             let quiet_ms = now_ms.saturating_sub(client.connection.last_active_ms);
             if timeout > 0
                 && client.kind == Kind::Normal
+                && !client.is_internal
                 && client.session.blocked.is_none()
                 && quiet_ms / 1000 > timeout
             {

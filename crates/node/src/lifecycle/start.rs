@@ -9,6 +9,7 @@ use rivulet_keyspace::Keyspace;
 use crate::acl::start::check_lines;
 use crate::engine::renames::Renames;
 use crate::front::descriptors;
+use crate::front::page::Door;
 use crate::node::Node;
 use crate::process::supervisor::{self, Supervisor};
 use crate::process::{self, Entered, pid_file, title};
@@ -17,8 +18,15 @@ use crate::{REDIS_VERSION, helpers, log};
 use rivulet_config::{Config, ConfigError, Line, Startup};
 use rivulet_memory as memory;
 
+/// What a page does on its thread.
+pub type PageWork = Box<dyn FnOnce() -> std::io::Result<()> + Send>;
+
+/// Opens the page that a configuration asks for, whose connections to this server come through the door. It is not among what a node knows: who speaks HTTP
+/// is given as a parameter. Errors are lines for the log.
+pub type OpenPage = fn(&Config, Door) -> Result<PageWork, String>;
+
 /// Runs a server until it is to end; answers its exit status.
-pub fn serve(startup: Startup) -> i32 {
+pub fn serve(startup: Startup, open_page: OpenPage) -> i32 {
     let Startup { mut config, warnings, users, renames, .. } = startup;
     let renames = match rename_commands(&renames).and_then(|renames| check_lines(&config, &users).map(|()| renames)) {
         Ok(renames) => renames,
@@ -40,7 +48,7 @@ pub fn serve(startup: Startup) -> i32 {
         }
     };
     greet(&config, &warnings);
-    let mut node = match open(config, supervisor, renames, &users) {
+    let mut node = match open(config, supervisor, renames, &users, open_page) {
         Ok(node) => node,
         Err(text) => {
             log::warning!("{text}");
@@ -91,6 +99,7 @@ fn open(
     supervisor: Supervisor,
     renames: HashMap<Vec<u8>, Option<&'static Command>>,
     users: &[Line],
+    open_page: OpenPage,
 ) -> Result<Node, String> {
     descriptors::fit_maxclients(&mut config)?;
     title::begin(&config, title::SERVER);
@@ -102,6 +111,9 @@ fn open(
     node.front.accepting.reserved_from = descriptors::reserved_from();
     node.begin_tls()?;
     node.listen()?;
+    if node.config.http_port != 0 {
+        node.begin_page(open_page)?;
+    }
     pid_file::write(&node.config);
     banner(&node);
     log::notice!("Server initialized");
@@ -167,6 +179,19 @@ impl Node {
         if let Some(link) = &mut self.replication.link {
             link.waits_for_data = true;
         }
+    }
+
+    /// Opens the page, which serves from now on, also while the data load.
+    fn begin_page(&mut self, open_page: OpenPage) -> Result<(), String> {
+        let door = self.open_door();
+        let work = open_page(&self.config, door)?;
+        log::notice!("The page is at port {} of {}", self.config.http_port, self.config.http_bind);
+        helpers::start("page", || {
+            if let Err(error) = work() {
+                log::warning!("The page has ended: {}", os_error(&error));
+            }
+        });
+        Ok(())
     }
 
     /// Gives the system the score of the present role.

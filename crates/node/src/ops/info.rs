@@ -135,7 +135,7 @@ fn listeners(node: &Node, out: &mut String) {
 fn clients(node: &Node, out: &mut String) {
     let (mut all, mut input, mut output) = (0, 0, 0);
     let (mut listening, mut watching) = (0, 0);
-    for client in node.clients.iter() {
+    for client in node.clients.shown() {
         listening += usize::from(client.session.subscriptions.len() > 0);
         watching += usize::from(!client.session.watches.keys.is_empty());
         all += usize::from(!matches!(client.kind, Kind::Replica | Kind::Master));

@@ -81,7 +81,7 @@ impl Node {
     /// Looks at all clients once.
     pub fn client_memory(&self) -> ClientMemory {
         let mut memory = ClientMemory::default();
-        for client in self.clients.iter() {
+        for client in self.clients.shown() {
             match client.kind {
                 Kind::Normal | Kind::Pubsub => memory.normal += client.memory_bytes(),
                 Kind::Replica => memory.replicas += client.memory_bytes(),

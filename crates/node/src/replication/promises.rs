@@ -229,7 +229,7 @@ impl Node {
     fn became_stale(&mut self, teller: crate::front::client_id::ClientId) {
         let is_users = |kind| matches!(kind, Kind::Normal | Kind::Pubsub);
         let users: Vec<_> =
-            self.clients.iter().filter(|c| is_users(c.kind) && c.id != teller).map(|client| client.id).collect();
+            self.clients.shown().filter(|c| is_users(c.kind) && c.id != teller).map(|client| client.id).collect();
         log::warning!("This master is stale: it takes no more writes, and disconnects {} clients.", users.len());
         users.into_iter().for_each(|id| self.clients.close_soon(id));
         self.close_who_waits_for_replicas();

@@ -1,0 +1,83 @@
+// The words of the page, in two languages. What a server says of itself (findings, refusals) stays in the server's words.
+const WORDS = {
+  en: {
+    skip: "Skip to the content", other: "中文", picture: "Who follows whom", table: "The same as a table", showTable: "Show as a table", hideTable: "Hide the table",
+    timeline: "What happened", doctor: "What the doctor says", backlog: "How far a replica may fall behind", proof: "Are the replicas equal?",
+    backlogHelp: "The master keeps the end of its stream. A replica whose place is still in there goes on where it was; one whose place is not copies everything.",
+    footer: "Drawn from what the servers say, at most four times a second.",
+    light: "Light", dark: "Dark", login: "Log in", logout: "Log out {user}", cancel: "Cancel", yes: "Do it", user: "User", password: "Password", close: "Close", more: "Show {n} more",
+    loginHelp: "As a user of this server: what you do here is done as that user. Leave both empty if the server asks for no password.",
+    master: "Master", replica: "Replica", sentinel: "Sentinel", unknown: "Unknown", thisNode: "this page",
+    inStep: "in step", behind: "{bytes} behind", behindTime: "{bytes} behind, {time}", syncing: "copying everything", syncingPart: "copying everything, {percent}", left: "about {time} left",
+    waiting: "waits for a snapshot", linkDown: "no link", linkDownFor: "no link for {time}", silent: "does not answer", loading: "loads its data", loadingPart: "loads its data, {percent}",
+    noWrites: "no writes", writes: "{rate} written", keys: "{n} keys", ops: "{n}/s", watches: "watches {n}", stale: "another node was made master", diverged: "has data of its own",
+    healthNone: "Nobody answers yet", healthAlone: "One master, no replicas", healthStep: "All {n} replicas are in step", healthStepOne: "The replica is in step",
+    healthSync: "{name} is copying everything", healthLate: "{name} is {bytes} behind", healthDown: "{name} has no link to its master", healthSilent: "{name} does not answer",
+    healthNoMaster: "There is no master", healthFailover: "A failover is under way", healthLost: "The connection to the server is lost", healthLostDetail: "What is shown is old. Trying again…",
+    masters: "{n} masters", mastersOne: "1 master", replicas: "{n} replicas", replicasOne: "1 replica", andMore: "{n} more need attention.",
+    tileWritten: "Written", tileStep: "In step", tileLag: "Furthest behind", tileSyncs: "Syncs in the last hour", tileSyncsValue: "{full} full, {partial} partial",
+    noteOffset: "offset {offset}", noteReplicas: "of the replicas", noteLagNone: "nobody is behind", noteSyncs: "last {time} ago", comma: ", ", stop: ". ",
+    legendStep: "in step", legendLate: "behind", legendSync: "full sync, as it fills", legendFar: "no link",
+    thNode: "Node", thRole: "Role", thMaster: "Follows", thState: "State", thLag: "Behind", thRate: "Rate", thKeys: "Keys", thMemory: "Memory", thVersion: "Program",
+    factId: "Id", factAddress: "Addresses", factProgram: "Program", factOffset: "Offset", factHistory: "History", factRole: "Role", factFollows: "Follows", factState: "State", factMemory: "Memory",
+    factClients: "Clients", factOps: "Commands", factKeys: "Keys", factUptime: "Running for", factSlack: "May fall behind", factHeld: "Kept for replicas", factAge: "Last answer",
+    ago: "{time} ago", now: "now",
+    doctorWell: "Nothing is wrong with replication, as far as it was measured.", doctorNone: "No node here has a doctor.", divergedAt: "Its data are not what its position says: {why}",
+    backlogNone: "No node keeps a backlog yet.", backlogSize: "{bytes} kept", backlogDisk: "{bytes} more on disk", oldest: "oldest byte kept", newest: "newest", slack: "{bytes} to spare", slackNone: "would have to copy everything",
+    proofHelp: "The master and all replicas compare every key, value and deadline as of one and the same byte of the stream, while writes go on.", proofElsewhere: "Only a master can ask for that. This page is the one of a replica.",
+    verify: "Compare them now", verifying: "Comparing…", equal: "equal", notEqual: "not equal: {n} keys differ", notComparable: "can't be compared", noReport: "did not report in time", proofNobody: "There is no replica to compare with.", proofAt: "as of offset {offset}",
+    failover: "Hand over to this replica", abort: "Give up the failover", sureFailover: "Hand over to {name}?", sureFailoverText: "Writes pause until {name} has everything; then it is the master, and this node follows it.", asked: "Asked. It is shown as it happens.",
+    evFound: "{node} was found", evSilent: "{node} does not answer any more", evAnswers: "{node} answers again", evRestarted: "{node} was restarted", evPromoted: "{node} was made master", evDemoted: "{node} is a replica now",
+    evMoved: "{node} follows {peer} now", evDown: "{node} lost its link to {peer}", evUp: "{node} has its link to {peer}", evBegan: "{node} begins to copy everything from {peer}",
+    evPartial: "{replica} went on where it was, at {master}", evFull: "{replica} copied everything from {master}", evFullRuns: "{replica} copies everything from {master}", evFailed: "A sync of {replica} with {master} failed", evFullSome: "A replica of {master} copied everything", evPartialSome: "A replica of {master} went on where it was",
+    evBytes: "{bytes} in {time}.", evMissing: "A backlog of {bytes} would have spared it.",
+    whyRequested: "It had nothing to go on from.", whyStranger: "Its data come from another history.", whyPastFork: "It had gone on in a history that ended before.", whyNoLog: "The master kept no backlog.", whyBehind: "What it missed had left the backlog.",
+    whyAhead: "It had more than the master.", whyOldSync: "It asked in a way that knows no partial sync.", whyUnproven: "The master's own data were not whole.", whyNotContinued: "The master did not let it go on.", whyContinued: "",
+    second: "s", minute: "min", hour: "h", day: "d", ms: "ms", lanesTitle: "Syncs and cuts of the last {time}, a line for each replica",
+  },
+  zh: {
+    skip: "跳到正文", other: "English", picture: "谁跟随谁", table: "同样内容的表格", showTable: "以表格显示", hideTable: "隐藏表格",
+    timeline: "发生了什么", doctor: "诊断结论", backlog: "副本还能落后多少", proof: "各副本数据一致吗？",
+    backlogHelp: "主节点保留复制流的末尾。位置仍在其中的副本可以从原处继续；不在其中的副本必须全量复制。",
+    footer: "依据各服务器自己的回答绘制，每秒最多四次。",
+    light: "浅色", dark: "深色", login: "登录", logout: "退出 {user}", cancel: "取消", yes: "执行", user: "用户", password: "密码", close: "关闭", more: "再显示 {n} 条",
+    loginHelp: "以本服务器的用户登录：在此处的操作即以该用户身份执行。若服务器不需要密码，请都留空。",
+    master: "主节点", replica: "副本", sentinel: "哨兵", unknown: "未知", thisNode: "本页面",
+    inStep: "同步", behind: "落后 {bytes}", behindTime: "落后 {bytes}，{time}", syncing: "正在全量复制", syncingPart: "正在全量复制，{percent}", left: "约剩 {time}",
+    waiting: "等待快照", linkDown: "链路断开", linkDownFor: "链路已断开 {time}", silent: "没有回答", loading: "正在加载数据", loadingPart: "正在加载数据，{percent}",
+    noWrites: "没有写入", writes: "写入 {rate}", keys: "{n} 个键", ops: "{n} 次/秒", watches: "监视 {n}", stale: "已有其他节点成为主节点", diverged: "有自己的数据",
+    healthNone: "尚无节点回答", healthAlone: "只有主节点，没有副本", healthStep: "全部 {n} 个副本均已同步", healthStepOne: "副本已同步",
+    healthSync: "{name} 正在全量复制", healthLate: "{name} 落后 {bytes}", healthDown: "{name} 与主节点的链路断开", healthSilent: "{name} 没有回答",
+    healthNoMaster: "没有主节点", healthFailover: "正在进行故障切换", healthLost: "与服务器的连接已断开", healthLostDetail: "所显示的内容是旧的，正在重试……",
+    masters: "{n} 个主节点", mastersOne: "1 个主节点", replicas: "{n} 个副本", replicasOne: "1 个副本", andMore: "另有 {n} 个需要注意。",
+    tileWritten: "写入", tileStep: "已同步", tileLag: "落后最多", tileSyncs: "最近一小时的同步", tileSyncsValue: "全量 {full}，部分 {partial}",
+    noteOffset: "偏移 {offset}", noteReplicas: "副本", noteLagNone: "没有副本落后", noteSyncs: "最近一次在 {time}前", comma: "，", stop: "。",
+    legendStep: "同步", legendLate: "落后", legendSync: "全量同步进度", legendFar: "链路断开",
+    thNode: "节点", thRole: "角色", thMaster: "跟随", thState: "状态", thLag: "落后", thRate: "速率", thKeys: "键", thMemory: "内存", thVersion: "程序",
+    factId: "标识", factAddress: "地址", factProgram: "程序", factOffset: "偏移", factHistory: "历史", factRole: "角色", factFollows: "跟随", factState: "状态", factMemory: "内存",
+    factClients: "客户端", factOps: "命令", factKeys: "键", factUptime: "已运行", factSlack: "还可落后", factHeld: "为副本保留", factAge: "最近回答",
+    ago: "{time}前", now: "刚刚",
+    doctorWell: "就测量所及，复制没有问题。", doctorNone: "这里没有节点提供诊断。", divergedAt: "其数据与其位置不符：{why}",
+    backlogNone: "尚无节点保留积压缓冲。", backlogSize: "保留 {bytes}", backlogDisk: "磁盘上另有 {bytes}", oldest: "最旧字节", newest: "最新", slack: "余量 {bytes}", slackNone: "将不得不全量复制",
+    proofHelp: "主节点与所有副本在复制流的同一字节处比较每个键、值和过期时间，写入照常进行。", proofElsewhere: "只有主节点可以发起。本页面属于一个副本。",
+    verify: "立即比较", verifying: "正在比较……", equal: "一致", notEqual: "不一致：{n} 个键不同", notComparable: "无法比较", noReport: "未按时报告", proofNobody: "没有可比较的副本。", proofAt: "截至偏移 {offset}",
+    failover: "切换到此副本", abort: "放弃切换", sureFailover: "切换到 {name}？", sureFailoverText: "写入会暂停，直到 {name} 拥有全部数据；然后它成为主节点，本节点跟随它。", asked: "已请求，过程会显示出来。",
+    evFound: "发现 {node}", evSilent: "{node} 不再回答", evAnswers: "{node} 恢复回答", evRestarted: "{node} 已重启", evPromoted: "{node} 成为主节点", evDemoted: "{node} 成为副本",
+    evMoved: "{node} 改为跟随 {peer}", evDown: "{node} 与 {peer} 的链路断开", evUp: "{node} 与 {peer} 的链路已建立", evBegan: "{node} 开始从 {peer} 全量复制",
+    evPartial: "{replica} 在 {master} 处从原位置继续", evFull: "{replica} 从 {master} 全量复制", evFullRuns: "{replica} 正从 {master} 全量复制", evFailed: "{replica} 与 {master} 的同步失败", evFullSome: "{master} 的一个副本进行了全量复制", evPartialSome: "{master} 的一个副本从原位置继续",
+    evBytes: "{bytes}，用时 {time}。", evMissing: "若积压缓冲有 {bytes} 就可避免。",
+    whyRequested: "它没有可以接续的数据。", whyStranger: "它的数据来自另一段历史。", whyPastFork: "它在已结束的历史中继续过。", whyNoLog: "主节点没有保留积压缓冲。", whyBehind: "它缺少的部分已离开积压缓冲。",
+    whyAhead: "它比主节点拥有更多。", whyOldSync: "它的请求方式不支持部分同步。", whyUnproven: "主节点自己的数据不完整。", whyNotContinued: "主节点不允许它继续。", whyContinued: "",
+    second: "秒", minute: "分", hour: "小时", day: "天", ms: "毫秒", lanesTitle: "最近 {time} 的同步与断开，每个副本一行",
+  },
+};
+
+let language = "en";
+
+// A word for one, or with a number for several.
+const several = (word, n) => (n === 1 ? t(`${word}One`) : t(word, { n }));
+
+function t(word, values = {}) {
+  const text = WORDS[language][word] ?? WORDS.en[word] ?? word;
+  return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+}
