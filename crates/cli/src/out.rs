@@ -69,7 +69,7 @@ pub fn complain(line: &[u8]) {
     let _ = io::stderr().lock().write_all(&[line, b"\n"].concat());
 }
 
-/// As `print!`, by [`write`].
+/// As `print!`, by [`write()`].
 macro_rules! say {
     ($($format:tt)*) => { $crate::out::write(format!($($format)*).as_bytes()) };
 }

@@ -305,6 +305,11 @@ impl Session {
         let mut left = repeat;
         while left != 0 {
             left -= i64::from(left > 0);
+            // Both are asked for in the words of `--replica`.
+            if words.is(0, "sync") || words.is(0, "psync") {
+                say!("Entering replica output mode...  (press Ctrl-C to quit)\n");
+                return Err(self.follow_stream().map_or_else(Lost::Program, |()| Lost::Link));
+            }
             self.send(args)?;
             if words.is(0, "monitor") {
                 return self.watch(is_verbatim);
@@ -312,10 +317,6 @@ impl Session {
             if ["subscribe", "psubscribe", "ssubscribe"].iter().any(|name| words.is(0, name)) {
                 self.watch_channels(is_verbatim)?;
                 continue;
-            }
-            if words.is(0, "sync") || words.is(0, "psync") {
-                say!("Entering replica output mode...  (press Ctrl-C to quit)\n");
-                return Err(self.follow_stream().map_or_else(Lost::Program, |()| Lost::Link));
             }
             if !self.read_shown(is_verbatim)? {
                 return Ok(());

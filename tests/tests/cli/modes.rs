@@ -85,15 +85,15 @@ fn a_snapshot_that_can_not_be_had_or_written() {
 
 #[test]
 fn a_replica_shows_the_stream() {
-    for diskless in ["yes", "no"] {
+    for (diskless, asked) in [("yes", "--replica"), ("no", "--replica"), ("yes", "sync"), ("no", "psync")] {
         let mut server = Server::start(Kind::Rivulet, &["--repl-diskless-sync", diskless]);
-        let mut replica = Running::start(&server, &["--replica"]);
+        let mut replica = Running::start(&server, &[asked]);
         wait::until("the replica is online", || server.info("slave0").contains("state=online"));
         for n in 0..20 {
             server.must(&["SET", "key", &format!("value-{n}")]);
         }
         let lines = replica.lines_up_to("value-19");
-        assert!(lines.contains(&"\"SET\",\"key\",\"value-0\"".to_string()), "{lines:?}");
+        assert!(lines.contains(&"\"SET\",\"key\",\"value-0\"".to_string()), "{asked}: {lines:?}");
         server.must("CLIENT KILL TYPE replica");
         let mut said = String::new();
         replica.0.stderr.take().expect("a pipe").read_to_string(&mut said).expect("text");
