@@ -152,6 +152,8 @@ fn a_password_is_not_shown() {
     terminal.press(&["-l", "secret"]);
     terminal.wait_for_end("Please input password: ******");
     terminal.press(&["Enter"]);
+    // What is typed before the line editor has the terminal is thrown away.
+    terminal.wait_for_end(&format!("127.0.0.1:{}>", server.port));
     terminal.line("ping", &format!("PONG\n127.0.0.1:{}>", server.port));
     assert!(!terminal.screen().contains("secret"));
 }
