@@ -18,9 +18,6 @@ pub mod tokens;
 pub mod unauthenticated;
 pub mod writing;
 
-use std::os::unix::net::UnixStream;
-
-use rivulet_host::sync::Receiver;
 use rivulet_net::{Poll, TlsContext, Waker};
 use rivulet_resp::Batch;
 
@@ -29,7 +26,7 @@ use crate::front::client_id::ClientId;
 use crate::front::handshakes::Handshakes;
 use crate::front::held::Held;
 use crate::front::listeners::Listening;
-use crate::front::page::Visitor;
+use crate::front::page::Visitors;
 use crate::lifecycle::signals::Signals;
 
 pub struct Front {
@@ -46,7 +43,7 @@ pub struct Front {
     /// Clients whose streams have something to tell though their sockets may be silent.
     pub unread: Vec<ClientId>,
     /// Connections of the page that wait to be taken in, if there is a page.
-    pub visitors: Option<Receiver<(UnixStream, Visitor)>>,
+    pub visitors: Option<Visitors>,
     /// Taken out while a batch runs, to be used again.
     pub batch: Batch,
     pub spare_input: Vec<u8>,

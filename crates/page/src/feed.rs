@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::Settings;
 use crate::peers::Net;
+use crate::threads;
 
 /// Between two pictures, and between two questions to a node.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -48,7 +49,8 @@ impl Feed {
         let watcher = Watcher::new(Plan {
             first: settings.own.clone(),
             is_own: true,
-            connect: Box::new(Net { own: settings.own.clone(), door: settings.door.clone() }),
+            connect: Box::new(Net::new(settings)),
+            spawn: threads::spawn,
             period: PERIOD,
             now,
             changed: Box::new(move || told.notify_waiters()),
@@ -64,6 +66,8 @@ impl Feed {
                 let readers = self.event.receiver_count();
                 if readers == 0 {
                     last.0 = None;
+                    // The next reader is not shown what is old by then.
+                    self.event.send_replace(Bytes::new());
                     self.came.notified().await;
                     continue;
                 }
@@ -83,7 +87,7 @@ impl Feed {
     /// The events from now on.
     pub fn events(self: &Arc<Self>) -> Events {
         let mut receiver = self.event.subscribe();
-        // What was drawn last may be old: it is sent, as it is better than nothing until the next.
+        // What was drawn last for others is this one's first picture.
         receiver.mark_changed();
         self.came.notify_one();
         Events { next: None, receiver: Some(receiver) }

@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use crate::Settings;
 use crate::routes::Site;
 use crate::stall::Stalling;
+use crate::threads;
 
 /// Connections at once. Further ones wait in the system's queue.
 const CONNECTIONS_MAX: usize = 2048;
@@ -29,7 +30,6 @@ const BUFFER_BYTES_MAX: usize = 16 << 10;
 const HEAD: Duration = Duration::from_secs(10);
 /// What asks the server and waits for it: questions, logins and actions at once.
 const WAITING_THREADS_MAX: usize = 8;
-const THREAD_STACK_BYTES: usize = 256 << 10;
 /// After a connection could not be accepted.
 const REST: Duration = Duration::from_millis(500);
 
@@ -42,7 +42,9 @@ pub fn run(settings: Settings, listeners: Vec<StdListener>) -> io::Result<()> {
         .enable_io()
         .enable_time()
         .max_blocking_threads(WAITING_THREADS_MAX)
-        .thread_stack_size(THREAD_STACK_BYTES)
+        .thread_stack_size(threads::STACK_BYTES)
+        .on_thread_start(threads::begin_counting)
+        .on_thread_stop(threads::end_counting)
         .thread_name("page-asks")
         .build()?;
     runtime.block_on(async {

@@ -4,7 +4,7 @@
 //! binds the port, so that a port that is taken is told at the start; [`Page::run`] serves until the process ends, on the thread that calls it.
 //!
 //! In order: `http` (connections and their bounds), `guard` (whose requests are answered, and what each answer says to the browser), `routes`; `own` and
-//! `peers` (who is asked), `feed` (events), `readiness`, `metrics`; `sessions` and `actions`; `document`.
+//! `peers` (who is asked), `shared` (how often), `feed` (events), `readiness`, `metrics`; `sessions` and `actions`; `document`.
 
 mod actions;
 mod document;
@@ -17,7 +17,9 @@ mod peers;
 mod readiness;
 mod routes;
 mod sessions;
+mod shared;
 mod stall;
+mod threads;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};

@@ -12,7 +12,7 @@ mod table;
 use std::collections::BTreeMap;
 
 use rivulet_client::Reply;
-use rivulet_topology::{Ask, AskError, Info, Link};
+use rivulet_topology::{Ask, Info, Link};
 use serde_json::Value;
 
 use crate::own::{Own, PATIENCE};
@@ -63,9 +63,7 @@ impl Verified {
 /// # Errors
 /// The server does not answer.
 pub fn gather(own: &mut Own, link: Option<Link>, verified: Option<Verified>, unix_ms: u64) -> Result<String, String> {
-    let info = own.text(&["INFO", "everything"]).map_err(|error| match error {
-        AskError::Refused(why) | AskError::Lost(why) => why,
-    })?;
+    let info = own.text(&["INFO", "everything"]).map_err(|error| error.to_string())?;
     let names: [&[u8]; 5] = [b"CONFIG", b"GET", b"maxclients", b"maxmemory", b"io-threads"];
     let config = own.ask(&names, PATIENCE)?;
     let databases = own.ask(&[b"CONFIG", b"GET", b"databases"], PATIENCE)?;

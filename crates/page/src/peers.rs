@@ -1,35 +1,67 @@
 //! Connections to other nodes, logged in as the replication link does, with what is configured at the time.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rivulet_client::{ClientTls, ClientTlsSettings, Connection, Credentials, Login, Timeouts};
 use rivulet_topology::{Address, Ask, AskError, Connect};
 
 use crate::own::{Own, maps_of, text_of};
-use crate::{Door, Visitor};
+use crate::{Door, Settings, Visitor};
 
 /// For a connection, and for each answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The own server is asked anew how to reach others after so long: many that can't be reached are no reason to ask often.
+const CONFIGURATION_MS: u64 = 3000;
+
+/// Names of directives with their values.
+type Configuration = BTreeMap<String, String>;
+
 /// Connects to any node: to the own one through its door.
 pub struct Net {
-    pub own: Address,
-    pub door: Door,
+    own: Address,
+    door: Door,
+    /// What the own server said last, and when.
+    configuration: Mutex<Option<(u64, Configuration)>>,
+}
+
+impl Net {
+    pub fn new(settings: &Settings) -> Net {
+        Net { own: settings.own.clone(), door: settings.door.clone(), configuration: Mutex::default() }
+    }
+
+    fn open_own(&self) -> Result<Own, String> {
+        (self.door)(Visitor::Page).and_then(Own::new).map_err(|error| error.to_string())
+    }
+
+    /// How others are to be reached.
+    fn configuration(&self) -> Result<Configuration, String> {
+        let mut last = self.configuration.lock().unwrap_or_else(PoisonError::into_inner);
+        let now_ms = rivulet_host::time::monotonic_ms();
+        if let Some((ms, configuration)) = &*last
+            && now_ms.saturating_sub(*ms) < CONFIGURATION_MS
+        {
+            return Ok(configuration.clone());
+        }
+        let configuration = configuration(self.open_own()?)?;
+        *last = Some((now_ms, configuration.clone()));
+        Ok(configuration)
+    }
 }
 
 impl Connect for Net {
     fn connect(&self, to: &Address) -> Result<Box<dyn Ask>, String> {
-        let own = (self.door)(Visitor::Page).and_then(Own::new).map_err(|e| e.to_string())?;
         if *to == self.own {
-            return Ok(Box::new(own));
+            return Ok(Box::new(self.open_own()?));
         }
-        Ok(Box::new(Peer(Peer::open(to, &configuration(own)?)?)))
+        Ok(Box::new(Peer(Peer::open(to, &self.configuration()?)?)))
     }
 }
 
 /// What the own server says of how to reach others.
-fn configuration(mut own: Own) -> Result<BTreeMap<String, String>, String> {
+fn configuration(mut own: Own) -> Result<Configuration, String> {
     let words: [&[u8]; 5] = [b"CONFIG", b"GET", b"masteruser", b"masterauth", b"tls-*"];
     let reply = own.ask(&words, PATIENCE)?;
     let pairs = reply.pairs().unwrap_or_default();
@@ -39,7 +71,7 @@ fn configuration(mut own: Own) -> Result<BTreeMap<String, String>, String> {
 struct Peer(Connection);
 
 impl Peer {
-    fn open(to: &Address, configuration: &BTreeMap<String, String>) -> Result<Connection, String> {
+    fn open(to: &Address, configuration: &Configuration) -> Result<Connection, String> {
         let text = |name: &str| configuration.get(name).filter(|value| !value.is_empty()).cloned();
         let login = Login {
             user: text("masteruser").map(String::into_bytes),

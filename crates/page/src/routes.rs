@@ -12,6 +12,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use rivulet_topology::{Ask, Info};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use crate::actions::Action;
 use crate::feed::{Feed, now};
@@ -20,6 +21,7 @@ use crate::metrics::{self, Verified};
 use crate::own::Own;
 use crate::readiness::{self, Bounds};
 use crate::sessions::{LoginError, Sessions};
+use crate::shared::Shared;
 use crate::{Door, Settings, Visitor, document};
 
 type Answer = Response<BoxBody<Bytes, std::convert::Infallible>>;
@@ -41,15 +43,37 @@ pub struct Site {
     door: Door,
     sessions: Sessions,
     verified: std::sync::Mutex<Option<Verified>>,
+    /// Logins and actions, which take as long as the server takes: others are not to wait for them.
+    acting: Semaphore,
+    metrics: Shared<String>,
+    health: Shared<Result<(), Refusal>>,
+    standing: Shared<Result<(Info, Bounds), Refusal>>,
 }
 
+/// Logins and actions at once.
+const ACTING_MAX: usize = 4;
+
 /// Why there is no answer: a status and a sentence.
+#[derive(Clone, Debug)]
 struct Refusal(StatusCode, String);
+
+fn now_ms() -> u64 {
+    now().ms
+}
 
 impl Site {
     pub fn new(settings: Settings) -> Site {
         let (feed, door) = (Feed::new(&settings), settings.door.clone());
-        Site { feed, sessions: Sessions::new(door.clone()), door, verified: std::sync::Mutex::default() }
+        Site {
+            feed,
+            sessions: Sessions::new(door.clone()),
+            door,
+            verified: std::sync::Mutex::default(),
+            acting: Semaphore::new(ACTING_MAX),
+            metrics: Shared::default(),
+            health: Shared::default(),
+            standing: Shared::default(),
+        }
     }
 
     /// Answers a request. `is_local` says that it came to a loopback address.
@@ -126,24 +150,28 @@ impl Site {
     }
 
     async fn metrics(&self) -> Result<Answer, Refusal> {
+        Ok(text(METRICS, self.metrics.get(now_ms, || self.metrics_page()).await))
+    }
+
+    async fn metrics_page(&self) -> String {
         let picture = self.feed.topology(PICTURE).await;
         let link = picture.own().and_then(|own| picture.link_of(&own.id)).cloned();
         let verified = self.verified.lock().ok().and_then(|verified| verified.clone());
         let page = self.ask(move |own| metrics::gather(own, link, verified, now().unix_ms)).await;
         // A scraper is told that the server does not answer, not that there is no page.
-        let page = page.unwrap_or_else(|Refusal(_, why)| metrics::of_silence(&why));
-        Ok(text(METRICS, page))
+        page.unwrap_or_else(|Refusal(_, why)| metrics::of_silence(&why))
     }
 
     async fn health(&self) -> Result<Answer, Refusal> {
-        self.ask(|own| own.text(&["PING"]).map_err(|error| format!("{error:?}"))).await?;
+        let ping = || self.ask(|own| own.text(&["PING"]).map(|_| ()).map_err(|error| error.to_string()));
+        self.health.get(now_ms, ping).await?;
         Ok(text(TEXT, "ok\n"))
     }
 
     async fn ready(&self, query: &str) -> Result<Answer, Refusal> {
         // A wrong question is told before the server is asked.
         Bounds::default().with_query(query).map_err(|why| Refusal(StatusCode::BAD_REQUEST, why))?;
-        let (info, configured) = self.ask(standing).await?;
+        let (info, configured) = self.standing.get(now_ms, || self.ask(standing)).await?;
         let bounds = configured.with_query(query).map_err(|why| Refusal(StatusCode::BAD_REQUEST, why))?;
         let picture = match info.text("role") {
             Some("slave") if bounds != Bounds::default() => Some(self.feed.topology(PICTURE).await),
@@ -169,6 +197,7 @@ impl Site {
         let body = body(request).await?;
         let login: Login =
             serde_json::from_slice(&body).map_err(|e| Refusal(StatusCode::BAD_REQUEST, e.to_string()))?;
+        let _place = self.acting.acquire().await.map_err(internal)?;
         let site = self.clone();
         let asked = tokio::task::spawn_blocking(move || site.sessions.log_in(&login.user, &login.password, now().ms));
         let (cookie, who) = asked.await.map_err(internal)?.map_err(|error| match error {
@@ -201,6 +230,7 @@ impl Site {
         let line = self.sessions.line(&cookie, &token, now().ms);
         let line = line.ok_or_else(|| Refusal(StatusCode::UNAUTHORIZED, "log in first".into()))?;
         let action = Action::parse(&body(request).await?).map_err(|why| Refusal(StatusCode::BAD_REQUEST, why))?;
+        let _place = self.acting.acquire().await.map_err(internal)?;
         let run = action.clone();
         let done = tokio::task::spawn_blocking(move || run.run(&line)).await.map_err(internal)?;
         if let (Action::Verify, Ok(reply), Ok(mut verified)) = (&action, &done, self.verified.lock()) {
@@ -222,7 +252,7 @@ struct Login {
 
 /// INFO, and the bounds that are configured.
 fn standing(own: &mut Own) -> Result<(Info, Bounds), String> {
-    let info = own.text(&["INFO"]).map_err(|error| format!("{error:?}"))?;
+    let info = own.text(&["INFO"]).map_err(|error| error.to_string())?;
     let configured = own.ask(&[b"CONFIG", b"GET", b"http-ready-*"], crate::own::PATIENCE)?;
     let count = |name: &str| configured.field(name).and_then(|value| value.text().parse().ok()).unwrap_or(0);
     let bounds = Bounds {

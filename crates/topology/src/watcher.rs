@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use std::{fmt, io};
 
 use crate::address::Address;
 use crate::doctor::Doctor;
@@ -12,8 +13,6 @@ use crate::info::Info;
 use crate::survey::{Now, Survey, Topology};
 use crate::sync::SyncRecord;
 
-/// Enough for a text of INFO taken apart; what is large is not on the stack.
-const STACK_BYTES: usize = 256 << 10;
 /// Syncs that a node is asked for.
 const SYNCS: &str = "12";
 /// Between two looks at what changes while a sync runs, and at the doctor, whose sentences nobody reads twice a second.
@@ -31,6 +30,13 @@ pub enum AskError {
     Refused(String),
     /// The connection has ended, or answers too late.
     Lost(String),
+}
+
+impl fmt::Display for AskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (AskError::Refused(why) | AskError::Lost(why)) = self;
+        f.write_str(why)
+    }
 }
 
 /// A connection to a node.
@@ -57,12 +63,17 @@ pub trait Connect: Send + Sync {
     fn connect(&self, to: &Address) -> Result<Box<dyn Ask>, String>;
 }
 
+/// What a thread does.
+pub type Work = Box<dyn FnOnce() + Send>;
+
 /// What a watcher is made of.
 pub struct Plan {
     /// Where it begins; whether that is the node that asks.
     pub first: Address,
     pub is_own: bool,
     pub connect: Box<dyn Connect>,
+    /// Starts a thread, of which there are as many as nodes: its stack is to be small.
+    pub spawn: fn(Work) -> io::Result<()>,
     /// Between two questions to a node.
     pub period: Duration,
     pub now: fn() -> Now,
@@ -138,9 +149,8 @@ impl Shared {
         let new: Vec<Address> = state.survey.targets().filter(|a| !state.asked.contains(*a)).cloned().collect();
         for address in new {
             let (shared, to) = (self.clone(), address.clone());
-            let asker = std::thread::Builder::new().name("topology".into()).stack_size(STACK_BYTES);
-            match asker.spawn(move || Asker::new(shared, to).run()) {
-                Ok(_) => _ = state.asked.insert(address),
+            match (self.plan.spawn)(Box::new(move || Asker::new(shared, to).run())) {
+                Ok(()) => _ = state.asked.insert(address),
                 Err(error) => {
                     let why = format!("no thread to ask it: {error}");
                     state.survey.failed(&address, &why, (self.plan.now)());
@@ -343,6 +353,7 @@ mod tests {
             first: Address::new("h", 1).expect("an address"),
             is_own: true,
             connect: Box::new(Net(questions.clone())),
+            spawn: |work| std::thread::Builder::new().spawn(work).map(|_| ()),
             period: Duration::from_millis(1),
             now,
             changed: Box::new(|| {}),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rivulet_tests::http::{self, Http};
 use rivulet_tests::process::free_port;
+use rivulet_tests::tls::{Authority, Use};
 use rivulet_tests::{Kind, Server, wait};
 use serde_json::Value;
 
@@ -385,4 +386,60 @@ fn a_thousand_readers_and_a_hostile_one_do_not_move_clients() {
     wait::pause(Duration::from_secs(2));
     let asked = master.server.count("total_commands_processed") - before;
     assert!(asked <= 8, "{asked} commands in two seconds without a reader");
+}
+
+#[test]
+fn others_servers_are_shown_too() {
+    let master = Shown::start(&[]);
+    let mut others = Vec::new();
+    for kind in [Kind::Redis7, Kind::Redis8, Kind::Valkey9].into_iter().filter(|kind| kind.is_there()) {
+        let mut other = Server::start(kind, &[]);
+        other.follow(&master.server);
+        others.push(other);
+    }
+    let expected: Vec<_> = others.iter().map(|other| (master.server.port, other.port, "online".to_string())).collect();
+    wait::until("all are shown", || {
+        let shown = links(&http::get(master.page, "/topology").json());
+        expected.iter().all(|link| shown.contains(link)) && shown.len() == expected.len()
+    });
+}
+
+#[test]
+fn a_chain_over_tls_is_asked_over_tls() {
+    let authority = Authority::new("An authority");
+    authority.sign_for("server", Use::Any);
+    let start = |more: &[&str]| {
+        let (page, tls) = (free_port(), free_port());
+        let mut args: Vec<String> = authority.server_args("server", tls);
+        args.extend(["--tls-replication", "yes", "--http-port", &page.to_string()].map(String::from));
+        args.extend(more.iter().map(|arg| arg.to_string()));
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        (Server::start(Kind::Rivulet, &args), tls, page)
+    };
+    let (_master, tls, page) = start(&[]);
+    let (mut replica, _, other_page) = start(&["--replicaof", "127.0.0.1", &tls.to_string()]);
+    replica.wait_for_link();
+    for page in [page, other_page] {
+        let mut last = Value::Null;
+        let seen = wait::within(Duration::from_secs(20), || {
+            last = http::get(page, "/topology").json();
+            let nodes = last["nodes"].as_array().map_or(0, Vec::len);
+            nodes == 2 && links(&last).len() == 1 && links(&last)[0].2 == "online"
+        });
+        assert!(seen, "{last:#}");
+        // Neither stands for the other's silence.
+        assert!(last["nodes"].as_array().is_some_and(|nodes| nodes.iter().all(|n| n["silent"].is_null())), "{last:#}");
+    }
+}
+
+#[test]
+fn what_the_page_uses_is_given_back() {
+    let mut shown = Shown::start(&[]);
+    let ask = |count: usize| (0..count).for_each(|_| assert!(http::get(shown.page, "/metrics").body.len() > 10_000));
+    ask(5);
+    let before = shown.server.count("used_memory");
+    ask(60);
+    let after = shown.server.count("used_memory");
+    // Each answer is twenty kilobytes and more, made by one thread and freed by another.
+    assert!((after - before).abs() < 600_000, "used_memory went from {before} to {after}");
 }

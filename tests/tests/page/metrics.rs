@@ -113,7 +113,8 @@ fn exporters(port: u16) -> String {
 #[test]
 fn names_labels_and_values_are_the_exporters() {
     let mut master = Shown::start(&[]);
-    let replica = Shown::below(&master.server, &["--appendonly", "yes"]);
+    let mut replica = Shown::below(&master.server, &["--appendonly", "yes"]);
+    wait::until("its files are rewritten", || replica.server.info("aof_rewrite_in_progress") == "0");
     for command in ["SET a 1", "SET b 2 EX 1000", "SELECT 3", "SET c 3", "SELECT 0", "GET a", "GET nothing", "SAVE"] {
         master.server.must(command);
     }

@@ -5,6 +5,8 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rivulet_host::sync::{self, Receiver, Sender};
 use rivulet_net::{Interest, Stream, Waker};
@@ -15,6 +17,9 @@ use crate::node::Node;
 
 /// What CLIENT LIST shows as the address of a person on the page.
 const ADDRESS: &str = "page:0";
+
+/// Connections that wait to be taken in: a server that is stuck in a command for minutes is not given more and more of them.
+const WAITING_MAX: usize = 64;
 
 /// For whom a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +34,7 @@ pub enum Visitor {
 #[derive(Clone)]
 pub struct Door {
     to: Sender<(UnixStream, Visitor)>,
+    waiting: Arc<AtomicUsize>,
     waker: Waker,
 }
 
@@ -36,13 +42,32 @@ impl Door {
     /// A connection to this server. Its peer comes at the end of the executor's present turn; what is written before waits in the socket.
     ///
     /// # Errors
-    /// There are no descriptors, or the server has ended.
+    /// There are no descriptors, the server has been too busy to take in those who wait, or it has ended.
     pub fn open(&self, visitor: Visitor) -> io::Result<UnixStream> {
+        if self.waiting.load(Ordering::Relaxed) >= WAITING_MAX {
+            return Err(io::Error::other("the server is busy"));
+        }
         let (ours, theirs) = UnixStream::pair()?;
         theirs.set_nonblocking(true)?;
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         self.to.send((theirs, visitor)).map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
         self.waker.wake();
         Ok(ours)
+    }
+}
+
+/// The executor's side of the door.
+pub struct Visitors {
+    visitors: Receiver<(UnixStream, Visitor)>,
+    /// How many there are.
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Visitors {
+    fn next(&self) -> Option<(UnixStream, Visitor)> {
+        let next = self.visitors.try_recv().ok()?;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Some(next)
     }
 }
 
@@ -50,14 +75,14 @@ impl Node {
     /// Opens the door through which the page comes.
     pub fn open_door(&mut self) -> Door {
         let (to, visitors) = sync::channel();
-        self.front.visitors = Some(visitors);
-        Door { to, waker: self.front.waker.clone() }
+        let waiting = Arc::<AtomicUsize>::default();
+        self.front.visitors = Some(Visitors { visitors, waiting: waiting.clone() });
+        Door { to, waiting, waker: self.front.waker.clone() }
     }
 
     /// Takes in those who wait at the door.
     pub fn admit_visitors(&mut self) {
-        let next = |node: &Node| node.front.visitors.as_ref().and_then(|v: &Receiver<_>| v.try_recv().ok());
-        while let Some((socket, visitor)) = next(self) {
+        while let Some((socket, visitor)) = self.front.visitors.as_ref().and_then(Visitors::next) {
             self.admit_visitor(Stream::from_unix(socket), visitor);
         }
     }
