@@ -115,7 +115,10 @@ impl Schedule {
             "executor",
             Box::new(move || {
                 let status = match Config::from_args(args) {
-                    Ok(Start::Server(startup)) => rivulet_node::start::serve(*startup),
+                    Ok(Start::Server(startup)) => {
+                        // `http-port` is off: nobody in this world speaks HTTP.
+                        rivulet_node::start::serve(*startup, |_, _| Err("there is no page here".to_string()))
+                    }
                     Ok(_) => 0,
                     Err(error) => panic!("the arguments are right: {error}"),
                 };
