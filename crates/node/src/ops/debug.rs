@@ -279,10 +279,12 @@ fn debug_protocol(by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
             }
         }
         b"attrib" => reply_with_attribute(reply)?,
+        b"push" if !reply.is_resp3() => return Err(Fail::new("ERR RESP2 is not supported by this command")),
         b"push" => {
             reply.push(2);
             reply.bulk(b"server-cpu-usage");
             reply.int(42);
+            reply.bulk(b"Some real reply following the push reply");
         }
         b"true" => reply.boolean(true),
         b"false" => reply.boolean(false),
