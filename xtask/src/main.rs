@@ -2,6 +2,7 @@
 
 mod chore;
 mod fuzz;
+mod links;
 mod measure;
 mod miri;
 mod mutate;
@@ -35,6 +36,7 @@ Usage: cargo xtask <chore>
                               whole servers under writes, killed, ended, stopped and cut at random
   pauses [--items N] [--max-ms N]
                               how long the event loop and clients pause while big values are copied
+  links                       whether all links of the documents lead to what is there
   screenshot                  make the pictures of the page in docs/images anew, with Chromium and Node.js
   ci                          everything that must pass before a change is merged (.ci/run)
 ";
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         "pauses" => pauses::run(args),
         "simulate" => simulate::run(args),
         "soak" => soak::run(args),
+        "links" => links::run(),
         "screenshot" => screenshot::run(),
         "ci" => chore::run(chore::command(chore::root().join(".ci/run")).args(args)),
         "help" | "-h" | "--help" => {
