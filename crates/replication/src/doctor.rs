@@ -522,7 +522,10 @@ mod tests {
             busy.sample_lag(peer(), Lag { bytes: i * 100_000, seconds: 1 });
         }
         let findings = diagnose(&figures(&busy, &syncs));
-        assert!(!findings.iter().any(|finding| finding.contains("falls behind")), "two seconds of writes: {findings:?}");
+        assert!(
+            !findings.iter().any(|finding| finding.contains("falls behind")),
+            "two seconds of writes: {findings:?}"
+        );
         assert!(with(|i| Lag { bytes: 900_000 - i, seconds: 1 }).is_empty(), "it shrinks");
         assert!(with(|i| Lag { bytes: 0, seconds: i })[0].contains("not acknowledged anything"));
     }
