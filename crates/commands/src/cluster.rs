@@ -3,7 +3,7 @@
 use crate::ctx::Ctx;
 use crate::fail::Fail;
 use crate::spec::flag::*;
-use crate::spec::{Command, Group, Handler, acl};
+use crate::spec::{Command, Group, Handler, Node, acl};
 
 /// What changes the cluster.
 const CHANGES: u32 = ADMIN | STALE | NO_ASYNC_LOADING;
@@ -71,18 +71,21 @@ pub const COMMANDS: &[Command] = &[
             sub("slots", 2, STALE, "3.0.0", "O(N)", "Ranges of slots, with their nodes")
                 .tips(&["nondeterministic_output"]),
         ]),
-    Command::new("readonly", 1, LOADING | STALE | FAST, Group::Cluster, Handler::Data(refuse))
+    Command::new("readonly", 1, LOADING | STALE | FAST, Group::Cluster, Handler::Node(Node::ReadsHere))
         .since("3.0.0")
         .complexity("O(1)")
         .summary("Lets a connection read from a replica in a cluster")
         .acl(acl::CONNECTION),
-    Command::new("readwrite", 1, LOADING | STALE | FAST, Group::Cluster, Handler::Data(refuse))
+    Command::new("readwrite", 1, LOADING | STALE | FAST, Group::Cluster, Handler::Node(Node::ReadsHere))
         .since("3.0.0")
         .complexity("O(1)")
         .summary("Has a connection read from masters again in a cluster")
         .acl(acl::CONNECTION),
 ];
 
+/// What commands say that need a cluster.
+pub const DISABLED: Fail = Fail::new("ERR This instance has cluster support disabled");
+
 fn refuse(_: &mut Ctx<'_>) -> Result<(), Fail> {
-    Err(Fail::new("ERR This instance has cluster support disabled"))
+    Err(DISABLED)
 }

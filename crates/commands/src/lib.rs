@@ -4,7 +4,7 @@
 //! a [`Ctx`] and leaves [`Effects`]; the server propagates, publishes and wakes. This crate knows no connection and no replica.
 
 pub mod bitmap;
-pub(crate) mod cluster;
+pub mod cluster;
 mod collections;
 pub mod connection;
 pub mod ctx;

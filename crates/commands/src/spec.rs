@@ -262,6 +262,7 @@ pub enum Node {
     Ping,
     Psubscribe,
     Psync,
+    ReadsHere,
     Publish,
     Pubsub,
     Punsubscribe,

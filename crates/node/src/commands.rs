@@ -97,6 +97,7 @@ impl Node {
             Run::Debug => self.debug_command(by, args),
             Run::Latency => self.latency_command(by, command, args),
             Run::Lolwut => self.lolwut(by, args),
+            Run::ReadsHere => self.reads_here(by, args),
             Run::Memory => self.memory_command(by, command, args),
             Run::Commandlog => self.commandlog_command(by, command, args),
             Run::Slowlog => self.slowlog_command(by, command, args),

@@ -134,3 +134,33 @@ fn clients_are_found_by_what_they_are() {
         assert_eq!(names(me, "NOT-NAME none"), "a me", "{kind:?}");
     }
 }
+
+/// A client that goes where a replica sends it may say that it reads from this one all the same.
+#[test]
+fn a_redirected_client_may_read_from_a_replica() {
+    for kind in both() {
+        let mut master = Server::start(kind, &[]);
+        master.must("SET a 1");
+        let mut replica = Server::start(kind, &[]);
+        replica.follow(&master);
+        replica.wait_for_link();
+        let mut client = replica.client();
+        let disabled = "ERR This instance has cluster support disabled";
+        assert_eq!(
+            (client.call("READONLY").text(), client.call("READWRITE").text().as_str()),
+            (disabled.into(), disabled)
+        );
+        client.must("CLIENT CAPA redirect");
+        let elsewhere = format!("REDIRECT 127.0.0.1:{}", master.port);
+        assert_eq!(client.call("GET a").text(), elsewhere, "{kind:?}");
+        client.must("READONLY");
+        assert_eq!(
+            (client.must("GET a").text(), client.call("SET a 2").text()),
+            ("1".into(), elsewhere.clone()),
+            "{kind:?}"
+        );
+        assert!(client.must("CLIENT LIST").text().contains(" flags=r "), "{kind:?}");
+        client.must("READWRITE");
+        assert_eq!(client.call("GET a").text(), elsewhere, "{kind:?}");
+    }
+}

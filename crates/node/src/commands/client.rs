@@ -129,6 +129,7 @@ pub fn flags(client: &Client) -> String {
     add(client.connection.close_after_reply, 'c');
     add(client.connection.closing, 'A');
     add(client.connection.peer.is_unix, 'U');
+    add(client.session.wishes().reads_here, 'r');
     add(client.no_evict, 'e');
     add(client.session.wishes().no_touch, 'T');
     add(!client.connection.outbox.hold.is_empty(), 'h');
@@ -250,6 +251,18 @@ impl Node {
         }
         let library = self.clients.at(by.id).session.library.get_or_insert_default();
         *(if is_name { &mut library.name } else { &mut library.version }) = value.to_vec();
+        by.reply.ok();
+        Ok(())
+    }
+
+    /// READONLY and READWRITE: without a cluster they are for those whom a replica tells where the master is (CLIENT CAPA redirect), as in Valkey.
+    pub fn reads_here(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let session = &mut self.clients.at(by.id).session;
+        let wishes = session.wishes();
+        if !wishes.redirect {
+            return Err(rivulet_commands::cluster::DISABLED);
+        }
+        session.set_wishes(Wishes { reads_here: args.is(0, "readonly"), ..wishes });
         by.reply.ok();
         Ok(())
     }

@@ -320,7 +320,8 @@ impl Node {
     /// Where a replica sends a client that asked to be told, for a command that touches keys.
     fn redirection(&self, client: &Client, command: &Command, flags: u32) -> Option<Fail> {
         let (host, port) = self.config.replicaof.as_ref()?;
-        let touches_keys = flags & (flag::WRITE | flag::READONLY) != 0 || changes_data(client, command, flags);
+        let reads = flags & flag::READONLY != 0 && !client.session.wishes().reads_here;
+        let touches_keys = flags & flag::WRITE != 0 || reads || changes_data(client, command, flags);
         let is_known = client.session.login.authenticated;
         (touches_keys && is_known).then(|| Fail::text(format!("REDIRECT {host}:{port}")))
     }

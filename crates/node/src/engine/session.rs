@@ -101,6 +101,8 @@ pub struct Wishes {
     pub no_touch: bool,
     /// It knows how to go to the master when a replica tells it to (CLIENT CAPA redirect).
     pub redirect: bool,
+    /// What it reads it may read from a replica, though that could tell it where the master is (READONLY).
+    pub reads_here: bool,
     /// The keys that its commands read are remembered for it, in some mode but the broadcasting one (CLIENT TRACKING).
     pub tracking: bool,
 }
