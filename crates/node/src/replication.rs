@@ -137,6 +137,18 @@ pub struct Link {
     pub makes_anew: bool,
 }
 
+/// By whose word a node becomes a master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promoter {
+    User,
+    /// The leader of a failover, to whom a term was promised.
+    Leader,
+    /// Its master, which hands over (FAILOVER).
+    Master,
+    /// Nobody: it was one, and could not hand over.
+    Again,
+}
+
 /// The connection that the stream comes over.
 pub struct MasterSocket {
     /// The master's name is being looked up.
@@ -362,7 +374,7 @@ impl Node {
             run_id: self.replication.run_id,
             acks_by_itself: true,
             node_id: self.replication.kept.is_durable.then_some(self.replication.kept.promises.node_id),
-            data_of: self.replication.kept.promises.data_of(),
+            terms: self.replication.kept.promises.terms().to_vec(),
             probe,
             load: match self.config.repl_diskless_load {
                 DisklessLoad::Disabled => LoadMode::AfterTransfer,
@@ -514,8 +526,8 @@ impl Node {
         self.abandon_migrations();
     }
 
-    /// REPLICAOF NO ONE (rule 5).
-    pub fn promote(&mut self) {
+    /// REPLICAOF NO ONE and its like (rule 5).
+    pub fn promote(&mut self, by: Promoter) {
         let Some(link) = self.replication.link.take() else { return };
         self.own_sync_ended();
         let now = self.now_ms();
@@ -557,7 +569,7 @@ impl Node {
         self.log_history_changed();
         self.drop_replicas();
         self.engine.keys.own_expiring.clear();
-        self.promoted_in_epoch();
+        self.promoted_by(by);
         self.look_at_synchronous();
         let _ = self.adjust_oom_score();
     }
@@ -644,7 +656,7 @@ impl Node {
         if args.is(1, "no") && args.is(2, "one") {
             if self.is_replica() {
                 let line = self.client_line(id);
-                self.promote();
+                self.promote(Promoter::User);
                 log::notice!("MASTER MODE enabled (user request from '{line}')");
             } else {
                 self.is_master_again();

@@ -25,15 +25,24 @@ pub struct Promises {
     leader: Option<ReplId>,
     /// All nodes of the set, as the leader has told them; none as long as no leader has.
     members: Vec<ReplId>,
-    /// Whose data it has acknowledged as a replica: the master, and its term.
-    data_of: Option<DataOf>,
+    /// The terms that its data went through, oldest first; none where they came from nobody whose word counts.
+    terms: Vec<Term>,
 }
 
-/// A master in one term. What it has in that term only grows.
+/// A term, and where it began: who has come so far with its master has all that was acknowledged in the terms before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DataOf {
+pub struct Term {
     pub epoch: u64,
-    pub master: ReplId,
+    pub from: u64,
+}
+
+/// So many terms are remembered: a node that is further behind than that has no word in a choice.
+const TERMS_MAX: usize = 16;
+
+/// The term of the data of a node that stands at this offset: the latest one whose beginning it has reached. Of two nodes the one with the later term has
+/// all that was acknowledged to the other one, and in one term the one that is further.
+pub fn term_at(terms: &[Term], offset: u64) -> Option<u64> {
+    terms.iter().rev().find(|term| term.from <= offset).map(|term| term.epoch)
 }
 
 /// A leader is refused.
@@ -66,7 +75,7 @@ impl Refusal {
 
 impl Promises {
     pub fn new(node_id: ReplId) -> Promises {
-        Promises { node_id, epoch: 0, promised: 0, leader: None, members: Vec::new(), data_of: None }
+        Promises { node_id, epoch: 0, promised: 0, leader: None, members: Vec::new(), terms: Vec::new() }
     }
 
     /// There is something in it that was promised to somebody.
@@ -120,11 +129,19 @@ impl Promises {
         is_news
     }
 
-    /// This node becomes a master, by whomever's word. Answers whether that changed anything.
-    pub fn promoted(&mut self) -> bool {
-        let is_new = self.epoch != self.promised || self.data_of.is_some();
+    /// This node becomes a master at this offset, by the word of the leader of the term that it has promised, or of its master, which hands that term over.
+    /// Answers whether that changed anything.
+    pub fn promoted(&mut self, offset: u64) -> bool {
+        let is_new = self.epoch != self.promised;
         self.epoch = self.promised;
-        self.data_of = None;
+        self.enters(Term { epoch: self.epoch, from: offset }) | is_new
+    }
+
+    /// A user makes this node a master: nobody who counts has said that it has what was acknowledged.
+    pub fn promoted_by_user(&mut self) -> bool {
+        let is_new = self.epoch != self.promised || !self.terms.is_empty();
+        self.epoch = self.promised;
+        self.terms.clear();
         is_new
     }
 
@@ -140,19 +157,29 @@ impl Promises {
         }
     }
 
-    /// As a replica it acknowledges from now on what this master has. Answers whether that was news.
-    pub fn acknowledges(&mut self, data: DataOf) -> bool {
-        self.data_of.replace(data) != Some(data)
+    /// Its data go on into a term, which is later than those before. Answers whether that was news.
+    pub fn enters(&mut self, term: Term) -> bool {
+        if self.terms.last().is_some_and(|last| last.epoch >= term.epoch) {
+            return false;
+        }
+        self.terms.push(term);
+        let surplus = self.terms.len().saturating_sub(TERMS_MAX);
+        self.terms.drain(..surplus);
+        true
     }
 
     /// What it had is replaced. Answers whether that was news.
     pub fn has_other_data(&mut self) -> bool {
-        self.data_of.take().is_some()
+        !std::mem::take(&mut self.terms).is_empty()
     }
 
-    /// Whose data it has acknowledged.
-    pub fn data_of(&self) -> Option<DataOf> {
-        self.data_of
+    pub fn terms(&self) -> &[Term] {
+        &self.terms
+    }
+
+    /// Where its own term began, if it is a master.
+    pub fn began(&self) -> u64 {
+        self.terms.iter().find(|term| term.epoch == self.epoch).map_or(0, |term| term.from)
     }
 
     /// MEMBERS on a replica: what is to hold when it is promoted.
@@ -167,11 +194,11 @@ impl Promises {
         Ok(())
     }
 
-    /// MEMBERS on a master: it is the one of this term, and these count.
+    /// MEMBERS on a master that stands at `offset`: it is the one of this term, and these count.
     ///
     /// # Errors
     /// As [`Promises::learn_members`], and more than one id is another than before.
-    pub fn take_members(&mut self, epoch: u64, members: &[ReplId]) -> Result<(), Refusal> {
+    pub fn take_members(&mut self, epoch: u64, members: &[ReplId], offset: u64) -> Result<(), Refusal> {
         let members = self.checked(epoch, members)?;
         let missing = |of: &[ReplId], from: &[ReplId]| of.iter().filter(|id| !from.contains(id)).count();
         if !self.members.is_empty() && missing(&members, &self.members) + missing(&self.members, &members) > 1 {
@@ -180,6 +207,7 @@ impl Promises {
         self.members = members;
         self.promised = self.promised.max(epoch);
         self.epoch = self.promised;
+        self.enters(Term { epoch: self.epoch, from: offset });
         Ok(())
     }
 
@@ -202,8 +230,8 @@ impl Promises {
         let mut text = format!("{FIRST_LINE}\nnode {}\nepoch {}\n", self.node_id, self.epoch);
         let leader = self.leader.map_or_else(|| "-".to_string(), |leader| leader.to_string());
         writeln!(text, "promised {} {leader}", self.promised).expect("a String takes all");
-        if let Some(DataOf { epoch, master }) = &self.data_of {
-            writeln!(text, "data {epoch} {master}").expect("a String takes all");
+        for Term { epoch, from } in &self.terms {
+            writeln!(text, "term {epoch} {from}").expect("a String takes all");
         }
         for member in &self.members {
             writeln!(text, "member {member}").expect("a String takes all");
@@ -224,15 +252,13 @@ impl Promises {
         let leader = if leader == "-" { None } else { Some(id(leader)?) };
         let promised = promised.parse().ok()?;
         let mut lines = lines.peekable();
-        let data_of = match lines.next_if(|line| line.starts_with("data ")) {
-            Some(line) => {
-                let (epoch, master) = line.strip_prefix("data ")?.split_once(' ')?;
-                Some(DataOf { epoch: epoch.parse().ok()?, master: id(master)? })
-            }
-            None => None,
-        };
+        let mut terms = Vec::new();
+        while let Some(line) = lines.next_if(|line| line.starts_with("term ")) {
+            let (epoch, from) = line.strip_prefix("term ")?.split_once(' ')?;
+            terms.push(Term { epoch: epoch.parse().ok()?, from: from.parse().ok()? });
+        }
         let members = lines.map(|line| id(line.strip_prefix("member ")?)).collect::<Option<Vec<_>>>()?;
-        let promises = Promises { node_id, epoch, promised, leader, members, data_of };
+        let promises = Promises { node_id, epoch, promised, leader, members, terms };
         (promises.to_text() == text && promises.members.len() <= MEMBERS_MAX && epoch <= promised).then_some(promises)
     }
 }
@@ -264,7 +290,7 @@ mod tests {
         assert_eq!(node.may_be_promoted(6, id(9)), Err(Refusal::NotPromised));
         assert_eq!(node.may_be_promoted(7, id(8)), Err(Refusal::NotPromised));
         assert_eq!(node.may_be_promoted(6, id(8)), Ok(()));
-        assert!(node.promoted() && !node.promoted());
+        assert!(node.promoted(70) && !node.promoted(80));
         assert_eq!((node.epoch, node.is_stale_master()), (6, false));
         assert_eq!(node.promise(6, id(8)), stale(6), "what comes late does not depose the one whom it has made");
         assert_eq!(node.promise(7, id(8)), Ok(()));
@@ -284,24 +310,24 @@ mod tests {
     fn members_change_by_one() {
         let mut node = Promises::new(id(1));
         assert!(node.counts(None) && node.counts(Some(id(7))), "without members everybody counts");
-        assert_eq!(node.take_members(2, &[]), Err(Refusal::NoMembers));
-        assert_eq!(node.take_members(2, &[id(3), id(1), id(2), id(2)]), Ok(()));
+        assert_eq!(node.take_members(2, &[], 50), Err(Refusal::NoMembers));
+        assert_eq!(node.take_members(2, &[id(3), id(1), id(2), id(2)], 50), Ok(()));
         assert_eq!(node.members(), [id(1), id(2), id(3)]);
         assert!(!node.counts(None) && !node.counts(Some(id(7))) && node.counts(Some(id(2))));
         assert_eq!((node.epoch, node.fence()), (2, Some(2)));
-        assert_eq!(node.take_members(2, &[id(1), id(2), id(4)]), Err(Refusal::ManyChanges));
-        assert_eq!(node.take_members(3, &[id(1)]), Err(Refusal::ManyChanges));
-        assert_eq!(node.take_members(2, &[id(1), id(2), id(3), id(4)]), Ok(()));
-        assert_eq!(node.take_members(2, &[id(1), id(2), id(4)]), Ok(()));
-        assert_eq!(node.take_members(1, &[id(1), id(2)]), stale(2));
+        assert_eq!(node.take_members(2, &[id(1), id(2), id(4)], 50), Err(Refusal::ManyChanges));
+        assert_eq!(node.take_members(3, &[id(1)], 50), Err(Refusal::ManyChanges));
+        assert_eq!(node.take_members(2, &[id(1), id(2), id(3), id(4)], 50), Ok(()));
+        assert_eq!(node.take_members(2, &[id(1), id(2), id(4)], 50), Ok(()));
+        assert_eq!(node.take_members(1, &[id(1), id(2)], 50), stale(2));
         node.promise(4, id(9)).expect("it is later");
-        assert_eq!(node.take_members(3, &[id(1), id(2)]), stale(4));
+        assert_eq!(node.take_members(3, &[id(1), id(2)], 50), stale(4));
         assert!(node.is_stale_master());
-        assert_eq!(node.take_members(4, &[id(1), id(2)]), Ok(()), "the leader has appointed it again");
+        assert_eq!(node.take_members(4, &[id(1), id(2)], 50), Ok(()), "the leader has appointed it again");
         assert_eq!((node.epoch, node.is_stale_master()), (4, false));
         let many: Vec<ReplId> =
             (0..=MEMBERS_MAX as u32).map(|n| ReplId::parse(format!("{n:040x}").as_bytes()).expect("digits")).collect();
-        assert_eq!(node.take_members(5, &many), Err(Refusal::TooManyMembers));
+        assert_eq!(node.take_members(5, &many, 50), Err(Refusal::TooManyMembers));
     }
 
     #[test]
@@ -312,26 +338,41 @@ mod tests {
         assert_eq!(node.learn_members(3, &[id(1), id(4), id(5)]), Ok(()), "the leader knows what it replaces");
         assert_eq!((node.epoch, node.fence()), (0, Some(3)));
         node.promise(4, id(9)).expect("it is later");
-        node.promoted();
+        node.promoted(70);
         assert_eq!((node.epoch, node.members().len()), (4, 3));
     }
 
     #[test]
-    fn whose_data_were_acknowledged_is_known_until_the_node_is_a_master() {
+    fn a_term_of_data_counts_from_where_it_began() {
         let mut node = Promises::new(id(1));
-        let data = DataOf { epoch: 0, master: id(2) };
-        assert!(node.acknowledges(data) && !node.acknowledges(data));
-        assert!(node.acknowledges(DataOf { epoch: 1, ..data }));
-        assert!(node.promoted());
-        assert_eq!(node.data_of(), None);
+        assert_eq!(term_at(node.terms(), 500), None);
+        assert!(node.enters(Term { epoch: 0, from: 0 }) && node.enters(Term { epoch: 3, from: 1000 }));
+        assert!(
+            !node.enters(Term { epoch: 3, from: 2000 }) && !node.enters(Term { epoch: 2, from: 1500 }),
+            "it goes on only"
+        );
+        let at = |offset| term_at(node.terms(), offset);
+        assert_eq!((at(500), at(999), at(1000), at(5000)), (Some(0), Some(0), Some(3), Some(3)));
+        node.promise(4, id(9)).expect("it is later");
+        assert!(node.promoted(1200));
+        assert_eq!((node.began(), term_at(node.terms(), 1200)), (1200, Some(4)));
+        assert!(node.has_other_data() && !node.has_other_data());
+        for epoch in 1..100 {
+            node.enters(Term { epoch, from: epoch * 10 });
+        }
+        assert_eq!(
+            (node.terms().len(), term_at(node.terms(), 5), term_at(node.terms(), 990)),
+            (TERMS_MAX, None, Some(99))
+        );
+        assert!(node.promoted_by_user() && node.terms().is_empty());
     }
 
     #[test]
     fn what_is_written_is_read_and_nothing_else() {
         let mut node = Promises::new(id(1));
         assert_eq!(Promises::parse(&node.to_text()), Some(node.clone()));
-        node.take_members(2, &[id(1), id(2)]).expect("it is the first list");
-        node.acknowledges(DataOf { epoch: 2, master: id(2) });
+        node.take_members(2, &[id(1), id(2)], 50).expect("it is the first list");
+        node.enters(Term { epoch: 9, from: 77 });
         node.promise(7, id(9)).expect("it is later");
         let text = node.to_text();
         assert_eq!(Promises::parse(&text), Some(node));

@@ -71,6 +71,8 @@ struct MasterName {
     node: Option<ReplId>,
     /// The term in which it was made a master; 0 if it said nothing of one.
     epoch: u64,
+    /// The offset at which that term began.
+    began: u64,
     /// It was started again in that term, and can't tell yet whether it has lost some of it.
     is_unproven: bool,
 }
@@ -414,6 +416,7 @@ impl ReplicaLink {
         self.one_channel = false;
         self.loop_seen_at = None;
         (self.unloadable, self.broken) = (Unloadable::default(), None);
+        self.lacks_data = false;
         self.state = State::Waiting { retry_at: now };
         self.tick(now, out);
     }

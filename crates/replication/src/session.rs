@@ -42,6 +42,8 @@ pub struct OwnName {
     pub node_id: ReplId,
     /// The term in which a leader made it a master, 0 if none did: what a replica's fence is compared with.
     pub epoch: u64,
+    /// The offset at which it became one.
+    pub began: u64,
     /// Since its start not enough members have come to tell whether it still has all that it acknowledged in that term.
     pub is_unproven: bool,
 }
@@ -143,7 +145,13 @@ impl Announced {
                 }
                 Ok(Replconf::NodeId(id)) => {
                     self.node_id = Some(id);
-                    reply = format!("OK {} {}{}", own.node_id, own.epoch, if own.is_unproven { UNPROVEN } else { "" });
+                    reply = format!(
+                        "OK {} {} {}{}",
+                        own.node_id,
+                        own.epoch,
+                        own.began,
+                        if own.is_unproven { UNPROVEN } else { "" }
+                    );
                 }
             }
         }
@@ -558,7 +566,7 @@ mod tests {
     }
 
     fn replconf(announced: &mut Announced, line: &str) -> ReplconfOutcome {
-        let own = OwnName { run_id: id(9), node_id: id(8), epoch: 3, is_unproven: false };
+        let own = OwnName { run_id: id(9), node_id: id(8), epoch: 3, began: 40, is_unproven: false };
         announced.replconf(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>(), &own)
     }
 
@@ -583,7 +591,7 @@ mod tests {
         );
         assert_eq!(
             replconf(&mut said, &format!("node-id {}", id(5))),
-            ReplconfOutcome::Reply(format!("OK {} 3", id(8)))
+            ReplconfOutcome::Reply(format!("OK {} 3 40", id(8)))
         );
         assert_eq!(said.node_id, Some(id(5)));
         assert!(matches!(replconf(&mut said, "node-id me"), ReplconfOutcome::Error(_)));

@@ -58,9 +58,12 @@ pub struct Choice {
 /// Chooses among the replicas.
 pub fn choose(replicas: &[Facts], terms: &Terms) -> Choice {
     let mut refused: Vec<Option<String>> = replicas.iter().map(|facts| unfit(facts, terms)).collect();
-    if terms.is_strict {
-        refuse_older_data(replicas, &mut refused);
-        refuse_other_histories(replicas, terms, &mut refused);
+    let are_fenced = replicas.iter().any(|facts| facts.is_fenced == Some(true));
+    match terms.is_strict {
+        // They have told the term of their data, which says more than any history that this Sentinel has heard of.
+        true if are_fenced => refuse_older_data(replicas, &mut refused),
+        true => refuse_other_histories(replicas, terms, &mut refused),
+        false => {}
     }
     refuse_long_alone(replicas, terms, &mut refused);
     if terms.is_strict {

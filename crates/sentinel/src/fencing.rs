@@ -5,14 +5,12 @@
 //! the most advanced stands. Members are told by whatever Sentinel sees that one is missing: who comes is told to the replicas first, who goes to the
 //! master first, so that no leader counts with fewer than the master did.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::Answer;
 use crate::choice::Choice;
 use crate::events::Level;
 use crate::failover::{Attempt, Request, State};
-use crate::info::History;
 use crate::link::{At, Question, Who};
 use crate::master::Master;
 use crate::replica::Replica;
@@ -32,6 +30,8 @@ pub struct Standing {
     pub offset: u64,
     /// The latest term of whose master it has acknowledged data.
     pub data_epoch: Option<u64>,
+    /// It has lost nothing of that in a restart.
+    pub is_certain: bool,
 }
 
 impl Master {
@@ -69,11 +69,24 @@ impl Master {
         (self.members().len() + 1).saturating_sub(self.synchronous() as usize).max(1)
     }
 
-    /// How many members are fenced. A node counts once, under whatever addresses it is known.
+    /// How many members are fenced that have lost nothing; all of them, if nobody else is left who could have more. A node counts once, under
+    /// whatever addresses it is known.
     fn fenced_members(&self, fenced: &BTreeMap<String, Standing>) -> usize {
         let id = |label: &String| self.replicas.get(label)?.instance.node_id.as_deref();
-        let ids: BTreeSet<&str> = fenced.keys().filter_map(id).collect();
-        ids.intersection(&self.members()).count()
+        let members = self.members();
+        let count = |certain_only: bool| {
+            let counts = |(_, told): &(&String, &Standing)| told.is_certain || !certain_only;
+            let ids: BTreeSet<&str> = fenced.iter().filter(counts).filter_map(|(label, _)| id(label)).collect();
+            ids.intersection(&members).count()
+        };
+        if count(false) == members.len() { members.len() } else { count(true) }
+    }
+
+    /// Members that are there, as far as it is known.
+    fn members_there(&self) -> usize {
+        let is_there = |replica: &&Replica| replica.instance.down_since_ms.is_none();
+        let ids = self.replicas.values().filter(is_there).filter_map(|replica| replica.instance.node_id.as_deref());
+        ids.collect::<BTreeSet<_>>().intersection(&self.members()).count()
     }
 
     /// Whether a longer list may be told to the master: whichever members a leader fences, one of them knows of it. Of a list of M a leader that knows no
@@ -84,9 +97,11 @@ impl Master {
             let lists = self.replicas.values().map(|replica| &replica.instance);
             lists.filter(|instance| instance.node_id.as_deref() == Some(id)).map(|instance| &instance.members).next()
         };
-        let late = wanted.iter().filter(|id| *id != own).map(|id| known(id));
+        // Those who were gone for so long that they were forgotten will fence nobody.
+        let stays = |id: &&String| *id != own && !self.leaving.contains(*id);
+        let late = wanted.iter().filter(stays).map(|id| known(id));
         let late: Vec<usize> = late
-            .filter(|list| list.is_none_or(|list| !same(list, wanted)))
+            .filter(|list| list.is_none_or(|list| !has_all(list, wanted)))
             .map(|list| list.map_or(0, |list| list.iter().filter(|id| *id != own).count()))
             .collect();
         if self.instance.members.is_empty() {
@@ -96,21 +111,11 @@ impl Master {
         late.iter().min().is_none_or(|shortest| late.len() + n <= *shortest)
     }
 
-    /// Another one that is fenced has data of a later term than the chosen one, or of the same, and stands further in the master's history.
+    /// Another one that is fenced has data of a later term than the chosen one, or more of the same.
     fn more_advanced<'a>(&self, fenced: &'a BTreeMap<String, Standing>, chosen: &str) -> Option<&'a str> {
-        let own = fenced.get(chosen).copied().unwrap_or_default();
-        let shares = |label: &str| {
-            let other = self.replicas.get(label).and_then(|replica| replica.history.as_ref());
-            let includes = |history: &Option<History>| {
-                history.as_ref().zip(other).is_none_or(|(history, other)| history.includes(other))
-            };
-            includes(&self.history) || includes(&self.former_history)
-        };
-        let has_more = |label: &str, told: &Standing| match told.data_epoch.cmp(&own.data_epoch) {
-            Ordering::Equal => told.offset > own.offset && shares(label),
-            later => later == Ordering::Greater,
-        };
-        fenced.iter().find(|(label, told)| has_more(label, told)).map(|(label, _)| label.as_str())
+        let rank = |told: &Standing| (told.data_epoch, told.offset);
+        let own = fenced.get(chosen).map(rank);
+        fenced.iter().find(|(_, told)| Some(rank(told)) > own).map(|(label, _)| label.as_str())
     }
 }
 
@@ -155,13 +160,13 @@ impl Sentinel {
         let Who::Replica(label) = &at.who else { return };
         let Some(master) = self.masters.get_mut(&at.master) else { return };
         let Some(replica) = master.replicas.get_mut(label) else { return };
-        replica.offset = told.offset;
+        replica.offset = told.standing.offset;
         replica.instance.node_id = Some(told.node_id);
         replica.instance.members = told.members;
         replica.instance.synchronous_replicas = told.synchronous_replicas;
         replica.instance.info_ms = Some(now_ms);
         if let Some(Attempt { state: State::Fencing { fenced, .. }, .. }) = &mut master.failover {
-            fenced.insert(label.clone(), Standing { offset: told.offset, data_epoch: told.data_epoch });
+            fenced.insert(label.clone(), told.standing);
             self.advance(&at.master);
         }
     }
@@ -251,8 +256,7 @@ impl Sentinel {
         let is_half_done = is_half_done || master.instance.is_unproven;
         if is_half_done && self.now_ms >= master.backoff.until_ms {
             let is_due = master.half_done_since_ms.is_some_and(|at| self.now_ms >= at + HEAL_MS);
-            let is_there = |replica: &&Replica| replica.instance.down_since_ms.is_none();
-            let can_fence = master.replicas.values().filter(is_there).count() >= master.fences_needed();
+            let can_fence = master.members_there() >= master.fences_needed();
             if is_due && can_fence {
                 let why = match master.instance.is_unproven {
                     true => "was started again and can't tell whether it has all",
@@ -294,8 +298,13 @@ impl Sentinel {
             wanted.remove(at);
         }
         // The replicas know a list that is longer before the master does.
+        if present.is_empty() && wanted.len() <= master.said_synchronous().max().unwrap_or(0) as usize {
+            // With these alone no write would ever be acknowledged.
+            return;
+        }
+        // Another Sentinel may know one more already.
         let is_late =
-            |replica: &Replica| replica.instance.node_id.is_some() && !same(&replica.instance.members, &wanted);
+            |replica: &Replica| replica.instance.node_id.is_some() && !has_all(&replica.instance.members, &wanted);
         let late: Vec<At> = master
             .replicas
             .iter()
@@ -313,6 +322,10 @@ impl Sentinel {
     }
 }
 
+fn has_all(list: &[String], wanted: &[String]) -> bool {
+    wanted.iter().all(|id| list.contains(id))
+}
+
 fn same(one: &[String], other: &[String]) -> bool {
     one.iter().collect::<BTreeSet<_>>() == other.iter().collect::<BTreeSet<_>>()
 }
@@ -320,9 +333,8 @@ fn same(one: &[String], other: &[String]) -> bool {
 /// The answer of a node that was fenced.
 struct Told {
     node_id: String,
-    offset: u64,
+    standing: Standing,
     synchronous_replicas: u32,
-    data_epoch: Option<u64>,
     members: Vec<String>,
 }
 
@@ -340,12 +352,16 @@ impl Told {
         let Answer::Int(offset) = field("offset")? else { return None };
         let Answer::Int(replicas) = field("synchronous_replicas")? else { return None };
         let Answer::Int(data_epoch) = field("data_epoch")? else { return None };
+        let Answer::Int(certain) = field("certain")? else { return None };
         let Answer::Array(members) = field("members")? else { return None };
         Some(Told {
             node_id: text(field("node_id")?)?,
-            offset: u64::try_from(*offset).ok()?,
+            standing: Standing {
+                offset: u64::try_from(*offset).ok()?,
+                data_epoch: u64::try_from(*data_epoch).ok(),
+                is_certain: *certain == 1,
+            },
             synchronous_replicas: u32::try_from(*replicas).ok()?,
-            data_epoch: u64::try_from(*data_epoch).ok(),
             members: members.iter().map(text).collect::<Option<_>>()?,
         })
     }
@@ -370,12 +386,14 @@ mod tests {
                 Answer::Int(2),
                 bulk("data_epoch"),
                 Answer::Int(-1),
+                bulk("certain"),
+                Answer::Int(1),
                 bulk("members"),
                 Answer::Array(vec![bulk("n"), bulk("m")]),
             ])
         };
         let told = Told::parse(&map(Answer::Int(7))).expect("it is whole");
-        assert_eq!((told.node_id.as_str(), told.offset, told.members.len()), ("n", 7, 2));
+        assert_eq!((told.node_id.as_str(), told.standing.offset, told.members.len()), ("n", 7, 2));
         for wrong in [map(Answer::Int(-1)), map(bulk("7")), Answer::Null, Answer::Array(vec![bulk("offset")])] {
             assert!(Told::parse(&wrong).is_none(), "{wrong:?}");
         }

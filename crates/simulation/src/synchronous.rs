@@ -258,8 +258,33 @@ impl Set {
         old
     }
 
-    /// As a leader does: fences, chooses the most advanced of those who are fenced, promotes it.
+    /// A leader fences the others and promotes one of them. Now and then it dies then, before anybody has heard of the new master, and another one
+    /// begins anew.
     fn fail_over(&mut self, old: HostId) -> Result<(), Broken> {
+        let mut fenced = self.promote_another(old)?;
+        while self.rng.u8(..4) == 0 {
+            let pause_us = self.rng.u64(0..500_000);
+            self.pass(pause_us);
+            fenced = self.promote_another(old)?;
+        }
+        self.failovers += 1;
+        self.check_writes()?;
+        let winner = self.master;
+        let address = (ip(winner).to_string(), PORT.to_string());
+        for host in fenced.into_iter().filter(|host| *host != winner) {
+            self.ask(host, &["REPLICAOF", &address.0, &address.1], PATIENCE_US).ok_or("a replica does not follow")?;
+        }
+        for writer in &mut self.writers {
+            // Some find out late, if ever before the old master tells them.
+            if self.rng.u8(..3) > 0 {
+                writer.go_to(winner, &self.schedule);
+            }
+        }
+        Ok(())
+    }
+
+    /// As a leader does: fences, chooses the most advanced of those who are fenced, promotes it. Answers who was fenced.
+    fn promote_another(&mut self, old: HostId) -> Result<Vec<HostId>, Broken> {
         self.epoch += 1;
         let epoch = self.epoch.to_string();
         let leader = LEADERS[self.rng.usize(..LEADERS.len())];
@@ -286,19 +311,7 @@ impl Set {
             return Err(format!("nobody is promoted: {promoted:?}"));
         }
         self.master = winner;
-        self.failovers += 1;
-        self.check_writes()?;
-        let address = (ip(winner).to_string(), PORT.to_string());
-        for (_, _, host) in fenced.into_iter().filter(|(_, _, host)| *host != winner) {
-            self.ask(host, &["REPLICAOF", &address.0, &address.1], PATIENCE_US).ok_or("a replica does not follow")?;
-        }
-        for writer in &mut self.writers {
-            // Some find out late, if ever before the old master tells them.
-            if self.rng.u8(..3) > 0 {
-                writer.go_to(winner, &self.schedule);
-            }
-        }
-        Ok(())
+        Ok(fenced.into_iter().map(|(_, _, host)| host).collect())
     }
 
     fn bring_back(&mut self, old: HostId) {

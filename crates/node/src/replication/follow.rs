@@ -24,6 +24,7 @@ use crate::ops::ReplPause;
 use crate::persist::load::{Load, LoadWhy, Place};
 use crate::persist::loading::{Framing, Loader, Source};
 use crate::process::supervisor;
+use crate::replication::Promoter;
 use crate::system::{os_error, resolve};
 
 /// Bytes read from the master at one time.
@@ -737,7 +738,7 @@ impl Node {
             FailoverAction::Abort { was_handing_over, report } => {
                 log_report(&report);
                 if was_handing_over {
-                    self.promote();
+                    self.promote(Promoter::Again);
                 }
                 self.end_pause(PauseWhy::Failover);
             }

@@ -7,13 +7,14 @@ use rivulet_commands::fail::Fail;
 use rivulet_host::fs::{self, File};
 use rivulet_rdb::crc64;
 use rivulet_replication::position::ReplId;
-use rivulet_replication::promises::{EPOCH_MAX, Promises};
+use rivulet_replication::promises::{EPOCH_MAX, Promises, Term, term_at};
 use rivulet_resp::Args;
 
 use crate::engine::asker::Asker;
 use crate::front::clients::Kind;
 use crate::log;
 use crate::node::Node;
+use crate::replication::Promoter;
 use crate::system::os_error;
 
 /// The promises, and whether a file keeps them.
@@ -79,8 +80,10 @@ impl Node {
                 path.display()
             )
         })?;
-        // What it acknowledged as a master, and may have lost, its members know.
-        self.replication.synchronous.started(!promises.members().is_empty());
+        // What it acknowledged, and may have lost, its members know.
+        let is_bound = !promises.members().is_empty();
+        self.replication.synchronous.started(is_bound && self.config.replicaof.is_none());
+        self.replication.synchronous.is_certain = !is_bound;
         self.replication.kept = Kept { promises, is_durable: true, is_refused: false };
         Ok(())
     }
@@ -97,16 +100,16 @@ impl Node {
             fs::sync_directory_of(&path)
         };
         write().map_err(|e| format!("{} can't be written: {}", path.display(), os_error(&e)))?;
-        let (node_id, data_of) = (promises.node_id, promises.data_of());
+        let (node_id, terms) = (promises.node_id, promises.terms().to_vec());
         let before =
             std::mem::replace(&mut self.replication.kept, Kept { promises, is_durable: true, is_refused: false });
         let fence = self.replication.kept.promises.fence();
         if let Some(link) = &mut self.replication.link {
-            if fence != before.promises.fence() {
+            if fence != before.promises.fence() || before.is_refused {
                 link.state.set_fence(fence);
             }
             let config = link.state.config_mut();
-            (config.node_id, config.data_of) = (Some(node_id), data_of);
+            (config.node_id, config.terms) = (Some(node_id), terms);
             if !before.is_durable && link.state.is_up() {
                 // In this greeting the master is told who this is: as a member, it counts from then on.
                 link.makes_anew = true;
@@ -136,25 +139,38 @@ impl Node {
         self.keep_promises(self.replication.kept.promises.clone())
     }
 
-    /// The replica's end, before it acknowledges, and now and then: whom this node follows is the master of a term that it has not known, or another
-    /// one than whose data it had.
+    /// The replica's end, before it acknowledges, and now and then: the term of whom it follows, and its data with it. As long as that can't be written
+    /// down, nothing is acknowledged.
     pub(super) fn learn_of_master(&mut self) {
         let Some(link) = &self.replication.link else { return };
-        let (Some(epoch), data) = (link.state.master_epoch(), link.state.acknowledges()) else { return };
+        let (Some(epoch), term) = (link.state.master_epoch(), link.state.follows_in()) else { return };
         let known = &self.replication.kept.promises;
-        let is_same_master = data.is_none() || known.data_of() == data || !self.replication.kept.is_durable;
-        if known.fence().unwrap_or(0) >= epoch && is_same_master {
+        let last = known.terms().last().map(|last| last.epoch);
+        if term.is_some() {
+            // What a restart may have taken is here again, from one who has all.
+            self.replication.synchronous.started(false);
+            self.replication.synchronous.is_certain = true;
+        }
+        let enters = term.filter(|term| last.is_none_or(|last| last < term.epoch) && self.replication.kept.is_durable);
+        if known.fence().unwrap_or(0) >= epoch && enters.is_none() {
             return;
         }
         let mut promises = known.clone();
         promises.follows(epoch);
-        if let Some(data) = data {
-            promises.acknowledges(data);
+        if let Some(Term { epoch, from }) = enters {
+            // A full sync brings all that its master has, wherever its term began.
+            let from = if last.is_none() { from.min(self.replication.offset()) } else { from };
+            promises.enters(Term { epoch, from });
         }
-        if let Err(text) = self.keep_promises(promises)
-            && !std::mem::replace(&mut self.replication.kept.is_refused, true)
-        {
-            log::warning!("Whom this node follows, and in which term, is not kept: {text}");
+        if let Err(text) = self.keep_promises(promises) {
+            if let Some(link) = &mut self.replication.link {
+                link.state.set_fence(Some(u64::MAX));
+            }
+            if !std::mem::replace(&mut self.replication.kept.is_refused, true) {
+                log::warning!(
+                    "Nothing is acknowledged, as it is not kept whom this node follows, and in which term: {text}"
+                );
+            }
         }
     }
 
@@ -168,11 +184,21 @@ impl Node {
         }
     }
 
-    /// This node becomes a master: of the term whose leader has fenced it, if one has.
-    pub(super) fn promoted_in_epoch(&mut self) {
+    /// This node becomes a master.
+    pub(super) fn promoted_by(&mut self, by: Promoter) {
+        if by == Promoter::Again {
+            // Of the term that it had: if it was fenced meanwhile, it is stale.
+            return;
+        }
         self.replication.synchronous.started(false);
+        self.replication.synchronous.is_certain = true;
         let mut promises = self.replication.kept.promises.clone();
-        if promises.promoted()
+        let is_new = match by {
+            Promoter::User => promises.promoted_by_user(),
+            _ => promises.promoted(self.replication.offset()),
+        };
+        if is_new
+            && self.replication.kept.is_durable
             && let Err(text) = self.keep_promises(promises.clone())
         {
             // The term itself was promised durably: after a restart it is one that this node is too old for, which loses nothing.
@@ -185,7 +211,7 @@ impl Node {
     pub(super) fn is_master_again(&mut self) {
         if self.replication.kept.promises.is_stale_master() {
             log::warning!("This stale master is a master again, by REPLICAOF NO ONE.");
-            self.promoted_in_epoch();
+            self.promoted_by(Promoter::User);
         } else if self.is_unproven() {
             log::warning!("REPLICAOF NO ONE: what this master has is all that there is.");
             self.is_proven();
@@ -200,10 +226,10 @@ impl Node {
             return Err(Fail::new("ERR PROMOTE not allowed while failing over."));
         }
         if self.is_replica() {
-            self.promote();
+            self.promote(Promoter::Leader);
             log::notice!("MASTER MODE enabled (by Sentinel {leader}, in epoch {epoch})");
-        } else {
-            self.is_master_again();
+        } else if self.is_stale_master() {
+            self.promoted_by(Promoter::Leader);
         }
         by.reply.ok();
         Ok(())
@@ -239,7 +265,7 @@ impl Node {
         let promises = &self.replication.kept.promises;
         let role = if self.is_replica() { "replica" } else { "master" };
         let reply = &mut by.reply;
-        reply.map(7);
+        reply.map(8);
         reply.bulk(b"node_id");
         reply.bulk(promises.node_id.as_str().as_bytes());
         reply.bulk(b"role");
@@ -253,7 +279,13 @@ impl Node {
         reply.int(self.config.synchronous_replicas as i64);
         // Who followed the master of the latest epoch has what was acknowledged there, however far others have come elsewhere.
         reply.bulk(b"data_epoch");
-        reply.int(promises.data_of().map_or(-1, |data| data.epoch as i64));
+        let synchronous = &self.replication.synchronous;
+        // What a master writes that may lack something is of no term.
+        let term = term_at(promises.terms(), self.replication.offset()).filter(|_| !synchronous.has_been_unproven());
+        reply.int(term.map_or(-1, |epoch| epoch as i64));
+        // Whether it may have lost something of that in a restart.
+        reply.bulk(b"certain");
+        reply.int(i64::from(synchronous.is_certain));
         reply.bulk(b"members");
         reply.array(promises.members().len());
         promises.members().iter().for_each(|id| reply.bulk(id.as_str().as_bytes()));
@@ -267,7 +299,7 @@ impl Node {
         let mut promises = before.clone();
         let taken = match self.is_replica() {
             true => promises.learn_members(epoch, &members),
-            false => promises.take_members(epoch, &members),
+            false => promises.take_members(epoch, &members, self.replication.offset()),
         };
         taken.map_err(|refusal| Fail::text(refusal.reply()))?;
         let grows = !before.members().is_empty() && before.members().iter().all(|id| promises.members().contains(id));
@@ -310,7 +342,7 @@ mod tests {
     fn a_file_that_is_cut_or_changed_is_none() {
         let id = |n| ReplId::from_random(&[n; 20]);
         let mut promises = Promises::new(id(1));
-        promises.take_members(2, &[id(1), id(2)]).expect("it is the first list");
+        promises.take_members(2, &[id(1), id(2)], 30).expect("it is the first list");
         promises.promise(7, id(9)).expect("it is later");
         let bytes = to_bytes(&promises);
         assert_eq!(parse(&bytes), Some(promises));

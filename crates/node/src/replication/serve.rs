@@ -28,6 +28,7 @@ use crate::ops::ReplPause;
 use crate::persist::payload::{Next, Payload, PayloadCursor, SpillDone};
 use crate::persist::saving::{Purpose, Running, Sending};
 use crate::persist::snapshot::{Destination, Form, Snapshot};
+use crate::replication::Promoter;
 use crate::system::os_error;
 
 /// Bytes of the stream written to one replica before others get their turn. All of a turn's is to be offered before its replies are sent.
@@ -59,6 +60,7 @@ impl Node {
             node_id: self.replication.kept.promises.node_id,
             // A master that was replaced is of no term.
             is_unproven: self.is_unproven(),
+            began: self.replication.kept.promises.began(),
             epoch: if self.is_replica() || self.is_stale_master() { 0 } else { self.replication.kept.promises.epoch },
         };
         let from_master = self.clients.at(id).is_master();
@@ -153,10 +155,15 @@ impl Node {
         let own_master = r.link.as_ref().and_then(|l| l.state.master_run_id());
         let takes_over =
             refusal(&node, &r.history, r.run_id, own_master, &facts).map_err(|refused| Fail::text(refused.reply()))?;
+        // Another leader has fenced this node since: its master hands over what it has no more.
+        let known = r.kept.promises.known();
+        if takes_over && r.link.as_ref().and_then(|l| l.state.master_epoch()).is_some_and(|epoch| epoch < known) {
+            return Err(Fail::text(format!("STALEEPOCH {known} is known here")));
+        }
         if takes_over {
             node.is_replica = false;
             log::warning!("Failover request received for replid {}.", r.history.id());
-            self.promote();
+            self.promote(Promoter::Master);
             log::notice!("MASTER MODE enabled (failover request from '{}')", self.client_line(id));
         }
         Ok(node)

@@ -29,11 +29,13 @@ pub struct Synchronous {
     /// Since the start of this master: which members have gone on from where they were, which only who has nothing more can. `None` if nothing has to be
     /// proven, or no more.
     came: Option<BTreeSet<ReplId>>,
+    /// Since its start somebody has shown that nothing is missing here that it had acknowledged: a master that it follows, a leader, or nothing was bound.
+    pub is_certain: bool,
 }
 
 impl Default for Synchronous {
     fn default() -> Synchronous {
-        Synchronous { quorum: u64::MAX, began: 0, asked_to: 0, timeouts: 0, came: None }
+        Synchronous { quorum: u64::MAX, began: 0, asked_to: 0, timeouts: 0, came: None, is_certain: true }
     }
 }
 
@@ -48,6 +50,11 @@ impl Synchronous {
         self.came = is_unproven.then(BTreeSet::new);
     }
 
+    /// As a master it may lack something, and may have written since.
+    pub fn has_been_unproven(&self) -> bool {
+        self.came.is_some()
+    }
+
     /// All up to here was told to somebody, by this master or by one before it.
     pub fn released_so_far(&self) -> u64 {
         self.quorum.max(self.began)
@@ -59,6 +66,10 @@ impl Node {
     pub fn look_at_synchronous(&mut self) {
         // What is loaded is looked at when it is there.
         let is_on = self.config.synchronous_replicas > 0 && !self.is_replica() && !self.is_loading();
+        if self.config.synchronous_replicas == 0 && !self.is_loading() {
+            // What it tells waits for nobody, so there is nothing to prove later.
+            self.replication.synchronous.started(false);
+        }
         let was_on = std::mem::replace(&mut self.front.held.marks, is_on);
         self.look_at_held_again();
         self.keep_node_id();
@@ -125,7 +136,8 @@ impl Node {
             return;
         }
         let promises = &r.kept.promises;
-        let node = r.master.get(id).and_then(|session| session.announced().node_id);
+        let said = r.master.get(id).map(|session| session.announced().node_id);
+        let node = said.unwrap_or_else(|| self.clients.get(id)?.feed.announced.node_id);
         came.extend(node.filter(|node| promises.members().contains(node)));
         let others = promises.members().iter().filter(|id| **id != promises.node_id).count() as u64;
         if came.len() as u64 > others.saturating_sub(self.config.synchronous_replicas) {
@@ -139,6 +151,7 @@ impl Node {
             "Since its start this master has heard from enough members that it lacks nothing: it acknowledges writes again."
         );
         self.replication.synchronous.started(false);
+        self.replication.synchronous.is_certain = true;
         self.drop_replicas();
     }
 

@@ -7,7 +7,7 @@ use super::{ACK_PERIOD, Action, Actions, MasterName, ReplicaLink, State};
 use crate::Millis;
 use crate::messages::ack_command;
 use crate::position::Position;
-use crate::promises::DataOf;
+use crate::promises::{Term, term_at};
 
 /// What was acknowledged, and what may be.
 #[derive(Debug, Default)]
@@ -61,10 +61,11 @@ impl ReplicaLink {
         self.is_up().then_some(self.master_name.epoch)
     }
 
-    /// Whose stream this node acknowledges; `None` while none comes, or if the master tells no id, or if it can't tell yet whether it has all.
-    pub fn acknowledges(&self) -> Option<DataOf> {
-        let MasterName { node, epoch, is_unproven } = self.master_name;
-        node.filter(|_| self.is_up() && !is_unproven).map(|master| DataOf { epoch, master })
+    /// The term that this node's data go on into; `None` while it acknowledges nothing, or if its master tells no term or can't tell yet whether it has all.
+    pub fn follows_in(&self) -> Option<Term> {
+        let MasterName { node, epoch, began, is_unproven } = self.master_name;
+        let counts = self.is_up() && !is_unproven && self.may_acknowledge();
+        node.filter(|_| counts).map(|_| Term { epoch, from: began })
     }
 
     /// Whether the master was started again and has less than this node has acknowledged to it, in the one term: it has lost the rest, and must not take it
@@ -80,12 +81,12 @@ impl ReplicaLink {
         self.refuse(now, text.to_string(), out);
     }
 
-    /// Whether a full sync would take from this node what it has acknowledged to this same master.
+    /// Whether a full sync would take from this node what it has acknowledged in the term of this master, or in a later one.
     pub(super) fn would_lose(&self, target: Option<Position>) -> bool {
-        let MasterName { node, epoch, is_unproven } = self.master_name;
-        let is_same = node.is_some_and(|master| self.config.data_of == Some(DataOf { epoch, master }));
+        let MasterName { epoch, is_unproven, .. } = self.master_name;
         let has_all = |own: Position| target.is_some_and(|t| t.id == own.id && t.offset >= own.offset);
-        is_unproven && is_same && self.cached.is_some_and(|own| !has_all(own))
+        let counts = |own: Position| term_at(&self.config.terms, own.offset).is_some_and(|term| term >= epoch);
+        is_unproven && self.cached.is_some_and(|own| counts(own) && !has_all(own))
     }
 
     fn may_acknowledge(&self) -> bool {

@@ -3,7 +3,7 @@
 use crate::Millis;
 use crate::messages::command;
 use crate::position::ReplId;
-use crate::promises::DataOf;
+use crate::promises::Term;
 
 /// What the configuration says; it may change at any time.
 #[derive(Debug, Clone)]
@@ -17,8 +17,8 @@ pub struct LinkConfig {
     pub run_id: ReplId,
     /// Who this node is, also after a restart, if masters are to know it.
     pub node_id: Option<ReplId>,
-    /// Whose data this node has acknowledged, where others count on that.
-    pub data_of: Option<DataOf>,
+    /// The terms that this node's data went through.
+    pub terms: Vec<Term>,
     /// The driver tells the end of each turn (`ReplicaLink::turn_ended`): so this replica can acknowledge by itself, and says so.
     pub acks_by_itself: bool,
     /// A secret that only those above this node learn, one for as long as the link is: if it comes back from below, there is a loop.

@@ -184,14 +184,16 @@ impl ReplicaLink {
 }
 
 impl MasterName {
-    /// `+OK <node id> <epoch>`, and perhaps that it can't prove yet that it has all.
+    /// `+OK <node id> <epoch> <where it began>`, and perhaps that it can't prove yet that it has all.
     fn parse(line: &[u8]) -> Option<MasterName> {
         let rest = str::from_utf8(line.strip_prefix(b"+OK ")?).ok()?;
         let (node, rest) = rest.split_once(' ')?;
-        let (epoch, is_unproven) = match rest.strip_suffix(UNPROVEN) {
-            Some(epoch) => (epoch, true),
+        let (numbers, is_unproven) = match rest.strip_suffix(UNPROVEN) {
+            Some(numbers) => (numbers, true),
             None => (rest, false),
         };
-        Some(MasterName { node: Some(ReplId::parse(node.as_bytes())?), epoch: epoch.parse().ok()?, is_unproven })
+        let (epoch, began) = numbers.split_once(' ')?;
+        let node = Some(ReplId::parse(node.as_bytes())?);
+        Some(MasterName { node, epoch: epoch.parse().ok()?, began: began.parse().ok()?, is_unproven })
     }
 }

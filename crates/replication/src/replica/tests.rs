@@ -3,7 +3,7 @@
 mod two_channels;
 
 use super::*;
-use crate::promises::DataOf;
+use crate::promises::Term;
 use crate::report::Level;
 
 fn id(n: u8) -> ReplId {
@@ -13,7 +13,7 @@ fn id(n: u8) -> ReplId {
 fn config() -> LinkConfig {
     LinkConfig {
         node_id: None,
-        data_of: None,
+        terms: Vec::new(),
         acks_by_itself: true,
         host: "h".to_string(),
         port: 6379,
@@ -268,11 +268,11 @@ fn a_fenced_replica_only_says_that_it_is_there() {
     let other = id(3);
     for (reply, lifted) in [
         ("-ERR Unrecognized REPLCONF option: node-id\r\n".to_string(), false),
-        (format!("+OK {other} 4\r\n"), false),
-        (format!("+OK {other} 5\r\n"), true),
-        (format!("+OK {other} -5\r\n"), false),
+        (format!("+OK {other} 4 0\r\n"), false),
+        (format!("+OK {other} 5 0\r\n"), true),
+        (format!("+OK {other} -5 0\r\n"), false),
         ("+OK\r\n".to_string(), false),
-        (format!("+OK {other} 6\r\n"), true),
+        (format!("+OK {other} 6 0\r\n"), true),
     ] {
         let (acks, newlines) = meet(&mut story, &reply);
         assert_eq!((acks > 0, newlines > 0), (lifted, !lifted), "{reply:?}");
@@ -285,18 +285,18 @@ fn a_fenced_replica_only_says_that_it_is_there() {
 #[test]
 fn a_master_that_lost_data_in_its_term_does_not_take_them_from_its_replica() {
     let (own, master) = (Position { id: id(1), offset: 100 }, id(3));
-    let config = || LinkConfig { node_id: Some(id(7)), data_of: Some(DataOf { epoch: 4, master }), ..config() };
+    let config = || LinkConfig { node_id: Some(id(7)), terms: vec![Term { epoch: 4, from: 90 }], ..config() };
     let full = |id: ReplId, offset| format!("+FULLRESYNC {id} {offset}\r\n");
     for (name, reply, refused) in [
-        (format!("+OK {master} 4 unproven"), full(id(2), 0), true),
-        (format!("+OK {master} 4 unproven"), full(id(2), 500), true),
-        (format!("+OK {master} 4 unproven"), full(id(1), 99), true),
-        (format!("+OK {master} 4 unproven"), full(id(1), 100), false),
-        (format!("+OK {master} 4 unproven"), "-ERR unknown command 'PSYNC'\r\n".to_string(), true),
-        (format!("+OK {master} 4 unproven"), "+CONTINUE\r\n".to_string(), false),
-        (format!("+OK {master} 4"), full(id(2), 0), false),
-        (format!("+OK {master} 5 unproven"), full(id(2), 0), false),
-        (format!("+OK {} 4 unproven", id(5)), full(id(2), 0), false),
+        (format!("+OK {master} 4 0 unproven"), full(id(2), 0), true),
+        (format!("+OK {master} 4 0 unproven"), full(id(2), 500), true),
+        (format!("+OK {master} 4 0 unproven"), full(id(1), 99), true),
+        (format!("+OK {master} 4 0 unproven"), full(id(1), 100), false),
+        (format!("+OK {master} 4 0 unproven"), "-ERR unknown command 'PSYNC'\r\n".to_string(), true),
+        (format!("+OK {master} 4 0 unproven"), "+CONTINUE\r\n".to_string(), false),
+        (format!("+OK {master} 4 0"), full(id(2), 0), false),
+        (format!("+OK {master} 5 0 unproven"), full(id(2), 0), false),
+        (format!("+OK {} 3 0 unproven", id(5)), full(id(2), 0), true),
         ("-ERR Unrecognized REPLCONF option: node-id".to_string(), full(id(2), 0), false),
     ] {
         let mut story = Story::new(config(), Some(own));
@@ -309,7 +309,7 @@ fn a_master_that_lost_data_in_its_term_does_not_take_them_from_its_replica() {
         }
     }
     let mut story = Story::new(config(), None);
-    story.greet().hear(&format!("+OK {master} 4 unproven\r\n")).hear(&full(id(2), 0));
+    story.greet().hear(&format!("+OK {master} 4 0 unproven\r\n")).hear(&full(id(2), 0));
     assert!(!story.link.master_lacks_data(), "who has nothing loses nothing");
 }
 

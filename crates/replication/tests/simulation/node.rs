@@ -480,7 +480,7 @@ impl Node {
         let load = [LoadMode::AfterTransfer, LoadMode::InPlace, LoadMode::Beside][self.rng.usize(0..3)];
         let (dual_channel, rdb_channel) = self.channels.unwrap_or_else(|| (self.rng.bool(), self.rng.bool()));
         LinkConfig {
-            data_of: None,
+            terms: Vec::new(),
             node_id: None,
             acks_by_itself: false,
             host: "sim".to_string(),
@@ -735,7 +735,7 @@ impl Node {
             [b"PING"] => reply(b"+PONG\r\n"),
             [b"AUTH", ..] => reply(b"+OK\r\n"),
             [b"REPLCONF", options @ ..] => {
-                let own = OwnName { run_id: self.run_id, node_id: self.run_id, epoch: 0, is_unproven: false };
+                let own = OwnName { run_id: self.run_id, node_id: self.run_id, epoch: 0, began: 0, is_unproven: false };
                 let announced = match self.master.get_mut(conn) {
                     Some(session) => session.announced_mut(),
                     None => &mut self.inbound.get_mut(&conn).expect("it speaks").announced,
