@@ -206,8 +206,8 @@ fn nothing_that_was_acknowledged_is_lost() {
 /// What a newcomer is shown: each step in its order, nothing lost, and an end by itself.
 #[test]
 fn the_show_of_a_failover_tells_each_step_and_loses_nothing() {
-    let port = rivulet_tests::process::free_port().to_string();
-    let show = Command::new(rivulet_tests::process::rivulet("rivulet-server"))
+    let port = free_port().to_string();
+    let show = Command::new(rivulet("rivulet-server"))
         .args(["quickstart", "--failover", "--port", &port])
         .output()
         .expect("the server can be run");
