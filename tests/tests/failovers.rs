@@ -202,3 +202,40 @@ fn nothing_that_was_acknowledged_is_lost() {
     println!("{failovers} failovers, {all} acknowledged writes, {lost} lost");
     assert_eq!(lost, 0, "of {all} acknowledged writes");
 }
+
+/// What a newcomer is shown: each step in its order, nothing lost, and an end by itself.
+#[test]
+fn the_show_of_a_failover_tells_each_step_and_loses_nothing() {
+    let port = free_port().to_string();
+    let show = Command::new(rivulet("rivulet-server"))
+        .args(["quickstart", "--failover", "--port", &port])
+        .output()
+        .expect("the server can be run");
+    let text = String::from_utf8_lossy(&show.stdout);
+    assert!(show.status.success(), "{text}{}", String::from_utf8_lossy(&show.stderr));
+    let mut rest = &*text;
+    for step in [
+        "writes acknowledged",
+        "the master is killed",
+        "suspicion: ",
+        "agreement: ",
+        "vote: ",
+        "is elected",
+        "fence: ",
+        "is chosen: offset ",
+        "promotion: ",
+        "the failover is done",
+        "the first write was acknowledged again",
+        "the old master is started again",
+        "becomes a replica of",
+    ] {
+        rest = rest.split_once(step).unwrap_or_else(|| panic!("no '{step}' where it should be in\n{text}")).1;
+    }
+    let number = |label: &str| {
+        let after = rest.split_once(label).unwrap_or_else(|| panic!("no '{label}' in\n{text}")).1;
+        after.split_whitespace().next().and_then(|word| word.parse::<u64>().ok()).unwrap_or_else(|| panic!("{text}"))
+    };
+    assert!(number("  acknowledged writes") > 0, "{text}");
+    assert_eq!(number("lost acknowledged writes"), 0, "{text}");
+    assert!(number("milliseconds without a master") >= 900, "{text}");
+}

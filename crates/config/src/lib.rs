@@ -9,6 +9,8 @@ mod check;
 pub mod directive;
 mod level;
 mod load;
+#[cfg(test)]
+mod packaged;
 mod rewrite;
 mod table;
 #[cfg(test)]

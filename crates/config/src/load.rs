@@ -94,7 +94,7 @@ Usage: rivulet-server [/path/to/rivulet.conf] [options] [-]
        rivulet-server - (reads the configuration from standard input)
        rivulet-server -v or --version
        rivulet-server -h or --help
-       rivulet-server quickstart [--replicas <n>]
+       rivulet-server quickstart [--replicas <n> | --failover]
 
 Examples:
        rivulet-server (with the defaults)

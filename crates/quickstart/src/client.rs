@@ -20,6 +20,15 @@ impl Client {
         text(self.0.ask(args)?)
     }
 
+    /// Sends a command whose reply is a list of texts.
+    pub fn ask_list(&mut self, args: &[&str]) -> io::Result<Vec<String>> {
+        let reply = self.0.ask(args)?;
+        match reply.items() {
+            Some(items) => Ok(items.iter().map(|item| item.text().into_owned()).collect()),
+            None => Err(io::Error::other(reply.text().into_owned())),
+        }
+    }
+
     /// Sends several commands at once and reads their replies.
     pub fn ask_all<A: AsRef<[S]>, S: AsRef<str>>(&mut self, commands: &[A]) -> io::Result<Vec<String>> {
         let commands: Vec<Vec<&[u8]>> =

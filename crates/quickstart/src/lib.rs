@@ -4,13 +4,19 @@
 //! told as it happens, in plain words made of their logs (`story`). Then a small load runs on the master (`load`) and a table shows where
 //! everybody stands (`table`). At the end, whatever the reason, the children and their directories are gone. Nothing here touches a
 //! server's state but over its port, as any client does.
+//!
+//! `--failover` is another show (`failover`): three servers and three Sentinels (`judges`), a master that is killed under writes (`writers`), and
+//! the count of what was acknowledged and is gone.
 
 mod client;
 mod clock;
+mod failover;
+mod judges;
 mod load;
 mod node;
 mod story;
 mod table;
+mod writers;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -27,6 +33,7 @@ use table::Screen;
 
 const USAGE: &str = "\
 Usage: rivulet-server quickstart [--replicas N] [--port P] [--seconds S]
+       rivulet-server quickstart --failover [--stay] [--port P]
 
 Starts a master, a replica and a replica of the replica on 127.0.0.1, shows
 how they connect and how data flows, and removes everything at the end (Ctrl-C).
@@ -34,6 +41,10 @@ how they connect and how data flows, and removes everything at the end (Ctrl-C).
   --replicas N   N more replicas of the master (at most 16)
   --port P       the master's port, or the next that is free (6379)
   --seconds S    end after S seconds
+  --failover     three servers and three Sentinels: the master is killed under
+                 writes, and what was acknowledged and is gone then is counted.
+                 Ends by itself; the status is 1 if anything was lost
+  --stay         go on running after that
 ";
 
 const REPLICAS_MAX: u16 = 16;
@@ -61,6 +72,9 @@ impl From<std::io::Error> for Stop {
 }
 
 struct Options {
+    /// The show of a failover instead of the tour.
+    failover: bool,
+    stay: bool,
     replicas: u16,
     port: u16,
     seconds: Option<u64>,
@@ -96,13 +110,13 @@ pub fn main(args: &[OsString]) -> i32 {
             return 1;
         }
     };
-    let ended = show.run(&options);
+    let ended = if options.failover { failover::run(&mut show, &options) } else { show.run(&options).map(|()| 0) };
     let count = show.nodes.len();
     drop(show);
     match ended {
-        Ok(()) | Err(Stop::Asked) => {
+        Ok(_) | Err(Stop::Asked) => {
             let _ = writeln!(std::io::stdout(), "\nEnded {count} servers and removed their files.");
-            0
+            ended.unwrap_or(0)
         }
         Err(Stop::NoOutput) => 0,
         Err(Stop::Failed(text)) => {
@@ -115,11 +129,15 @@ pub fn main(args: &[OsString]) -> i32 {
 impl Options {
     /// `None` asks for help.
     fn parse(args: &[OsString]) -> Result<Option<Options>, String> {
-        let mut options = Options { replicas: 0, port: 6379, seconds: None };
+        let mut options = Options { failover: false, stay: false, replicas: 0, port: 6379, seconds: None };
         let mut words = args.iter().map(|a| a.to_string_lossy());
         while let Some(word) = words.next() {
             if word == "-h" || word == "--help" {
                 return Ok(None);
+            }
+            if let Some(flag) = options.flag(&word) {
+                *flag = true;
+                continue;
             }
             let known = ["--replicas", "--port", "--seconds"].contains(&word.as_ref());
             if !known {
@@ -136,7 +154,24 @@ impl Options {
                 _ => options.seconds = Some(number),
             }
         }
+        if options.stay && !options.failover {
+            return Err("--stay goes with --failover".into());
+        }
+        if options.failover && (options.replicas != 0 || options.seconds.is_some()) {
+            return Err("--failover has two replicas and ends by itself: no --replicas or --seconds beside it".into());
+        }
         Ok(Some(options))
+    }
+}
+
+impl Options {
+    /// An option without a value.
+    fn flag(&mut self, word: &str) -> Option<&mut bool> {
+        match word {
+            "--failover" => Some(&mut self.failover),
+            "--stay" => Some(&mut self.stay),
+            _ => None,
+        }
     }
 }
 
@@ -191,13 +226,19 @@ impl Show {
 
     /// Starts a server and tells what happens until it serves and, as a replica, its link is up.
     fn start(&mut self, place: Place) -> Result<(), Stop> {
-        let mut out = std::io::stdout();
-        let name = format!("[{}]", place.name);
-        let upstream = place.upstream;
+        let name = place.name.clone();
         let node =
-            Node::start(self.folder.path(), place).map_err(|e| Stop::Failed(format!("can't start {name}: {e}")))?;
+            Node::start(self.folder.path(), place).map_err(|e| Stop::Failed(format!("can't start [{name}]: {e}")))?;
         self.nodes.push(node);
-        let node = self.nodes.last_mut().expect("just pushed");
+        self.await_last()
+    }
+
+    /// Tells what happens until the node that was started last serves.
+    fn await_last(&mut self) -> Result<(), Stop> {
+        let mut out = std::io::stdout();
+        let node = self.nodes.last_mut().expect("one was started");
+        let name = format!("[{}]", node.place.name);
+        let upstream = node.place.upstream;
         let deadline_ms = clock::monotonic_ms() + START_TIMEOUT_MS;
         let mut listens = false;
         let mut up = false;
@@ -346,6 +387,11 @@ mod tests {
             (&["--replicas", "17"][..], "--replicas: at most 16"),
             (&["--replicas"], "--replicas needs a number"),
             (&["--seconds", "x"], "--seconds: 'x' is not a number"),
+            (&["--stay"], "--stay goes with --failover"),
+            (
+                &["--failover", "--replicas", "1"],
+                "--failover has two replicas and ends by itself: no --replicas or --seconds beside it",
+            ),
             (&["--what"], "unknown option '--what'"),
         ] {
             assert_eq!(parse(words).err().as_deref(), Some(text));

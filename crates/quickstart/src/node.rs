@@ -57,11 +57,13 @@ pub struct Place {
     pub depth: usize,
     /// The port of its page, if it has one.
     pub page: Option<u16>,
+    /// Further directives, as words of the command line.
+    pub directives: &'static [&'static str],
 }
 
 impl Place {
     pub fn new(name: &str, port: u16, upstream: Option<u16>, depth: usize) -> Place {
-        Place { name: name.to_string(), port, upstream, depth, page: None }
+        Place { name: name.to_string(), port, upstream, depth, page: None, directives: &[] }
     }
 }
 
@@ -89,6 +91,8 @@ pub struct Node {
     /// Port and lag, in seconds, of each replica, as this node sees it.
     pub replicas: Vec<(u16, u64)>,
     dir: PathBuf,
+    /// Its command line.
+    words: Vec<OsString>,
     child: Child,
     is_gone: bool,
     client: Option<Client>,
@@ -99,32 +103,64 @@ impl Node {
     pub fn start(folder: &Path, place: Place) -> io::Result<Node> {
         let dir = folder.join(&place.name);
         std::fs::create_dir(&dir)?;
-        let output = File::create(dir.join(OUTPUT))?;
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["quickstart", CHILD_WORD, &std::process::id().to_string()]);
-        command.args(["--port", &place.port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
-        command.arg("--dir").arg(&dir).arg("--logfile").arg(dir.join(LOG));
-        command.args(["--repl-diskless-sync-delay", "0"]);
+        let mut words: Vec<OsString> = ["--save", "", "--repl-diskless-sync-delay", "0"].map(OsString::from).to_vec();
+        words.extend(place.directives.iter().map(OsString::from));
         if let Some(master) = place.upstream {
-            command.args(["--replicaof", "127.0.0.1", &master.to_string()]);
+            words.extend(["--replicaof", "127.0.0.1", &master.to_string()].map(OsString::from));
         }
         if let Some(page) = place.page {
-            command.args(["--http-port", &page.to_string()]);
+            words.extend(["--http-port", &page.to_string()].map(OsString::from));
         }
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        // A group of its own: Ctrl-C is for this process, which ends the others in its own order.
-        let child = command.process_group(0).spawn()?;
+        Node::run(place, dir, words)
+    }
+
+    /// Starts a Sentinel; `text` are the lines of its configuration beyond port and files.
+    pub fn start_sentinel(folder: &Path, place: Place, text: &str) -> io::Result<Node> {
+        let dir = folder.join(&place.name);
+        std::fs::create_dir(&dir)?;
+        let file = dir.join("sentinel.conf");
+        std::fs::write(&file, text)?;
+        Node::run(place, dir, vec![file.into(), "--sentinel".into()])
+    }
+
+    fn run(place: Place, dir: PathBuf, mut words: Vec<OsString>) -> io::Result<Node> {
+        words.extend(["--port", &place.port.to_string(), "--bind", "127.0.0.1"].map(OsString::from));
+        words.extend(["--dir".into(), dir.clone().into(), "--logfile".into(), dir.join(LOG).into()]);
+        let child = spawn(&dir, &words)?;
         Ok(Node {
             place,
             sync: Sync::default(),
             state: None,
             replicas: Vec::new(),
             dir,
+            words,
             child,
             is_gone: false,
             client: None,
             log_read: 0,
         })
+    }
+
+    /// Ends it as a crash does (kill -9): it can save nothing and tell nobody.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        self.forget();
+        Ok(())
+    }
+
+    /// Starts it anew, with the same command line, in its old directory.
+    pub fn start_again(&mut self) -> io::Result<()> {
+        self.child = spawn(&self.dir, &self.words)?;
+        self.is_gone = false;
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.is_gone = true;
+        self.client = None;
+        self.state = None;
+        self.replicas.clear();
     }
 
     pub fn pid(&self) -> u32 {
@@ -141,10 +177,7 @@ impl Node {
             return None;
         }
         let status = self.child.try_wait().ok().flatten()?;
-        self.is_gone = true;
-        self.client = None;
-        self.state = None;
-        self.replicas.clear();
+        self.forget();
         Some(status)
     }
 
@@ -229,6 +262,15 @@ impl Node {
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
         lines[lines.len().saturating_sub(4)..].iter().map(|line| format!("\n    {line}")).collect()
     }
+}
+
+fn spawn(dir: &Path, words: &[OsString]) -> io::Result<Child> {
+    let output = File::options().create(true).append(true).open(dir.join(OUTPUT))?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["quickstart", CHILD_WORD, &std::process::id().to_string()]).args(words);
+    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+    // A group of its own: Ctrl-C is for this process, which ends the others in its own order.
+    command.process_group(0).spawn()
 }
 
 impl Drop for Node {

@@ -28,15 +28,15 @@ impl Sync {
 }
 
 /// `15402:S 22 Nov 2026 15:34:13.736 * text`.
-struct Line<'a> {
-    time: &'a str,
+pub struct Line<'a> {
+    pub time: &'a str,
     /// Milliseconds of the day.
-    ms: u64,
-    text: &'a str,
+    pub ms: u64,
+    pub text: &'a str,
 }
 
 impl Line<'_> {
-    fn parse(line: &str) -> Option<Line<'_>> {
+    pub fn parse(line: &str) -> Option<Line<'_>> {
         let mut fields = line.splitn(7, ' ');
         let time = fields.nth(4)?;
         fields.next()?;
