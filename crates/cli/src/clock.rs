@@ -12,6 +12,12 @@ pub fn sleep(time: Duration) {
     std::thread::sleep(time);
 }
 
+/// Unix time in ms.
+pub fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// A seed that nobody else has.
 pub fn seed() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

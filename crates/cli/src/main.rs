@@ -12,6 +12,8 @@ mod history;
 mod modes;
 mod options;
 mod out;
+mod program;
+mod rdb;
 mod repl;
 mod session;
 mod tls;
@@ -24,6 +26,7 @@ use std::sync::Arc;
 
 use options::{Asked, Mode, Options, Surroundings, unquoted};
 use out::Fatal;
+use program::Program;
 use session::{Lost, Session, Words};
 
 fn main() -> ExitCode {
@@ -55,6 +58,15 @@ fn run() -> Result<(), Fatal> {
         }
         Asked::Run(options) => *options,
     };
+    let program = Program::of(&line, &options).transpose()?;
+    match &program {
+        Some(Program::Usage(usage)) => {
+            out::write(usage.as_bytes());
+            return Ok(());
+        }
+        Some(Program::Rdb(asked)) => return rdb::run(asked),
+        Some(Program::Top(_)) | None => {}
+    }
     if options.asks_password {
         options.password = Some(editor::ask_password("Please input password: ")?);
     }
