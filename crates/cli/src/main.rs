@@ -1,7 +1,8 @@
 //! `rivulet-cli`: a terminal's client, with redis-cli's options, output forms and modes.
 //!
 //! In order: `usage` and `options` (the command line), `session` (the conversation with a server), `format` (how replies look), `repl` with
-//! `editor`, `help` and `history` (the interactive program), `modes` (everything that is no command), and the edge: `out`, `clock`, `tls`.
+//! `editor`, `help` and `history` (the interactive program), `modes` (everything that is no command),
+//! `program` with `top` and `rdb` (what is no client's), and the edge: `out`, `clock`, `tls`.
 //! It speaks to the server as any client does, and keeps nothing but the history of lines.
 
 mod clock;
@@ -17,6 +18,7 @@ mod rdb;
 mod repl;
 mod session;
 mod tls;
+mod top;
 mod usage;
 
 use std::ffi::OsString;
@@ -77,6 +79,9 @@ fn run() -> Result<(), Fatal> {
         }
         false => None,
     };
+    if let Some(Program::Top(asked)) = program {
+        return top::run(&options, tls, asked);
+    }
     let mut session = Session::new(options, tls);
     match session.options.mode.clone() {
         Some(mode) => run_mode(&mut session, &mode),
