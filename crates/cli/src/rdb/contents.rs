@@ -263,7 +263,7 @@ mod tests {
     fn entry(key: &str, bytes: u64) -> MeasuredEntry {
         let measure = Measure { elements: 1, content_bytes: bytes, is_packed: false };
         let value_type = types::STRING;
-        MeasuredEntry { key: key.into(), value_type, deadline_ms: None, file_bytes: bytes + 9, measure }
+        MeasuredEntry { key: key.into(), value_type, deadline_ms: None, file_bytes: bytes.saturating_add(9), measure }
     }
 
     #[test]

@@ -124,7 +124,10 @@ pub fn lines(reply: &Reply) -> Vec<String> {
         Some(pairs) => {
             for (field, value) in pairs {
                 match value.items().filter(|items| !items.is_empty()) {
-                    Some(items) => out.extend(items.iter().map(|item| format!("{}: {}", field.text(), line(item)))),
+                    Some(items) => out.extend(items.iter().map(|item| match replica(item) {
+                        Some(text) => text,
+                        None => format!("{}: {}", field.text(), line(item)),
+                    })),
                     None => out.push(format!("{}: {}", field.text(), line(value))),
                 }
             }
@@ -136,6 +139,25 @@ pub fn lines(reply: &Reply) -> Vec<String> {
     }
     out.truncate(LINES_MAX);
     out
+}
+
+/// What a proof found of a replica.
+fn replica(reply: &Reply) -> Option<String> {
+    let pairs = named(reply)?;
+    let field = |name: &str| pairs.iter().find(|(field, _)| field.text() == name).map(|(_, value)| *value);
+    let word = match &*field("equal")?.text() {
+        "yes" => "equal".to_string(),
+        "no" => "NOT EQUAL".to_string(),
+        other => other.to_string(),
+    };
+    let mut text = format!("{} {word}: {}", field("addr")?.text(), field("reason")?.text());
+    if let Some(count) = field("differing_keys").and_then(Reply::as_i64).filter(|count| *count > 0) {
+        text += &format!("; {count} keys differ");
+    }
+    for key in field("keys").and_then(Reply::items).unwrap_or_default() {
+        text += &format!("; {}", line(key));
+    }
+    Some(text)
 }
 
 fn line(reply: &Reply) -> String {
@@ -155,4 +177,37 @@ fn named(reply: &Reply) -> Option<Vec<(&Reply, &Reply)>> {
     let is_word = |text: &[u8]| !text.is_empty() && text.iter().all(|b| b.is_ascii_lowercase() || *b == b'_');
     let pairs = reply.pairs().filter(|pairs| !pairs.is_empty())?;
     pairs.iter().all(|(name, _)| name.as_bytes().is_some_and(is_word)).then_some(pairs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Reply {
+        Reply::Bulk(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn what_a_proof_found_is_a_line_for_each_replica() {
+        let replica = |addr: &str, equal: &str, count: i64| {
+            let key = Reply::Array(["db", "0", "key", "a", "difference", "changed"].map(bulk).to_vec());
+            let keys = if count > 0 { vec![key] } else { vec![] };
+            let fields = [
+                ("addr", bulk(addr)),
+                ("run_id", bulk("x")),
+                ("equal", bulk(equal)),
+                ("reason", bulk("why")),
+                ("differing_keys", Reply::Integer(count)),
+                ("keys", Reply::Array(keys)),
+            ];
+            Reply::Array(fields.into_iter().flat_map(|(name, value)| [bulk(name), value]).collect())
+        };
+        let replicas = Reply::Array(vec![replica("a:1", "yes", 0), replica("a:2", "no", 1)]);
+        let reply = Reply::Array(vec![bulk("offset"), Reply::Integer(5), bulk("replicas"), replicas]);
+        let expected =
+            ["offset: 5", "a:1 equal: why", "a:2 NOT EQUAL: why; 1 keys differ; db 0, key a, difference changed"];
+        assert_eq!(lines(&reply), expected);
+        assert_eq!(lines(&Reply::Status(b"OK".to_vec())), ["OK"]);
+        assert_eq!(lines(&Reply::Error(b"ERR no".to_vec())), ["ERR no"]);
+    }
 }

@@ -6,7 +6,7 @@ use rivulet_topology::{Node, Topology};
 use super::line::{Line, Style, wrapped};
 use super::tree::{self, Branches};
 use super::view::{Page, View};
-use super::words::{age, event, findings, name, name_of, seconds};
+use super::words::{age, event, findings, name, name_of, seconds, whole};
 
 /// Columns of a picture without a terminal.
 const PLAIN_WIDTH: usize = 100;
@@ -14,6 +14,9 @@ const PLAIN_WIDTH: usize = 100;
 const PLAIN_EVENTS: usize = 10;
 /// Columns of an event's age.
 const AGE: usize = 6;
+
+/// Columns of a key's name.
+const KEY_WIDTH: usize = 18;
 
 const HELP: &[(&str, &str)] = &[
     ("up, down, k, j", "choose a node"),
@@ -44,7 +47,7 @@ pub fn screen(topology: &Topology, view: &View, busy: Option<(&str, f64)>, canva
     lines.extend(match &view.page {
         Page::Map => map(topology, view, canvas, body),
         Page::Log { from } => log(topology, view, *from, canvas.width, body),
-        Page::Help => help(),
+        Page::Help => help(canvas.width),
         Page::Answer { title, lines, from } => answer(title, lines, *from, canvas.width, body),
     });
     lines.truncate(canvas.height.saturating_sub(1));
@@ -76,7 +79,7 @@ fn counted(topology: &Topology) -> String {
 
 fn footer(view: &View, busy: Option<(&str, f64)>) -> Line {
     if let Some(action) = &view.asked {
-        return Line::new(Style::Warning, &format!("{}? y does it, any other key does not", action.what));
+        return Line::new(Style::Warning, &format!("{}? (y/n)", action.what));
     }
     if !view.message.is_empty() {
         return Line::new(Style::Title, &view.message);
@@ -139,10 +142,10 @@ fn cut(mut lines: Vec<Line>, room: usize) -> Vec<Line> {
 fn details(node: &Node) -> [Line; 2] {
     let (load, software) = (&node.load, &node.software);
     let what = format!(
-        "  {} {}, up {}, {} keys, {}, {} clients, {} commands/s",
+        "  {} {}, up {}, {} keys, {}, {} clients, {} cmd/s",
         software.name,
         software.version,
-        seconds(load.uptime_seconds as f64),
+        whole(load.uptime_seconds),
         load.keys,
         bytes(load.memory_bytes),
         load.clients,
@@ -199,9 +202,15 @@ fn log(topology: &Topology, view: &View, from: usize, width: usize, height: usiz
     lines
 }
 
-fn help() -> Vec<Line> {
-    let row = |(key, what): &(&str, &str)| Line::new(Style::Title, &format!("  {key:<16}")).with(Style::Plain, what);
-    HELP.iter().map(row).collect()
+fn help(width: usize) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for (key, what) in HELP {
+        for (i, part) in wrapped(what, width.saturating_sub(KEY_WIDTH)).iter().enumerate() {
+            let key = if i == 0 { *key } else { "" };
+            lines.push(Line::new(Style::Title, &format!("  {key:<0$}", KEY_WIDTH - 2)).with(Style::Plain, part));
+        }
+    }
+    lines
 }
 
 fn answer(title: &str, text: &[String], from: usize, width: usize, height: usize) -> Vec<Line> {
@@ -228,3 +237,6 @@ pub fn plain(topology: &Topology, branches: Branches) -> String {
     }
     lines.iter().map(|line| line.text() + "\n").collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,11 +4,11 @@ use rivulet_progress::bytes;
 use rivulet_topology::{Link, LinkState, Node, Role, Topology};
 
 use super::line::{Line, Style};
-use super::words::{name, progress, rate, seconds};
+use super::words::{name, progress, rate, seconds, whole};
 
 /// From here on there is room for more columns.
 const WIDE: usize = 100;
-const NAME_WIDTH_MIN: usize = 30;
+const NAME_WIDTH_MIN: usize = 24;
 const STATE_WIDTH: usize = 9;
 
 /// How the tree's branches are drawn.
@@ -99,7 +99,7 @@ fn instead_of_figures(node: &Node, link: Option<&Link>) -> Option<String> {
     }
     if let Some(loading) = &node.loading {
         let percent = loading.percent.map(|percent| format!("{percent:.0}% of its data"));
-        let left = loading.seconds_left.map(|left| format!("{} left", seconds(left as f64)));
+        let left = loading.seconds_left.map(|left| format!("{} left", whole(left)));
         return Some([percent, left].into_iter().flatten().collect::<Vec<_>>().join(", "));
     }
     if node.role == Role::Sentinel {

@@ -32,9 +32,14 @@ pub fn seconds(seconds: f64) -> String {
     }
 }
 
+/// Seconds of which parts are not known.
+pub fn whole(count: u64) -> String {
+    if count < 10 { format!("{count}s") } else { seconds(count as f64) }
+}
+
 /// How long ago something was.
 pub fn age(now_ms: u64, then_ms: u64) -> String {
-    seconds((now_ms.saturating_sub(then_ms) / 1000) as f64)
+    whole(now_ms.saturating_sub(then_ms) / 1000)
 }
 
 pub fn rate(per_second: Option<u64>) -> String {
@@ -51,15 +56,11 @@ pub fn progress(progress: &Progress) -> String {
         }
         None => words.push(format!("{} so far", bytes(progress.bytes))),
     }
-    if let Some(total) = progress.total_bytes {
-        words.push(format!("of {}", bytes(total)));
-    }
-    words.push(rate(progress.bytes_per_second));
-    if let Some(left) = progress.seconds_left {
-        words.push(format!("{} left", seconds(left as f64)));
-    }
-    words.retain(|word| !word.is_empty());
-    words.join(" ")
+    // The last ones are cut off first where there is no room.
+    words.extend(progress.seconds_left.map(|left| format!("{} left", whole(left))));
+    words.extend(progress.bytes_per_second.map(|n| rate(Some(n))));
+    words.extend(progress.total_bytes.map(|total| format!("{} in all", bytes(total))));
+    words.join(", ")
 }
 
 /// What happened, and how it is to be shown.
