@@ -34,7 +34,7 @@ fn filled(kind: Kind) -> Server {
 
 #[test]
 fn the_sums_are_those_of_the_server() {
-    for kind in [Kind::Rivulet, Kind::Redis, Kind::Redis8, Kind::Valkey] {
+    for kind in [Kind::Rivulet, Kind::Redis7, Kind::Redis8, Kind::Valkey9] {
         if !kind.is_there() {
             println!("skipped: {kind:?} is not installed");
             continue;
@@ -44,18 +44,28 @@ fn the_sums_are_those_of_the_server() {
         let found = json(&file, &["--top", "5"]);
         let of = |list: &str, field: &str, name: &str| {
             let rows = found[list].as_array().expect("a list");
-            rows.iter().find(|row| row[field] == name).unwrap_or_else(|| panic!("{kind:?}: no {name} in {found}")).clone()
+            rows.iter()
+                .find(|row| row[field] == name)
+                .unwrap_or_else(|| panic!("{kind:?}: no {name} in {found}"))
+                .clone()
         };
-        let keys: i64 = (0..16).map(|db| { server.must(&["SELECT", &db.to_string()]); server.must("DBSIZE").int() }).sum();
+        let keys: i64 = (0..16)
+            .map(|db| {
+                server.must(&["SELECT", &db.to_string()]);
+                server.must("DBSIZE").int()
+            })
+            .sum();
         assert_eq!(found["all"]["keys"], keys, "{kind:?}");
         server.must("SELECT 0");
         let set = found["biggest"].as_array().expect("a list").iter().find(|row| row["key"] == "big:set").cloned();
         let set = set.unwrap_or_else(|| panic!("{kind:?}: {found}"));
         assert_eq!((&set["elements"], &set["type"]), (&3000.into(), &"set".into()), "{kind:?}");
         let deep = json(&file, &["--depth", "2", "--top", "10000"]);
-        let users = deep["prefixes"].as_array().expect("a list").iter().filter(|row| {
-            row["prefix"].as_str().is_some_and(|prefix| prefix.starts_with("user:"))
-        });
+        let users = deep["prefixes"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter(|row| row["prefix"].as_str().is_some_and(|prefix| prefix.starts_with("user:")));
         assert_eq!(users.map(|row| row["keys"].as_u64().unwrap_or(0)).sum::<u64>(), 300, "{kind:?}");
         let (text, is_success) = rdb(&file, &["--top", "10000"]);
         assert!(is_success && text.contains("\nuser: ") && text.contains("\nBiggest keys"), "{text}");

@@ -30,7 +30,7 @@ fn rows(shown: &str) -> Vec<Vec<String>> {
 
 #[test]
 fn one_picture_has_the_whole_chain_wherever_it_begins() {
-    for last in [Kind::Rivulet, Kind::Redis] {
+    for last in [Kind::Rivulet, Kind::Redis7] {
         if !last.is_there() {
             println!("skipped: {last:?} is not installed");
             continue;
