@@ -108,7 +108,7 @@ fn neutral(screen: &str, servers: &[Server]) -> String {
     let tree = screen.lines().filter(|line| line.contains("127.0.0.1:") && line.contains("  "));
     let words = |line: &str| {
         let end = ["master", "online", "silent"].iter().find_map(|state| Some(line.find(state)? + state.len()));
-        end.map(|end| line[..end].to_string() + "\n")
+        end.map(|end| line[..end].split_whitespace().collect::<Vec<_>>().join(" ") + "\n")
     };
     tree.filter_map(words).collect()
 }
@@ -117,9 +117,7 @@ fn neutral(screen: &str, servers: &[Server]) -> String {
 fn live_on_a_terminal() {
     let mut servers = chain(Kind::Rivulet);
     let Some(terminal) = Terminal::open_with(&servers[1], Path::new("/nonexistent"), "top") else { return };
-    let tree = "> 127.0.0.1:MASTR                                master\n  \
-                └─ 127.0.0.1:CHILD                             online\n     \
-                └─ 127.0.0.1:GRAND                          online\n";
+    let tree = "> 127.0.0.1:MASTR master\n└─ 127.0.0.1:CHILD online\n└─ 127.0.0.1:GRAND online\n";
     let is_drawn = wait::within(Duration::from_secs(10), || neutral(&terminal.screen(), &servers) == tree);
     assert!(is_drawn, "{}\n{}", neutral(&terminal.screen(), &servers), terminal.screen());
     assert!(terminal.screen().starts_with("rivulet-cli top  3 nodes, 2 links"), "{}", terminal.screen());
