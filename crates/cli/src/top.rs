@@ -16,7 +16,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use rivulet_client::ClientTls;
-use rivulet_topology::watcher::Plan;
+use rivulet_topology::watcher::{Plan, Work};
 use rivulet_topology::{Address, Topology, Watcher};
 
 use act::Running;
@@ -38,6 +38,8 @@ const WANT_MS: u64 = 5000;
 /// One picture is drawn when all nodes have said something twice, as rates need; or after so long.
 const PATIENCE_MS: u64 = 6000;
 const ROUND_MS: u64 = 600;
+/// Of a thread that asks a node, with a handshake of TLS in it.
+const STACK_BYTES: usize = 512 << 10;
 
 /// Shows the topology, until somebody ends it or once.
 ///
@@ -49,6 +51,7 @@ pub fn run(options: &Options, tls: Option<ClientTls>, asked: Top) -> Result<(), 
         first: net.first.clone(),
         is_own: false,
         connect: Box::new(net.clone()),
+        spawn,
         period: PERIOD,
         now: clock::both,
         changed: Box::new(|| ()),
@@ -65,6 +68,12 @@ pub fn run(options: &Options, tls: Option<ClientTls>, asked: Top) -> Result<(), 
         out::write(draw::plain(&topology, branches).as_bytes());
     }
     Ok(())
+}
+
+/// A thread for each node; there may be many, so none has much of a stack.
+fn spawn(work: Work) -> io::Result<()> {
+    let thread = std::thread::Builder::new().name("topology".into()).stack_size(STACK_BYTES);
+    thread.spawn(work).map(|_| ())
 }
 
 /// Asks the named server for its port if it was named by a socket, and whether it answers at all.
