@@ -2,7 +2,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "a terminal's tool waits and measures")]
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rivulet_topology::Now;
 
 pub fn now() -> Instant {
     Instant::now()
@@ -10,6 +13,19 @@ pub fn now() -> Instant {
 
 pub fn sleep(time: Duration) {
     std::thread::sleep(time);
+}
+
+/// Unix time in ms.
+pub fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Both clocks, as [`rivulet_topology`] has them.
+pub fn both() -> Now {
+    static BEGUN: OnceLock<Instant> = OnceLock::new();
+    let since = BEGUN.get_or_init(Instant::now).elapsed();
+    Now { ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX), unix_ms: wall_ms() }
 }
 
 /// A seed that nobody else has.

@@ -1,7 +1,8 @@
 //! `rivulet-cli`: a terminal's client, with redis-cli's options, output forms and modes.
 //!
 //! In order: `usage` and `options` (the command line), `session` (the conversation with a server), `format` (how replies look), `repl` with
-//! `editor`, `help` and `history` (the interactive program), `modes` (everything that is no command), and the edge: `out`, `clock`, `tls`.
+//! `editor`, `help` and `history` (the interactive program), `modes` (everything that is no command),
+//! `program` with `top` and `rdb` (what is no client's), and the edge: `out`, `clock`, `tls`.
 //! It speaks to the server as any client does, and keeps nothing but the history of lines.
 
 mod clock;
@@ -12,9 +13,12 @@ mod history;
 mod modes;
 mod options;
 mod out;
+mod program;
+mod rdb;
 mod repl;
 mod session;
 mod tls;
+mod top;
 mod usage;
 
 use std::ffi::OsString;
@@ -24,6 +28,7 @@ use std::sync::Arc;
 
 use options::{Asked, Mode, Options, Surroundings, unquoted};
 use out::Fatal;
+use program::Program;
 use session::{Lost, Session, Words};
 
 fn main() -> ExitCode {
@@ -55,6 +60,15 @@ fn run() -> Result<(), Fatal> {
         }
         Asked::Run(options) => *options,
     };
+    let program = Program::of(&line, &options).transpose()?;
+    match &program {
+        Some(Program::Usage(usage)) => {
+            out::write(usage.as_bytes());
+            return Ok(());
+        }
+        Some(Program::Rdb(asked)) => return rdb::run(asked),
+        Some(Program::Top(_)) | None => {}
+    }
     if options.asks_password {
         options.password = Some(editor::ask_password("Please input password: ")?);
     }
@@ -65,6 +79,9 @@ fn run() -> Result<(), Fatal> {
         }
         false => None,
     };
+    if let Some(Program::Top(asked)) = program {
+        return top::run(&options, tls, asked);
+    }
     let mut session = Session::new(options, tls);
     match session.options.mode.clone() {
         Some(mode) => run_mode(&mut session, &mode),

@@ -182,6 +182,10 @@ pub fn usage() -> String {
         out.push('\n');
     }
     out += &format!(
+        "\nInstead of a command:\n  {NAME} top           The replication around the server, as it changes.\n  \
+         {NAME} rdb <file>    What a snapshot holds.\n  Each has a --help. Behind -- they are commands: {NAME} -- top\n"
+    );
+    out += &format!(
         "\nExamples:\n  {NAME} -x set mykey < file\n  {NAME} -D \"\" --raw dump key | {NAME} -X value restore copy 0 value replace\n  \
          {NAME} -r 100 lpush mylist x\n  {NAME} -r 60 -i 1 info memory\n  {NAME} --quoted-input set '\"with-\\x00-zero\"' value\n  \
          {NAME} --eval script.lua key1 key2 , arg1 arg2\n  {NAME} --scan --pattern 'user:*'\n\n\

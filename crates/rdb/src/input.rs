@@ -252,14 +252,20 @@ impl<R: Read> Input<R> {
     }
 
     pub fn skip_string(&mut self) -> Result<(), Problem> {
+        self.pass_string().map(drop)
+    }
+
+    /// Passes over a string; answers how long it is, or says it is: of a compressed one that is not checked.
+    #[inline]
+    pub fn pass_string(&mut self) -> Result<u64, Problem> {
         match self.len_or_encoding()? {
-            Len::Plain(len) => self.skip(len),
+            Len::Plain(len) => self.skip(len).map(|()| len),
             Len::Encoded(ENCODING_LZF) => {
                 let from = self.len()?;
-                self.len()?;
-                self.skip(from)
+                let to = self.len()?;
+                self.skip(from).map(|()| to)
             }
-            Len::Encoded(encoding) => self.int(encoding).map(drop),
+            Len::Encoded(encoding) => self.int(encoding).map(|n| itoa::Buffer::new().format(n).len() as u64),
         }
     }
 }

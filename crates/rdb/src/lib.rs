@@ -2,7 +2,8 @@
 //!
 //! The formats are drawn in `docs/rdb.md`. The tour, in reading order: [`mod@format`] has the bytes' names and the codes of lengths and numbers,
 //! [`mod@write`] encodes entries into a buffer, [`save`] makes a whole file of them, [`read`] pulls events out of one, [`mod@dump`] is the payload of
-//! DUMP and RESTORE, [`check`] is what `rivulet-check-rdb` prints. This crate opens no file, reads no clock and decides nothing about expiry.
+//! DUMP and RESTORE, [`check`] is what `rivulet-check-rdb` prints, and
+//! [`Reader::next_measured`] pulls sizes instead of values. This crate opens no file, reads no clock and decides nothing about expiry.
 
 pub mod check;
 pub mod crc64;
@@ -12,6 +13,7 @@ pub mod format;
 mod frame;
 mod input;
 pub mod lzf;
+mod measure;
 pub mod read;
 pub mod save;
 mod skip;
@@ -24,6 +26,7 @@ mod zipmap;
 pub use dump::{DumpError, dump, restore, restore_unsummed};
 pub use error::{Doing, Error, Problem};
 pub use frame::ShortString;
-pub use read::{Block, Event, Options, Reader, Unsupported};
+pub use measure::{Measure, MeasuredEntry};
+pub use read::{Block, Event, Measured, Options, Reader, Unsupported};
 pub use save::Saver;
 pub use write::{Aux, Meta, Replication, Version, Writer};

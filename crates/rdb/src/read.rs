@@ -13,6 +13,7 @@ use crate::error::{Doing, Error, Problem};
 use crate::format::{self, REDIS_VERSION_MAX, VALKEY_VERSION, module_opcodes, opcodes};
 use crate::frame::{self, ShortString};
 use crate::input::Input;
+use crate::measure::{self, MeasuredEntry};
 use crate::skip;
 use crate::value::{self, Scratch};
 
@@ -94,6 +95,14 @@ pub enum Event {
     Eof(Checksum),
 }
 
+/// What a file says next, of entries only how large they are.
+#[derive(Debug, Clone)]
+pub enum Measured {
+    Entry(MeasuredEntry),
+    /// Anything but an entry.
+    Other(Event),
+}
+
 /// What the end of a file says of its integrity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checksum {
@@ -105,6 +114,12 @@ pub enum Checksum {
     None,
     /// It is there, but comparing was not asked for.
     Unchecked,
+}
+
+/// What comes next: an entry of which type and attributes are read, or something else that is read whole.
+enum Step {
+    Entry(u8, Attributes),
+    Other(Event),
 }
 
 enum State {
@@ -236,33 +251,67 @@ impl<R: Read> Reader<R> {
     /// The next event.
     #[expect(clippy::should_implement_trait, reason = "an iterator would have to end, and could not tell how")]
     pub fn next(&mut self) -> Result<Event, Error> {
-        match &self.state {
-            State::Done(checksum) => return Ok(Event::Eof(*checksum)),
-            State::Failed(error) => return Err((**error).clone()),
-            State::Header | State::Body => {}
+        if let Some(ended) = self.ended() {
+            return ended;
         }
-        match self.advance() {
-            Ok(event) => {
-                if let Event::Eof(checksum) = event {
-                    self.state = State::Done(checksum);
-                }
-                Ok(event)
+        let event = match self.advance() {
+            Ok(Step::Entry(value_type, attributes)) => self.entry(value_type, attributes),
+            Ok(Step::Other(event)) => Ok(event),
+            Err(problem) => Err(problem),
+        };
+        event.inspect(|event| self.note_end(event)).map_err(|problem| self.failed(problem))
+    }
+
+    /// The next event, with the sizes of a value instead of it. Values that this server doesn't have are measured, too, and what is inside
+    /// of values is not checked.
+    ///
+    /// # Errors
+    /// As [`next`](Reader::next).
+    pub fn next_measured(&mut self) -> Result<Measured, Error> {
+        if let Some(ended) = self.ended() {
+            return ended.map(Measured::Other);
+        }
+        let begin = self.input.offset();
+        let measured = match self.advance() {
+            Ok(Step::Entry(value_type, attributes)) => self.measured(value_type, attributes, begin),
+            Ok(Step::Other(event)) => {
+                self.note_end(&event);
+                Ok(Measured::Other(event))
             }
-            Err(problem) => {
-                let error = Error {
-                    offset: self.input.offset(),
-                    doing: self.doing,
-                    key: self.key.take(),
-                    value_type: self.value_type,
-                    problem,
-                };
-                self.state = State::Failed(Box::new(error.clone()));
-                Err(error)
-            }
+            Err(problem) => Err(problem),
+        };
+        measured.map_err(|problem| self.failed(problem))
+    }
+
+    /// What is said again and again after the end.
+    fn ended(&self) -> Option<Result<Event, Error>> {
+        match &self.state {
+            State::Done(checksum) => Some(Ok(Event::Eof(*checksum))),
+            State::Failed(error) => Some(Err((**error).clone())),
+            State::Header | State::Body => None,
         }
     }
 
-    fn advance(&mut self) -> Result<Event, Problem> {
+    fn note_end(&mut self, event: &Event) {
+        if let Event::Eof(checksum) = event {
+            self.state = State::Done(*checksum);
+        }
+    }
+
+    fn failed(&mut self, problem: Problem) -> Error {
+        let error = Error {
+            offset: self.input.offset(),
+            doing: self.doing,
+            key: self.key.take(),
+            value_type: self.value_type,
+            problem,
+        };
+        self.state = State::Failed(Box::new(error.clone()));
+        error
+    }
+
+    #[inline]
+    fn advance(&mut self) -> Result<Step, Problem> {
         if let State::Header = self.state {
             self.header()?;
             self.state = State::Body;
@@ -283,8 +332,8 @@ impl<R: Read> Reader<R> {
                 }
                 opcodes::IDLE => attributes.idle_s = Some(self.input.len()?),
                 opcodes::FREQ => attributes.freq = Some(self.input.byte()?),
-                byte if byte >= opcodes::SLOT_IMPORT => return self.opcode(byte),
-                byte if format::is_value_type(byte) => return self.entry(byte, attributes),
+                byte if byte >= opcodes::SLOT_IMPORT => return self.opcode(byte).map(Step::Other),
+                byte if format::is_value_type(byte) => return Ok(Step::Entry(byte, attributes)),
                 byte => return Err(Problem::UnknownType(byte)),
             }
         }
@@ -365,7 +414,7 @@ impl<R: Read> Reader<R> {
         })
     }
 
-    fn entry(&mut self, value_type: u8, attributes: Attributes) -> Result<Event, Problem> {
+    fn key(&mut self, value_type: u8) -> Result<Vec<u8>, Problem> {
         self.doing = Doing::ReadKey;
         self.value_type = Some(value_type);
         let mut key = std::mem::take(&mut self.scratch.key);
@@ -373,6 +422,37 @@ impl<R: Read> Reader<R> {
         if key.len() > KEY_LEN_MAX {
             return Err(Problem::Corrupt("a key of 4 GiB or more"));
         }
+        Ok(key)
+    }
+
+    fn measured(&mut self, value_type: u8, attributes: Attributes, begin: u64) -> Result<Measured, Problem> {
+        let key = self.key(value_type)?;
+        self.doing = Doing::ReadValue;
+        let measure = measure::measure(value_type, self.version, &mut self.input, &mut self.scratch.one);
+        self.scratch.trim();
+        let measured = match measure {
+            Ok(measure) => Measured::Entry(MeasuredEntry {
+                key,
+                value_type,
+                deadline_ms: attributes.deadline_ms,
+                file_bytes: self.input.offset() - begin,
+                measure,
+            }),
+            Err(Problem::EmptyValue) => {
+                self.empty_keys += 1;
+                Measured::Other(Event::EmptyKey(key))
+            }
+            Err(problem) => {
+                self.key = Some(key);
+                return Err(problem);
+            }
+        };
+        self.value_type = None;
+        Ok(measured)
+    }
+
+    fn entry(&mut self, value_type: u8, attributes: Attributes) -> Result<Event, Problem> {
+        let key = self.key(value_type)?;
         self.doing = Doing::ReadValue;
         let loaded = value::load(value_type, self.version, &mut self.input, &mut self.scratch, &self.options.limits);
         self.scratch.trim();

@@ -17,7 +17,7 @@ use crate::{stream, ziplist, zipmap};
 /// Scratch space for strings that are looked at and not kept.
 #[derive(Default)]
 pub struct Scratch {
-    one: Vec<u8>,
+    pub one: Vec<u8>,
     two: Vec<u8>,
     pack: Builder,
     /// Buffers that become a key and a string value.

@@ -1,7 +1,7 @@
 //! RDB files: a damaged one ends with an error, and every entry that is read can be written and read again.
 
 use rivulet_rdb::write::{Aux, Meta};
-use rivulet_rdb::{Event, Options, Reader, Unsupported, Version, Writer};
+use rivulet_rdb::{Event, Measured, Options, Reader, Unsupported, Version, Writer};
 
 use crate::dump_payloads;
 
@@ -16,6 +16,14 @@ pub fn run(bytes: &[u8]) {
                 Ok(_) => {}
             }
             assert!(reader.offset() <= bytes.len() as u64, "more was taken than there is");
+        }
+    }
+    let mut reader = Reader::new(bytes, Options { verify_checksum: false, ..Options::default() });
+    while let Ok(measured) = reader.next_measured() {
+        match measured {
+            Measured::Entry(entry) => assert!(entry.file_bytes <= bytes.len() as u64, "more than there is"),
+            Measured::Other(Event::Eof(_)) => break,
+            Measured::Other(_) => {}
         }
     }
 }

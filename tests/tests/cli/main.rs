@@ -2,7 +2,9 @@
 
 mod beside;
 mod modes;
+mod rdb;
 mod terminal;
+mod top;
 mod transport;
 
 use std::io::Write;

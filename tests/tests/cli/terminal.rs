@@ -8,7 +8,7 @@ use rivulet_tests::process::{TempDir, rivulet, tool};
 use rivulet_tests::{Kind, Server, wait};
 
 /// A terminal with our program in it; closed at the end.
-struct Terminal {
+pub struct Terminal {
     name: String,
 }
 
@@ -17,7 +17,7 @@ impl Terminal {
         Terminal::open_with(server, home, "")
     }
 
-    fn open_with(server: &Server, home: &Path, options: &str) -> Option<Terminal> {
+    pub fn open_with(server: &Server, home: &Path, options: &str) -> Option<Terminal> {
         if tool("tmux").is_none() {
             println!("skipped: tmux is not installed");
             return None;
@@ -36,12 +36,12 @@ impl Terminal {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    fn screen(&self) -> String {
+    pub fn screen(&self) -> String {
         self.tmux(&["capture-pane", "-p"]).trim_end().to_string()
     }
 
     /// Presses keys, as tmux names them; text is typed as it is.
-    fn press(&self, keys: &[&str]) {
+    pub fn press(&self, keys: &[&str]) {
         self.tmux(&[&["send-keys"], keys].concat());
     }
 

@@ -4,6 +4,7 @@ mod blocks;
 mod checker;
 mod damage;
 mod dumps;
+mod measured;
 mod model;
 mod old_encodings;
 mod real_servers;
