@@ -11,7 +11,7 @@ mod errand;
 mod leaving;
 mod sockets;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 
 use rivulet_commands::Command;
@@ -57,6 +57,8 @@ struct Moving {
     target: Target,
     /// This server became a replica meanwhile: its keys are its master's to delete.
     is_abandoned: bool,
+    /// Others are served meanwhile: its keys are in [`Leaving`].
+    lets_others_in: bool,
 }
 
 /// Keys on their way to other servers, and the connections to those.
@@ -87,7 +89,7 @@ impl Migrate {
 
     /// Keys of a request that is over, or never began, are no longer on their way.
     fn release(&mut self, moving: &Moving) {
-        if !moving.copy && !moving.is_abandoned {
+        if !moving.copy && !moving.is_abandoned && moving.lets_others_in {
             moving.keys.iter().for_each(|key| _ = self.leaving.end(moving.db, key));
         }
     }
@@ -221,12 +223,17 @@ impl Node {
     fn delete_moved(&mut self, moving: &Moving, moved: &[bool]) -> usize {
         let mut changed = 0;
         let mut gone: Vec<&[u8]> = vec![b"DEL"];
+        let mut seen = BTreeSet::new();
         for (name, moved) in moving.keys.iter().zip(moved) {
-            let has_changed = self.migrate.leaving.end(moving.db, name);
+            if !seen.insert(name) {
+                continue;
+            }
+            // What is on its way no longer was taken by a script's own MIGRATE: what is there now is another value.
+            let has_changed = moving.lets_others_in && self.migrate.leaving.end(moving.db, name).unwrap_or(true);
             let db = self.engine.keyspace.db(moving.db);
             match db.find(db.key(name)).is_some() {
                 true if *moved && has_changed => changed += 1,
-                true if *moved && !gone[1..].contains(&name.as_slice()) => gone.push(name),
+                true if *moved => gone.push(name),
                 _ => {}
             }
         }

@@ -98,8 +98,10 @@ impl Node {
         let (timeout, replies) = (Duration::from_millis(timeout_ms), before + keys.len());
         let mut errand = Errand { target: target.clone(), timeout, bytes, replies, kept: None };
         let client = Some(by.id);
-        let moving = Moving { client, db: index, copy: o.copy, before, keys, target, is_abandoned: false };
-        if by.origin == Origin::Client && !is_master {
+        let lets_others_in = by.origin == Origin::Client && !is_master;
+        let moving =
+            Moving { client, db: index, copy: o.copy, before, keys, target, is_abandoned: false, lets_others_in };
+        if lets_others_in {
             let asked = Asked { command, args: args.to_owned(), at_us: self.clock.now_us };
             self.send_away(by.id, moving, asked, errand);
             return Ok(());

@@ -22,10 +22,10 @@ impl Leaving {
         self.0.entry(db).or_default().insert(key.into(), false);
     }
 
-    /// A key is on its way no longer; answers whether it has changed meanwhile.
-    pub fn end(&mut self, db: usize, key: &[u8]) -> bool {
-        let Some(keys) = self.0.get_mut(&db) else { return false };
-        let changed = keys.remove(key).unwrap_or(false);
+    /// A key is on its way no longer; answers whether it has changed meanwhile, if it still was.
+    pub fn end(&mut self, db: usize, key: &[u8]) -> Option<bool> {
+        let keys = self.0.get_mut(&db)?;
+        let changed = keys.remove(key);
         if keys.is_empty() {
             self.0.remove(&db);
         }
@@ -63,9 +63,9 @@ mod tests {
         leaving.note_all_changed(2);
         assert!(leaving.contains(1, b"a") && !leaving.contains(1, b"b") && !leaving.contains(3, b"a"));
         let mut end = |db, key: &[u8]| leaving.end(db, key);
-        assert_eq!([end(0, b"a"), end(0, b"b"), end(0, b"c")], [true, false, false]);
-        assert_eq!([end(1, b"a"), end(2, b"a"), end(2, b"b")], [false, true, true]);
-        assert!(!end(2, b"a"), "it has ended");
+        assert_eq!([end(0, b"a"), end(0, b"b"), end(0, b"c")], [Some(true), Some(false), None]);
+        assert_eq!([end(1, b"a"), end(2, b"a"), end(2, b"b")], [Some(false), Some(true), Some(true)]);
+        assert_eq!(end(2, b"a"), None, "it has ended");
         assert!(leaving.is_empty());
     }
 }

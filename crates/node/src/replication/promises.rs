@@ -258,6 +258,7 @@ impl Node {
             self.clients.shown().filter(|c| is_users(c.kind) && c.id != teller).map(|client| client.id).collect();
         log::warning!("This master is stale: it takes no more writes, and disconnects {} clients.", users.len());
         users.into_iter().for_each(|id| self.clients.close_soon(id));
+        self.abandon_migrations();
         self.close_who_waits_for_replicas();
     }
 
