@@ -99,11 +99,20 @@ async function languagesAndThemes(browser) {
   check(left.length === 0, `nothing of it is left in English${left.length ? `: ${left}` : ""}`);
   await browser.evaluate("document.getElementById('language').click()");
   await browser.media({ "prefers-color-scheme": "dark", "prefers-reduced-motion": "reduce" });
-  check(await browser.evaluate("document.documentElement.dataset.theme") === "dark", "the theme is the system's");
-  check(await browser.evaluate("getComputedStyle(document.querySelector('.link .flow')).animationName") === "none", "nothing moves where that is not wanted");
+  check(await comesTo(browser, "document.documentElement.dataset.theme", "dark"), "the theme is the system's");
+  check(await comesTo(browser, "getComputedStyle(document.querySelector('.link .flow')).animationName", "none"), "nothing moves where that is not wanted");
   await browser.evaluate("document.getElementById('theme').click()");
   check(await browser.evaluate("document.documentElement.dataset.theme") === "light", "the switch goes before the system");
   await browser.media({ "prefers-color-scheme": "light", "prefers-reduced-motion": "no-preference" });
+}
+
+// What the system says reaches a page a moment later.
+async function comesTo(browser, expression, wanted) {
+  for (let tries = 0; tries < 60; tries++) {
+    if (await browser.evaluate(expression) === wanted) return true;
+    await sleep(50);
+  }
+  return false;
 }
 
 async function accessibility(browser) {
