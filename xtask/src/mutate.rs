@@ -177,8 +177,8 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "failover: a master that lost data takes them from its replicas",
         file: "crates/replication/src/replica/acks.rs",
-        from: "        is_unproven && is_same",
-        to: "        is_unproven && !is_same",
+        from: "counts(own) && !has_all(own)",
+        to: "counts(own) && has_all(own)",
     },
     Mutation {
         name: "failover: replies wait for nobody",
