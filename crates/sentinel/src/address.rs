@@ -14,6 +14,12 @@ pub struct Address {
 }
 
 impl Address {
+    /// Whether INFO means this address when it names a host and a port.
+    pub fn is_named(&self, host: &str, port: u16) -> bool {
+        let is_here = self.ip.is_some_and(|ip| ip.to_string() == host) || self.host.eq_ignore_ascii_case(host);
+        is_here && self.port == port
+    }
+
     /// An address whose host is a number, or a name that is looked up later.
     pub fn new(host: &str, port: u16) -> Address {
         Address { host: host.to_string(), ip: host.parse().ok(), port }

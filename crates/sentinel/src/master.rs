@@ -220,11 +220,8 @@ impl Master {
 
     /// The replica that has what this master, which was started again, has acknowledged and lost.
     pub fn outlived_by(&self) -> Option<&str> {
-        let own = &self.instance.address;
         let follows = |replica: &Replica| {
-            let host = replica.master_host.as_deref().unwrap_or_default();
-            let is_here = own.ip.is_some_and(|ip| ip.to_string() == host) || own.host.eq_ignore_ascii_case(host);
-            is_here && replica.master_port == own.port
+            self.instance.address.is_named(replica.master_host.as_deref().unwrap_or_default(), replica.master_port)
         };
         let is_so = |replica: &Replica| {
             replica.master_lacks_data && replica.instance.down_since_ms.is_none() && follows(replica)

@@ -211,10 +211,7 @@ impl Sentinel {
         }
         for (host, port) in &info.replicas {
             for replica in master.replicas.values_mut() {
-                let address = &replica.instance.address;
-                let is_here =
-                    address.ip.is_some_and(|ip| ip.to_string() == *host) || address.host.eq_ignore_ascii_case(host);
-                if address.port == *port && is_here {
+                if replica.instance.address.is_named(host, *port) {
                     replica.named_ms = now_ms;
                 }
             }

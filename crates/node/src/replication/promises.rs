@@ -146,8 +146,9 @@ impl Node {
         let (Some(epoch), term) = (link.state.master_epoch(), link.state.follows_in()) else { return };
         let known = &self.replication.kept.promises;
         let last = known.terms().last().map(|last| last.epoch);
-        if term.is_some() {
-            // What a restart may have taken is here again, from one who has all.
+        if term.is_some() && link.state.acks_by_itself() {
+            // What a restart may have taken is here again, from one who has all: its wish for acknowledgements stood at the end of all that it had when this
+            // node came.
             self.replication.synchronous.started(false);
             self.replication.synchronous.is_certain = true;
         }
