@@ -32,7 +32,7 @@ struct Table {
     /// Rows and subcommands by id.
     by_id: Vec<&'static Command>,
     /// Open addressing over the names; at most a quarter full.
-    places: Box<[Option<&'static Command>; PLACES]>,
+    places: Box<[Option<(Name, &'static Command)>; PLACES]>,
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
@@ -55,11 +55,12 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let rows: &'static [Command] = rows.leak();
     let mut places = Box::new([None; PLACES]);
     for command in rows {
-        let mut at = place(command.name.as_bytes());
+        let name = Name::of(command.name.as_bytes());
+        let mut at = name.place();
         while places[at].is_some() {
             at = (at + 1) % PLACES;
         }
-        places[at] = Some(command);
+        places[at] = Some((name, command));
     }
     let by_id = rows.iter().chain(rows.iter().flat_map(|row| row.subcommands)).collect();
     Table { rows, by_id, places }
@@ -75,18 +76,59 @@ pub fn by_id() -> &'static [&'static Command] {
     &TABLE.by_id
 }
 
-fn place(name: &[u8]) -> usize {
-    let hash = name.iter().fold(0u32, |h, c| h.wrapping_mul(31).wrapping_add(u32::from(c | 0x20)));
-    (hash.wrapping_mul(0x9e37_79b1) >> 22) as usize
+/// What a name is found by, whatever the case of its letters: its length, its first bytes and its last, which overlap in a short one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Name {
+    len: usize,
+    first: u64,
+    last: u64,
+}
+
+/// Of longer names the bytes in the middle are in neither word.
+const COVERED_BYTES: usize = 16;
+
+impl Name {
+    #[inline]
+    fn of(name: &[u8]) -> Name {
+        let word = |bytes: &[u8; 8]| lowercase(u64::from_le_bytes(*bytes));
+        let half = |bytes: &[u8; 4]| lowercase(u64::from(u32::from_le_bytes(*bytes)));
+        let (first, last) = if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+            (word(first), word(last))
+        } else if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+            (half(first), half(last))
+        } else {
+            (name.iter().fold(0, |all, byte| all << 8 | u64::from(byte.to_ascii_lowercase())), 0)
+        };
+        Name { len: name.len(), first, last }
+    }
+
+    #[inline]
+    fn place(self) -> usize {
+        let mixed = (self.first ^ self.last.rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> (u64::BITS - PLACES.ilog2())) as usize
+    }
+}
+
+/// Eight bytes of text with its ASCII letters made small.
+#[inline]
+fn lowercase(word: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let low = word & (0x7f * EACH);
+    // The highest bit of a byte tells whether what is below it is at least `A`, and whether it is above `Z`.
+    let from_a = low + (0x80 - u64::from(b'A')) * EACH;
+    let above_z = low + (0x7f - u64::from(b'Z')) * EACH;
+    let is_capital = !word & (from_a ^ above_z) & (0x80 * EACH);
+    word | is_capital >> 2
 }
 
 /// The command of that name, in any case of letters.
 #[inline]
 pub fn find(name: &[u8]) -> Option<&'static Command> {
     let places = &TABLE.places;
-    let mut at = place(name);
-    while let Some(command) = places[at] {
-        if command.name.as_bytes().eq_ignore_ascii_case(name) {
+    let wanted = Name::of(name);
+    let mut at = wanted.place();
+    while let Some((found, command)) = places[at] {
+        if found == wanted && (name.len() <= COVERED_BYTES || command.name.as_bytes().eq_ignore_ascii_case(name)) {
             return Some(command);
         }
         at = (at + 1) % PLACES;
@@ -155,5 +197,30 @@ mod tests {
         }
         assert!(by_id().iter().enumerate().all(|(id, command)| usize::from(command.id) == id));
         assert!(find(b"nonsense").is_none() && find(b"").is_none());
+    }
+
+    #[test]
+    fn what_only_looks_like_a_name_is_none() {
+        for command in commands() {
+            let name = command.name.as_bytes();
+            for at in 0..name.len() {
+                for wrong in [0x00, 0x7f, 0x80, b'@', b'[', b'`', b'{', name[at] | 0x80, name[at] ^ 0x40] {
+                    let mut other = name.to_vec();
+                    other[at] = wrong;
+                    assert!(find(&other).is_none(), "{}", String::from_utf8_lossy(&other));
+                }
+            }
+            assert!(find(&[name, b"x"].concat()).is_none_or(|found| found.name.len() == name.len() + 1));
+            assert!(find(&name[1..]).is_none_or(|found| found.name.as_bytes() == &name[1..]));
+        }
+    }
+
+    #[test]
+    fn letters_become_small_and_nothing_else_does() {
+        for byte in 0..=u8::MAX {
+            let word = u64::from_le_bytes([byte, b'A', byte, 0xff, b'z', byte, 0, byte]);
+            let expected = u64::from_le_bytes(word.to_le_bytes().map(|b| b.to_ascii_lowercase()));
+            assert_eq!(lowercase(word), expected, "{byte:#x}");
+        }
     }
 }

@@ -50,7 +50,13 @@ unsafe impl GlobalAlloc for Jemalloc {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's layout has a size.
-        unsafe { je::mallocx(layout.size(), flags(layout)).cast() }
+        unsafe {
+            match flags(layout) {
+                // The same with a shorter way.
+                0 => je::malloc(layout.size()).cast(),
+                flags => je::mallocx(layout.size(), flags).cast(),
+            }
+        }
     }
 
     #[inline]

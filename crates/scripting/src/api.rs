@@ -6,7 +6,7 @@ use sha1::{Digest, Sha1};
 
 use crate::context::{Buffers, Identity};
 use crate::host::{LogLevel, Replication};
-use crate::lua::{Kind, LIMIT_BYTES_MAX, Lua, Outcome, Raise};
+use crate::lua::{Kind, LIMIT_BYTES_MAX, Lua, Outcome, Raise, View};
 use crate::{number, value};
 
 const NO_ARGUMENTS: &str = "Please specify at least one argument for this redis lib call";
@@ -140,7 +140,7 @@ fn run_written(lua: &mut Lua<'_>, buffers: &mut Buffers) -> Result<Called, Raise
     let Buffers { command, spans, reply } = buffers;
     reply.clear();
     let context = lua.context();
-    let args = Args::new(command, spans, true);
+    let args = Args::new(command, spans, false);
     let resp3 = context.resp3.get();
     if context.host.with(|host| host.call(args, resp3, reply)).is_none() {
         push_error(lua, OUTSIDE.as_bytes());
@@ -165,7 +165,7 @@ impl Buffers {
     }
 }
 
-/// Writes the arguments as an array of bulk strings, as a client would have sent them.
+/// Writes the arguments one after the other. Most commands of scripts read, and go nowhere: who sends one on writes it as an array then.
 fn write_command(lua: &mut Lua<'_>, buffers: &mut Buffers) -> Result<(), &'static str> {
     let Buffers { command, spans, .. } = buffers;
     command.clear();
@@ -174,40 +174,26 @@ fn write_command(lua: &mut Lua<'_>, buffers: &mut Buffers) -> Result<(), &'stati
     if count == 0 {
         return Err(NO_ARGUMENTS);
     }
-    command.push(b'*');
-    number::push_integer(command, i64::from(count));
-    command.extend_from_slice(b"\r\n");
     for arg in 1..=count {
-        match lua.kind(arg) {
-            Kind::String => write_argument(command, spans, lua.string(arg).unwrap_or_default()),
-            Kind::Number => {
-                let mut text = Vec::with_capacity(24);
-                number::push_argument(&mut text, lua.to_number(arg).unwrap_or_default());
-                write_argument(command, spans, &text);
-            }
-            _ => return Err("Lua redis lib command arguments must be strings or integers"),
+        let start = command.len();
+        match lua.view(arg) {
+            View::String(bytes) => command.extend_from_slice(bytes),
+            View::Number(number) => number::push_argument(command, number),
+            View::Other(_) => return Err("Lua redis lib command arguments must be strings or integers"),
         }
         if command.len() > LIMIT_BYTES_MAX {
             return Err("the command is too large");
         }
+        // Both fit: the whole is checked after each argument.
+        spans.push(Span { start: start as u32, len: (command.len() - start) as u32 });
     }
     Ok(())
-}
-
-fn write_argument(command: &mut Vec<u8>, spans: &mut Vec<Span>, bytes: &[u8]) {
-    command.push(b'$');
-    number::push_integer(command, bytes.len() as i64);
-    command.extend_from_slice(b"\r\n");
-    // Both fit: the whole is checked after each argument, and one has at most half of what fits.
-    spans.push(Span { start: command.len() as u32, len: bytes.len() as u32 });
-    command.extend_from_slice(bytes);
-    command.extend_from_slice(b"\r\n");
 }
 
 fn acl_check_command(lua: &mut Lua<'_>) -> Outcome {
     let mut buffers = lua.context().buffers.take();
     let written = write_command(lua, &mut buffers);
-    let args = Args::new(&buffers.command, &buffers.spans, true);
+    let args = Args::new(&buffers.command, &buffers.spans, false);
     let allowed = written.map(|()| lua.context().host.with(|host| host.may_run(args)));
     buffers.keep_small();
     lua.context().buffers.set(buffers);

@@ -6,8 +6,8 @@ use rivulet_resp::Args;
 pub trait Host {
     /// Runs a command of the script, checks included, and appends its whole reply, in RESP3 when `resp3`.
     ///
-    /// An error reply (`-CODE text`) is what `redis.call` raises and `redis.pcall` gives. The command has at least a name; its bytes are those
-    /// that a client would have sent ([`Args::wire`]).
+    /// An error reply (`-CODE text`) is what `redis.call` raises and `redis.pcall` gives. The command has at least a name; it has not the form in
+    /// which a client sends one ([`Args::wire`]).
     fn call(&mut self, command: Args<'_>, resp3: bool, reply: &mut Vec<u8>);
 
     /// Whether the user may run this command. `None` says that there is no such command.

@@ -81,6 +81,13 @@ pub(crate) enum Kind {
     Other,
 }
 
+/// What a value that commands take is.
+pub(crate) enum View<'v> {
+    String(&'v [u8]),
+    Number(f64),
+    Other(Kind),
+}
+
 /// The stack of a running Lua thread, for one native call.
 ///
 /// Indexes are Lua's: from 1 on, or from the top with -1 downwards. Each is checked. The arguments of a native function stay where they are
@@ -193,6 +200,19 @@ impl<'a> Lua<'a> {
     pub(crate) fn push_bytes(&mut self, bytes: &[u8]) {
         // SAFETY: `room` made place; the bytes are copied.
         unsafe { ffi::lua_pushlstring_(self.room(), bytes.as_ptr().cast(), bytes.len()) }
+    }
+
+    /// A new table with a list of strings.
+    pub(crate) fn push_list<'i>(&mut self, items: impl ExactSizeIterator<Item = &'i [u8]>) {
+        self.push_table(items.len(), 0);
+        let raw = self.room();
+        for (at, item) in (1..).zip(items) {
+            // SAFETY: `room` made place for one value above the table, which takes it each time; the bytes are copied.
+            unsafe {
+                ffi::lua_pushlstring_(raw, item.as_ptr().cast(), item.len());
+                ffi::lua_rawseti_(raw, -2, at);
+            }
+        }
     }
 
     /// The null of JSON: a light userdata whose address is 0.
@@ -329,16 +349,28 @@ impl<'a> Lua<'a> {
         if !self.is_there(index) {
             return Kind::None;
         }
+        kind_of(self.type_at(self.index(index)))
+    }
+
+    /// Lua's number for the kind of the value at an index that was checked.
+    #[inline]
+    fn type_at(&self, index: c_int) -> c_int {
         // SAFETY: the index is within the stack.
-        match unsafe { ffi::lua_type(self.raw, self.index(index)) } {
-            ffi::LUA_TNIL => Kind::Nil,
-            ffi::LUA_TBOOLEAN => Kind::Boolean,
-            ffi::LUA_TLIGHTUSERDATA => Kind::LightUserdata,
-            ffi::LUA_TNUMBER => Kind::Number,
-            ffi::LUA_TSTRING => Kind::String,
-            ffi::LUA_TTABLE => Kind::Table,
-            ffi::LUA_TFUNCTION => Kind::Function,
-            _ => Kind::Other,
+        unsafe { ffi::lua_type(self.raw, index) }
+    }
+
+    /// The value of a string or a number, or the kind of another. No number is converted.
+    #[inline]
+    pub(crate) fn view(&self, index: i32) -> View<'_> {
+        if !self.is_there(index) {
+            return View::Other(Kind::None);
+        }
+        let index = self.index(index);
+        // SAFETY: the index is within the stack, and nothing can take the string off or collect it while `self` is borrowed.
+        match self.type_at(index) {
+            ffi::LUA_TSTRING => View::String(unsafe { bytes_at(self.raw, index) }.unwrap_or_default()),
+            ffi::LUA_TNUMBER => View::Number(unsafe { ffi::lua_tonumber(self.raw, index) }),
+            other => View::Other(kind_of(other)),
         }
     }
 
@@ -461,6 +493,15 @@ impl<'a> Lua<'a> {
         self.push_bytes(name);
         self.insert(-2);
         self.raw_set(table);
+    }
+
+    /// [`Lua::raw_set`] for a key that is a string.
+    pub(crate) fn raw_set_named(&mut self, table: i32) {
+        let table = self.table(table);
+        assert!(self.top() - 2 >= self.floor.max(table), "a key and a value lie above the table");
+        assert_eq!(self.type_at(self.index(-2)), ffi::LUA_TSTRING, "the key is a string");
+        // SAFETY: the index is a table's, a key that Lua takes and a value are on top.
+        unsafe { ffi::lua_rawset(self.raw, table) }
     }
 
     /// Sets an element to the value on top, and takes that.
@@ -675,6 +716,19 @@ pub(crate) struct Place {
     /// The current line; 0 or less where there is none.
     pub(crate) line: i32,
     pub(crate) is_native: bool,
+}
+
+fn kind_of(number: c_int) -> Kind {
+    match number {
+        ffi::LUA_TNIL => Kind::Nil,
+        ffi::LUA_TBOOLEAN => Kind::Boolean,
+        ffi::LUA_TLIGHTUSERDATA => Kind::LightUserdata,
+        ffi::LUA_TNUMBER => Kind::Number,
+        ffi::LUA_TSTRING => Kind::String,
+        ffi::LUA_TTABLE => Kind::Table,
+        ffi::LUA_TFUNCTION => Kind::Function,
+        _ => Kind::Other,
+    }
 }
 
 /// # Safety

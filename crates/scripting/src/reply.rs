@@ -11,7 +11,7 @@
 
 use rivulet_resp::Reply;
 
-use crate::lua::{Kind, Lua};
+use crate::lua::{Kind, Lua, View};
 use crate::number::to_integer;
 
 /// Writes the value on top, and takes it. `resp3` is what the script chose; the client's own protocol is the reply's.
@@ -21,13 +21,13 @@ pub(crate) fn write(lua: &mut Lua<'_>, reply: &mut Reply<'_>, resp3: bool) {
         reply.error(b"ERR reached lua stack limit");
         return lua.pop(1);
     }
-    match lua.kind(-1) {
-        Kind::String => reply.bulk(lua.string(-1).unwrap_or_default()),
-        Kind::Number => reply.int(to_integer(lua.to_number(-1).unwrap_or_default())),
-        Kind::Boolean if resp3 => reply.boolean(lua.to_bool(-1)),
-        Kind::Boolean if lua.to_bool(-1) => reply.int(1),
-        Kind::Table => write_table(lua, reply, resp3),
-        _ => reply.null(),
+    match lua.view(-1) {
+        View::String(bytes) => reply.bulk(bytes),
+        View::Number(number) => reply.int(to_integer(number)),
+        View::Other(Kind::Boolean) if resp3 => reply.boolean(lua.to_bool(-1)),
+        View::Other(Kind::Boolean) if lua.to_bool(-1) => reply.int(1),
+        View::Other(Kind::Table) => write_table(lua, reply, resp3),
+        View::Other(_) => reply.null(),
     }
     lua.pop(1);
 }

@@ -21,6 +21,9 @@ use crate::{bit, cjson, cmsgpack, strings, structure};
 pub(crate) struct Globals {
     /// What runs see; KEYS and ARGV are put here.
     pub(crate) real: Ref,
+    /// The strings `KEYS` and `ARGV`.
+    pub(crate) keys: Ref,
+    pub(crate) argv: Ref,
     /// The metatable whose `__index` chooses between what runs and what loads see.
     pub(crate) metatable: Ref,
     /// What a library sees while it is loaded.
@@ -61,7 +64,11 @@ pub(crate) fn build(lua: &mut Lua<'_>, purpose: Purpose, identity: &Identity) ->
     lua.raw_set_field(globals, b"server");
     let load = (purpose == Purpose::Functions).then(|| load_globals(lua, identity));
     let (real, metatable) = protect_globals(lua, globals);
-    Globals { real, metatable, load, handler }
+    let mut name = |text: &[u8]| {
+        lua.push_bytes(text);
+        lua.take_ref()
+    };
+    Globals { real, keys: name(b"KEYS"), argv: name(b"ARGV"), metatable, load, handler }
 }
 
 fn set<F: Fn(&mut Lua<'_>) -> Outcome + Copy + 'static>(lua: &mut Lua<'_>, table: i32, name: &str, function: F) {

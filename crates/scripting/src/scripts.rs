@@ -2,7 +2,9 @@
 //!
 //! Those that SCRIPT LOAD brought stay. Those that EVAL brought are at most [`EVALUATED_MAX`]: the least recently used one goes.
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use rivulet_commands::fail::Fail;
 use rivulet_resp::Reply;
@@ -35,7 +37,9 @@ pub struct Scripts {
     vm: Vm,
     identity: Identity,
     limit_bytes: usize,
-    by_sha: HashMap<[u8; 20], u32>,
+    by_sha: HashMap<[u8; 20], u32, BySha>,
+    /// What EVALSHA's digits led to the last time: each command asks twice.
+    last: Cell<Option<([u8; 40], u32)>>,
     slots: Vec<Option<Script>>,
     free: Vec<u32>,
     /// The scripts of EVAL, from the least recently used one on.
@@ -58,6 +62,25 @@ struct Script {
     place: Place,
 }
 
+/// A SHA-1 is its own hash. Whoever could make two with the same beginning could as well run what takes long.
+type BySha = BuildHasherDefault<FirstBytes>;
+
+#[derive(Default)]
+struct FirstBytes(u64);
+
+impl Hasher for FirstBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.first_chunk().map_or(self.0, |first| u64::from_le_bytes(*first));
+    }
+
+    /// An array's length, which is always the same.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// Where a script is in the order of use.
 #[derive(Clone, Copy)]
 enum Place {
@@ -76,7 +99,8 @@ impl Scripts {
             vm: Vm::new(Purpose::Scripts, &identity, limit_bytes),
             identity,
             limit_bytes,
-            by_sha: HashMap::new(),
+            by_sha: HashMap::default(),
+            last: Cell::new(None),
             slots: Vec::new(),
             free: Vec::new(),
             oldest: None,
@@ -111,15 +135,25 @@ impl Scripts {
     /// # Errors
     /// There is none.
     pub fn by_sha(&mut self, digits: &[u8]) -> Result<ScriptId, Fail> {
-        let at = parse_sha(digits).and_then(|sha| self.by_sha.get(&sha).copied());
-        let at = at.ok_or(Fail::new("NOSCRIPT No matching script. Please use EVAL."))?;
+        let at = self.find(digits).ok_or(Fail::new("NOSCRIPT No matching script. Please use EVAL."))?;
         self.touch(at);
         Ok(ScriptId(at))
     }
 
+    fn find(&self, digits: &[u8]) -> Option<u32> {
+        if let Some((known, at)) = self.last.get()
+            && known == digits
+        {
+            return Some(at);
+        }
+        let at = *self.by_sha.get(&parse_sha(digits)?)?;
+        self.last.set(digits.try_into().ok().map(|digits| (digits, at)));
+        Some(at)
+    }
+
     /// Whether a script of these digits is there; it is not used by that.
     pub fn exists(&self, digits: &[u8]) -> bool {
-        parse_sha(digits).is_some_and(|sha| self.by_sha.contains_key(&sha))
+        self.find(digits).is_some()
     }
 
     /// The text of a script, as SCRIPT SHOW gives it.
@@ -127,8 +161,7 @@ impl Scripts {
     /// # Errors
     /// There is none.
     pub fn text(&self, digits: &[u8]) -> Result<&[u8], Fail> {
-        let at = parse_sha(digits).and_then(|sha| self.by_sha.get(&sha));
-        let script = at.and_then(|&at| self.slots[at as usize].as_ref());
+        let script = self.find(digits).and_then(|at| self.slots[at as usize].as_ref());
         script.map(|s| &*s.text).ok_or(Fail::new("NOSCRIPT No matching script."))
     }
 
@@ -163,8 +196,7 @@ impl Scripts {
 
     /// The same for EVALSHA's digits.
     pub fn flags_of(&self, digits: &[u8]) -> Option<Flags> {
-        let at = parse_sha(digits).and_then(|sha| self.by_sha.get(&sha).copied())?;
-        self.flags(ScriptId(at))
+        self.flags(ScriptId(self.find(digits)?))
     }
 
     /// The same for a text that may not be loaded.
@@ -245,6 +277,7 @@ impl Scripts {
         self.keep(at);
         if let Some(script) = self.slots[at as usize].take() {
             self.by_sha.remove(&script.sha);
+            self.last.set(None);
             self.text_bytes -= script.text.len();
             self.vm.release(script.function);
             self.free.push(at);

@@ -29,9 +29,7 @@ pub enum Ended {
 pub(crate) struct Vm {
     state: State,
     globals: Globals,
-    /// Runs since the last step of the collector.
-    runs: u32,
-    /// What was left when all garbage was collected the last time.
+    /// What was left when the collector had been through all the last time.
     live_bytes: usize,
 }
 
@@ -40,14 +38,16 @@ pub struct Remains {
     _state: State,
 }
 
-/// As often as this a run is followed by a step of the collector, which a script may have stopped.
-const COLLECT_RUNS: u32 = 50;
+/// So much garbage is left to lie, however little else there is: to go through what lives costs the same for much garbage as for little.
+const GARBAGE_BYTES: usize = 512 << 10;
 
 impl Vm {
     pub(crate) fn new(purpose: Purpose, identity: &Identity, limit_bytes: usize) -> Vm {
         let mut state = State::new(limit_bytes, Context::new());
         let globals = state.enter(|lua| sandbox::build(lua, purpose, identity));
-        Vm { state, globals, runs: 0, live_bytes: 0 }
+        let mut vm = Vm { state, globals, live_bytes: 0 };
+        vm.collected();
+        vm
     }
 
     pub(crate) fn into_remains(self) -> Remains {
@@ -98,10 +98,12 @@ impl Vm {
         let prepare = |lua: &mut Lua<'_>, globals: &Globals| {
             lua.push_ref(&globals.real);
             let real = lua.top();
-            push_list(lua, input.keys());
-            lua.raw_set_field(real, b"KEYS");
-            push_list(lua, input.arguments());
-            lua.raw_set_field(real, b"ARGV");
+            lua.push_ref(&globals.keys);
+            lua.push_list(input.keys());
+            lua.raw_set_named(real);
+            lua.push_ref(&globals.argv);
+            lua.push_list(input.arguments());
+            lua.raw_set_named(real);
             lua.push_ref(function);
             0
         };
@@ -119,8 +121,8 @@ impl Vm {
     ) -> Ended {
         let prepare = |lua: &mut Lua<'_>, _: &Globals| {
             lua.push_ref(function);
-            push_list(lua, input.keys());
-            push_list(lua, input.arguments());
+            lua.push_list(input.keys());
+            lua.push_list(input.arguments());
             2
         };
         self.run(|| name.to_vec(), host, reply, prepare)
@@ -170,16 +172,25 @@ impl Vm {
 
     /// After a run; one that was cut short may leave much, which is free at once.
     fn clean(&mut self, was_cut_short: bool) {
-        self.runs += 1;
-        let heap = &self.state.shared().heap;
-        let crowded = (heap.limit_bytes() / 2).max(2 * self.live_bytes);
-        if was_cut_short || heap.used_bytes() > crowded {
+        let used_bytes = self.used_bytes();
+        let crowded = (self.state.shared().heap.limit_bytes() / 2).max(2 * self.live_bytes);
+        if was_cut_short || used_bytes > crowded {
             self.state.collect();
-            self.live_bytes = self.used_bytes();
-        } else if self.runs >= COLLECT_RUNS {
-            self.runs = 0;
-            self.state.collect_some();
+            self.collected();
+        } else if used_bytes > self.live_bytes + self.garbage_bytes() && self.state.collect_some() {
+            self.collected();
         }
+    }
+
+    /// How much garbage may lie until a run is followed by a step of the collector, which a script may have stopped.
+    fn garbage_bytes(&self) -> usize {
+        self.live_bytes.max(GARBAGE_BYTES)
+    }
+
+    /// The collector has been through all. While a script runs it begins again somewhat later than between runs.
+    fn collected(&mut self) {
+        self.live_bytes = self.used_bytes();
+        self.state.set_pause(110 + 100 * self.garbage_bytes() / self.live_bytes.max(1));
     }
 
     /// Runs a library's code, which may do nothing but register functions.
@@ -220,14 +231,6 @@ fn choose_globals(lua: &mut Lua<'_>, globals: &Globals, to: Option<&Ref>) {
     lua.push_ref(to.unwrap_or(&globals.real));
     lua.raw_set_field(-2, b"__index");
     lua.pop(1);
-}
-
-fn push_list<'i>(lua: &mut Lua<'_>, items: impl ExactSizeIterator<Item = &'i [u8]>) {
-    lua.push_table(items.len(), 0);
-    for (i, item) in (1..).zip(items) {
-        lua.push_bytes(item);
-        lua.raw_set_index(-2, i);
-    }
 }
 
 fn write_error(reply: &mut Reply<'_>, failed: &Failed, name: &[u8]) {

@@ -57,9 +57,11 @@ impl Heap {
     }
 }
 
-/// All blocks have the alignment that C's allocator gives.
+/// Lua puts nothing into a block that needs a greater alignment than a number or a pointer (`LUAI_USER_ALIGNMENT_T`).
+const ALIGNMENT: usize = 8;
+
 fn layout(bytes: usize) -> Option<Layout> {
-    Layout::from_size_align(bytes, 16).ok()
+    Layout::from_size_align(bytes, ALIGNMENT).ok()
 }
 
 /// Lua's allocator: gives, moves and frees. Null means that there is not enough, which Lua expects only when a block grows.

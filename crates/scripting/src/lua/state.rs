@@ -91,11 +91,18 @@ impl State {
         }
     }
 
-    /// A step of the collector, also when a script had stopped it.
-    pub(crate) fn collect_some(&mut self) {
+    /// A step of the collector, also when a script had stopped it; answers whether it has been through all.
+    pub(crate) fn collect_some(&mut self) -> bool {
         const STEP_KB: c_int = 50;
         // SAFETY: as in `collect`.
-        unsafe { ffi::lua_gc(self.raw, ffi::LUA_GCSTEP, STEP_KB) };
+        unsafe { ffi::lua_gc(self.raw, ffi::LUA_GCSTEP, STEP_KB) != 0 }
+    }
+
+    /// When it has been through all, the collector rests until so many percent of what was left are held.
+    pub(crate) fn set_pause(&mut self, percent: usize) {
+        let percent = c_int::try_from(percent).unwrap_or(c_int::MAX);
+        // SAFETY: the state is alive; a number is set.
+        unsafe { ffi::lua_gc(self.raw, ffi::LUA_GCSETPAUSE, percent) };
     }
 }
 
