@@ -33,6 +33,9 @@ impl Node {
             if let Some(status) = self.life.exit {
                 // Nothing is executed any more: what others wrote in the turn of a SHUTDOWN is in the log by now.
                 self.end_log_files();
+                if status == 0 {
+                    self.keep_end();
+                }
                 return status;
             }
             let ended_us = clock::monotonic_us();

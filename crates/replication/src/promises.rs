@@ -27,6 +27,17 @@ pub struct Promises {
     members: Vec<ReplId>,
     /// The terms that its data went through, oldest first; none where they came from nobody whose word counts.
     terms: Vec<Term>,
+    /// It was ended in order here, with nothing missing, and was not started since.
+    ended: Option<Ended>,
+}
+
+/// Where a node stood when it was ended in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Its history.
+    pub id: ReplId,
+    pub offset: u64,
+    pub is_replica: bool,
 }
 
 /// A term, and where it began: who has come so far with its master has all that was acknowledged in the terms before.
@@ -75,7 +86,7 @@ impl Refusal {
 
 impl Promises {
     pub fn new(node_id: ReplId) -> Promises {
-        Promises { node_id, epoch: 0, promised: 0, leader: None, members: Vec::new(), terms: Vec::new() }
+        Promises { node_id, epoch: 0, promised: 0, leader: None, members: Vec::new(), terms: Vec::new(), ended: None }
     }
 
     /// There is something in it that was promised to somebody.
@@ -173,6 +184,16 @@ impl Promises {
         !std::mem::take(&mut self.terms).is_empty()
     }
 
+    /// The node ends, and all that it has acknowledged is in its files.
+    pub fn ends(&mut self, at: Ended) {
+        self.ended = Some(at);
+    }
+
+    /// The node was started: what follows may end otherwise.
+    pub fn take_end(&mut self) -> Option<Ended> {
+        self.ended.take()
+    }
+
     pub fn terms(&self) -> &[Term] {
         &self.terms
     }
@@ -233,6 +254,10 @@ impl Promises {
         for Term { epoch, from } in &self.terms {
             writeln!(text, "term {epoch} {from}").expect("a String takes all");
         }
+        if let Some(Ended { id, offset, is_replica }) = &self.ended {
+            let role = if *is_replica { "replica" } else { "master" };
+            writeln!(text, "ended {id} {offset} {role}").expect("a String takes all");
+        }
         for member in &self.members {
             writeln!(text, "member {member}").expect("a String takes all");
         }
@@ -257,9 +282,22 @@ impl Promises {
             let (epoch, from) = line.strip_prefix("term ")?.split_once(' ')?;
             terms.push(Term { epoch: epoch.parse().ok()?, from: from.parse().ok()? });
         }
+        let ended = match lines.next_if(|line| line.starts_with("ended ")) {
+            Some(line) => Some(Ended::parse(line.strip_prefix("ended ")?)?),
+            None => None,
+        };
         let members = lines.map(|line| id(line.strip_prefix("member ")?)).collect::<Option<Vec<_>>>()?;
-        let promises = Promises { node_id, epoch, promised, leader, members, terms };
+        let promises = Promises { node_id, epoch, promised, leader, members, terms, ended };
         (promises.to_text() == text && promises.members.len() <= MEMBERS_MAX && epoch <= promised).then_some(promises)
+    }
+}
+
+impl Ended {
+    fn parse(text: &str) -> Option<Ended> {
+        let mut words = text.split(' ');
+        let mut word = || words.next();
+        let (id, offset) = (ReplId::parse(word()?.as_bytes())?, word()?.parse().ok()?);
+        Some(Ended { id, offset, is_replica: word()? == "replica" })
     }
 }
 

@@ -366,9 +366,10 @@ impl<'a> Lua<'a> {
             return View::Other(Kind::None);
         }
         let index = self.index(index);
-        // SAFETY: the index is within the stack, and nothing can take the string off or collect it while `self` is borrowed.
         match self.type_at(index) {
+            // SAFETY: the index is within the stack, and nothing can take the string off or collect it while `self` is borrowed.
             ffi::LUA_TSTRING => View::String(unsafe { bytes_at(self.raw, index) }.unwrap_or_default()),
+            // SAFETY: the index is within the stack.
             ffi::LUA_TNUMBER => View::Number(unsafe { ffi::lua_tonumber(self.raw, index) }),
             other => View::Other(kind_of(other)),
         }

@@ -372,6 +372,42 @@ fn a_master_that_lost_its_data_does_not_take_them_from_its_members() {
     assert_eq!(member.info("master_lacks_data"), "0");
 }
 
+/// Who was ended in order need not ask members that are gone for good; who was killed must, also when it was ended in order before that.
+#[test]
+fn a_master_that_was_ended_in_order_lacks_nothing() {
+    let (mut master, mut member) = pair(Kind::Rivulet, &["--appendonly", "yes"]);
+    member.must("CONFIG SET synchronous-replicas 1");
+    let (a, b) = (master.info("node_id"), member.info("node_id"));
+    let gone = "6".repeat(40);
+    wait::until("they are taken", || !master.call(&format!("REPLICATION MEMBERS 0 {a} {b} {gone}")).is_error());
+    member.wait_for_link();
+    master.must("SET a 1");
+    for round in 0..2 {
+        master.shutdown("");
+        master.launch();
+        member.wait_for_link();
+        assert_eq!(master.info("synchronous_unproven"), "0", "round {round}");
+        master.must("SET b 1");
+    }
+    master.kill();
+    master.launch();
+    member.wait_for_link();
+    assert_eq!(master.info("synchronous_unproven"), "1");
+    let mut writer = master.client();
+    send(&mut writer, &["SET c 1"]);
+    assert_silent(&mut writer);
+    // Nothing is missing as yet, but nobody has said so.
+    master.shutdown("NOW");
+    master.launch();
+    assert_eq!(master.info("synchronous_unproven"), "1");
+    // What was there at the end is not there any more.
+    master.must("REPLICAOF NO ONE");
+    master.shutdown("");
+    std::fs::remove_dir_all(master.dir.path().join("appendonlydir")).expect("it is there");
+    master.launch();
+    assert_eq!(master.info("synchronous_unproven"), "1");
+}
+
 /// What a client is told of keys that it caches is no reply: it is sent as it is, and only once its write is acknowledged or the time is over.
 #[test]
 fn a_late_reply_leaves_the_messages_around_it_alone() {

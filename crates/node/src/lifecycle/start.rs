@@ -202,6 +202,7 @@ impl Node {
 
     /// The data is there: the server is open, and a replica goes to its master.
     pub fn ready(&mut self) {
+        self.look_at_end_before();
         self.begin_following();
         self.look_at_synchronous();
         log::notice!("Ready to accept connections");

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use rivulet_commands::fail::Fail;
 use rivulet_host::fs::{self, File};
 use rivulet_rdb::crc64;
+use rivulet_replication::history::Kinship;
 use rivulet_replication::position::ReplId;
-use rivulet_replication::promises::{EPOCH_MAX, Promises, Term, term_at};
+use rivulet_replication::promises::{EPOCH_MAX, Ended, Promises, Term, term_at};
 use rivulet_resp::Args;
 
 use crate::engine::asker::Asker;
@@ -24,12 +25,14 @@ pub struct Kept {
     pub is_durable: bool,
     /// The file was refused when the last change was to be written, and the log says so.
     is_refused: bool,
+    /// It was ended in order there; what is loaded shows whether all of it is here.
+    ended: Option<Ended>,
 }
 
 impl Kept {
     /// Nothing is promised yet; until a file is written, the node's id is that of its run.
     pub fn nothing(run_id: ReplId) -> Kept {
-        Kept { promises: Promises::new(run_id), is_durable: false, is_refused: false }
+        Kept { promises: Promises::new(run_id), is_durable: false, is_refused: false, ended: None }
     }
 }
 
@@ -74,7 +77,7 @@ impl Node {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             read => read.map_err(|e| format!("Can't read {}: {}", path.display(), os_error(&e)))?,
         };
-        let promises = parse(&bytes).ok_or_else(|| {
+        let mut promises = parse(&bytes).ok_or_else(|| {
             format!(
                 "{} is damaged: what this node promised to the leader of a failover can't be told. If it holds a replica's data, remove the file; never do so while it may be a master.",
                 path.display()
@@ -84,8 +87,44 @@ impl Node {
         let is_bound = !promises.members().is_empty();
         self.replication.synchronous.started(is_bound && self.config.replicaof.is_none());
         self.replication.synchronous.is_certain = !is_bound;
-        self.replication.kept = Kept { promises, is_durable: true, is_refused: false };
+        let ended = promises.take_end();
+        self.replication.kept = Kept { promises: promises.clone(), is_durable: true, is_refused: false, ended: None };
+        if ended.is_some() {
+            // It is true of this start alone: what is acknowledged after it may get lost.
+            match self.keep_promises(promises) {
+                Ok(()) => self.replication.kept.ended = ended,
+                Err(text) => log::warning!("That this node was ended in order is not counted: {text}"),
+            }
+        }
         Ok(())
+    }
+
+    /// The data are here: if they are all that there was when this node was ended in order, nothing is missing.
+    pub(crate) fn look_at_end_before(&mut self) {
+        let Some(Ended { id, offset, is_replica }) = self.replication.kept.ended.take() else { return };
+        let r = &self.replication;
+        let has_all = r.offset() >= offset && matches!(r.history.kinship(id, offset as i64 + 1), Kinship::Shared);
+        if has_all && is_replica == self.is_replica() {
+            log::notice!("This node was ended in order at offset {offset}, and has all that it had then.");
+            self.replication.synchronous.started(false);
+            self.replication.synchronous.is_certain = true;
+        }
+    }
+
+    /// The node has ended well, and its files are closed: the next start need not ask others whether something is missing.
+    pub(crate) fn keep_end(&mut self) {
+        let synchronous = &self.replication.synchronous;
+        let lacks_nothing = synchronous.is_certain && !synchronous.has_been_unproven() && !self.is_loading();
+        let is_bound = self.replication.kept.is_durable && !self.replication.kept.promises.members().is_empty();
+        if !lacks_nothing || !is_bound {
+            return;
+        }
+        let mut promises = self.replication.kept.promises.clone();
+        let (id, offset) = (self.replication.history.id(), self.replication.offset());
+        promises.ends(Ended { id, offset, is_replica: self.is_replica() });
+        if let Err(text) = self.keep_promises(promises) {
+            log::warning!("That this node was ended in order is not kept: {text}");
+        }
     }
 
     /// Writes promises down; they hold once that has succeeded, and not before.
@@ -101,8 +140,11 @@ impl Node {
         };
         write().map_err(|e| format!("{} can't be written: {}", path.display(), os_error(&e)))?;
         let (node_id, terms) = (promises.node_id, promises.terms().to_vec());
-        let before =
-            std::mem::replace(&mut self.replication.kept, Kept { promises, is_durable: true, is_refused: false });
+        let ended = self.replication.kept.ended.take();
+        let before = std::mem::replace(
+            &mut self.replication.kept,
+            Kept { promises, is_durable: true, is_refused: false, ended },
+        );
         let fence = self.replication.kept.promises.fence();
         if let Some(link) = &mut self.replication.link {
             if fence != before.promises.fence() || before.is_refused {
