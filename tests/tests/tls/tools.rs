@@ -69,10 +69,10 @@ for protocol in (2, 3):
     assert r.ping()
     r.flushall()
     with r.pipeline(transaction=False) as pipe:
-        for i in range(10000):
+        for i in range(2000):
             pipe.set(f"key:{i}", i)
         assert all(pipe.execute())
-    assert r.dbsize() == 10000
+    assert r.dbsize() == 2000
     large = bytes(range(256)) * 20000
     assert r.set("large", large) and r.get("large") == large
     with r.pipeline() as pipe:
@@ -94,7 +94,7 @@ for protocol in (2, 3):
     r.rpush("queue", "item")
     waiter.join()
     assert list(popped[0]) == [b"queue", b"item"], popped
-    many = [redis.Redis(**settings) for _ in range(30)]
+    many = [redis.Redis(**settings) for _ in range(8)]
     assert all(one.ping() for one in many)
     [one.close() for one in many]
     r.close()
