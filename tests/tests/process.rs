@@ -230,18 +230,23 @@ fn lines_of_the_log_have_the_forms_of_valkey() {
     let mut lines = Vec::new();
     for kind in [Kind::Rivulet, Kind::Valkey9].into_iter().filter(|kind| kind.is_there()) {
         let mut server = Server::start(kind, &["--log-format", "logfmt"]);
-        for time in ["legacy", "iso8601", "milliseconds"] {
-            server.must(&["CONFIG", "SET", "log-timestamp-format", time]);
-            server.must(&["DEBUG", "LOG", "a \"b\"\r\nc\td"]);
+        let forms =
+            ["logfmt", "json"].iter().flat_map(|form| ["legacy", "iso8601", "milliseconds"].map(|time| (form, time)));
+        for (form, time) in forms {
+            server.must(&["CONFIG", "SET", "log-format", form, "log-timestamp-format", time]);
+            server.must(&["DEBUG", "LOG", "a \"b\" \\ /\r\nc\td\x01\x1b\x7f\x08\x0cü"]);
         }
         server.must("CONFIG SET log-format legacy");
         server.must("DEBUG LOG plain");
         let log = log_of(&server);
+        let objects = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let levels: Vec<_> = objects.map(|object| object["level"].clone()).collect();
+        assert_eq!(levels, ["warning"; 3], "{kind:?}: three lines are objects");
         let pid = server.pid().to_string();
         let shape = |line: &str| line.replace(&pid, "P").replace(|c: char| c.is_ascii_digit(), "0");
         lines.push(log.lines().filter(|line| line.contains("DEBUG LOG")).map(shape).collect::<Vec<_>>());
     }
-    assert_eq!(lines[0].len(), 4, "{lines:?}");
+    assert_eq!(lines[0].len(), 7, "{lines:?}");
     assert_eq!(lines[0][0].split("timestamp=").next(), Some("pid=P role=primary "), "{lines:?}");
     assert!(lines.iter().all(|shown| *shown == lines[0]), "{lines:?}");
 }

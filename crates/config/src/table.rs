@@ -97,7 +97,7 @@ directives! {
     "pidfile" => pidfile: String = String::new(), OptionalText(check::any), IMMUTABLE, "File that holds the process id; in the background it is /var/run/redis.pid if not set.";
     "loglevel" => loglevel: Level = Level::Notice, Choice, 0 => LogLevel, "Least level of lines that are logged.";
     "logfile" => logfile: String = String::new(), Text(check::any), IMMUTABLE, "The log's file; empty is standard output.";
-    "log-format" => log_format: LogFormat = LogFormat::Legacy, Choice, 0 => LogFormat, "Form of the log's lines; logfmt is pairs of names and values.";
+    "log-format" => log_format: LogFormat = LogFormat::Legacy, Choice, 0 => LogFormat, "Form of the log's lines; logfmt is pairs of names and values, json an object a line.";
     "log-timestamp-format" => log_timestamp_format: LogTime = LogTime::Legacy, Choice, 0 => LogFormat, "Form of the time in the log's lines.";
     "syslog-enabled" => syslog_enabled: bool = false, Bool, IMMUTABLE, "Log to the system's log, too (`/dev/log`).";
     "syslog-ident" => syslog_ident: String = "redis".into(), Text(check::any), IMMUTABLE, "Name in the system's log.";

@@ -46,6 +46,7 @@ choices! {
     enum LogFormat {
         "legacy" => Legacy,
         "logfmt" => Logfmt,
+        "json" => Json,
     }
     /// The form of the time in the log's lines.
     enum LogTime {

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::Write;
 use std::sync::Mutex;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use rivulet_config::{Config, LogFormat, LogTime};
 use rivulet_host::world;
@@ -20,7 +20,7 @@ pub use rivulet_config::Level;
 static LEVEL: AtomicU8 = AtomicU8::new(Level::Notice as u8);
 static ROLE: AtomicU8 = AtomicU8::new(b'M');
 static PID: AtomicU32 = AtomicU32::new(0);
-static IS_LOGFMT: AtomicBool = AtomicBool::new(false);
+static FORMAT: AtomicU8 = AtomicU8::new(LogFormat::Legacy as u8);
 static TIME: AtomicU8 = AtomicU8::new(LogTime::Legacy as u8);
 /// The file's path; empty for standard output. It is opened for each line, so that it can be moved away.
 static FILE: Mutex<String> = Mutex::new(String::new());
@@ -34,7 +34,7 @@ pub fn set_level(level: Level) {
 
 /// Takes the form of lines from the configuration.
 pub fn set_format(config: &Config) {
-    IS_LOGFMT.store(config.log_format == LogFormat::Logfmt, Ordering::Relaxed);
+    FORMAT.store(config.log_format as u8, Ordering::Relaxed);
     TIME.store(config.log_timestamp_format as u8, Ordering::Relaxed);
 }
 
@@ -90,9 +90,10 @@ pub fn write(level: Level, text: Arguments<'_>) {
         time if time == LogTime::Milliseconds as u8 => clock::unix_ms().to_string(),
         _ => now.log_format(),
     };
-    let line = match IS_LOGFMT.load(Ordering::Relaxed) {
-        true => logfmt(pid, role(), &time, level, &text.to_string()),
-        false => format!("{pid}:{} {time} {} {text}\n", role() as char, ['.', '-', '*', '#'][level as usize]),
+    let line = match FORMAT.load(Ordering::Relaxed) {
+        form if form == LogFormat::Logfmt as u8 => logfmt(pid, role(), &time, level, &text.to_string()),
+        form if form == LogFormat::Json as u8 => json(pid, role(), &time, level, &text.to_string()),
+        _ => format!("{pid}:{} {time} {} {text}\n", role() as char, ['.', '-', '*', '#'][level as usize]),
     };
     raw(line.as_bytes());
     if !world::is_simulated()
@@ -121,13 +122,7 @@ pub fn pid_changed() {
 
 /// A line of `name=value` pairs.
 fn logfmt(pid: u32, role: u8, time: &str, level: Level, text: &str) -> String {
-    let role = match role {
-        b'M' => "primary",
-        b'S' => "replica",
-        b'X' => "sentinel",
-        _ => "RDB/AOF",
-    };
-    let level = ["debug", "verbose", "notice", "warning"][level as usize];
+    let (role, level) = (role_word(role), level_word(level));
     // A value ends at a quotation mark, and a line at its end.
     let text: String = text
         .chars()
@@ -138,6 +133,43 @@ fn logfmt(pid: u32, role: u8, time: &str, level: Level, text: &str) -> String {
         })
         .collect();
     format!("pid={pid} role={role} timestamp=\"{time}\" level={level} message=\"{text}\"\n")
+}
+
+/// A line that is an object of JSON.
+fn json(pid: u32, role: u8, time: &str, level: Level, text: &str) -> String {
+    let (role, level) = (role_word(role), level_word(level));
+    let mut message = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' => message.push_str("\\\""),
+            '\\' => message.push_str("\\\\"),
+            '\n' => message.push_str("\\n"),
+            '\r' => message.push_str("\\r"),
+            '\t' => message.push_str("\\t"),
+            '\u{8}' => message.push_str("\\b"),
+            '\u{c}' => message.push_str("\\f"),
+            '\0'..='\u{1f}' => message.push_str(&format!("\\u{:04x}", c as u32)),
+            c => message.push(c),
+        }
+    }
+    format!(
+        "{{\"pid\":{pid},\"role\":\"{role}\",\"timestamp\":\"{time}\",\"level\":\"{level}\",\"message\":\"{message}\"}}\n"
+    )
+}
+
+/// What Valkey's structured forms call a role.
+fn role_word(role: u8) -> &'static str {
+    match role {
+        b'M' => "primary",
+        b'S' => "replica",
+        b'X' => "sentinel",
+        _ => "RDB/AOF",
+    }
+}
+
+/// What Valkey's structured forms call a level.
+fn level_word(level: Level) -> &'static str {
+    ["debug", "info", "notice", "warning"][level as usize]
 }
 
 /// Writes bytes as they are (the banner at start-up).
@@ -167,5 +199,13 @@ mod tests {
     fn a_line_of_pairs_stays_one() {
         let line = logfmt(7, b'M', "12", Level::Warning, "a \"b\"\r\nc=d \\ ü");
         assert_eq!(line, "pid=7 role=primary timestamp=\"12\" level=warning message=\"a 'b'  c=d \\ ü\"\n");
+    }
+
+    #[test]
+    fn what_json_forbids_in_a_text_is_escaped() {
+        let line = json(7, b'S', "12", Level::Verbose, "a \"b\"\r\n\t\u{8}\u{c}\u{0}\u{1f}\u{7f}c/d \\ ü");
+        let message = "a \\\"b\\\"\\r\\n\\t\\b\\f\\u0000\\u001f\u{7f}c/d \\\\ ü";
+        let rest = r#"{"pid":7,"role":"replica","timestamp":"12","level":"info","message":""#;
+        assert_eq!(line, format!("{rest}{message}\"}}\n"));
     }
 }

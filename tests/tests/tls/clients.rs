@@ -5,7 +5,6 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rivulet_tests::process::{run, tool};
 use rivulet_tests::tls::{Authority, Use, client_config, session};
 use rivulet_tests::{Client, Kind, wait};
 use rustls::ClientConfig;
@@ -68,19 +67,6 @@ fn a_client_shows_what_is_asked_of_it() {
     server.must("CONFIG SET tls-auth-clients yes");
     assert!(!is_served(port, &none) && is_served(port, &good), "a session without a certificate is not resumed");
     wait::until("nobody is left behind", || server.must("CLIENT LIST").text().lines().count() == 1);
-}
-
-#[test]
-fn redis_cli_comes_by_tls() {
-    let (Some(program), authority) = (tool("redis-cli"), authority()) else { return };
-    let (_server, port) = start(Kind::Rivulet, &authority, &[]);
-    let (port, ca) = (port.to_string(), authority.text("ca", "crt"));
-    let (certificate, key) = (authority.text("client", "crt"), authority.text("client", "key"));
-    let args = ["--tls", "--cacert", &ca, "--sni", "localhost", "-p", &port];
-    let (text, _) = run(&program, &[&args[..], &["--cert", &certificate, "--key", &key, "ECHO", "hello"]].concat());
-    assert_eq!(text.trim(), "hello");
-    let (text, _) = run(&program, &[&args[..], &["ECHO", "hello"]].concat());
-    assert!(!text.contains("hello"), "{text}");
 }
 
 #[test]

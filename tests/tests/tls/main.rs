@@ -4,6 +4,7 @@ mod clients;
 mod handshakes;
 mod replication;
 mod settings;
+mod tools;
 
 use rivulet_tests::process::free_port;
 use rivulet_tests::tls::{Authority, Use};

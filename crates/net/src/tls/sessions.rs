@@ -34,7 +34,9 @@ impl Sessions {
         work(&mut self.kept.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn put_at(&self, key: Vec<u8>, value: Vec<u8>, now_ms: u64) {
+    fn put_at(&self, key: Vec<u8>, mut value: Vec<u8>, now_ms: u64) {
+        // It was written piece by piece, with a client's certificates within it, and stays for minutes.
+        value.shrink_to_fit();
         self.with(|kept| {
             while kept.order.front().is_some_and(|(_, until)| *until <= now_ms) || kept.order.len() >= self.count_max {
                 kept.drop_oldest();
