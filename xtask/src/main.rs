@@ -10,6 +10,7 @@ mod miri;
 mod mutate;
 mod pauses;
 mod peers;
+mod record;
 mod screenshot;
 mod simulate;
 mod soak;
@@ -43,6 +44,7 @@ Usage: cargo xtask <chore>
                               --check installs, starts and removes what was made, in a clean root
   links                       whether all links of the documents lead to what is there
   screenshot                  make the pictures of the page in docs/images anew, with Chromium and Node.js
+  record                      make the moving picture of the quickstart in docs/images anew
   ci                          everything that must pass before a change is merged (.ci/run)
 ";
 
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         "soak" => soak::run(args),
         "dist" => dist::run(args),
         "links" => links::run(),
+        "record" => record::run(),
         "screenshot" => screenshot::run(),
         "ci" => chore::run(chore::command(chore::root().join(".ci/run")).args(args)),
         "help" | "-h" | "--help" => {
