@@ -37,8 +37,8 @@ impl Page {
         let version = concat!("Rivulet ", env!("CARGO_PKG_VERSION"));
         let manual = if section == 5 { "File formats" } else { "User commands" };
         let mut roff = Roff::new();
-        // No date: the page is the same until what it says changes.
-        roff.control("TH", [name.to_uppercase().as_str(), &section.to_string(), "", version, manual]);
+        // A blank for the date: the page is the same until what it says changes.
+        roff.control("TH", [name.to_uppercase().as_str(), &section.to_string(), " ", version, manual]);
         let mut page = Page { name, section, roff };
         page.head("NAME");
         page.roff.text([roman(format!("{name} - {summary}"))]);
@@ -124,6 +124,7 @@ mod tests {
         let mut page = Page::new("x", 1, "does it");
         page.head("OPTIONS").term(&[Text::Typed("--fix"), Text::Meant(" file")], ".TH is text, and \\n is, too");
         let text = page.text();
+        assert!(text.contains(".TH X 1 \" \" \"Rivulet "), "each part of the head has its place: {text}");
         assert!(text.contains("\n.TP\n\\fB\\-\\-fix\\fR\\fI file\\fR\n\\&.TH is text, and \\\\n is, too"), "{text}");
     }
 
