@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Command, ValueHint};
+use rivulet_commands::table;
 use rivulet_manual::Text::{Meant, Plain, Typed};
 use rivulet_manual::{Page, keep_completions};
 
@@ -89,7 +90,8 @@ fn command() -> Command {
         };
         command = command.mut_arg(row.id, |arg| arg.value_hint(hint));
     }
-    let names: BTreeSet<String> = rivulet_commands::table::commands().map(|c| c.name.to_lowercase()).collect();
+    // clap wants names that last; they are few, and the test ends.
+    let names: BTreeSet<&str> = table::commands().map(|c| &*c.name.to_lowercase().leak()).collect();
     command = command.mut_arg("words", |arg| arg.value_parser(PossibleValuesParser::new(names)));
     for (program, about) in [
         (program::top(), "The replication around the server, as it changes."),
