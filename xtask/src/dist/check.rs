@@ -23,21 +23,29 @@ const CHECKS: [(&str, Check); 5] = [
     ("RPM packages", rpm),
 ];
 
+/// Runs all checks, also behind one that finds a fault.
 pub fn run() -> Outcome {
     let folder = folder();
-    let mut not_run = Vec::new();
+    let (mut faults, mut not_run) = (Vec::new(), Vec::new());
     for (name, check) in CHECKS {
         println!("== Check: {name}");
-        if let Ran::Not(reason) = check(&folder).map_err(|e| format!("{name}: {e}"))? {
-            println!("NOT RUN: {reason}");
-            not_run.push(format!("{name}: {reason}"));
+        match check(&folder) {
+            Ok(Ran::All) => {}
+            Ok(Ran::Not(reason)) => {
+                println!("NOT RUN: {reason}");
+                not_run.push(format!("{name}: {reason}"));
+            }
+            Err(fault) => {
+                println!("FAULT: {fault}");
+                faults.push(format!("{name}: {fault}"));
+            }
         }
     }
-    println!("== No fault found");
+    println!("== {} faults found", faults.len());
     for reason in not_run {
         println!("   NOT RUN: {reason}");
     }
-    Ok(())
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("\n")) }
 }
 
 /// A new empty folder for a check.

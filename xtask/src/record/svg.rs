@@ -11,6 +11,8 @@ pub const ROWS: usize = 30;
 const CHAR_WIDTH: f64 = 7.8;
 const LINE_HEIGHT: usize = 17;
 const PADDING: usize = 16;
+/// How far above the end of its row a line stands: what hangs below it is not seen in the next row.
+const BASE: usize = 4;
 /// The second terminal, below the first.
 const ASIDE_ROWS: usize = 2;
 
@@ -51,9 +53,13 @@ pub fn picture(scene: &Scene<'_>) -> String {
     let body = ROWS * LINE_HEIGHT + LINE_HEIGHT / 2;
     let inner = width - PADDING;
     for (class, moves) in [("moving", true), ("still", false)] {
-        let _ = writeln!(out, "<g class=\"{class}\">\n<svg x=\"{PADDING}\" y=\"{PADDING}\" width=\"{inner}\" height=\"{body}\">");
+        let _ = writeln!(
+            out,
+            "<g class=\"{class}\">\n<svg x=\"{PADDING}\" y=\"{PADDING}\" width=\"{inner}\" height=\"{body}\">"
+        );
         lines(&mut out, scene, moves);
-        let _ = writeln!(out, "</svg>\n<svg x=\"{PADDING}\" y=\"{rule}\" width=\"{inner}\" height=\"{}\">", height - rule);
+        let _ =
+            writeln!(out, "</svg>\n<svg x=\"{PADDING}\" y=\"{rule}\" width=\"{inner}\" height=\"{}\">", height - rule);
         for (i, line) in scene.aside.iter().enumerate() {
             let animation = animation(scene.aside_ms, None, scene.end_ms).filter(|_| moves);
             text(&mut out, (i + 1) * LINE_HEIGHT + 4, line, true, animation.as_deref());
@@ -85,7 +91,7 @@ fn lines(out: &mut String, scene: &Scene<'_>, moves: bool) {
         let stays = version.to_ms.is_none();
         let animation = animation(version.from_ms, version.to_ms, scene.end_ms).filter(|_| moves);
         if moves || stays {
-            text(out, (version.line + 1) * LINE_HEIGHT, &version.text, stays, animation.as_deref());
+            text(out, (version.line + 1) * LINE_HEIGHT - BASE, &version.text, stays, animation.as_deref());
         }
     }
     out.push_str("</g>\n");
@@ -147,8 +153,10 @@ mod tests {
         let aside = ["$ x && y".to_string(), "(integer) 1".to_string()];
         let text = picture(&Scene { terminal: &terminal, aside: &aside, aside_ms: 250, end_ms: 1000 });
         assert!(text.contains("<tspan class=\"m\">[master]</tspan>   a &lt; b<animate "), "{text}");
-        assert!(text.contains("<text y=\"34\" visibility=\"hidden\">1<animate attributeName=\"visibility\" calcMode=\"discrete\" values=\"hidden;visible;hidden\" keyTimes=\"0;0.0000;0.5000\" dur=\"1.00s\""));
+        assert!(text.contains("<text y=\"30\" visibility=\"hidden\">1<animate attributeName=\"visibility\" calcMode=\"discrete\" values=\"hidden;visible;hidden\" keyTimes=\"0;0.0000;0.5000\" dur=\"1.00s\""));
         let (_, still) = text.split_once("class=\"still\">").expect("a part for those who want nothing to move");
-        assert!(!still.contains("animate") && still.contains("<text y=\"34\">2</text>") && still.contains("x &amp;&amp; y"));
+        assert!(
+            !still.contains("animate") && still.contains("<text y=\"30\">2</text>") && still.contains("x &amp;&amp; y")
+        );
     }
 }
