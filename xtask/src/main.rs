@@ -1,6 +1,8 @@
 //! `cargo xtask`: the project's chores. One word is one chore; each says what it does and ends with a status that scripts can use.
 
+mod apt;
 mod chore;
+mod dist;
 mod fuzz;
 mod links;
 mod measure;
@@ -8,6 +10,7 @@ mod miri;
 mod mutate;
 mod pauses;
 mod peers;
+mod record;
 mod screenshot;
 mod simulate;
 mod soak;
@@ -36,8 +39,12 @@ Usage: cargo xtask <chore>
                               whole servers under writes, killed, ended, stopped and cut at random
   pauses [--items N] [--max-ms N]
                               how long the event loop and clients pause while big values are copied
+  dist [--check | --only-check] [--profile NAME]
+                              packages for Debian and RPM, and a static archive, into target/dist;
+                              --check installs, starts and removes what was made, in a clean root
   links                       whether all links of the documents lead to what is there
   screenshot                  make the pictures of the page in docs/images anew, with Chromium and Node.js
+  record                      make the moving picture of the quickstart in docs/images anew
   ci                          everything that must pass before a change is merged (.ci/run)
 ";
 
@@ -58,7 +65,9 @@ fn main() -> ExitCode {
         "pauses" => pauses::run(args),
         "simulate" => simulate::run(args),
         "soak" => soak::run(args),
+        "dist" => dist::run(args),
         "links" => links::run(),
+        "record" => record::run(),
         "screenshot" => screenshot::run(),
         "ci" => chore::run(chore::command(chore::root().join(".ci/run")).args(args)),
         "help" | "-h" | "--help" => {

@@ -1,8 +1,8 @@
 //! The servers that Rivulet is compared with: Redis 7 from the system, and newer ones in a folder of their own.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
+use crate::apt;
 use crate::chore::{self, Outcome};
 
 /// What the tests need of the system: a program and the Debian package that has it.
@@ -27,7 +27,7 @@ pub fn install_needed() {
     let missing: Vec<&str> = NEEDED.iter().filter(|(p, _)| chore::on_path(p).is_none()).map(|(_, p)| *p).collect();
     if !missing.is_empty() {
         println!("Missing for the tests beside real servers: {}", missing.join(", "));
-        if let Err(reason) = install(&missing) {
+        if let Err(reason) = apt::install(&missing) {
             println!("They can't be installed here ({reason}).");
         }
     }
@@ -52,26 +52,4 @@ pub fn folder() -> PathBuf {
         let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
         cache.unwrap_or_else(std::env::temp_dir).join("rivulet-peers")
     })
-}
-
-fn install(packages: &[&str]) -> Outcome {
-    if chore::on_path("apt-get").is_none() {
-        return Err("there is no apt-get".into());
-    }
-    if !is_root() {
-        return Err(format!("not root; run: sudo apt-get install {}", packages.join(" ")));
-    }
-    // A service that starts by itself would take port 6379.
-    let apt = |args: &[&str]| {
-        let mut command = chore::command("apt-get");
-        command.args(args).env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
-        chore::run(&mut command)
-    };
-    apt(&["-qq", "update"])?;
-    apt(&[&["-qq", "install", "-y", "--no-install-recommends"], packages].concat())
-}
-
-/// Whether this process is root's, as the owner of its entry in /proc says.
-fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|entry| entry.uid() == 0)
 }

@@ -10,6 +10,8 @@ mod editor;
 mod format;
 mod help;
 mod history;
+#[cfg(test)]
+mod manual;
 mod modes;
 mod options;
 mod out;

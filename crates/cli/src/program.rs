@@ -43,7 +43,8 @@ pub struct Rdb {
     pub is_json: bool,
 }
 
-const TOP_USAGE: &str = "\
+/// What `top --help` shows.
+pub const TOP_USAGE: &str = "\
 Usage: rivulet-cli [OPTIONS] top [--once] [--json]
 
 Shows all nodes that replicate with the server, as they change; `?` there tells the keys.
@@ -54,7 +55,8 @@ Shows all nodes that replicate with the server, as they change; `?` there tells 
 `rivulet-cli -- top` sends a command of that name.
 ";
 
-const RDB_USAGE: &str = "\
+/// What `rdb --help` shows.
+pub const RDB_USAGE: &str = "\
 Usage: rivulet-cli rdb FILE [--depth N] [--separator S] [--top N] [--json]
 
 Shows what a snapshot holds: by type, prefix, size and expiry, and the biggest keys.
@@ -125,11 +127,13 @@ fn program(name: &'static str) -> Command {
     Command::new(name).no_binary_name(true).disable_help_flag(true).disable_version_flag(true).arg(json)
 }
 
-fn top() -> Command {
+/// The options of `top`.
+pub fn top() -> Command {
     program("top").arg(Arg::new("once").long("once").action(ArgAction::SetTrue))
 }
 
-fn rdb() -> Command {
+/// The options of `rdb`.
+pub fn rdb() -> Command {
     let one = |id| Arg::new(id).long(id).num_args(1);
     let count = |id, default, most| one(id).default_value(default).value_parser(value_parser!(u64).range(0..=most));
     let some = ValueParser::new(|text: &str| match text {

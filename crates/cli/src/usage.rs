@@ -11,7 +11,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What an option takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Takes {
+pub enum Takes {
     Nothing,
     /// One word, whatever it begins with.
     One(&'static str),
@@ -19,12 +19,13 @@ enum Takes {
     Words(&'static str),
 }
 
-struct Row {
+/// An option.
+pub struct Row {
     /// Names are followed by their aliases.
-    names: &'static [&'static str],
-    id: &'static str,
-    takes: Takes,
-    help: &'static str,
+    pub names: &'static [&'static str],
+    pub id: &'static str,
+    pub takes: Takes,
+    pub help: &'static str,
 }
 
 use Takes::{Nothing, One, Words};
@@ -34,7 +35,7 @@ const fn row(names: &'static [&'static str], id: &'static str, takes: Takes, hel
 }
 
 #[rustfmt::skip]
-const OPTIONS: &[Row] = &[
+pub const OPTIONS: &[Row] = &[
     row(&["-h"], "host", One("hostname"), "The server's host (default: 127.0.0.1)."),
     row(&["-p"], "port", One("port"), "The server's port (default: 6379)."),
     row(&["-t"], "timeout", One("seconds"), "How long connecting may take; parts of a second may be given."),
@@ -108,7 +109,7 @@ const OPTIONS: &[Row] = &[
     row(&["-v", "--version"], "version", Nothing, "Show the version."),
 ];
 
-/// The command line as `clap` has it; completions and a man page can be made of it.
+/// The command line as `clap` has it; completions are made of it, too.
 pub fn command() -> Command {
     let words = Arg::new("words")
         .num_args(0..)

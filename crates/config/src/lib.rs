@@ -10,6 +10,8 @@ pub mod directive;
 mod level;
 mod load;
 #[cfg(test)]
+mod manual;
+#[cfg(test)]
 mod packaged;
 mod rewrite;
 mod table;

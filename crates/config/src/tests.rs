@@ -654,7 +654,7 @@ fn the_documentation_lists_every_directive() {
     assert!(new == old, "docs/configuration.md is not up to date: run this test with RIVULET_WRITE_DOCS=1");
 }
 
-fn values_of(kind: &Kind) -> String {
+pub(super) fn values_of(kind: &Kind) -> String {
     match kind {
         Kind::Bool | Kind::BoolIf(_) => "yes, no".into(),
         Kind::Integer(min, max) => format!("{min} to {max}"),

@@ -1,0 +1,165 @@
+//! `cargo xtask dist`: Debian packages, RPM packages and an archive of static programs, with their checksums, in `target/dist`.
+//!
+//! What is in a package stands in the manifests of `crates/server` and `crates/cli`; the files are those of `packaging/`. `--check` installs and
+//! starts what was made (`dist/check.rs`).
+
+mod archive;
+mod check;
+mod check_debian;
+mod tool;
+
+use std::path::{Path, PathBuf};
+
+use crate::chore::{self, Outcome};
+
+const USAGE: &str = "dist [--check | --only-check] [--profile NAME]";
+
+/// The programs of a release.
+const PROGRAMS: [&str; 4] = ["rivulet-server", "rivulet-cli", "rivulet-check-rdb", "rivulet-check-aof"];
+
+/// What a build for packages is optimized like.
+const PROFILE: &str = "distribution";
+
+struct Options {
+    profile: String,
+    makes: bool,
+    checks: bool,
+}
+
+impl Options {
+    fn parse(args: &[String]) -> Outcome<Options> {
+        let mut options = Options { profile: PROFILE.into(), makes: true, checks: false };
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            match arg.as_str() {
+                "--check" => options.checks = true,
+                "--only-check" => (options.makes, options.checks) = (false, true),
+                "--profile" => options.profile = args.next().ok_or("--profile needs a name")?.clone(),
+                other => return Err(format!("no option '{other}'; usage: cargo xtask {USAGE}")),
+            }
+        }
+        Ok(options)
+    }
+}
+
+pub fn run(args: &[String]) -> Outcome {
+    let options = Options::parse(args)?;
+    if options.makes {
+        make(&options.profile)?;
+    }
+    if options.checks { check::run() } else { Ok(()) }
+}
+
+fn make(profile: &str) -> Outcome {
+    let folder = folder();
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    println!("== Programs");
+    build(profile, None)?;
+    println!("== Debian packages");
+    debian(profile, &folder)?;
+    println!("== RPM packages");
+    rpm(profile, &folder)?;
+    println!("== Archive");
+    archive::make(profile, &folder)?;
+    sums(&folder)
+}
+
+/// Where everything that is made goes.
+fn folder() -> PathBuf {
+    target().join("dist")
+}
+
+/// Cargo's folder.
+fn target() -> PathBuf {
+    let set = std::env::var_os("CARGO_TARGET_DIR").filter(|value| !value.is_empty());
+    set.map_or_else(|| chore::root().join("target"), |set| chore::root().join(set))
+}
+
+/// Builds the programs; answers where they are.
+fn build(profile: &str, triple: Option<&str>) -> Outcome<PathBuf> {
+    let mut build = chore::cargo();
+    build.args(["build", "--locked", "--profile", profile, "-p", "rivulet-server", "-p", "rivulet-cli"]);
+    let mut programs = target();
+    if let Some(triple) = triple {
+        build.args(["--target", triple]);
+        if triple.ends_with("musl") {
+            build.env(format!("CC_{}", triple.replace('-', "_")), archive::C_COMPILER);
+        }
+        programs.push(triple);
+    }
+    chore::run(&mut build)?;
+    Ok(programs.join(if profile == "dev" { "debug" } else { profile }))
+}
+
+fn debian(profile: &str, folder: &Path) -> Outcome {
+    let tool = tool::CARGO_DEB.get()?;
+    let package = |args: &[&str]| {
+        let mut command = chore::command(&tool);
+        command.args(["deb", "--no-build", "--profile", profile, "--output"]).arg(folder).args(args);
+        if profile != PROFILE {
+            // Nobody keeps these: making them should not take longer than the build.
+            command.arg("--fast");
+        }
+        chore::run(&mut command)
+    };
+    package(&["-p", "rivulet-server"])?;
+    package(&["-p", "rivulet-cli"])?;
+    package(&["-p", "rivulet-cli", "--variant", "redis-compat"])
+}
+
+fn rpm(profile: &str, folder: &Path) -> Outcome {
+    let tool = tool::CARGO_GENERATE_RPM.get()?;
+    for package in ["crates/server", "crates/cli"] {
+        let mut command = chore::command(&tool);
+        command.args(["generate-rpm", "-p", package, "--profile", profile, "--output"]).arg(folder);
+        chore::run(&mut command)?;
+    }
+    Ok(())
+}
+
+/// Writes `SHA256SUMS` of all other files.
+fn sums(folder: &Path) -> Outcome {
+    let mut names = files(folder)?;
+    names.retain(|name| name != "SHA256SUMS");
+    let mut command = chore::command("sha256sum");
+    let sums = command.current_dir(folder).args(&names).output().map_err(|e| format!("can't run sha256sum: {e}"))?;
+    if !sums.status.success() {
+        return Err(format!("sha256sum: {}", String::from_utf8_lossy(&sums.stderr)));
+    }
+    std::fs::write(folder.join("SHA256SUMS"), &sums.stdout).map_err(|e| format!("SHA256SUMS: {e}"))?;
+    println!("== In {}", folder.display());
+    for name in names {
+        let bytes = std::fs::metadata(folder.join(&name)).map_or(0, |metadata| metadata.len());
+        println!("  {:>6.1} MB  {name}", bytes as f64 / 1e6);
+    }
+    Ok(())
+}
+
+/// The names of the files in a folder, sorted.
+fn files(folder: &Path) -> Outcome<Vec<String>> {
+    let entries = std::fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let files = entries.flatten().filter(|entry| entry.path().is_file());
+    let mut names: Vec<String> = files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Outcome<(String, bool, bool)> {
+        let args: Vec<String> = line.split_whitespace().map(str::to_string).collect();
+        Options::parse(&args).map(|options| (options.profile, options.makes, options.checks))
+    }
+
+    #[test]
+    fn options() {
+        assert_eq!(parsed(""), Ok((PROFILE.into(), true, false)));
+        assert_eq!(parsed("--check --profile quick"), Ok(("quick".into(), true, true)));
+        assert_eq!(parsed("--only-check"), Ok((PROFILE.into(), false, true)));
+        assert!(parsed("--profile").is_err());
+        assert!(parsed("--chek").is_err_and(|text| text.contains("--chek")));
+    }
+}
