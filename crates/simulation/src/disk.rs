@@ -135,7 +135,8 @@ fn is_full() -> io::Error {
 }
 
 impl Disk {
-    fn used(&self) -> u64 {
+    /// Bytes of all files as they are read, whether or not they are durable.
+    pub fn used(&self) -> u64 {
         self.files.values().map(|inode| inode.cached.len() as u64).sum()
     }
 

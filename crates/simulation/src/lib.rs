@@ -13,6 +13,7 @@ pub mod memory;
 pub mod network;
 pub mod observer;
 pub mod plan;
+pub mod reader;
 pub mod schedule;
 pub mod synchronous;
 pub mod writer;

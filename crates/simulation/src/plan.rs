@@ -18,12 +18,16 @@ pub struct Plan {
     pub keeps_log: Vec<bool>,
     /// Some keys must go: acknowledged writes may, too.
     pub evicts: bool,
+    /// A replica that does not know a command that its master has, as if it were of another version.
+    pub lacks: Option<HostId>,
     pub trouble_us: u64,
 }
 
 /// What may wait for the disk, and what may be held for slow replicas.
 pub const QUEUE_LIMIT: u64 = 1 << 20;
 pub const HOLD_LIMIT: u64 = 512 << 10;
+/// The command that is not known.
+const LACKING: &str = "APPEND";
 /// A log on disk that goes back as far as a run does.
 const LONG: &str = "1gb";
 
@@ -49,7 +53,12 @@ impl Plan {
             let limit = ["--maxmemory", &bytes, "--maxmemory-policy", "allkeys-random"].map(String::from);
             args.iter_mut().for_each(|args| args.extend(limit.clone()));
         }
+        let lacks = (rng.u8(..5) == 0).then(|| rng.usize(1..nodes));
+        if let Some(host) = lacks {
+            args[host].extend(["--rename-command", LACKING, ""].map(String::from));
+        }
         Plan {
+            lacks,
             keeps_log,
             evicts,
             nodes,
@@ -120,6 +129,15 @@ pub enum Trouble {
     ClockStep,
     Quiet,
     Burst,
+    /// A master follows one of its own replicas for a while.
+    Loop,
+    /// A full sync ends with a wrong mark.
+    WrongMark,
+    /// A replica is sent what it needs as slowly as can be, while a lot is written.
+    Trickle,
+    /// A replica's disk is full while a lot is written.
+    Flood,
+    SlowReader,
 }
 
 impl Trouble {
@@ -137,7 +155,7 @@ impl Trouble {
             (Failover, 1),
             (ClientPause, 3),
             (Garbage, 4),
-            (OddTransaction, 1),
+            (OddTransaction, 2),
             (Maxmemory, 1),
             (Policy, 1),
             (Bgsave, 1),
@@ -148,6 +166,11 @@ impl Trouble {
             (ClockStep, 2),
             (Quiet, 4),
             (Burst, 2),
+            (Loop, 1),
+            (WrongMark, 2),
+            (Trickle, 1),
+            (Flood, 1),
+            (SlowReader, 1),
         ];
         let all: Vec<Trouble> =
             weights.into_iter().flat_map(|(trouble, times)| std::iter::repeat_n(trouble, times)).collect();

@@ -97,6 +97,11 @@ impl Schedule {
         self.processes[host].is_some()
     }
 
+    /// Bytes that a machine's process has in use; 0 without one.
+    pub fn memory(&self, host: HostId) -> u64 {
+        self.processes[host].as_ref().map_or(0, |process| u64::try_from(process.memory.get()).unwrap_or(0))
+    }
+
     pub fn now_us(&self) -> u64 {
         self.shared.now_us.get()
     }
