@@ -65,7 +65,8 @@ struct NameChange {
 
 impl Edit {
     fn write(at: usize, bytes: &[u8]) -> Edit {
-        match bytes.iter().all(|byte| *byte == 0) {
+        // In pieces that the machine can compare at once.
+        match bytes.chunks(SECTOR).all(|sector| sector.iter().fold(0, |all, byte| all | byte) == 0) {
             true => Edit::Zeros { at, count: bytes.len() },
             false => Edit::Write { at, bytes: bytes.to_vec() },
         }

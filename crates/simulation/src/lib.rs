@@ -15,5 +15,6 @@ pub mod observer;
 pub mod plan;
 pub mod reader;
 pub mod schedule;
+pub mod seeds;
 pub mod synchronous;
 pub mod writer;

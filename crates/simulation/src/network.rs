@@ -79,6 +79,7 @@ struct Listening {
 
 /// All connections, and what is on its way.
 pub struct Network {
+    servers: usize,
     ends: BTreeMap<u64, End>,
     /// Of ends that are gone: the last thing that each has sent arrives then.
     gone: BTreeMap<u64, u64>,
@@ -130,8 +131,10 @@ fn id_of_channel(bytes: &[u8]) -> Option<String> {
 }
 
 impl Network {
-    pub fn new(seed: u64) -> Network {
+    /// The first machines are servers, so many; clients are on others.
+    pub fn new(seed: u64, servers: usize) -> Network {
         Network {
+            servers,
             ends: BTreeMap::new(),
             gone: BTreeMap::new(),
             listening: BTreeMap::new(),
@@ -211,10 +214,10 @@ impl Network {
 
     /// (to be read, to be written).
     pub fn readiness(&self, socket: u64) -> (bool, bool) {
-        if let Some(listening) = self.listening.values().find(|l| l.socket == socket) {
-            return (!listening.waiting.is_empty(), false);
-        }
-        let Some(end) = self.ends.get(&socket) else { return (true, true) };
+        let Some(end) = self.ends.get(&socket) else {
+            let listening = self.listening.values().find(|l| l.socket == socket);
+            return listening.map_or((true, true), |listening| (!listening.waiting.is_empty(), false));
+        };
         let broken = end.error.is_some();
         (broken || end.ended || !end.received.is_empty(), broken || end.connected && self.room(end) > 0)
     }
@@ -272,7 +275,7 @@ impl Network {
         }
         let (from, to) = (end.host, end.peer);
         let Some(target) = self.host_of_address(end.peer_address) else { return Ok(count) };
-        if matches!(bytes.first(), Some(b'+' | b'$')) {
+        if target < self.servers && matches!(bytes.first(), Some(b'+' | b'$')) {
             let told = ids_in(&bytes[..count]).map(|(id, with_data)| IdTold { from, to: target, id, with_data });
             self.ids_told.extend(told);
         }

@@ -23,6 +23,8 @@ pub struct Plan {
     pub trouble_us: u64,
 }
 
+/// What a replica may keep of its master's stream while it can't execute it.
+const KEPT_LIMIT: u64 = 1 << 20;
 /// What may wait for the disk, and what may be held for slow replicas.
 pub const QUEUE_LIMIT: u64 = 1 << 20;
 pub const HOLD_LIMIT: u64 = 512 << 10;
@@ -66,7 +68,7 @@ impl Plan {
             following,
             args,
             appendfsync,
-            trouble_us: rng.u64(8..25) * 1_000_000,
+            trouble_us: rng.u64(4_000..15_000) * 1000,
         }
     }
 
@@ -83,6 +85,7 @@ impl Plan {
             ("repl-require-data", "no".into()),
             ("log-queue-limit", QUEUE_LIMIT.to_string()),
             ("repl-hold-limit", HOLD_LIMIT.to_string()),
+            ("replica-full-sync-buffer-limit", KEPT_LIMIT.to_string()),
             (
                 "repl-diskless-load",
                 (*rng.choice(["disabled", "on-empty-db", "swapdb"].iter()).unwrap_or(&"disabled")).into(),

@@ -125,6 +125,8 @@ impl Fleet {
     /// A replica that needs all of its master's data is sent a snapshot that ends with a wrong mark.
     fn misend(&mut self, host: HostId) {
         let Some(master) = self.following[host] else { return };
+        // One that is sent from a file has a length and no mark.
+        self.order(master, &["CONFIG", "SET", "repl-diskless-sync", "yes"]);
         self.schedule.shared.network.borrow_mut().misend(master, true);
         self.sync_anew(host);
     }

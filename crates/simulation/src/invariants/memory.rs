@@ -13,5 +13,7 @@ pub fn check(server: HostId, bytes: u64, asked: u64) -> Result<(), Broken> {
     if bytes <= most {
         return Ok(());
     }
-    Err(format!("server {server} has {bytes} bytes of memory in use, and a fleet's data and limits need at most {most}"))
+    Err(format!(
+        "server {server} has {bytes} bytes of memory in use, and a fleet's data and limits need at most {most}"
+    ))
 }
