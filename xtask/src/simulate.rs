@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::chore::{self, Outcome};
 
 const MINUTES: f64 = 60.0;
-/// Schedules of each kind that are run between two looks at the time.
+/// Fleets that are run between two looks at the time.
 const AT_ONCE: u64 = 200;
 const SECONDS_A_DAY: u64 = 86_400;
 
@@ -70,21 +70,21 @@ fn run_from(first: u64, until: &Until) -> Outcome {
     loop {
         let left = match until {
             Until::Elapsed(last) if now() - began >= *last => 0,
-            Until::Elapsed(_) => 2 * AT_ONCE,
+            Until::Elapsed(_) => 3 * AT_ONCE,
             Until::Schedules(wanted) => wanted - schedules,
         };
         if left == 0 {
             return Ok(());
         }
-        // Half of them are sets: these are short.
-        let sets = (left / 2).min(AT_ONCE);
-        let fleets = (left - sets).min(AT_ONCE);
+        // Two of three are sets: these are short.
+        let fleets = left.div_ceil(3).min(AT_ONCE);
+        let sets = (left - fleets).min(2 * AT_ONCE);
         for (name, count) in [(FLEET, fleets), (SET, sets)] {
             let test = &mut test(name);
             test.args(["--", "--nocapture"]).env("RIVULET_FIRST_SEED", next.to_string());
             chore::run(test.env("RIVULET_SEEDS", count.to_string()))?;
         }
-        next += fleets;
+        next += fleets.max(sets);
         schedules += fleets + sets;
         let seconds = (now() - began).as_secs_f64();
         let rate = schedules as f64 / seconds;

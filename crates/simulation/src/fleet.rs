@@ -1,5 +1,7 @@
 //! A run: nodes with writers and observers, trouble, and at the end peace, in which everything must come to be the same.
 
+mod trouble;
+
 use std::collections::BTreeMap;
 use std::sync::Once;
 
@@ -28,8 +30,6 @@ const REST_US: u64 = 800_000;
 const LATE_ORDERS_US: u64 = 15_000_000;
 /// All must be the same within this time of peace.
 const PEACE_US: u64 = 180_000_000;
-
-mod trouble;
 
 pub struct Fleet {
     pub schedule: Schedule,

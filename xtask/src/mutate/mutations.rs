@@ -307,8 +307,8 @@ pub const MUTATIONS: &[Mutation] = &[
         name: "failover: replies wait for nobody",
         edits: &[Edit {
             file: "crates/node/src/replication/synchronous.rs",
-            from: "let replicas = usize::try_from(self.config.synchronous_replicas).unwrap_or(usize::MAX);",
-            to: "let replicas = 0;",
+            from: "            .unwrap_or(0)\n    }\n\n    /// How many replicas count that are there.",
+            to: "            .unwrap_or(0)\n            .max(self.replication.log.end_offset())\n    }\n\n    /// How many replicas count that are there.",
         }],
     },
 ];
