@@ -1,4 +1,5 @@
-//! `cargo xtask simulate`: fleets of real nodes on simulated machines, for as long as one likes.
+//! `cargo xtask simulate`: real nodes on simulated machines, for as long as one likes, or so many schedules: fleets in trouble, and sets with
+//! synchronous replicas whose masters fail.
 
 use std::time::{Duration, Instant};
 
@@ -7,44 +8,88 @@ use crate::chore::{self, Outcome};
 const MINUTES: f64 = 60.0;
 /// Fleets that are run between two looks at the time.
 const AT_ONCE: u64 = 200;
+const SECONDS_A_DAY: u64 = 86_400;
+
+/// What may be run, by the name of its test.
+const FLEET: &str = "fleet";
+const SET: &str = "synchronous";
+
+/// When a run ends.
+enum Until {
+    Elapsed(Duration),
+    Schedules(u64),
+}
 
 pub fn run(args: &[String]) -> Outcome {
-    let (mut minutes, mut seed, mut first) = (MINUTES, None, None);
+    let (mut until, mut seed, mut first) = (Until::Elapsed(Duration::from_secs_f64(MINUTES * 60.0)), None, None);
     let mut words = args.iter();
     while let Some(word) = words.next() {
         let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
+        let no_number = |_| format!("{value} is no number");
         let number = || value.parse::<u64>().map_err(|_| format!("{value} is no number"));
         match word.as_str() {
-            "--minutes" => minutes = value.parse().map_err(|_| format!("{value} is no number"))?,
+            "--minutes" => {
+                let seconds = value.parse::<f64>().map_err(no_number)? * 60.0;
+                until = Until::Elapsed(Duration::try_from_secs_f64(seconds).map_err(|e| format!("{value}: {e}"))?);
+            }
+            "--schedules" => until = Until::Schedules(number()?),
             "--seed" => seed = Some(number()?),
             "--first" => first = Some(number()?),
-            other => return Err(format!("no option {other}: --minutes N, --seed S, --first S")),
+            other => return Err(format!("no option {other}: --minutes N, --schedules N, --seed S, --first S")),
         }
     }
-    let fleet = || {
-        let mut test = chore::cargo();
-        test.args(["test", "--quiet", "--profile", "quick", "-p", "rivulet-simulation", "--test", "fleet"]);
-        test
-    };
-    chore::run(fleet().arg("--no-run"))?;
-    if let Some(seed) = seed {
-        return chore::run(fleet().args(["--", "--nocapture"]).env("RIVULET_SEED", seed.to_string()));
+    match seed {
+        Some(seed) => chore::run(test(FLEET).args(["--", "--nocapture"]).env("RIVULET_SEED", seed.to_string())),
+        // Each minute others, and all of a run in a row.
+        None => run_from(first.unwrap_or_else(|| unix_seconds() / 60 * 10_000), &until),
+    }
+}
+
+/// So many schedules, each day others.
+pub fn run_today(schedules: u64) -> Outcome {
+    run_from(unix_seconds() / SECONDS_A_DAY * 1_000_000, &Until::Schedules(schedules))
+}
+
+fn unix_seconds() -> u64 {
+    std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
+}
+
+fn test(name: &str) -> std::process::Command {
+    let mut test = chore::cargo();
+    test.args(["test", "--quiet", "--profile", "quick", "-p", "rivulet-simulation", "--test", name]);
+    test
+}
+
+fn run_from(first: u64, until: &Until) -> Outcome {
+    for name in [FLEET, SET] {
+        chore::run(test(name).arg("--no-run"))?;
     }
     #[expect(clippy::disallowed_methods, reason = "a chore that lasts for some time")]
     let (began, now) = (Instant::now(), Instant::now);
-    let last = Duration::from_secs_f64(minutes * 60.0);
-    // Each day others, and all of a run in a row.
-    let mut next = first.unwrap_or_else(|| {
-        let today = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs() / 60);
-        today * 10_000
-    });
-    let mut runs = 0;
-    while now() - began < last {
-        let test = &mut fleet();
-        test.args(["--", "--nocapture"]).env("RIVULET_FIRST_SEED", next.to_string());
-        chore::run(test.env("RIVULET_SEEDS", AT_ONCE.to_string()))?;
-        (next, runs) = (next + AT_ONCE, runs + AT_ONCE);
-        println!("== {runs} fleets in {} s, without a finding", (now() - began).as_secs());
+    let (mut next, mut schedules) = (first, 0);
+    loop {
+        let left = match until {
+            Until::Elapsed(last) if now() - began >= *last => 0,
+            Until::Elapsed(_) => 3 * AT_ONCE,
+            Until::Schedules(wanted) => wanted - schedules,
+        };
+        if left == 0 {
+            return Ok(());
+        }
+        // Two of three are sets: these are short.
+        let fleets = left.div_ceil(3).min(AT_ONCE);
+        let sets = (left - fleets).min(2 * AT_ONCE);
+        for (name, count) in [(FLEET, fleets), (SET, sets)] {
+            let test = &mut test(name);
+            test.args(["--", "--nocapture"]).env("RIVULET_FIRST_SEED", next.to_string());
+            chore::run(test.env("RIVULET_SEEDS", count.to_string()))?;
+        }
+        next += fleets.max(sets);
+        schedules += fleets + sets;
+        let seconds = (now() - began).as_secs_f64();
+        let rate = schedules as f64 / seconds;
+        println!(
+            "== {schedules} schedules in {seconds:.0} s ({rate:.1} a second), without a finding; seeds from {first}"
+        );
     }
-    Ok(())
 }

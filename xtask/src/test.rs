@@ -1,11 +1,14 @@
-//! `cargo xtask test`: what the tests need, the server that they start, all tests, and a summary that can be read at a glance.
+//! `cargo xtask test`: what the tests need, the server that they start, all tests, a summary that can be read at a glance, and the simulation.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
 use crate::chore::{self, Outcome};
-use crate::peers;
+use crate::{peers, simulate};
+
+/// Schedules of the simulation that a run of all tests comes with.
+const SCHEDULES: u64 = 10_000;
 
 /// Failures at most that are tried again: more are no accident.
 const MOST_AGAIN: usize = 3;
@@ -134,7 +137,17 @@ pub fn run(args: &[String]) -> Outcome {
         println!("   {word}: {failure}");
     }
     let unsteady = !summary.failures.is_empty() && failures.is_empty();
-    if status.success() || unsteady { Ok(()) } else { Err(format!("cargo test: {status}")) }
+    if !status.success() && !unsteady {
+        return Err(format!("cargo test: {status}"));
+    }
+    match args {
+        [] => {
+            println!("== {SCHEDULES} schedules of the simulation, other ones each day");
+            simulate::run_today(SCHEDULES)
+        }
+        // Who asks for some tests gets those.
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -412,8 +412,8 @@ impl Node {
         let was_master = !self.is_replica();
         // What this node has done as a master is in the stream before it takes another's, but for a transaction that has not ended: Redis's replicas
         // get nothing of one that changes the role.
-        let cut = was_master && !self.engine.unit.commands.is_empty();
-        self.engine.unit.commands.clear();
+        let mut cut = std::mem::take(&mut self.engine.unit.commands);
+        cut.retain(|_| was_master);
         self.replication.log.set_role(Role::Replica);
         self.config.replicaof = Some((host.to_string(), port));
         let now = self.now_ms();
@@ -440,13 +440,15 @@ impl Node {
                 self.attach_link(host, port, cached);
             }
         }
-        if cut {
+        if !cut.is_empty() {
             self.note_role_changed_within();
         }
         if was_master {
             self.log_history_changed();
             self.role_changed();
         }
+        // It is in the data all the same, and a restart should have what a replica that is sent them has.
+        cut.into_iter().for_each(|(db, args)| self.note_own_write(db, &[args]));
         self.follow_actions(actions);
     }
 

@@ -35,7 +35,7 @@ impl Reply {
 
     /// The first reply in the bytes, and how many of them it takes.
     fn parse(bytes: &[u8]) -> Option<(Reply, usize)> {
-        let end = bytes.windows(2).position(|pair| pair == b"\r\n")?;
+        let end = bytes.iter().position(|byte| *byte == b'\r').filter(|end| end + 1 < bytes.len())?;
         let line = String::from_utf8_lossy(&bytes[1..end]).into_owned();
         let mut used = end + 2;
         let count = || line.parse::<i64>().unwrap_or(-1);

@@ -65,7 +65,8 @@ struct NameChange {
 
 impl Edit {
     fn write(at: usize, bytes: &[u8]) -> Edit {
-        match bytes.iter().all(|byte| *byte == 0) {
+        // In pieces that the machine can compare at once.
+        match bytes.chunks(SECTOR).all(|sector| sector.iter().fold(0, |all, byte| all | byte) == 0) {
             true => Edit::Zeros { at, count: bytes.len() },
             false => Edit::Write { at, bytes: bytes.to_vec() },
         }
@@ -135,7 +136,8 @@ fn is_full() -> io::Error {
 }
 
 impl Disk {
-    fn used(&self) -> u64 {
+    /// Bytes of all files as they are read, whether or not they are durable.
+    pub fn used(&self) -> u64 {
         self.files.values().map(|inode| inode.cached.len() as u64).sum()
     }
 

@@ -13,6 +13,8 @@ pub mod memory;
 pub mod network;
 pub mod observer;
 pub mod plan;
+pub mod reader;
 pub mod schedule;
+pub mod seeds;
 pub mod synchronous;
 pub mod writer;

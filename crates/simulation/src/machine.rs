@@ -29,10 +29,10 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn new(seed: u64, shows_logs: bool) -> Shared {
+    pub fn new(seed: u64, servers: usize, shows_logs: bool) -> Shared {
         Shared {
             now_us: Cell::new(1_700_000_000_000_000),
-            network: RefCell::new(Network::new(seed ^ 0x6e65_7477)),
+            network: RefCell::new(Network::new(seed ^ 0x6e65_7477, servers)),
             rng: RefCell::new(Rng::with_seed(seed)),
             trace: Cell::new(0),
             shows_logs,
@@ -42,9 +42,11 @@ impl Shared {
     /// Something was done: two runs of one seed do the same.
     pub fn note(&self, what: &[u8]) {
         let mut trace = self.trace.get();
-        for byte in what.iter().copied().chain(self.now_us.get().to_le_bytes()) {
-            trace = (trace ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
+        let mut mix = |word: u64| trace = (trace.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+        let (words, rest) = what.as_chunks();
+        words.iter().for_each(|word| mix(u64::from_le_bytes(*word)));
+        rest.iter().for_each(|byte| mix(u64::from(*byte)));
+        mix(self.now_us.get());
         self.trace.set(trace);
     }
 

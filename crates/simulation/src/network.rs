@@ -33,6 +33,10 @@ pub struct Delays {
 /// What does not arrive is sent again after so long.
 const SENT_AGAIN_US: u64 = 300_000;
 
+/// The mark that ends a snapshot whose length is not known at its beginning, and what comes before the mark there.
+const MARK_BYTES: usize = 40;
+const MARK_HEADER: &[u8] = b"$EOF:";
+
 /// Bytes that may be on their way or unread in one direction.
 const WINDOW_BYTES: usize = 128 << 10;
 
@@ -50,6 +54,8 @@ struct End {
     under_way: usize,
     /// The last thing sent arrives then: what follows comes later.
     last_at_us: u64,
+    /// The mark that ends the snapshot which this end sends.
+    mark: Option<[u8; MARK_BYTES]>,
 }
 
 enum Event {
@@ -73,6 +79,7 @@ struct Listening {
 
 /// All connections, and what is on its way.
 pub struct Network {
+    servers: usize,
     ends: BTreeMap<u64, End>,
     /// Of ends that are gone: the last thing that each has sent arrives then.
     gone: BTreeMap<u64, u64>,
@@ -82,6 +89,11 @@ pub struct Network {
     /// What waits for a direction to be open again.
     stuck: Vec<Planned>,
     blocked: BTreeSet<(HostId, HostId)>,
+    /// Directions in which a KiB takes so long, in us, and when the last of what was sent that way arrives.
+    slow: BTreeMap<(HostId, HostId), u64>,
+    slow_until_us: u64,
+    /// Machines that end the next snapshot which they send with a wrong mark.
+    misends: BTreeSet<HostId>,
     pub delays: Delays,
     rng: Rng,
     last_socket: u64,
@@ -119,8 +131,10 @@ fn id_of_channel(bytes: &[u8]) -> Option<String> {
 }
 
 impl Network {
-    pub fn new(seed: u64) -> Network {
+    /// The first machines are servers, so many; clients are on others.
+    pub fn new(seed: u64, servers: usize) -> Network {
         Network {
+            servers,
             ends: BTreeMap::new(),
             gone: BTreeMap::new(),
             listening: BTreeMap::new(),
@@ -128,6 +142,9 @@ impl Network {
             planned: BTreeMap::new(),
             stuck: Vec::new(),
             blocked: BTreeSet::new(),
+            slow: BTreeMap::new(),
+            slow_until_us: 0,
+            misends: BTreeSet::new(),
             delays: Delays { least: 50, most: 500, slow_one_in: 200 },
             rng: Rng::with_seed(seed),
             last_socket: 0,
@@ -185,6 +202,7 @@ impl Network {
                 error: None,
                 under_way: 0,
                 last_at_us: 0,
+                mark: None,
             },
         );
         self.last_socket
@@ -196,10 +214,10 @@ impl Network {
 
     /// (to be read, to be written).
     pub fn readiness(&self, socket: u64) -> (bool, bool) {
-        if let Some(listening) = self.listening.values().find(|l| l.socket == socket) {
-            return (!listening.waiting.is_empty(), false);
-        }
-        let Some(end) = self.ends.get(&socket) else { return (true, true) };
+        let Some(end) = self.ends.get(&socket) else {
+            let listening = self.listening.values().find(|l| l.socket == socket);
+            return listening.map_or((true, true), |listening| (!listening.waiting.is_empty(), false));
+        };
         let broken = end.error.is_some();
         (broken || end.ended || !end.received.is_empty(), broken || end.connected && self.room(end) > 0)
     }
@@ -230,9 +248,11 @@ impl Network {
             return end.error.map_or(Ok(end.ended.then_some(0)), |error| Err(error.into()));
         }
         let count = bytes.len().min(end.received.len());
-        for (byte, received) in bytes.iter_mut().zip(end.received.drain(..count)) {
-            *byte = received;
-        }
+        let (first, second) = end.received.as_slices();
+        let first = &first[..first.len().min(count)];
+        bytes[..first.len()].copy_from_slice(first);
+        bytes[first.len()..count].copy_from_slice(&second[..count - first.len()]);
+        end.received.drain(..count);
         let peer = end.peer;
         // There is room for more now.
         if let Some(peer) = self.ends.get(&peer) {
@@ -255,14 +275,18 @@ impl Network {
         }
         let (from, to) = (end.host, end.peer);
         let Some(target) = self.host_of_address(end.peer_address) else { return Ok(count) };
-        if matches!(bytes.first(), Some(b'+' | b'$')) {
+        if target < self.servers && matches!(bytes.first(), Some(b'+' | b'$')) {
             let told = ids_in(&bytes[..count]).map(|(id, with_data)| IdTold { from, to: target, id, with_data });
             self.ids_told.extend(told);
         }
         if let Some(end) = self.ends.get_mut(&socket) {
             end.under_way += count;
         }
-        let event = Event::Bytes { to, from: socket, bytes: bytes[..count].to_vec() };
+        let mut bytes = bytes[..count].to_vec();
+        if self.misends.contains(&from) {
+            self.spoil_mark(socket, &mut bytes);
+        }
+        let event = Event::Bytes { to, from: socket, bytes };
         self.plan(from, target, Some(socket), now_us, event);
         Ok(count)
     }
@@ -312,9 +336,42 @@ impl Network {
         false
     }
 
-    /// Whether everything arrives everywhere.
-    pub fn is_open(&self) -> bool {
-        self.blocked.is_empty()
+    /// Whether everything arrives everywhere, and soon.
+    pub fn is_open(&self, now_us: u64) -> bool {
+        self.blocked.is_empty() && self.slow.is_empty() && now_us > self.slow_until_us
+    }
+
+    /// From now on a KiB takes so many us in one direction.
+    pub fn slow_down(&mut self, from: HostId, to: HostId, us_per_kib: u64) {
+        self.slow.insert((from, to), us_per_kib);
+    }
+
+    pub fn speed_up_all(&mut self) {
+        self.slow.clear();
+    }
+
+    /// The next snapshot that a machine sends will end with another mark than it was to.
+    pub fn misend(&mut self, from: HostId, on: bool) {
+        match on {
+            true => self.misends.insert(from),
+            false => self.misends.remove(&from),
+        };
+    }
+
+    /// Changes the mark at the end of a snapshot, if it is in these bytes as a whole.
+    fn spoil_mark(&mut self, socket: u64, bytes: &mut [u8]) {
+        let Some(end) = self.ends.get_mut(&socket) else { return };
+        let mut from = 0;
+        if let Some(header) = bytes.windows(MARK_HEADER.len()).position(|window| window == MARK_HEADER) {
+            from = (header + MARK_HEADER.len() + MARK_BYTES).min(bytes.len());
+            end.mark = bytes[..from].last_chunk().copied();
+        }
+        let Some(mark) = end.mark else { return };
+        if let Some(at) = bytes[from..].windows(MARK_BYTES).position(|window| window == mark) {
+            bytes[from + at] ^= 1;
+            end.mark = None;
+            self.misends.remove(&end.host);
+        }
     }
 
     /// Connections between two machines.
@@ -360,6 +417,10 @@ impl Network {
         let mut at_us = now_us + delay;
         if let Some(end) = sender.and_then(|socket| self.ends.get_mut(&socket)) {
             at_us = at_us.max(end.last_at_us + 1);
+            if let (Some(us_per_kib), Event::Bytes { bytes, .. }) = (self.slow.get(&(from, to)), &event) {
+                at_us += bytes.len() as u64 * us_per_kib / 1024;
+                self.slow_until_us = self.slow_until_us.max(at_us);
+            }
             end.last_at_us = at_us;
         }
         self.plan_at(at_us, Planned { from, to, event });

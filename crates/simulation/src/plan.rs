@@ -18,12 +18,18 @@ pub struct Plan {
     pub keeps_log: Vec<bool>,
     /// Some keys must go: acknowledged writes may, too.
     pub evicts: bool,
+    /// A replica that does not know a command that its master has, as if it were of another version.
+    pub lacks: Option<HostId>,
     pub trouble_us: u64,
 }
 
+/// What a replica may keep of its master's stream while it can't execute it.
+const KEPT_LIMIT: u64 = 1 << 20;
 /// What may wait for the disk, and what may be held for slow replicas.
 pub const QUEUE_LIMIT: u64 = 1 << 20;
 pub const HOLD_LIMIT: u64 = 512 << 10;
+/// The command that is not known.
+const LACKING: &str = "APPEND";
 /// A log on disk that goes back as far as a run does.
 const LONG: &str = "1gb";
 
@@ -49,7 +55,12 @@ impl Plan {
             let limit = ["--maxmemory", &bytes, "--maxmemory-policy", "allkeys-random"].map(String::from);
             args.iter_mut().for_each(|args| args.extend(limit.clone()));
         }
+        let lacks = (rng.u8(..5) == 0).then(|| rng.usize(1..nodes));
+        if let Some(host) = lacks {
+            args[host].extend(["--rename-command", LACKING, ""].map(String::from));
+        }
         Plan {
+            lacks,
             keeps_log,
             evicts,
             nodes,
@@ -57,7 +68,7 @@ impl Plan {
             following,
             args,
             appendfsync,
-            trouble_us: rng.u64(8..25) * 1_000_000,
+            trouble_us: rng.u64(4_000..15_000) * 1000,
         }
     }
 
@@ -74,6 +85,7 @@ impl Plan {
             ("repl-require-data", "no".into()),
             ("log-queue-limit", QUEUE_LIMIT.to_string()),
             ("repl-hold-limit", HOLD_LIMIT.to_string()),
+            ("replica-full-sync-buffer-limit", KEPT_LIMIT.to_string()),
             (
                 "repl-diskless-load",
                 (*rng.choice(["disabled", "on-empty-db", "swapdb"].iter()).unwrap_or(&"disabled")).into(),
@@ -120,6 +132,15 @@ pub enum Trouble {
     ClockStep,
     Quiet,
     Burst,
+    /// A master follows one of its own replicas for a while.
+    Loop,
+    /// A full sync ends with a wrong mark.
+    WrongMark,
+    /// A replica is sent what it needs as slowly as can be, while a lot is written.
+    Trickle,
+    /// A replica's disk is full while a lot is written.
+    Flood,
+    SlowReader,
 }
 
 impl Trouble {
@@ -137,7 +158,7 @@ impl Trouble {
             (Failover, 1),
             (ClientPause, 3),
             (Garbage, 4),
-            (OddTransaction, 1),
+            (OddTransaction, 2),
             (Maxmemory, 1),
             (Policy, 1),
             (Bgsave, 1),
@@ -148,6 +169,11 @@ impl Trouble {
             (ClockStep, 2),
             (Quiet, 4),
             (Burst, 2),
+            (Loop, 1),
+            (WrongMark, 2),
+            (Trickle, 1),
+            (Flood, 1),
+            (SlowReader, 1),
         ];
         let all: Vec<Trouble> =
             weights.into_iter().flat_map(|(trouble, times)| std::iter::repeat_n(trouble, times)).collect();

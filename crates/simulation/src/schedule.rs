@@ -54,6 +54,8 @@ pub struct Schedule {
     steps: Vec<Step>,
     stacks: Vec<DefaultStack>,
     pub steps_taken: u64,
+    /// Steps that had something to do at the last look, by number.
+    due: Vec<usize>,
     /// Machines whose servers keep their logs in files, on disks that do not fail: what they tell replicas is on them.
     pub keeps_ids: Vec<bool>,
     told: Told,
@@ -74,7 +76,7 @@ impl Schedule {
     pub fn new(seed: u64, hosts: usize, shows_logs: bool) -> Schedule {
         let host = |id| Rc::new(Host { id, disk: disk::Handle::default(), wall_ahead_us: Cell::new(0) });
         Schedule {
-            shared: Rc::new(Shared::new(seed, shows_logs)),
+            shared: Rc::new(Shared::new(seed, hosts, shows_logs)),
             hosts: (0..hosts).map(host).collect(),
             processes: vec![None; hosts],
             statuses: vec![0; hosts],
@@ -83,6 +85,7 @@ impl Schedule {
             steps: Vec::new(),
             stacks: Vec::new(),
             steps_taken: 0,
+            due: Vec::new(),
             keeps_ids: vec![false; hosts],
             told: Told::default(),
             broken: None,
@@ -95,6 +98,11 @@ impl Schedule {
 
     pub fn is_up(&self, host: HostId) -> bool {
         self.processes[host].is_some()
+    }
+
+    /// Bytes that a machine's process has in use; 0 without one.
+    pub fn memory(&self, host: HostId) -> u64 {
+        self.processes[host].as_ref().map_or(0, |process| u64::try_from(process.memory.get()).unwrap_or(0))
     }
 
     pub fn now_us(&self) -> u64 {
@@ -195,16 +203,20 @@ impl Schedule {
         }
         let next_arrival = network.next_us();
         drop(network);
-        let due: Vec<usize> = (0..self.steps.len())
-            .filter(|&i| self.steps[i].is_due(now_us) && !self.stopped[self.steps[i].process.host.id])
-            .collect();
-        if due.is_empty() {
+        let mut due = std::mem::take(&mut self.due);
+        due.clear();
+        due.extend(
+            (0..self.steps.len())
+                .filter(|&i| self.steps[i].is_due(now_us) && !self.stopped[self.steps[i].process.host.id]),
+        );
+        let chosen = (!due.is_empty()).then(|| due[self.shared.rng.borrow_mut().usize(..due.len())]);
+        self.due = due;
+        let Some(chosen) = chosen else {
             let timers = self.steps.iter().filter(|s| !self.stopped[s.process.host.id]).filter_map(|s| s.until_us);
             let next = timers.chain(next_arrival).min().unwrap_or(u64::MAX).min(until_us);
             self.shared.now_us.set(next.max(now_us));
             return next >= until_us;
-        }
-        let chosen = due[self.shared.rng.borrow_mut().usize(..due.len())];
+        };
         self.run(chosen);
         self.look_at_what_was_told();
         now_us >= until_us

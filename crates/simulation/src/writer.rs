@@ -107,6 +107,11 @@ impl Writer {
         }
     }
 
+    /// What it has asked for and has no reply to is at most so much.
+    pub fn asked_bytes_max(&self) -> u64 {
+        self.client.outstanding as u64 * BURST_BYTES as u64
+    }
+
     /// Writes a lot at once.
     pub fn burst(&mut self, shared: &Shared) {
         for i in 0..BURST {

@@ -1,32 +1,27 @@
 //! Failovers of a set with synchronous replicas: what was acknowledged is never lost. `RIVULET_SEED=N` runs one and shows what the servers logged;
 //! `RIVULET_SEEDS=N` says how many.
 
-use rivulet_simulation::synchronous::{Report, run};
+use rivulet_simulation::seeds::{self, Seeds, try_one};
+use rivulet_simulation::synchronous::run;
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
+/// With so many runs all is exercised that they are for.
+const ENOUGH: usize = 20;
 
 #[test]
 fn what_was_acknowledged_survives_failovers() {
-    if let Some(seed) = number("RIVULET_SEED") {
-        let report = run(seed, true).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
+    if let Some(seed) = seeds::single() {
+        let report = try_one(|| run(seed, true)).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
         println!("{report:#?}");
         assert_eq!(run(seed, false), Ok(report), "the same seed does the same");
         return;
     }
-    let (first, count) = (number("RIVULET_FIRST_SEED").unwrap_or(1), number("RIVULET_SEEDS").unwrap_or(40));
-    let mut sum = Report { failovers: 0, acked: 0, unanswered: 0, trace: 0 };
-    for seed in first..first + count {
-        let report = run(seed, false).unwrap_or_else(|broken| {
-            panic!(
-                "seed {seed}: {broken}\n    RIVULET_SEED={seed} cargo test -p rivulet-simulation --test synchronous -- --nocapture"
-            )
-        });
-        sum.failovers += report.failovers;
-        sum.acked += report.acked;
-        sum.unanswered += report.unanswered;
+    let outcomes = Seeds::from_env(40).run(|seed| run(seed, false));
+    let failovers: u64 = outcomes.reports.iter().map(|report| report.failovers).sum();
+    let acked: u64 = outcomes.reports.iter().map(|report| report.acked).sum();
+    let unanswered: u64 = outcomes.reports.iter().map(|report| report.unanswered).sum();
+    println!("{} runs: {failovers} failovers, {acked} acknowledged, {unanswered} unanswered", outcomes.reports.len());
+    outcomes.assert_kept("synchronous");
+    if outcomes.reports.len() >= ENOUGH {
+        assert!(acked > 100 * failovers && unanswered > 0, "the runs exercise what they are to");
     }
-    println!("{count} runs: {sum:?}");
-    assert!(sum.acked > 100 * sum.failovers && sum.unanswered > 0, "the runs exercise what they are to: {sum:?}");
 }

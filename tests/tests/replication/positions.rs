@@ -125,6 +125,34 @@ fn roles_that_change_within_a_transaction() {
     }
 }
 
+/// What a transaction wrote before it made a replica of its master is in its data, and in what others are sent of them: a restart must not lack it,
+/// as it stands at the same position.
+#[test]
+fn what_such_a_transaction_wrote_is_there_after_a_restart() {
+    let elsewhere = FakeMaster::new();
+    let mut master = Server::start(Kind::Rivulet, &["--appendonly", "yes"]);
+    let mut replica = Server::start(Kind::Rivulet, &[]);
+    replica.follow(&master);
+    master.must("SET before 1");
+    wait_in_step(&mut master, &mut replica);
+    let away = format!("REPLICAOF 127.0.0.1 {}", elsewhere.port);
+    for command in ["MULTI", "SET a 1", "SELECT 3", "SET b 2", &away, "REPLICAOF NO ONE", "EXEC"] {
+        master.must(command);
+    }
+    wait::until("it has heard of it", || replica.info("master_replid") == master.info("master_replid"));
+    wait_in_step(&mut master, &mut replica);
+    for kill in [true, false] {
+        match kill {
+            true => master.kill(),
+            false => _ = master.shutdown("NOSAVE"),
+        }
+        master.launch_with(&[]);
+        assert_eq!(master.must("GET a"), Reply::Bulk(b'$', b"1".to_vec()));
+        wait::until("it has come back", || replica.info("master_link_status") == "up");
+        wait_in_step(&mut master, &mut replica);
+    }
+}
+
 /// A replica that clients have written to has other data than others at its position: nobody goes on from there.
 #[test]
 fn own_writes_of_a_replica_end_the_common_history() {

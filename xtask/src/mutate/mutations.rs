@@ -1,0 +1,314 @@
+//! The rules, each broken in the smallest way.
+
+/// One rule, broken by a few edits.
+pub struct Mutation {
+    pub name: &'static str,
+    pub edits: &'static [Edit],
+}
+
+/// `from` stands exactly once in the file.
+pub struct Edit {
+    pub file: &'static str,
+    pub from: &'static str,
+    pub to: &'static str,
+}
+
+pub const MUTATIONS: &[Mutation] = &[
+    Mutation {
+        name: "rule 3: bytes that have left the log are promised",
+        edits: &[Edit {
+            file: "crates/replication/src/psync.rs",
+            from: "Some(from) if from >= window.first =>",
+            to: "Some(from) =>",
+        }],
+    },
+    Mutation {
+        name: "rule 3: a replica that is ahead goes on",
+        edits: &[Edit {
+            file: "crates/replication/src/psync.rs",
+            from: "Some(from) if from > window.end =>",
+            to: "Some(from) if from > window.end + (1 << 40) =>",
+        }],
+    },
+    Mutation {
+        name: "rule 3: a replica that has all must begin anew",
+        edits: &[Edit {
+            file: "crates/replication/src/psync.rs",
+            from: "Some(from) if from > window.end =>",
+            to: "Some(from) if from >= window.end =>",
+        }],
+    },
+    Mutation {
+        name: "rule 5: the fork's bound is one too high",
+        edits: &[Edit {
+            file: "crates/replication/src/history.rs",
+            from: "self.ancestors.push(Ancestor { id: self.id, asked_max: offset + 1 });",
+            to: "self.ancestors.push(Ancestor { id: self.id, asked_max: offset + 2 });",
+        }],
+    },
+    Mutation {
+        name: "rule 5: the fork's bound is one too low",
+        edits: &[Edit {
+            file: "crates/replication/src/history.rs",
+            from: "self.ancestors.push(Ancestor { id: self.id, asked_max: offset + 1 });",
+            to: "self.ancestors.push(Ancestor { id: self.id, asked_max: offset });",
+        }],
+    },
+    Mutation {
+        name: "rule 5: the fork's bound is ignored",
+        edits: &[Edit {
+            file: "crates/replication/src/history.rs",
+            from: "Some(ancestor) if asked <= ancestor.asked_max as i64 =>",
+            to: "Some(_) =>",
+        }],
+    },
+    Mutation {
+        name: "rule 5: a promotion keeps the id",
+        edits: &[Edit {
+            file: "crates/replication/src/history.rs",
+            from: "        self.id = new;",
+            to: "        _ = new;",
+        }],
+    },
+    Mutation {
+        name: "rule 41: an unclean end keeps its id",
+        edits: &[Edit {
+            file: "crates/aof/src/identity.rs",
+            from: "_ => history.promote(new, proven.min(end)),",
+            to: "_ => _ = new,",
+        }],
+    },
+    Mutation {
+        name: "rule 41: what a replica wrote is gone on with by a master, under the same id",
+        edits: &[Edit {
+            file: "crates/aof/src/identity.rs",
+            from: "if end == offset && proven == end && self.role == Role::Master && place == self.place => {}",
+            to: "if end == offset && proven == end && place == self.place => {}",
+        }],
+    },
+    Mutation {
+        name: "rule 41: an unclean end forgets its id",
+        edits: &[Edit {
+            file: "crates/aof/src/identity.rs",
+            from: "_ => history.promote(new, proven.min(end)),",
+            to: "_ => history.adopt(new),",
+        }],
+    },
+    Mutation {
+        name: "rule 41: an id is told before it is on disk",
+        edits: &[Edit {
+            file: "crates/node/src/persist/log_on_disk.rs",
+            from: "self.ids_due > 0 && self.failure().is_none()",
+            to: "false",
+        }],
+    },
+    Mutation {
+        name: "rule 41: bytes are sent before they are written",
+        edits: &[Edit {
+            file: "crates/replication/src/log.rs",
+            from: "self.disk.and_then(|disk| disk.send_before).map_or(self.end, |before| before.min(self.end))",
+            to: "self.end",
+        }],
+    },
+    Mutation {
+        name: "what no file has leaves the memory, though a replica needs it",
+        edits: &[Edit {
+            file: "crates/replication/src/log.rs",
+            from: "let needed = written.min(held_here.unwrap_or(u64::MAX));",
+            to: "let needed = if self.disk.is_some() { written } else { held_here.unwrap_or(u64::MAX) };",
+        }],
+    },
+    Mutation {
+        name: "seams 1: a replica that loads adds what expires to its log",
+        edits: &[
+            Edit {
+                file: "crates/node/src/replication.rs",
+                from: "if config.replicaof.is_some() { Role::Replica } else { Role::Master }",
+                to: "Role::Master",
+            },
+            Edit {
+                file: "crates/node/src/replication.rs",
+                from: "        link.waits_for_data = false;\n        link.has_its_data",
+                to: "        self.replication.log.set_role(Role::Replica);\n        link.waits_for_data = false;\n        link.has_its_data",
+            },
+        ],
+    },
+    Mutation {
+        name: "seams 2: a master's link takes lines that are no arrays",
+        edits: &[
+            Edit {
+                file: "crates/node/src/replication/apply.rs",
+                from: "authenticated: true, arrays_only: true",
+                to: "authenticated: true, arrays_only: false",
+            },
+            Edit { file: "crates/node/src/replication/apply.rs", from: "if args.wire().is_none() {", to: "if false {" },
+        ],
+    },
+    Mutation {
+        name: "seams 3: keys are evicted while data are loaded",
+        edits: &[Edit {
+            file: "crates/node/src/engine/evict.rs",
+            from: "            || self.is_loading()\n            || self.is_paused()",
+            to: "            || self.is_paused()",
+        }],
+    },
+    Mutation {
+        name: "seams 4: keys are evicted in a pause",
+        edits: &[Edit {
+            file: "crates/node/src/engine/evict.rs",
+            from: "            || self.is_paused()\n            || !self.replication.failover.is_idle()",
+            to: "            || !self.replication.failover.is_idle()",
+        }],
+    },
+    Mutation {
+        name: "seams 4: keys expire in a pause",
+        edits: &[Edit {
+            file: "crates/node/src/lifecycle/pause.rs",
+            from: "    pub fn is_paused(&self) -> bool {\n        self.life.pauses.any()",
+            to: "    pub fn is_paused(&self) -> bool {\n        false",
+        }],
+    },
+    Mutation {
+        name: "seams 4: a paused replica executes its master's stream",
+        edits: &[Edit {
+            file: "crates/node/src/lifecycle/pause.rs",
+            from: "self.life.pauses.stops(command.is_none_or(|command| changes_data(client, command, command.flags)))",
+            to: "_ = (client, command); false",
+        }],
+    },
+    Mutation {
+        name: "seams 5: a transaction that writes and changes the role leaves the position",
+        edits: &[Edit {
+            file: "crates/node/src/replication/apply.rs",
+            from: "    pub fn note_role_changed_within(&mut self) {\n",
+            to: "    pub fn note_role_changed_within(&mut self) {\n        if self.replication.truth.diverged.is_none() {\n            return;\n        }\n",
+        }],
+    },
+    Mutation {
+        name: "seams 5: what a transaction wrote that made a replica of its master is in no file",
+        edits: &[Edit {
+            file: "crates/node/src/replication.rs",
+            from: "cut.into_iter().for_each(|(db, args)| self.note_own_write(db, &[args]));",
+            to: "drop(cut);",
+        }],
+    },
+    Mutation {
+        name: "seams 6: a command of the master that fails here is passed over in silence",
+        edits: &[Edit {
+            file: "crates/node/src/replication/apply.rs",
+            from: "        self.note_diverged(|| format!(\"the master's command '{command}' failed here: {text}\"));",
+            to: "        _ = (&command, &text);",
+        }],
+    },
+    Mutation {
+        name: "seams 7: what was passed over is executed at the next start",
+        edits: &[Edit {
+            file: "crates/node/src/replication/apply.rs",
+            from: "        if passes_over {\n            self.pass_over_in_files(count);",
+            to: "        if passes_over && count == 0 {\n            self.pass_over_in_files(count);",
+        }],
+    },
+    Mutation {
+        name: "seams 8: replies leave before the stream was offered",
+        edits: &[Edit {
+            file: "crates/node/src/turn.rs",
+            from: "        self.replication_before_sleep();\n        self.send_replies(Offered(()));",
+            to: "        self.send_replies(Offered(()));\n        self.replication_before_sleep();",
+        }],
+    },
+    Mutation {
+        name: "seams 9: what a file holds is not compared with its checksums",
+        edits: &[Edit {
+            file: "crates/node/src/persist/loading/append_only.rs",
+            from: "let Some(damage) = read.damage() else { return Ok(false) };",
+            to: "let Some(damage) = read.damage().filter(|_| false) else { return Ok(false) };",
+        }],
+    },
+    Mutation {
+        name: "seams 10: who was turned away as a loop is so for ever",
+        edits: &[Edit {
+            file: "crates/replication/src/replica/greeting.rs",
+            from: "self.loop_seen_at.is_some_and(|at| now < at + PROBE_VALID)",
+            to: "self.loop_seen_at.is_some_and(|at| at <= now)",
+        }],
+    },
+    Mutation {
+        name: "seams 13: a sync that failed counts",
+        edits: &[Edit {
+            file: "crates/aof/src/summed.rs",
+            from: "        if let Err(error) = self.disk.sync() {\n            self.doubt();\n            return Err(error);\n        }\n        self.synced(mark);",
+            to: "        _ = self.disk.sync();\n        self.synced(mark);",
+        }],
+    },
+    Mutation {
+        name: "seams 16: a writer that sleeps is not told of another policy",
+        edits: &[Edit {
+            file: "crates/node/src/persist/log_on_disk/writer.rs",
+            from: "        queue.attention = true;\n        self.shared.wake(queue);\n    }\n\n    /// The files are not whole",
+            to: "        drop(queue);\n    }\n\n    /// The files are not whole",
+        }],
+    },
+    Mutation {
+        name: "seams 17: what follows a snapshot is taken for a part of it, and waited for for ever",
+        edits: &[
+            Edit {
+                file: "crates/node/src/persist/loading/receive.rs",
+                from: "    match framing {\n        Framing::Marked if",
+                to: "    _ = framing;\n    match Framing::Counted {\n        Framing::Marked if",
+            },
+            Edit {
+                file: "crates/replication/src/replica.rs",
+                from: "State::Receiving { deadline, .. } | State::Parallel { deadline, .. } if now > *deadline =>",
+                to: "State::Receiving { deadline, .. } | State::Parallel { deadline, .. } if false && now > *deadline =>",
+            },
+        ],
+    },
+    Mutation {
+        name: "seams 18: what was sent is not freed",
+        edits: &[Edit {
+            file: "crates/node/src/front/output.rs",
+            from: "            self.aside.pop_front();",
+            to: "            std::mem::forget(self.aside.pop_front());",
+        }],
+    },
+    Mutation {
+        name: "seams 19: a replica reads on though its disk takes nothing",
+        edits: &[Edit {
+            file: "crates/node/src/replication/congestion.rs",
+            from: "        disk.files.is_aof()\n            && disk.unwritten",
+            to: "        waits\n            && disk.unwritten",
+        }],
+    },
+    Mutation {
+        name: "seams 20: whatever is held for slow replicas, none is cut off",
+        edits: &[Edit {
+            file: "crates/node/src/replication/held.rs",
+            from: "if held <= limit && full.is_none() {",
+            to: "if full.is_none() {",
+        }],
+    },
+    Mutation {
+        name: "failover: a fenced replica goes on to acknowledge",
+        edits: &[Edit {
+            file: "crates/replication/src/replica/acks.rs",
+            from: "self.acks.fence.is_none_or(|fence| self.master_name.epoch >= fence)",
+            to: "self.acks.fence.is_none_or(|fence| self.master_name.epoch <= fence)",
+        }],
+    },
+    Mutation {
+        name: "failover: a master that lost data takes them from its replicas",
+        edits: &[Edit {
+            file: "crates/replication/src/replica/acks.rs",
+            from: "counts(own) && !has_all(own)",
+            to: "counts(own) && has_all(own)",
+        }],
+    },
+    Mutation {
+        name: "failover: replies wait for nobody",
+        edits: &[Edit {
+            file: "crates/node/src/replication/synchronous.rs",
+            from: "            .unwrap_or(0)\n    }\n\n    /// How many replicas count that are there.",
+            to: "            .unwrap_or(0)\n            .max(self.replication.log.end_offset())\n    }\n\n    /// How many replicas count that are there.",
+        }],
+    },
+];
