@@ -144,7 +144,7 @@ fn what_such_a_transaction_wrote_is_there_after_a_restart() {
     for kill in [true, false] {
         match kill {
             true => master.kill(),
-            false => _ = master.shutdown("NOSAVE"),
+            false => master.shutdown("NOSAVE"),
         }
         master.launch_with(&[]);
         assert_eq!(master.must("GET a"), Reply::Bulk(b'$', b"1".to_vec()));
