@@ -255,7 +255,8 @@ impl Fleet {
     fn look_at_machines(&mut self) -> Result<(), Broken> {
         let asked = self.writers.iter().map(Writer::asked_bytes_max).sum();
         for host in 0..self.plan.nodes {
-            memory::check(host, self.schedule.memory(host), asked)?;
+            let has_auto_backlog = self.plan.args[host].iter().any(|arg| arg == "auto");
+            memory::check(host, self.schedule.memory(host), asked, has_auto_backlog)?;
             disk::check(host, self.schedule.host(host).disk.lock().used())?;
         }
         Ok(())
@@ -320,6 +321,8 @@ impl Fleet {
             self.schedule.pause(host, false);
             self.operator[host].hang_up(&shared);
             if self.schedule.is_up(host) {
+                // One that waits for its replicas to end would end when all have come to be the same.
+                self.order(host, &["SHUTDOWN", "ABORT"]);
                 match self.following[host] {
                     Some(master) => self.follow(host, master),
                     None => self.order(host, &["REPLICAOF", "NO", "ONE"]),

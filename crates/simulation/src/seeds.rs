@@ -50,7 +50,7 @@ impl Seeds {
         }
     }
 
-    /// Runs them, in no order.
+    /// Runs them, several at once and in no order.
     pub fn run<R: Send>(self, run: impl Fn(u64) -> Result<R, Broken> + Sync) -> Outcomes<R> {
         let next = AtomicU64::new(0);
         let outcomes = Mutex::new(Outcomes { reports: Vec::new(), failed: Vec::new() });
@@ -69,8 +69,10 @@ impl Seeds {
                 }
             }
         };
+        // A run hands itself from thread to thread, and a processor waits meanwhile: two runs keep it busy.
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
         std::thread::scope(|scope| {
-            for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            for _ in 0..2 * processors {
                 scope.spawn(work);
             }
         });
