@@ -51,7 +51,7 @@ no\t''"
 complete -c rivulet-server -n "__fish_rivulet_server_needs_command" -l pidfile -d 'File that holds the process id; in the background it is /var/run/redis.pid if not set.' -r -F
 complete -c rivulet-server -n "__fish_rivulet_server_needs_command" -l loglevel -d 'Least level of lines that are logged.' -r
 complete -c rivulet-server -n "__fish_rivulet_server_needs_command" -l logfile -d 'The log\'s file; empty is standard output.' -r -F
-complete -c rivulet-server -n "__fish_rivulet_server_needs_command" -l log-format -d 'Form of the log\'s lines; logfmt is pairs of names and values.' -r
+complete -c rivulet-server -n "__fish_rivulet_server_needs_command" -l log-format -d 'Form of the log\'s lines; logfmt is pairs of names and values, json an object a line.' -r
 complete -c rivulet-server -n "__fish_rivulet_server_needs_command" -l log-timestamp-format -d 'Form of the time in the log\'s lines.' -r
 complete -c rivulet-server -n "__fish_rivulet_server_needs_command" -l syslog-enabled -d 'Log to the system\'s log, too (/dev/log).' -r -f -a "yes\t''
 no\t''"
