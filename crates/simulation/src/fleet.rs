@@ -233,12 +233,13 @@ impl Fleet {
         if let Some(broken) = self.schedule.broken.take() {
             return Err(broken);
         }
+        let asked = self.asked_bytes_max();
         for i in 0..self.observers.len() {
             if let Some(sight) = self.observers[i].tick(&shared, OBSERVED_US) {
                 self.positions.saw(&sight)?;
                 self.pauses.saw(&sight)?;
                 self.resumes.saw(&sight)?;
-                limits::check(&sight)?;
+                limits::check(&sight, asked)?;
                 self.last_sights.insert(i, sight);
             }
         }
@@ -251,9 +252,14 @@ impl Fleet {
         Ok(())
     }
 
+    /// What writers have asked for and have no reply to is at most so much.
+    fn asked_bytes_max(&self) -> u64 {
+        self.writers.iter().map(Writer::asked_bytes_max).sum()
+    }
+
     /// What processes and files take of their machines.
     fn look_at_machines(&mut self) -> Result<(), Broken> {
-        let asked = self.writers.iter().map(Writer::asked_bytes_max).sum();
+        let asked = self.asked_bytes_max();
         for host in 0..self.plan.nodes {
             let has_auto_backlog = self.plan.args[host].iter().any(|arg| arg == "auto");
             memory::check(host, self.schedule.memory(host), asked, has_auto_backlog)?;
