@@ -38,7 +38,10 @@ pub fn run(args: &[String]) -> Outcome {
         }
     }
     match seed {
-        Some(seed) => chore::run(test(FLEET).args(["--", "--nocapture"]).env("RIVULET_SEED", seed.to_string())),
+        // Which of the two it was is in what a failure has printed.
+        Some(seed) => [FLEET, SET].iter().try_for_each(|name| {
+            chore::run(test(name).args(["--", "--nocapture"]).env("RIVULET_SEED", seed.to_string()))
+        }),
         // Each minute others, and all of a run in a row.
         None => run_from(first.unwrap_or_else(|| unix_seconds() / 60 * 10_000), &until),
     }

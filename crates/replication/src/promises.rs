@@ -38,6 +38,8 @@ pub struct Ended {
     pub id: ReplId,
     pub offset: u64,
     pub is_replica: bool,
+    /// The inode of the file that says so: in a copy of it, it is another one's end.
+    pub inode: u64,
 }
 
 /// A term, and where it began: who has come so far with its master has all that was acknowledged in the terms before.
@@ -189,6 +191,13 @@ impl Promises {
         self.ended = Some(at);
     }
 
+    /// The text is to be written to this file.
+    pub fn is_written_to(&mut self, inode: u64) {
+        if let Some(ended) = &mut self.ended {
+            ended.inode = inode;
+        }
+    }
+
     /// The node was started: what follows may end otherwise.
     pub fn take_end(&mut self) -> Option<Ended> {
         self.ended.take()
@@ -254,9 +263,9 @@ impl Promises {
         for Term { epoch, from } in &self.terms {
             writeln!(text, "term {epoch} {from}").expect("a String takes all");
         }
-        if let Some(Ended { id, offset, is_replica }) = &self.ended {
+        if let Some(Ended { id, offset, is_replica, inode }) = &self.ended {
             let role = if *is_replica { "replica" } else { "master" };
-            writeln!(text, "ended {id} {offset} {role}").expect("a String takes all");
+            writeln!(text, "ended {id} {offset} {role} {inode}").expect("a String takes all");
         }
         for member in &self.members {
             writeln!(text, "member {member}").expect("a String takes all");
@@ -297,7 +306,7 @@ impl Ended {
         let mut words = text.split(' ');
         let mut word = || words.next();
         let (id, offset) = (ReplId::parse(word()?.as_bytes())?, word()?.parse().ok()?);
-        Some(Ended { id, offset, is_replica: word()? == "replica" })
+        Some(Ended { id, offset, is_replica: word()? == "replica", inode: word()?.parse().ok()? })
     }
 }
 

@@ -32,7 +32,7 @@ use mlua_sys as ffi;
 pub(crate) use guards::{MARK, METATABLE, READ_ONLY, REAL, install as install_guards};
 pub(crate) use heap::{Heap, LIMIT_BYTES_MAX};
 pub(crate) use lent::Lent;
-pub(crate) use state::State;
+pub(crate) use state::{PAUSE_PERCENT, State};
 
 use crate::context::Context;
 

@@ -7,7 +7,7 @@ use crate::api::hexadecimal;
 use crate::context::{Context, Identity};
 use crate::host::Host;
 use crate::input::Input;
-use crate::lua::{Failure, Lua, Ref, State};
+use crate::lua::{Failure, Lua, PAUSE_PERCENT, Ref, State};
 use crate::random::Random;
 use crate::sandbox::{self, Failed, Globals, Purpose};
 
@@ -40,6 +40,8 @@ pub struct Remains {
 
 /// So much garbage is left to lie, however little else there is: to go through what lives costs the same for much garbage as for little.
 const GARBAGE_BYTES: usize = 512 << 10;
+/// While a script runs, the collector begins again at so many percent of what was left: more of them where that is little.
+const PAUSE_PERCENT_MAX: usize = 400;
 
 impl Vm {
     pub(crate) fn new(purpose: Purpose, identity: &Identity, limit_bytes: usize) -> Vm {
@@ -187,10 +189,11 @@ impl Vm {
         self.live_bytes.max(GARBAGE_BYTES)
     }
 
-    /// The collector has been through all. While a script runs it begins again somewhat later than between runs.
+    /// The collector has been through all.
     fn collected(&mut self) {
         self.live_bytes = self.used_bytes();
-        self.state.set_pause(110 + 100 * self.garbage_bytes() / self.live_bytes.max(1));
+        let wanted = 110 + 100 * self.garbage_bytes() / self.live_bytes.max(1);
+        self.state.set_pause(wanted.clamp(PAUSE_PERCENT, PAUSE_PERCENT_MAX));
     }
 
     /// Runs a library's code, which may do nothing but register functions.

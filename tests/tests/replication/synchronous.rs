@@ -406,6 +406,15 @@ fn a_master_that_was_ended_in_order_lacks_nothing() {
     std::fs::remove_dir_all(master.dir.path().join("appendonlydir")).expect("it is there");
     master.launch();
     assert_eq!(master.info("synchronous_unproven"), "1");
+    // A backup tells of an end before it.
+    master.must("REPLICAOF NO ONE");
+    master.shutdown("");
+    let promises = master.dir.path().join(format!("failover-{}.state", master.port));
+    let backup = promises.with_extension("backup");
+    std::fs::copy(&promises, &backup).expect("it can be copied");
+    std::fs::rename(&backup, &promises).expect("it can be restored");
+    master.launch();
+    assert_eq!(master.info("synchronous_unproven"), "1");
 }
 
 /// What a client is told of keys that it caches is no reply: it is sent as it is, and only once its write is acknowledged or the time is over.

@@ -202,7 +202,11 @@ impl Node {
 
     /// The data is there: the server is open, and a replica goes to its master.
     pub fn ready(&mut self) {
-        self.look_at_end_before();
+        if let Err(text) = self.look_at_end_before() {
+            log::warning!("Can't start: what the last end has left can't be taken out: {text}");
+            self.life.exit = Some(1);
+            return;
+        }
         self.begin_following();
         self.look_at_synchronous();
         log::notice!("Ready to accept connections");

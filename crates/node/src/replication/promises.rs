@@ -25,14 +25,14 @@ pub struct Kept {
     pub is_durable: bool,
     /// The file was refused when the last change was to be written, and the log says so.
     is_refused: bool,
-    /// It was ended in order there; what is loaded shows whether all of it is here.
-    ended: Option<Ended>,
+    /// It was ended in order there, unless the file is a copy; what is loaded shows whether all of it is here.
+    end: Option<(Ended, bool)>,
 }
 
 impl Kept {
     /// Nothing is promised yet; until a file is written, the node's id is that of its run.
     pub fn nothing(run_id: ReplId) -> Kept {
-        Kept { promises: Promises::new(run_id), is_durable: false, is_refused: false, ended: None }
+        Kept { promises: Promises::new(run_id), is_durable: false, is_refused: false, end: None }
     }
 }
 
@@ -87,28 +87,35 @@ impl Node {
         let is_bound = !promises.members().is_empty();
         self.replication.synchronous.started(is_bound && self.config.replicaof.is_none());
         self.replication.synchronous.is_certain = !is_bound;
-        let ended = promises.take_end();
-        self.replication.kept = Kept { promises: promises.clone(), is_durable: true, is_refused: false, ended: None };
-        if ended.is_some() {
-            // It is true of this start alone: what is acknowledged after it may get lost.
-            match self.keep_promises(promises) {
-                Ok(()) => self.replication.kept.ended = ended,
-                Err(text) => log::warning!("That this node was ended in order is not counted: {text}"),
-            }
+        let is_of_this_file = |ended: &Ended| fs::metadata(&path).is_ok_and(|file| file.inode == ended.inode);
+        let end = promises.take_end();
+        let ends_elsewhere = end.as_ref().is_some_and(|end| !is_of_this_file(end));
+        if ends_elsewhere {
+            log::warning!("{} is a copy: that the node was ended in order is not counted.", path.display());
         }
+        // It stays in the file while the data load: nothing is acknowledged before they are here.
+        self.replication.kept =
+            Kept { promises, is_durable: true, is_refused: false, end: end.map(|end| (end, ends_elsewhere)) };
         Ok(())
     }
 
-    /// The data are here: if they are all that there was when this node was ended in order, nothing is missing.
-    pub(crate) fn look_at_end_before(&mut self) {
-        let Some(Ended { id, offset, is_replica }) = self.replication.kept.ended.take() else { return };
+    /// The data are here: if they are all that there was when this node was ended in order, nothing is missing. That is true of this start alone, as what is
+    /// acknowledged from now on may get lost: so the file is to say it no more.
+    ///
+    /// # Errors
+    /// The file can't be changed.
+    pub(crate) fn look_at_end_before(&mut self) -> Result<(), String> {
+        let Some((end, is_anothers)) = self.replication.kept.end.take() else { return Ok(()) };
+        self.keep_promises(self.replication.kept.promises.clone())?;
+        let Ended { id, offset, is_replica, .. } = end;
         let r = &self.replication;
         let has_all = r.offset() >= offset && matches!(r.history.kinship(id, offset as i64 + 1), Kinship::Shared);
-        if has_all && is_replica == self.is_replica() {
+        if has_all && !is_anothers && is_replica == self.is_replica() {
             log::notice!("This node was ended in order at offset {offset}, and has all that it had then.");
             self.replication.synchronous.started(false);
             self.replication.synchronous.is_certain = true;
         }
+        Ok(())
     }
 
     /// The node has ended well, and its files are closed: the next start need not ask others whether something is missing.
@@ -120,19 +127,26 @@ impl Node {
             return;
         }
         let mut promises = self.replication.kept.promises.clone();
+        if fs::read(self.promises_path()).ok() != Some(to_bytes(&promises)) {
+            // The port is free already: another process that was started here may have promised something since.
+            return log::warning!(
+                "The promises were changed by another process: that this one was ended in order is not kept."
+            );
+        }
         let (id, offset) = (self.replication.history.id(), self.replication.offset());
-        promises.ends(Ended { id, offset, is_replica: self.is_replica() });
+        promises.ends(Ended { id, offset, is_replica: self.is_replica(), inode: 0 });
         if let Err(text) = self.keep_promises(promises) {
             log::warning!("That this node was ended in order is not kept: {text}");
         }
     }
 
     /// Writes promises down; they hold once that has succeeded, and not before.
-    fn keep_promises(&mut self, promises: Promises) -> Result<(), String> {
+    fn keep_promises(&mut self, mut promises: Promises) -> Result<(), String> {
         let path = self.promises_path();
         let temporary = path.with_extension("state.tmp");
-        let write = || {
+        let mut write = || {
             let file = File::create(&temporary)?;
+            promises.is_written_to(file.metadata()?.inode);
             file.write_all_at(&to_bytes(&promises), 0)?;
             file.sync_all()?;
             fs::rename(&temporary, &path)?;
@@ -140,11 +154,9 @@ impl Node {
         };
         write().map_err(|e| format!("{} can't be written: {}", path.display(), os_error(&e)))?;
         let (node_id, terms) = (promises.node_id, promises.terms().to_vec());
-        let ended = self.replication.kept.ended.take();
-        let before = std::mem::replace(
-            &mut self.replication.kept,
-            Kept { promises, is_durable: true, is_refused: false, ended },
-        );
+        let end = self.replication.kept.end.take();
+        let before =
+            std::mem::replace(&mut self.replication.kept, Kept { promises, is_durable: true, is_refused: false, end });
         let fence = self.replication.kept.promises.fence();
         if let Some(link) = &mut self.replication.link {
             if fence != before.promises.fence() || before.is_refused {
@@ -219,6 +231,10 @@ impl Node {
 
     /// The data here are replaced: they are nobody's until a master that has proven that it lacks nothing is followed.
     pub(super) fn has_other_data(&mut self) {
+        if !self.replication.kept.promises.members().is_empty() {
+            // What it acknowledged is gone, whatever comes in its place.
+            self.replication.synchronous.is_certain = false;
+        }
         let mut promises = self.replication.kept.promises.clone();
         if promises.has_other_data()
             && let Err(text) = self.keep_promises(promises)

@@ -15,6 +15,12 @@ use crate::host::Interrupt;
 /// After how many instructions of a script the host is asked whether it may go on.
 const INTERRUPT_INSTRUCTIONS: c_int = 100_000;
 
+/// A script that makes so much has its garbage collected as soon as Lua's own settings say.
+const LARGE_BYTES: usize = 16 << 20;
+
+/// The collector's pause, in percent, that a state begins with.
+pub(crate) const PAUSE_PERCENT: usize = 200;
+
 /// A Lua state with the standard libraries that need no file, process or debugger.
 pub(crate) struct State {
     raw: *mut ffi::lua_State,
@@ -120,6 +126,10 @@ impl Drop for State {
 unsafe extern "C-unwind" fn interrupt(raw: *mut ffi::lua_State, _: *mut ffi::lua_Debug) {
     // SAFETY: Lua calls this with its live state.
     let shared = unsafe { shared_of(raw) };
+    if shared.heap.used_bytes() > LARGE_BYTES {
+        // SAFETY: the state is alive; a number is set.
+        unsafe { ffi::lua_gc(raw, ffi::LUA_GCSETPAUSE, PAUSE_PERCENT as c_int) };
+    }
     if !ends(raw, shared) {
         return;
     }
