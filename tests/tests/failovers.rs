@@ -2,14 +2,16 @@
 //! the master. `RIVULET_FAILOVERS=N` says how many (8).
 
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rivulet_tests::process::{TempDir, free_port, rivulet, run};
 use rivulet_tests::{Client, Kind, Server, wait};
 
 const WRITERS: usize = 4;
+/// The show takes the ports after the one that it is given: nobody else may look for free ones meanwhile.
+static PORTS: Mutex<()> = Mutex::new(());
 /// Commands that a writer sends at once.
 const DEPTH: u64 = 8;
 /// Who gives no sign for so long is given up by its writers.
@@ -140,6 +142,7 @@ fn signal(server: &Server, name: &str) {
 
 #[test]
 fn nothing_that_was_acknowledged_is_lost() {
+    let _ports = PORTS.lock().unwrap_or_else(PoisonError::into_inner);
     let failovers = std::env::var("RIVULET_FAILOVERS").ok().and_then(|n| n.parse().ok()).unwrap_or(8);
     let mut servers: Vec<Server> =
         (0..3).map(|_| Server::start(Kind::Rivulet, &["--synchronous-replicas", "1", "--save", ""])).collect();
@@ -206,6 +209,7 @@ fn nothing_that_was_acknowledged_is_lost() {
 /// What a newcomer is shown: each step in its order, nothing lost, and an end by itself.
 #[test]
 fn the_show_of_a_failover_tells_each_step_and_loses_nothing() {
+    let _ports = PORTS.lock().unwrap_or_else(PoisonError::into_inner);
     let port = free_port().to_string();
     let show = Command::new(rivulet("rivulet-server"))
         .args(["quickstart", "--failover", "--port", &port])
