@@ -233,13 +233,12 @@ impl Fleet {
         if let Some(broken) = self.schedule.broken.take() {
             return Err(broken);
         }
-        let asked = self.asked_bytes_max();
         for i in 0..self.observers.len() {
             if let Some(sight) = self.observers[i].tick(&shared, OBSERVED_US) {
                 self.positions.saw(&sight)?;
                 self.pauses.saw(&sight)?;
                 self.resumes.saw(&sight)?;
-                limits::check(&sight, asked)?;
+                limits::check(&sight)?;
                 self.last_sights.insert(i, sight);
             }
         }

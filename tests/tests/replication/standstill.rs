@@ -1,8 +1,9 @@
 //! What is paused stands still, and room is made only between units of execution.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rivulet_tests::{Kind, Reply, Server, wait};
+use rivulet_tests::{Client, Kind, Reply, Server, wait};
 
 use crate::{assert_in_step, wait_in_step};
 
@@ -154,4 +155,32 @@ fn a_pause_that_ends_within_a_transaction() {
     wait::until("it waits for the list", || server.info("blocked_clients") == "1");
     steering.must("RPUSH list x");
     assert_eq!(waiting.read().expect("a reply").items()[1].text(), "x");
+}
+
+/// What a client has sent in a pause may be a lot. It is executed in slices, and others have their turn in between.
+#[test]
+fn what_waited_in_a_pause_is_executed_in_slices() {
+    const COMMANDS: usize = 8_000;
+    let server = Server::start(Kind::Rivulet, &[]);
+    let (mut paused, mut other) = (server.client(), server.client());
+    other.must("CLIENT PAUSE 100000 WRITE");
+    let value = "x".repeat(1_000);
+    for i in 0..COMMANDS {
+        paused.add(&["SET", &format!("key:{i}"), &value]);
+    }
+    paused.flush().expect("the server reads");
+    let input = |other: &mut Client| {
+        let list = other.must("CLIENT LIST TYPE normal").text();
+        list.lines().filter_map(|line| line.split(" qbuf=").nth(1)?.split(' ').next()?.parse::<usize>().ok()).max()
+    };
+    wait::until("all has arrived", || input(&mut other) > Some(COMMANDS * value.len()));
+    // So many in a row are read for longer than one turn.
+    other.add("CLIENT UNPAUSE");
+    (0..20_000).for_each(|_| other.add("DBSIZE"));
+    other.flush().expect("the server reads");
+    assert!(other.read().expect("a reply").is_ok());
+    let seen: BTreeSet<i64> = (0..20_000).map(|_| other.read().expect("a reply").int()).collect();
+    assert!(seen.iter().filter(|keys| (1..COMMANDS as i64).contains(keys)).count() > 3, "{seen:?}");
+    (0..COMMANDS).for_each(|_| assert!(paused.read().expect("a reply").is_ok()));
+    assert_eq!(other.must("DBSIZE").int(), COMMANDS as i64);
 }

@@ -137,9 +137,7 @@ impl Node {
         if !matches!(blocked.reason, BlockedOn::Pause { .. }) {
             self.end_caching_choice(id, None);
         }
-        if self.clients.get(id).is_some_and(|c| !c.connection.input.bytes.is_empty()) {
-            self.clients.to_process.push_back(id);
-        }
+        self.process_soon(id);
     }
 
     /// Ends a wait without a reply (the client goes away).

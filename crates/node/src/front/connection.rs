@@ -24,14 +24,16 @@ pub struct Input {
     /// Bytes of the command that it executes, as they came, and of its arguments. Only CLIENT, which shows them, sets them.
     pub executing_bytes: usize,
     pub args_memory: usize,
-    /// Commands that arrived while the session was blocked wait in `bytes`.
-    pub has_more: bool,
+    /// Bytes at the beginning of `bytes` that are done with: fewer than those that are not.
+    pub done: usize,
+    /// Is in `Clients::to_process`.
+    pub is_queued: bool,
 }
 
 impl Input {
     /// Bytes that are not done with.
     pub fn waiting_bytes(&self) -> usize {
-        self.executing_bytes + self.bytes.len().saturating_sub(self.decoder.decoded())
+        self.executing_bytes + self.bytes.len().saturating_sub(self.done + self.decoder.decoded())
     }
 
     /// What is in memory for it. An argument counts as soon as its length is known.

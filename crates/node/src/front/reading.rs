@@ -18,6 +18,12 @@ pub const READ_BYTES: usize = 64 * 1024;
 const SMALL_INPUT_BYTES: usize = 2 * 1024;
 /// The most that a buffer grows by at once for a large argument, unless it is larger than that already.
 const GROWTH_BYTES: usize = 1 << 20;
+/// What had to wait, in a pause or behind a command that blocks, may be a lot: so many bytes of one client are executed in a turn, and then what
+/// they lead to is looked at, and others have their turn.
+const SLICE_BYTES: usize = 256 * 1024;
+/// So many of all clients that had to wait.
+const WAITING_BYTES_PER_TURN: usize = 1 << 20;
+
 impl Node {
     pub fn read_client(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else { return };
@@ -28,7 +34,8 @@ impl Node {
             return self.go_on_with_handshake(id);
         }
         let mut buffer = std::mem::take(&mut client.connection.input.bytes);
-        let wanted = client.connection.input.decoder.wanted(buffer.len());
+        let done = std::mem::take(&mut client.connection.input.done);
+        let wanted = client.connection.input.decoder.wanted(buffer.len() - done);
         if buffer.len() <= SMALL_INPUT_BYTES && wanted < READ_BYTES {
             // Who has sent little, or nothing, shares the buffer that all read into.
             let kept = std::mem::replace(&mut buffer, std::mem::take(&mut self.front.spare_input));
@@ -41,7 +48,7 @@ impl Node {
         let read = stream.read_into(&mut buffer, room);
         let has_more = stream.has_more() || stream.has_unsent();
         match read {
-            Ok(None) => self.keep_input(id, buffer, 0),
+            Ok(None) => self.keep_input(id, buffer, done),
             Ok(Some(read)) => {
                 self.ops.stats.traffic.input_bytes += read as u64;
                 self.ops.stats.traffic.reads += 1;
@@ -55,10 +62,10 @@ impl Node {
                     }
                 }
                 let limit = self.config.client_query_buffer_limit.min(unauthenticated::INPUT_BYTES_MAX);
-                if buffer.len() as u64 > limit && self.is_over_input_limit(id, &buffer) {
+                if (buffer.len() - done) as u64 > limit && self.is_over_input_limit(id, &buffer[done..]) {
                     return;
                 }
-                self.process_input(id, buffer);
+                self.process_input(id, buffer, done);
             }
             Err(e) => {
                 if e.kind() == io::ErrorKind::UnexpectedEof {
@@ -104,7 +111,12 @@ impl Node {
             client.connection.input.bytes = buffer[done..].to_vec();
             self.give_input_back(buffer);
         } else {
-            buffer.drain(..done);
+            // Moving what is left is paid by what has gone.
+            if done >= rest {
+                buffer.drain(..done);
+            } else {
+                client.connection.input.done = done;
+            }
             client.connection.input.bytes = buffer;
         }
         if !self.clients.at(id).session.login.authenticated {
@@ -125,31 +137,49 @@ impl Node {
 
     /// Clients that may go on with what they had sent before they were stopped.
     pub fn process_waiting_input(&mut self) {
+        let mut bytes = 0;
         for _ in 0..self.clients.to_process.len() {
+            if bytes >= WAITING_BYTES_PER_TURN {
+                return;
+            }
             let Some(id) = self.clients.to_process.pop_front() else { return };
             let Some(client) = self.clients.get_mut(id) else { continue };
-            client.connection.input.has_more = false;
+            client.connection.input.is_queued = false;
             let buffer = std::mem::take(&mut client.connection.input.bytes);
-            self.process_input(id, buffer);
+            let done = std::mem::take(&mut client.connection.input.done);
+            bytes += self.process_input(id, buffer, done);
         }
     }
 
-    /// Runs what is complete in the client's input.
-    pub fn process_input(&mut self, id: ClientId, mut buffer: Vec<u8>) {
+    /// A client goes on with what it has sent in this turn or the next.
+    pub fn process_soon(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.get_mut(id)
+            && !client.connection.input.bytes.is_empty()
+            && !std::mem::replace(&mut client.connection.input.is_queued, true)
+        {
+            self.clients.to_process.push_back(id);
+        }
+    }
+
+    /// Runs what is complete in the client's input, of which `begin` bytes are done with; not much more than a slice of it. Answers how many bytes.
+    pub fn process_input(&mut self, id: ClientId, mut buffer: Vec<u8>, begin: usize) -> usize {
         let mut batch = std::mem::take(&mut self.front.batch);
-        let mut done = 0;
-        loop {
+        let mut done = begin;
+        let goes_on = loop {
+            if done - begin >= SLICE_BYTES {
+                break done < buffer.len();
+            }
             // What the last commands, of whichever client, made too much is cleared away before the next.
             self.evict_clients(Some(id));
-            let Some(client) = self.clients.get_mut(id) else { break };
+            let Some(client) = self.clients.get_mut(id) else { break false };
             if client.connection.closing || client.connection.close_after_reply || client.session.blocked.is_some() {
-                break;
+                break false;
             }
             // Who asks for more than it reads is closed before it has asked for all.
             let client = if client.connection.outbox.output.bytes.len() <= UNCOUNTED_BYTES {
                 client
             } else if self.close_if_over_limit(id) {
-                break;
+                break false;
             } else {
                 self.clients.at(id)
             };
@@ -166,25 +196,32 @@ impl Node {
                 self.protocol_error(id, &error.to_string());
                 buffer.clear();
                 done = 0;
-                break;
+                break false;
             }
             if batch.is_empty() {
-                break;
+                break false;
             }
             done += self.run_batch(id, &batch, &buffer[done..]);
             self.count_client_memory(id);
-        }
+        };
         self.front.batch = batch;
-        let Some(client) = self.clients.get_mut(id) else { return self.give_input_back(buffer) };
+        let executed = done.saturating_sub(begin);
+        let Some(client) = self.clients.get_mut(id) else {
+            self.give_input_back(buffer);
+            return executed;
+        };
         let rest = buffer.len() - done;
-        client.connection.input.has_more = rest > 0 && client.session.blocked.is_some();
         client.connection.input.peak = client.connection.input.peak.max(rest);
         if rest == 0 {
             self.give_input_back(buffer);
         } else {
             self.keep_input(id, buffer, done);
         }
+        if goes_on {
+            self.process_soon(id);
+        }
         self.count_client_memory(id);
+        executed
     }
 
     pub fn protocol_error(&mut self, id: ClientId, text: &str) {

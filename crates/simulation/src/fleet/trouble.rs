@@ -259,17 +259,33 @@ impl Fleet {
         }
         for replica in 0..self.plan.nodes {
             let Some(master) = self.following[replica] else { continue };
-            let keeps_up =
-                |sight: &&Sight| sight.link_up && !sight.loads && !sight.diverged && sight.at_us + 400_000 > now_us;
             let is_told = replica == host || master == host;
             if is_told
                 && self.plan.keeps_log[master]
                 && self.schedule.is_up(master)
-                && let Some(sight) = self.last_sights.get(&replica).filter(keeps_up)
+                && self.keeps_up(replica, now_us)
+                && let Some(sight) = self.last_sights.get(&replica)
             {
                 self.resumes.expect(sight, now_us);
             }
         }
+    }
+
+    /// A replica that was seen a moment ago to hold what its position says, and so was each between it and the master: one above that has yet
+    /// to resume may need all of the data, and so do those below it then.
+    fn keeps_up(&self, replica: HostId, now_us: u64) -> bool {
+        let keeps_up =
+            |sight: &Sight| sight.link_up && !sight.loads && !sight.diverged && sight.at_us + 400_000 > now_us;
+        let mut next = replica;
+        // A loop of masters has no end.
+        for _ in 0..self.plan.nodes {
+            let Some(master) = self.following[next] else { return true };
+            if !self.last_sights.get(&next).is_some_and(keeps_up) {
+                return false;
+            }
+            next = master;
+        }
+        false
     }
 
     pub(super) fn look_at_offered(&mut self) -> Result<(), Broken> {
