@@ -29,11 +29,6 @@ impl CommandSet {
         self.bits == [u64::MAX; WORDS]
     }
 
-    /// The commands that are in both.
-    pub(crate) fn common(&self, other: &CommandSet) -> u32 {
-        self.bits.iter().zip(&other.bits).map(|(a, b)| (a & b).count_ones()).sum()
-    }
-
     pub(crate) fn put_one(&mut self, command: &Command, allowed: bool) {
         let id = usize::from(command.id);
         if let Some(word) = self.bits.get_mut(id / 64) {

@@ -16,6 +16,8 @@ use crate::rule::{RuleError, c_text, has_blanks};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector {
     pub commands: CommandSet,
+    /// The rules that made the set since it was all or none, in lower case, but for those that a later one has replaced.
+    pub rules: Vec<Box<[u8]>>,
     /// Commands that are not in the set and may run with these first arguments all the same.
     pub first_args: BTreeMap<u16, Vec<Box<[u8]>>>,
     pub all_keys: bool,
@@ -31,6 +33,7 @@ impl Selector {
     pub fn new(all_channels: bool) -> Selector {
         Selector {
             commands: CommandSet::NONE,
+            rules: Vec::new(),
             first_args: BTreeMap::new(),
             all_keys: false,
             keys: Vec::new(),
@@ -57,11 +60,9 @@ impl Selector {
             b"resetchannels" => self.set_all_channels(false),
             b"allcommands" | b"+@all" => self.set_all_commands(CommandSet::ALL),
             b"nocommands" | b"-@all" => self.set_all_commands(CommandSet::NONE),
-            [b'+' | b'-', b'@', category @ ..] => self.put_category(category, word[0] == b'+')?,
-            [b'+', ..] if word.contains(&b'|') => self.allow_part(&word[1..])?,
-            [b'+' | b'-', name @ ..] => {
-                let command = table::find_full(name).ok_or(RuleError::Unknown)?;
-                self.put(command, word[0] == b'+');
+            lower @ [b'+' | b'-', ..] => {
+                self.change_commands(&word[1..], lower)?;
+                self.note_rule(lower);
             }
             [b'~', ..] => self.add_keys(&rule[1..], Access::ALL)?,
             [b'%', ..] => self.add_keys_with_access(rule)?,
@@ -69,6 +70,27 @@ impl Selector {
             _ => return Err(RuleError::Syntax),
         }
         Ok(())
+    }
+
+    /// Allows or denies what `lower` says; `name` is what follows its sign, as it was given.
+    fn change_commands(&mut self, name: &[u8], lower: &[u8]) -> Result<(), RuleError> {
+        match lower {
+            [sign, b'@', category @ ..] => self.put_category(category, *sign == b'+')?,
+            [b'+', ..] if name.contains(&b'|') => self.allow_part(name)?,
+            _ => {
+                let command = table::find_full(name).ok_or(RuleError::Unknown)?;
+                self.put(command, lower[0] == b'+');
+            }
+        }
+        Ok(())
+    }
+
+    /// A rule takes the place of the one before about the same, and of those about parts of it.
+    fn note_rule(&mut self, rule: &[u8]) {
+        let name = &rule[1..];
+        let is_of_part = |known: &[u8]| known.strip_prefix(name).is_some_and(|rest| matches!(rest, [] | [b'|', ..]));
+        self.rules.retain(|known| !is_of_part(&known[1..]));
+        self.rules.push(rule.into());
     }
 
     fn set_all_keys(&mut self, allowed: bool) {
@@ -83,6 +105,7 @@ impl Selector {
 
     fn set_all_commands(&mut self, commands: CommandSet) {
         self.commands = commands;
+        self.rules.clear();
         self.first_args.clear();
     }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::OnceLock;
 
+use rivulet_host::cycles::Cycles;
 pub use rivulet_host::time::{machine_us, monotonic_ms, monotonic_ns, monotonic_us, sleep, unix_ms, unix_us};
 
 /// The time that the executor goes by.
@@ -10,13 +11,19 @@ pub use rivulet_host::time::{machine_us, monotonic_ms, monotonic_ns, monotonic_u
 pub struct Clock {
     /// Us of [`machine_us`], read before and after each command: what the server's own affairs go by.
     pub now_us: u64,
-    /// How far the wall clock is ahead of that, looked at once a turn: keys and people go by the sum.
+    /// How far the wall clock is ahead of that: keys and people go by the sum.
     wall_ahead_us: i64,
+    cycles: Cycles,
+    /// When both clocks were looked at.
+    looked_us: u64,
 }
+
+/// What has been read off the clocks is good for so long where something cheaper tells how the time goes on.
+const LOOK_US: u64 = 1000;
 
 impl Clock {
     pub fn new(now_us: u64) -> Clock {
-        Clock { now_us, wall_ahead_us: 0 }
+        Clock { now_us, wall_ahead_us: 0, cycles: Cycles::default(), looked_us: 0 }
     }
 
     /// Ms on the machine's own clock, which nobody sets: for deadlines and intervals of the server's affairs.
@@ -36,9 +43,26 @@ impl Clock {
         machine_ms.saturating_add_signed(self.wall_ahead_us / 1000)
     }
 
-    /// A turn begins: both clocks are looked at.
+    /// Us of the machine's clock now, whatever the server goes by.
+    #[inline]
+    pub fn read_us(&self) -> u64 {
+        self.cycles.read()
+    }
+
+    /// The time goes on; answers what it is.
+    #[inline]
+    pub fn go_on(&mut self) -> u64 {
+        self.now_us = self.now_us.max(self.cycles.read());
+        self.now_us
+    }
+
+    /// A turn begins: the time goes on, and both clocks are looked at if that is due.
     pub fn look(&mut self) {
-        self.now_us = machine_us();
+        if self.cycles.is_set() && self.go_on() < self.looked_us + LOOK_US {
+            return;
+        }
+        self.now_us = self.now_us.max(self.cycles.set());
+        self.looked_us = self.now_us;
         self.wall_ahead_us = unix_us() as i64 - self.now_us as i64;
     }
 }

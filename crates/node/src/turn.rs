@@ -6,8 +6,8 @@ use rivulet_net::Ready;
 
 use crate::front::tokens::{TOKEN_LISTENER_LAST, TOKEN_MASTER, TOKEN_RDB_CHANNEL, TOKEN_WAKER};
 use crate::lifecycle::scheduling::{self, Rests, Turns};
+use crate::log;
 use crate::node::Node;
-use crate::{clock, log};
 
 /// The stream of this turn was given to the disk and offered to the replicas: what clients are told of reaches those though this process is killed then.
 /// Only [`Node::send_out`] makes one.
@@ -27,7 +27,7 @@ impl Node {
         let mut ready = Vec::new();
         let mut rests = Rests::default();
         let mut turns = Turns::default();
-        let mut turn_us = clock::monotonic_us();
+        let mut turn_us = self.clock.now_us;
         loop {
             self.before_sleep();
             if let Some(status) = self.life.exit {
@@ -38,8 +38,8 @@ impl Node {
                 }
                 return status;
             }
-            let ended_us = clock::monotonic_us();
-            self.ops.stats.turn_ended(ended_us - turn_us);
+            let ended_us = self.clock.read_us();
+            self.ops.stats.turn_ended(ended_us.saturating_sub(turn_us));
             let timeout = if turns.helpers_wait() { Duration::ZERO } else { self.sleep_time() };
             if self.persist.saving.running.is_some() {
                 rests.rest_if_due(ended_us);
@@ -49,7 +49,7 @@ impl Node {
                 return 1;
             }
             self.clock.look();
-            turn_us = clock::monotonic_us();
+            turn_us = self.clock.now_us;
             rests.polled(ended_us, turn_us);
             let commands = self.ops.stats.commands;
             // The replies to what came before are sent by now.

@@ -14,7 +14,7 @@
 //!
 //! In reading order: [`engine`], [`host`], [`input`], [`scripts`] and [`libraries`] (the caches), `script_command` and `function_command` (the
 //! commands about them); `vm` (a run), `sandbox`, `api` (`redis.*`), `value` and `reply` (the conversions), `cjson`, `cmsgpack`, `structure`
-//! (`struct`), `bit`, `strings` with `pattern`, `random`, `number`; `lua` (the only `unsafe` code).
+//! (`struct`), `bit`, `strings` with `pattern`, `random`, `number`, `bytecode`; `lua` (the only `unsafe` code).
 //!
 //! # What it promises
 //!
@@ -26,6 +26,7 @@
 
 mod api;
 mod bit;
+mod bytecode;
 mod cjson;
 mod cmsgpack;
 mod context;

@@ -155,7 +155,10 @@ impl Libraries {
         let fail = match result {
             Err(fail) => fail,
             Ok(()) if functions.is_empty() => Fail::new("ERR No functions registered"),
-            Ok(()) => return Ok(Loaded { name, code: code.into(), functions }),
+            Ok(()) => {
+                functions.iter().for_each(|function| self.vm.find_globals_directly(&function.callback));
+                return Ok(Loaded { name, code: code.into(), functions });
+            }
         };
         functions.into_iter().for_each(|f| self.vm.release(f.callback));
         Err(fail)

@@ -694,6 +694,26 @@ impl<'a> Lua<'a> {
         unsafe { guards::compile(self.raw, text, chunk_name) }
     }
 
+    /// The bytecode of the function at `index`; `None` for one that is not Lua's.
+    pub(crate) fn dump(&mut self, index: i32) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.push_copy(index);
+        // SAFETY: `keep_dump` gets the vector, which outlives the call; a dump makes no objects, so that nothing is raised.
+        let status = unsafe { ffi::lua_dump_(self.raw, keep_dump, (&raw mut bytes).cast()) };
+        self.pop(1);
+        (status == 0).then_some(bytes)
+    }
+
+    /// The Lua function at `index` finds its global variables in the table on top, which is taken; and so do functions that it makes.
+    pub(crate) fn set_environment(&mut self, index: i32) {
+        let index = self.index(index);
+        assert_eq!(self.type_at(index), ffi::LUA_TFUNCTION, "a function has global variables");
+        assert_eq!(self.kind(-1), Kind::Table, "global variables are in a table");
+        assert!(self.top() > self.floor, "it lies above the arguments");
+        // SAFETY: a function is at the index, and a table on top.
+        unsafe { ffi::lua_setfenv(self.raw, index) };
+    }
+
     /// Where the code of a call level is: 0 is the running native function, 1 its caller.
     pub(crate) fn place(&mut self, level: i32) -> Option<Place> {
         state::place(self.raw, level)
@@ -702,6 +722,19 @@ impl<'a> Lua<'a> {
     fn called(&mut self) -> state::Called {
         state::called(self.raw)
     }
+}
+
+/// Adds a piece of a dump to the vector that `to` points to.
+unsafe extern "C-unwind" fn keep_dump(
+    _: *mut ffi::lua_State,
+    piece: *const c_void,
+    len: usize,
+    to: *mut c_void,
+) -> c_int {
+    // SAFETY: Lua gives as many bytes as it says; `to` is what `dump` gave it.
+    let (piece, to) = unsafe { (std::slice::from_raw_parts(piece.cast::<u8>(), len), &mut *to.cast::<Vec<u8>>()) };
+    to.extend_from_slice(piece);
+    0
 }
 
 /// A value in Lua's registry.

@@ -255,7 +255,10 @@ impl Scripts {
     fn compile(&mut self, text: &[u8]) -> Result<(Ref, Option<Flags>), Fail> {
         let (flags, body) = split_script(text)?;
         match self.vm.compile(body, c"@user_script") {
-            Ok(function) => Ok((function, flags)),
+            Ok(function) => {
+                self.vm.find_globals_directly(&function);
+                Ok((function, flags))
+            }
             Err(why) => Err(Fail::bytes([b"ERR Error compiling script (new function): ", why.as_slice()].concat())),
         }
     }

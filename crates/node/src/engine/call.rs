@@ -15,8 +15,8 @@ use crate::engine::asker::{Asker, Origin};
 use crate::engine::blocked::BlockedOn;
 use crate::front::client_id::ClientId;
 use crate::front::clients::Client;
+use crate::log;
 use crate::node::Node;
-use crate::{clock, log};
 
 impl Node {
     /// Facts about an execution for the client.
@@ -62,8 +62,7 @@ impl Node {
         if !self.ops.monitors.is_empty() && !command.is(flag::SKIP_MONITOR) && !command.is(flag::ADMIN) {
             self.feed_monitors(id, by.origin, args);
         }
-        let ended_us = clock::machine_us();
-        self.clock.now_us = ended_us;
+        let ended_us = self.clock.go_on();
         // Errors of a transaction's commands are not EXEC's.
         let reply_bytes = by.reply.written().saturating_sub(mark);
         self.count_call((id, command, args), ended_us.saturating_sub(started_us), reply_bytes, result.is_err());
@@ -87,7 +86,7 @@ impl Node {
 
     /// Runs a command of a script, whose time stands.
     pub fn call_within(&mut self, by: &mut Asker<'_>, command: &'static Command, args: Args<'_>) {
-        let (id, mark, started_us) = (by.id, by.reply.written(), clock::machine_us());
+        let (id, mark, started_us) = (by.id, by.reply.written(), self.clock.read_us());
         let Some(client) = self.clients.get(id) else { return };
         let db = client.session.db;
         let result = match command.handler {
@@ -102,7 +101,7 @@ impl Node {
         if !self.ops.monitors.is_empty() && !command.is(flag::SKIP_MONITOR) && !command.is(flag::ADMIN) {
             self.feed_monitors(id, by.origin, args);
         }
-        let took_us = clock::machine_us().saturating_sub(started_us);
+        let took_us = self.clock.read_us().saturating_sub(started_us);
         let reply_bytes = by.reply.written().saturating_sub(mark);
         self.count_call((id, command, args), took_us, reply_bytes, result.is_err());
     }
@@ -375,7 +374,7 @@ impl Node {
             self.send_error(id, &denied.to_client(command).0);
             return false;
         }
-        let started_us = clock::machine_us();
+        let started_us = self.clock.read_us();
         let Some(client) = self.clients.get_mut(id) else { return false };
         let selected = std::mem::replace(&mut client.session.db, db);
         client.connection.outbox.hold.forget_pushes();
@@ -400,8 +399,7 @@ impl Node {
         self.finish_call(id, Origin::Client, db, command, args.as_args());
         self.remember_keys(id, command, args.as_args());
         self.forget_blocked(id, &blocked);
-        self.clock.now_us = clock::machine_us();
-        let took_us = self.clock.now_us.saturating_sub(started_us);
+        let took_us = self.clock.go_on().saturating_sub(started_us);
         let reply_bytes = out.len().saturating_sub(mark);
         self.count_call((id, command, args.as_args()), took_us, reply_bytes, result.is_err());
         self.finish_reply(id, out, mark);

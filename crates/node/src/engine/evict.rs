@@ -9,7 +9,6 @@ use rivulet_commands::effects::class;
 use rivulet_keyspace::{Db, EntryRef};
 use rivulet_resp::OwnedArgs;
 
-use crate::clock;
 use crate::node::Node;
 use pool::{Candidate, Pool, Scale};
 use rivulet_config::MaxmemoryPolicy as Policy;
@@ -152,11 +151,11 @@ impl Node {
         if self.config.maxmemory_policy == Policy::NoEviction || self.is_replica() {
             return false;
         }
-        let started_us = clock::machine_us();
+        let started_us = self.clock.read_us();
         let limit_us = time_limit_us(self.config.maxmemory_eviction_tenacity);
         let budget_us = self.engine.keys.eviction.budget_us(limit_us, started_us, used - limit);
         let outcome = self.evict_until(limit, started_us.saturating_add(budget_us));
-        let ended_us = clock::machine_us();
+        let ended_us = self.clock.read_us();
         self.engine.keys.eviction.spent_us += ended_us - started_us;
         if outcome == Slice::Done {
             self.engine.keys.eviction.is_within(ended_us);
@@ -173,7 +172,7 @@ impl Node {
             if let Some(outcome) = outcome {
                 return outcome;
             }
-            if clock::machine_us() >= until_us {
+            if self.clock.read_us() >= until_us {
                 return Slice::Running;
             }
         }

@@ -16,10 +16,10 @@ use crate::engine::asker::{Asker, Origin};
 use crate::engine::session::ReplyMode;
 use crate::front::client_id::ClientId;
 use crate::front::clients::{Client, Kind};
+use crate::log;
 use crate::node::Node;
 use crate::ops::commandlog::Notable;
 use crate::ops::crash;
-use crate::{clock, log};
 
 /// Commands whose memory is asked for together.
 pub const BATCH_COMMANDS: usize = 16;
@@ -56,7 +56,7 @@ impl Node {
             self.protocol_error(id, "invalid bulk length");
             return buffer.len();
         }
-        self.clock.now_us = clock::machine_us();
+        self.clock.go_on();
         self.look_at_standing();
         self.ops.commandlog.notable = Notable::of(&self.config, buffer.len());
         self.engine.speaker.executing = id;

@@ -13,7 +13,6 @@ use rivulet_commands::hash::expire_fields;
 use rivulet_commands::places::keys_of;
 use rivulet_resp::Args;
 
-use crate::clock;
 use crate::node::Node;
 
 /// A slice ends after so long.
@@ -88,11 +87,11 @@ impl Node {
             self.engine.keys.expiry.next_us = self.clock.now_us + LOOK_US / 3;
             return;
         }
-        let started_us = clock::machine_us();
+        let started_us = self.clock.read_us();
         let clients_came = std::mem::replace(&mut self.engine.keys.expiry.commands, self.ops.stats.commands)
             != self.ops.stats.commands;
         let found = self.expire_until(started_us + SLICE_US);
-        let ended_us = clock::machine_us();
+        let ended_us = self.clock.read_us();
         let took_us = ended_us - started_us;
         self.engine.keys.expiry.spent_us += took_us;
         self.note_latency("expire-cycle", took_us / 1000);
@@ -144,7 +143,7 @@ impl Node {
                 if steps > 0 {
                     return true;
                 }
-                if clock::machine_us() >= until_us {
+                if self.clock.read_us() >= until_us {
                     return false;
                 }
                 continue;
@@ -154,7 +153,7 @@ impl Node {
                 expire_fields(data, key, STEPS);
             });
             self.after_each_by_itself();
-            if clock::machine_us() >= until_us {
+            if self.clock.read_us() >= until_us {
                 return false;
             }
         }
@@ -173,7 +172,7 @@ impl Node {
             if !expired.more {
                 return true;
             }
-            if clock::machine_us() >= until_us {
+            if self.clock.read_us() >= until_us {
                 return false;
             }
         }
@@ -206,7 +205,7 @@ impl Node {
             return;
         }
         let now_ms = self.unix_ms();
-        let until_us = clock::machine_us() + SLICE_US;
+        let until_us = self.clock.read_us() + SLICE_US;
         while let Some((index, name)) = self.engine.keys.own_expiring.take_due(now_ms) {
             let db = self.engine.keyspace.db(index);
             match db.find(db.key(&name)).and_then(|e| e.deadline()) {
@@ -222,7 +221,7 @@ impl Node {
                 // The master has given it another one.
                 later => self.engine.keys.own_expiring.note(index, &name, later),
             }
-            if clock::machine_us() >= until_us {
+            if self.clock.read_us() >= until_us {
                 break;
             }
         }

@@ -38,7 +38,7 @@ pub struct Rests {
 impl Rests {
     /// The executor has looked at its sockets. If it took this long, others had the core.
     pub fn polled(&mut self, from_us: u64, to_us: u64) {
-        if to_us - from_us >= WAIT_US_MIN {
+        if to_us.saturating_sub(from_us) >= WAIT_US_MIN {
             self.woke_us = to_us;
         }
     }
@@ -47,7 +47,7 @@ impl Rests {
     pub fn rest_if_due(&mut self, now_us: u64) {
         if now_us.saturating_sub(self.woke_us) >= WORK_US {
             clock::sleep(REST);
-            self.woke_us = clock::monotonic_us();
+            self.woke_us = clock::machine_us();
         }
     }
 }
