@@ -32,6 +32,18 @@ pub(crate) fn write(lua: &mut Lua<'_>, reply: &mut Reply<'_>, resp3: bool) {
     lua.pop(1);
 }
 
+/// The value on top is an error that a command has replied and that was counted then (`redis.pcall`).
+pub(crate) fn is_counted_error(lua: &mut Lua<'_>) -> bool {
+    if lua.kind(-1) != Kind::Table || !lua.has_room(2) {
+        return false;
+    }
+    lua.raw_get_field(-1, b"err");
+    lua.raw_get_field(-2, b"ignore_error_stats_update");
+    let is_counted = lua.kind(-2) == Kind::String && lua.to_bool(-1);
+    lua.pop(2);
+    is_counted
+}
+
 fn write_table(lua: &mut Lua<'_>, reply: &mut Reply<'_>, resp3: bool) {
     let before = lua.top();
     for (name, kind, write) in FORMS {

@@ -17,7 +17,7 @@ use crate::sandbox::{self, Failed, Globals, Purpose};
 pub enum Ended {
     /// The script returned. Its reply may be an error all the same.
     Returned,
-    /// An error ended it.
+    /// An error ended it, or it returned one that a command replied.
     Failed {
         /// The error is one that a command replied, and was counted then.
         is_counted: bool,
@@ -164,8 +164,9 @@ impl Vm {
             let result = shared.context.host.lend(host, || lua.call(arguments, 1, Some(1)));
             match result {
                 Ok(()) => {
+                    let is_counted = crate::reply::is_counted_error(lua);
                     crate::reply::write(lua, reply, shared.context.resp3.get());
-                    Ok(Ended::Returned)
+                    Ok(if is_counted { Ended::Failed { is_counted } } else { Ended::Returned })
                 }
                 Err(failure) => {
                     let failed = sandbox::failed(lua, failure);

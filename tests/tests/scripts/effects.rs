@@ -108,6 +108,46 @@ fn what_a_replica_and_a_pause_refuse() {
     assert_eq!(client.read().expect("its reply").int(), 1);
 }
 
+/// Half of what a script writes would be neither before nor after it.
+#[test]
+fn a_script_that_has_written_goes_on_with_too_few_replicas() {
+    let mut master = Server::start(Kind::Rivulet, &["--busy-reply-threshold", "10"]);
+    let mut replica = Server::start(Kind::Rivulet, &[]);
+    replica.follow(&master);
+    replica.wait_for_link();
+    wait::until("a good replica", || master.info("min_slaves_good_slaves") != "0");
+    master.must("CONFIG SET min-replicas-to-write 1");
+    wait::until("it counts", || master.call("SET other 1").is_ok());
+    let script = "
+        redis.call('set', 'key', 'before')
+        repeat until redis.call('info', 'replication'):find('connected_slaves:0')
+        redis.call('set', 'key', 'after')
+        return 1
+    ";
+    let mut client = master.client();
+    client.add(&["EVAL", script, "0"]);
+    client.flush().expect("the server reads");
+    wait::until("it is busy", || master.call("PING").text().starts_with("BUSY"));
+    replica.kill();
+    assert_eq!(client.read().expect("its reply").int(), 1);
+    assert_eq!(master.must("GET key").text(), "after");
+    assert!(master.call("SET key x").text().starts_with("NOREPLICAS"));
+}
+
+#[test]
+fn an_error_that_a_script_passes_on_is_counted_once() {
+    let kinds = [Kind::Rivulet, Kind::Redis7].into_iter().filter(|kind| kind.is_there());
+    for mut server in kinds.map(|kind| Server::start(kind, &["--maxmemory", "1"])) {
+        for script in ["return redis.call('set', 'x', 'y')", "return redis.pcall('set', 'x', 'y')"] {
+            server.must("CONFIG RESETSTAT");
+            assert!(server.call(&["EVAL", script, "0"]).text().starts_with("OOM"));
+            assert_eq!(server.info("errorstat_OOM"), "count=1", "{script}");
+            assert_eq!(server.info("total_error_replies"), "1", "{script}");
+            assert!(server.info("cmdstat_eval").ends_with("failed_calls=1"), "{script}");
+        }
+    }
+}
+
 /// What a server with append-only files has written to them, as one line.
 fn written(server: &Server) -> String {
     let text = std::fs::read(server.dir.path().join("appendonlydir/appendonly.aof.1.incr.aof")).expect("it is there");

@@ -150,10 +150,10 @@ impl Node {
         if permits.is_read_only && (command.is(flag::WRITE) || command.is(flag::MAY_REPLICATE)) {
             return Err(Fail::new("ERR Write commands are not allowed from read-only scripts."));
         }
-        if command.is(flag::WRITE) && !permits.is_masters {
+        // What has begun to write is not stopped in the middle.
+        if command.is(flag::WRITE) && !permits.is_masters && !has_written {
             self.check_write_within()?;
         }
-        // What has begun to write is not stopped in the middle.
         let may_use_memory = permits.allows_oom || permits.is_masters || has_written || !permits.is_out_of_memory;
         if command.is(flag::DENYOOM) && !may_use_memory {
             return Err(Fail::new("OOM command not allowed when used memory > 'maxmemory'."));
