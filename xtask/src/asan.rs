@@ -53,7 +53,7 @@ fn fuzz(target: &str, seconds: &str, words: &[String]) -> Outcome {
         [] => runner.args(FUZZED),
         words => runner.args(words),
     };
-    chore::run(runner.args(["--seconds", seconds]))
+    chore::run(runner.args(["--noted", "--seconds", seconds]))
 }
 
 /// Runs a test that makes a fault. It fails unless the sanitizer ends the test with the right words.
