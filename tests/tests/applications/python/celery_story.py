@@ -101,7 +101,7 @@ def revoked(result):
 
 
 def revokes():
-    result = started_at.apply_async(["never"], countdown=3)
+    result = started_at.apply_async(["never"], countdown=600)
     until("the worker has the task", lambda: result.id in str(app.control.inspect().scheduled()))
     result.revoke()
     assert revoked(result) and notes.get("never") is None
