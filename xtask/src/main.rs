@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's chores. One word is one chore; each says what it does and ends with a status that scripts can use.
 
 mod apt;
+mod asan;
 mod chore;
 mod dist;
 mod fuzz;
@@ -10,6 +11,7 @@ mod miri;
 mod mutate;
 mod pauses;
 mod peers;
+mod python;
 mod record;
 mod screenshot;
 mod simulate;
@@ -31,6 +33,8 @@ Usage: cargo xtask <chore>
   fuzz [TARGET] [--seconds N] [--case C] [--smoke]
                               fuzz with cargo-fuzz if it is installed, else with the runner on stable Rust
   miri [WORDS]                the keyspace's tests under Miri, if a nightly compiler with it is installed
+  asan [WORDS] [--fuzz SECONDS]
+                              the Lua engine's tests under AddressSanitizer; or the fuzzing of scripts, for so long each
   simulate [--minutes N] [--seed S] [--first S]
                               real nodes on simulated machines, in trouble of all kinds; a seed shows what its servers log
   mutate [WORDS]              break the rules of the node one by one in a copy of the sources:
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
         "miri" => miri::run(args),
         "mutate" => mutate::run(args),
         "pauses" => pauses::run(args),
+        "asan" => asan::run(args),
         "simulate" => simulate::run(args),
         "soak" => soak::run(args),
         "dist" => dist::run(args),

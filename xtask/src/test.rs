@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use crate::chore::{self, Outcome};
-use crate::{peers, simulate};
+use crate::{peers, python, simulate};
 
 /// Schedules of the simulation that a run of all tests comes with.
 const SCHEDULES: u64 = 10_000;
@@ -103,6 +103,7 @@ fn failures_alone(summary: &Summary, server: &Path) -> Vec<Failure> {
 pub fn run(args: &[String]) -> Outcome {
     println!("== What the tests need");
     peers::install_needed();
+    python::install_needed();
     println!("== The server");
     let server = chore::build_server()?;
     println!("== Tests, with RIVULET_SERVER={}", server.display());

@@ -16,6 +16,8 @@
 //!
 //! Nothing has a finalizer (`newproxy` is not there, this crate makes no full userdata), so that the collector never runs code.
 
+#[cfg(all(test, feature = "faults"))]
+mod faults;
 mod guards;
 mod heap;
 mod lent;

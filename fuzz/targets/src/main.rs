@@ -1,7 +1,8 @@
-//! `fuzz-smoke [TARGET…] [--seconds N] [--case C]`: runs targets on stable Rust with random changes of their seeds.
+//! `fuzz-smoke [TARGET…] [--seconds N] [--case C] [--noted]`: runs targets on stable Rust with random changes of their seeds.
 //!
 //! Without `--case` the first case is taken from the clock and printed. A failure prints the case that replays it and keeps its input in
-//! `fuzz/artifacts/TARGET/`. A case that takes longer than [`CASE_SECONDS_MAX`] is a failure too.
+//! `fuzz/artifacts/TARGET/`. A case that takes longer than [`CASE_SECONDS_MAX`] is a failure too. With `--noted` the number of each case is in
+//! `fuzz/artifacts/TARGET/running` while it runs, for what ends the whole process, as a sanitizer does.
 
 use std::path::PathBuf;
 use std::process::{ExitCode, exit};
@@ -19,6 +20,7 @@ struct Options {
     targets: Vec<&'static Target>,
     time: Duration,
     case: Option<u64>,
+    noted: bool,
 }
 
 fn main() -> ExitCode {
@@ -26,7 +28,10 @@ fn main() -> ExitCode {
         Ok(options) => options,
         Err(text) => {
             let names: Vec<&str> = TARGETS.iter().map(|t| t.name).collect();
-            eprintln!("{text}\nUsage: fuzz-smoke [TARGET...] [--seconds N] [--case C]\nTargets: {}", names.join(" "));
+            eprintln!(
+                "{text}\nUsage: fuzz-smoke [TARGET...] [--seconds N] [--case C] [--noted]\nTargets: {}",
+                names.join(" ")
+            );
             return ExitCode::FAILURE;
         }
     };
@@ -39,6 +44,9 @@ fn main() -> ExitCode {
         let replay = options.case.is_some() && options.time.is_zero();
         let ran = smoke::run(target, first, |count| {
             PROGRESS.fetch_add(1, Ordering::Relaxed);
+            if options.noted {
+                note(target.name, first.wrapping_add(count));
+            }
             if replay { count == 0 } else { now() < end }
         });
         match ran {
@@ -61,7 +69,7 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options = Options { targets: Vec::new(), time: Duration::ZERO, case: None };
+    let mut options = Options { targets: Vec::new(), time: Duration::ZERO, case: None, noted: false };
     let mut seconds = None;
     while let Some(arg) = args.next() {
         let mut number = || {
@@ -71,6 +79,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         match arg.as_str() {
             "--seconds" => seconds = Some(number()?),
             "--case" => options.case = Some(number()?),
+            "--noted" => options.noted = true,
             name => {
                 let target = TARGETS.iter().find(|t| t.name == name);
                 options.targets.push(target.ok_or_else(|| format!("no target '{name}'"))?);
@@ -101,9 +110,20 @@ fn watch() {
     }
 }
 
-fn keep(target: &str, input: &[u8]) -> std::io::Result<PathBuf> {
+/// Where what is found in a target is kept.
+fn artifacts(target: &str) -> std::io::Result<PathBuf> {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../artifacts")).join(target);
-    std::fs::create_dir_all(&folder)?;
+    std::fs::create_dir_all(&folder).map(|()| folder)
+}
+
+/// Says in a file which case runs.
+fn note(target: &str, case: u64) {
+    let noted = artifacts(target).and_then(|folder| std::fs::write(folder.join("running"), case.to_string()));
+    noted.unwrap_or_else(|e| panic!("the case can't be noted: {e}"));
+}
+
+fn keep(target: &str, input: &[u8]) -> std::io::Result<PathBuf> {
+    let folder = artifacts(target)?;
     let path = folder.join(format!("smoke-{:016x}", rivulet_rdb::crc64::checksum(input)));
     std::fs::write(&path, input)?;
     Ok(path)

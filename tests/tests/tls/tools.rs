@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use rivulet_tests::process::{TempDir, free_port, run, tool};
 use rivulet_tests::tls::Authority;
-use rivulet_tests::{Client, Kind, data, wait};
+use rivulet_tests::{Client, Kind, data, python, wait};
 
 use crate::{authority, start};
 
@@ -109,11 +109,7 @@ print("all is well")
 
 #[test]
 fn redis_py_comes_by_tls() {
-    let python = tool("python3").filter(|python| run(python, &["-c", "import redis"]).1);
-    let Some(python) = python else {
-        println!("skipped: python3 has no redis");
-        return;
-    };
+    let Some(python) = python::program() else { return };
     let authority = authority();
     let (server, port) = start(Kind::Rivulet, &authority, &[]);
     let (certificate, key) = (authority.text("client", "crt"), authority.text("client", "key"));
