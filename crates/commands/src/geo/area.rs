@@ -1,7 +1,7 @@
 //! What a search covers, and the cells in which its members may lie.
 
 use super::cell::{Borders, Cell, Point, STEP_MAX};
-use super::distance::{EARTH_RADIUS, between, between_latitudes, degrees, radians};
+use super::distance::{EARTH_RADIUS, Origin, between, between_latitudes, degrees, radians};
 
 /// The form of an area, in meters.
 #[derive(Clone, Copy, Debug)]
@@ -17,19 +17,56 @@ pub(super) struct Area {
     pub shape: Shape,
 }
 
-impl Area {
+/// An area of which many places are asked whether they lie within.
+pub(super) struct Within {
+    area: Area,
+    origin: Origin,
+    /// No place of the area lies beyond these; `None` where that can't be said.
+    outer: Option<Borders>,
+}
+
+impl Within {
+    pub fn new(area: Area) -> Within {
+        Within { area, origin: Origin::new(area.center), outer: area.outer_borders() }
+    }
+
     /// How far from the center a place is, in meters, if it lies within.
     pub fn distance(&self, point: Point) -> Option<f64> {
-        let center = self.center;
-        match self.shape {
-            Shape::Circle { radius } => Some(between(center, point)).filter(|distance| is_within(*distance, radius)),
+        if self.outer.is_some_and(|outer| !outer.have(point)) {
+            return None;
+        }
+        match self.area.shape {
+            Shape::Circle { radius } => Some(self.origin.to(point)).filter(|distance| is_within(*distance, radius)),
             Shape::Box { width, height } => {
+                let center = self.area.center;
                 let beside = Point { longitude: center.longitude, latitude: point.latitude };
                 let is_inside = is_within(between_latitudes(point.latitude, center.latitude), height / 2.0)
                     && is_within(between(point, beside), width / 2.0);
-                is_inside.then(|| between(center, point))
+                is_inside.then(|| self.origin.to(point))
             }
         }
+    }
+}
+
+impl Area {
+    /// Borders beyond which no place of a circle lies: a look at these takes a tenth of the time of a distance.
+    ///
+    /// A circle of `r` (an angle) around latitude `f` reaches no further aside than `atan(sin r / √(cos(f+r) cos(f-r)))`, which is no more than the
+    /// `r / cos(|f|+r)` of [`Area::bounds`], as long as it does not reach the pole.
+    fn outer_borders(&self) -> Option<Borders> {
+        /// Degrees: more than all errors of rounding, which are small where a distance is no large part of the way around the earth.
+        const MARGIN: f64 = 1e-6;
+        const RADIUS_MAX: f64 = EARTH_RADIUS / 2.0;
+        const EDGE_MAX: f64 = 89.0;
+        let Shape::Circle { radius } = self.shape else { return None };
+        let Borders { west, east, south, north } = self.bounds();
+        let is_simple = radius < RADIUS_MAX && south > -EDGE_MAX && north < EDGE_MAX && west > -179.0 && east < 179.0;
+        is_simple.then_some(Borders {
+            west: west - MARGIN,
+            east: east + MARGIN,
+            south: south - MARGIN,
+            north: north + MARGIN,
+        })
     }
 
     /// The cells to search, in order: that of the center, then those around it that the area reaches. No two that follow each other are the same.
@@ -134,12 +171,35 @@ mod tests {
                 longitude: center.longitude + (rng.f64() - 0.5) * reach / 50_000.0,
                 latitude: (center.latitude + (rng.f64() - 0.5) * reach / 100_000.0).clamp(-80.0, 80.0),
             };
-            if near.longitude.abs() < 180.0 && area.distance(near).is_some() {
+            if near.longitude.abs() < 180.0 && Within::new(area).distance(near).is_some() {
                 let (score, _) = Cell::of(near, STEP_MAX).scores();
                 let is_covered = cells.iter().any(|cell| (cell.scores().0..cell.scores().1).contains(&score));
                 assert!(is_covered, "{area:?}: {near:?}");
             }
         }
+    }
+
+    #[test]
+    fn borders_leave_nothing_out() {
+        let mut rng = fastrand::Rng::with_seed(6);
+        let (mut looked, mut edge) = (0, 0);
+        for _ in 0..200_000 {
+            let center = Point { longitude: rng.f64() * 360.0 - 180.0, latitude: rng.f64() * 170.0 - 85.0 };
+            let radius = 10f64.powf(rng.f64() * 7.0);
+            let area = Area { center, shape: Shape::Circle { radius } };
+            let Some(outer) = area.outer_borders() else { continue };
+            // Most lie close to the borders, within and beyond.
+            let at = |rng: &mut fastrand::Rng, low: f64, high: f64| low + (high - low) * (rng.f64() * 1.2 - 0.1);
+            let point = Point {
+                longitude: at(&mut rng, outer.west, outer.east),
+                latitude: at(&mut rng, outer.south, outer.north),
+            };
+            let plain = Some(between(center, point)).filter(|distance| is_within(*distance, radius));
+            assert_eq!(Within::new(area).distance(point), plain, "{area:?} {point:?}");
+            looked += 1;
+            edge += u32::from(!outer.have(point));
+        }
+        assert!(looked > 100_000 && edge > 10_000, "{looked} {edge}");
     }
 
     #[test]

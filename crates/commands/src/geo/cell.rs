@@ -34,6 +34,12 @@ pub(super) struct Borders {
     pub north: f64,
 }
 
+impl Borders {
+    pub fn have(&self, point: Point) -> bool {
+        (self.west..=self.east).contains(&point.longitude) && (self.south..=self.north).contains(&point.latitude)
+    }
+}
+
 impl Cell {
     /// The cell of a place on the map.
     pub fn of(point: Point, step: u32) -> Cell {

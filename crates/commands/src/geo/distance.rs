@@ -10,13 +10,34 @@ pub(super) const EARTH_RADIUS: f64 = 6_372_797.560_856;
 
 /// Between two places, by the haversine formula.
 pub(super) fn between(a: Point, b: Point) -> f64 {
-    let v = ((radians(b.longitude) - radians(a.longitude)) / 2.0).sin();
-    if v == 0.0 {
-        return between_latitudes(a.latitude, b.latitude);
+    Origin::new(a).to(b)
+}
+
+/// A place from which several distances are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
+    place: Point,
+    longitude: f64,
+    latitude: f64,
+    latitude_cos: f64,
+}
+
+impl Origin {
+    pub fn new(place: Point) -> Origin {
+        let (longitude, latitude) = (radians(place.longitude), radians(place.latitude));
+        Origin { place, longitude, latitude, latitude_cos: latitude.cos() }
     }
-    let (from, to) = (radians(a.latitude), radians(b.latitude));
-    let u = ((to - from) / 2.0).sin();
-    2.0 * EARTH_RADIUS * (u * u + from.cos() * to.cos() * v * v).sqrt().asin()
+
+    /// Meters to another place.
+    pub fn to(&self, other: Point) -> f64 {
+        let v = ((radians(other.longitude) - self.longitude) / 2.0).sin();
+        if v == 0.0 {
+            return between_latitudes(self.place.latitude, other.latitude);
+        }
+        let to = radians(other.latitude);
+        let u = ((to - self.latitude) / 2.0).sin();
+        2.0 * EARTH_RADIUS * (u * u + self.latitude_cos * to.cos() * v * v).sqrt().asin()
+    }
 }
 
 /// Between two places of the same longitude.

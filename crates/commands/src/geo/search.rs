@@ -6,7 +6,7 @@ use rivulet_keyspace::Elem;
 use rivulet_keyspace::value::ZSet;
 use rivulet_resp::{Args, Reply};
 
-use super::area::{Area, Shape};
+use super::area::{Area, Shape, Within};
 use super::cell::{Cell, Point};
 use super::partial_sort::sort_first;
 use super::{distance, reply_point};
@@ -300,6 +300,7 @@ impl Query {
     fn find<'a>(&self, zset: &'a ZSet) -> Vec<Found<'a>> {
         let (Some(center), Some(shape)) = (self.center, self.shape) else { return Vec::new() };
         let area = Area { center, shape };
+        let within = Within::new(area);
         let limit = if self.any { self.count } else { usize::MAX };
         let mut found = Vec::new();
         for cell in area.cells() {
@@ -309,7 +310,7 @@ impl Query {
             let (low, high) = cell.scores();
             let (start, end) = (zset.lower_bound(low as f64, false), zset.lower_bound(high as f64, false));
             for (member, score) in zset.iter_from(start).take(end.saturating_sub(start)) {
-                if let Some(distance) = area.distance(Cell::of_score(score).center()) {
+                if let Some(distance) = within.distance(Cell::of_score(score).center()) {
                     found.push(Found { distance, score, member });
                     if found.len() >= limit {
                         break;
