@@ -4,7 +4,7 @@ Writer w pushes the numbers 1, 2, 3, … to the list `w<w>`, several at once, an
 number, and the highest number in a list tells how old a read is. A number whose reply never came may be there or not. A request that was given up may
 arrive late, behind higher numbers: so a reader takes the highest of the last numbers, not the last one.
 """
-import pickle, socket, time
+import pickle, socket, threading, time
 
 # Requests that a writer sends at once.
 DEPTH = 8
@@ -84,9 +84,17 @@ class Follower:
     def __init__(self, network, sentinels, port, cable, patience):
         self.network, self.sentinels, self.port = network, list(sentinels), port
         self.cable, self.patience = cable, patience
+        self.news = None
+
+    def listen(self):
+        """Hears of another master at once from now on, as by `+switch-master`, and leaves the one that it has a connection to."""
+        self.news = News(self)
 
     def master(self):
         """The party that the Sentinels tell, or None."""
+        return self.news.master if self.news else self.ask()
+
+    def ask(self):
         for sentinel in list(self.sentinels):
             try:
                 client = Resp(self.network.address(sentinel, self.cable), self.port, 0.3)
@@ -107,9 +115,45 @@ class Follower:
         if party is None:
             return None
         try:
-            return Resp(self.network.address(party, self.cable), self.port, self.patience), party
+            client = Resp(self.network.address(party, self.cable), self.port, self.patience)
         except OSError:
             return None
+        if self.news:
+            self.news.connection = (client, party)
+        return client, party
+
+
+class News:
+    """Threads that ask each Sentinel fifty times a second. What one of them has not said before is news."""
+
+    def __init__(self, follower):
+        self.follower, self.master, self.connection = follower, None, None
+        self.lock = threading.Lock()
+        for sentinel in follower.sentinels:
+            threading.Thread(target=self.watch, args=(sentinel,), daemon=True).start()
+
+    def watch(self, sentinel):
+        said = None
+        while True:
+            try:
+                client = Resp(self.follower.network.address(sentinel, self.follower.cable), self.follower.port, 1)
+                while True:
+                    told = client("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "m")
+                    if isinstance(told, list) and told != said:
+                        self.heard(self.follower.network.party_of(told[0].decode()))
+                        said = told
+                    time.sleep(0.02)
+            except GONE:
+                time.sleep(0.05)
+
+    def heard(self, party):
+        with self.lock:
+            self.master = party
+            if self.connection and self.connection[1] != party:
+                try:
+                    self.connection[0].socket.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
 
 
 class Writer:
@@ -124,6 +168,8 @@ class Writer:
         return self.shared.rests[0 if self.follower.cable == "first" else 1]
 
     def run(self):
+        if self.follower.cable == "first":
+            self.follower.listen()
         while not self.shared.ends.value:
             found = None if self.must_rest else self.follower.connect()
             if found is None:

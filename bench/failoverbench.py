@@ -5,15 +5,16 @@
                    [--failovers 20] [--kinds kill,stop,deaf,both] [--json FILE]
 
 One master, two replicas and three Sentinels, each in a network namespace of its own (so it needs root, `ip` and `tc`), four writers, and two readers. Two of
-the writers and one reader lose a master together with the others when it is cut off; the rest can still talk to it, as a client in the same rack could.
-The kinds of trouble, each in its turn, of the master:
+the writers and one reader lose a master together with the others when it is cut off; these writers hear of another master at once. The rest can still talk
+to one that is cut off, as a client in the same rack could, and stay with it until it gives an error or no answer. The kinds of trouble, each in its turn, of the master:
 
   kill    kill -9, started again three seconds after there is another master
   stop    SIGSTOP, continued after as long
   mute    nothing that it says arrives
   deaf    nothing arrives at it
   both    both of that: its link is down
-  quiet   the same, in a moment without writes; those who can still reach it go on reading there, and write only when there is another master
+  quiet   the same, in a moment without writes; those who can still reach it go on reading there, and write nothing meanwhile
+  freeze  SIGSTOP in a moment without writes
 
 A read is stale if it shows less than what was acknowledged to anybody before it began, and taken back if it shows less than what anybody had read before it
 began. Lost is what was acknowledged and is not there in the end. Prints Markdown rows. The time without a master counts from the trouble to the first write
@@ -31,8 +32,8 @@ WRITERS, READERS = 4, 2
 # Seconds that a client waits for a reply; the reader who can still talk to a lost master is patient.
 PATIENCE, LONG_PATIENCE = 0.7, 15.0
 KINDS = {"kill": "`kill -9`", "stop": "SIGSTOP", "mute": "cut one way: it is not heard", "deaf": "cut one way: it hears nothing",
-         "both": "cut both ways", "quiet": "cut both ways while nobody writes"}
-CYCLE = ["kill", "stop", "mute", "both", "kill", "stop", "deaf", "quiet"]
+         "both": "cut both ways", "quiet": "cut both ways while nobody writes to it", "freeze": "SIGSTOP while nobody writes to it"}
+CYCLE = ["kill", "stop", "mute", "both", "kill", "freeze", "deaf", "quiet"]
 
 
 class Setup:
@@ -127,7 +128,7 @@ class Run:
         trouble = Trouble(kind, self.group.masters_told()[0])
         self.troubles.append(trouble)
         old = self.group.servers[trouble.old]
-        if kind == "quiet":
+        if kind in ("quiet", "freeze"):
             self.clients.shared.rests[0] = self.clients.shared.rests[1] = 1
             time.sleep(0.3)
         trouble.began = time.monotonic()
@@ -136,10 +137,11 @@ class Run:
         try:
             wait("another one is the master", 90, lambda: any(told not in (None, old.name) for told in self.group.masters_told()))
             trouble.switched = time.monotonic()
-            self.clients.shared.rests[1] = 0
             time.sleep(self.options.hold)
         finally:
             self.mend(kind, old)
+        time.sleep(0.1)
+        self.clients.shared.rests[1] = 0
         self.clients.wait_writes(500)
         whole = self.group.wait_whole()
         self.clients.wait_writes(500)
@@ -150,7 +152,7 @@ class Run:
     def strike(self, kind, old):
         if kind == "kill":
             old.kill()
-        elif kind == "stop":
+        elif kind in ("stop", "freeze"):
             old.signal(signal.SIGSTOP)
         elif kind == "mute":
             self.network.cut_sending(old.name)
@@ -162,7 +164,7 @@ class Run:
     def mend(self, kind, old):
         if kind == "kill":
             old.start()
-        elif kind == "stop":
+        elif kind in ("stop", "freeze"):
             old.signal(signal.SIGCONT)
         else:
             self.network.heal(old.name)
