@@ -10,13 +10,16 @@ import pickle, socket, threading, time
 DEPTH = 8
 # Numbers that a reader looks at.
 TAIL = 64
+# Seconds for a connection to be made: the network is a local one.
+CONNECT = 0.1
 
 
 class Resp:
     """A connection. An error that is answered is returned, not raised."""
 
     def __init__(self, address, port, patience):
-        self.socket = socket.create_connection((address, port), timeout=patience)
+        self.socket = socket.create_connection((address, port), timeout=CONNECT)
+        self.socket.settimeout(patience)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = self.socket.makefile("rb")
 
