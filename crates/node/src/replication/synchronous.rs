@@ -230,12 +230,14 @@ impl Node {
     }
 
     /// A master that was replaced without hearing of it has old data, and no replica that acknowledges what it adds to its stream. So reads wait for that,
-    /// and where nothing else is added a heartbeat is: one at a time, however many reads there are. Answers whether one was.
+    /// and where nothing else is added a heartbeat is: one at a time, however many reads there are. But none while writes are paused: who hands over so
+    /// would have more than its successor then. Answers whether one was added.
     fn ask_who_still_follows(&mut self) -> bool {
+        let is_paused = self.life.pauses.stops(true);
         let r = &mut self.replication;
         let synchronous = &mut r.synchronous;
         let waits_already = synchronous.heartbeat_to > synchronous.confirmed;
-        if synchronous.confirm_to <= r.log.end_offset() || waits_already {
+        if synchronous.confirm_to <= r.log.end_offset() || waits_already || is_paused {
             return false;
         }
         let Some(mut own) = r.log.own() else { return false };
