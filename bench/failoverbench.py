@@ -276,6 +276,8 @@ def parse():
 def main():
     options = parse()
     setup = Setup(options)
+    # Whoever ends it ends its processes, too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(f"failoverbench: ended by signal {number}"))
     directory = tempfile.mkdtemp(prefix="failoverbench-")
     network = Network([*SERVERS, *SENTINELS, "c"])
     network.enter("c")
