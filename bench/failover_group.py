@@ -7,6 +7,8 @@ from failover_clients import GONE, Resp
 SERVERS = ["s1", "s2", "s3"]
 SENTINELS = ["t1", "t2", "t3"]
 DOWN_AFTER_MS = 1000
+# Flags of an instance that is not there.
+AWAY = {"s_down", "o_down", "disconnected"}
 
 
 class Party:
@@ -133,8 +135,11 @@ class Group:
         for name, sentinel in self.sentinels.items():
             for kind in ("SLAVES", "SENTINELS"):
                 answer = sentinel.ask("SENTINEL", kind, "m")
-                flags = [entry[entry.index(b"flags") + 1] for entry in answer] if isinstance(answer, list) else [b"no answer"]
-                if any(b"down" in flag or b"disconnected" in flag or b"no answer" in flag for flag in flags):
+                if not isinstance(answer, list):
+                    return f"{name} does not answer"
+                flags = [entry[entry.index(b"flags") + 1].decode() for entry in answer]
+                # `master_down` is what another Sentinel once said of the master, not what it is itself.
+                if any(AWAY & set(flag.split(",")) for flag in flags):
                     return f"{name} sees {kind.lower()} {flags}"
         return None
 
