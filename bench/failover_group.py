@@ -6,7 +6,6 @@ from failover_clients import GONE, Resp
 
 SERVERS = ["s1", "s2", "s3"]
 SENTINELS = ["t1", "t2", "t3"]
-DOWN_AFTER_MS = 1000
 # Flags of an instance that is not there.
 AWAY = {"s_down", "o_down", "disconnected"}
 
@@ -80,7 +79,7 @@ class Group:
 
     def sentinel_options(self):
         return (f"sentinel monitor m {self.network.address(SERVERS[0])} {self.setup.port} 2\n"
-                f"sentinel down-after-milliseconds m {DOWN_AFTER_MS}\nsentinel failover-timeout m {self.setup.failover_timeout_ms}\n"
+                f"sentinel down-after-milliseconds m {self.setup.down_after_ms}\nsentinel failover-timeout m {self.setup.failover_timeout_ms}\n"
                 "sentinel parallel-syncs m 2\n")
 
     def start(self):

@@ -25,7 +25,7 @@ import argparse, json, multiprocessing, os, pickle, shutil, signal, statistics, 
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from failover_clients import Follower, Reader, Resp, Shared, Writer
-from failover_group import DOWN_AFTER_MS, SENTINELS, SERVERS, Group, Verdict, wait
+from failover_group import SENTINELS, SERVERS, Group, Verdict, wait
 from failover_net import Network
 
 WRITERS, READERS = 4, 2
@@ -48,7 +48,7 @@ class Setup:
         self.server, self.sentinels = programs[options.server], [programs[name] for name in names]
         self.synchronous, self.port = options.synchronous, options.port
         self.fences = set(names) == {"ours"}
-        self.failover_timeout_ms = options.failover_timeout
+        self.failover_timeout_ms, self.down_after_ms = options.failover_timeout, options.down_after
         self.name = f"{options.server}" + (f", synchronous-replicas {self.synchronous}" if self.synchronous else "") + f"; {' + '.join(names)}"
 
 
@@ -233,7 +233,9 @@ class Report:
         verdict = self.verdict
         elected, tried = verdict.counts["+elected-leader"], verdict.counts["+try-failover"]
         switches = [verdict.switches[name] for name in SENTINELS]
-        return (f"Sentinels: {elected} leaders elected in {len(verdict.leaders)} epochs, {tried} tries, each saw {'/'.join(map(str, switches))} switches; "
+        led = [sum(name == leader for leaders in verdict.leaders.values() for leader, _ in leaders) for name in SENTINELS]
+        return (f"Sentinels: {elected} leaders elected ({'/'.join(map(str, led))}) in {len(verdict.leaders)} epochs, {tried} tries, "
+                f"each saw {'/'.join(map(str, switches))} switches; "
                 + ("; ".join(verdict.faults) if verdict.faults else "no epoch with two leaders, no vote given twice") + ".")
 
     def examples(self):
@@ -262,6 +264,7 @@ def parse():
     parser.add_argument("--hold", type=float, default=3, help="seconds from another master to the end of the trouble")
     parser.add_argument("--pause", type=float, default=5, help="milliseconds between the requests of a client")
     parser.add_argument("--quiet-end", type=float, default=5, help="seconds at the end in which nothing is done to the set")
+    parser.add_argument("--down-after", type=int, default=1000, help="milliseconds")
     parser.add_argument("--failover-timeout", type=int, default=10000)
     parser.add_argument("--port", type=int, default=6379, help="of all parties, in their namespaces")
     parser.add_argument("--json", help="a file for the rows")
