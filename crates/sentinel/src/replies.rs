@@ -36,7 +36,7 @@ impl Sentinel {
                 }
             }
             Question::IsDown => self.is_down_answered(&asked.at, &answer),
-            Question::Role => self.send_info(&asked.at),
+            Question::Role => self.role_answered(&asked.at, &answer),
             Question::Fence => self.fence_answered(&asked.at, &answer),
             Question::Pause => self.pause_answered(&asked.at, &answer),
             Question::Standing => {
@@ -93,6 +93,22 @@ impl Sentinel {
             if let Some(instance) = self.instance_mut(at) {
                 instance.is_script_kill_sent = true;
             }
+        }
+    }
+
+    /// Who has taken a role is asked at once what it is now. Who refuses it is asked at its time, and told again then: not in a circle.
+    fn role_answered(&mut self, at: &At, answer: &Answer) {
+        let order = match answer {
+            Answer::Array(results) => results.first(),
+            whole => Some(whole),
+        };
+        match order {
+            Some(Answer::Error(why)) => {
+                let who = self.instance(at).map(|instance| instance.address.to_string()).unwrap_or_default();
+                let why = String::from_utf8_lossy(why);
+                self.log(Level::Warning, format!("{who} of '{}' refuses its role: {why}", at.master));
+            }
+            _ => self.send_info(at),
         }
     }
 

@@ -18,6 +18,8 @@ struct Bench {
     connections: Vec<(u16, ConnId)>,
     sent: Vec<(u16, String)>,
     logged: Vec<String>,
+    /// What the server at a port tells whenever it is asked for INFO; such ones refuse transactions.
+    answers: Vec<(u16, String)>,
 }
 
 impl Bench {
@@ -32,7 +34,7 @@ impl Bench {
         // INFO is asked for at each tick.
         core.periods.info_ms = 20;
         let mut bench =
-            Bench { core, now_ms: 1_000_000, connections: Vec::new(), sent: Vec::new(), logged: Vec::new() };
+            Bench { core, now_ms: 1_000_000, connections: vec![], sent: vec![], logged: vec![], answers: vec![] };
         bench.run_ms(1);
         bench
     }
@@ -71,10 +73,18 @@ impl Bench {
     fn reply(&mut self, connection: ConnId, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes).into_owned();
         let Some((port, _)) = self.connections.iter().find(|(_, id)| *id == connection).copied() else { return };
+        let told = self.answers.iter().find(|(own, _)| *own == port).map(|(_, info)| info);
         if text.contains("INFO") {
+            if let Some(info) = told {
+                self.core.received(connection, format!("${}\r\n{info}\r\n", info.len()).as_bytes());
+            }
             return;
         }
-        let answer = if text.contains("PING") { "+PONG\r\n" } else { "+OK\r\n" };
+        let answer = match told {
+            _ if text.contains("PING") => "+PONG\r\n",
+            Some(_) if text.contains("EXEC") => "-EXECABORT it is not allowed\r\n",
+            _ => "+OK\r\n",
+        };
         self.sent.push((port, text));
         self.core.received(connection, answer.as_bytes());
     }
@@ -226,6 +236,22 @@ fn members_are_identities_and_the_dead_are_forgotten() {
     bench.run_ms(3000);
     assert_eq!(bench.core.masters["m"].peers.len(), 4);
     assert!(!bench.has_logged("-sentinel"));
+}
+
+/// Each answer to INFO would be followed by the next order, hundreds a second.
+#[test]
+fn who_refuses_a_role_is_not_told_in_a_circle() {
+    let mut bench = Bench::new(&[]);
+    bench.core.periods.info_ms = 500;
+    bench.answers = vec![(1, master_info(RUN[0], "one", 500, "")), (2, master_info(RUN[1], "other", 400, ""))];
+    bench.tell(1, &bench.answers[0].1.clone());
+    bench.tell(2, &bench.answers[1].1.clone());
+    bench.run_ms(10_000);
+    bench.sent.clear();
+    bench.run_ms(2_000);
+    let orders = bench.sent.iter().filter(|(port, text)| *port == 2 && text.contains("SLAVEOF")).count();
+    assert!((1..=5).contains(&orders), "{orders} orders in two seconds");
+    assert!(bench.has_logged("10.0.0.1:2 of 'm' refuses its role: EXECABORT it is not allowed"), "{:?}", bench.logged);
 }
 
 /// redis#12184.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rivulet_tests::process::run;
-use rivulet_tests::{Client, Kind, Server, wait};
+use rivulet_tests::{Client, Kind, Reply, Server, wait};
 
 use crate::everyone;
 
@@ -34,9 +34,13 @@ fn assert_silent(client: &mut Client) {
 fn assert_reads(client: &mut Client, replies: &[&str]) {
     for wanted in replies {
         let reply = client.read().expect("a reply comes");
-        let text = if let rivulet_tests::Reply::Int(n) = reply { n.to_string() } else { reply.text() };
+        let text = if let Reply::Int(n) = reply { n.to_string() } else { reply.text() };
         assert!(text.starts_with(wanted), "{text:?} instead of {wanted:?}");
     }
+}
+
+fn fence(server: &mut Server, epoch: u64) -> Reply {
+    server.call(&format!("REPLICATION FENCE {epoch} {SENTINEL}"))
 }
 
 fn is_closed(client: &mut Client) -> bool {
@@ -113,6 +117,54 @@ fn late_replies_are_errors_and_no_others() {
     assert!(!reader.call("INFO replication").is_error());
     signal(&replica, "CONT");
     wait::until("all is acknowledged", || reader.call("GET n").text() == "2");
+}
+
+/// The master does not know that another one may take its place: who reads there is told nothing, as there may be newer data elsewhere.
+#[test]
+fn reads_wait_for_a_replica_that_still_follows() {
+    for kind in [Kind::Rivulet, Kind::Redis7] {
+        if !kind.is_there() {
+            continue;
+        }
+        let (mut master, mut replica) = pair(kind, &["--synchronous-reads", "yes"]);
+        master.must("SET a 1");
+        let (_, ms) = wait::timed(|| (0..200).for_each(|_| assert_eq!(master.must("GET a").text(), "1")));
+        assert!(ms < 2000, "{kind:?}: 200 reads took {ms} ms");
+        if kind == Kind::Redis7 {
+            continue;
+        }
+        // Applied is enough to know who the master is: what is durable may come a second later.
+        replica.must("CONFIG SET appendonly yes");
+        master.must("CONFIG SET synchronous-commit fsynced");
+        master.must("GET a");
+        let (_, ms) = wait::timed(|| (0..20).for_each(|_| _ = master.must("GET a")));
+        assert!(ms < 2000, "20 reads of what is durable took {ms} ms");
+        let mut reader = master.client();
+        assert!(!fence(&mut replica, 5).is_error());
+        for read in [&["GET a"][..], &["SETNX a 2"], &["MULTI", "GET a", "EXEC"]] {
+            send(&mut reader, read);
+            let waits = usize::from(read.len() > 1) * 2;
+            (0..waits).for_each(|_| _ = reader.read());
+            assert_silent(&mut reader);
+            reader = master.client();
+        }
+        assert_eq!(reader.must("PING").text(), "PONG");
+    }
+}
+
+/// Sentinels tell it so in a transaction.
+#[test]
+fn a_replaced_master_that_hides_its_data_can_be_told_whom_to_follow() {
+    let (mut master, replica) = pair(Kind::Rivulet, &["--synchronous-reads", "yes"]);
+    let mut early = master.client();
+    assert!(!fence(&mut master, 5).is_error());
+    assert!(is_closed(&mut early));
+    let mut sentinel = master.client();
+    let order = format!("SLAVEOF 127.0.0.1 {}", replica.port);
+    send(&mut sentinel, &["MULTI", &order, "CLIENT KILL TYPE normal", "EXEC"]);
+    let replies: Vec<_> = (0..4).map(|_| sentinel.read().expect("it is answered")).collect();
+    assert!(!replies[3].is_error(), "{replies:?}");
+    assert_eq!(master.info("role"), "slave");
 }
 
 #[test]
@@ -218,7 +270,6 @@ fn a_fenced_replica_and_a_stale_master_acknowledge_nothing() {
     replica.must("CONFIG SET synchronous-replicas 1");
     let mut writer = master.client();
     writer.must("SET a 1");
-    let fence = |server: &mut Server, epoch: u64| server.call(&format!("REPLICATION FENCE {epoch} {SENTINEL}"));
     let told = fence(&mut replica, 5);
     assert_eq!(told.field("node_id").expect("it is told").text(), replica.info("node_id"));
     assert_eq!(told.field("offset").expect("it is told").int(), master.count("master_repl_offset"));

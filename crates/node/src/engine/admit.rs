@@ -192,7 +192,7 @@ fn condition(facts: &Facts, client: &Client, command: &'static Command, flags: u
         return Err(fail.clone());
     }
     if let Some(replaced) = facts.replaced {
-        let tells = has(flag::READONLY) || has(flag::NO_MANDATORY_KEYS) || queued.is_some_and(|m| !m.queued.is_empty());
+        let tells = has(flag::READONLY) || has(flag::NO_MANDATORY_KEYS) || queued.is_some_and(|m| m.reads);
         if writes || replaced.hides_data && tells {
             return Err(Fail::text(format!(
                 "STALEMASTER This node was replaced as a master in epoch {}.",
@@ -546,6 +546,24 @@ mod tests {
             };
             assert!(fail.0.starts_with(error(wanted).as_bytes()), "{wanted:?}");
         }
+    }
+
+    #[test]
+    fn a_replaced_master_that_hides_its_data_can_still_be_told_whom_to_follow() {
+        let replaced = Some(super::Replaced { epoch: 7, hides_data: true });
+        let facts = Facts { replaced, ..facts(&[Obstacle::Replaced]) };
+        for (queued, is_refused) in [
+            (Multi::default(), false),
+            (Multi { reads: true, ..Default::default() }, true),
+            (Multi { writes: true, ..Default::default() }, true),
+        ] {
+            let mut client = client(&[]);
+            client.session.multi = Some(queued);
+            let verdict = admit(&facts, &client, named("exec"), named("exec").flags);
+            assert_eq!(matches!(verdict, Verdict::Refuse(_)), is_refused, "{verdict:?}");
+        }
+        let verdict = admit(&facts, &client(&[]), named("replicaof"), named("replicaof").flags);
+        assert!(matches!(verdict, Verdict::Run), "{verdict:?}");
     }
 
     #[test]

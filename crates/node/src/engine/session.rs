@@ -32,6 +32,8 @@ pub struct Multi {
     pub writes: bool,
     /// One of the commands writes, or goes to the replicas though it does not.
     pub may_replicate: bool,
+    /// One of them may tell what is in the keys.
+    pub reads: bool,
     pub denies_oom: bool,
     /// One of them may not run while the link to the master is down.
     pub denies_stale: bool,

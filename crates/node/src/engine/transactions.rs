@@ -40,6 +40,7 @@ impl Node {
                 multi.memory_bytes += args.memory_bytes();
                 multi.writes |= has(flag::WRITE);
                 multi.may_replicate |= has(flag::WRITE) || has(flag::MAY_REPLICATE);
+                multi.reads |= has(flag::READONLY) || has(flag::NO_MANDATORY_KEYS);
                 multi.denies_oom |= has(flag::DENYOOM);
                 multi.denies_stale |= !has(flag::STALE);
                 multi.denies_loading |= !has(flag::LOADING);

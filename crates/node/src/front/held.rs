@@ -80,7 +80,8 @@ fn looks_at_keys(client: &Client, command: &Command) -> bool {
 impl Node {
     /// Up to where what replies tell of is as safe as it must be.
     fn released(&self) -> Released {
-        Released { disk: self.persist.log.safe, replicas: self.replication.synchronous.quorum() }
+        let synchronous = &self.replication.synchronous;
+        Released { disk: self.persist.log.safe, replicas: synchronous.quorum(), confirmed: synchronous.confirmed() }
     }
 
     // ---- marks ----
@@ -118,7 +119,7 @@ impl Node {
     }
 
     fn mark(&mut self, id: ClientId, start: u64, waits: Waits, offset: u64, since_ms: u64) {
-        let content = self.replication.log.content_end();
+        let (content, log_end) = (self.replication.log.content_end(), self.replication.log.end_offset());
         let Some(client) = self.clients.get_mut(id) else { return };
         let outbox = &mut client.connection.outbox;
         let end = outbox.output.end();
@@ -126,21 +127,24 @@ impl Node {
         if end <= start || !self.front.held.marks || matches!(client.kind, Kind::Replica | Kind::Master) {
             return;
         }
+        // Another one may be the master by now, and have newer data.
+        let confirm = if waits == Waits::Read { self.replication.synchronous.confirm_beyond(log_end) } else { 0 };
         let from = outbox.hold.marked_to(&outbox.output);
         let start = outbox.hold.pushed_to.take().map_or(start, |to| to.clamp(start, end));
         if std::mem::take(&mut outbox.hold.tells_of_writes) && from < start {
             let waits = Waits::Message;
-            outbox.hold.add(Mark { start: from, end: start, offset: content, since_ms, replies: 0, waits });
+            outbox.hold.add(Mark { start: from, end: start, offset: content, confirm: 0, since_ms, replies: 0, waits });
         }
         let (start, reply_end) =
             (start.max(from), outbox.hold.pushed_from.take().map_or(end, |from| from.clamp(start, end)));
         if start < reply_end {
-            outbox.hold.add(Mark { start, end: reply_end, offset, since_ms, replies: 1, waits });
+            outbox.hold.add(Mark { start, end: reply_end, offset, confirm, since_ms, replies: 1, waits });
         }
         // What was pushed to it meanwhile is nobody's reply: it waits as long, and is not replaced.
         if start.max(reply_end) < end {
             let waits = if waits == Waits::Disk { waits } else { Waits::Message };
-            outbox.hold.add(Mark { start: start.max(reply_end), end, offset, since_ms, replies: 0, waits });
+            let start = start.max(reply_end);
+            outbox.hold.add(Mark { start, end, offset, confirm: 0, since_ms, replies: 0, waits });
         }
     }
 
@@ -154,7 +158,7 @@ impl Node {
         let tells = std::mem::take(&mut outbox.hold.tells_of_writes);
         let (waits, offset) = if tells { (Waits::Message, content) } else { (Waits::Disk, says) };
         if start < end && (tells || says > disk) {
-            outbox.hold.add(Mark { start, end, offset, since_ms: now_ms, replies: 0, waits });
+            outbox.hold.add(Mark { start, end, offset, confirm: 0, since_ms: now_ms, replies: 0, waits });
         }
     }
 

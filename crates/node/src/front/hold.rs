@@ -24,6 +24,8 @@ pub struct Mark {
     pub start: u64,
     pub end: u64,
     pub offset: u64,
+    /// Replicas must have acknowledged the stream up to here, which is beyond what there was then: so they followed this master still. 0 if nobody asks.
+    pub confirm: u64,
     /// When it was written, ms on the machine's clock.
     pub since_ms: u64,
     /// So many replies it is, where they may be replaced.
@@ -38,13 +40,20 @@ pub struct Released {
     pub disk: u64,
     /// On so many replicas as `synchronous-replicas` says.
     pub replicas: u64,
+    /// So many of them have heard of it, whether or not it is on their disks.
+    pub confirmed: u64,
 }
 
 impl Released {
-    pub const ALL: Released = Released { disk: u64::MAX, replicas: u64::MAX };
+    pub const ALL: Released = Released { disk: u64::MAX, replicas: u64::MAX, confirmed: u64::MAX };
 
     fn lets(self, mark: &Mark) -> bool {
-        mark.offset <= self.disk && (mark.waits == Waits::Disk || mark.offset <= self.replicas)
+        mark.offset <= self.disk && !self.misses_replicas(mark)
+    }
+
+    /// It waits for replicas, and they have not acknowledged what they must.
+    fn misses_replicas(self, mark: &Mark) -> bool {
+        mark.waits != Waits::Disk && (mark.offset > self.replicas || mark.confirm > self.confirmed)
     }
 }
 
@@ -91,6 +100,7 @@ impl Hold {
         {
             last.end = mark.end;
             last.offset = last.offset.max(mark.offset);
+            last.confirm = last.confirm.max(mark.confirm);
             last.replies += mark.replies;
             return;
         }
@@ -109,7 +119,7 @@ impl Hold {
 
     /// Whether something waits for replicas that have less of the stream than that.
     pub fn waits_for_replicas(&self, released: Released) -> bool {
-        self.marks.iter().any(|mark| mark.waits != Waits::Disk && mark.offset > released.replicas)
+        self.marks.iter().any(|mark| released.misses_replicas(mark))
     }
 
     /// From now on only the disk is waited for.
@@ -127,8 +137,8 @@ impl Hold {
 
     /// When the first of those that may be replaced has waited for `timeout_ms`.
     pub fn deadline_ms(&self, timeout_ms: u64, released: Released) -> Option<u64> {
-        let waits = |mark: &&Mark| mark.waits != Waits::Disk && mark.offset > released.replicas;
-        self.marks.iter().find(waits).map(|mark| mark.since_ms.saturating_add(timeout_ms))
+        let mut waiting = self.marks.iter().filter(|mark| released.misses_replicas(mark));
+        waiting.next().map(|mark| mark.since_ms.saturating_add(timeout_ms))
     }
 
     /// What has waited for replicas since `until_ms` or longer waits no more: replies become `error(waits)`. Answers how many did.
@@ -139,8 +149,7 @@ impl Hold {
         output: &mut Output,
         error: impl Fn(Waits) -> Vec<u8>,
     ) -> u64 {
-        let is_late =
-            |mark: &Mark| mark.waits != Waits::Disk && mark.since_ms <= until_ms && mark.offset > released.replicas;
+        let is_late = |mark: &Mark| mark.since_ms <= until_ms && released.misses_replicas(mark);
         if !self.marks.iter().any(is_late) {
             return 0;
         }
@@ -171,7 +180,7 @@ impl Hold {
 
     /// The stream is at another place: no offset of before means anything.
     pub fn forget_offsets(&mut self) {
-        self.marks.iter_mut().for_each(|mark| mark.offset = 0);
+        self.marks.iter_mut().for_each(|mark| (mark.offset, mark.confirm) = (0, 0));
     }
 
     /// What is in memory for it.
@@ -185,7 +194,7 @@ mod tests {
     use super::*;
 
     fn released(disk: u64, replicas: u64) -> Released {
-        Released { disk, replicas }
+        Released { disk, replicas, confirmed: u64::MAX }
     }
 
     /// Writes a part and marks it, if it waits for something.
@@ -193,7 +202,7 @@ mod tests {
         let start = output.end();
         output.bytes.extend_from_slice(text.as_bytes());
         if let Some((waits, offset, since_ms)) = waits {
-            hold.add(Mark { start, end: output.end(), offset, since_ms, replies: 1, waits });
+            hold.add(Mark { start, end: output.end(), offset, confirm: 0, since_ms, replies: 1, waits });
         }
     }
 
@@ -274,6 +283,22 @@ mod tests {
         assert_eq!(left(&hold, &output), "<sent>[unsynced][unsynced]<pong><message>[r]");
         hold.release(released(u64::MAX, 30), &output);
         assert_eq!(left(&hold, &output), all);
+    }
+
+    #[test]
+    fn a_read_waits_to_hear_that_the_replicas_still_follow() {
+        let (mut hold, mut output) = (Hold::default(), Output::default());
+        output.bytes.extend_from_slice(b"<read>");
+        let mark =
+            Mark { start: 0, end: output.end(), offset: 10, confirm: 11, since_ms: 1, replies: 1, waits: Waits::Read };
+        hold.add(mark);
+        for (replicas, confirmed, leaves) in [(10, 10, ""), (9, 11, ""), (10, 11, "<read>")] {
+            let released = Released { disk: u64::MAX, replicas, confirmed };
+            assert_eq!(hold.waits_for_replicas(released), leaves.is_empty());
+            assert_eq!(hold.deadline_ms(100, released), leaves.is_empty().then_some(101));
+            hold.release(released, &output);
+            assert_eq!(left(&hold, &output), leaves, "{replicas} {confirmed}");
+        }
     }
 
     #[test]

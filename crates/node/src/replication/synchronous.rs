@@ -10,7 +10,7 @@ use rivulet_replication::messages::{AskedId, PsyncRequest};
 use rivulet_replication::position::ReplId;
 use rivulet_replication::promises::Promises;
 use rivulet_replication::session::Session;
-use rivulet_replication::stream::{GETACK, GETACK_ALWAYS};
+use rivulet_replication::stream::{GETACK, GETACK_ALWAYS, PING};
 
 use crate::front::client_id::ClientId;
 use crate::log;
@@ -24,6 +24,12 @@ pub struct Synchronous {
     began: u64,
     /// Acknowledgements of the stream up to here were asked for.
     asked_to: u64,
+    /// So much of the stream as many replicas have heard, durable or not; all of it where none must.
+    confirmed: u64,
+    /// Reads wait until it is confirmed up to here.
+    confirm_to: u64,
+    /// The end of the last heartbeat that was added for them.
+    heartbeat_to: u64,
     /// Replies that were replaced by errors, as the time was over.
     pub timeouts: u64,
     /// Since the start of this master: which members have gone on from where they were, which only who has nothing more can. `None` if nothing has to be
@@ -35,7 +41,17 @@ pub struct Synchronous {
 
 impl Default for Synchronous {
     fn default() -> Synchronous {
-        Synchronous { quorum: u64::MAX, began: 0, asked_to: 0, timeouts: 0, came: None, is_certain: true }
+        Synchronous {
+            quorum: u64::MAX,
+            began: 0,
+            asked_to: 0,
+            confirmed: u64::MAX,
+            confirm_to: 0,
+            heartbeat_to: 0,
+            timeouts: 0,
+            came: None,
+            is_certain: true,
+        }
     }
 }
 
@@ -43,6 +59,24 @@ impl Synchronous {
     /// The offset up to which replies may tell of writes; no limit where no replica is asked.
     pub fn quorum(&self) -> u64 {
         self.quorum
+    }
+
+    /// The offset that replicas have heard of this master, whatever is durable; no limit where no replica is asked.
+    pub fn confirmed(&self) -> u64 {
+        self.confirmed
+    }
+
+    /// A read has seen what the log has up to `end`. Answers what must be confirmed before it is told: more than that.
+    pub fn confirm_beyond(&mut self, end: u64) -> u64 {
+        self.confirm_to = end + 1;
+        self.confirm_to
+    }
+
+    /// Replies begin to wait for replicas, which have acknowledged nothing yet, or they don't any more.
+    fn forget_acks(&mut self, is_on: bool) {
+        let all = if is_on { 0 } else { u64::MAX };
+        (self.quorum, self.confirmed) = (all, all);
+        (self.asked_to, self.confirm_to, self.heartbeat_to) = (0, 0, 0);
     }
 
     /// The node was started, or became a master of another term. `is_unproven`: it may have lost what was acknowledged in the present one.
@@ -76,8 +110,7 @@ impl Node {
         match (was_on, is_on) {
             (false, true) => {
                 // Of what is there it is not known who else has it.
-                self.replication.synchronous.quorum = 0;
-                self.replication.synchronous.asked_to = 0;
+                self.replication.synchronous.forget_acks(true);
                 self.front.held.lets_all = false;
                 if !self.replication.log.is_active() {
                     // Without a stream there would be nothing to acknowledge.
@@ -87,7 +120,7 @@ impl Node {
                 self.look_at_quorum();
             }
             (true, false) => {
-                self.replication.synchronous.quorum = u64::MAX;
+                self.replication.synchronous.forget_acks(false);
                 self.wait_for_the_disk_only();
                 self.ask_no_more();
             }
@@ -111,8 +144,11 @@ impl Node {
             return;
         }
         let quorum = self.quorum_of_present(&self.replication.kept.promises);
+        let is_waited_for = self.replication.synchronous.confirm_to > self.replication.synchronous.confirmed;
+        let confirmed = if is_waited_for { self.acknowledged(&self.replication.kept.promises, false) } else { 0 };
         let synchronous = &mut self.replication.synchronous;
         synchronous.quorum = synchronous.quorum.max(quorum);
+        synchronous.confirmed = synchronous.confirmed.max(confirmed);
     }
 
     /// Whether this master was started again, and may have less than it acknowledged: then who was sent more takes no full sync from it, and nothing is
@@ -157,8 +193,12 @@ impl Node {
 
     /// The offset that enough of the replicas have which are there and count by these promises.
     pub(super) fn quorum_of_present(&self, promises: &Promises) -> u64 {
+        self.acknowledged(promises, self.config.synchronous_commit == SynchronousCommit::Fsynced)
+    }
+
+    /// The same, applied there or (`fsynced`) durable.
+    fn acknowledged(&self, promises: &Promises, fsynced: bool) -> u64 {
         let replicas = usize::try_from(self.config.synchronous_replicas).unwrap_or(usize::MAX);
-        let fsynced = self.config.synchronous_commit == SynchronousCommit::Fsynced;
         self.replication
             .master
             .quorum(replicas, fsynced, |session| promises.counts(session.announced().node_id))
@@ -172,9 +212,10 @@ impl Node {
 
     /// Once a turn: who acknowledges by itself is told to when it comes, and while one does not, the stream asks.
     pub(super) fn ask_for_synchronous_acks(&mut self) {
+        let asks = self.ask_who_still_follows();
         let r = &mut self.replication;
         let content = r.log.content_end();
-        let has_grown = content > r.synchronous.asked_to;
+        let has_grown = asks || content > r.synchronous.asked_to;
         let is_due = |session: &Session| {
             session.is_online() && !session.acks_by_itself() && (has_grown || session.announced().capa.acks)
         };
@@ -186,6 +227,23 @@ impl Node {
         if let Some(mut own) = r.log.own() {
             own.append_control(GETACK_ALWAYS);
         }
+    }
+
+    /// A master that was replaced without hearing of it has old data, and no replica that acknowledges what it adds to its stream. So reads wait for that,
+    /// and where nothing else is added a heartbeat is: one at a time, however many reads there are. But none while writes are paused: who hands over so
+    /// would have more than its successor then. Answers whether one was added.
+    fn ask_who_still_follows(&mut self) -> bool {
+        let is_paused = self.life.pauses.stops(true);
+        let r = &mut self.replication;
+        let synchronous = &mut r.synchronous;
+        let waits_already = synchronous.heartbeat_to > synchronous.confirmed;
+        if synchronous.confirm_to <= r.log.end_offset() || waits_already || is_paused {
+            return false;
+        }
+        let Some(mut own) = r.log.own() else { return false };
+        own.append_control(PING);
+        synchronous.heartbeat_to = r.log.end_offset();
+        true
     }
 
     fn ask_no_more(&mut self) {

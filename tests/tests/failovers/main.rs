@@ -1,6 +1,9 @@
 //! Failovers of real processes under writers: with synchronous replicas and our Sentinels nothing that was acknowledged is lost, whatever becomes of
 //! the master. `RIVULET_FAILOVERS=N` says how many (8).
 
+mod cuts;
+mod gate;
+
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +26,8 @@ struct Group {
 }
 
 impl Group {
-    fn start(master: &Server) -> Group {
+    /// `master`: the port that it is told to them by.
+    fn start(master: u16) -> Group {
         let one = |_| {
             let (dir, port) = (TempDir::new(), free_port());
             let path = dir.path().join("sentinel.conf");
@@ -32,7 +36,7 @@ impl Group {
                  sentinel down-after-milliseconds m 700\nsentinel failover-timeout m 6000\n",
                 dir.path().display(),
                 dir.path().display(),
-                master.port
+                master
             );
             std::fs::write(&path, text).expect("a configuration file");
             (spawn(&dir), port, dir)
@@ -148,7 +152,7 @@ fn nothing_that_was_acknowledged_is_lost() {
         (0..3).map(|_| Server::start(Kind::Rivulet, &["--synchronous-replicas", "1", "--save", ""])).collect();
     let (first, replicas) = servers.split_first_mut().expect("there are three");
     replicas.iter_mut().for_each(|replica| replica.follow(first));
-    let mut group = Group::start(first);
+    let mut group = Group::start(first.port);
     let sentinels = group.ports();
     wait::until("the set is whole", || is_whole(&sentinels));
     let (ends, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
