@@ -24,7 +24,7 @@ show two leaders in an epoch.
 import argparse, json, multiprocessing, os, pickle, shutil, signal, statistics, sys, tempfile, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from failover_clients import Follower, Reader, Resp, Shared, Writer
+from failover_clients import Follower, Reader, Shared, Writer
 from failover_group import SENTINELS, SERVERS, Group, Verdict, wait
 from failover_net import Network
 
