@@ -53,7 +53,12 @@ pub fn unpack(package: &str, architecture: &str, folder: &Path) -> Outcome {
     }
     let apt = |args: &[&str]| {
         let mut command = chore::command("apt-get");
-        command.current_dir(own.join("fetched")).arg("-qq").args(["-o", "Dir::State::status=/dev/null", "-o", "APT::Sandbox::User="]);
+        command.current_dir(own.join("fetched")).arg("-qq").args([
+            "-o",
+            "Dir::State::status=/dev/null",
+            "-o",
+            "APT::Sandbox::User=",
+        ]);
         command.arg("-o").arg(format!("Dir::State::Lists={}", own.join("lists").display()));
         command.arg("-o").arg(format!("Dir::Cache={}", own.join("cache").display()));
         command.arg("-o").arg(format!("APT::Architecture={architecture}"));

@@ -40,7 +40,6 @@ pub fn native() -> Outcome<Musl> {
 /// What is missing here and could not be installed.
 pub fn arm64() -> Outcome<Musl> {
     apt::need(CROSS, "gcc-aarch64-linux-gnu")?;
-    apt::need("aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu")?;
     let triple = "aarch64-unknown-linux-musl".to_string();
     library(&triple)?;
     Ok(Musl { triple, compiler: cross_compiler()?, linker: Some(CROSS) })
@@ -74,7 +73,10 @@ fn cross_compiler() -> Outcome<PathBuf> {
     if script.is_file() {
         return Ok(script);
     }
-    println!("the headers of musl for ARM64 are missing: Debian's package musl-dev for it is unpacked into {}", folder.display());
+    println!(
+        "the headers of musl for ARM64 are missing: Debian's package musl-dev for it is unpacked into {}",
+        folder.display()
+    );
     let _ = std::fs::remove_dir_all(&folder);
     apt::unpack("musl-dev", "arm64", &folder)?;
     let failed = |e: std::io::Error| format!("{}: {e}", folder.display());

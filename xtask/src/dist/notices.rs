@@ -89,7 +89,10 @@ fn linked(triple: &str) -> Outcome<Vec<Crate>> {
     });
     crates.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
     if let Some(unknown) = crates.iter().find(|one| one.links && !LINKS.contains(&one.name.as_str())) {
-        return Err(format!("{} links what is not Rust: what is that? INSIDE and LINKS (notices.rs) must know", unknown.name));
+        return Err(format!(
+            "{} links what is not Rust: what is that? INSIDE and LINKS (notices.rs) must know",
+            unknown.name
+        ));
     }
     match named.iter().chain(&INSIDE.map(|(name, _)| (name, ""))).find(|named| !is_among(named, &crates)) {
         Some((name, version)) => Err(format!("cargo metadata does not know {name} {version}")),
@@ -255,10 +258,16 @@ mod tests {
 
     #[test]
     fn texts_of_other_licenses_are_left_out() {
-        assert_eq!(files_for("Cargo.toml LICENSE-APACHE LICENSE-MIT LICENSE-THIRD-PARTY", "MIT"), ["LICENSE-MIT", "LICENSE-THIRD-PARTY"]);
+        assert_eq!(
+            files_for("Cargo.toml LICENSE-APACHE LICENSE-MIT LICENSE-THIRD-PARTY", "MIT"),
+            ["LICENSE-MIT", "LICENSE-THIRD-PARTY"]
+        );
         assert_eq!(files_for("COPYING LICENSE-MIT UNLICENSE src", "MIT"), ["LICENSE-MIT"]);
         assert_eq!(files_for("LICENSE.txt NOTICE README.md", "MIT"), ["LICENSE.txt", "NOTICE"]);
-        assert_eq!(files_for("LICENSE LICENSE-Apache LICENSE-ISC", "Apache-2.0 AND ISC"), ["LICENSE", "LICENSE-Apache", "LICENSE-ISC"]);
+        assert_eq!(
+            files_for("LICENSE LICENSE-Apache LICENSE-ISC", "Apache-2.0 AND ISC"),
+            ["LICENSE", "LICENSE-Apache", "LICENSE-ISC"]
+        );
         assert!(files_for("Cargo.toml src", "MIT").is_empty());
     }
 
@@ -272,7 +281,8 @@ mod tests {
 
     #[test]
     fn debian_has_the_apache_license_elsewhere() {
-        let text = "before\n\n     Apache License\n 1. Definitions\n END OF TERMS AND CONDITIONS\n\nbehind\n Apache License";
+        let text =
+            "before\n\n     Apache License\n 1. Definitions\n END OF TERMS AND CONDITIONS\n\nbehind\n Apache License";
         assert_eq!(without_apache(text), format!("before\n\n{DEBIAN_APACHE}\nbehind\n Apache License"));
     }
 }
