@@ -4,6 +4,7 @@
 //! starts what was made (`dist/check.rs`).
 
 mod archive;
+mod changelog;
 mod check;
 mod check_archive;
 mod check_debian;
@@ -27,6 +28,9 @@ const PROGRAMS: [&str; 4] = ["rivulet-server", "rivulet-cli", "rivulet-check-rdb
 
 /// What a build for packages is optimized like.
 const PROFILE: &str = "distribution";
+
+/// What is made for a package and is no program, in a folder beside the programs.
+const DOCUMENTS: &str = "package-doc";
 
 struct Options {
     profile: String,
@@ -69,8 +73,10 @@ fn make(options: &Options) -> Outcome {
     std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     println!("== Programs");
     let programs = build(profile, None)?;
-    println!("== Licenses of what is linked");
-    notices::make(&programs.join("notices"), &format!("{ARCH}-unknown-linux-gnu"))?;
+    println!("== Licenses of what is linked, and changelogs");
+    let documents = programs.join(DOCUMENTS);
+    notices::make(&documents, &format!("{ARCH}-unknown-linux-gnu"))?;
+    changelog::make(&documents)?;
     println!("== Debian packages");
     debian(profile, &folder)?;
     println!("== RPM packages");

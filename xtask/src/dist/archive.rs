@@ -4,7 +4,7 @@ use std::env::consts::ARCH;
 use std::path::Path;
 
 use super::musl::{self, Musl};
-use super::{PROGRAMS, build, files, notices, target};
+use super::{DOCUMENTS, PROGRAMS, build, files, notices, target};
 use crate::chore::{self, Outcome};
 
 /// What lies beside the programs: its place in the workspace, and in the archive.
@@ -47,7 +47,7 @@ fn pack(programs: &Path, triple: &str, folder: &Path) -> Outcome {
     let name = format!("rivulet-{}-{triple}", env!("CARGO_PKG_VERSION"));
     let stage = target().join("dist-stage");
     let _ = std::fs::remove_dir_all(&stage);
-    let notices = programs.join("notices");
+    let notices = programs.join(DOCUMENTS);
     notices::make(&notices, triple)?;
     fill(&stage.join(&name), programs)?;
     for notice in ["THIRD-PARTY.txt", "rust-library.html.gz"] {
