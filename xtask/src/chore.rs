@@ -31,6 +31,17 @@ pub fn run(command: &mut Command) -> Outcome {
     if status.success() { Ok(()) } else { Err(format!("{shown}: {status}")) }
 }
 
+/// Its output; a status that is not 0 is a fault, told with all that it said.
+pub fn output(command: &mut Command) -> Outcome<String> {
+    let shown = shown(command);
+    let output = command.output().map_err(|e| format!("can't run {shown}: {e}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    match output.status.success() {
+        true => Ok(text),
+        false => Err(format!("{shown}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr))),
+    }
+}
+
 /// The command as one would type it.
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());

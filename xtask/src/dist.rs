@@ -4,15 +4,24 @@
 //! starts what was made (`dist/check.rs`).
 
 mod archive;
+mod changelog;
 mod check;
+mod check_archive;
 mod check_debian;
+mod check_rpm;
+mod musl;
+mod notices;
+mod root;
 mod tool;
 
+use std::env::consts::ARCH;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use crate::chore::{self, Outcome};
+use musl::Musl;
 
-const USAGE: &str = "dist [--check | --only-check] [--profile NAME]";
+const USAGE: &str = "dist [--check | --only-check] [--arm64] [--profile NAME]";
 
 /// The programs of a release.
 const PROGRAMS: [&str; 4] = ["rivulet-server", "rivulet-cli", "rivulet-check-rdb", "rivulet-check-aof"];
@@ -20,20 +29,26 @@ const PROGRAMS: [&str; 4] = ["rivulet-server", "rivulet-cli", "rivulet-check-rdb
 /// What a build for packages is optimized like.
 const PROFILE: &str = "distribution";
 
+/// What is made for a package and is no program, in a folder beside the programs.
+const DOCUMENTS: &str = "package-doc";
+
 struct Options {
     profile: String,
     makes: bool,
     checks: bool,
+    /// Whether there is an archive for ARM64, too.
+    arm64: bool,
 }
 
 impl Options {
     fn parse(args: &[String]) -> Outcome<Options> {
-        let mut options = Options { profile: PROFILE.into(), makes: true, checks: false };
+        let mut options = Options { profile: PROFILE.into(), makes: true, checks: false, arm64: false };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 "--check" => options.checks = true,
                 "--only-check" => (options.makes, options.checks) = (false, true),
+                "--arm64" => options.arm64 = true,
                 "--profile" => options.profile = args.next().ok_or("--profile needs a name")?.clone(),
                 other => return Err(format!("no option '{other}'; usage: cargo xtask {USAGE}")),
             }
@@ -44,24 +59,44 @@ impl Options {
 
 pub fn run(args: &[String]) -> Outcome {
     let options = Options::parse(args)?;
+    let begun = now();
     if options.makes {
-        make(&options.profile)?;
+        make(&options)?;
+        println!("== Made in {} s", begun.elapsed().as_secs());
     }
-    if options.checks { check::run() } else { Ok(()) }
+    let begun = now();
+    if options.checks {
+        check::run()?;
+        println!("== Checked in {} s", begun.elapsed().as_secs());
+    }
+    Ok(())
 }
 
-fn make(profile: &str) -> Outcome {
-    let folder = folder();
+#[expect(clippy::disallowed_methods, reason = "it says how long it took")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn make(options: &Options) -> Outcome {
+    let (profile, folder) = (options.profile.as_str(), folder());
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     println!("== Programs");
-    build(profile, None)?;
+    let programs = build(profile, None)?;
+    println!("== Licenses of what is linked, and changelogs");
+    let documents = programs.join(DOCUMENTS);
+    notices::make(&documents, &format!("{ARCH}-unknown-linux-gnu"))?;
+    changelog::make(&documents)?;
     println!("== Debian packages");
     debian(profile, &folder)?;
     println!("== RPM packages");
     rpm(profile, &folder)?;
     println!("== Archive");
     archive::make(profile, &folder)?;
+    if options.arm64 && ARCH != "aarch64" {
+        println!("== Archive for ARM64");
+        archive::make_static(profile, &folder, &musl::arm64()?)?;
+    }
     sums(&folder)
 }
 
@@ -76,17 +111,15 @@ fn target() -> PathBuf {
     set.map_or_else(|| chore::root().join("target"), |set| chore::root().join(set))
 }
 
-/// Builds the programs; answers where they are.
-fn build(profile: &str, triple: Option<&str>) -> Outcome<PathBuf> {
+/// Builds the programs, for this system or static; answers where they are.
+fn build(profile: &str, musl: Option<&Musl>) -> Outcome<PathBuf> {
     let mut build = chore::cargo();
     build.args(["build", "--locked", "--profile", profile, "-p", "rivulet-server", "-p", "rivulet-cli"]);
     let mut programs = target();
-    if let Some(triple) = triple {
-        build.args(["--target", triple]);
-        if triple.ends_with("musl") {
-            build.env(format!("CC_{}", triple.replace('-', "_")), archive::C_COMPILER);
-        }
-        programs.push(triple);
+    if let Some(musl) = musl {
+        build.args(["--target", &musl.triple]);
+        musl.tell(&mut build);
+        programs.push(&musl.triple);
     }
     chore::run(&mut build)?;
     Ok(programs.join(if profile == "dev" { "debug" } else { profile }))
@@ -149,16 +182,17 @@ fn files(folder: &Path) -> Outcome<Vec<String>> {
 mod tests {
     use super::*;
 
-    fn parsed(line: &str) -> Outcome<(String, bool, bool)> {
+    fn parsed(line: &str) -> Outcome<(String, bool, bool, bool)> {
         let args: Vec<String> = line.split_whitespace().map(str::to_string).collect();
-        Options::parse(&args).map(|options| (options.profile, options.makes, options.checks))
+        Options::parse(&args).map(|options| (options.profile, options.makes, options.checks, options.arm64))
     }
 
     #[test]
     fn options() {
-        assert_eq!(parsed(""), Ok((PROFILE.into(), true, false)));
-        assert_eq!(parsed("--check --profile quick"), Ok(("quick".into(), true, true)));
-        assert_eq!(parsed("--only-check"), Ok((PROFILE.into(), false, true)));
+        assert_eq!(parsed(""), Ok((PROFILE.into(), true, false, false)));
+        assert_eq!(parsed("--check --profile quick"), Ok(("quick".into(), true, true, false)));
+        assert_eq!(parsed("--only-check"), Ok((PROFILE.into(), false, true, false)));
+        assert_eq!(parsed("--arm64 --check"), Ok((PROFILE.into(), true, true, true)));
         assert!(parsed("--profile").is_err());
         assert!(parsed("--chek").is_err_and(|text| text.contains("--chek")));
     }

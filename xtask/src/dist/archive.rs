@@ -1,13 +1,11 @@
 //! The archive for systems without packages: static programs if there is a C compiler for musl, with what else a package holds.
 
+use std::env::consts::ARCH;
 use std::path::Path;
 
-use super::{PROGRAMS, build, files, target};
-use crate::apt;
+use super::musl::{self, Musl};
+use super::{DOCUMENTS, PROGRAMS, build, files, notices, target};
 use crate::chore::{self, Outcome};
-
-/// Lua and the allocator are in C.
-pub const C_COMPILER: &str = "musl-gcc";
 
 /// What lies beside the programs: its place in the workspace, and in the archive.
 const FILES: [(&str, &str); 8] = [
@@ -29,22 +27,32 @@ const FOLDERS: [(&str, &str); 4] = [
     ("packaging/completions/fish", "completions/fish"),
 ];
 
-/// Makes `rivulet-VERSION-TRIPLE.tar.gz`.
+/// Makes `rivulet-VERSION-TRIPLE.tar.gz` for the processor of this machine.
 pub fn make(profile: &str, folder: &Path) -> Outcome {
-    let arch = std::env::consts::ARCH;
-    let musl = format!("{arch}-unknown-linux-musl");
-    let triple = match can_build(&musl) {
-        Ok(()) => musl,
+    match musl::native() {
+        Ok(musl) => make_static(profile, folder, &musl),
         Err(reason) => {
             println!("NOT static: {reason}. The archive needs the C library of this system or a newer one.");
-            format!("{arch}-unknown-linux-gnu")
+            pack(&build(profile, None)?, &format!("{ARCH}-unknown-linux-gnu"), folder)
         }
-    };
-    let programs = build(profile, triple.ends_with("musl").then_some(triple.as_str()))?;
+    }
+}
+
+/// The same of static programs.
+pub fn make_static(profile: &str, folder: &Path, musl: &Musl) -> Outcome {
+    pack(&build(profile, Some(musl))?, &musl.triple, folder)
+}
+
+fn pack(programs: &Path, triple: &str, folder: &Path) -> Outcome {
     let name = format!("rivulet-{}-{triple}", env!("CARGO_PKG_VERSION"));
     let stage = target().join("dist-stage");
     let _ = std::fs::remove_dir_all(&stage);
-    fill(&stage.join(&name), &programs)?;
+    let notices = programs.join(DOCUMENTS);
+    notices::make(&notices, triple)?;
+    fill(&stage.join(&name), programs)?;
+    for notice in ["THIRD-PARTY.txt", "rust-library.html.gz"] {
+        copy(&notices.join(notice), &stage.join(&name))?;
+    }
     let mut tar = chore::command("tar");
     // The same bytes for the same files.
     tar.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mode=u+w,go-w"]);
@@ -77,21 +85,6 @@ fn copy(file: &Path, folder: &Path) -> Outcome {
     std::fs::create_dir_all(folder).map_err(failed)?;
     std::fs::copy(file, folder.join(file.file_name().unwrap_or_default())).map_err(failed)?;
     Ok(())
-}
-
-/// Whether programs for that target can be built; what is missing is installed if that is possible.
-fn can_build(triple: &str) -> Outcome {
-    if chore::on_path(C_COMPILER).is_none() {
-        apt::install(&["musl-tools"]).map_err(|reason| format!("there is no {C_COMPILER} ({reason})"))?;
-    }
-    let has = |triple: &str| {
-        let output = chore::command("rustc").args(["--print", "target-libdir", "--target", triple]).output();
-        output.is_ok_and(|o| o.status.success() && Path::new(String::from_utf8_lossy(&o.stdout).trim()).is_dir())
-    };
-    if has(triple) {
-        return Ok(());
-    }
-    chore::run(chore::command("rustup").args(["target", "add", triple]))
 }
 
 /// When the sources were committed, in seconds since 1970; 0 outside of a repository.

@@ -1,51 +1,5 @@
-# Runs in a clean Debian as root: the packages are installed, what is in them is started as its unit says, used, removed and purged. There is no
-# systemd in it; somebody outside hears what the servers would tell systemd, and writes it to /check/notified.
-set -eu
-export LC_ALL=C DEBIAN_FRONTEND=noninteractive
-
-step() { echo "-- $*"; }
-fail() {
-  echo "FAILED: $*" >&2
-  for log in /var/log/rivulet/*.log; do [ ! -e "$log" ] || tail -n 20 "$log" >&2; done
-  exit 1
-}
-# equal WHAT EXPECTED GOT
-equal() { [ "$2" = "$3" ] || fail "$1: '$3', not '$2'"; }
-# within WHAT COMMAND...: it comes true within 20 seconds.
-within() {
-  what=$1 tries=200
-  shift
-  until "$@"; do
-    tries=$((tries - 1))
-    [ $tries -gt 0 ] || fail "$what"
-    sleep 0.1
-  done
-}
-cli() { rivulet-cli "$@" 2>&1; }
-ready_count() { grep -c READY=1 /check/notified || true; }
-is_ready() { [ "$(ready_count)" -gt "$1" ]; }
-
-# value NAME: what the unit says.
-value() { sed -n "s/^$1=//p" "$unit"; }
-# start UNIT: the line of the unit as its user, with the rights and folders that it names.
-start() {
-  unit=/usr/lib/systemd/system/$1.service
-  before=$(ready_count)
-  install -d -m "$(value RuntimeDirectoryMode)" -o "$(value User)" -g "$(value Group)" "/run/$(value RuntimeDirectory)"
-  (
-    umask "$(value UMask)"
-    # shellcheck disable=SC2046
-    exec env -i PATH=/usr/bin:/bin NOTIFY_SOCKET=/check/notify setpriv --reuid "$(value User)" --regid "$(value Group)" --init-groups \
-      --bounding-set=-all --no-new-privs -- $(value ExecStart)
-  ) &
-  pid=$!
-  within "$1 does not say that it is ready" is_ready "$before"
-  kill -0 $pid 2>/dev/null || fail "$1 has ended"
-}
-stop() {
-  kill -TERM $pid
-  wait $pid || fail "it ended with status $?"
-}
+# Runs in a clean Debian as root, behind check-common.sh: the packages are installed, what is in them is started as its unit says, used, removed and
+# purged.
 
 step "rivulet-server and rivulet-tools install"
 dpkg -i /check/rivulet-server.deb /check/rivulet-tools.deb >/check/dpkg.log 2>&1 || fail "$(cat /check/dpkg.log)"
@@ -77,6 +31,23 @@ stop
 start rivulet-server
 equal "GET" hello "$(cli GET greeting)"
 equal "CONFIG GET" 1234 "$(cli CONFIG GET maxclients | tail -n 1)"
+
+step "it is ready only when its data are loaded"
+equal "a script" 20001 "$(cli EVAL 'for i = 1, 20000 do redis.call("SET", "key:" .. i, i) end return redis.call("DBSIZE")' 0)"
+stop
+cp -p /etc/rivulet/rivulet.conf /check/rivulet.conf
+# Microseconds for each key: at least four seconds.
+echo 'key-load-delay 200' >>/etc/rivulet/rivulet.conf
+launch rivulet-server
+loads() { cli PING | grep -q '^LOADING '; }
+within "PING is answered while data are loaded" loads
+equal "how often it was ready while it loads" "$before" "$(ready_count)"
+within "it does not say that it is ready" is_ready "$before"
+equal "PING" PONG "$(cli PING)"
+equal "DBSIZE" 20001 "$(cli DBSIZE)"
+stop
+cp -p /check/rivulet.conf /etc/rivulet/rivulet.conf
+start rivulet-server
 server=$pid
 
 step "a Sentinel starts as its unit says, and finds the master"

@@ -114,7 +114,7 @@ extern "C" fn on_crash(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
     claim(signal);
     // SAFETY: the system gives a handler of this kind a whole `siginfo_t` and the interrupted context.
     let (info, context) = unsafe { (&*info, &*context.cast::<libc::ucontext_t>()) };
-    let at = stack::interrupted_at(context);
+    let place = stack::interrupted_at(context);
     let mut report = Report::begin();
     write_start(&mut report);
     report.line(format_args!("Redis {REDIS_VERSION} crashed by signal: {signal}, si_code: {}", info.si_code));
@@ -125,8 +125,8 @@ extern "C" fn on_crash(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
         // SAFETY: a fault says where it was.
         report.line(format_args!("Accessing address: {:p}", unsafe { info.si_addr() }));
     }
-    report.line(format_args!("Crashed running the instruction at: 0x{at:x}"));
-    stack::write(&mut report, at);
+    report.line(format_args!("Crashed running the instruction at: 0x{:x}", place.at));
+    stack::write(&mut report, place);
     stack::write_registers(&mut report, context);
     finish(report);
     end(signal)
@@ -203,10 +203,10 @@ extern "C" fn on_asked(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) 
         return;
     }
     // SAFETY: the system gives a handler of this kind the interrupted context.
-    let at = stack::interrupted_at(unsafe { &*context.cast::<libc::ucontext_t>() });
+    let place = stack::interrupted_at(unsafe { &*context.cast::<libc::ucontext_t>() });
     let mut report = Report::begin();
     report.text(format_args!("\nThe thread that runs commands:\n"));
-    stack::write(&mut report, at);
+    stack::write(&mut report, place);
     tell(&mut report);
     drop(report);
     EXECUTOR_TOLD.store(true, Ordering::Release);
@@ -285,7 +285,7 @@ fn on_panic(info: &PanicHookInfo<'_>) {
     }
     match ENABLED.load(Ordering::Relaxed) {
         true => {
-            stack::write(&mut report, 0);
+            stack::write(&mut report, stack::Place::default());
             finish(report);
         }
         false => report.text(format_args!("{END}")),

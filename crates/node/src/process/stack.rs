@@ -17,33 +17,51 @@ static BASE: AtomicU64 = AtomicU64::new(0);
 pub fn prepare() {
     program_base();
     let mut frames = [0; FRAMES];
-    walk(&mut frames);
+    walk(&mut frames, Place::default());
 }
 
 /// Where the program's file lies in memory.
 pub fn program_base() -> u64 {
-    if BASE.load(Ordering::Relaxed) == 0
-        && let Some(object) = object_of(program_base as *const () as usize)
-    {
-        BASE.store(object.dli_fbase as u64, Ordering::Relaxed);
+    if BASE.load(Ordering::Relaxed) == 0 {
+        let mut base = 0_u64;
+        // SAFETY: the function that is called writes one number, to a place that lives as long as the call.
+        unsafe { libc::dl_iterate_phdr(Some(keep_base), (&raw mut base).cast()) };
+        BASE.store(base, Ordering::Relaxed);
     }
     BASE.load(Ordering::Relaxed)
 }
 
-/// Writes the stack of the present thread, from where it was interrupted; `at` is that address, or 0 for a thread that was not.
-pub fn write(report: &mut Report, at: usize) {
+/// Is called for each file in memory; the first one is the program's.
+unsafe extern "C" fn keep_base(object: *mut libc::dl_phdr_info, _: usize, base: *mut c_void) -> c_int {
+    // SAFETY: the linker gives a whole structure, and `program_base` the place of a number.
+    unsafe { *base.cast::<u64>() = (*object).dlpi_addr };
+    1
+}
+
+/// Where a thread was interrupted.
+#[derive(Clone, Copy, Default)]
+pub struct Place {
+    /// The address of the instruction; 0 if the thread was not interrupted.
+    pub at: usize,
+    /// The frame pointer, which is needed where there is no `backtrace`.
+    #[cfg_attr(target_env = "gnu", allow(dead_code))]
+    frame: usize,
+}
+
+/// Writes the stack of the present thread, from where it was interrupted, if it was.
+pub fn write(report: &mut Report, place: Place) {
     report.section("STACK TRACE");
     let symbols = Symbols::of_program();
-    if at != 0 {
+    if place.at != 0 {
         report.text(format_args!("EIP:\n"));
-        write_frame(report, &symbols, at);
+        write_frame(report, &symbols, place.at);
         report.text(format_args!("\nBacktrace:\n"));
     }
     let mut frames = [0; FRAMES];
-    let count = walk(&mut frames);
+    let count = walk(&mut frames, place);
     let frames = &frames[..count];
     // What lies above is the handler.
-    let from = frames.iter().position(|frame| *frame == at).unwrap_or(0);
+    let from = frames.iter().position(|frame| *frame == place.at).unwrap_or(0);
     for frame in &frames[from..] {
         write_frame(report, &symbols, *frame);
     }
@@ -51,13 +69,86 @@ pub fn write(report: &mut Report, at: usize) {
 }
 
 /// Fills in the addresses of the present thread's frames; answers how many.
-fn walk(frames: &mut [usize; FRAMES]) -> usize {
-    #[cfg(target_env = "gnu")]
+#[cfg(target_env = "gnu")]
+fn walk(frames: &mut [usize; FRAMES], _: Place) -> usize {
     // SAFETY: the array has room for as many pointers as are asked for.
     let count = unsafe { libc::backtrace(frames.as_mut_ptr().cast::<*mut c_void>(), FRAMES as c_int) };
-    #[cfg(not(target_env = "gnu"))]
-    let count = 0 as c_int;
     usize::try_from(count).unwrap_or(0).min(frames.len())
+}
+
+/// The same where the C library has no `backtrace`, and no unwinder finds its way out of a handler: the frame pointers are followed, which programs
+/// for such a library keep (`.cargo/config.toml`).
+#[cfg(not(target_env = "gnu"))]
+fn walk(frames: &mut [usize; FRAMES], place: Place) -> usize {
+    match place.at {
+        0 => follow(frame_pointer(), frames),
+        at => {
+            frames[0] = at;
+            1 + follow(place.frame, &mut frames[1..])
+        }
+    }
+}
+
+#[cfg(not(target_env = "gnu"))]
+#[inline(always)]
+fn frame_pointer() -> usize {
+    let frame: usize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a register is read.
+    unsafe {
+        std::arch::asm!("mov {}, rbp", out(reg) frame, options(nomem, nostack, preserves_flags))
+    };
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: a register is read.
+    unsafe {
+        std::arch::asm!("mov {}, x29", out(reg) frame, options(nomem, nostack, preserves_flags))
+    };
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        frame = 0;
+    }
+    frame
+}
+
+/// Follows frame pointers: each leads to the next, beside the address that is returned to. Answers how many there are.
+#[cfg(any(test, not(target_env = "gnu")))]
+fn follow(mut frame: usize, frames: &mut [usize]) -> usize {
+    let mut pipe = [0; 2];
+    // SAFETY: there is room for two descriptors.
+    if unsafe { libc::pipe2(pipe.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) } != 0 {
+        return 0;
+    }
+    let mut count = 0;
+    while let (Some(slot), Some([next, returns_to])) = (frames.get_mut(count), peek(frame, pipe)) {
+        if returns_to == 0 {
+            break;
+        }
+        *slot = returns_to;
+        count += 1;
+        // The stack grows downwards: what does not lead up is no frame.
+        if next <= frame {
+            break;
+        }
+        frame = next;
+    }
+    // SAFETY: both are this function's.
+    unsafe { (libc::close(pipe[0]), libc::close(pipe[1])) };
+    count
+}
+
+/// Two words of memory. The system reads them, over a pipe: an address where nothing is does no harm.
+#[cfg(any(test, not(target_env = "gnu")))]
+fn peek(at: usize, [reader, writer]: [c_int; 2]) -> Option<[usize; 2]> {
+    let mut words = [0; 2];
+    let len = size_of_val(&words);
+    // SAFETY: the system refuses what can't be read.
+    let written = unsafe { libc::write(writer, at as *const c_void, len) };
+    if usize::try_from(written) != Ok(len) {
+        return None;
+    }
+    // SAFETY: there is room for two words.
+    let read = unsafe { libc::read(reader, words.as_mut_ptr().cast(), len) };
+    (usize::try_from(read) == Ok(len)).then_some(words)
 }
 
 /// `file(function+0x12)[0x55d0c0ffee12]`.
@@ -65,7 +156,8 @@ fn write_frame(report: &mut Report, symbols: &Symbols, at: usize) {
     let base = program_base();
     let object = object_of(at);
     let file = object.as_ref().map_or(c"", |object| text(object.dli_fname));
-    let start = object.as_ref().map_or(0, |object| object.dli_fbase as usize);
+    // In a static program there is nothing but the program, and the linker knows of nobody.
+    let start = object.as_ref().map_or(base as usize, |object| object.dli_fbase as usize);
     let is_ours = start as u64 == base;
     report.text(format_args!("{}(", Lossy(file)));
     // A frame's address is that of the next instruction, which may belong to the next function.
@@ -107,16 +199,20 @@ impl fmt::Display for Lossy<'_> {
     }
 }
 
-/// The address of the instruction that was interrupted; 0 where that is not known.
-pub fn interrupted_at(context: &libc::ucontext_t) -> usize {
+/// Where the thread was interrupted; nowhere on a processor whose registers are not known here.
+pub fn interrupted_at(context: &libc::ucontext_t) -> Place {
+    let machine = &context.uc_mcontext;
     #[cfg(target_arch = "x86_64")]
-    return context.uc_mcontext.gregs[libc::REG_RIP as usize] as usize;
+    return Place {
+        at: machine.gregs[libc::REG_RIP as usize] as usize,
+        frame: machine.gregs[libc::REG_RBP as usize] as usize,
+    };
     #[cfg(target_arch = "aarch64")]
-    return context.uc_mcontext.pc as usize;
+    return Place { at: machine.pc as usize, frame: machine.regs[29] as usize };
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     return {
-        let _ = context;
-        0
+        let _ = machine;
+        Place::default()
     };
 }
 
@@ -163,3 +259,36 @@ const REGISTERS: &[&[(&str, c_int)]] = &[
     &[("RIP", libc::REG_RIP), ("EFL", libc::REG_EFL)],
     &[("CSGSFS", libc::REG_CSGSFS)],
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frame_pointers_are_followed_to_the_end() {
+        // Each frame: the place of the next one, and the address that is returned to.
+        let mut stack = [0_usize; 6];
+        let place = |stack: &[usize; 6], index: usize| &raw const stack[index] as usize;
+        let (first, second, third) = (place(&stack, 0), place(&stack, 2), place(&stack, 4));
+        stack = [second, 11, third, 12, 0, 13];
+        let addresses = |stack: &[usize; 6], room: usize| {
+            let mut frames = vec![0; room];
+            let count = follow(std::hint::black_box(place(stack, 0)), &mut frames);
+            frames.truncate(count);
+            frames
+        };
+        assert_eq!(place(&stack, 0), first);
+        assert_eq!(addresses(&stack, 9), [11, 12, 13]);
+        assert_eq!(addresses(&stack, 2), [11, 12]);
+        // A pointer to nowhere, one that leads back, and an address that is none.
+        stack[2] = 16;
+        assert_eq!(addresses(&stack, 9), [11, 12]);
+        stack[2] = usize::MAX - 7;
+        assert_eq!(addresses(&stack, 9), [11, 12]);
+        stack[2] = first;
+        assert_eq!(addresses(&stack, 9), [11, 12]);
+        stack[3] = 0;
+        assert_eq!(addresses(&stack, 9), [11]);
+        assert_eq!(follow(0, &mut [0; 9]), 0);
+    }
+}

@@ -26,10 +26,10 @@ pub fn wind(period_ms: u64) {
     unsafe { libc::setitimer(libc::ITIMER_REAL, &once, std::ptr::null_mut()) };
 }
 
-/// On the executor's thread, in the handler; `at` is where that was.
-pub fn write_report(at: usize) {
+/// On the executor's thread, in the handler; `place` is where that was.
+pub fn write_report(place: stack::Place) {
     let mut report = Report::begin();
     report.signal_line("\n--- WATCHDOG TIMER EXPIRED ---");
-    stack::write(&mut report, at);
+    stack::write(&mut report, place);
     report.signal_line("--------\n");
 }
