@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn a_rate_is_known_when_two_measurements_agree() {
         let mut cycles = Cycles::default();
-        let mut at = |cycles: &mut Cycles, us: u64, count: u64| cycles.measure(Moment { us, count });
+        let at = |cycles: &mut Cycles, us: u64, count: u64| cycles.measure(Moment { us, count });
         at(&mut cycles, 1_000_000, 5_000);
         at(&mut cycles, 1_100_000, 5_000 + 300_000_000);
         assert_eq!(cycles.rate, 0, "one is none");
