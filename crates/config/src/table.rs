@@ -181,7 +181,7 @@ directives! {
     "synchronous-replicas" => synchronous_replicas: u64 = 0, Integer(0, 1000), 0 => Replication, "Replicas that must have acknowledged a write before its reply leaves; 0 is off.";
     "synchronous-commit" => synchronous_commit: SynchronousCommit = SynchronousCommit::Applied, Choice, 0 => Replication, "What such a replica has done with it: received, applied, or fsynced to its append-only files.";
     "synchronous-timeout" => synchronous_timeout: u64 = 0, Integer(0, UINT_MAX), 0 => Replication, "Milliseconds after which the reply is -UNSYNCED instead; 0 waits.";
-    "synchronous-reads" => synchronous_reads: bool = false, Bool, 0 => Replication, "Replies to reads wait, too, until all that was written before is acknowledged.";
+    "synchronous-reads" => synchronous_reads: bool = false, Bool, 0 => Replication, "Replies to reads wait, too, for what was written and to hear who is the master.";
     "propagation-error-behavior" => propagation_error_behavior: PropagationError = PropagationError::Resync, Choice, 0, "What to do when a command of the master fails here: fetch the data again where that can help (resync), say so and go on (ignore), or end (panic, panic-on-replicas).";
     "shutdown-timeout" => shutdown_timeout: u64 = 10, Integer(0, INT_MAX), 0, "Seconds that a shutdown waits for replicas.";
     "shutdown-on-sigint" => shutdown_on_sigint: ShutdownOn = ShutdownOn::default(), Flags, MULTI_ARG, "How SIGINT shuts down: default, save, nosave, now, force.";

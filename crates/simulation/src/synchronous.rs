@@ -1,8 +1,11 @@
 //! A set with synchronous replicas, whose master fails again and again, and a leader that fences the others before it promotes one: nothing that was
-//! acknowledged may be missing from the new master. The leader does what a Sentinel does that has been elected, and no more.
+//! acknowledged may be missing from the new master, and in every other set no read, from whoever takes itself for the master, may be older than it. The leader does what a Sentinel does that has been elected, and no more.
+
+mod reader;
 
 use fastrand::Rng;
 
+use self::reader::Reader;
 use crate::client::{Client, PORT, Reply};
 use crate::invariants::Broken;
 use crate::network::{HostId, ip};
@@ -10,6 +13,7 @@ use crate::schedule::{Loss, Schedule};
 
 const NODES: usize = 3;
 const WRITERS: usize = 2;
+const READERS: usize = 2;
 const KEYS: usize = 4;
 const TICK_US: u64 = 2_000;
 /// What must come about comes within this time.
@@ -23,6 +27,8 @@ pub struct Report {
     pub acked: u64,
     /// Writes that may have been lost, as nobody was told that they were not.
     pub unanswered: u64,
+    /// Replies to reads that were compared with what had been acknowledged.
+    pub reads: u64,
     pub trace: u64,
 }
 
@@ -41,6 +47,8 @@ struct Set {
     schedule: Schedule,
     rng: Rng,
     writers: Vec<Writer>,
+    /// Where reads wait, too.
+    readers: Vec<Reader>,
     leader: Vec<Client>,
     master: HostId,
     epoch: u64,
@@ -48,6 +56,8 @@ struct Set {
     /// Rarely a replica is as slow as can be.
     timeout_ms: u64,
     reads: bool,
+    /// What a reader has seen that must not be.
+    broken: Option<Broken>,
 }
 
 /// Runs a seed.
@@ -62,18 +72,21 @@ pub fn run(seed: u64, shows_logs: bool) -> Result<Report, Broken> {
         schedule: Schedule::new(seed, NODES, shows_logs),
         rng,
         writers: (0..WRITERS).map(|number| Writer::new(number, NODES + number, 0)).collect(),
+        readers: (0..if reads { READERS } else { 0 }).map(|i| Reader::new(NODES + WRITERS + 1 + i, 0)).collect(),
         leader: (0..NODES).map(|host| Client::new(NODES + WRITERS, host)).collect(),
         master: 0,
         epoch: 0,
         failovers: 0,
         timeout_ms,
         reads,
+        broken: None,
     };
     set.run()?;
     Ok(Report {
         failovers: set.failovers,
         acked: set.writers.iter().flat_map(|writer| writer.acked).sum(),
         unanswered: set.writers.iter().map(|writer| writer.unanswered).sum(),
+        reads: set.readers.iter().map(|reader| reader.told).sum(),
         trace: set.schedule.shared.trace(),
     })
 }
@@ -89,6 +102,10 @@ impl Writer {
             next_us: 0,
             unanswered: 0,
         }
+    }
+
+    fn name_of(&self, key: usize) -> String {
+        format!("w{}:{key}", self.number)
     }
 
     fn go_to(&mut self, server: HostId, schedule: &Schedule) {
@@ -121,7 +138,7 @@ impl Writer {
             let key = rng.usize(..KEYS);
             self.sent[key] += 1;
             let value = self.sent[key];
-            let words = ["SET".to_string(), format!("w{}:{key}", self.number), value.to_string()];
+            let words = ["SET".to_string(), self.name_of(key), value.to_string()];
             self.awaited.push_back((key, value));
             self.client.ask(&words, &schedule.shared);
         }
@@ -141,10 +158,17 @@ impl Set {
             self.fail_over(old)?;
             let pause_us = self.rng.u64(0..1_000_000);
             self.pass(pause_us);
+            self.check_reads()?;
             self.bring_back(old);
             self.wait_until_whole()?;
         }
+        self.check_reads()?;
         self.check_writes()
+    }
+
+    /// What readers have seen so far.
+    fn check_reads(&mut self) -> Result<(), Broken> {
+        self.broken.take().map_or(Ok(()), Err)
     }
 
     fn start(&mut self, host: HostId) {
@@ -166,6 +190,11 @@ impl Set {
         while !self.schedule.advance(until_us) {}
         for writer in &mut self.writers {
             writer.tick(&self.schedule, &mut self.rng);
+        }
+        for reader in &mut self.readers {
+            if let Err(broken) = reader.tick(&self.writers, &self.schedule, &mut self.rng) {
+                self.broken.get_or_insert(broken);
+            }
         }
     }
 
@@ -280,6 +309,12 @@ impl Set {
                 writer.go_to(winner, &self.schedule);
             }
         }
+        for reader in &mut self.readers {
+            // Whoever reads the old one still must see nothing old.
+            if self.rng.u8(..3) == 0 {
+                reader.go_to(winner, &self.schedule);
+            }
+        }
         Ok(())
     }
 
@@ -315,6 +350,9 @@ impl Set {
     }
 
     fn bring_back(&mut self, old: HostId) {
+        let master = self.master;
+        // Of a replica nothing is promised.
+        self.readers.iter_mut().for_each(|reader| reader.go_to(master, &self.schedule));
         let now_us = self.schedule.now_us();
         self.schedule.shared.network.borrow_mut().unblock_all(now_us);
         if self.schedule.is_up(old) {
@@ -326,7 +364,6 @@ impl Set {
         } else {
             self.start(old);
         }
-        let master = self.master;
         for writer in &mut self.writers {
             if writer.client.server != master {
                 writer.go_to(master, &self.schedule);
@@ -352,6 +389,9 @@ impl Set {
                     ));
                 }
             }
+        }
+        if self.reads {
+            self.ask(self.master, &["CONFIG", "SET", "synchronous-reads", "yes"], PATIENCE_US);
         }
         Ok(())
     }

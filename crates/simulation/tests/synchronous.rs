@@ -19,9 +19,14 @@ fn what_was_acknowledged_survives_failovers() {
     let failovers: u64 = outcomes.reports.iter().map(|report| report.failovers).sum();
     let acked: u64 = outcomes.reports.iter().map(|report| report.acked).sum();
     let unanswered: u64 = outcomes.reports.iter().map(|report| report.unanswered).sum();
-    println!("{} runs: {failovers} failovers, {acked} acknowledged, {unanswered} unanswered", outcomes.reports.len());
+    let reads: u64 = outcomes.reports.iter().map(|report| report.reads).sum();
+    let runs = outcomes.reports.len();
+    println!("{runs} runs: {failovers} failovers, {acked} acknowledged, {unanswered} unanswered, {reads} reads");
     outcomes.assert_kept("synchronous");
     if outcomes.reports.len() >= ENOUGH {
-        assert!(acked > 100 * failovers && unanswered > 0, "the runs exercise what they are to");
+        assert!(
+            acked > 100 * failovers && unanswered > 0 && reads > 10 * failovers,
+            "the runs exercise what they are to"
+        );
     }
 }

@@ -127,7 +127,7 @@ complete -c rivulet-sentinel -l min-replicas-max-lag -d 'Seconds since its last 
 complete -c rivulet-sentinel -l synchronous-replicas -d 'Replicas that must have acknowledged a write before its reply leaves; 0 is off.' -r
 complete -c rivulet-sentinel -l synchronous-commit -d 'What such a replica has done with it: received, applied, or fsynced to its append-only files.' -r
 complete -c rivulet-sentinel -l synchronous-timeout -d 'Milliseconds after which the reply is -UNSYNCED instead; 0 waits.' -r
-complete -c rivulet-sentinel -l synchronous-reads -d 'Replies to reads wait, too, until all that was written before is acknowledged.' -r -f -a "yes\t''
+complete -c rivulet-sentinel -l synchronous-reads -d 'Replies to reads wait, too, for what was written and to hear who is the master.' -r -f -a "yes\t''
 no\t''"
 complete -c rivulet-sentinel -l propagation-error-behavior -d 'What to do when a command of the master fails here: fetch the data again where that can help (resync), say so and go on (ignore), or end (panic, panic-on-replicas).' -r
 complete -c rivulet-sentinel -l shutdown-timeout -d 'Seconds that a shutdown waits for replicas.' -r

@@ -153,7 +153,7 @@ complete -c rivulet-server -n "__fish_rivulet_server_needs_command" -l min-repli
 complete -c rivulet-server -n "__fish_rivulet_server_needs_command" -l synchronous-replicas -d 'Replicas that must have acknowledged a write before its reply leaves; 0 is off.' -r
 complete -c rivulet-server -n "__fish_rivulet_server_needs_command" -l synchronous-commit -d 'What such a replica has done with it: received, applied, or fsynced to its append-only files.' -r
 complete -c rivulet-server -n "__fish_rivulet_server_needs_command" -l synchronous-timeout -d 'Milliseconds after which the reply is -UNSYNCED instead; 0 waits.' -r
-complete -c rivulet-server -n "__fish_rivulet_server_needs_command" -l synchronous-reads -d 'Replies to reads wait, too, until all that was written before is acknowledged.' -r -f -a "yes\t''
+complete -c rivulet-server -n "__fish_rivulet_server_needs_command" -l synchronous-reads -d 'Replies to reads wait, too, for what was written and to hear who is the master.' -r -f -a "yes\t''
 no\t''"
 complete -c rivulet-server -n "__fish_rivulet_server_needs_command" -l propagation-error-behavior -d 'What to do when a command of the master fails here: fetch the data again where that can help (resync), say so and go on (ignore), or end (panic, panic-on-replicas).' -r
 complete -c rivulet-server -n "__fish_rivulet_server_needs_command" -l shutdown-timeout -d 'Seconds that a shutdown waits for replicas.' -r

@@ -296,6 +296,14 @@ pub const MUTATIONS: &[Mutation] = &[
         }],
     },
     Mutation {
+        name: "failover: a read does not wait to hear who is the master",
+        edits: &[Edit {
+            file: "crates/node/src/front/held.rs",
+            from: "let confirm = if waits == Waits::Read {",
+            to: "let confirm = if waits == Waits::Read && log_end == 0 {",
+        }],
+    },
+    Mutation {
         name: "failover: a master that lost data takes them from its replicas",
         edits: &[Edit {
             file: "crates/replication/src/replica/acks.rs",
