@@ -156,7 +156,8 @@ impl Libraries {
             Err(fail) => fail,
             Ok(()) if functions.is_empty() => Fail::new("ERR No functions registered"),
             Ok(()) => {
-                functions.iter().for_each(|function| self.vm.find_globals_directly(&function.callback));
+                let looked_at = functions.iter().take(LOOKED_AT_MAX);
+                looked_at.for_each(|function| self.vm.find_globals_directly(&function.callback));
                 return Ok(Loaded { name, code: code.into(), functions });
             }
         };
@@ -353,6 +354,9 @@ fn raise(lua: &mut Lua<'_>, text: &str) -> Outcome {
     push_error(lua, text.as_bytes());
     Err(lua.raise_top())
 }
+
+/// So many functions of a library find global variables directly, the others with a detour: to look at each takes time that a load may not have.
+const LOOKED_AT_MAX: usize = 64;
 
 const WRONG_NAME: &str =
     "Library names can only contain letters, numbers, or underscores(_) and must be at least one character long";

@@ -696,7 +696,7 @@ impl<'a> Lua<'a> {
         unsafe { guards::compile(self.raw, text, chunk_name) }
     }
 
-    /// The bytecode of the function at `index`; `None` for one that is not Lua's.
+    /// The bytecode of the function at `index`; `None` for one that is not Lua's, or larger than [`DUMP_BYTES_MAX`].
     pub(crate) fn dump(&mut self, index: i32) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
         self.push_copy(index);
@@ -726,6 +726,9 @@ impl<'a> Lua<'a> {
     }
 }
 
+/// No larger dump is made: it is no part of what a state may hold.
+const DUMP_BYTES_MAX: usize = 256 << 10;
+
 /// Adds a piece of a dump to the vector that `to` points to.
 unsafe extern "C-unwind" fn keep_dump(
     _: *mut ffi::lua_State,
@@ -735,6 +738,9 @@ unsafe extern "C-unwind" fn keep_dump(
 ) -> c_int {
     // SAFETY: Lua gives as many bytes as it says; `to` is what `dump` gave it.
     let (piece, to) = unsafe { (std::slice::from_raw_parts(piece.cast::<u8>(), len), &mut *to.cast::<Vec<u8>>()) };
+    if to.len() + len > DUMP_BYTES_MAX {
+        return 1;
+    }
     to.extend_from_slice(piece);
     0
 }

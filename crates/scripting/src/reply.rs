@@ -39,7 +39,7 @@ pub(crate) fn is_counted_error(lua: &mut Lua<'_>) -> bool {
     }
     lua.raw_get_field(-1, b"err");
     lua.raw_get_field(-2, b"ignore_error_stats_update");
-    let is_counted = lua.kind(-2) == Kind::String && lua.to_bool(-1);
+    let is_counted = lua.kind(-2) == Kind::String && lua.kind(-1) == Kind::Boolean && lua.to_bool(-1);
     lua.pop(2);
     is_counted
 }

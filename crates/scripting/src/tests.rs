@@ -158,7 +158,12 @@ fn whether_an_error_was_counted() {
     server.eval("error('x')");
     assert_eq!(server.ended, Some(Ended::Failed { is_counted: false }));
     server.eval("return redis.pcall('nosuch')");
-    assert_eq!(server.ended, Some(Ended::Returned));
+    assert_eq!(server.ended, Some(Ended::Failed { is_counted: true }));
+    for script in ["return redis.error_reply('X y')", "return {err = 'X y', ignore_error_stats_update = 1}", "return 1"]
+    {
+        server.eval(script);
+        assert_eq!(server.ended, Some(Ended::Returned), "{script}");
+    }
 }
 
 #[test]

@@ -162,10 +162,16 @@ impl Node {
     pub fn unblock_as_timed_out(&mut self, id: ClientId) {
         let Some(blocked) = self.clients.get_mut(id).and_then(|c| c.session.blocked.take()) else { return };
         match &blocked.reason {
-            BlockedOn::Keys { block, .. } => match block.on_timeout {
-                OnTimeout::NullArray => self.reply(id).null_array(),
-                OnTimeout::Null => self.reply(id).null(),
-            },
+            BlockedOn::Keys { block, .. } => {
+                let outbox = &mut self.clients.at(id).connection.outbox;
+                outbox.hold.forget_pushes();
+                let start = outbox.output.end();
+                match block.on_timeout {
+                    OnTimeout::NullArray => self.reply(id).null_array(),
+                    OnTimeout::Null => self.reply(id).null(),
+                }
+                self.mark_nothing_found(id, start);
+            }
             BlockedOn::Acks { wish, offset } => self.reply_acks(id, *wish, *offset),
             BlockedOn::Verify => self.reply_verify(id),
             BlockedOn::Migrate | BlockedOn::Pause { .. } | BlockedOn::Shutdown => {}

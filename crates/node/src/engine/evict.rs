@@ -156,7 +156,7 @@ impl Node {
         let budget_us = self.engine.keys.eviction.budget_us(limit_us, started_us, used - limit);
         let outcome = self.evict_until(limit, started_us.saturating_add(budget_us));
         let ended_us = self.clock.read_us();
-        self.engine.keys.eviction.spent_us += ended_us - started_us;
+        self.engine.keys.eviction.spent_us += ended_us.saturating_sub(started_us);
         if outcome == Slice::Done {
             self.engine.keys.eviction.is_within(ended_us);
         }

@@ -87,8 +87,11 @@ impl Node {
                 self.mark_reply(id, before);
             }
             let Some(client) = self.clients.get_mut(id) else { return batch.wire_end(i) };
-            let stops =
-                client.session.blocked.is_some() || client.connection.closing || client.connection.close_after_reply;
+            let connection = &client.connection;
+            let stops = client.session.blocked.is_some()
+                || connection.closing
+                || connection.close_after_reply
+                || self.life.exit.is_some();
             // What a pause or a full sync of this connection leaves is decoded again later.
             if stops && i + 1 < batch.len() {
                 client.connection.input.decoder.rewind();

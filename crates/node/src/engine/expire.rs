@@ -92,7 +92,7 @@ impl Node {
             != self.ops.stats.commands;
         let found = self.expire_until(started_us + SLICE_US);
         let ended_us = self.clock.read_us();
-        let took_us = ended_us - started_us;
+        let took_us = ended_us.saturating_sub(started_us);
         self.engine.keys.expiry.spent_us += took_us;
         self.note_latency("expire-cycle", took_us / 1000);
         self.engine.keys.expiry.more = found.more;

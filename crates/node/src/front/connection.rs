@@ -38,7 +38,7 @@ impl Input {
 
     /// What is in memory for it. An argument counts as soon as its length is known.
     fn memory_bytes(&self) -> usize {
-        let announced = self.bytes.len() + self.decoder.wanted(self.bytes.len());
+        let announced = self.bytes.len() + self.decoder.wanted(self.bytes.len() - self.done);
         self.bytes.capacity().max(announced) + self.decoder.memory_bytes() + self.args_memory
     }
 }

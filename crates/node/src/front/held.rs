@@ -245,6 +245,14 @@ impl Node {
         }
     }
 
+    /// A wait for keys has ended with nothing, which was written from `start` on: who tells that has looked at them.
+    pub fn mark_nothing_found(&mut self, id: ClientId, start: u64) {
+        if self.front.held.marks && self.config.synchronous_reads {
+            let content = self.replication.log.content_end();
+            self.mark(id, start, Waits::Read, content, self.now_ms());
+        }
+    }
+
     // ---- what ends a wait ----
 
     /// Replies that have waited for replicas for `synchronous-timeout` become errors.
@@ -255,6 +263,8 @@ impl Node {
         }
         self.front.held.next_end_ms = u64::MAX;
         let Some(until_ms) = now_ms.checked_sub(timeout_ms).filter(|_| timeout_ms > 0) else { return };
+        // What was acknowledged in this turn is not late.
+        self.look_at_quorum();
         let released = self.released();
         let replicas = self.config.synchronous_replicas;
         let error = |waits| unsynced(waits, replicas, timeout_ms);

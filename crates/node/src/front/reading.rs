@@ -30,6 +30,10 @@ impl Node {
         if client.connection.closing {
             return;
         }
+        if client.connection.input.is_queued {
+            // What it has sent comes first, and the end of its stream after that.
+            return self.note_more(id);
+        }
         if client.connection.stream.as_ref().is_some_and(Stream::is_handshaking) {
             return self.go_on_with_handshake(id);
         }
@@ -139,7 +143,7 @@ impl Node {
     pub fn process_waiting_input(&mut self) {
         let mut bytes = 0;
         for _ in 0..self.clients.to_process.len() {
-            if bytes >= WAITING_BYTES_PER_TURN {
+            if bytes >= WAITING_BYTES_PER_TURN || self.life.exit.is_some() {
                 return;
             }
             let Some(id) = self.clients.to_process.pop_front() else { return };
@@ -168,6 +172,10 @@ impl Node {
         let goes_on = loop {
             if done - begin >= SLICE_BYTES {
                 break done < buffer.len();
+            }
+            // What stands behind a SHUTDOWN would be in no file.
+            if self.life.exit.is_some() {
+                break false;
             }
             // What the last commands, of whichever client, made too much is cleared away before the next.
             self.evict_clients(Some(id));

@@ -49,6 +49,9 @@ impl Node {
 
     fn go_on_after_pause(&mut self) {
         for id in std::mem::take(&mut self.engine.blocking.paused).into_values() {
+            if self.life.exit.is_some() {
+                return;
+            }
             let Some(client) = self.clients.get_mut(id) else { continue };
             let Some(blocked) = client.session.blocked.take() else { continue };
             let BlockedOn::Pause { args } = &blocked.reason else {

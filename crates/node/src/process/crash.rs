@@ -213,8 +213,18 @@ extern "C" fn on_asked(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) 
     wait_for_end()
 }
 
-/// The report takes too long, or a turn does.
+/// The report takes too long, or a turn does. What was interrupted may be about to look at its last error.
 extern "C" fn on_alarm(signal: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: each thread has its own, for as long as it lives.
+    let last_error = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    let kept = unsafe { *last_error };
+    alarmed(signal, context);
+    // SAFETY: as above.
+    unsafe { *last_error = kept };
+}
+
+fn alarmed(signal: c_int, context: *mut c_void) {
     if REPORTER.load(Ordering::Relaxed) != 0 {
         cut(format_args!("The crash report took too long"));
     }

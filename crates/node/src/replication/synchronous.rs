@@ -212,38 +212,40 @@ impl Node {
 
     /// Once a turn: who acknowledges by itself is told to when it comes, and while one does not, the stream asks.
     pub(super) fn ask_for_synchronous_acks(&mut self) {
-        let asks = self.ask_who_still_follows();
+        // What has come in this turn counts: a read that waits behind the last heartbeat needs the next one now.
+        self.look_at_quorum();
+        self.ask_who_still_follows();
         let r = &mut self.replication;
         let content = r.log.content_end();
-        let has_grown = asks || content > r.synchronous.asked_to;
+        let waits = r.synchronous.confirm_to > r.synchronous.confirmed.max(r.synchronous.asked_to);
+        let has_grown = waits || content > r.synchronous.asked_to;
         let is_due = |session: &Session| {
             session.is_online() && !session.acks_by_itself() && (has_grown || session.announced().capa.acks)
         };
         if !r.master.sessions().any(|(_, session)| is_due(session)) {
             return;
         }
-        r.synchronous.asked_to = content;
         r.master.sessions_mut().for_each(|(_, session)| session.told_to_ack(true));
         if let Some(mut own) = r.log.own() {
             own.append_control(GETACK_ALWAYS);
         }
+        r.synchronous.asked_to = r.log.end_offset();
     }
 
     /// A master that was replaced without hearing of it has old data, and no replica that acknowledges what it adds to its stream. So reads wait for that,
     /// and where nothing else is added a heartbeat is: one at a time, however many reads there are. But none while writes are paused: who hands over so
-    /// would have more than its successor then. Answers whether one was added.
-    fn ask_who_still_follows(&mut self) -> bool {
+    /// would have more than its successor then.
+    fn ask_who_still_follows(&mut self) {
         let is_paused = self.life.pauses.stops(true);
         let r = &mut self.replication;
         let synchronous = &mut r.synchronous;
         let waits_already = synchronous.heartbeat_to > synchronous.confirmed;
         if synchronous.confirm_to <= r.log.end_offset() || waits_already || is_paused {
-            return false;
+            return;
         }
-        let Some(mut own) = r.log.own() else { return false };
+        let Some(mut own) = r.log.own() else { return };
         own.append_control(PING);
         synchronous.heartbeat_to = r.log.end_offset();
-        true
     }
 
     fn ask_no_more(&mut self) {
