@@ -157,23 +157,31 @@ fn a_pause_that_ends_within_a_transaction() {
     assert_eq!(waiting.read().expect("a reply").items()[1].text(), "x");
 }
 
-/// What a client has sent in a pause may be a lot. It is executed in slices, and others have their turn in between.
-#[test]
-fn what_waited_in_a_pause_is_executed_in_slices() {
-    const COMMANDS: usize = 8_000;
-    let server = Server::start(Kind::Rivulet, &[]);
-    let (mut paused, mut other) = (server.client(), server.client());
+const COMMANDS: usize = 8_000;
+
+/// A client that has sent so many commands in a pause.
+fn with_much_sent(server: &Server, other: &mut Client) -> Client {
+    let mut paused = server.client();
     other.must("CLIENT PAUSE 100000 WRITE");
     let value = "x".repeat(1_000);
     for i in 0..COMMANDS {
         paused.add(&["SET", &format!("key:{i}"), &value]);
     }
     paused.flush().expect("the server reads");
-    let input = |other: &mut Client| {
+    let mut input = || {
         let list = other.must("CLIENT LIST TYPE normal").text();
         list.lines().filter_map(|line| line.split(" qbuf=").nth(1)?.split(' ').next()?.parse::<usize>().ok()).max()
     };
-    wait::until("all has arrived", || input(&mut other) > Some(COMMANDS * value.len()));
+    wait::until("all has arrived", || input() > Some(COMMANDS * value.len()));
+    paused
+}
+
+/// What a client has sent in a pause may be a lot. It is executed in slices, and others have their turn in between.
+#[test]
+fn what_waited_in_a_pause_is_executed_in_slices() {
+    let server = Server::start(Kind::Rivulet, &[]);
+    let mut other = server.client();
+    let mut paused = with_much_sent(&server, &mut other);
     // So many in a row are read for longer than one turn.
     other.add("CLIENT UNPAUSE");
     (0..20_000).for_each(|_| other.add("DBSIZE"));
@@ -183,4 +191,36 @@ fn what_waited_in_a_pause_is_executed_in_slices() {
     assert!(seen.iter().filter(|keys| (1..COMMANDS as i64).contains(keys)).count() > 3, "{seen:?}");
     (0..COMMANDS).for_each(|_| assert!(paused.read().expect("a reply").is_ok()));
     assert_eq!(other.must("DBSIZE").int(), COMMANDS as i64);
+}
+
+/// The end of a stream comes after all that was sent before it.
+#[test]
+fn what_waited_is_executed_though_its_client_sends_no_more() {
+    let server = Server::start(Kind::Rivulet, &[]);
+    let mut other = server.client();
+    let mut paused = with_much_sent(&server, &mut other);
+    other.must("CLIENT UNPAUSE");
+    paused.socket().shutdown(std::net::Shutdown::Write).expect("it is open");
+    wait::until("all is executed", || other.must("DBSIZE").int() == COMMANDS as i64);
+}
+
+/// What is answered is in the file that SHUTDOWN writes.
+#[test]
+fn nothing_is_executed_behind_a_shutdown() {
+    let mut server = Server::start(Kind::Rivulet, &[]);
+    let (mut ending, mut writing) = (server.client(), server.client());
+    for (i, (client, command)) in [(&mut ending, "SHUTDOWN SAVE"), (&mut writing, "SET key 1")].into_iter().enumerate()
+    {
+        client.add("BLPOP list 0");
+        client.add(command);
+        client.flush().expect("the server reads");
+        wait::until("it waits", || server.info("blocked_clients") == (i + 1).to_string());
+    }
+    // Both go on in one turn.
+    server.must("RPUSH list a b");
+    assert_eq!(writing.read().expect("an element").items()[1].text(), "b");
+    let is_told = writing.read().is_ok();
+    server.wait_for_end();
+    server.launch();
+    assert_eq!(server.must("EXISTS key").int() == 1, is_told, "acknowledged: {is_told}");
 }
