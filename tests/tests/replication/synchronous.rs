@@ -141,7 +141,7 @@ fn reads_wait_for_a_replica_that_still_follows() {
         assert!(ms < 2000, "20 reads of what is durable took {ms} ms");
         let mut reader = master.client();
         assert!(!fence(&mut replica, 5).is_error());
-        for read in [&["GET a"][..], &["SETNX a 2"], &["MULTI", "GET a", "EXEC"]] {
+        for read in [&["GET a"][..], &["SETNX a 2"], &["BLPOP none 0.05"], &["MULTI", "GET a", "EXEC"]] {
             send(&mut reader, read);
             let waits = usize::from(read.len() > 1) * 2;
             (0..waits).for_each(|_| _ = reader.read());
