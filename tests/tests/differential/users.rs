@@ -74,7 +74,7 @@ impl Commands {
             // What only one of them knows has no part in this.
             let takes_arguments = |base: &str| self.arity.contains_key(base) && self.subcommands(base).next().is_none();
             if named.is_empty() && name.split_once('|').is_some_and(|(base, _)| takes_arguments(base)) {
-                arguments.insert(rule.to_string());
+                arguments.insert(name.to_lowercase());
             }
             for name in named.into_iter().flat_map(|name| std::iter::once(name).chain(self.subcommands(name))) {
                 if sign == "+" {
@@ -82,8 +82,12 @@ impl Commands {
                 } else {
                     allowed.remove(name)
                 };
+                let base = format!("{name}|");
+                arguments.retain(|argument| !argument.starts_with(&base));
             }
         }
+        // Of a command that may run anyhow they say nothing.
+        arguments.retain(|argument| argument.split_once('|').is_some_and(|(base, _)| !allowed.contains(base)));
         (rules.starts_with("+@all"), allowed, arguments)
     }
 }
