@@ -77,6 +77,8 @@ pub struct Replication {
     pub cut_off: CutOff,
     /// Replicas have gone: the log may keep less than before.
     hold_changed: bool,
+    /// Where the stream ended when it was looked at last whether replicas have fallen too far behind.
+    limits_checked_at: u64,
     /// When the log was told last that the stream waits for the disk.
     waiting_said_ms: Option<u64>,
     /// Replicas have acknowledged something in this turn.
@@ -222,6 +224,7 @@ impl Replication {
             verify: Default::default(),
             cut_off: CutOff::default(),
             hold_changed: false,
+            limits_checked_at: 0,
             waiting_said_ms: None,
             acks_came: false,
             scratch: Vec::new(),

@@ -39,6 +39,8 @@ const SLICES_MAX: usize = 64;
 const PIECE_BYTES_MAX: usize = 256 << 10;
 /// Bytes of a payload written to one replica before others get their turn.
 const PAYLOAD_BYTES_MAX: usize = 64 << 10;
+/// So much more of the stream, and the limits of replicas are looked at whether or not one takes anything.
+const LIMITS_STEP_BYTES: u64 = 128 << 10;
 
 /// Nobody is left of those whom a snapshot was for.
 const LAST_DROPPED: &str = "Diskless rdb transfer, last replica dropped, killing fork child.";
@@ -758,8 +760,7 @@ impl Node {
             self.master_action(action);
         }
         // What was kept for a replica that never asked for it is kept no longer.
-        self.update_hold();
-        self.check_replica_limits();
+        self.check_limits();
         // Nobody is forgotten for long, whatever he waited for.
         self.replication.master.offer_again();
     }
@@ -815,8 +816,11 @@ impl Node {
         }
         let r = &mut self.replication;
         let ids: smallvec::SmallVec<[ClientId; 8]> = r.master.offer(r.log.send_before()).collect();
+        let grown = r.log.end_offset().abs_diff(r.limits_checked_at);
         if !ids.is_empty() {
             self.offer_stream(&ids);
+        } else if grown >= LIMITS_STEP_BYTES {
+            self.check_limits();
         }
         self.drop_sent_blocks();
     }
@@ -828,6 +832,13 @@ impl Node {
                 self.watch_write(id, more);
             }
         }
+        self.check_limits();
+    }
+
+    /// Cuts off replicas for which too much is held, or waits. Who takes nothing for now is looked at, too, when the stream has grown, and once
+    /// a second.
+    fn check_limits(&mut self) {
+        self.replication.limits_checked_at = self.replication.log.end_offset();
         self.update_hold();
         self.check_replica_limits();
     }
