@@ -3,7 +3,8 @@
 //! These are decisions and a text; whoever holds them writes the text to a disk before he acts on them.
 
 use std::cmp::Ordering;
-use std::fmt::Write;
+use std::fmt::{self, Display, Formatter, Write};
+use std::str::FromStr;
 
 use crate::position::ReplId;
 
@@ -42,10 +43,47 @@ pub struct Ended {
     pub inode: u64,
 }
 
+/// Which term: of two the later one is the greater. As text `5`, or `5.2`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TermId {
+    pub epoch: u64,
+    /// How often its master was started again in that epoch and has proven that it lacks nothing. What others still have from before such a start, and did
+    /// not show, was acknowledged by nobody.
+    pub start: u64,
+}
+
+impl TermId {
+    /// The term that begins with a failover.
+    pub const fn of_epoch(epoch: u64) -> TermId {
+        TermId { epoch, start: 0 }
+    }
+}
+
+impl Display for TermId {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.start {
+            0 => write!(f, "{}", self.epoch),
+            start => write!(f, "{}.{start}", self.epoch),
+        }
+    }
+}
+
+impl FromStr for TermId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<TermId, ()> {
+        let number = |text: &str| text.parse().map_err(|_| ());
+        match text.split_once('.') {
+            None => Ok(TermId::of_epoch(number(text)?)),
+            Some((epoch, start)) => Ok(TermId { epoch: number(epoch)?, start: number(start)? }),
+        }
+    }
+}
+
 /// A term, and where it began: who has come so far with its master has all that was acknowledged in the terms before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Term {
-    pub epoch: u64,
+    pub id: TermId,
     pub from: u64,
 }
 
@@ -54,8 +92,8 @@ const TERMS_MAX: usize = 16;
 
 /// The term of the data of a node that stands at this offset: the latest one whose beginning it has reached. Of two nodes the one with the later term has
 /// all that was acknowledged to the other one, and in one term the one that is further.
-pub fn term_at(terms: &[Term], offset: u64) -> Option<u64> {
-    terms.iter().rev().find(|term| term.from <= offset).map(|term| term.epoch)
+pub fn term_at(terms: &[Term], offset: u64) -> Option<TermId> {
+    terms.iter().rev().find(|term| term.from <= offset).map(|term| term.id)
 }
 
 /// A leader is refused.
@@ -147,7 +185,14 @@ impl Promises {
     pub fn promoted(&mut self, offset: u64) -> bool {
         let is_new = self.epoch != self.promised;
         self.epoch = self.promised;
-        self.enters(Term { epoch: self.epoch, from: offset }) | is_new
+        self.enters(Term { id: TermId::of_epoch(self.epoch), from: offset }) | is_new
+    }
+
+    /// This node, a master that was started again, has shown at this offset that it lacks nothing that was acknowledged. What it acknowledges from here on is
+    /// of a later term, as somebody may still have what only he got before the restart.
+    pub fn proves(&mut self, offset: u64) {
+        let TermId { epoch, start } = self.own_term();
+        self.enters(Term { id: TermId { epoch, start: start + 1 }, from: offset });
     }
 
     /// A user makes this node a master: nobody who counts has said that it has what was acknowledged.
@@ -172,7 +217,7 @@ impl Promises {
 
     /// Its data go on into a term, which is later than those before. Answers whether that was news.
     pub fn enters(&mut self, term: Term) -> bool {
-        if self.terms.last().is_some_and(|last| last.epoch >= term.epoch) {
+        if self.terms.last().is_some_and(|last| last.id >= term.id) {
             return false;
         }
         self.terms.push(term);
@@ -207,9 +252,19 @@ impl Promises {
         &self.terms
     }
 
-    /// Where its own term began, if it is a master.
+    /// The latest term of the epoch in which it is a master, or was last.
+    fn own(&self) -> Option<&Term> {
+        self.terms.iter().rfind(|term| term.id.epoch == self.epoch)
+    }
+
+    /// Its own term, if it is a master.
+    pub fn own_term(&self) -> TermId {
+        self.own().map_or(TermId::of_epoch(self.epoch), |term| term.id)
+    }
+
+    /// Where that began.
     pub fn began(&self) -> u64 {
-        self.terms.iter().find(|term| term.epoch == self.epoch).map_or(0, |term| term.from)
+        self.own().map_or(0, |term| term.from)
     }
 
     /// MEMBERS on a replica: what is to hold when it is promoted.
@@ -237,7 +292,7 @@ impl Promises {
         self.members = members;
         self.promised = self.promised.max(epoch);
         self.epoch = self.promised;
-        self.enters(Term { epoch: self.epoch, from: offset });
+        self.enters(Term { id: TermId::of_epoch(self.epoch), from: offset });
         Ok(())
     }
 
@@ -260,8 +315,8 @@ impl Promises {
         let mut text = format!("{FIRST_LINE}\nnode {}\nepoch {}\n", self.node_id, self.epoch);
         let leader = self.leader.map_or_else(|| "-".to_string(), |leader| leader.to_string());
         writeln!(text, "promised {} {leader}", self.promised).expect("a String takes all");
-        for Term { epoch, from } in &self.terms {
-            writeln!(text, "term {epoch} {from}").expect("a String takes all");
+        for Term { id, from } in &self.terms {
+            writeln!(text, "term {id} {from}").expect("a String takes all");
         }
         if let Some(Ended { id, offset, is_replica, inode }) = &self.ended {
             let role = if *is_replica { "replica" } else { "master" };
@@ -288,8 +343,8 @@ impl Promises {
         let mut lines = lines.peekable();
         let mut terms = Vec::new();
         while let Some(line) = lines.next_if(|line| line.starts_with("term ")) {
-            let (epoch, from) = line.strip_prefix("term ")?.split_once(' ')?;
-            terms.push(Term { epoch: epoch.parse().ok()?, from: from.parse().ok()? });
+            let (id, from) = line.strip_prefix("term ")?.split_once(' ')?;
+            terms.push(Term { id: id.parse().ok()?, from: from.parse().ok()? });
         }
         let ended = match lines.next_if(|line| line.starts_with("ended ")) {
             Some(line) => Some(Ended::parse(line.strip_prefix("ended ")?)?),
@@ -393,24 +448,28 @@ mod tests {
     fn a_term_of_data_counts_from_where_it_began() {
         let mut node = Promises::new(id(1));
         assert_eq!(term_at(node.terms(), 500), None);
-        assert!(node.enters(Term { epoch: 0, from: 0 }) && node.enters(Term { epoch: 3, from: 1000 }));
-        assert!(
-            !node.enters(Term { epoch: 3, from: 2000 }) && !node.enters(Term { epoch: 2, from: 1500 }),
-            "it goes on only"
-        );
-        let at = |offset| term_at(node.terms(), offset);
-        assert_eq!((at(500), at(999), at(1000), at(5000)), (Some(0), Some(0), Some(3), Some(3)));
+        let term = |epoch, from| Term { id: TermId::of_epoch(epoch), from };
+        assert!(node.enters(term(0, 0)) && node.enters(term(3, 1000)));
+        assert!(!node.enters(term(3, 2000)) && !node.enters(term(2, 1500)), "it goes on only");
+        let at = |node: &Promises, offset| term_at(node.terms(), offset).map(|term| term.to_string());
+        let of = |text: &str| Some(text.to_string());
+        assert_eq!([500, 999, 1000, 5000].map(|offset| at(&node, offset)), ["0", "0", "3", "3"].map(of));
         node.promise(4, id(9)).expect("it is later");
         assert!(node.promoted(1200));
-        assert_eq!((node.began(), term_at(node.terms(), 1200)), (1200, Some(4)));
+        assert_eq!((node.began(), at(&node, 1200)), (1200, of("4")));
+        node.proves(1300);
+        assert_eq!((node.began(), at(&node, 1299), at(&node, 1300)), (1300, of("4"), of("4.1")));
+        node.proves(1400);
+        assert_eq!((node.own_term().to_string(), at(&node, 9000)), ("4.2".to_string(), of("4.2")));
+        assert!(
+            !node.enters(term(4, 1500)) && node.enters(term(5, 1500)),
+            "a failover is later than all restarts before it"
+        );
         assert!(node.has_other_data() && !node.has_other_data());
         for epoch in 1..100 {
-            node.enters(Term { epoch, from: epoch * 10 });
+            node.enters(term(epoch, epoch * 10));
         }
-        assert_eq!(
-            (node.terms().len(), term_at(node.terms(), 5), term_at(node.terms(), 990)),
-            (TERMS_MAX, None, Some(99))
-        );
+        assert_eq!((node.terms().len(), at(&node, 5), at(&node, 990)), (TERMS_MAX, None, of("99")));
         assert!(node.promoted_by_user() && node.terms().is_empty());
     }
 
@@ -419,7 +478,7 @@ mod tests {
         let mut node = Promises::new(id(1));
         assert_eq!(Promises::parse(&node.to_text()), Some(node.clone()));
         node.take_members(2, &[id(1), id(2)], 50).expect("it is the first list");
-        node.enters(Term { epoch: 9, from: 77 });
+        node.enters(Term { id: TermId { epoch: 9, start: 3 }, from: 77 });
         node.promise(7, id(9)).expect("it is later");
         let text = node.to_text();
         assert_eq!(Promises::parse(&text), Some(node));

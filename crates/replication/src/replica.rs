@@ -21,6 +21,7 @@ pub use self::unloadable::Unloadable;
 use crate::history::Ancestor;
 use crate::messages::{LineBuffer, command};
 use crate::position::{Position, ReplId};
+use crate::promises::TermId;
 use crate::rdb_channel::RdbChannel;
 use crate::report::Report;
 use crate::transfer::{Item, PayloadReader};
@@ -69,8 +70,8 @@ pub struct ReplicaLink {
 struct MasterName {
     /// Nothing if it is no Rivulet.
     node: Option<ReplId>,
-    /// The term in which it was made a master; 0 if it said nothing of one.
-    epoch: u64,
+    /// The term in which it is a master; 0 if it said nothing of one.
+    term: TermId,
     /// The offset at which that term began.
     began: u64,
     /// It was started again in that term, and can't tell yet whether it has lost some of it.

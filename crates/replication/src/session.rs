@@ -6,6 +6,7 @@
 use crate::log::{ReadError, ReplLog, Slices};
 use crate::messages::{Replconf, Version, full_resync_reply, replconf_options};
 use crate::position::{Position, ReplId};
+use crate::promises::TermId;
 use crate::report::Report;
 use crate::{Millis, whole_seconds};
 
@@ -40,9 +41,9 @@ pub struct Announced {
 pub struct OwnName {
     pub run_id: ReplId,
     pub node_id: ReplId,
-    /// The term in which a leader made it a master, 0 if none did: what a replica's fence is compared with.
-    pub epoch: u64,
-    /// The offset at which it became one.
+    /// The term in which it is a master, 0 if no leader made it one: with its epoch a replica's fence is compared.
+    pub term: TermId,
+    /// The offset at which that began.
     pub began: u64,
     /// Since its start not enough members have come to tell whether it still has all that it acknowledged in that term.
     pub is_unproven: bool,
@@ -148,7 +149,7 @@ impl Announced {
                     reply = format!(
                         "OK {} {} {}{}",
                         own.node_id,
-                        own.epoch,
+                        own.term,
                         own.began,
                         if own.is_unproven { UNPROVEN } else { "" }
                     );
@@ -566,7 +567,13 @@ mod tests {
     }
 
     fn replconf(announced: &mut Announced, line: &str) -> ReplconfOutcome {
-        let own = OwnName { run_id: id(9), node_id: id(8), epoch: 3, began: 40, is_unproven: false };
+        let own = OwnName {
+            run_id: id(9),
+            node_id: id(8),
+            term: TermId { epoch: 3, start: 1 },
+            began: 40,
+            is_unproven: false,
+        };
         announced.replconf(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>(), &own)
     }
 

@@ -6,6 +6,7 @@
 //! - who has nothing is no candidate while another one has something (redis#13533);
 //! - where all have been without a master for long, that is no reason against them: otherwise a set without a master stays one (redis#6751).
 
+use crate::fencing::DataTerm;
 use crate::info::History;
 
 /// What is known of a replica when one is chosen.
@@ -23,7 +24,7 @@ pub struct Facts {
     pub priority: u32,
     pub offset: u64,
     /// The latest term of whose master it has acknowledged data, as it told when it was fenced; nothing if it has none, or was not asked.
-    pub data_epoch: Option<u64>,
+    pub data_term: Option<DataTerm>,
     /// It has promised to acknowledge nothing to the old master any more; nothing where that is not asked.
     pub is_fenced: Option<bool>,
     pub history: Option<History>,
@@ -123,12 +124,12 @@ fn unfit(facts: &Facts, terms: &Terms) -> Option<String> {
 /// was started again and had lost something.
 fn refuse_older_data(replicas: &[Facts], refused: &mut [Option<String>]) {
     let fit = replicas.iter().zip(refused.iter()).filter(|(_, reason)| reason.is_none());
-    let Some(latest) = fit.filter_map(|(facts, _)| facts.data_epoch).max() else { return };
+    let Some(latest) = fit.filter_map(|(facts, _)| facts.data_term).max() else { return };
     for (facts, reason) in replicas.iter().zip(refused.iter_mut()) {
-        if reason.is_none() && facts.data_epoch != Some(latest) {
-            let own = facts.data_epoch.map_or("none".to_string(), |epoch| format!("epoch {epoch}"));
+        if reason.is_none() && facts.data_term != Some(latest) {
+            let own = facts.data_term.map_or("no epoch".to_string(), |term| term.to_string());
             *reason = Some(format!(
-                "not chosen: the data that it has acknowledged are of {own}, and others have those of epoch {latest}"
+                "not chosen: the data that it has acknowledged are of {own}, and others have those of {latest}"
             ));
         }
     }
@@ -237,7 +238,7 @@ mod tests {
             link_down_ms: 0,
             priority: 100,
             offset,
-            data_epoch: None,
+            data_term: None,
             is_fenced: None,
             history: Some(History { replid: "present".into(), offset, former: None }),
             master_lacks_data: false,
@@ -344,9 +345,11 @@ mod tests {
     #[test]
     fn data_of_the_latest_term_come_before_any_offset() {
         let fenced =
-            |label: &str, offset, data_epoch| Facts { data_epoch, is_fenced: Some(true), ..facts(label, offset) };
-        assert_eq!(winner(&[fenced("a", 900, Some(4)), fenced("b", 500, Some(5))], &terms()), Some("b".into()));
-        assert_eq!(winner(&[fenced("a", 900, None), fenced("b", 500, Some(0))], &terms()), Some("b".into()));
+            |label: &str, offset, data_term| Facts { data_term, is_fenced: Some(true), ..facts(label, offset) };
+        let term = |epoch, start| Some(DataTerm { epoch, start });
+        assert_eq!(winner(&[fenced("a", 900, term(4, 3)), fenced("b", 500, term(5, 0))], &terms()), Some("b".into()));
+        assert_eq!(winner(&[fenced("a", 900, term(4, 0)), fenced("b", 500, term(4, 1))], &terms()), Some("b".into()));
+        assert_eq!(winner(&[fenced("a", 900, None), fenced("b", 500, term(0, 0))], &terms()), Some("b".into()));
         assert_eq!(winner(&[fenced("a", 900, None), fenced("b", 500, None)], &terms()), Some("a".into()));
     }
 

@@ -375,7 +375,7 @@ impl Sentinel {
                 link_down_ms: replica.link_down_ms,
                 priority: replica.priority,
                 offset: fenced.and_then(|fenced| fenced.get(label)).map_or(replica.offset, |told| told.offset),
-                data_epoch: fenced.and_then(|fenced| fenced.get(label)?.data_epoch),
+                data_term: fenced.and_then(|fenced| fenced.get(label)?.data_term),
                 is_fenced: fenced.map(|fenced| fenced.contains_key(label)),
                 history: replica.history.clone(),
                 master_lacks_data: replica.master_lacks_data,

@@ -6,6 +6,7 @@
 //! master first, so that no leader counts with fewer than the master did.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Display, Formatter};
 
 use crate::answer::Answer;
 use crate::choice::Choice;
@@ -24,12 +25,33 @@ const RETRY_MS: u64 = 1000;
 /// What looks half done for so long is, ms: it may only be that INFOs were not of one time.
 const HEAL_MS: u64 = 5000;
 
+/// A term of data, the later one being the greater: that of a failover, and how often its master was started again in it and proved to lack nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DataTerm {
+    pub epoch: u64,
+    pub start: u64,
+}
+
+impl DataTerm {
+    /// As a node that is fenced says it: a negative epoch is none.
+    fn told(epoch: i64, start: i64) -> Option<DataTerm> {
+        Some(DataTerm { epoch: u64::try_from(epoch).ok()?, start: u64::try_from(start).ok()? })
+    }
+}
+
+impl Display for DataTerm {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "epoch {}", self.epoch)?;
+        if self.start > 0 { write!(f, " (restart {})", self.start) } else { Ok(()) }
+    }
+}
+
 /// Where a node stands that is fenced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     pub offset: u64,
     /// The latest term of whose master it has acknowledged data.
-    pub data_epoch: Option<u64>,
+    pub data_term: Option<DataTerm>,
     /// It has lost nothing of that in a restart.
     pub is_certain: bool,
 }
@@ -113,7 +135,7 @@ impl Master {
 
     /// Another one that is fenced has data of a later term than the chosen one, or more of the same.
     fn more_advanced<'a>(&self, fenced: &'a BTreeMap<String, Standing>, chosen: &str) -> Option<&'a str> {
-        let rank = |told: &Standing| (told.data_epoch, told.offset);
+        let rank = |told: &Standing| (told.data_term, told.offset);
         let own = fenced.get(chosen).map(rank);
         fenced.iter().find(|(_, told)| Some(rank(told)) > own).map(|(label, _)| label.as_str())
     }
@@ -352,13 +374,14 @@ impl Told {
         let Answer::Int(offset) = field("offset")? else { return None };
         let Answer::Int(replicas) = field("synchronous_replicas")? else { return None };
         let Answer::Int(data_epoch) = field("data_epoch")? else { return None };
+        let Answer::Int(data_start) = field("data_start")? else { return None };
         let Answer::Int(certain) = field("certain")? else { return None };
         let Answer::Array(members) = field("members")? else { return None };
         Some(Told {
             node_id: text(field("node_id")?)?,
             standing: Standing {
                 offset: u64::try_from(*offset).ok()?,
-                data_epoch: u64::try_from(*data_epoch).ok(),
+                data_term: DataTerm::told(*data_epoch, *data_start),
                 is_certain: *certain == 1,
             },
             synchronous_replicas: u32::try_from(*replicas).ok()?,
@@ -386,6 +409,8 @@ mod tests {
                 Answer::Int(2),
                 bulk("data_epoch"),
                 Answer::Int(-1),
+                bulk("data_start"),
+                Answer::Int(0),
                 bulk("certain"),
                 Answer::Int(1),
                 bulk("members"),

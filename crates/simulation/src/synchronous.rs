@@ -11,10 +11,12 @@ use crate::invariants::Broken;
 use crate::network::{HostId, ip};
 use crate::schedule::{Loss, Schedule};
 
-const NODES: usize = 3;
 const WRITERS: usize = 2;
 const READERS: usize = 2;
 const KEYS: usize = 4;
+/// What nobody acknowledges is asked for so long.
+const NOISE_US: u64 = 20_000;
+const NOISES: usize = 4;
 const TICK_US: u64 = 2_000;
 /// What must come about comes within this time.
 const PATIENCE_US: u64 = 60_000_000;
@@ -32,6 +34,28 @@ pub struct Report {
     pub trace: u64,
 }
 
+/// How large a set is, and on what its servers rely.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    nodes: usize,
+    /// So many replicas acknowledge each write.
+    replicas: usize,
+    /// They have append-only files, of which a loss of power takes the end.
+    has_files: bool,
+}
+
+impl Shape {
+    fn any(rng: &mut Rng) -> Shape {
+        let (nodes, replicas) = *rng.choice(&[(3, 1), (3, 1), (4, 2), (5, 2)]).unwrap_or(&(3, 1));
+        Shape { nodes, replicas, has_files: rng.bool() }
+    }
+
+    /// So many of the members beside the master must be fenced.
+    fn enough(&self) -> usize {
+        self.nodes - self.replicas
+    }
+}
+
 /// A client that counts each of its keys up.
 struct Writer {
     client: Client,
@@ -44,6 +68,7 @@ struct Writer {
 }
 
 struct Set {
+    shape: Shape,
     schedule: Schedule,
     rng: Rng,
     writers: Vec<Writer>,
@@ -68,12 +93,15 @@ pub fn run(seed: u64, shows_logs: bool) -> Result<Report, Broken> {
     let mut rng = Rng::with_seed(seed);
     let timeout_ms = if rng.u8(..3) == 0 { rng.u64(50..2_000) } else { 0 };
     let reads = rng.bool();
+    let shape = Shape::any(&mut rng);
+    let nodes = shape.nodes;
     let mut set = Set {
-        schedule: Schedule::new(seed, NODES, shows_logs),
+        shape,
+        schedule: Schedule::new(seed, nodes, shows_logs),
         rng,
-        writers: (0..WRITERS).map(|number| Writer::new(number, NODES + number, 0)).collect(),
-        readers: (0..if reads { READERS } else { 0 }).map(|i| Reader::new(NODES + WRITERS + 1 + i, 0)).collect(),
-        leader: (0..NODES).map(|host| Client::new(NODES + WRITERS, host)).collect(),
+        writers: (0..WRITERS).map(|number| Writer::new(number, nodes + number, 0)).collect(),
+        readers: (0..if reads { READERS } else { 0 }).map(|i| Reader::new(nodes + WRITERS + 1 + i, 0)).collect(),
+        leader: (0..nodes).map(|host| Client::new(nodes + WRITERS, host)).collect(),
         master: 0,
         epoch: 0,
         failovers: 0,
@@ -147,7 +175,7 @@ impl Writer {
 
 impl Set {
     fn run(&mut self) -> Result<(), Broken> {
-        (0..NODES).for_each(|host| self.start(host));
+        (0..self.shape.nodes).for_each(|host| self.start(host));
         self.wait_until_whole()?;
         for _ in 0..self.rng.usize(2..5) {
             let for_us = self.rng.u64(100_000..1_500_000);
@@ -174,9 +202,11 @@ impl Set {
     fn start(&mut self, host: HostId) {
         let mut args: Vec<String> = ["--dir", "/data", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", ""]
             .into_iter()
-            .chain(["--repl-diskless-sync-delay", "0", "--repl-timeout", "6", "--synchronous-replicas", "1"])
+            .chain(["--repl-diskless-sync-delay", "0", "--repl-timeout", "6"])
+            .chain(["--appendonly", if self.shape.has_files { "yes" } else { "no" }])
             .map(String::from)
             .collect();
+        args.extend(["--synchronous-replicas".to_string(), self.shape.replicas.to_string()]);
         args.extend(["--synchronous-timeout".to_string(), self.timeout_ms.to_string()]);
         args.extend(["--synchronous-reads".to_string(), if self.reads { "yes" } else { "no" }.to_string()]);
         if host != self.master {
@@ -227,7 +257,7 @@ impl Set {
         while self.schedule.now_us() < until_us {
             let info = self.ask(self.master, &["INFO", "replication"], 1_000_000).map(|reply| reply.text());
             let info = info.unwrap_or_default();
-            if info.matches("state=online").count() + 1 == NODES && info.contains("stale_master:0") {
+            if info.matches("state=online").count() + 1 == self.shape.nodes && info.contains("stale_master:0") {
                 return self.tell_members();
             }
             self.pass(50_000);
@@ -237,7 +267,7 @@ impl Set {
 
     fn tell_members(&mut self) -> Result<(), Broken> {
         let mut ids = Vec::new();
-        for host in 0..NODES {
+        for host in 0..self.shape.nodes {
             let info = self.ask(host, &["INFO", "replication"], PATIENCE_US).map(|reply| reply.text());
             let info = info.unwrap_or_default();
             let id = info.lines().find_map(|line| line.strip_prefix("node_id:")).map(str::to_string);
@@ -248,7 +278,7 @@ impl Set {
         words.extend(ids.iter().map(String::as_str));
         // The replicas first: none of them may know a shorter list than the master does.
         let master = self.master;
-        for host in (0..NODES).filter(|host| *host != master).chain([master]) {
+        for host in self.beside(master).into_iter().chain([master]) {
             match self.ask(host, &words, PATIENCE_US) {
                 Some(reply) if !reply.is_error() => {}
                 other => return Err(format!("members are not taken by {host}: {other:?}")),
@@ -261,10 +291,11 @@ impl Set {
     /// the fence keeps it from being acknowledged. Or it is killed and there again at once, without anything in it: then its replicas must not follow it.
     fn fail_master(&mut self) -> HostId {
         let old = self.master;
-        let others: Vec<HostId> = (0..NODES).filter(|host| *host != old).collect();
-        match self.rng.u8(..8) {
-            6 | 7 => {
-                self.schedule.stop(old, Loss::Process);
+        let others = self.beside(old);
+        match self.rng.u8(..10) {
+            8 | 9 if self.shape.has_files && self.shape.replicas > 1 => self.lose_what_one_has(old),
+            6.. => {
+                self.schedule.stop(old, if self.rng.bool() { Loss::Power } else { Loss::Process });
                 let pause_us = self.rng.u64(0..200_000);
                 self.pass(pause_us);
                 self.start(old);
@@ -285,6 +316,45 @@ impl Set {
             }
         }
         old
+    }
+
+    /// The master loses its power, and with it the end of its files, of which one replica alone has more; and is there again without that one. As long as that
+    /// is cut off, the others go on with what nobody else has.
+    fn lose_what_one_has(&mut self, old: HostId) {
+        let mut others = self.beside(old);
+        self.rng.shuffle(&mut others);
+        let (alone, others) = others.split_first().map(|(alone, others)| (*alone, others.to_vec())).unwrap_or_default();
+        let cut = |set: &Set, host| {
+            let mut network = set.schedule.shared.network.borrow_mut();
+            network.block(old, host);
+            network.block(host, old);
+            // What is under way never arrives.
+            network.between(old, host).into_iter().for_each(|socket| network.cut(socket));
+        };
+        others.iter().for_each(|host| cut(self, *host));
+        // What they have, the master has on its disk.
+        let for_us = self.rng.u64(1_100_000..2_500_000);
+        self.pass(for_us);
+        // More than the writers do who wait for their replies, so that it is far ahead of what comes instead.
+        for _ in 0..NOISES {
+            let bytes = "x".repeat(self.rng.usize(10..60_000));
+            self.ask(old, &["SET", "noise", &bytes], NOISE_US);
+        }
+        let for_us = self.rng.u64(0..50_000);
+        self.pass(for_us);
+        self.schedule.stop(old, Loss::Power);
+        let now_us = self.schedule.now_us();
+        self.schedule.shared.network.borrow_mut().unblock_all(now_us);
+        cut(self, alone);
+        self.start(old);
+        // Their connections are dead, and nobody tells them.
+        self.writers.iter_mut().for_each(|writer| writer.go_to(old, &self.schedule));
+        let for_us = self.rng.u64(1_000_000..3_000_000);
+        self.pass(for_us);
+    }
+
+    fn beside(&self, host: HostId) -> Vec<HostId> {
+        (0..self.shape.nodes).filter(|other| *other != host).collect()
     }
 
     /// A leader fences the others and promotes one of them. Now and then it dies then, before anybody has heard of the new master, and another one
@@ -318,13 +388,20 @@ impl Set {
         Ok(())
     }
 
-    /// As a leader does: fences, chooses the most advanced of those who are fenced, promotes it. Answers who was fenced.
+    /// As a leader does: fences as many as must be, chooses the most advanced of them, promotes it. Answers who was fenced.
     fn promote_another(&mut self, old: HostId) -> Result<Vec<HostId>, Broken> {
         self.epoch += 1;
         let epoch = self.epoch.to_string();
         let leader = LEADERS[self.rng.usize(..LEADERS.len())];
         let mut fenced = Vec::new();
-        for host in (0..NODES).filter(|host| *host != old) {
+        let mut hosts = self.beside(old);
+        self.rng.shuffle(&mut hosts);
+        // Who may have lost something in a restart is none of those who must be there, unless nobody is missing.
+        let mut certain = 0;
+        for host in hosts {
+            if certain >= self.shape.enough() && self.rng.bool() {
+                continue;
+            }
             let reply = self.ask(host, &["REPLICATION", "FENCE", &epoch, leader], PATIENCE_US);
             let field = |name: &str| match &reply {
                 Some(Reply::Array(items)) => {
@@ -333,9 +410,10 @@ impl Set {
                 }
                 _ => None,
             };
-            let told = field("data_epoch").zip(field("offset"));
-            let (data_epoch, offset) = told.ok_or_else(|| format!("no fence: {reply:?}"))?;
-            fenced.push((data_epoch, offset, host));
+            let told = field("data_epoch").zip(field("data_start")).zip(field("offset"));
+            let (term, offset) = told.ok_or_else(|| format!("no fence: {reply:?}"))?;
+            fenced.push((term, offset, host));
+            certain += field("certain").unwrap_or(0) as usize;
             // Whatever time passes, the old master may go on to send and to hear.
             let between_us = self.rng.u64(0..200_000);
             self.pass(between_us);
@@ -359,10 +437,13 @@ impl Set {
             self.schedule.pause(old, false);
             let for_us = self.rng.u64(0..500_000);
             self.pass(for_us);
-            let address = (ip(self.master).to_string(), PORT.to_string());
-            let _ = self.ask(old, &["REPLICAOF", &address.0, &address.1], PATIENCE_US);
         } else {
             self.start(old);
+        }
+        // Those who were not fenced have heard of nothing yet.
+        let address = (ip(master).to_string(), PORT.to_string());
+        for host in self.beside(master) {
+            let _ = self.ask(host, &["REPLICAOF", &address.0, &address.1], PATIENCE_US);
         }
         for writer in &mut self.writers {
             if writer.client.server != master {

@@ -304,6 +304,14 @@ pub const MUTATIONS: &[Mutation] = &[
         }],
     },
     Mutation {
+        name: "failover: what a master acknowledges after a restart is of the term before",
+        edits: &[Edit {
+            file: "crates/replication/src/promises.rs",
+            from: "self.enters(Term { id: TermId { epoch, start: start + 1 }, from: offset });",
+            to: "self.enters(Term { id: TermId { epoch, start }, from: offset });",
+        }],
+    },
+    Mutation {
         name: "failover: a master that lost data takes them from its replicas",
         edits: &[Edit {
             file: "crates/replication/src/replica/acks.rs",

@@ -199,23 +199,23 @@ impl Node {
         let Some(link) = &self.replication.link else { return };
         let (Some(epoch), term) = (link.state.master_epoch(), link.state.follows_in()) else { return };
         let known = &self.replication.kept.promises;
-        let last = known.terms().last().map(|last| last.epoch);
+        let last = known.terms().last().map(|last| last.id);
         if term.is_some() && link.state.acks_by_itself() {
             // What a restart may have taken is here again, from one who has all: its wish for acknowledgements stood at the end of all that it had when this
             // node came.
             self.replication.synchronous.started(false);
             self.replication.synchronous.is_certain = true;
         }
-        let enters = term.filter(|term| last.is_none_or(|last| last < term.epoch) && self.replication.kept.is_durable);
+        let enters = term.filter(|term| last.is_none_or(|last| last < term.id) && self.replication.kept.is_durable);
         if known.fence().unwrap_or(0) >= epoch && enters.is_none() {
             return;
         }
         let mut promises = known.clone();
         promises.follows(epoch);
-        if let Some(Term { epoch, from }) = enters {
+        if let Some(Term { id, from }) = enters {
             // A full sync brings all that its master has, wherever its term began.
             let from = if last.is_none() { from.min(self.replication.offset()) } else { from };
-            promises.enters(Term { epoch, from });
+            promises.enters(Term { id, from });
         }
         if let Err(text) = self.keep_promises(promises) {
             if let Some(link) = &mut self.replication.link {
@@ -277,6 +277,13 @@ impl Node {
         }
     }
 
+    /// This master, which was started again, lacks nothing.
+    pub(super) fn begin_term_of_start(&mut self) -> Result<(), String> {
+        let mut promises = self.replication.kept.promises.clone();
+        promises.proves(self.replication.offset());
+        self.keep_promises(promises)
+    }
+
     /// REPLICATION PROMOTE: as REPLICAOF NO ONE, for a leader that says which epoch it means. One that another has overtaken makes no second master.
     pub(super) fn promote_in_epoch(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
         let (epoch, leader) = (epoch_of(args.at(2))?, id_of(args.at(3))?);
@@ -325,7 +332,7 @@ impl Node {
         let promises = &self.replication.kept.promises;
         let role = if self.is_replica() { "replica" } else { "master" };
         let reply = &mut by.reply;
-        reply.map(8);
+        reply.map(9);
         reply.bulk(b"node_id");
         reply.bulk(promises.node_id.as_str().as_bytes());
         reply.bulk(b"role");
@@ -337,12 +344,14 @@ impl Node {
         // What it would wait for as a master: who fences goes by the smallest.
         reply.bulk(b"synchronous_replicas");
         reply.int(self.config.synchronous_replicas as i64);
-        // Who followed the master of the latest epoch has what was acknowledged there, however far others have come elsewhere.
-        reply.bulk(b"data_epoch");
         let synchronous = &self.replication.synchronous;
         // What a master writes that may lack something is of no term.
         let term = term_at(promises.terms(), self.replication.offset()).filter(|_| !synchronous.has_been_unproven());
-        reply.int(term.map_or(-1, |epoch| epoch as i64));
+        // Who followed the master of the latest term has what was acknowledged there, however far others have come elsewhere.
+        reply.bulk(b"data_epoch");
+        reply.int(term.map_or(-1, |term| term.epoch as i64));
+        reply.bulk(b"data_start");
+        reply.int(term.map_or(0, |term| term.start as i64));
         // Whether it may have lost something of that in a restart.
         reply.bulk(b"certain");
         reply.int(i64::from(synchronous.is_certain));

@@ -11,6 +11,7 @@ use rivulet_replication::master::{
 use rivulet_replication::measure::Peer;
 use rivulet_replication::messages::PsyncRequest;
 use rivulet_replication::position::{Position, ReplId};
+use rivulet_replication::promises::TermId;
 use rivulet_replication::psync::{NodeFacts, SyncFacts, refusal};
 use rivulet_replication::session::{OutputLimit, OwnName, ReplconfOutcome, Session, State, Target};
 use rivulet_replication::stream;
@@ -63,7 +64,10 @@ impl Node {
             // A master that was replaced is of no term.
             is_unproven: self.is_unproven(),
             began: self.replication.kept.promises.began(),
-            epoch: if self.is_replica() || self.is_stale_master() { 0 } else { self.replication.kept.promises.epoch },
+            term: match self.is_replica() || self.is_stale_master() {
+                true => TermId::default(),
+                false => self.replication.kept.promises.own_term(),
+            },
         };
         let from_master = self.clients.at(id).is_master();
         let outcome = match self.replication.master.get_mut(id) {

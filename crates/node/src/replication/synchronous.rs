@@ -181,14 +181,18 @@ impl Node {
         }
     }
 
-    /// What this master has is all that was acknowledged. Its replicas hear that when they come again.
+    /// What this master has is all that was acknowledged. Its replicas hear that when they come again. If it can't be kept, they come for nothing, and it is
+    /// found out once more.
     pub(super) fn is_proven(&mut self) {
+        self.drop_replicas();
+        if let Err(text) = self.begin_term_of_start() {
+            return log::warning!("This master acknowledges nothing, as its new term is not kept: {text}");
+        }
         log::notice!(
             "Since its start this master has heard from enough members that it lacks nothing: it acknowledges writes again."
         );
         self.replication.synchronous.started(false);
         self.replication.synchronous.is_certain = true;
-        self.drop_replicas();
     }
 
     /// The offset that enough of the replicas have which are there and count by these promises.

@@ -58,14 +58,14 @@ impl ReplicaLink {
 
     /// The term of the master that the stream comes from; 0 if no leader made it one. `None` while none comes.
     pub fn master_epoch(&self) -> Option<u64> {
-        self.is_up().then_some(self.master_name.epoch)
+        self.is_up().then_some(self.master_name.term.epoch)
     }
 
     /// The term that this node's data go on into; `None` while it acknowledges nothing, or if its master tells no term or can't tell yet whether it has all.
     pub fn follows_in(&self) -> Option<Term> {
-        let MasterName { node, epoch, began, is_unproven } = self.master_name;
+        let MasterName { node, term, began, is_unproven } = self.master_name;
         let counts = self.is_up() && !is_unproven && self.may_acknowledge();
-        node.filter(|_| counts).map(|_| Term { epoch, from: began })
+        node.filter(|_| counts).map(|_| Term { id: term, from: began })
     }
 
     /// Whether the master was started again and has less than this node has acknowledged to it, in the one term: it has lost the rest, and must not take it
@@ -83,14 +83,14 @@ impl ReplicaLink {
 
     /// Whether a full sync would take from this node what it has acknowledged in the term of this master, or in a later one.
     pub(super) fn would_lose(&self, target: Option<Position>) -> bool {
-        let MasterName { epoch, is_unproven, .. } = self.master_name;
+        let MasterName { term, is_unproven, .. } = self.master_name;
         let has_all = |own: Position| target.is_some_and(|t| t.id == own.id && t.offset >= own.offset);
-        let counts = |own: Position| term_at(&self.config.terms, own.offset).is_some_and(|term| term >= epoch);
+        let counts = |own: Position| term_at(&self.config.terms, own.offset).is_some_and(|own| own >= term);
         is_unproven && self.cached.is_some_and(|own| counts(own) && !has_all(own))
     }
 
     fn may_acknowledge(&self) -> bool {
-        self.acks.fence.is_none_or(|fence| self.master_name.epoch >= fence)
+        self.acks.fence.is_none_or(|fence| self.master_name.term.epoch >= fence)
     }
 
     /// What makes the stream begin after a full sync. It must be an acknowledgement, so one that may not be given is one of nothing.

@@ -184,7 +184,7 @@ impl ReplicaLink {
 }
 
 impl MasterName {
-    /// `+OK <node id> <epoch> <where it began>`, and perhaps that it can't prove yet that it has all.
+    /// `+OK <node id> <term> <where it began>`, and perhaps that it can't prove yet that it has all.
     fn parse(line: &[u8]) -> Option<MasterName> {
         let rest = str::from_utf8(line.strip_prefix(b"+OK ")?).ok()?;
         let (node, rest) = rest.split_once(' ')?;
@@ -192,8 +192,8 @@ impl MasterName {
             Some(numbers) => (numbers, true),
             None => (rest, false),
         };
-        let (epoch, began) = numbers.split_once(' ')?;
+        let (term, began) = numbers.split_once(' ')?;
         let node = Some(ReplId::parse(node.as_bytes())?);
-        Some(MasterName { node, epoch: epoch.parse().ok()?, began: began.parse().ok()?, is_unproven })
+        Some(MasterName { node, term: term.parse().ok()?, began: began.parse().ok()?, is_unproven })
     }
 }

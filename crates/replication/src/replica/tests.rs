@@ -3,7 +3,7 @@
 mod two_channels;
 
 use super::*;
-use crate::promises::Term;
+use crate::promises::{Term, TermId};
 use crate::report::Level;
 
 fn id(n: u8) -> ReplId {
@@ -285,7 +285,11 @@ fn a_fenced_replica_only_says_that_it_is_there() {
 #[test]
 fn a_master_that_lost_data_in_its_term_does_not_take_them_from_its_replica() {
     let (own, master) = (Position { id: id(1), offset: 100 }, id(3));
-    let config = || LinkConfig { node_id: Some(id(7)), terms: vec![Term { epoch: 4, from: 90 }], ..config() };
+    let config = || LinkConfig {
+        node_id: Some(id(7)),
+        terms: vec![Term { id: TermId { epoch: 4, start: 1 }, from: 90 }],
+        ..config()
+    };
     let full = |id: ReplId, offset| format!("+FULLRESYNC {id} {offset}\r\n");
     for (name, reply, refused) in [
         (format!("+OK {master} 4 0 unproven"), full(id(2), 0), true),
@@ -294,6 +298,9 @@ fn a_master_that_lost_data_in_its_term_does_not_take_them_from_its_replica() {
         (format!("+OK {master} 4 0 unproven"), full(id(1), 100), false),
         (format!("+OK {master} 4 0 unproven"), "-ERR unknown command 'PSYNC'\r\n".to_string(), true),
         (format!("+OK {master} 4 0 unproven"), "+CONTINUE\r\n".to_string(), false),
+        (format!("+OK {master} 4.1 95 unproven"), full(id(2), 0), true),
+        // It has proven once that it lacked nothing, when this node was not there.
+        (format!("+OK {master} 4.2 95 unproven"), full(id(2), 0), false),
         (format!("+OK {master} 4 0"), full(id(2), 0), false),
         (format!("+OK {master} 5 0 unproven"), full(id(2), 0), false),
         (format!("+OK {} 3 0 unproven", id(5)), full(id(2), 0), true),

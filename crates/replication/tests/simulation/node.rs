@@ -735,7 +735,13 @@ impl Node {
             [b"PING"] => reply(b"+PONG\r\n"),
             [b"AUTH", ..] => reply(b"+OK\r\n"),
             [b"REPLCONF", options @ ..] => {
-                let own = OwnName { run_id: self.run_id, node_id: self.run_id, epoch: 0, began: 0, is_unproven: false };
+                let own = OwnName {
+                    run_id: self.run_id,
+                    node_id: self.run_id,
+                    term: Default::default(),
+                    began: 0,
+                    is_unproven: false,
+                };
                 let announced = match self.master.get_mut(conn) {
                     Some(session) => session.announced_mut(),
                     None => &mut self.inbound.get_mut(&conn).expect("it speaks").announced,
