@@ -58,8 +58,14 @@ def commands_of(hour, a):
 
 
 def look(server, client):
+    """`anon`: what the process has for itself. The rest of the resident memory are pages of the program's file, which the system drops when it needs room."""
     used, rss = int(client.info("memory")["used_memory"]), server.rss()
-    return {"used": used, "rss": rss, "ratio": round(rss / used, 3)}
+    return {"used": used, "rss": rss, "anon": anonymous(server.p.pid), "ratio": round(rss / used, 3)}
+
+
+def anonymous(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return next(int(line.split()[1]) * 1024 for line in f if line.startswith("RssAnon"))
 
 
 def measure(label, path, a):

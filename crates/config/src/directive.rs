@@ -82,6 +82,8 @@ pub enum Apply {
     Watchdog,
     /// Tells the kernel another score.
     OomScore,
+    /// Starts or ends the allocator's thread.
+    AllocatorThread,
     /// Makes room for so many connections.
     MaxClients,
     /// Counts the clients' memory.

@@ -202,7 +202,7 @@ directives! {
     "lazyfree-lazy-user-flush" => lazyfree_lazy_user_flush: bool = false, Bool, 0, "FLUSHALL and the like free in the background unless told otherwise.";
     "active-expire-effort" => active_expire_effort: u64 = 1, Integer(1, 10), 0, "How much is done to find expired keys, from 1 to 10.";
     "activerehashing" => activerehashing: bool = true, Bool, NO_MEANING, "Resize tables while idle; here no table is ever resized as a whole.";
-    "jemalloc-bg-thread" => jemalloc_bg_thread: bool = true, Bool, NO_MEANING, "The allocator returns memory in a thread of its own.";
+    "jemalloc-bg-thread" => jemalloc_bg_thread: bool = true, Bool, 0 => AllocatorThread, "The allocator returns memory in a thread of its own, also while nothing happens.";
     "activedefrag" => activedefrag: bool = false, BoolIf(check::no_defrag), 0, "Move values to leave fewer holes in memory; here it can't be turned on.";
     "active-defrag-cycle-min" => active_defrag_cycle_min: u64 = 1, Integer(1, 99), NO_MEANING, "Least part of a processor for defragmentation.";
     "active-defrag-cycle-max" => active_defrag_cycle_max: u64 = 25, Integer(1, 99), NO_MEANING, "Most part of a processor for defragmentation.";

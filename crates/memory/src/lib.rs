@@ -194,6 +194,20 @@ pub fn allocator_stats() -> AllocatorStats {
     }
 }
 
+/// A thread of the allocator gives pages back that were not used for ten seconds, also while nothing is allocated (`jemalloc-bg-thread`); without it those who
+/// allocate and free do that now and then. Answers whether it is so: an allocator that was built without such a thread (in a static program) refuses.
+pub fn set_background_thread(mut on: bool) -> bool {
+    if world::with(|_| ()).is_some() {
+        return !on;
+    }
+    // SAFETY: the name ends with a NUL, and the value is the byte that it asks for.
+    let failed = unsafe {
+        let (no, none) = (std::ptr::null_mut(), std::ptr::null_mut());
+        je::mallctl(c"background_thread".as_ptr(), no, none, (&raw mut on).cast(), size_of::<bool>())
+    };
+    failed == 0
+}
+
 /// Gives unused pages back to the system (MEMORY PURGE).
 pub fn purge() {
     // 4096 is the allocator's number for "all arenas".
@@ -241,6 +255,16 @@ mod tests {
         };
         let name: &'static [u8] = format!("arenas.bin.{}.nregs\0", bin_of(4096)).leak().as_bytes();
         assert_eq!(read::<u32>(name), Some(if LARGE_PAGES { 16 } else { 8 }));
+    }
+
+    /// Pages that were freed go back though nothing is allocated any more.
+    #[test]
+    #[cfg(not(target_env = "musl"))]
+    fn a_thread_of_its_own_gives_pages_back() {
+        assert!(set_background_thread(true));
+        assert_eq!(read::<bool>(b"background_thread\0"), Some(true));
+        assert!(set_background_thread(false));
+        assert_eq!(read::<bool>(b"background_thread\0"), Some(false));
     }
 
     #[test]

@@ -598,7 +598,7 @@ mod tests {
         );
         assert_eq!(
             replconf(&mut said, &format!("node-id {}", id(5))),
-            ReplconfOutcome::Reply(format!("OK {} 3 40", id(8)))
+            ReplconfOutcome::Reply(format!("OK {} 3.1 40", id(8)))
         );
         assert_eq!(said.node_id, Some(id(5)));
         assert!(matches!(replconf(&mut said, "node-id me"), ReplconfOutcome::Error(_)));

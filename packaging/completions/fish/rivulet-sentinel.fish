@@ -151,6 +151,8 @@ no\t''"
 complete -c rivulet-sentinel -l lazyfree-lazy-user-flush -d 'FLUSHALL and the like free in the background unless told otherwise.' -r -f -a "yes\t''
 no\t''"
 complete -c rivulet-sentinel -l active-expire-effort -d 'How much is done to find expired keys, from 1 to 10.' -r
+complete -c rivulet-sentinel -l jemalloc-bg-thread -d 'The allocator returns memory in a thread of its own, also while nothing happens.' -r -f -a "yes\t''
+no\t''"
 complete -c rivulet-sentinel -l activedefrag -d 'Move values to leave fewer holes in memory; here it can\'t be turned on.' -r
 complete -c rivulet-sentinel -l list-max-listpack-size -d 'Elements of a list\'s chunk, or -1 to -5 for 4 to 64 KiB.' -r
 complete -c rivulet-sentinel -l hash-max-listpack-entries -d 'Fields up to which a hash is packed.' -r

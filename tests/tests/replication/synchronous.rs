@@ -491,15 +491,25 @@ fn a_late_reply_leaves_the_messages_around_it_alone() {
 
 #[test]
 fn promises_go_with_the_port_and_the_directory() {
-    let mut node = Server::start(Kind::Rivulet, &["--synchronous-replicas", "1"]);
+    let args = ["--synchronous-replicas", "1", "--enable-protected-configs", "yes"];
+    let mut node = Server::start(Kind::Rivulet, &args);
     let id = node.info("node_id");
     node.must(&format!("REPLICATION FENCE 7 {SENTINEL}"));
+    let first = node.dir.path().join(format!("failover-{}.state", node.port));
     let port = rivulet_tests::process::free_port();
     node.must(&format!("CONFIG SET port {port}"));
+    assert!(!first.exists(), "a server that is started at the old port is another node");
     node.kill();
     node.port = port;
     node.launch();
     assert_eq!((node.info("node_id"), node.info("failover_epoch").as_str()), (id, "7"));
+    let elsewhere = node.dir.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).expect("it can be made");
+    node.must(&format!("CONFIG SET dir {}", elsewhere.display()));
+    let name = format!("failover-{port}.state");
+    assert_eq!((node.dir.path().join(&name).exists(), elsewhere.join(&name).exists()), (false, true));
+    node.must(&format!("REPLICATION FENCE 8 {SENTINEL}"));
+    assert_eq!((node.dir.path().join(&name).exists(), elsewhere.join(&name).exists()), (false, true));
 }
 
 /// Nobody has acknowledged it, and somebody may miss it all the same.

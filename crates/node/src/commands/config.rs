@@ -165,6 +165,9 @@ impl Node {
             Apply::CrashLog => crash::set(&self.config),
             Apply::Watchdog => self.wind_watchdog_as_changed(),
             Apply::OomScore => return self.adjust_oom_score(),
+            Apply::AllocatorThread => {
+                rivulet_memory::set_background_thread(self.config.jemalloc_bg_thread);
+            }
             Apply::MaxClients => return self.make_room_for_clients(),
             Apply::ClientMemory => self.count_all_client_memory(),
             Apply::Maxmemory => self.maxmemory_changed(),

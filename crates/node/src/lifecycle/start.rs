@@ -119,6 +119,7 @@ fn open(
     log::notice!("Server initialized");
     node.apply_delays();
     node.wind_watchdog_as_changed();
+    rivulet_memory::set_background_thread(node.config.jemalloc_bg_thread);
     node.warn_about_timeout();
     memory::fault_in_program();
     node.ops.startup_memory = memory::used();

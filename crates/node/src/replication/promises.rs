@@ -23,6 +23,8 @@ pub struct Kept {
     pub promises: Promises,
     /// They are in the file. Before that nobody need know this node again.
     pub is_durable: bool,
+    /// Where that is, whatever directory the process goes to.
+    file: PathBuf,
     /// The file was refused when the last change was to be written, and the log says so.
     is_refused: bool,
     /// It was ended in order there, unless the file is a copy; what is loaded shows whether all of it is here.
@@ -32,7 +34,7 @@ pub struct Kept {
 impl Kept {
     /// Nothing is promised yet; until a file is written, the node's id is that of its run.
     pub fn nothing(run_id: ReplId) -> Kept {
-        Kept { promises: Promises::new(run_id), is_durable: false, is_refused: false, end: None }
+        Kept { promises: Promises::new(run_id), is_durable: false, file: PathBuf::new(), is_refused: false, end: None }
     }
 }
 
@@ -47,6 +49,10 @@ fn parse(bytes: &[u8]) -> Option<Promises> {
     let (text, last) = text.split_at(text.rfind("crc ")?);
     let is_whole = last == format!("crc {:016x}\n", crc64::checksum(text.as_bytes()));
     Promises::parse(text).filter(|_| is_whole)
+}
+
+fn whole(path: PathBuf) -> PathBuf {
+    fs::canonicalize(&path).unwrap_or(path)
 }
 
 fn epoch_of(arg: &[u8]) -> Result<u64, Fail> {
@@ -94,8 +100,8 @@ impl Node {
             log::warning!("{} is a copy: that the node was ended in order is not counted.", path.display());
         }
         // It stays in the file while the data load: nothing is acknowledged before they are here.
-        self.replication.kept =
-            Kept { promises, is_durable: true, is_refused: false, end: end.map(|end| (end, ends_elsewhere)) };
+        let (file, end) = (whole(path), end.map(|end| (end, ends_elsewhere)));
+        self.replication.kept = Kept { promises, is_durable: true, file, is_refused: false, end };
         Ok(())
     }
 
@@ -155,8 +161,8 @@ impl Node {
         write().map_err(|e| format!("{} can't be written: {}", path.display(), os_error(&e)))?;
         let (node_id, terms) = (promises.node_id, promises.terms().to_vec());
         let end = self.replication.kept.end.take();
-        let before =
-            std::mem::replace(&mut self.replication.kept, Kept { promises, is_durable: true, is_refused: false, end });
+        let kept = Kept { promises, is_durable: true, file: whole(path), is_refused: false, end };
+        let before = std::mem::replace(&mut self.replication.kept, kept);
         let fence = self.replication.kept.promises.fence();
         if let Some(link) = &mut self.replication.link {
             if fence != before.promises.fence() || before.is_refused {
@@ -190,7 +196,14 @@ impl Node {
         if !self.replication.kept.is_durable {
             return Ok(());
         }
-        self.keep_promises(self.replication.kept.promises.clone())
+        let before = self.replication.kept.file.clone();
+        self.keep_promises(self.replication.kept.promises.clone())?;
+        if before != self.replication.kept.file {
+            // A server that is started there would take itself for this node, and know nothing of what this one promises from now on.
+            let gone = fs::remove_file(&before).and_then(|()| fs::sync_directory_of(&before));
+            gone.map_err(|e| format!("{} can't be removed: {}", before.display(), os_error(&e)))?;
+        }
+        Ok(())
     }
 
     /// The replica's end, before it acknowledges, and now and then: the term of whom it follows, and its data with it. As long as that can't be written
