@@ -21,7 +21,7 @@ use std::time::Instant;
 use crate::chore::{self, Outcome};
 use musl::Musl;
 
-const USAGE: &str = "dist [--check | --only-check] [--arm64] [--profile NAME]";
+const USAGE: &str = "dist [--check | --only-check | --only-notices] [--arm64] [--profile NAME]";
 
 /// The programs of a release.
 const PROGRAMS: [&str; 4] = ["rivulet-server", "rivulet-cli", "rivulet-check-rdb", "rivulet-check-aof"];
@@ -32,22 +32,28 @@ const PROFILE: &str = "distribution";
 /// What is made for a package and is no program, in a folder beside the programs.
 const DOCUMENTS: &str = "package-doc";
 
+/// Where the notices alone go, for an image that is made of the programs.
+const NOTICES: &str = "notices";
+
 struct Options {
     profile: String,
     makes: bool,
     checks: bool,
+    /// No packages, but the licenses of what is linked into the programs.
+    notices: bool,
     /// Whether there is an archive for ARM64, too.
     arm64: bool,
 }
 
 impl Options {
     fn parse(args: &[String]) -> Outcome<Options> {
-        let mut options = Options { profile: PROFILE.into(), makes: true, checks: false, arm64: false };
+        let mut options = Options { profile: PROFILE.into(), makes: true, checks: false, notices: false, arm64: false };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 "--check" => options.checks = true,
                 "--only-check" => (options.makes, options.checks) = (false, true),
+                "--only-notices" => (options.makes, options.notices) = (false, true),
                 "--arm64" => options.arm64 = true,
                 "--profile" => options.profile = args.next().ok_or("--profile needs a name")?.clone(),
                 other => return Err(format!("no option '{other}'; usage: cargo xtask {USAGE}")),
@@ -60,6 +66,9 @@ impl Options {
 pub fn run(args: &[String]) -> Outcome {
     let options = Options::parse(args)?;
     let begun = now();
+    if options.notices {
+        notices::make(&target().join(NOTICES), &format!("{ARCH}-unknown-linux-gnu"))?;
+    }
     if options.makes {
         make(&options)?;
         println!("== Made in {} s", begun.elapsed().as_secs());

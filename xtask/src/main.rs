@@ -43,9 +43,10 @@ Usage: cargo xtask <chore>
                               whole servers under writes, killed, ended, stopped and cut at random
   pauses [--items N] [--max-ms N]
                               how long the event loop and clients pause while big values are copied
-  dist [--check | --only-check] [--arm64] [--profile NAME]
+  dist [--check | --only-check | --only-notices] [--arm64] [--profile NAME]
                               packages for Debian and RPM, and a static archive, into target/dist;
                               --check installs, starts and removes what was made, in a clean root;
+                              --only-notices writes the licenses of all that is linked into target/notices;
                               --arm64 makes an archive for ARM64, too
   links                       whether all links of the documents lead to what is there
   screenshot                  make the pictures of the page in docs/images anew, with Chromium and Node.js
