@@ -28,6 +28,10 @@ pub struct Promises {
     members: Vec<ReplId>,
     /// The terms that its data went through, oldest first; none where they came from nobody whose word counts.
     terms: Vec<Term>,
+    /// The term that its replicas are told while it is a master by a user's word: its own data prove nothing.
+    by_user: Option<Term>,
+    /// It followed a master that was started again, and could not prove that it had all, from this offset on: what its data have beyond it proves nothing.
+    doubtful_from: Option<u64>,
     /// It was ended in order here, with nothing missing, and was not started since.
     ended: Option<Ended>,
 }
@@ -126,7 +130,17 @@ impl Refusal {
 
 impl Promises {
     pub fn new(node_id: ReplId) -> Promises {
-        Promises { node_id, epoch: 0, promised: 0, leader: None, members: Vec::new(), terms: Vec::new(), ended: None }
+        Promises {
+            node_id,
+            epoch: 0,
+            promised: 0,
+            leader: None,
+            members: Vec::new(),
+            terms: Vec::new(),
+            by_user: None,
+            doubtful_from: None,
+            ended: None,
+        }
     }
 
     /// There is something in it that was promised to somebody.
@@ -195,11 +209,14 @@ impl Promises {
         self.enters(Term { id: TermId { epoch, start: start + 1 }, from: offset });
     }
 
-    /// A user makes this node a master: nobody who counts has said that it has what was acknowledged.
-    pub fn promoted_by_user(&mut self) -> bool {
+    /// A user makes this node a master at this offset: nobody who counts has said that it has what was acknowledged. What its replicas acknowledge from here on is of
+    /// a later term than all in that epoch that it knows.
+    pub fn promoted_by_user(&mut self, offset: u64) -> bool {
         let is_new = self.epoch != self.promised || !self.terms.is_empty();
         self.epoch = self.promised;
+        let id = TermId { epoch: self.epoch, start: self.own_term().start + 1 };
         self.terms.clear();
+        (self.by_user, self.doubtful_from) = (Some(Term { id, from: offset }), None);
         is_new
     }
 
@@ -221,6 +238,7 @@ impl Promises {
             return false;
         }
         self.terms.push(term);
+        (self.by_user, self.doubtful_from) = (None, None);
         let surplus = self.terms.len().saturating_sub(TERMS_MAX);
         self.terms.drain(..surplus);
         true
@@ -228,7 +246,27 @@ impl Promises {
 
     /// What it had is replaced. Answers whether that was news.
     pub fn has_other_data(&mut self) -> bool {
-        !std::mem::take(&mut self.terms).is_empty()
+        let doubted = self.doubtful_from.take().is_some();
+        !std::mem::take(&mut self.terms).is_empty() || doubted
+    }
+
+    /// It goes on at this offset with a master that was started again and may lack something. Answers whether that was news.
+    pub fn doubts_from(&mut self, offset: u64) -> bool {
+        let is_news = self.doubtful_from.is_none_or(|from| offset < from);
+        if is_news {
+            self.doubtful_from = Some(offset);
+        }
+        is_news
+    }
+
+    pub fn is_doubtful(&self) -> bool {
+        self.doubtful_from.is_some()
+    }
+
+    /// How far its data count when a master is chosen, and of which term they are there. It stands at `offset`.
+    pub fn counts_to(&self, offset: u64) -> (u64, Option<TermId>) {
+        let offset = self.doubtful_from.map_or(offset, |from| offset.min(from));
+        (offset, term_at(&self.terms, offset))
     }
 
     /// The node ends, and all that it has acknowledged is in its files.
@@ -254,7 +292,7 @@ impl Promises {
 
     /// The latest term of the epoch in which it is a master, or was last.
     fn own(&self) -> Option<&Term> {
-        self.terms.iter().rfind(|term| term.id.epoch == self.epoch)
+        self.terms.iter().chain(&self.by_user).rfind(|term| term.id.epoch == self.epoch)
     }
 
     /// Its own term, if it is a master.
@@ -318,6 +356,12 @@ impl Promises {
         for Term { id, from } in &self.terms {
             writeln!(text, "term {id} {from}").expect("a String takes all");
         }
+        if let Some(Term { id, from }) = &self.by_user {
+            writeln!(text, "user-term {id} {from}").expect("a String takes all");
+        }
+        if let Some(from) = &self.doubtful_from {
+            writeln!(text, "doubtful {from}").expect("a String takes all");
+        }
         if let Some(Ended { id, offset, is_replica, inode }) = &self.ended {
             let role = if *is_replica { "replica" } else { "master" };
             writeln!(text, "ended {id} {offset} {role} {inode}").expect("a String takes all");
@@ -342,16 +386,27 @@ impl Promises {
         let promised = promised.parse().ok()?;
         let mut lines = lines.peekable();
         let mut terms = Vec::new();
+        let term = |text: &str| {
+            let (id, from) = text.split_once(' ')?;
+            Some(Term { id: id.parse().ok()?, from: from.parse().ok()? })
+        };
         while let Some(line) = lines.next_if(|line| line.starts_with("term ")) {
-            let (id, from) = line.strip_prefix("term ")?.split_once(' ')?;
-            terms.push(Term { id: id.parse().ok()?, from: from.parse().ok()? });
+            terms.push(term(line.strip_prefix("term ")?)?);
         }
+        let by_user = match lines.next_if(|line| line.starts_with("user-term ")) {
+            Some(line) => Some(term(line.strip_prefix("user-term ")?)?),
+            None => None,
+        };
+        let doubtful_from = match lines.next_if(|line| line.starts_with("doubtful ")) {
+            Some(line) => Some(line.strip_prefix("doubtful ")?.parse().ok()?),
+            None => None,
+        };
         let ended = match lines.next_if(|line| line.starts_with("ended ")) {
             Some(line) => Some(Ended::parse(line.strip_prefix("ended ")?)?),
             None => None,
         };
         let members = lines.map(|line| id(line.strip_prefix("member ")?)).collect::<Option<Vec<_>>>()?;
-        let promises = Promises { node_id, epoch, promised, leader, members, terms, ended };
+        let promises = Promises { node_id, epoch, promised, leader, members, terms, by_user, doubtful_from, ended };
         (promises.to_text() == text && promises.members.len() <= MEMBERS_MAX && epoch <= promised).then_some(promises)
     }
 }
@@ -470,7 +525,19 @@ mod tests {
             node.enters(term(epoch, epoch * 10));
         }
         assert_eq!((node.terms().len(), at(&node, 5), at(&node, 990)), (TERMS_MAX, None, of("99")));
-        assert!(node.promoted_by_user() && node.terms().is_empty());
+        assert!(node.promoted_by_user(1000) && node.terms().is_empty());
+        assert_eq!(
+            (node.own_term().to_string(), node.began()),
+            ("4.1".to_string(), 1000),
+            "what its replicas are told"
+        );
+        assert_eq!(node.counts_to(2000), (2000, None), "what it has itself proves nothing");
+        node.proves(1100);
+        assert_eq!((node.own_term().to_string(), node.began()), ("4.2".to_string(), 1100));
+        assert!(node.doubts_from(1150) && !node.doubts_from(1200));
+        assert_eq!(node.counts_to(9000), (1150, Some(TermId { epoch: 4, start: 2 })));
+        assert!(node.enters(term(6, 1300)));
+        assert_eq!(node.counts_to(9000), (9000, Some(TermId::of_epoch(6))), "who has proven it has all");
     }
 
     #[test]
@@ -480,6 +547,9 @@ mod tests {
         node.take_members(2, &[id(1), id(2)], 50).expect("it is the first list");
         node.enters(Term { id: TermId { epoch: 9, start: 3 }, from: 77 });
         node.promise(7, id(9)).expect("it is later");
+        node.doubts_from(90);
+        assert_eq!(Promises::parse(&node.to_text()), Some(node.clone()));
+        node.promoted_by_user(95);
         let text = node.to_text();
         assert_eq!(Promises::parse(&text), Some(node));
         for end in 0..text.len() {

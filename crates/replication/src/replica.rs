@@ -70,12 +70,21 @@ pub struct ReplicaLink {
 struct MasterName {
     /// Nothing if it is no Rivulet.
     node: Option<ReplId>,
-    /// The term in which it is a master; 0 if it said nothing of one.
-    term: TermId,
+    /// The term in which it is a master.
+    term: Option<TermId>,
     /// The offset at which that term began.
     began: u64,
+    /// Where its stream ended when it said that; nothing if it did not.
+    end: Option<u64>,
     /// It was started again in that term, and can't tell yet whether it has lost some of it.
     is_unproven: bool,
+}
+
+impl MasterName {
+    /// The failover that made it a master; 0 if it said nothing of one.
+    fn epoch(&self) -> u64 {
+        self.term.unwrap_or_default().epoch
+    }
 }
 
 /// ```text

@@ -41,10 +41,12 @@ pub struct Announced {
 pub struct OwnName {
     pub run_id: ReplId,
     pub node_id: ReplId,
-    /// The term in which it is a master, 0 if no leader made it one: with its epoch a replica's fence is compared.
-    pub term: TermId,
+    /// The term in which it is a master, 0 if no leader made it one: with its epoch a replica's fence is compared. None of a replica, or of a master that was replaced.
+    pub term: Option<TermId>,
     /// The offset at which that began.
     pub began: u64,
+    /// Where its stream ends.
+    pub end: u64,
     /// Since its start not enough members have come to tell whether it still has all that it acknowledged in that term.
     pub is_unproven: bool,
 }
@@ -147,10 +149,11 @@ impl Announced {
                 Ok(Replconf::NodeId(id)) => {
                     self.node_id = Some(id);
                     reply = format!(
-                        "OK {} {} {}{}",
+                        "OK {} {} {} {}{}",
                         own.node_id,
-                        own.term,
+                        own.term.map_or_else(|| "-".to_string(), |term| term.to_string()),
                         own.began,
+                        own.end,
                         if own.is_unproven { UNPROVEN } else { "" }
                     );
                 }
@@ -570,8 +573,9 @@ mod tests {
         let own = OwnName {
             run_id: id(9),
             node_id: id(8),
-            term: TermId { epoch: 3, start: 1 },
+            term: Some(TermId { epoch: 3, start: 1 }),
             began: 40,
+            end: 90,
             is_unproven: false,
         };
         announced.replconf(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>(), &own)
@@ -598,7 +602,7 @@ mod tests {
         );
         assert_eq!(
             replconf(&mut said, &format!("node-id {}", id(5))),
-            ReplconfOutcome::Reply(format!("OK {} 3.1 40", id(8)))
+            ReplconfOutcome::Reply(format!("OK {} 3.1 40 90", id(8)))
         );
         assert_eq!(said.node_id, Some(id(5)));
         assert!(matches!(replconf(&mut said, "node-id me"), ReplconfOutcome::Error(_)));

@@ -374,14 +374,17 @@ impl Told {
         let Answer::Int(offset) = field("offset")? else { return None };
         let Answer::Int(replicas) = field("synchronous_replicas")? else { return None };
         let Answer::Int(data_epoch) = field("data_epoch")? else { return None };
-        let Answer::Int(data_start) = field("data_start")? else { return None };
+        let data_start = match field("data_start") {
+            Some(Answer::Int(start)) => *start,
+            _ => 0,
+        };
         let Answer::Int(certain) = field("certain")? else { return None };
         let Answer::Array(members) = field("members")? else { return None };
         Some(Told {
             node_id: text(field("node_id")?)?,
             standing: Standing {
                 offset: u64::try_from(*offset).ok()?,
-                data_term: DataTerm::told(*data_epoch, *data_start),
+                data_term: DataTerm::told(*data_epoch, data_start),
                 is_certain: *certain == 1,
             },
             synchronous_replicas: u32::try_from(*replicas).ok()?,

@@ -180,6 +180,9 @@ impl Set {
         for _ in 0..self.rng.usize(2..5) {
             let for_us = self.rng.u64(100_000..1_500_000);
             self.pass(for_us);
+            if self.shape.has_files && self.rng.u8(..3) == 0 {
+                self.fail_replica();
+            }
             let old = self.fail_master();
             let pause_us = self.rng.u64(0..300_000);
             self.pass(pause_us);
@@ -292,8 +295,9 @@ impl Set {
     fn fail_master(&mut self) -> HostId {
         let old = self.master;
         let others = self.beside(old);
-        match self.rng.u8(..10) {
+        match self.rng.u8(..12) {
             8 | 9 if self.shape.has_files && self.shape.replicas > 1 => self.lose_what_one_has(old),
+            10 | 11 if self.shape.has_files => self.lose_what_some_acknowledged(old),
             6.. => {
                 self.schedule.stop(old, if self.rng.bool() { Loss::Power } else { Loss::Process });
                 let pause_us = self.rng.u64(0..200_000);
@@ -324,33 +328,75 @@ impl Set {
         let mut others = self.beside(old);
         self.rng.shuffle(&mut others);
         let (alone, others) = others.split_first().map(|(alone, others)| (*alone, others.to_vec())).unwrap_or_default();
-        let cut = |set: &Set, host| {
-            let mut network = set.schedule.shared.network.borrow_mut();
-            network.block(old, host);
-            network.block(host, old);
-            // What is under way never arrives.
-            network.between(old, host).into_iter().for_each(|socket| network.cut(socket));
-        };
-        others.iter().for_each(|host| cut(self, *host));
+        others.iter().for_each(|host| self.cut(old, *host));
         // What they have, the master has on its disk.
         let for_us = self.rng.u64(1_100_000..2_500_000);
         self.pass(for_us);
-        // More than the writers do who wait for their replies, so that it is far ahead of what comes instead.
-        for _ in 0..NOISES {
-            let bytes = "x".repeat(self.rng.usize(10..60_000));
-            self.ask(old, &["SET", "noise", &bytes], NOISE_US);
-        }
+        // So that it is far ahead of what comes instead.
+        self.make_noise(old);
         let for_us = self.rng.u64(0..50_000);
         self.pass(for_us);
+        self.lose_power(old, Some(alone));
+        let for_us = self.rng.u64(1_000_000..3_000_000);
+        self.pass(for_us);
+    }
+
+    /// The master loses its power, and with it what replicas have acknowledged, of which one was behind them and goes on with what the master writes then.
+    fn lose_what_some_acknowledged(&mut self, old: HostId) {
+        let mut others = self.beside(old);
+        self.rng.shuffle(&mut others);
+        let Some(behind) = others.first().copied() else { return };
+        self.cut(old, behind);
+        let for_us = self.rng.u64(0..1_500_000);
+        self.pass(for_us);
+        self.lose_power(old, None);
+        let for_us = self.rng.u64(0..1_500_000);
+        self.pass(for_us);
+        self.make_noise(old);
+        let for_us = self.rng.u64(0..1_000_000);
+        self.pass(for_us);
+    }
+
+    /// Some replica loses its power, and may be behind what it has acknowledged when it is there again.
+    fn fail_replica(&mut self) {
+        let mut others = self.beside(self.master);
+        self.rng.shuffle(&mut others);
+        let Some(host) = others.first().copied() else { return };
+        self.schedule.stop(host, Loss::Power);
+        let for_us = self.rng.u64(0..500_000);
+        self.pass(for_us);
+        self.start(host);
+        let for_us = self.rng.u64(0..1_500_000);
+        self.pass(for_us);
+    }
+
+    /// Two nodes hear nothing of each other any more, and what is under way never arrives.
+    fn cut(&self, a: HostId, b: HostId) {
+        let mut network = self.schedule.shared.network.borrow_mut();
+        network.block(a, b);
+        network.block(b, a);
+        network.between(a, b).into_iter().for_each(|socket| network.cut(socket));
+    }
+
+    /// More is written than writers do who wait for their replies.
+    fn make_noise(&mut self, host: HostId) {
+        for _ in 0..NOISES {
+            let bytes = "x".repeat(self.rng.usize(10..60_000));
+            self.ask(host, &["SET", "noise", &bytes], NOISE_US);
+        }
+    }
+
+    /// The master loses its power and is there again at once, for all but one.
+    fn lose_power(&mut self, old: HostId, but_for: Option<HostId>) {
         self.schedule.stop(old, Loss::Power);
         let now_us = self.schedule.now_us();
         self.schedule.shared.network.borrow_mut().unblock_all(now_us);
-        cut(self, alone);
+        if let Some(host) = but_for {
+            self.cut(old, host);
+        }
         self.start(old);
         // Their connections are dead, and nobody tells them.
         self.writers.iter_mut().for_each(|writer| writer.go_to(old, &self.schedule));
-        let for_us = self.rng.u64(1_000_000..3_000_000);
-        self.pass(for_us);
     }
 
     fn beside(&self, host: HostId) -> Vec<HostId> {

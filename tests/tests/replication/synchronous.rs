@@ -498,8 +498,11 @@ fn promises_go_with_the_port_and_the_directory() {
     let first = node.dir.path().join(format!("failover-{}.state", node.port));
     let port = rivulet_tests::process::free_port();
     node.must(&format!("CONFIG SET port {port}"));
-    assert!(!first.exists(), "a server that is started at the old port is another node");
+    assert!(std::fs::read_to_string(&first).expect("it is marked").starts_with("rivulet-failover-moved"));
     node.kill();
+    // With the configuration of before it would be a node that knows nothing of its promises.
+    node.spawn(&[]);
+    wait::until("it says where they are", || node.log().contains("went to"));
     node.port = port;
     node.launch();
     assert_eq!((node.info("node_id"), node.info("failover_epoch").as_str()), (id, "7"));
@@ -507,9 +510,19 @@ fn promises_go_with_the_port_and_the_directory() {
     std::fs::create_dir(&elsewhere).expect("it can be made");
     node.must(&format!("CONFIG SET dir {}", elsewhere.display()));
     let name = format!("failover-{port}.state");
-    assert_eq!((node.dir.path().join(&name).exists(), elsewhere.join(&name).exists()), (false, true));
+    let is_moved = |dir: &std::path::Path| {
+        std::fs::read_to_string(dir.join(&name)).expect("it is there").starts_with("rivulet-failover-moved")
+    };
+    assert_eq!((is_moved(node.dir.path()), is_moved(&elsewhere)), (true, false));
     node.must(&format!("REPLICATION FENCE 8 {SENTINEL}"));
-    assert_eq!((node.dir.path().join(&name).exists(), elsewhere.join(&name).exists()), (false, true));
+    assert_eq!((is_moved(node.dir.path()), is_moved(&elsewhere)), (true, false));
+    node.must(&format!("CONFIG SET dir {}", node.dir.path().display()));
+    assert!(!is_moved(node.dir.path()) && !elsewhere.join(&name).exists(), "it has come back");
+    // What another node has promised stays.
+    std::fs::write(elsewhere.join(&name), "another's").expect("it can be written");
+    assert!(node.call(&format!("CONFIG SET dir {}", elsewhere.display())).is_error());
+    assert_eq!(std::fs::read_to_string(elsewhere.join(&name)).expect("it is there"), "another's");
+    assert!(!is_moved(node.dir.path()));
 }
 
 /// Nobody has acknowledged it, and somebody may miss it all the same.

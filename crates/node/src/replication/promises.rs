@@ -1,14 +1,14 @@
 //! What this node has promised to leaders of failovers: REPLICATION FENCE and MEMBERS, and the file in which the promises outlive a restart. The
 //! decisions are in [`rivulet_replication::promises`], the rules in docs/failover.md.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rivulet_commands::fail::Fail;
 use rivulet_host::fs::{self, File};
 use rivulet_rdb::crc64;
 use rivulet_replication::history::Kinship;
 use rivulet_replication::position::ReplId;
-use rivulet_replication::promises::{EPOCH_MAX, Ended, Promises, Term, term_at};
+use rivulet_replication::promises::{EPOCH_MAX, Ended, Promises, Term};
 use rivulet_resp::Args;
 
 use crate::engine::asker::Asker;
@@ -51,6 +51,13 @@ fn parse(bytes: &[u8]) -> Option<Promises> {
     Promises::parse(text).filter(|_| is_whole)
 }
 
+/// How a file begins from which the promises have gone.
+const MOVED: &str = "rivulet-failover-moved";
+
+fn is_moved(bytes: &[u8]) -> bool {
+    bytes.starts_with(MOVED.as_bytes())
+}
+
 fn whole(path: PathBuf) -> PathBuf {
     fs::canonicalize(&path).unwrap_or(path)
 }
@@ -83,6 +90,14 @@ impl Node {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             read => read.map_err(|e| format!("Can't read {}: {}", path.display(), os_error(&e)))?,
         };
+        if is_moved(&bytes) {
+            let there = String::from_utf8_lossy(&bytes[MOVED.len()..]);
+            return Err(format!(
+                "What this node has promised went to {} with CONFIG SET: start it with the configuration that it had then. If another node is to be started here, remove {}.",
+                there.trim(),
+                path.display()
+            ));
+        }
         let mut promises = parse(&bytes).ok_or_else(|| {
             format!(
                 "{} is damaged: what this node promised to the leader of a failover can't be told. If it holds a replica's data, remove the file; never do so while it may be a master.",
@@ -149,6 +164,7 @@ impl Node {
     /// Writes promises down; they hold once that has succeeded, and not before.
     fn keep_promises(&mut self, mut promises: Promises) -> Result<(), String> {
         let path = self.promises_path();
+        self.check_place(&path)?;
         let temporary = path.with_extension("state.tmp");
         let mut write = || {
             let file = File::create(&temporary)?;
@@ -197,13 +213,40 @@ impl Node {
             return Ok(());
         }
         let before = self.replication.kept.file.clone();
+        let returns = fs::read(self.promises_path()).is_ok_and(|there| is_moved(&there));
         self.keep_promises(self.replication.kept.promises.clone())?;
-        if before != self.replication.kept.file {
-            // A server that is started there would take itself for this node, and know nothing of what this one promises from now on.
-            let gone = fs::remove_file(&before).and_then(|()| fs::sync_directory_of(&before));
-            gone.map_err(|e| format!("{} can't be removed: {}", before.display(), os_error(&e)))?;
+        let now = &self.replication.kept.file;
+        if before == *now || !before.is_absolute() {
+            return Ok(());
+        }
+        // A server that is started there would take itself for this node, and know nothing of what this one promises from now on; or for a new one, that
+        // never acknowledged anything.
+        let left = match returns {
+            true => fs::remove_file(&before),
+            false => fs::write(&before, format!("{MOVED} {}\n", now.display())),
+        };
+        if let Err(e) = left.and_then(|()| fs::sync_directory_of(&before)) {
+            log::warning!("{} can't be marked as moved: {}", before.display(), os_error(&e));
         }
         Ok(())
+    }
+
+    /// What stands where the promises are to go for the first time must be nobody else's.
+    fn check_place(&self, path: &Path) -> Result<(), String> {
+        if whole(path.to_path_buf()) == self.replication.kept.file {
+            return Ok(());
+        }
+        let is_free = match fs::read(path) {
+            Err(e) => e.kind() == std::io::ErrorKind::NotFound,
+            Ok(there) => {
+                let own = self.replication.kept.promises.node_id;
+                is_moved(&there) || parse(&there).is_some_and(|promises| promises.node_id == own)
+            }
+        };
+        match is_free {
+            true => Ok(()),
+            false => Err(format!("{} holds what another node has promised", path.display())),
+        }
     }
 
     /// The replica's end, before it acknowledges, and now and then: the term of whom it follows, and its data with it. As long as that can't be written
@@ -213,18 +256,22 @@ impl Node {
         let (Some(epoch), term) = (link.state.master_epoch(), link.state.follows_in()) else { return };
         let known = &self.replication.kept.promises;
         let last = known.terms().last().map(|last| last.id);
-        if term.is_some() && link.state.acks_by_itself() {
-            // What a restart may have taken is here again, from one who has all: its wish for acknowledgements stood at the end of all that it had when this
-            // node came.
+        let has_come = link.state.master_end().is_some_and(|end| self.replication.offset() >= end);
+        if term.is_some() && has_come {
+            // What a restart may have taken is here again, from one who has all.
             self.replication.synchronous.started(false);
             self.replication.synchronous.is_certain = true;
         }
         let enters = term.filter(|term| last.is_none_or(|last| last < term.id) && self.replication.kept.is_durable);
-        if known.fence().unwrap_or(0) >= epoch && enters.is_none() {
+        let doubts = link.state.follows_unproven() && !known.members().is_empty() && !known.is_doubtful();
+        if known.fence().unwrap_or(0) >= epoch && enters.is_none() && !doubts {
             return;
         }
         let mut promises = known.clone();
         promises.follows(epoch);
+        if doubts {
+            promises.doubts_from(self.replication.offset());
+        }
         if let Some(Term { id, from }) = enters {
             // A full sync brings all that its master has, wherever its term began.
             let from = if last.is_none() { from.min(self.replication.offset()) } else { from };
@@ -266,7 +313,7 @@ impl Node {
         self.replication.synchronous.is_certain = true;
         let mut promises = self.replication.kept.promises.clone();
         let is_new = match by {
-            Promoter::User => promises.promoted_by_user(),
+            Promoter::User => promises.promoted_by_user(self.replication.offset()),
             _ => promises.promoted(self.replication.offset()),
         };
         if is_new
@@ -284,6 +331,8 @@ impl Node {
         if self.replication.kept.promises.is_stale_master() {
             log::warning!("This stale master is a master again, by REPLICAOF NO ONE.");
             self.promoted_by(Promoter::User);
+            // They acknowledge nothing to the one that it was.
+            self.drop_replicas();
         } else if self.is_unproven() {
             log::warning!("REPLICAOF NO ONE: what this master has is all that there is.");
             self.is_proven();
@@ -309,6 +358,7 @@ impl Node {
             log::notice!("MASTER MODE enabled (by Sentinel {leader}, in epoch {epoch})");
         } else if self.is_stale_master() {
             self.promoted_by(Promoter::Leader);
+            self.drop_replicas();
         }
         by.reply.ok();
         Ok(())
@@ -353,13 +403,13 @@ impl Node {
         reply.bulk(b"epoch");
         reply.int(promises.known() as i64);
         reply.bulk(b"offset");
-        reply.int(self.replication.offset() as i64);
+        // What a master writes that may lack something is of no term.
+        let (offset, term) = promises.counts_to(self.replication.offset());
+        let term = term.filter(|_| !self.replication.synchronous.has_been_unproven());
+        reply.int(offset as i64);
         // What it would wait for as a master: who fences goes by the smallest.
         reply.bulk(b"synchronous_replicas");
         reply.int(self.config.synchronous_replicas as i64);
-        let synchronous = &self.replication.synchronous;
-        // What a master writes that may lack something is of no term.
-        let term = term_at(promises.terms(), self.replication.offset()).filter(|_| !synchronous.has_been_unproven());
         // Who followed the master of the latest term has what was acknowledged there, however far others have come elsewhere.
         reply.bulk(b"data_epoch");
         reply.int(term.map_or(-1, |term| term.epoch as i64));
@@ -367,7 +417,7 @@ impl Node {
         reply.int(term.map_or(0, |term| term.start as i64));
         // Whether it may have lost something of that in a restart.
         reply.bulk(b"certain");
-        reply.int(i64::from(synchronous.is_certain));
+        reply.int(i64::from(self.replication.synchronous.is_certain));
         reply.bulk(b"members");
         reply.array(promises.members().len());
         promises.members().iter().for_each(|id| reply.bulk(id.as_str().as_bytes()));

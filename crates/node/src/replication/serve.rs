@@ -11,7 +11,6 @@ use rivulet_replication::master::{
 use rivulet_replication::measure::Peer;
 use rivulet_replication::messages::PsyncRequest;
 use rivulet_replication::position::{Position, ReplId};
-use rivulet_replication::promises::TermId;
 use rivulet_replication::psync::{NodeFacts, SyncFacts, refusal};
 use rivulet_replication::session::{OutputLimit, OwnName, ReplconfOutcome, Session, State, Target};
 use rivulet_replication::stream;
@@ -64,10 +63,8 @@ impl Node {
             // A master that was replaced is of no term.
             is_unproven: self.is_unproven(),
             began: self.replication.kept.promises.began(),
-            term: match self.is_replica() || self.is_stale_master() {
-                true => TermId::default(),
-                false => self.replication.kept.promises.own_term(),
-            },
+            term: (!self.is_replica() && !self.is_stale_master()).then(|| self.replication.kept.promises.own_term()),
+            end: self.replication.offset(),
         };
         let from_master = self.clients.at(id).is_master();
         let outcome = match self.replication.master.get_mut(id) {
@@ -738,6 +735,7 @@ impl Node {
     /// What is due at the master's end.
     pub fn replication_tick(&mut self) {
         let now = self.now_ms();
+        self.look_at_proof();
         self.measure_tick();
         let facts = TickFacts {
             is_replica: self.is_replica(),

@@ -146,6 +146,9 @@ impl Node {
         let quorum = self.quorum_of_present(&self.replication.kept.promises);
         let is_waited_for = self.replication.synchronous.confirm_to > self.replication.synchronous.confirmed;
         let confirmed = if is_waited_for { self.acknowledged(&self.replication.kept.promises, false) } else { 0 };
+        // Who has not come to where this master's term began ranks, when another one is chosen, with those of the term before, of whom some may have more that
+        // nobody acknowledged.
+        let quorum = if quorum >= self.replication.kept.promises.began() { quorum } else { 0 };
         let synchronous = &mut self.replication.synchronous;
         synchronous.quorum = synchronous.quorum.max(quorum);
         synchronous.confirmed = synchronous.confirmed.max(confirmed);
@@ -175,16 +178,21 @@ impl Node {
         let said = r.master.get(id).map(|session| session.announced().node_id);
         let node = said.unwrap_or_else(|| self.clients.get(id)?.feed.announced.node_id);
         came.extend(node.filter(|node| promises.members().contains(node)));
+        self.look_at_proof();
+    }
+
+    /// Enough of the members may have come. What could not be written down then is tried again each second.
+    pub(super) fn look_at_proof(&mut self) {
+        let Some(came) = &self.replication.synchronous.came else { return };
+        let promises = &self.replication.kept.promises;
         let others = promises.members().iter().filter(|id| **id != promises.node_id).count() as u64;
-        if came.len() as u64 > others.saturating_sub(self.config.synchronous_replicas) {
+        if !came.is_empty() && came.len() as u64 > others.saturating_sub(self.config.synchronous_replicas) {
             self.is_proven();
         }
     }
 
-    /// What this master has is all that was acknowledged. Its replicas hear that when they come again. If it can't be kept, they come for nothing, and it is
-    /// found out once more.
+    /// What this master has is all that was acknowledged. Its replicas hear that when they come again.
     pub(super) fn is_proven(&mut self) {
-        self.drop_replicas();
         if let Err(text) = self.begin_term_of_start() {
             return log::warning!("This master acknowledges nothing, as its new term is not kept: {text}");
         }
@@ -193,6 +201,7 @@ impl Node {
         );
         self.replication.synchronous.started(false);
         self.replication.synchronous.is_certain = true;
+        self.drop_replicas();
     }
 
     /// The offset that enough of the replicas have which are there and count by these promises.

@@ -58,14 +58,25 @@ impl ReplicaLink {
 
     /// The term of the master that the stream comes from; 0 if no leader made it one. `None` while none comes.
     pub fn master_epoch(&self) -> Option<u64> {
-        self.is_up().then_some(self.master_name.term.epoch)
+        self.is_up().then_some(self.master_name.epoch())
     }
 
     /// The term that this node's data go on into; `None` while it acknowledges nothing, or if its master tells no term or can't tell yet whether it has all.
     pub fn follows_in(&self) -> Option<Term> {
-        let MasterName { node, term, began, is_unproven } = self.master_name;
+        let MasterName { node, term, began, is_unproven, .. } = self.master_name;
         let counts = self.is_up() && !is_unproven && self.may_acknowledge();
-        node.filter(|_| counts).map(|_| Term { id: term, from: began })
+        let id = term.filter(|_| counts && node.is_some())?;
+        Some(Term { id, from: began })
+    }
+
+    /// Where the stream of that master ended when this node came: who has come so far has all that it had.
+    pub fn master_end(&self) -> Option<u64> {
+        self.master_name.end
+    }
+
+    /// The master was started again, and can't tell yet whether it has all.
+    pub fn follows_unproven(&self) -> bool {
+        self.master_name.is_unproven
     }
 
     /// Whether the master was started again and has less than this node has acknowledged to it, in the one term: it has lost the rest, and must not take it
@@ -85,12 +96,13 @@ impl ReplicaLink {
     pub(super) fn would_lose(&self, target: Option<Position>) -> bool {
         let MasterName { term, is_unproven, .. } = self.master_name;
         let has_all = |own: Position| target.is_some_and(|t| t.id == own.id && t.offset >= own.offset);
-        let counts = |own: Position| term_at(&self.config.terms, own.offset).is_some_and(|own| own >= term);
+        let counts =
+            |own: Position| term_at(&self.config.terms, own.offset).is_some_and(|own| own >= term.unwrap_or_default());
         is_unproven && self.cached.is_some_and(|own| counts(own) && !has_all(own))
     }
 
     fn may_acknowledge(&self) -> bool {
-        self.acks.fence.is_none_or(|fence| self.master_name.term.epoch >= fence)
+        self.acks.fence.is_none_or(|fence| self.master_name.epoch() >= fence)
     }
 
     /// What makes the stream begin after a full sync. It must be an acknowledgement, so one that may not be given is one of nothing.

@@ -184,7 +184,7 @@ impl ReplicaLink {
 }
 
 impl MasterName {
-    /// `+OK <node id> <term> <where it began>`, and perhaps that it can't prove yet that it has all.
+    /// `+OK <node id> <term or -> <where it began> <where the stream ends>`, and perhaps that it can't prove yet that it has all.
     fn parse(line: &[u8]) -> Option<MasterName> {
         let rest = str::from_utf8(line.strip_prefix(b"+OK ")?).ok()?;
         let (node, rest) = rest.split_once(' ')?;
@@ -192,8 +192,11 @@ impl MasterName {
             Some(numbers) => (numbers, true),
             None => (rest, false),
         };
-        let (term, began) = numbers.split_once(' ')?;
+        let (term, numbers) = numbers.split_once(' ')?;
+        let (began, end) = numbers.split_once(' ').map_or((numbers, None), |(began, end)| (began, Some(end)));
+        let term = if term == "-" { None } else { Some(term.parse().ok()?) };
+        let end = end.map(str::parse).transpose().ok()?;
         let node = Some(ReplId::parse(node.as_bytes())?);
-        Some(MasterName { node, term: term.parse().ok()?, began: began.parse().ok()?, is_unproven })
+        Some(MasterName { node, term, began: began.parse().ok()?, end, is_unproven })
     }
 }

@@ -738,8 +738,9 @@ impl Node {
                 let own = OwnName {
                     run_id: self.run_id,
                     node_id: self.run_id,
-                    term: Default::default(),
+                    term: None,
                     began: 0,
+                    end: 0,
                     is_unproven: false,
                 };
                 let announced = match self.master.get_mut(conn) {
