@@ -5,6 +5,7 @@ use std::cell::Cell;
 use rivulet_resp::args::Span;
 
 use crate::cjson::Settings;
+use crate::debugger;
 use crate::libraries::Registration;
 use crate::lua::Lent;
 use crate::random::Random;
@@ -28,6 +29,7 @@ impl Identity {
 /// One state's memory.
 pub(crate) struct Context {
     pub(crate) host: Lent,
+    pub(crate) debugger: debugger::Place,
     /// What `redis.setresp` chose for this run.
     pub(crate) resp3: Cell<bool>,
     /// Whether this is a run (and not a load), in which commands may be called.
@@ -51,6 +53,7 @@ impl Context {
     pub(crate) fn new() -> Context {
         Context {
             host: Lent::default(),
+            debugger: debugger::Place::default(),
             resp3: Cell::new(false),
             random: Cell::new(Random::default()),
             json: Cell::new(Settings::default()),

@@ -2,6 +2,8 @@
 
 use rivulet_resp::Args;
 
+use crate::debugger::Console;
+
 /// The server, for the time of one run. A script's calls come in their order, one at a time.
 pub trait Host {
     /// Runs a command of the script, checks included, and appends its whole reply, in RESP3 when `resp3`.
@@ -25,6 +27,11 @@ pub trait Host {
 
     /// What `os.clock` shows: the processor's time, in seconds.
     fn cpu_seconds(&mut self) -> f64;
+
+    /// Who debugs this run ([`crate::Engine::debug`]).
+    fn console(&mut self) -> Option<&mut dyn Console> {
+        None
+    }
 }
 
 /// The levels of `redis.log`.

@@ -6,6 +6,7 @@ use rivulet_resp::Reply;
 use crate::api::hexadecimal;
 use crate::bytecode::assigns_globals;
 use crate::context::{Context, Identity};
+use crate::debugger::{self, Session};
 use crate::host::Host;
 use crate::input::Input;
 use crate::lua::{Failure, Lua, PAUSE_PERCENT, Ref, State};
@@ -126,6 +127,18 @@ impl Vm {
             0
         };
         self.run(|| hexadecimal(sha), host, reply, prepare)
+    }
+
+    /// The script that runs next is debugged; `text` is what it was made of.
+    pub(crate) fn begin_debugging(&mut self, text: &[u8]) {
+        self.context().debugger.begin(Session::new(text));
+        self.state.watch_lines(true);
+    }
+
+    /// It has ended: answers what its client is to be sent.
+    pub(crate) fn end_debugging(&mut self) -> Vec<u8> {
+        self.state.watch_lines(false);
+        self.context().debugger.end().map_or_else(debugger::farewell, Session::into_farewell)
     }
 
     /// Runs a function, which is given its keys and its arguments.
