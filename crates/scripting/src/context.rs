@@ -37,8 +37,17 @@ pub(crate) struct Context {
     pub(crate) json: Cell<Settings>,
     /// A library that is being loaded.
     pub(crate) registration: Cell<Option<Box<Registration>>>,
+    /// Errors that were written into the reply.
+    pub(crate) errors: Cell<Vec<RepliedError>>,
     /// Buffers that keep their room from call to call.
     pub(crate) buffers: Cell<Buffers>,
+}
+
+/// An error in a script's reply.
+pub(crate) struct RepliedError {
+    pub(crate) text: Vec<u8>,
+    /// A command replied it, and it was counted then.
+    pub(crate) is_counted: bool,
 }
 
 /// What a call of a command is put together in, and its reply.
@@ -58,6 +67,7 @@ impl Context {
             random: Cell::new(Random::default()),
             json: Cell::new(Settings::default()),
             registration: Cell::new(None),
+            errors: Cell::default(),
             buffers: Cell::new(Buffers::default()),
         }
     }

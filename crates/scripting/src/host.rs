@@ -28,6 +28,9 @@ pub trait Host {
     /// What `os.clock` shows: the processor's time, in seconds.
     fn cpu_seconds(&mut self) -> f64;
 
+    /// A value within the script's reply is an error; `is_counted` says that a command replied it, and that it was counted then.
+    fn replied_error(&mut self, _text: &[u8], _is_counted: bool) {}
+
     /// Who debugs this run ([`crate::Engine::debug`]).
     fn console(&mut self) -> Option<&mut dyn Console> {
         None

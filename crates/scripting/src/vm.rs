@@ -178,7 +178,13 @@ impl Vm {
             match result {
                 Ok(()) => {
                     let is_counted = crate::reply::is_counted_error(lua);
+                    let mark = reply.written();
                     crate::reply::write(lua, reply, shared.context.resp3.get());
+                    let errors = shared.context.errors.take();
+                    // One that is the whole reply is the caller's.
+                    if !reply.since(mark).starts_with(b"-") {
+                        errors.iter().for_each(|error| host.replied_error(&error.text, error.is_counted));
+                    }
                     Ok(if is_counted { Ended::Failed { is_counted } } else { Ended::Returned })
                 }
                 Err(failure) => {

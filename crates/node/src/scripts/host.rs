@@ -27,11 +27,13 @@ pub struct ScriptHost<'a> {
     replicates: bool,
     /// The last command was not executed.
     pub(super) was_refused: bool,
+    /// Its reply has an error that was not counted before.
+    has_failed: bool,
 }
 
 impl<'a> ScriptHost<'a> {
     pub fn new(node: &'a mut Node, id: ClientId, permits: Permits, task: &'a Task<'a>) -> ScriptHost<'a> {
-        ScriptHost { node, id, permits, task, replicates: true, was_refused: false }
+        ScriptHost { node, id, permits, task, replicates: true, was_refused: false, has_failed: false }
     }
 
     /// The command, if this run may call it.
@@ -116,6 +118,18 @@ impl Host for ScriptHost<'_> {
 
     fn cpu_seconds(&mut self) -> f64 {
         clock::monotonic_us() as f64 / 1e6
+    }
+
+    /// As in Redis a call fails once for all errors that are its own, and once more for each that a command has replied.
+    fn replied_error(&mut self, text: &[u8], is_counted: bool) {
+        let stats = &mut self.node.ops.stats;
+        if is_counted || !self.has_failed {
+            stats.of(self.task.command).failed += 1;
+        }
+        if !is_counted {
+            self.has_failed = true;
+            stats.error(text);
+        }
     }
 
     fn console(&mut self) -> Option<&mut dyn Console> {
