@@ -6,8 +6,8 @@ use std::fmt::Arguments;
 use std::fs::File;
 use std::io::{StdoutLock, Write};
 use std::sync::OnceLock;
-use std::sync::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use rivulet_config::{Config, LogFormat, LogTime};
 use rivulet_host::world;
@@ -174,7 +174,10 @@ fn level_word(level: Level) -> &'static str {
 
 /// Nobody else writes while this lives: for a fork, whose child must be able to.
 pub fn hold() -> impl Drop {
-    struct Held(#[expect(dead_code, reason = "held until the end")] (MutexGuard<'static, String>, MutexGuard<'static, Option<Syslog>>, StdoutLock<'static>));
+    struct Held(
+        #[expect(dead_code, reason = "held until the end")]
+        (MutexGuard<'static, String>, MutexGuard<'static, Option<Syslog>>, StdoutLock<'static>),
+    );
     impl Drop for Held {
         fn drop(&mut self) {}
     }

@@ -215,6 +215,7 @@ impl Node {
     /// What is shared with other threads is no affair of the child: nothing is handed to them, or taken from them.
     fn leave_to_parent(&mut self) {
         std::mem::forget(self.engine.keyspace.abort_snapshot());
+        std::mem::forget(self.persist.saving.running.take());
         std::mem::forget(std::mem::replace(&mut self.persist.reaper, Reaper::none()));
         std::mem::forget(std::mem::take(&mut self.migrate.sockets));
     }

@@ -73,7 +73,8 @@ fn next(lua: &mut Lua<'_>) -> Result<Option<Vec<Vec<u8>>>, Raise> {
 }
 
 fn run(lua: &mut Lua<'_>, words: &[Vec<u8>]) -> Then {
-    let (name, rest) = words.split_first().map_or((Vec::new(), words), |(name, rest)| (name.to_ascii_lowercase(), rest));
+    let (name, rest) =
+        words.split_first().map_or((Vec::new(), words), |(name, rest)| (name.to_ascii_lowercase(), rest));
     match name.as_slice() {
         b"s" | b"step" | b"n" | b"next" => {
             lua.context().debugger.steps.set(true);

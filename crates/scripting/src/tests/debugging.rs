@@ -103,7 +103,8 @@ impl Debugged {
     }
 }
 
-const SCRIPT: &str = "local a = 1\nredis.call('set', KEYS[1], a)\nredis.debug('seen', a)\nreturn redis.call('get', KEYS[1])";
+const SCRIPT: &str =
+    "local a = 1\nredis.call('set', KEYS[1], a)\nredis.debug('seen', a)\nreturn redis.call('get', KEYS[1])";
 
 #[test]
 fn step_by_step() {
