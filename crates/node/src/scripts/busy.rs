@@ -141,8 +141,12 @@ impl Node {
         let is_for_later = |token: u64| {
             Some(token) == running || token == TOKEN_RDB_CHANNEL || token == TOKEN_MASTER && (!link_is_up || is_masters)
         };
-        self.read_unread();
-        for event in ready.into_iter().filter(|event| !is_for_later(event.token)) {
+        // Whom the script waits for is heard first: who has gone is not to cost the next one a BUSY.
+        let is_awaited = !wait.is_zero() && ready.iter().any(|event| Some(event.token) == running);
+        if !is_awaited {
+            self.read_unread();
+        }
+        for event in ready.into_iter().filter(|event| !is_awaited && !is_for_later(event.token)) {
             self.dispatch(event);
         }
         if self.now_ms() >= self.life.next_cron_ms {

@@ -211,8 +211,8 @@ fn a_piece_of_lua_can_be_ended() {
 
 #[test]
 fn commands_that_come_in_pieces_or_together() {
-    let mut client = Debugged::default();
-    client.commands = wire("s").iter().map(|byte| vec![*byte]).collect();
+    let commands = wire("s").iter().map(|byte| vec![*byte]).collect();
+    let mut client = Debugged { commands, ..Debugged::default() };
     client.commands.push_back([wire("p"), wire("t"), wire("c")].concat());
     let (lines, ..) = client.run(SCRIPT);
     assert_eq!(lines[4..7], ["<value> a = 1", "In top level:", "-> 2   redis.call('set', KEYS[1], a)"]);
