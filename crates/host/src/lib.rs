@@ -8,6 +8,7 @@
 //!
 //! The modules have the shapes of those of `std` that they stand for, so that code reads as if it used these.
 
+pub mod child;
 pub mod cycles;
 pub mod fs;
 pub mod random;

@@ -147,6 +147,11 @@ pub fn balance_of_thread() -> i64 {
     OWN.with(|own| if own.allocated.is_null() || own.freed.is_null() { 0 } else { balance(own) })
 }
 
+/// Nobody else counts while this lives: for a fork, whose child must be able to.
+pub fn hold() -> impl Drop {
+    THREADS.lock().unwrap_or_else(|e| e.into_inner())
+}
+
 /// Bytes allocated and not freed.
 pub fn used() -> usize {
     if let Some(used) = world::with(|world| world.memory_used()) {

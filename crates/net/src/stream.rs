@@ -7,10 +7,11 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rivulet_host::world;
+use rustix::event::{self, PollFd, PollFlags};
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use rustls::pki_types::ServerName;
 
-use crate::poll::{Source, Watched};
+use crate::poll::{Interest, Source, Watched};
 use crate::tls::{ClientAuth, TlsContext, TlsStream};
 
 /// A connection, non-blocking.
@@ -203,6 +204,28 @@ impl Stream {
         match &mut self.0 {
             Kind::Tls(s) => s.flush().map(|_| ()),
             _ => Ok(()),
+        }
+    }
+
+    /// Waits until it can be read, or written to, or has an error. On a simulated machine it never waits.
+    ///
+    /// # Errors
+    /// The system can't wait.
+    pub fn wait(&self, interest: Interest) -> io::Result<()> {
+        let Watched::System(socket) = self.watched() else { return Ok(()) };
+        let mut events = PollFlags::empty();
+        events.set(PollFlags::IN, interest.read);
+        events.set(PollFlags::OUT, interest.write);
+        match event::poll(&mut [PollFd::from_borrowed_fd(socket, events)], None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Nothing is sent any more, nor said at the end: another process goes on with the connection.
+    pub fn forget(&mut self) {
+        if let Kind::Tls(s) = &mut self.0 {
+            s.forget();
         }
     }
 

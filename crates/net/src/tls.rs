@@ -389,6 +389,13 @@ impl TlsStream {
         Ok(true)
     }
 
+    /// Another process goes on with the connection: nothing is sent by this one, whose records would have the same numbers.
+    pub(crate) fn forget(&mut self) {
+        self.outgoing = Vec::new();
+        self.sent = 0;
+        self.end = Some(End::Failed("another process has the connection".to_string()));
+    }
+
     pub(crate) fn has_unsent(&self) -> bool {
         !self.outgoing.is_empty()
     }

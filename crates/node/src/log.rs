@@ -4,10 +4,10 @@
 use std::ffi::{CStr, CString};
 use std::fmt::Arguments;
 use std::fs::File;
-use std::io::Write;
-use std::sync::Mutex;
+use std::io::{StdoutLock, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use rivulet_config::{Config, LogFormat, LogTime};
 use rivulet_host::world;
@@ -170,6 +170,20 @@ fn role_word(role: u8) -> &'static str {
 /// What Valkey's structured forms call a level.
 fn level_word(level: Level) -> &'static str {
     ["debug", "info", "notice", "warning"][level as usize]
+}
+
+/// Nobody else writes while this lives: for a fork, whose child must be able to.
+pub fn hold() -> impl Drop {
+    struct Held(
+        #[expect(dead_code, reason = "held until the end")]
+        (MutexGuard<'static, String>, MutexGuard<'static, Option<Syslog>>, StdoutLock<'static>),
+    );
+    impl Drop for Held {
+        fn drop(&mut self) {}
+    }
+    let file = FILE.lock().unwrap_or_else(|e| e.into_inner());
+    let syslog = SYSLOG.lock().unwrap_or_else(|e| e.into_inner());
+    Held((file, syslog, std::io::stdout().lock()))
 }
 
 /// Writes bytes as they are (the banner at start-up).

@@ -5,11 +5,13 @@
 
 mod busy;
 mod commands;
+mod debug;
 mod host;
 mod permits;
 mod persist;
 
 use rivulet_commands::{Command, fail::Fail};
+use rivulet_host::child::Child;
 use rivulet_resp::{Args, OwnedArgs, Reply};
 use rivulet_scripting::scripts::digits_of;
 use rivulet_scripting::{Ended, Engine, Flags, Host, Identity, Input, Libraries};
@@ -18,8 +20,10 @@ use crate::REDIS_VERSION;
 use crate::engine::asker::Asker;
 use crate::front::client_id::ClientId;
 use crate::node::Node;
+use debug::Debugging;
 use host::ScriptHost;
 
+pub use debug::DebugMode;
 pub use permits::effective_flags;
 
 /// Bytes that scripts, and that functions, may hold; a run that wants more ends with an error.
@@ -33,6 +37,10 @@ pub struct Scripts {
     /// What was in it when it was taken out.
     last: Figures,
     pub running: Option<Running>,
+    /// What runs is debugged.
+    debugging: Option<Box<Debugging>>,
+    /// Sessions of the debugger in children.
+    sessions: Vec<Child>,
     /// What a full sync brings.
     loading: Option<Libraries>,
 }
@@ -127,6 +135,13 @@ impl Node {
     pub fn eval(&mut self, by: &mut Asker<'_>, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
         // What others did before is not to wait for the end of it.
         self.save_if_emptied();
+        match self.clients.get(by.id).and_then(|client| client.session.debugs) {
+            None => self.eval_now(by, command, args),
+            Some(mode) => self.eval_debugged(by, command, args, mode),
+        }
+    }
+
+    fn eval_now(&mut self, by: &mut Asker<'_>, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
         let input = Input::of_script(args)?;
         let mut engine = self.scripts.take();
         let found = match command.name {
@@ -147,7 +162,19 @@ impl Node {
             is_read_only: command.is(rivulet_commands::spec::flag::READONLY),
             args,
         };
-        self.run_task(by, engine, &task, |engine, host, reply| engine.eval(id, &input, host, reply))
+        if self.scripts.debugging.is_none() {
+            return self.run_task(by, engine, &task, |engine, host, reply| engine.eval(id, &input, host, reply));
+        }
+        let mut farewell = None;
+        let result = self.run_task(by, engine, &task, |engine, host, reply| {
+            let (ended, last) = engine.debug(id, &input, host, reply);
+            farewell = Some(last);
+            ended
+        });
+        if let Some(debugging) = &mut self.scripts.debugging {
+            debugging.farewell = farewell;
+        }
+        result
     }
 
     /// FCALL and FCALL_RO.

@@ -7,7 +7,7 @@ use sha1::{Digest, Sha1};
 use crate::context::{Buffers, Identity};
 use crate::host::{LogLevel, Replication};
 use crate::lua::{Kind, LIMIT_BYTES_MAX, Lua, Outcome, Raise, View};
-use crate::{number, value};
+use crate::{debugger, number, value};
 
 const NO_ARGUMENTS: &str = "Please specify at least one argument for this redis lib call";
 const OUTSIDE: &str = "redis.call/pcall can only be called inside a script invocation";
@@ -36,12 +36,15 @@ pub(crate) fn push(lua: &mut Lua<'_>, part: Part, identity: &Identity) {
         Part::Function => push_calls(lua),
         Part::Script => {
             push_calls(lua);
-            // There is no debugger.
             add(lua, "breakpoint", |lua| {
-                lua.push_bool(false);
+                let is_debugged = lua.context().debugger.ask();
+                lua.push_bool(is_debugged);
                 Ok(1)
             });
-            add(lua, "debug", |_| Ok(0));
+            add(lua, "debug", |lua| {
+                debugger::show_arguments(lua);
+                Ok(0)
+            });
             add(lua, "replicate_commands", |lua| {
                 lua.push_bool(true);
                 Ok(1)
@@ -82,6 +85,7 @@ fn push_calls(lua: &mut Lua<'_>) {
 
 /// Pushes an error as scripts see it: a table with its text. A text with a code begins with `-`, others get `ERR`.
 pub(crate) fn push_error(lua: &mut Lua<'_>, text: &[u8]) {
+    lua.context().debugger.show_error(text);
     let (code, message) = match text.strip_prefix(b"-") {
         None => (b"ERR".as_slice(), text),
         Some(rest) => match rest.iter().position(|&c| c == b' ') {
@@ -142,12 +146,47 @@ fn run_written(lua: &mut Lua<'_>, buffers: &mut Buffers) -> Result<Called, Raise
     let context = lua.context();
     let args = Args::new(command, spans, false);
     let resp3 = context.resp3.get();
+    let is_shown = context.debugger.steps();
+    if is_shown {
+        context.debugger.show_command(args);
+    }
     if context.host.with(|host| host.call(args, resp3, reply)).is_none() {
         push_error(lua, OUTSIDE.as_bytes());
         return Ok(Called::Error);
     }
-    value::push(lua, reply)?;
+    if is_shown {
+        push_shown(lua, reply)?;
+    } else {
+        value::push(lua, reply)?;
+    }
     Ok(if reply.first() == Some(&b'-') { Called::Error } else { Called::Value })
+}
+
+/// Pushes the value of a reply that the debugger shows.
+fn push_shown(lua: &mut Lua<'_>, reply: &[u8]) -> Result<(), Raise> {
+    let debugger = &lua.context().debugger;
+    let was_refused = debugger::console(lua, |console| console.was_refused()).unwrap_or(false);
+    if was_refused {
+        let line = reply.split(|byte| *byte == b'\r').next().unwrap_or_default();
+        debugger.show_error(line.strip_prefix(b"-ERR ").unwrap_or(line));
+        return debugger.unseen(|| value::push(lua, reply));
+    }
+    value::push(lua, reply)?;
+    debugger.show_reply(reply);
+    Ok(())
+}
+
+/// Runs a command of who debugs; its reply, or the error, is pushed.
+pub(crate) fn call_words(lua: &mut Lua<'_>, words: &[Vec<u8>]) {
+    let mut buffers = Buffers::default();
+    for word in words {
+        // They are few and short: the debugger's input is bounded.
+        let span = Span { start: buffers.command.len() as u32, len: word.len() as u32 };
+        buffers.command.extend_from_slice(word);
+        buffers.spans.push(span);
+    }
+    // An error was shown.
+    let _ = run_written(lua, &mut buffers);
 }
 
 impl Buffers {

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use rivulet_resp::args::Span;
 
 use crate::cjson::Settings;
+use crate::debugger;
 use crate::libraries::Registration;
 use crate::lua::Lent;
 use crate::random::Random;
@@ -28,6 +29,7 @@ impl Identity {
 /// One state's memory.
 pub(crate) struct Context {
     pub(crate) host: Lent,
+    pub(crate) debugger: debugger::Place,
     /// What `redis.setresp` chose for this run.
     pub(crate) resp3: Cell<bool>,
     /// Whether this is a run (and not a load), in which commands may be called.
@@ -35,8 +37,17 @@ pub(crate) struct Context {
     pub(crate) json: Cell<Settings>,
     /// A library that is being loaded.
     pub(crate) registration: Cell<Option<Box<Registration>>>,
+    /// Errors that were written into the reply.
+    pub(crate) errors: Cell<Vec<RepliedError>>,
     /// Buffers that keep their room from call to call.
     pub(crate) buffers: Cell<Buffers>,
+}
+
+/// An error in a script's reply.
+pub(crate) struct RepliedError {
+    pub(crate) text: Vec<u8>,
+    /// A command replied it, and it was counted then.
+    pub(crate) is_counted: bool,
 }
 
 /// What a call of a command is put together in, and its reply.
@@ -51,10 +62,12 @@ impl Context {
     pub(crate) fn new() -> Context {
         Context {
             host: Lent::default(),
+            debugger: debugger::Place::default(),
             resp3: Cell::new(false),
             random: Cell::new(Random::default()),
             json: Cell::new(Settings::default()),
             registration: Cell::new(None),
+            errors: Cell::default(),
             buffers: Cell::new(Buffers::default()),
         }
     }

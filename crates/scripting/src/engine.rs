@@ -50,6 +50,19 @@ impl Engine {
         ended
     }
 
+    /// Runs a script as the client of [`Host::console`] lets it. Answers also what that is sent before the script's reply.
+    pub fn debug(
+        &mut self,
+        id: ScriptId,
+        input: &Input<'_>,
+        host: &mut dyn Host,
+        reply: &mut Reply<'_>,
+    ) -> (Ended, Vec<u8>) {
+        let result = self.scripts.debug(id, input, host, reply);
+        self.libraries.set_random(self.scripts.random());
+        result
+    }
+
     /// Runs a function.
     pub fn fcall(&mut self, id: FunctionId, input: &Input<'_>, host: &mut dyn Host, reply: &mut Reply<'_>) -> Ended {
         let ended = self.libraries.run(id, input, host, reply);

@@ -2,6 +2,8 @@
 
 use rivulet_resp::Args;
 
+use crate::debugger::Console;
+
 /// The server, for the time of one run. A script's calls come in their order, one at a time.
 pub trait Host {
     /// Runs a command of the script, checks included, and appends its whole reply, in RESP3 when `resp3`.
@@ -25,6 +27,14 @@ pub trait Host {
 
     /// What `os.clock` shows: the processor's time, in seconds.
     fn cpu_seconds(&mut self) -> f64;
+
+    /// A value within the script's reply is an error; `is_counted` says that a command replied it, and that it was counted then.
+    fn replied_error(&mut self, _text: &[u8], _is_counted: bool) {}
+
+    /// Who debugs this run ([`crate::Engine::debug`]).
+    fn console(&mut self) -> Option<&mut dyn Console> {
+        None
+    }
 }
 
 /// The levels of `redis.log`.

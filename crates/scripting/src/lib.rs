@@ -12,7 +12,7 @@
 //!              every 100,000 instructions → Host::interrupt → go on, or end with a text
 //! ```
 //!
-//! In reading order: [`engine`], [`host`], [`input`], [`scripts`] and [`libraries`] (the caches), `script_command` and `function_command` (the
+//! In reading order: [`engine`], [`host`], [`debugger`], [`input`], [`scripts`] and [`libraries`] (the caches), `script_command` and `function_command` (the
 //! commands about them); `vm` (a run), `sandbox`, `api` (`redis.*`), `value` and `reply` (the conversions), `cjson`, `cmsgpack`, `structure`
 //! (`struct`), `bit`, `strings` with `pattern`, `random`, `number`, `bytecode`; `lua` (the only `unsafe` code).
 //!
@@ -30,6 +30,7 @@ mod bytecode;
 mod cjson;
 mod cmsgpack;
 mod context;
+pub mod debugger;
 pub mod dump;
 pub mod engine;
 pub mod function_command;
@@ -55,6 +56,7 @@ mod value;
 mod vm;
 
 pub use context::Identity;
+pub use debugger::{Console, Received};
 pub use engine::Engine;
 pub use host::{Host, Interrupt, KILLED, LOAD_TIMEOUT, LogLevel, Replication};
 pub use input::Input;

@@ -173,9 +173,11 @@ impl Libraries {
             Policy::Replace => loaded.iter().any(|l| l.name == name),
         };
         for (i, library) in loaded.iter().enumerate() {
-            let twice = loaded[..i].iter().any(|l| l.name == library.name);
-            if twice || (self.by_name.contains_key(&library.name) && !replaced(&library.name)) {
+            if loaded[..i].iter().any(|l| l.name == library.name) {
                 return Err(library_exists(&library.name));
+            }
+            if self.by_name.contains_key(&library.name) && !replaced(&library.name) {
+                return Err(Fail::bytes([b"ERR Library ", library.name.as_slice(), b" already exists"].concat()));
             }
         }
         let staying = self.by_name.iter().filter(|(name, _)| !replaced(name)).flat_map(|(_, l)| &l.slots);

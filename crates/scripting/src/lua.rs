@@ -21,6 +21,7 @@ mod faults;
 mod guards;
 mod heap;
 mod lent;
+mod lines;
 mod state;
 
 use std::any::Any;

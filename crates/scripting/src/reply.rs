@@ -11,6 +11,7 @@
 
 use rivulet_resp::Reply;
 
+use crate::context::RepliedError;
 use crate::lua::{Kind, Lua, View};
 use crate::number::to_integer;
 
@@ -18,7 +19,9 @@ use crate::number::to_integer;
 pub(crate) fn write(lua: &mut Lua<'_>, reply: &mut Reply<'_>, resp3: bool) {
     // What nests deeper than Lua's stack is cut off with an error in its place.
     if !lua.has_room(4) {
-        reply.error(b"ERR reached lua stack limit");
+        const TOO_DEEP: &[u8] = b"ERR reached lua stack limit";
+        reply.error(TOO_DEEP);
+        note_error(lua, TOO_DEEP.to_vec(), false);
         return lua.pop(1);
     }
     match lua.view(-1) {
@@ -95,8 +98,20 @@ fn write_error(lua: &mut Lua<'_>, reply: &mut Reply<'_>, _: bool) -> bool {
     let text = c_text(lua.string(-1).unwrap_or_default());
     // Line breaks at the end go, others become spaces.
     let len = text.iter().rposition(|c| !matches!(c, b'\r' | b'\n')).map_or(0, |last| last + 1);
-    reply.error(&text[..len]);
+    let text = text[..len].to_vec();
+    reply.error(&text);
+    lua.raw_get_field(-2, b"ignore_error_stats_update");
+    let is_counted = lua.to_bool(-1);
+    lua.pop(1);
+    note_error(lua, text, is_counted);
     true
+}
+
+fn note_error(lua: &Lua<'_>, text: Vec<u8>, is_counted: bool) {
+    let cell = &lua.context().errors;
+    let mut errors = cell.take();
+    errors.push(RepliedError { text, is_counted });
+    cell.set(errors);
 }
 
 fn write_double(lua: &mut Lua<'_>, reply: &mut Reply<'_>, _: bool) -> bool {

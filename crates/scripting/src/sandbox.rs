@@ -155,6 +155,16 @@ fn push_if_read_only(lua: &mut Lua<'_>, index: i32) -> bool {
     marked
 }
 
+/// Pushes what the read-only table on top stands for, or the table on top once more.
+pub(crate) fn resolve_read_only(lua: &mut Lua<'_>) {
+    if push_if_read_only(lua, -1) {
+        lua.raw_get_index(-1, REAL);
+        lua.remove(-2);
+    } else {
+        lua.push_copy(-1);
+    }
+}
+
 /// The metatable of strings leads to the real table of their functions; scripts see one that leads to the read-only one.
 fn protect_strings(lua: &mut Lua<'_>, globals: i32) {
     lua.push_bytes(b"");

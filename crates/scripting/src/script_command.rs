@@ -1,4 +1,4 @@
-//! SCRIPT with its subcommands. SCRIPT KILL is the server's; there is no debugger.
+//! SCRIPT with its subcommands. SCRIPT KILL and SCRIPT DEBUG are the server's.
 
 use rivulet_commands::fail::Fail;
 use rivulet_resp::{Args, Reply};
@@ -22,7 +22,6 @@ pub fn run(scripts: &mut Scripts, args: Args<'_>, reply: &mut Reply<'_>) -> Answ
             Answer::Replied
         }),
         b"flush" => flush(scripts, args, reply),
-        b"debug" => debug(args, reply),
         b"kill" => Ok(Answer::Kill),
         b"help" => {
             write_help(HELP, reply);
@@ -62,19 +61,10 @@ fn flush(scripts: &mut Scripts, args: Args<'_>, reply: &mut Reply<'_>) -> Result
     Ok(Answer::Flushed { remains, asynchronous })
 }
 
-fn debug(args: Args<'_>, reply: &mut Reply<'_>) -> Result<Answer, Fail> {
-    if args.is(2, "no") {
-        reply.ok();
-        return Ok(Answer::Replied);
-    }
-    let known = args.is(2, "yes") || args.is(2, "sync");
-    Err(Fail::new(if known { "ERR there is no debugger" } else { "ERR Use SCRIPT DEBUG YES/SYNC/NO" }))
-}
-
 const HELP: &[&str] = &[
     "SCRIPT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "DEBUG (YES|SYNC|NO)",
-    "    Only NO: there is no debugger.",
+    "    Say whether the scripts of this connection are debugged: YES without effect on the data, SYNC with.",
     "EXISTS <sha1> [<sha1> ...]",
     "    Say which scripts are there.",
     "FLUSH [ASYNC|SYNC]",

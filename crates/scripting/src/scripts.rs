@@ -214,6 +214,20 @@ impl Scripts {
         vm.run_script(&script.function, &script.sha, input, host, reply)
     }
 
+    /// Runs a script as the client of [`Host::console`] lets it. Answers also what that is sent before the script's reply.
+    pub fn debug(
+        &mut self,
+        id: ScriptId,
+        input: &Input<'_>,
+        host: &mut dyn Host,
+        reply: &mut Reply<'_>,
+    ) -> (Ended, Vec<u8>) {
+        let text = self.slots.get(id.0 as usize).and_then(|s| s.as_ref()).map(|script| &*script.text);
+        self.vm.begin_debugging(text.unwrap_or_default());
+        let ended = self.run(id, input, host, reply);
+        (ended, self.vm.end_debugging())
+    }
+
     /// How many scripts there are.
     pub fn len(&self) -> usize {
         self.by_sha.len()

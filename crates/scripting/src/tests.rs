@@ -1,5 +1,6 @@
 //! Scripts as a client sees them.
 
+mod debugging;
 mod differential;
 mod functions;
 mod peer;

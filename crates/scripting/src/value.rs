@@ -140,6 +140,10 @@ fn push_text(lua: &mut Lua<'_>, field: &str, text: &[u8]) {
 
 /// An error that the server has counted already.
 fn push_error(lua: &mut Lua<'_>, line: &[u8]) {
+    let debugger = &lua.context().debugger;
+    if debugger.steps() {
+        debugger.show_error(&[b"-", line].concat());
+    }
     push_text(lua, "err", line);
     lua.push_bool(true);
     lua.raw_set_field(-2, b"ignore_error_stats_update");

@@ -6,6 +6,7 @@ use rivulet_resp::Reply;
 use crate::api::hexadecimal;
 use crate::bytecode::assigns_globals;
 use crate::context::{Context, Identity};
+use crate::debugger::{self, Session};
 use crate::host::Host;
 use crate::input::Input;
 use crate::lua::{Failure, Lua, PAUSE_PERCENT, Ref, State};
@@ -128,6 +129,18 @@ impl Vm {
         self.run(|| hexadecimal(sha), host, reply, prepare)
     }
 
+    /// The script that runs next is debugged; `text` is what it was made of.
+    pub(crate) fn begin_debugging(&mut self, text: &[u8]) {
+        self.context().debugger.begin(Session::new(text));
+        self.state.watch_lines(true);
+    }
+
+    /// It has ended: answers what its client is to be sent.
+    pub(crate) fn end_debugging(&mut self) -> Vec<u8> {
+        self.state.watch_lines(false);
+        self.context().debugger.end().map_or_else(debugger::farewell, Session::into_farewell)
+    }
+
     /// Runs a function, which is given its keys and its arguments.
     pub(crate) fn run_function(
         &mut self,
@@ -165,7 +178,13 @@ impl Vm {
             match result {
                 Ok(()) => {
                     let is_counted = crate::reply::is_counted_error(lua);
+                    let mark = reply.written();
                     crate::reply::write(lua, reply, shared.context.resp3.get());
+                    let errors = shared.context.errors.take();
+                    // One that is the whole reply is the caller's.
+                    if !reply.since(mark).starts_with(b"-") {
+                        errors.iter().for_each(|error| host.replied_error(&error.text, error.is_counted));
+                    }
                     Ok(if is_counted { Ended::Failed { is_counted } } else { Ended::Returned })
                 }
                 Err(failure) => {

@@ -219,3 +219,30 @@ fn statistics_of_keys() {
         assert_eq!(call.run(&rivulet("rivulet-cli"), &server), call.run(&peer, &server), "{args:?}");
     }
 }
+
+#[test]
+fn a_script_is_debugged() {
+    let mut server = Server::start(Kind::Rivulet, &[]);
+    let script = server.write_file(
+        "script.lua",
+        "local a = 1\nredis.call('set', 'd', ARGV[1])\nredis.debug(a)\nreturn {a, KEYS[1]}\n",
+    );
+    let wrong = server.write_file("wrong.lua", "return (\n");
+    let (script, wrong) = (script.display().to_string(), wrong.display().to_string());
+    let session: &[u8] = b"p\ns\nl\nb 4\nt\ne a b\ne KEYS[1]\nr get d\nhelp\nfoo\ns\nc\nc\nget d\nquit\n";
+    for peer in peers() {
+        for mode in ["--ldb", "--ldb-sync-mode"] {
+            for (file, input) in [
+                (&script, session),
+                (&script, b"s\nrestart\nc\nrestart\na\nget d\nexit\n"),
+                (&script, b"quit\n"),
+                (&wrong, b"ping\n"),
+            ] {
+                for term in ["dumb", "xterm"] {
+                    let args = &[mode, "--eval", file, "k", ",", "v"];
+                    compare(&peer, &mut server, Call { args, input, env: &[("TERM", term)], ..Call::default() });
+                }
+            }
+        }
+    }
+}

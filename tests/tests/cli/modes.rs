@@ -135,10 +135,12 @@ fn scripts_of_a_file() {
     let path = path.display().to_string();
     assert_eq!(said(&server, &["--eval", &path, "a", "b", ",", "c"]), "a\nb\nc\n2\n1\n");
     assert_eq!(said(&server, &["--eval", &path, ",", "c"]), "\n", "a nil ends the list");
-    let call = Call { args: &["--ldb", "--eval", &path], ..Call::default() };
+    server.client().must("ACL SETUSER other on >word ~* +@all -script|debug");
+    let call = Call { args: &["--user", "other", "--pass", "word", "--ldb", "--eval", &path], ..Call::default() };
     let outcome = call.run(&rivulet("rivulet-cli"), &server);
     assert_eq!(outcome.status, Some(1));
-    assert!(outcome.err.starts_with("The server does not debug scripts: ERR"), "{}", outcome.err);
+    let told = outcome.err.lines().last().unwrap_or_default();
+    assert!(told.starts_with("The server does not debug scripts: NOPERM"), "{}", outcome.err);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use rivulet_commands::Command;
 use rivulet_resp::OwnedArgs;
 
 use crate::engine::blocked::Blocked;
+use crate::scripts::DebugMode;
 use crate::tracking::Tracker;
 
 /// Which replies a client wants (CLIENT REPLY).
@@ -161,6 +162,8 @@ pub struct Session {
     /// How it tracks keys, if it does.
     pub tracking: Option<Box<Tracker>>,
     pub blocked: Option<Box<Blocked>>,
+    /// Where its scripts are debugged, if it wants that (SCRIPT DEBUG).
+    pub debugs: Option<DebugMode>,
     /// Offset of the log after its last write, for WAIT.
     pub written_offset: u64,
     pub last_command: Option<&'static Command>,
@@ -199,6 +202,7 @@ impl Default for Session {
             subscriptions: Subscriptions::default(),
             tracking: None,
             blocked: None,
+            debugs: None,
             written_offset: 0,
             last_command: None,
         }

@@ -171,7 +171,7 @@ impl Node {
     pub fn read_unread(&mut self) {
         for id in std::mem::take(&mut self.front.unread) {
             match self.clients.get(id) {
-                Some(client) if client.connection.watching.read => self.read_client(id),
+                Some(client) if client.connection.watching.read && !self.runs_script_of(id) => self.read_client(id),
                 // Whose script runs is heard when that has ended.
                 Some(_) => self.front.unread.push(id),
                 None => {}

@@ -43,6 +43,7 @@ impl Node {
         self.accept_again_if_due();
         self.end_late_handshakes();
         self.migrate.sockets.close_idle(now_ms);
+        self.reap_sessions();
         self.replication.give_back();
         self.expire_own_keys();
         let stats = &mut self.ops.stats;

@@ -190,6 +190,7 @@ impl Node {
 
     fn try_to_end(&mut self, request: Request) -> Result<(), String> {
         self.life.supervisor.tell(supervisor::STOPPING);
+        self.kill_sessions();
         if self.is_rewriting() {
             if self.persist.log.files.is_waiting_for_base() {
                 if !request.force {

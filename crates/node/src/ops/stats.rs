@@ -209,6 +209,9 @@ pub struct Stats {
     pub denied: Denials,
     pub dump_payload_sanitizations: u64,
     pub snapshots: u64,
+    /// Sessions of the debugger in children, and what the last fork took.
+    pub sessions: u64,
+    pub latest_fork_us: u64,
     /// By id.
     pub by_command: Vec<CommandStats>,
 }

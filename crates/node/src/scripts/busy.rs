@@ -17,8 +17,11 @@ use crate::{clock, log};
 
 /// Heartbeats and time-outs are looked at this often.
 const TICK_MS: u64 = 100;
+pub(super) const TICK: Duration = Duration::from_millis(TICK_MS);
+/// Why a piece of Lua ends that a client of the debugger waits for no longer.
+const CLIENT_GONE: &str = "The debugging client has closed the connection";
 /// Why a script ends that a shutdown does not wait for.
-const SHUT_DOWN: &str = "The server is shutting down";
+pub(super) const SHUT_DOWN: &str = "The server is shutting down";
 
 impl Node {
     /// Whether a script has run for so long that others are answered with BUSY.
@@ -40,18 +43,22 @@ impl Node {
         if threshold_ms == 0 || elapsed_ms < threshold_ms {
             return Interrupt::Continue;
         }
-        if running.busy.is_none() {
-            let (client, shown) = (running.client, task.shown());
-            log::warning!(
-                "Slow script detected: still in execution after {elapsed_ms} milliseconds. You can try killing the script using the {} command. Script name is: {}.",
-                if running.is_function { "FUNCTION KILL" } else { "SCRIPT KILL" },
-                String::from_utf8_lossy(&shown.name)
-            );
-            running.busy = Some(Box::new(shown));
-            self.listen_to_running(client, false);
-            self.read_master_again();
+        let client = running.client;
+        if self.is_session_apart() {
+            // A child's only affair is its client.
+            let goes_on = self.hears_client_of_session(client);
+            return if goes_on { Interrupt::Continue } else { Interrupt::End(CLIENT_GONE) };
         }
-        self.small_turn();
+        if !self.is_busy() {
+            let (kill, name) = (if task.is_function { "FUNCTION KILL" } else { "SCRIPT KILL" }, task.shown().name);
+            log::warning!(
+                "Slow script detected: still in execution after {elapsed_ms} milliseconds. You can try killing the script using the {kill} command. Script name is: {}.",
+                String::from_utf8_lossy(&name)
+            );
+            self.listen_to_running(client, false);
+            self.begin_busy(task);
+        }
+        self.small_turn(Duration::ZERO);
         if self.life.exit.is_some() {
             return Interrupt::End(SHUT_DOWN);
         }
@@ -61,6 +68,14 @@ impl Node {
                 Interrupt::End(KILLED)
             }
             _ => Interrupt::Continue,
+        }
+    }
+
+    /// Others are answered with BUSY from now on.
+    pub(super) fn begin_busy(&mut self, task: &Task<'_>) {
+        if let Some(running) = self.scripts.running.as_mut().filter(|running| running.busy.is_none()) {
+            running.busy = Some(Box::new(task.shown()));
+            self.read_master_again();
         }
     }
 
@@ -89,24 +104,30 @@ impl Node {
 
     /// What the client of the script sends meanwhile stays in its socket.
     fn listen_to_running(&mut self, id: ClientId, on: bool) {
+        let Some(client) = self.clients.get(id) else { return };
+        self.watch_running(id, Interest { read: on, ..client.connection.watching });
+    }
+
+    /// What the poll is to tell of the client of the script: a session of the debugger wants to know.
+    pub(super) fn watch_running(&mut self, id: ClientId, interest: Interest) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        let connection = &mut client.connection;
-        connection.watching.read = on;
-        let Some(stream) = &connection.stream else { return };
-        let interest = Interest { read: on, write: connection.watching.write };
+        if std::mem::replace(&mut client.connection.watching, interest) == interest {
+            return;
+        }
+        let Some(stream) = &client.connection.stream else { return };
         if let Err(e) = self.front.poll.change(stream, id, interest) {
             log::warning!("Watching a client failed: {e}");
         }
     }
 
-    /// Looks at the sockets, in the middle of a unit of execution, which stands still and is seen by nobody.
-    fn small_turn(&mut self) {
+    /// Looks at the sockets, in the middle of a unit of execution, which stands still and is seen by nobody. Waits so long for them.
+    pub(super) fn small_turn(&mut self, wait: Duration) {
         let unit = std::mem::take(&mut self.engine.unit);
         let speaker = std::mem::take(&mut self.engine.speaker);
         let ready_keys = std::mem::take(&mut self.engine.blocking.ready);
         let time = self.clock.clone();
         let mut ready = Vec::new();
-        if let Err(error) = self.front.poll.wait(Some(Duration::ZERO), &mut ready) {
+        if let Err(error) = self.front.poll.wait(Some(wait), &mut ready) {
             log::warning!("Waiting for sockets failed: {error}");
         }
         self.clock.look();
@@ -120,8 +141,12 @@ impl Node {
         let is_for_later = |token: u64| {
             Some(token) == running || token == TOKEN_RDB_CHANNEL || token == TOKEN_MASTER && (!link_is_up || is_masters)
         };
-        self.read_unread();
-        for event in ready.into_iter().filter(|event| !is_for_later(event.token)) {
+        // Whom the script waits for is heard first: who has gone is not to cost the next one a BUSY.
+        let is_awaited = !wait.is_zero() && ready.iter().any(|event| Some(event.token) == running);
+        if !is_awaited {
+            self.read_unread();
+        }
+        for event in ready.into_iter().filter(|event| !is_awaited && !is_for_later(event.token)) {
             self.dispatch(event);
         }
         if self.now_ms() >= self.life.next_cron_ms {

@@ -43,6 +43,9 @@ impl Node {
         if args.is(1, "kill") {
             return self.kill_script(by, false);
         }
+        if args.is(1, "debug") {
+            return self.script_debug(by, args);
+        }
         let mark = by.reply.written();
         let mut engine = self.scripts.take();
         let answer = script_command::run(engine.scripts(), args, &mut by.reply);
@@ -102,6 +105,14 @@ impl Node {
             return Err(Fail::new(
                 "UNKILLABLE The busy script was sent by a master instance in the context of replication and cannot be killed.",
             ));
+        }
+        // A session that waits for its client need not: its script runs on, and can be waited for.
+        if let Some(debugging) = self.scripts.debugging.as_mut().filter(|_| running.has_written && !is_function)
+            && debugging.waits
+        {
+            debugging.is_let_go = true;
+            by.reply.ok();
+            return Ok(());
         }
         if running.has_written {
             return Err(Fail::new(

@@ -5,7 +5,7 @@ use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
 use rivulet_commands::spec::{Handler, flag};
 use rivulet_resp::{Args, Reply};
-use rivulet_scripting::{Host, Interrupt, LOAD_TIMEOUT, LogLevel, Replication};
+use rivulet_scripting::{Console, Host, Interrupt, LOAD_TIMEOUT, LogLevel, Replication};
 
 use super::Task;
 use super::permits::Permits;
@@ -19,17 +19,21 @@ const LOAD_US: u64 = 500_000;
 
 /// The server, for the time of one run.
 pub struct ScriptHost<'a> {
-    node: &'a mut Node,
-    id: ClientId,
+    pub(super) node: &'a mut Node,
+    pub(super) id: ClientId,
     permits: Permits,
-    task: &'a Task<'a>,
+    pub(super) task: &'a Task<'a>,
     /// Effects go to the stream.
     replicates: bool,
+    /// The last command was not executed.
+    pub(super) was_refused: bool,
+    /// Its reply has an error that was not counted before.
+    has_failed: bool,
 }
 
 impl<'a> ScriptHost<'a> {
     pub fn new(node: &'a mut Node, id: ClientId, permits: Permits, task: &'a Task<'a>) -> ScriptHost<'a> {
-        ScriptHost { node, id, permits, task, replicates: true }
+        ScriptHost { node, id, permits, task, replicates: true, was_refused: false, has_failed: false }
     }
 
     /// The command, if this run may call it.
@@ -67,7 +71,9 @@ fn find(node: &Node, args: Args<'_>) -> Result<&'static Command, Fail> {
 impl Host for ScriptHost<'_> {
     fn call(&mut self, args: Args<'_>, resp3: bool, out: &mut Vec<u8>) {
         let mut by = Asker { id: self.id, origin: Origin::Script, reply: Reply::new(out, resp3) };
-        let command = match self.permitted(args) {
+        let permitted = self.permitted(args);
+        self.was_refused = permitted.is_err();
+        let command = match permitted {
             Ok(command) => command,
             Err(fail) => return self.node.reply_error(&mut by, &fail.0),
         };
@@ -112,6 +118,22 @@ impl Host for ScriptHost<'_> {
 
     fn cpu_seconds(&mut self) -> f64 {
         clock::monotonic_us() as f64 / 1e6
+    }
+
+    /// As in Redis a call fails once for all errors that are its own, and once more for each that a command has replied.
+    fn replied_error(&mut self, text: &[u8], is_counted: bool) {
+        let stats = &mut self.node.ops.stats;
+        if is_counted || !self.has_failed {
+            stats.of(self.task.command).failed += 1;
+        }
+        if !is_counted {
+            self.has_failed = true;
+            stats.error(text);
+        }
+    }
+
+    fn console(&mut self) -> Option<&mut dyn Console> {
+        self.node.scripts.is_debugged().then_some(self)
     }
 }
 

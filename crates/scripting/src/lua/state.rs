@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::host::Interrupt;
 
 /// After how many instructions of a script the host is asked whether it may go on.
-const INTERRUPT_INSTRUCTIONS: c_int = 100_000;
+pub(super) const INTERRUPT_INSTRUCTIONS: c_int = 100_000;
 
 /// A script that makes so much has its garbage collected as soon as Lua's own settings say.
 const LARGE_BYTES: usize = 16 << 20;
@@ -123,7 +123,7 @@ impl Drop for State {
 }
 
 /// Asks the host every so many instructions.
-unsafe extern "C-unwind" fn interrupt(raw: *mut ffi::lua_State, _: *mut ffi::lua_Debug) {
+pub(super) unsafe extern "C-unwind" fn interrupt(raw: *mut ffi::lua_State, _: *mut ffi::lua_Debug) {
     // SAFETY: Lua calls this with its live state.
     let shared = unsafe { shared_of(raw) };
     if shared.heap.used_bytes() > LARGE_BYTES {
@@ -190,7 +190,7 @@ pub(super) fn place(raw: *mut ffi::lua_State, at: c_int) -> Option<Place> {
     }
 }
 
-fn level(raw: *mut ffi::lua_State, at: c_int, what: &CStr) -> Option<ffi::lua_Debug> {
+pub(super) fn level(raw: *mut ffi::lua_State, at: c_int, what: &CStr) -> Option<ffi::lua_Debug> {
     let mut debug = MaybeUninit::<ffi::lua_Debug>::zeroed();
     // SAFETY: the state is alive; zeros are a valid `lua_Debug`, and Lua fills in what was asked for when the level exists.
     unsafe {

@@ -180,7 +180,7 @@ fn a_dump_is_restored_whole_or_not_at_all() {
     server.load(&code("a", "other"));
     server.load(&code("c", "fb"));
     for (policy, reply) in [
-        (b"APPEND".as_slice(), "-ERR Library 'a' already exists\r\n"),
+        (b"APPEND".as_slice(), "-ERR Library a already exists\r\n"),
         (b"REPLACE", "-ERR Function fb already exists\r\n"),
     ] {
         let given = function(&mut server, &[b"RESTORE", &dump, policy]);

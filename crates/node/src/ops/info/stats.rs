@@ -78,8 +78,8 @@ fn lookups(node: &Node, out: &mut String) {
     field!(out, "pubsub_channels", node.engine.pubsub.channel_count());
     field!(out, "pubsub_patterns", node.engine.pubsub.pattern_count());
     field!(out, "pubsubshard_channels", node.engine.pubsub.shard_channel_count());
-    field!(out, "latest_fork_usec", 0);
-    field!(out, "total_forks", s.snapshots);
+    field!(out, "latest_fork_usec", s.latest_fork_us);
+    field!(out, "total_forks", s.snapshots + s.sessions);
     field!(out, "migrate_cached_sockets", node.migrate.sockets.len());
     field!(out, "slave_expires_tracked_keys", node.engine.keys.own_expiring.len());
 }
