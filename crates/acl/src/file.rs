@@ -7,6 +7,7 @@
 //! Words are between single blanks; there are no quotes and no comments. A file is taken as a whole or not at all.
 
 use rivulet_commands::fail::Fail;
+use rivulet_commands::table::{self, Table};
 
 use crate::rule::{RuleError, has_blanks, merge_selectors};
 use crate::user::User;
@@ -17,7 +18,15 @@ use crate::users::{DEFAULT, Users};
 /// # Errors
 /// What is wrong, of all lines. `name` is how the file is called in it.
 pub fn parse(text: &[u8], name: &str, all_channels: bool) -> Result<Users, Fail> {
-    let mut users = Users::none(all_channels);
+    parse_of(table::server(), text, name, all_channels)
+}
+
+/// The same where there are other commands than a server's.
+///
+/// # Errors
+/// As above.
+pub fn parse_of(table: &'static Table, text: &[u8], name: &str, all_channels: bool) -> Result<Users, Fail> {
+    let mut users = Users::none(table, all_channels);
     let mut errors = Vec::new();
     for (i, line) in text.split(|&c| c == b'\n').enumerate() {
         let line = trim(line, b" \t\r\n");
@@ -30,7 +39,7 @@ pub fn parse(text: &[u8], name: &str, all_channels: bool) -> Result<Users, Fail>
         return Err(Fail::bytes(errors));
     }
     if users.get(DEFAULT).is_none() {
-        users.put(User::first(DEFAULT));
+        users.put_first();
     }
     Ok(users)
 }
@@ -64,7 +73,7 @@ fn add_line(users: &mut Users, line: &[u8], place: &str, number: usize, errors: 
         errors.extend(format!("WARNING: Duplicate user '{name}' found on line {number}. ").bytes());
         return;
     }
-    let mut user = User::new(name, users.all_channels);
+    let mut user = users.new_user(name);
     match merge_selectors(rules) {
         Ok(rules) => rules
             .iter()

@@ -14,6 +14,7 @@ pub mod file;
 mod log;
 mod password;
 mod pattern;
+pub mod reply;
 mod rule;
 mod selector;
 mod user;

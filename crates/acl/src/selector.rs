@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use rivulet_commands::places::{self, Channels, Keys};
 use rivulet_commands::spec::{acl, flag};
-use rivulet_commands::{Command, glob, table};
+use rivulet_commands::table::{self, Table};
+use rivulet_commands::{Command, glob};
 use rivulet_resp::Args;
 
 use crate::check::Denied;
@@ -15,6 +16,8 @@ use crate::rule::{RuleError, c_text, has_blanks};
 /// What may be done: a command may run that one selector of a user lets through as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector {
+    /// The commands that rules can name.
+    table: &'static Table,
     pub commands: CommandSet,
     /// The rules that made the set since it was all or none, in lower case, but for those that a later one has replaced.
     pub rules: Vec<Box<[u8]>>,
@@ -31,7 +34,13 @@ pub struct Selector {
 impl Selector {
     /// Nothing is allowed, but for channels if the configuration says so (`acl-pubsub-default`).
     pub fn new(all_channels: bool) -> Selector {
+        Selector::of(table::server(), all_channels)
+    }
+
+    /// The same where there are other commands than a server's.
+    pub fn of(table: &'static Table, all_channels: bool) -> Selector {
         Selector {
+            table,
             commands: CommandSet::NONE,
             rules: Vec::new(),
             first_args: BTreeMap::new(),
@@ -40,6 +49,10 @@ impl Selector {
             all_channels,
             channels: Vec::new(),
         }
+    }
+
+    pub(crate) fn table(&self) -> &'static Table {
+        self.table
     }
 
     /// Whether there is nothing that it denies.
@@ -78,7 +91,7 @@ impl Selector {
             [sign, b'@', category @ ..] => self.put_category(category, *sign == b'+')?,
             [b'+', ..] if name.contains(&b'|') => self.allow_part(name)?,
             _ => {
-                let command = table::find_full(name).ok_or(RuleError::Unknown)?;
+                let command = self.table.find_full(name).ok_or(RuleError::Unknown)?;
                 self.put(command, lower[0] == b'+');
             }
         }
@@ -117,7 +130,7 @@ impl Selector {
     fn put_category(&mut self, name: &[u8], allowed: bool) -> Result<(), RuleError> {
         let named = acl::NAMES.iter().find(|(_, known)| known.as_bytes() == name);
         let category = named.ok_or(RuleError::Unknown)?.0;
-        for command in table::commands() {
+        for command in self.table.commands() {
             if command.acl & category != 0 {
                 self.put(command, allowed);
             }
@@ -130,7 +143,7 @@ impl Selector {
     fn allow_part(&mut self, text: &[u8]) -> Result<(), RuleError> {
         let at = text.iter().rposition(|&c| c == b'|').ok_or(RuleError::Syntax)?;
         let (name, part) = (&text[..at], &text[at + 1..]);
-        let command = table::find_full(name).ok_or(RuleError::Unknown)?;
+        let command = self.table.find_full(name).ok_or(RuleError::Unknown)?;
         if name.contains(&b'|') {
             return Err(RuleError::ArgumentOfSubcommand);
         }
@@ -139,7 +152,7 @@ impl Selector {
             return Err(RuleError::Syntax);
         }
         if !command.subcommands.is_empty() {
-            let sub = table::find_full(text).ok_or(RuleError::Unknown)?;
+            let sub = self.table.find_full(text).ok_or(RuleError::Unknown)?;
             self.put(sub, true);
             return Ok(());
         }

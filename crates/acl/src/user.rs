@@ -3,6 +3,7 @@
 use rivulet_commands::Command;
 use rivulet_commands::places::Keys;
 use rivulet_commands::spec::{Begin, key};
+use rivulet_commands::table::{self, Table};
 use rivulet_resp::Args;
 use rivulet_resp::inline::split_words;
 
@@ -50,20 +51,30 @@ pub struct User {
 impl User {
     /// A user that can't log in and may do nothing; `all_channels` is what the configuration says of new users.
     pub fn new(name: &[u8], all_channels: bool) -> User {
+        User::of(table::server(), name, all_channels)
+    }
+
+    /// The same where there are other commands than a server's.
+    pub fn of(table: &'static Table, name: &[u8], all_channels: bool) -> User {
         User {
             name: name.into(),
             enabled: false,
             nopass: false,
             sanitize: Sanitize::Unsaid,
             passwords: Vec::new(),
-            root: Selector::new(all_channels),
+            root: Selector::of(table, all_channels),
             others: Vec::new(),
         }
     }
 
     /// The user that clients are without a login, as long as nobody has changed it: it may do all.
     pub fn first(name: &[u8]) -> User {
-        let mut user = User::new(name, false);
+        User::first_of(table::server(), name)
+    }
+
+    /// The same where there are other commands than a server's.
+    pub fn first_of(table: &'static Table, name: &[u8]) -> User {
+        let mut user = User::of(table, name, false);
         for rule in ["+@all", "~*", "&*", "on", "nopass"] {
             user.apply(rule.as_bytes(), false).expect("these are rules");
         }
@@ -129,7 +140,7 @@ impl User {
     }
 
     fn add_selector(&mut self, rules: &[u8], all_channels: bool) -> Result<(), RuleError> {
-        let mut selector = Selector::new(all_channels);
+        let mut selector = Selector::of(self.root.table(), all_channels);
         // With a quote that is not closed there are no rules, as in Redis.
         for rule in split_words(rules).unwrap_or_default() {
             // Within parentheses it could not be read back from a file, or as another rule outside of them.
@@ -143,7 +154,7 @@ impl User {
     }
 
     fn reset(&mut self, all_channels: bool) {
-        *self = User { sanitize: Sanitize::Yes, ..User::new(&self.name, all_channels) };
+        *self = User { sanitize: Sanitize::Yes, ..User::of(self.root.table(), &self.name, all_channels) };
     }
 
     /// Whether a command line may run, which has the arguments that the command must have.

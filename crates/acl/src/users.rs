@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use rivulet_commands::table::{self, Table};
+
 use crate::password::PasswordHash;
 use crate::rule::{RuleError, merge_selectors};
 use crate::user::User;
@@ -14,6 +16,8 @@ pub const DEFAULT: &[u8] = b"default";
 /// The users. Who has one of them keeps it as it was when it changes here.
 #[derive(Clone, Debug)]
 pub struct Users {
+    /// The commands that rules can name.
+    table: &'static Table,
     by_name: BTreeMap<Box<[u8]>, Arc<User>>,
     /// `acl-pubsub-default`: what new users, and those that are reset, may do with channels.
     pub all_channels: bool,
@@ -54,14 +58,29 @@ pub enum Deleted {
 impl Users {
     /// Only the default user, which may do all.
     pub fn new(all_channels: bool) -> Users {
-        let mut users = Users { by_name: BTreeMap::new(), all_channels };
-        users.put(User::first(DEFAULT));
+        Users::of(table::server(), all_channels)
+    }
+
+    /// The same where there are other commands than a server's.
+    pub fn of(table: &'static Table, all_channels: bool) -> Users {
+        let mut users = Users::none(table, all_channels);
+        users.put_first();
         users
     }
 
+    /// The default user as it is when nobody has changed it.
+    pub(crate) fn put_first(&mut self) {
+        self.put(User::first_of(self.table, DEFAULT));
+    }
+
+    /// A user that may nothing yet.
+    pub(crate) fn new_user(&self, name: &[u8]) -> User {
+        User::of(self.table, name, self.all_channels)
+    }
+
     /// No user, not even the default one: what a file is read into.
-    pub(crate) fn none(all_channels: bool) -> Users {
-        Users { by_name: BTreeMap::new(), all_channels }
+    pub(crate) fn none(table: &'static Table, all_channels: bool) -> Users {
+        Users { table, by_name: BTreeMap::new(), all_channels }
     }
 
     pub(crate) fn put(&mut self, user: User) -> Arc<User> {
@@ -106,7 +125,7 @@ impl Users {
     pub fn set(&mut self, name: &[u8], rules: &[&[u8]]) -> Result<Arc<User>, SetError> {
         let user = match self.get(name) {
             Some(user) => (**user).clone(),
-            None => User::new(name, self.all_channels),
+            None => self.new_user(name),
         };
         self.set_from(user, rules)
     }
@@ -116,7 +135,7 @@ impl Users {
     /// # Errors
     /// The first rule that is refused.
     pub fn set_anew(&mut self, name: &[u8], rules: &[&[u8]]) -> Result<Arc<User>, SetError> {
-        let mut user = User::new(name, self.all_channels);
+        let mut user = self.new_user(name);
         if name == DEFAULT {
             user.apply(b"reset", self.all_channels).expect("it is a rule");
         }

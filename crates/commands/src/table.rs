@@ -1,5 +1,6 @@
 //! The command table: the rows of all families, found by name.
 
+use std::fmt;
 use std::sync::LazyLock;
 
 use crate::spec::{Begin, Command, Find, KeySpec, flag, key};
@@ -26,8 +27,8 @@ const FAMILIES: &[&[Command]] = &[
 
 const PLACES: usize = 1024;
 
-/// The rows of all families with their ids and full names, which they get once.
-struct Table {
+/// Rows with their ids and full names, which they get once. A program has one table: the ids of two overlap.
+pub struct Table {
     rows: &'static [Command],
     /// Rows and subcommands by id.
     by_id: Vec<&'static Command>,
@@ -35,24 +36,69 @@ struct Table {
     places: Box<[Option<(Name, &'static Command)>; PLACES]>,
 }
 
-static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let mut rows: Vec<Command> = FAMILIES.iter().flat_map(|family| family.iter()).copied().collect();
-    let mut id = 0;
-    let mut next_id = || {
-        id += 1;
-        id - 1
-    };
-    for row in &mut rows {
-        (row.id, row.full_name) = (next_id(), row.name);
-    }
-    for row in &mut rows {
-        let mut subcommands = row.subcommands.to_vec();
-        for sub in &mut subcommands {
-            (sub.id, sub.full_name) = (next_id(), format!("{}|{}", row.name, sub.name).leak());
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(FAMILIES.iter().flat_map(|family| family.iter()).copied()));
+
+/// The commands of a server.
+pub fn server() -> &'static Table {
+    &TABLE
+}
+
+impl Table {
+    /// A table of these rows, whose names differ. It is made once in a program, and what it is made of stays.
+    pub fn new(rows: impl Iterator<Item = Command>) -> Table {
+        let mut rows: Vec<Command> = rows.collect();
+        let mut id = 0;
+        let mut next_id = || {
+            id += 1;
+            id - 1
+        };
+        for row in &mut rows {
+            (row.id, row.full_name) = (next_id(), row.name);
         }
-        row.subcommands = subcommands.leak();
+        for row in &mut rows {
+            let mut subcommands = row.subcommands.to_vec();
+            for sub in &mut subcommands {
+                (sub.id, sub.full_name) = (next_id(), format!("{}|{}", row.name, sub.name).leak());
+            }
+            row.subcommands = subcommands.leak();
+        }
+        let rows: &'static [Command] = rows.leak();
+        let by_id = rows.iter().chain(rows.iter().flat_map(|row| row.subcommands)).collect();
+        Table { rows, by_id, places: placed(rows) }
     }
-    let rows: &'static [Command] = rows.leak();
+
+    /// All commands, without subcommands.
+    pub fn commands(&self) -> impl Iterator<Item = &'static Command> + use<> {
+        self.rows.iter()
+    }
+
+    /// The command of that name, in any case of letters.
+    #[inline]
+    pub fn find(&self, name: &[u8]) -> Option<&'static Command> {
+        let wanted = Name::of(name);
+        let mut at = wanted.place();
+        while let Some((found, command)) = self.places[at] {
+            if found == wanted && (name.len() <= COVERED_BYTES || command.name.as_bytes().eq_ignore_ascii_case(name)) {
+                return Some(command);
+            }
+            at = (at + 1) % PLACES;
+        }
+        None
+    }
+
+    /// The command or subcommand (`config|get`) of that name.
+    pub fn find_full(&self, name: &[u8]) -> Option<&'static Command> {
+        let mut parts = name.splitn(2, |&c| c == b'|');
+        let command = self.find(parts.next()?)?;
+        match parts.next() {
+            None => Some(command),
+            Some(sub) => command.subcommands.iter().find(|s| s.name.as_bytes().eq_ignore_ascii_case(sub)),
+        }
+    }
+}
+
+/// Where each row is found by its name.
+fn placed(rows: &'static [Command]) -> Box<[Option<(Name, &'static Command)>; PLACES]> {
     let mut places = Box::new([None; PLACES]);
     for command in rows {
         let name = Name::of(command.name.as_bytes());
@@ -62,13 +108,27 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         }
         places[at] = Some((name, command));
     }
-    let by_id = rows.iter().chain(rows.iter().flat_map(|row| row.subcommands)).collect();
-    Table { rows, by_id, places }
-});
+    places
+}
+
+impl PartialEq for Table {
+    /// Two tables are never the same.
+    fn eq(&self, other: &Table) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl Eq for Table {}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Table of {}", self.by_id.len())
+    }
+}
 
 /// All commands, without subcommands.
 pub fn commands() -> impl Iterator<Item = &'static Command> {
-    TABLE.rows.iter()
+    TABLE.commands()
 }
 
 /// All commands and subcommands, each at the place that is its id.
@@ -124,26 +184,12 @@ fn lowercase(word: u64) -> u64 {
 /// The command of that name, in any case of letters.
 #[inline]
 pub fn find(name: &[u8]) -> Option<&'static Command> {
-    let places = &TABLE.places;
-    let wanted = Name::of(name);
-    let mut at = wanted.place();
-    while let Some((found, command)) = places[at] {
-        if found == wanted && (name.len() <= COVERED_BYTES || command.name.as_bytes().eq_ignore_ascii_case(name)) {
-            return Some(command);
-        }
-        at = (at + 1) % PLACES;
-    }
-    None
+    TABLE.find(name)
 }
 
 /// The command or subcommand (`config|get`) of that name.
 pub fn find_full(name: &[u8]) -> Option<&'static Command> {
-    let mut parts = name.splitn(2, |&c| c == b'|');
-    let command = find(parts.next()?)?;
-    match parts.next() {
-        None => Some(command),
-        Some(sub) => command.subcommands.iter().find(|s| s.name.as_bytes().eq_ignore_ascii_case(sub)),
-    }
+    TABLE.find_full(name)
 }
 
 /// (first, last, step) of COMMAND INFO's old form: the one rule that is a range by index, or several that follow each other.

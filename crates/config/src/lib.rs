@@ -2,7 +2,8 @@
 //!
 //! One table, [`DIRECTIVES`], says what each directive is; [`Config`] holds the values. Reading ([`Config::from_args`]), CONFIG GET and SET,
 //! CONFIG REWRITE and the documentation all go by the table. Nothing here acts on a value: a row says what its change asks of the server
-//! ([`Apply`]), which does that for what [`Config::set`] says has changed, and runs in `dir`.
+//! ([`Apply`]), which does that for what [`Config::set`] says has changed, and runs in `dir`. What both of our servers need of the directives for TLS
+//! is here too ([`Config::tls_context`]).
 
 mod change;
 mod check;
@@ -17,6 +18,7 @@ mod rewrite;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod values;
 
 use std::path::Path;
@@ -29,7 +31,7 @@ pub use change::{Change, SetBy, SetError, allows, is_sensitive};
 pub use directive::{Apply, Directive};
 pub use level::Level;
 pub use load::{ConfigError, Line, Start, Startup, USAGE};
-pub use rewrite::RewriteWith;
+pub use rewrite::{RewriteWith, replace_file};
 pub use table::{Config, DIRECTIVES};
 pub use values::{
     AppendFsync, BytesOrPercent, DisklessLoad, LogFormat, LogTime, MaxmemoryPolicy, OomScoreAdj, PropagationError,

@@ -68,7 +68,7 @@ impl Config {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
             read => read?,
         };
-        replace(&path, &self.rewritten(&old, with))
+        replace_file(&path, &self.rewritten(&old, with))
     }
 
     /// The text of a file with the values of now.
@@ -229,7 +229,10 @@ fn name_of(words: &[Vec<u8>]) -> Option<String> {
 }
 
 /// Replaces a file by way of a temporary one beside it, and makes that durable.
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// Those of the system; the file is as it was.
+pub fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
     // What the old file let others see stays so: it may hold passwords.
     let old_mode = fs::metadata(path).map(|old| old.permissions().mode() & 0o777).ok();
     let (temporary, mut file) = temporary_beside(path, old_mode.unwrap_or(0o644))?;

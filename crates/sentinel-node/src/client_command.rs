@@ -32,7 +32,7 @@ struct Filter {
     address: Option<String>,
     local_address: Option<String>,
     kind: Option<&'static str>,
-    user: Option<String>,
+    user: Option<Vec<u8>>,
     skips_me: bool,
 }
 
@@ -51,10 +51,10 @@ impl Filter {
             } else if args.is(at, "laddr") {
                 filter.local_address = Some(text);
             } else if args.is(at, "user") {
-                if !program.users.has(&text) {
+                if program.users.get(value).is_none() {
                     return Err(format!("ERR No such user '{text}'"));
                 }
-                filter.user = Some(text);
+                filter.user = Some(value.to_vec());
             } else if args.is(at, "type") {
                 filter.kind = Some(kind(value)?);
             } else if args.is(at, "skipme") {
@@ -108,7 +108,7 @@ impl Program {
                 client.name = checked_name(args.at(2))?;
                 reply.ok();
             }
-            ("info", 2) => reply.verbatim("txt", (line(client, now_ms) + "\n").as_bytes()),
+            ("info", 2) => reply.verbatim("txt", (client.line(now_ms) + "\n").as_bytes()),
             ("list", _) => reply.verbatim("txt", self.client_list(args)?.as_bytes()),
             ("kill", count) if count >= 3 => self.client_kill(id, args, reply)?,
             ("reply", 3) => client.set_reply_mode(args, reply)?,
@@ -154,7 +154,7 @@ impl Program {
         } else {
             return Err(SYNTAX.into());
         };
-        Ok(chosen.into_iter().map(|client| line(client, self.now_ms) + "\n").collect())
+        Ok(chosen.into_iter().map(|client| client.line(self.now_ms) + "\n").collect())
     }
 
     fn client_kill(&mut self, id: u64, args: Args<'_>, reply: &mut Reply<'_>) -> Answered {
@@ -179,6 +179,48 @@ impl Program {
 }
 
 impl Client {
+    /// CLIENT LIST's line, in the form of Redis 7.0.
+    pub fn line(&self, now_ms: u64) -> String {
+        let client = self;
+        let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
+        let fd = client.stream.descriptor().map_or(-1, i64::from);
+        let subscriptions = &client.subscriptions;
+        let mut flags = String::new();
+        for (is_set, flag) in [
+            (subscriptions.len() > 0, 'P'),
+            (client.waits_for.is_some(), 'b'),
+            (client.closes_after_reply, 'c'),
+            (client.is_closing, 'A'),
+            (client.is_unix, 'U'),
+            (client.no_evict, 'e'),
+        ] {
+            flags.extend(is_set.then_some(flag));
+        }
+        if flags.is_empty() {
+            flags.push('N');
+        }
+        format!(
+            "id={} addr={} laddr={} fd={fd} name={} age={} idle={} flags={flags} db=0 sub={} psub={} ssub=0 multi=-1 qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 rbs={} rbp=0 obl={} oll=0 omem=0 tot-mem={} events={} cmd={} user={} redir=-1 resp={}",
+            client.id,
+            client.address,
+            client.local_address,
+            String::from_utf8_lossy(&client.name),
+            seconds(client.created_ms),
+            seconds(client.active_ms),
+            subscriptions.channels.len(),
+            subscriptions.patterns.len(),
+            client.input.len(),
+            client.input.capacity() - client.input.len(),
+            client.output.capacity(),
+            client.output.len(),
+            client.input.capacity() + client.output.capacity(),
+            if client.output.is_empty() { "r" } else { "rw" },
+            client.last_command,
+            client.user.as_deref().map_or("(none)".into(), String::from_utf8_lossy),
+            if client.is_resp3 { 3 } else { 2 },
+        )
+    }
+
     fn set_reply_mode(&mut self, args: Args<'_>, reply: &mut Reply<'_>) -> Answered {
         if args.is(2, "on") {
             self.reply_mode = ReplyMode::On;
@@ -204,45 +246,4 @@ fn help(reply: &mut Reply<'_>) {
         reply.simple(usage);
         reply.simple(&format!("    {text}"));
     }
-}
-
-/// CLIENT LIST's line, in the form of Redis 7.0.
-fn line(client: &Client, now_ms: u64) -> String {
-    let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
-    let fd = client.stream.descriptor().map_or(-1, i64::from);
-    let subscriptions = &client.subscriptions;
-    let mut flags = String::new();
-    for (is_set, flag) in [
-        (subscriptions.len() > 0, 'P'),
-        (client.waits_for.is_some(), 'b'),
-        (client.closes_after_reply, 'c'),
-        (client.is_closing, 'A'),
-        (client.is_unix, 'U'),
-        (client.no_evict, 'e'),
-    ] {
-        flags.extend(is_set.then_some(flag));
-    }
-    if flags.is_empty() {
-        flags.push('N');
-    }
-    format!(
-        "id={} addr={} laddr={} fd={fd} name={} age={} idle={} flags={flags} db=0 sub={} psub={} ssub=0 multi=-1 qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 rbs={} rbp=0 obl={} oll=0 omem=0 tot-mem={} events={} cmd={} user={} redir=-1 resp={}",
-        client.id,
-        client.address,
-        client.local_address,
-        String::from_utf8_lossy(&client.name),
-        seconds(client.created_ms),
-        seconds(client.active_ms),
-        subscriptions.channels.len(),
-        subscriptions.patterns.len(),
-        client.input.len(),
-        client.input.capacity() - client.input.len(),
-        client.output.capacity(),
-        client.output.len(),
-        client.input.capacity() + client.output.capacity(),
-        if client.output.is_empty() { "r" } else { "rw" },
-        client.last_command,
-        client.user.as_deref().unwrap_or("(none)"),
-        if client.is_resp3 { 3 } else { 2 },
-    )
 }

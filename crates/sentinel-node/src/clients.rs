@@ -8,6 +8,7 @@ use rivulet_node::{descriptors, log, system::os_error};
 use rivulet_resp::decode::{Batch, Decoder, Limits};
 use rivulet_resp::{OwnedArgs, Reply};
 
+use crate::listeners::Listening;
 use crate::program::Program;
 use crate::subscriptions::Subscriptions;
 
@@ -19,7 +20,8 @@ const ACCEPTS_MAX: usize = 100;
 /// How long nobody is accepted when the system has no room.
 const REST_MS: u64 = 1000;
 
-const PROTECTED: &[u8] = b"-DENIED This Sentinel is in protected mode: no password is set, so only local connections are taken. Set a password, or protected-mode no, or bind addresses that only trusted clients reach.\r\n";
+/// What strangers are told who come in protected mode.
+pub const PROTECTED: &[u8] = b"-DENIED This Sentinel is in protected mode: no password is set, so only local connections are taken. Set a password, or protected-mode no, or bind addresses that only trusted clients reach.\r\n";
 
 /// Whether a client's replies are sent (CLIENT REPLY).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +45,7 @@ pub struct Client {
     watches_writes: bool,
     pub name: Vec<u8>,
     /// As whom it acts; nothing before it has shown a password.
-    pub user: Option<String>,
+    pub user: Option<Vec<u8>>,
     pub is_resp3: bool,
     pub subscriptions: Subscriptions,
     pub reply_mode: ReplyMode,
@@ -73,10 +75,16 @@ impl Program {
     /// Takes the connections that wait at a listener.
     pub fn accept(&mut self, listener: usize) {
         for _ in 0..ACCEPTS_MAX {
-            match self.listeners.get(listener).map(|listener| listener.accept()) {
-                Some(Ok(Some(stream))) => self.add_client(stream),
-                Some(Err(error)) => return self.rest_accepting(&error),
-                _ => return,
+            let Some(Listening { socket, is_tls }) = self.listeners.get(listener) else { return };
+            let is_tls = *is_tls;
+            // Those that can't be shaken hands with now wait where they are.
+            if is_tls && !self.handshakes.budget.has_time() {
+                return;
+            }
+            match socket.accept() {
+                Ok(Some(stream)) => self.add_client(stream, is_tls),
+                Ok(None) => return,
+                Err(error) => return self.rest_accepting(&error),
             }
         }
     }
@@ -102,22 +110,25 @@ impl Program {
         self.config.maxclients.min(descriptors::for_clients().saturating_sub(links))
     }
 
-    fn add_client(&mut self, mut stream: Stream) {
+    fn add_client(&mut self, mut stream: Stream, is_tls: bool) {
         let peer = stream.peer_address();
         let is_local = peer.is_none_or(|address| address.ip().to_canonical().is_loopback());
         let refusal: Option<&[u8]> = if self.clients.len() as u64 >= self.clients_max() {
             Some(b"-ERR max number of clients reached\r\n")
-        } else if self.config.protected_mode && !is_local && self.users.default_is_open() {
+        } else if !is_tls && self.config.protected_mode && !is_local && self.default_is_open() {
             Some(PROTECTED)
         } else {
             None
         };
         if let Some(text) = refusal {
-            // The connection is closed whether or not this arrives.
-            let _ = stream.write(text);
+            if !is_tls {
+                // The connection is closed whether or not this arrives.
+                let _ = stream.write(text);
+            }
             self.stats.rejected += 1;
             return;
         }
+        let Some(stream) = self.with_tls(stream, is_tls) else { return };
         // Options that a socket refuses do not make it useless.
         let _ = stream.set_nodelay(true);
         if self.config.tcp_keepalive > 0 {
@@ -132,6 +143,23 @@ impl Program {
         }
         let client = self.new_client(id, stream);
         self.clients.insert(id, client);
+        if is_tls {
+            self.begin_handshake(id);
+        }
+    }
+
+    /// Puts TLS on a connection, if that is wanted.
+    fn with_tls(&self, stream: Stream, is_tls: bool) -> Option<Stream> {
+        if !is_tls {
+            return Some(stream);
+        }
+        match stream.into_tls_server(self.tls.as_ref()?, self.config.client_auth()) {
+            Ok(stream) => Some(stream),
+            Err(error) => {
+                log::write(Level::Warning, format_args!("Error accepting a client connection: {error}"));
+                None
+            }
+        }
     }
 
     fn new_client(&self, id: u64, stream: Stream) -> Client {
@@ -150,7 +178,7 @@ impl Program {
             output: Vec::new(),
             watches_writes: false,
             name: Vec::new(),
-            user: self.users.default_is_open().then(|| "default".to_string()),
+            user: self.newcomer(),
             is_resp3: false,
             subscriptions: Subscriptions::default(),
             reply_mode: ReplyMode::On,
@@ -167,6 +195,9 @@ impl Program {
     /// A client's socket has bytes.
     pub fn read_client(&mut self, id: u64) {
         let Some(client) = self.clients.get_mut(&id) else { return };
+        if client.stream.is_handshaking() {
+            return self.go_on_with_handshake(id);
+        }
         match client.stream.read_into(&mut client.input, READ_MAX) {
             Ok(count) => {
                 self.stats.input_bytes += count.unwrap_or(0) as u64;
@@ -234,10 +265,13 @@ impl Program {
         for (id, client) in &mut self.clients {
             if client.is_closing || !client.flush(&mut self.poll, &mut self.stats.output_bytes) {
                 gone.push(*id);
+            } else if !client.stream.is_handshaking() && client.stream.has_more() {
+                self.unread.insert(token(*id));
             }
         }
         for id in gone {
             if let Some(client) = self.clients.remove(&id) {
+                self.handshakes.under_way -= usize::from(client.stream.is_handshaking());
                 // A socket that is about to be closed leaves the poll in any case.
                 let _ = self.poll.remove(&client.stream);
             }
@@ -286,10 +320,13 @@ impl Client {
                 Err(_) => return false,
             }
         }
-        if self.output.is_empty() && self.closes_after_reply {
+        if self.stream.flush().is_err() {
             return false;
         }
-        let wants = !self.output.is_empty();
+        let wants = !self.output.is_empty() || self.stream.has_unsent();
+        if !wants && self.closes_after_reply {
+            return false;
+        }
         if wants != self.watches_writes {
             self.watches_writes = wants;
             let interest = if wants { Interest::BOTH } else { Interest::READ };

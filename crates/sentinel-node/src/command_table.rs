@@ -1,30 +1,18 @@
-//! The commands that a Sentinel has: their arity, flags and categories, and COMMAND, which tells of them.
+//! The commands that a Sentinel has, and COMMAND, which tells of them. Rules of users can name these, and no others.
 
-use rivulet_commands::spec::{acl, flag};
-use rivulet_commands::table;
+use std::sync::LazyLock;
+
+use rivulet_commands::Command;
+use rivulet_commands::fail::Fail;
+use rivulet_commands::spec::{Group, Handler, acl, flag};
+use rivulet_commands::table::{self, Table};
 use rivulet_resp::{Args, Reply};
 
 use crate::commands::{Answered, matches};
 
-/// A command, or a subcommand by its full name.
-#[derive(Clone, Debug)]
-pub struct Row {
-    pub name: String,
-    /// With the name; negative: at least so many.
-    pub arity: i32,
-    pub flags: u32,
-    pub categories: u32,
-    pub subcommands: Vec<Row>,
-}
-
-impl Row {
-    pub fn has_subcommands(&self) -> bool {
-        !self.subcommands.is_empty()
-    }
-}
-
-/// Commands that servers have, too: what is told of them is told there.
-const SHARED: [&str; 14] = [
+/// Commands that servers have, too: what they are is said there.
+const SHARED: [&str; 15] = [
+    "acl",
     "auth",
     "client",
     "command",
@@ -41,25 +29,8 @@ const SHARED: [&str; 14] = [
     "quit",
 ];
 
-/// Subcommands of ACL, with their arity.
-pub const ACL: [(&str, i32); 13] = [
-    ("cat", -2),
-    ("deluser", -3),
-    ("dryrun", -4),
-    ("genpass", -2),
-    ("getuser", 3),
-    ("help", 2),
-    ("list", 2),
-    ("load", 2),
-    ("log", -2),
-    ("save", 2),
-    ("setuser", -3),
-    ("users", 2),
-    ("whoami", 2),
-];
-
-/// Subcommands of CLIENT that COMMAND tells of.
-const CLIENT: [&str; 16] = [
+/// Subcommands of CLIENT.
+const CLIENT: [&str; 18] = [
     "caching",
     "getname",
     "getredir",
@@ -69,8 +40,10 @@ const CLIENT: [&str; 16] = [
     "kill",
     "list",
     "no-evict",
+    "no-touch",
     "pause",
     "reply",
+    "setinfo",
     "setname",
     "tracking",
     "trackinginfo",
@@ -78,102 +51,109 @@ const CLIENT: [&str; 16] = [
     "unpause",
 ];
 
-/// The row of a command, by its name in small letters.
-pub fn find(name: &str) -> Option<Row> {
-    let own = |name: &str, arity: i32, subcommands: Vec<(&str, i32)>| {
-        let row = |name: String, arity: i32| Row {
-            name,
-            arity,
-            flags: flag::ADMIN,
-            categories: acl::ADMIN | acl::SLOW | acl::DANGEROUS,
-            subcommands: Vec::new(),
-        };
-        let children = subcommands.into_iter().map(|(sub, arity)| row(format!("{name}|{sub}"), arity)).collect();
-        Row { subcommands: children, ..row(name.to_string(), arity) }
-    };
-    match name {
-        "sentinel" => Some(own(name, -2, rivulet_sentinel::commands::subcommands().collect())),
-        "acl" => Some(own(name, -2, ACL.to_vec())),
-        name if SHARED.contains(&name) => Some(shared(name)),
-        _ => None,
-    }
+/// What Redis has not, or no longer shows: users can be allowed it, but tools that count do not see it.
+const UNLISTED: [&str; 4] = ["quit", "sentinel|doctor", "client|no-touch", "client|setinfo"];
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    let shared = SHARED.iter().map(|name| shared(table::find(name.as_bytes()).expect("servers have it")));
+    Table::new(shared.chain(std::iter::once(sentinel())))
+});
+
+/// All of them.
+pub fn table() -> &'static Table {
+    &TABLE
 }
 
-fn shared(name: &str) -> Row {
-    let Some(command) = table::find(name.as_bytes()) else {
-        let categories = acl::FAST | acl::CONNECTION;
-        return Row { name: name.into(), arity: -1, flags: flag::FAST, categories, subcommands: Vec::new() };
-    };
-    let row = |command: &rivulet_commands::Command| Row {
-        name: command.full_name.to_string(),
-        arity: command.arity,
-        flags: command.flags & !flag::MAY_REPLICATE,
-        categories: command.acl,
-        subcommands: Vec::new(),
-    };
-    let is_here = |sub: &&rivulet_commands::Command| name != "client" || CLIENT.contains(&sub.name);
-    let mut row_of = row(command);
-    row_of.subcommands = command.subcommands.iter().filter(is_here).map(row).collect();
-    // Those that this version's servers don't have yet.
-    for missing in CLIENT.iter().filter(|_| name == "client") {
-        let full_name = format!("client|{missing}");
-        if !row_of.subcommands.iter().any(|row| row.name == full_name) {
-            row_of.subcommands.push(Row {
-                name: full_name,
-                arity: -2,
-                flags: flag::NOSCRIPT | flag::LOADING | flag::STALE,
-                categories: acl::SLOW | acl::CONNECTION,
-                subcommands: Vec::new(),
-            });
+fn shared(command: &Command) -> Command {
+    let mut own = *command;
+    own.flags = own.flags & !flag::MAY_REPLICATE | flag::SENTINEL;
+    let is_here = |sub: &&Command| command.name != "client" || CLIENT.contains(&sub.name);
+    let subcommands: Vec<Command> = command.subcommands.iter().filter(is_here).map(shared).collect();
+    own.subcommands = subcommands.leak();
+    own
+}
+
+fn sentinel() -> Command {
+    let row = |name: &'static str, arity: i32| {
+        let flags = flag::SENTINEL | flag::ONLY_SENTINEL;
+        match name {
+            "help" => Command::new(name, arity, flags | flag::LOADING | flag::STALE, Group::Server, Handler::Container),
+            _ => Command::new(name, arity, flags | flag::ADMIN, Group::Server, Handler::Container),
         }
+    };
+    let subcommands: Vec<Command> =
+        rivulet_sentinel::commands::subcommands().map(|(sub, arity)| row(sub, arity)).collect();
+    row("sentinel", -2).subcommands(subcommands.leak())
+}
+
+/// The command of a line: the subcommand, where there is one of that name.
+pub fn find(args: Args<'_>) -> Option<&'static Command> {
+    let command = table().find(args.get(0)?)?;
+    let sub = args.get(1).filter(|_| !command.subcommands.is_empty()).and_then(|sub| {
+        let sub = without_alias(sub);
+        command.subcommands.iter().find(|known| known.name.as_bytes() == sub)
+    });
+    Some(sub.unwrap_or(command))
+}
+
+/// Whether a command stands for those that it contains.
+pub fn is_container(command: &Command) -> bool {
+    !command.subcommands.is_empty()
+}
+
+/// The same for who asks about a line: without the subcommand that it names there is no such command.
+pub fn find_whole(args: Args<'_>) -> Option<&'static Command> {
+    find(args).filter(|command| !is_container(command) || args.len() < 2)
+}
+
+/// `primary` is `master` by another name: who may not call the one may not call the other.
+pub fn without_alias(name: &[u8]) -> Vec<u8> {
+    let name = name.to_ascii_lowercase();
+    match std::str::from_utf8(&name) {
+        Ok(text) => text.replace("primaries", "masters").replace("primary", "master").into_bytes(),
+        Err(_) => name,
     }
-    row_of
 }
 
-fn all() -> Vec<Row> {
-    SHARED.iter().filter(|name| **name != "quit").chain(&["acl", "sentinel"]).filter_map(|name| find(name)).collect()
+fn is_listed(command: &&Command) -> bool {
+    !UNLISTED.contains(&command.full_name)
 }
 
-pub fn check_arity(row: &Row, args: Args<'_>) -> Answered {
-    let count = args.len() as i32;
-    if (row.arity > 0 && count != row.arity) || count < -row.arity {
-        return Err(format!("ERR wrong number of arguments for '{}' command", row.name));
-    }
-    Ok(())
+fn all() -> Vec<&'static Command> {
+    table().commands().filter(is_listed).collect()
 }
 
-fn write(reply: &mut Reply<'_>, row: &Row) {
+fn subcommands(command: &Command) -> Vec<&Command> {
+    command.subcommands.iter().filter(is_listed).collect()
+}
+
+fn write(reply: &mut Reply<'_>, command: &Command) {
     let names = |bits: u32, names: &[(u32, &str)], prefix: &str| -> Vec<String> {
         names.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| format!("{prefix}{name}")).collect()
     };
     reply.array(10);
-    reply.bulk(row.name.as_bytes());
-    reply.int(i64::from(row.arity));
-    let flags = names(row.flags, flag::NAMES, "");
+    reply.bulk(command.full_name.as_bytes());
+    reply.int(i64::from(command.arity));
+    let flags = names(command.flags, flag::NAMES, "");
     reply.set(flags.len());
     flags.iter().for_each(|name| reply.simple(name));
     (0..3).for_each(|_| reply.int(0));
-    let categories = names(row.categories, acl::NAMES, "@");
+    let categories = names(command.acl, acl::NAMES, "@");
     reply.set(categories.len());
     categories.iter().for_each(|name| reply.simple(name));
     reply.set(0);
     reply.set(0);
-    if row.subcommands.is_empty() {
+    let subcommands = subcommands(command);
+    if subcommands.is_empty() {
         reply.set(0)
     } else {
-        reply.array(row.subcommands.len())
+        reply.array(subcommands.len())
     }
-    row.subcommands.iter().for_each(|row| write(reply, row));
+    subcommands.into_iter().for_each(|sub| write(reply, sub));
 }
 
-fn find_full(name: &[u8]) -> Option<Row> {
-    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-    let (parent, sub) = name.split_once('|').map_or((name.as_str(), None), |(parent, sub)| (parent, Some(sub)));
-    let row = find(parent)?;
-    match sub {
-        None => Some(row),
-        Some(_) => row.subcommands.into_iter().find(|row| row.name == name),
-    }
+fn find_listed(name: &[u8]) -> Option<&'static Command> {
+    table().find_full(name).filter(is_listed)
 }
 
 /// COMMAND, COMMAND COUNT, INFO, LIST and DOCS.
@@ -183,13 +163,13 @@ pub fn command(args: Args<'_>, reply: &mut Reply<'_>) -> Answered {
         (None, _) | (Some("info"), 2) => {
             let all = all();
             reply.array(all.len());
-            all.iter().for_each(|row| write(reply, row));
+            all.into_iter().for_each(|command| write(reply, command));
         }
         (Some("info"), count) => {
             reply.array(count - 2);
             for name in args.iter().skip(2) {
-                match find_full(name) {
-                    Some(row) => write(reply, &row),
+                match find_listed(name) {
+                    Some(command) => write(reply, command),
                     None => reply.null_array(),
                 }
             }
@@ -197,14 +177,13 @@ pub fn command(args: Args<'_>, reply: &mut Reply<'_>) -> Answered {
         (Some("count"), 2) => reply.int(all().len() as i64),
         (Some("list"), count) => list(args, count, reply)?,
         (Some("docs"), count) => {
-            let rows = if count == 2 { all() } else { args.iter().skip(2).filter_map(find_full).collect() };
-            reply.map(rows.len());
-            for row in rows {
-                let summary = table::find_full(row.name.as_bytes()).map_or("", |command| command.summary);
-                reply.bulk(row.name.as_bytes());
+            let found = if count == 2 { all() } else { args.iter().skip(2).filter_map(find_listed).collect() };
+            reply.map(found.len());
+            for command in found {
+                reply.bulk(command.full_name.as_bytes());
                 reply.map(1);
                 reply.bulk(b"summary");
-                reply.bulk(summary.as_bytes());
+                reply.bulk(command.summary.as_bytes());
             }
         }
         (Some("help"), 2) => {
@@ -228,28 +207,57 @@ pub fn command(args: Args<'_>, reply: &mut Reply<'_>) -> Answered {
 }
 
 fn list(args: Args<'_>, count: usize, reply: &mut Reply<'_>) -> Answered {
-    let mut rows: Vec<Row> = all();
-    rows = rows.into_iter().flat_map(|row| std::iter::once(row.clone()).chain(row.subcommands)).collect();
+    let mut found: Vec<&Command> =
+        all().into_iter().flat_map(|command| std::iter::once(command).chain(subcommands(command))).collect();
     if count == 5 && args.is(2, "filterby") && args.is(3, "pattern") {
-        rows.retain(|row| matches(args.at(4), &row.name));
+        found.retain(|command| matches(args.at(4), command.full_name));
     } else if count == 5 && args.is(2, "filterby") && args.is(3, "aclcat") {
-        let bits = category(args.at(4)).unwrap_or(0);
-        rows.retain(|row| row.categories & bits != 0);
+        let named = acl::NAMES.iter().find(|(_, known)| args.at(4).eq_ignore_ascii_case(known.as_bytes()));
+        let bits = named.map_or(0, |(bit, _)| *bit);
+        found.retain(|command| command.acl & bits != 0);
     } else if count != 2 {
         return Err("ERR syntax error".into());
     }
-    reply.array(rows.len());
-    rows.iter().for_each(|row| reply.bulk(row.name.as_bytes()));
+    reply.array(found.len());
+    found.iter().for_each(|command| reply.bulk(command.full_name.as_bytes()));
     Ok(())
 }
 
-/// The bit of a category, by its name.
-pub fn category(name: &[u8]) -> Option<u32> {
-    acl::NAMES.iter().find(|(_, known)| name.eq_ignore_ascii_case(known.as_bytes())).map(|(bit, _)| *bit)
+/// Whether a line has as many arguments as its command takes.
+pub fn check_arity(command: &Command, args: Args<'_>) -> Answered {
+    match command.arity_fits(args.len()) {
+        true => Ok(()),
+        false => Err(text(&Fail::arity(command.full_name))),
+    }
 }
 
-/// The names of the commands of a category.
-pub fn names_in(bit: u32) -> Vec<String> {
-    let rows = all().into_iter().flat_map(|row| std::iter::once(row.clone()).chain(row.subcommands));
-    rows.filter(|row| row.categories & bit != 0).map(|row| row.name).collect()
+/// The text of an error.
+pub fn text(fail: &Fail) -> String {
+    String::from_utf8_lossy(&fail.0).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use rivulet_resp::OwnedArgs;
+
+    use super::*;
+
+    #[test]
+    fn a_line_names_a_command_or_what_it_contains() {
+        let name = |words: &[&str]| find(OwnedArgs::from_slices(words).as_args()).map(|command| command.full_name);
+        for (words, want) in [
+            (&["PING"][..], Some("ping")),
+            (&["sentinel", "PRIMARIES"], Some("sentinel|masters")),
+            (&["SENTINEL", "is-primary-down-by-addr"], Some("sentinel|is-master-down-by-addr")),
+            (&["sentinel", "doctor"], Some("sentinel|doctor")),
+            (&["sentinel", "nonsense"], Some("sentinel")),
+            (&["acl", "LIST"], Some("acl|list")),
+            (&["client", "capa"], Some("client")),
+            (&["get", "a"], None),
+        ] {
+            assert_eq!(name(words), want, "{words:?}");
+        }
+        let whole = |words: &[&str]| find_whole(OwnedArgs::from_slices(words).as_args()).is_some();
+        assert!(whole(&["sentinel"]) && whole(&["sentinel", "masters"]) && !whole(&["sentinel", "nonsense"]));
+    }
 }

@@ -1,6 +1,8 @@
 //! What clients may call. SENTINEL is the core's; the rest is here.
 
-use rivulet_commands::glob;
+use rivulet_acl::{DEFAULT, Reason};
+use rivulet_commands::spec::flag;
+use rivulet_commands::{Command, glob};
 use rivulet_config::Level;
 use rivulet_node::{REDIS_VERSION, log};
 use rivulet_resp::{Args, Reply};
@@ -21,8 +23,6 @@ const ONLY_HELLO: &str = "ERR Only HELLO messages are accepted by Sentinel insta
 
 /// No subcommand has a longer name.
 const SUBCOMMAND_LEN_MAX: usize = 32;
-/// Commands that a client may call before it has shown a password.
-const OPEN: [&str; 3] = ["auth", "hello", "quit"];
 /// Commands of a RESP2 client that has subscribed.
 const WHILE_SUBSCRIBED: [&str; 6] = ["subscribe", "psubscribe", "unsubscribe", "punsubscribe", "ping", "quit"];
 
@@ -65,13 +65,14 @@ impl Program {
     /// Executes a command; whether its reply is a promise.
     fn dispatch(&mut self, id: u64, args: Args<'_>, out: &mut Vec<u8>, is_again: bool) -> Result<bool, String> {
         let name = String::from_utf8_lossy(args.get(0).unwrap_or_default()).to_ascii_lowercase();
-        let row = command_table::find(&name).ok_or_else(|| unknown(args))?;
-        command_table::check_arity(&row, args)?;
-        self.admit(id, &name, &row, args)?;
+        let command = command_table::find(args).ok_or_else(|| unknown(args))?;
+        let whole = command_table::table().find(name.as_bytes()).ok_or_else(|| unknown(args))?;
+        command_table::check_arity(whole, args)?;
+        self.admit(id, &name, command, args)?;
         if let Some(client) = self.clients.get_mut(&id) {
             // What is no name of a subcommand is not kept, nor shown in CLIENT LIST.
             let is_name = |sub: &&[u8]| sub.len() <= SUBCOMMAND_LEN_MAX && sub.iter().all(u8::is_ascii_graphic);
-            let sub = args.get(1).filter(|_| row.has_subcommands()).filter(is_name);
+            let sub = args.get(1).filter(|_| command_table::is_container(whole)).filter(is_name);
             let sub = sub.map(|sub| format!("|{}", String::from_utf8_lossy(sub).to_ascii_lowercase()));
             client.last_command = format!("{name}{}", sub.unwrap_or_default());
         }
@@ -111,7 +112,7 @@ impl Program {
             "auth" => self.auth(id, args, &mut reply)?,
             "hello" => self.hello(id, args, &mut reply)?,
             "client" => self.client_command(id, args, &mut reply)?,
-            "acl" => return self.acl(id, args, &mut reply),
+            "acl" => return self.acl(id, command, args, &mut reply),
             "command" => command_table::command(args, &mut reply)?,
             "subscribe" | "psubscribe" | "unsubscribe" | "punsubscribe" => self.subscribe(id, args, out)?,
             "shutdown" => {
@@ -126,20 +127,15 @@ impl Program {
     }
 
     /// Whether the client may call it now.
-    fn admit(&mut self, id: u64, name: &str, row: &command_table::Row, args: Args<'_>) -> Answered {
-        let Some(client) = self.clients.get(&id) else { return Err(SYNTAX.into()) };
-        if !OPEN.contains(&name) {
-            let Some(user) = &client.user else {
-                return Err("NOAUTH Authentication required.".into());
-            };
-            if let Err(reason) = self.users.check(user, row, args) {
-                let (user, is_channel) = (user.clone(), reason.contains("channel"));
-                let kind = if is_channel { "channel" } else { "command" };
-                let object = String::from_utf8_lossy(args.get(usize::from(is_channel)).unwrap_or_default());
-                self.note_denial(id, kind, &object, &user);
-                return Err(reason);
-            }
+    fn admit(&mut self, id: u64, name: &str, command: &'static Command, args: Args<'_>) -> Answered {
+        // A subcommand that there is not is nobody's to allow.
+        let is_unknown = command_table::is_container(command) && args.len() > 1;
+        let is_logged_in = self.clients.get(&id).is_some_and(|client| client.user.is_some());
+        let is_free = command.is(flag::NO_AUTH) || (is_unknown && is_logged_in);
+        if !is_free {
+            self.check_user(id, command, args)?;
         }
+        let Some(client) = self.clients.get(&id) else { return Err(SYNTAX.into()) };
         if client.subscriptions.len() > 0 && !client.is_resp3 && !WHILE_SUBSCRIBED.contains(&name) {
             return Err(format!(
                 "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
@@ -167,14 +163,14 @@ impl Program {
 
     fn auth(&mut self, id: u64, args: Args<'_>, reply: &mut Reply<'_>) -> Answered {
         let (user, password): (&[u8], &[u8]) = match args.len() {
-            2 if self.users.default_has_no_password() => {
+            2 if self.users.default_user().nopass => {
                 return Err("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?".into());
             }
-            2 => (b"default", args.at(1)),
+            2 => (DEFAULT, args.at(1)),
             3 => (args.at(1), args.at(2)),
             _ => return Err(SYNTAX.into()),
         };
-        let user = self.authenticate(id, user, password)?;
+        let user = self.authenticate(id, args.at(0), user, password)?;
         if let Some(client) = self.clients.get_mut(&id) {
             client.user = Some(user);
         }
@@ -182,11 +178,14 @@ impl Program {
         Ok(())
     }
 
-    fn authenticate(&mut self, id: u64, name: &[u8], password: &[u8]) -> Result<String, String> {
-        self.users.authenticate(name, password).ok_or_else(|| {
-            self.note_denial(id, "auth", "AUTH", &String::from_utf8_lossy(name));
-            WRONG_PASSWORD.to_string()
-        })
+    fn authenticate(&mut self, id: u64, by: &[u8], name: &[u8], password: &[u8]) -> Result<Vec<u8>, String> {
+        match self.users.log_in(name, password) {
+            Some(user) => Ok(user.name.to_vec()),
+            None => {
+                self.note_denial(id, Reason::Auth, by, name);
+                Err(WRONG_PASSWORD.to_string())
+            }
+        }
     }
 
     fn hello(&mut self, id: u64, args: Args<'_>, reply: &mut Reply<'_>) -> Answered {
@@ -203,7 +202,7 @@ impl Program {
         let mut at = 2;
         while at < args.len() {
             if args.is(at, "auth") && at + 2 < args.len() {
-                user = Some(self.authenticate(id, args.at(at + 1), args.at(at + 2))?);
+                user = Some(self.authenticate(id, args.at(0), args.at(at + 1), args.at(at + 2))?);
                 at += 3;
             } else if args.is(at, "setname") && at + 1 < args.len() {
                 name = Some(checked_name(args.at(at + 1))?);

@@ -67,7 +67,7 @@ fn server(program: &Program, out: &mut String) {
     field!(out, "process_id", std::process::id());
     field!(out, "process_supervised", program.supervisor.name());
     field!(out, "run_id", program.run_id);
-    field!(out, "tcp_port", program.config.port);
+    field!(out, "tcp_port", program.config.main_port());
     field!(out, "server_time_usec", rivulet_host::time::unix_us());
     field!(out, "uptime_in_seconds", uptime);
     field!(out, "uptime_in_days", uptime / 86_400);
@@ -105,6 +105,8 @@ fn stats(program: &Program, out: &mut String) {
     field!(out, "pubsub_channels", channels.len());
     field!(out, "pubsub_patterns", patterns.len());
     field!(out, "total_error_replies", stats.errors);
+    field!(out, "tls_handshakes_failed", program.handshakes.failed);
+    field!(out, "tls_handshakes_given_up", program.handshakes.given_up);
 }
 
 fn cpu(_: &Program, out: &mut String) {

@@ -1,24 +1,26 @@
 //! The loop.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use rivulet_acl::{Log, Users};
 use rivulet_config::{Config, Level};
 use rivulet_host::time;
-use rivulet_net::{Interest, Listener, Poll, Ready, Waker};
+use rivulet_net::{Interest, Poll, Ready, TlsContext, Waker};
 use rivulet_node::process::pid_file;
 use rivulet_node::process::supervisor::{self, Supervisor};
 use rivulet_node::{log, signals::Signals};
 use rivulet_sentinel::{ConnId, Sentinel};
 
 use crate::clients::{self, Client};
+use crate::handshakes::{Budget, Handshakes};
 use crate::info::Stats;
+use crate::listeners::Listening;
 use crate::names::Resolver;
-use crate::outgoing::Outgoing;
+use crate::outgoing::{self, Maker, Outgoing};
 use crate::scripts::Processes;
 use crate::turn::Promise;
-use crate::users::{Denial, Users};
 
 /// Everything that the loop owns.
 pub struct Program {
@@ -26,9 +28,18 @@ pub struct Program {
     pub config: Config,
     pub users: Users,
     pub poll: Poll,
-    pub listeners: Vec<Listener>,
+    pub listeners: Vec<Listening>,
     pub clients: BTreeMap<u64, Client>,
     pub outgoing: BTreeMap<ConnId, Outgoing>,
+    /// Connections to instances that were given something to send, or are to be watched otherwise.
+    pub to_flush: BTreeSet<ConnId>,
+    pub maker: Maker,
+    /// What clients that come by TLS begin with.
+    pub tls: Option<TlsContext>,
+    pub handshakes: Handshakes,
+    link_budget: Budget,
+    /// Whose streams have something to tell though their sockets may be silent, by their tokens.
+    pub unread: BTreeSet<u64>,
     pub processes: Processes,
     pub resolver: Resolver,
     pub stats: Stats,
@@ -39,13 +50,12 @@ pub struct Program {
     pub last_client: u64,
     /// Replies of this turn that hold only if the configuration is saved.
     pub promises: Vec<Promise>,
-    /// Who was turned away, the last first.
-    pub denials: std::collections::VecDeque<Denial>,
+    /// Who was turned away.
+    pub denials: Log,
     /// Saving failed: not before this moment again.
     pub save_again_ms: u64,
     /// Nobody is accepted before.
     pub accepts_again_ms: Option<u64>,
-    pub source: Option<IpAddr>,
     pub supervisor: Supervisor,
     /// The status to end with.
     pub exit: Option<i32>,
@@ -67,7 +77,8 @@ impl Program {
         config: Config,
         core: Sentinel,
         users: Users,
-        mut listeners: Vec<Listener>,
+        mut listeners: Vec<Listening>,
+        tls: Option<TlsContext>,
         supervisor: Supervisor,
         random: &[u8; 28],
     ) -> std::io::Result<Program> {
@@ -76,12 +87,13 @@ impl Program {
         poll.add(&waker, WAKER, Interest::READ)?;
         listeners.truncate(LISTENERS_MAX);
         for (i, listener) in listeners.iter().enumerate() {
-            poll.add(listener, LISTENER + 2 * i as u64, Interest::READ)?;
+            poll.add(&listener.socket, LISTENER + 2 * i as u64, Interest::READ)?;
         }
         let signals = Signals::install(&waker)?;
         let resolver = Resolver::start(&waker)?;
         let now_ms = time::monotonic_ms();
-        let source = config.bind_source_addr.parse().ok();
+        let maker =
+            Maker { source: config.bind_source_addr.parse().ok(), tls: tls.clone().filter(|_| config.tls_replication) };
         Ok(Program {
             core,
             config,
@@ -90,6 +102,12 @@ impl Program {
             listeners,
             clients: BTreeMap::new(),
             outgoing: BTreeMap::new(),
+            to_flush: BTreeSet::new(),
+            maker,
+            tls,
+            handshakes: Handshakes::default(),
+            link_budget: Budget::default(),
+            unread: BTreeSet::new(),
             processes: Processes::default(),
             resolver,
             stats: Stats::default(),
@@ -99,10 +117,9 @@ impl Program {
             unix_ms: time::unix_ms(),
             last_client: 0,
             promises: Vec::new(),
-            denials: std::collections::VecDeque::new(),
+            denials: Log::default(),
             save_again_ms: 0,
             accepts_again_ms: None,
-            source,
             supervisor,
             exit: None,
             waker,
@@ -126,8 +143,12 @@ impl Program {
             self.now_ms = time::monotonic_ms();
             self.unix_ms = time::unix_ms();
             self.core.set_time(self.now_ms, self.unix_ms);
-            for ready in &ready {
-                self.serve(*ready);
+            self.handshakes.budget.renew();
+            self.link_budget.renew();
+            let unread = std::mem::take(&mut self.unread);
+            let unread = unread.into_iter().map(|token| Ready { token, read: true, write: false });
+            for ready in ready.iter().copied().chain(unread) {
+                self.serve(ready);
             }
             self.accept_again_if_due();
             for (job, status, signal) in self.processes.ended() {
@@ -139,6 +160,7 @@ impl Program {
             if self.now_ms >= cron_ms {
                 cron_ms = self.now_ms + CRON_MS;
                 self.close_idle();
+                self.end_late_handshakes();
             }
             self.end_turn();
         }
@@ -146,6 +168,9 @@ impl Program {
 
     /// How long nothing has to be done.
     fn patience(&self) -> Duration {
+        if !self.unread.is_empty() {
+            return Duration::ZERO;
+        }
         let wake_ms = self.core.wake_ms().saturating_sub(time::monotonic_ms());
         let max_ms = if self.processes.is_empty() { CRON_MS } else { LOOK_MS };
         Duration::from_millis(wake_ms.min(max_ms))
@@ -153,7 +178,7 @@ impl Program {
 
     pub fn watch_listeners(&mut self, interest: Interest) {
         for (i, listener) in self.listeners.iter().enumerate() {
-            if let Err(error) = self.poll.change(listener, LISTENER + 2 * i as u64, interest) {
+            if let Err(error) = self.poll.change(&listener.socket, LISTENER + 2 * i as u64, interest) {
                 log::write(Level::Warning, format_args!("Watching a listening socket failed: {error}"));
             }
         }
@@ -199,13 +224,35 @@ impl Program {
 
     fn serve_outgoing(&mut self, id: ConnId, read: bool, write: bool) {
         let Some(connection) = self.outgoing.get_mut(&id) else { return };
-        let result = connection.flush(&mut self.poll, id, write);
+        let result = connection.go_on(write, &mut self.link_budget, self.now_ms);
+        let read = read || connection.has_more();
         let result = result.and_then(|()| if read { connection.read() } else { Ok(Vec::new()) });
+        self.to_flush.insert(id);
         match result {
             Ok(bytes) if bytes.is_empty() => {}
             Ok(bytes) => self.core.received(id, &bytes),
-            Err(_) => self.lose(id),
+            Err(error) => self.broken(id, &error),
         }
+    }
+
+    /// Sends what connections to instances have been given.
+    pub fn flush_outgoing(&mut self) {
+        for id in std::mem::take(&mut self.to_flush) {
+            let Some(connection) = self.outgoing.get_mut(&id) else { continue };
+            match connection.flush(&mut self.poll, id) {
+                Ok(()) if connection.has_more() => _ = self.unread.insert(outgoing::token(id)),
+                Ok(()) => {}
+                Err(error) => self.broken(id, &error),
+            }
+        }
+    }
+
+    /// A connection to an instance has an error.
+    fn broken(&mut self, id: ConnId, error: &std::io::Error) {
+        if let Some(connection) = self.outgoing.get(&id) {
+            self.handshakes.link_failed(connection.address, error, self.now_ms);
+        }
+        self.lose(id);
     }
 
     /// A connection to an instance is gone.
@@ -215,7 +262,7 @@ impl Program {
     }
 
     pub fn open(&mut self, id: ConnId, ip: IpAddr, port: u16) {
-        match Outgoing::open(&mut self.poll, id, ip, port, self.source) {
+        match Outgoing::open(&mut self.poll, id, SocketAddr::new(ip, port), &self.maker) {
             Ok(connection) => {
                 self.core.opened(id, connection.local_ip());
                 self.outgoing.insert(id, connection);
@@ -228,7 +275,6 @@ impl Program {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outgoing;
 
     #[test]
     fn tokens_say_whose_they_are() {

@@ -1,16 +1,15 @@
 //! From a configuration to a Sentinel that runs.
 
-use std::net::{IpAddr, ToSocketAddrs};
-
 use rivulet_config::{Config, ConfigError, Level, Startup};
 use rivulet_host::{fs, random, time};
-use rivulet_net::{Listener, bind_tcp, bind_unix};
+use rivulet_net::TlsContext;
 use rivulet_node::process::{self, Entered, pid_file, supervisor, title};
 use rivulet_node::{REDIS_VERSION, descriptors, log, system::os_error};
 use rivulet_sentinel::{Sentinel, configuration};
 
+use crate::listeners::listen;
 use crate::program::Program;
-use crate::users::Users;
+use crate::users;
 
 /// Runs a Sentinel until it is to end; answers its exit status.
 pub fn serve(startup: Startup) -> i32 {
@@ -38,7 +37,7 @@ enum Failure {
 
 /// Nothing if a child goes on in the background.
 fn prepare(startup: Startup) -> Result<Option<Program>, Failure> {
-    let Startup { mut config, warnings, users, sentinel: lines, .. } = startup;
+    let Startup { mut config, warnings, users: lines_of_users, sentinel: lines, .. } = startup;
     let mut words = [0u8; 8 + 20];
     random::fill(&mut words).map_err(|e| Failure::Unusable(format!("No random numbers: {e}")))?;
     let seed = u64::from_le_bytes(std::array::from_fn(|i| words[i]));
@@ -48,7 +47,7 @@ fn prepare(startup: Startup) -> Result<Option<Program>, Failure> {
     enter(&config).map_err(Failure::Unusable)?;
     let mut core = Sentinel::new(time::monotonic_ms(), time::unix_ms(), seed);
     core.can_run = can_run;
-    core.globals.port = config.port;
+    core.globals.port = known_port(&config);
     core.globals.own_password = (!config.requirepass.is_empty()).then(|| config.requirepass.clone());
     core.globals.log_level = format!("{:?}", config.loglevel).to_ascii_lowercase();
     let mut lines = lines;
@@ -56,23 +55,21 @@ fn prepare(startup: Startup) -> Result<Option<Program>, Failure> {
     for line in &lines {
         core.configure(&line.words[1..]).map_err(|e| Failure::Unusable(ConfigError::at(line, e).to_string()))?;
     }
-    let mut known = Users::new(&config.requirepass);
-    for line in &users {
-        known.configure(&line.words[1..]).map_err(|e| Failure::Unusable(ConfigError::at(line, e).to_string()))?;
-    }
+    users::check_lines(&config, &lines_of_users).map_err(|e| Failure::Unusable(e.to_string()))?;
     check_file(&config).map_err(Failure::Logged)?;
     let Entered::AsServer(supervisor) = process::enter(&mut config).map_err(Failure::Unusable)? else {
         return Ok(None);
     };
     greet(&config, &warnings);
-    check_supported(&config).map_err(Failure::Logged)?;
+    let known = users::begin(&config, &lines_of_users).map_err(Failure::Logged)?;
     descriptors::fit_maxclients(&mut config).map_err(Failure::Logged)?;
+    let tls = tls_context(&config).map_err(Failure::Logged)?;
     let listeners = listen(&config).map_err(Failure::Logged)?;
-    log::write(Level::Notice, format_args!("Running mode=sentinel, port={}.", config.port));
+    log::write(Level::Notice, format_args!("Running mode=sentinel, port={}.", config.main_port()));
     pid_file::write(&config);
     title::begin(&config, title::SENTINEL);
     core.begin(&id);
-    let program = Program::new(config, core, known, listeners, supervisor, &words)
+    let program = Program::new(config, core, known, listeners, tls, supervisor, &words)
         .map_err(|e| Failure::Logged(format!("Can't start: {e}")))?;
     program.supervisor.tell(supervisor::SERVES);
     program.supervisor.tell(supervisor::READY);
@@ -115,56 +112,20 @@ fn check_file(config: &Config) -> Result<(), String> {
     })
 }
 
-/// Who asks for users or for TLS must not get an open door, or plain text, without a word.
-fn check_supported(config: &Config) -> Result<(), String> {
-    if !config.aclfile.is_empty() {
-        return Err(
-            "A Sentinel takes no aclfile: give it its users by 'user' lines in its configuration file. Exiting..."
-                .into(),
-        );
-    }
-    if config.tls_port != 0 || config.tls_replication || config.tls_cluster {
-        return Err(
-            "A Sentinel does not speak TLS yet: tls-port, tls-replication and tls-cluster can't be set. Exiting..."
-                .into(),
-        );
-    }
-    Ok(())
+/// The port by which others know this Sentinel: that of TLS, if that is what it speaks to them, or if it listens on no other.
+fn known_port(config: &Config) -> u16 {
+    let speaks_tls = config.tls_replication && config.tls_port != 0;
+    if speaks_tls { config.tls_port } else { config.main_port() }
 }
 
-fn listen(config: &Config) -> Result<Vec<Listener>, String> {
-    let mut listeners = Vec::new();
-    let failed = || format!("Failed listening on port {} (TCP), aborting.", config.port);
-    for word in config.bind.iter().filter(|_| config.port != 0) {
-        listeners.extend(bind(word, config, &failed)?);
+/// What connections with TLS begin with, if a directive asks for them.
+fn tls_context(config: &Config) -> Result<Option<TlsContext>, String> {
+    if !config.uses_tls() {
+        return Ok(None);
     }
-    if config.port != 0 && listeners.is_empty() && !config.bind.is_empty() {
-        return Err(failed());
-    }
-    if !config.unixsocket.is_empty() {
-        let mode = (config.unixsocketperm != 0).then_some(config.unixsocketperm);
-        let listener = bind_unix(config.unixsocket.as_ref(), mode, config.tcp_backlog);
-        listeners.push(listener.map_err(|e| format!("Failed opening Unix socket: bind: {}", os_error(&e)))?);
-    }
-    Ok(listeners)
-}
-
-fn bind(word: &str, config: &Config, failed: &dyn Fn() -> String) -> Result<Option<Listener>, String> {
-    let (is_optional, name) = word.strip_prefix('-').map_or((false, word), |name| (true, name));
-    let address: Option<IpAddr> = match name {
-        "*" => Some(IpAddr::from([0, 0, 0, 0])),
-        "::*" => Some(IpAddr::from([0u16; 8])),
-        name => name.parse().ok().or_else(|| Some((name, 0).to_socket_addrs().ok()?.next()?.ip())),
-    };
-    let Some(address) = address else { return if is_optional { Ok(None) } else { Err(failed()) } };
-    let error = match bind_tcp(address, config.port, config.tcp_backlog) {
-        Ok(listener) => return Ok(Some(listener)),
-        Err(error) => error,
-    };
-    let port = config.port;
-    let text = format!("Warning: Could not create server TCP listening socket {name}:{port}: {}", os_error(&error));
-    log::write(Level::Warning, format_args!("{text}"));
-    // No such family or address on this machine.
-    let is_missing = matches!(error.raw_os_error(), Some(92..=99)) && (is_optional || name == "::*");
-    if is_missing { Ok(None) } else { Err(failed()) }
+    let context = config.tls_context().map_err(|reason| {
+        log::write(Level::Warning, format_args!("{reason}"));
+        "Failed to configure TLS. Check logs for more info."
+    })?;
+    Ok(Some(context))
 }

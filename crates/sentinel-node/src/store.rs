@@ -7,8 +7,8 @@ use rivulet_sentinel::Sentinel;
 pub const RETRY_MS: u64 = 1000;
 
 /// Writes the configuration. `Ok` means that it is on the disk.
-pub fn save(config: &Config, core: &Sentinel, users: Vec<Vec<u8>>) -> Result<(), String> {
+pub fn save(config: &Config, core: &Sentinel, users: Option<Vec<Vec<u8>>>) -> Result<(), String> {
     let sentinel = core.lines();
-    let with = RewriteWith { users: Some(users), sentinel, ..RewriteWith::default() };
+    let with = RewriteWith { users, sentinel, ..RewriteWith::default() };
     config.rewrite(&with).map_err(|e| e.to_string())
 }

@@ -8,7 +8,7 @@ use rivulet_resp::Reply;
 use rivulet_sentinel::{Action, NOT_SAVED};
 
 use crate::program::Program;
-use crate::{store, subscriptions};
+use crate::{store, subscriptions, users};
 
 /// A reply in a client's output that holds only if the configuration is saved.
 pub struct Promise {
@@ -36,13 +36,7 @@ impl Program {
                 self.carry_out(action, is_kept);
             }
         }
-        let connections: Vec<_> = self.outgoing.keys().copied().collect();
-        for id in connections {
-            let flushed = self.outgoing.get_mut(&id).map(|connection| connection.flush(&mut self.poll, id, false));
-            if let Some(Err(_)) = flushed {
-                self.lose(id);
-            }
-        }
+        self.flush_outgoing();
         self.flush_clients();
     }
 
@@ -56,7 +50,7 @@ impl Program {
         if !is_promised && self.now_ms < self.save_again_ms {
             return false;
         }
-        let result = store::save(&self.config, &self.core, self.users.lines());
+        let result = store::save(&self.config, &self.core, users::lines(&self.config, &self.users));
         let is_kept = result.is_ok();
         self.save_again_ms = if is_kept { 0 } else { self.now_ms + store::RETRY_MS };
         self.core.saved(result);
@@ -80,6 +74,7 @@ impl Program {
             Action::Connect { connection, ip, port } => self.open(connection, ip, port),
             Action::Send { connection, is_promise: true, .. } if !is_kept => self.lose(connection),
             Action::Send { connection, bytes, .. } => {
+                self.to_flush.insert(connection);
                 if self.outgoing.get_mut(&connection).is_some_and(|own| !own.push(&bytes)) {
                     self.lose(connection);
                 }

@@ -1,11 +1,12 @@
 //! The rules beyond Redis's, a test for each: with the rule switched off, or without what it stands on, the outcome is another one. Those about who is
 //! chosen are rows of a table in `choice.rs`; those of elections and of total restarts are in `simulation.rs` and `election.rs`.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use rivulet_resp::{OwnedArgs, Reply};
 use rivulet_sentinel::address::Address;
-use rivulet_sentinel::link::ConnId;
+use rivulet_sentinel::link::{At, ConnId};
 use rivulet_sentinel::{Action, Done, Sentinel};
 
 const RUN: [&str; 2] = ["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"];
@@ -20,6 +21,20 @@ struct Bench {
     logged: Vec<String>,
     /// What the server at a port tells whenever it is asked for INFO; such ones refuse transactions.
     answers: Vec<(u16, String)>,
+    /// Replicas that tell more each time when they are asked for INFO.
+    streams: BTreeMap<u16, Stream>,
+    /// Ports at which nobody answers any more.
+    silent: Vec<u16>,
+}
+
+/// What a replica has executed, what it has received, and how much it executes between two INFOs.
+#[derive(Clone, Copy)]
+struct Stream {
+    offset: u64,
+    read_offset: u64,
+    step: u64,
+    /// As the replica says it.
+    link: &'static str,
 }
 
 impl Bench {
@@ -33,8 +48,16 @@ impl Bench {
         core.begin(&"f".repeat(40));
         // INFO is asked for at each tick.
         core.periods.info_ms = 20;
-        let mut bench =
-            Bench { core, now_ms: 1_000_000, connections: vec![], sent: vec![], logged: vec![], answers: vec![] };
+        let mut bench = Bench {
+            core,
+            now_ms: 1_000_000,
+            connections: vec![],
+            sent: vec![],
+            logged: vec![],
+            answers: vec![],
+            streams: BTreeMap::new(),
+            silent: vec![],
+        };
         bench.run_ms(1);
         bench
     }
@@ -73,6 +96,15 @@ impl Bench {
     fn reply(&mut self, connection: ConnId, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes).into_owned();
         let Some((port, _)) = self.connections.iter().find(|(_, id)| *id == connection).copied() else { return };
+        if self.silent.contains(&port) {
+            return;
+        }
+        if let Some(stream) = self.streams.get_mut(&port).filter(|_| text.contains("INFO")) {
+            let info = stream_info(port, *stream);
+            stream.offset = stream.read_offset.min(stream.offset + stream.step);
+            self.core.received(connection, format!("${}\r\n{info}\r\n", info.len()).as_bytes());
+            return;
+        }
         let told = self.answers.iter().find(|(own, _)| *own == port).map(|(_, info)| info);
         if text.contains("INFO") {
             if let Some(info) = told {
@@ -129,6 +161,13 @@ fn replica_info(replid: &str, offset: u64) -> String {
         "run_id:{}\r\nrole:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:1\r\nmaster_link_status:up\r\nslave_repl_offset:{offset}\r\nmaster_replid:{replid}\r\nsecond_repl_offset:-1\r\n",
         "c".repeat(40)
     )
+}
+
+fn stream_info(port: u16, stream: Stream) -> String {
+    let own = format!("run_id:{port:040}");
+    let received = format!("slave_read_repl_offset:{}\r\n", stream.read_offset);
+    let info = replica_info("old", stream.offset).replace(&format!("run_id:{}", "c".repeat(40)), &own) + &received;
+    info.replace("master_link_status:up", &format!("master_link_status:{}", stream.link))
 }
 
 /// redis#1297, valkey#579: not resumed, not even within down-after.
@@ -305,4 +344,113 @@ fn writers_do_not_wait_for_a_switch_that_was_given_up() {
         assert!(bench.call(&words).0.is_ok());
         assert!(told(&bench, "UNPAUSE"), "{words:?}");
     }
+}
+
+/// A Sentinel alone, whose master goes silent. Shortly before that counts, its two replicas have told that they stand at `before`; whoever is asked
+/// after that hears what `later` says. Answers what is logged of the choice within so many ms.
+fn chosen_among(before: [u64; 2], later: [Stream; 2], options: &[&str], ms: u64) -> (Bench, Option<String>) {
+    let mut bench = Bench::new(&[&["known-replica m 10.0.0.1 3"], options].concat());
+    assert!(bench.call(&["SENTINEL", "SET", "m", "quorum", "1"]).0.is_ok());
+    bench.tell(1, &master_info(RUN[0], "old", 1000, "db0:keys=5\r\n"));
+    for (port, offset) in [2, 3].into_iter().zip(before) {
+        let stream = Stream { link: later[0].link, ..at(offset) };
+        bench.tell(port, &stream_info(port, stream));
+        bench.streams.insert(port, stream);
+    }
+    bench.run_ms(200);
+    bench.silent = vec![1];
+    let silent_ms = |bench: &Bench| bench.core.link(&At::master("m")).map_or(0, |link| link.silent_ms(bench.now_ms));
+    while silent_ms(&bench) < 900 {
+        bench.run_ms(1);
+        assert!(bench.now_ms < 1_003_000, "nobody pings");
+    }
+    bench.core.periods.info_ms = 10_000;
+    bench.streams.extend([2, 3].into_iter().zip(later));
+    bench.run_ms(101 + ms);
+    let winner = bench.core.masters["m"].last_choice.as_ref().and_then(|choice| choice.winner.clone());
+    (bench, winner)
+}
+
+fn at(offset: u64) -> Stream {
+    Stream { offset, read_offset: offset, step: 0, link: "up" }
+}
+
+/// redis#13483, valkey#2587: offsets are fetched at the choice.
+#[test]
+fn who_has_most_when_it_is_chosen_wins() {
+    let old = chosen_among([900, 800], [at(900), at(800)], &[], 400);
+    assert_eq!(old.1.as_deref(), Some("10.0.0.1:2"));
+    let fresh = chosen_among([900, 800], [at(900), at(1000)], &[], 400);
+    assert_eq!(fresh.1.as_deref(), Some("10.0.0.1:3"), "{:?}", fresh.0.logged);
+    let [first, second] = [900, 1000].map(|offset| Stream { link: "down", ..at(offset) });
+    let cut = chosen_among([900, 800], [first, second], &[], 400);
+    assert_eq!(cut.1.as_deref(), Some("10.0.0.1:3"), "nothing arrives any more: {:?}", cut.0.logged);
+    let lax = chosen_among([900, 800], [at(900), at(1000)], &["strict-failover m no"], 400);
+    assert_eq!(lax.1.as_deref(), Some("10.0.0.1:2"), "as Redis does");
+}
+
+/// The same: what a replica has received counts when it has executed it, but nobody waits for ever.
+#[test]
+fn a_stream_that_still_arrives_is_waited_for() {
+    let arriving = Stream { offset: 700, read_offset: 1000, step: 50, link: "up" };
+    let (bench, winner) = chosen_among([900, 700], [at(900), arriving], &[], 1000);
+    assert_eq!(winner.as_deref(), Some("10.0.0.1:3"), "{:?}", bench.logged);
+    assert!(bench.has_logged("10.0.0.1:3 lacks 0 bytes of the last known offset of 'm'"), "{:?}", bench.logged);
+    let endless = Stream { offset: 700, read_offset: 1_000_000, step: 1, link: "up" };
+    let (bench, winner) = chosen_among([900, 700], [at(900), endless], &[], 1000);
+    assert_eq!(winner, None, "it may still come: {:?}", bench.logged);
+    let (bench, winner) = chosen_among([900, 700], [at(900), endless], &[], 1400);
+    assert_eq!(winner.as_deref(), Some("10.0.0.1:2"), "it was waited for long enough: {:?}", bench.logged);
+}
+
+/// A master that was started again and lacks what a replica has acknowledged counts as down at once.
+#[test]
+fn a_master_that_lacks_what_a_replica_has_is_not_followed() {
+    for (options, lacks, expected) in
+        [(&[][..], "1", true), (&[][..], "0", false), (&["strict-failover m no"][..], "1", false)]
+    {
+        let mut bench = Bench::new(options);
+        bench.tell(1, &master_info(RUN[0], "old", 500, "db0:keys=5\r\n"));
+        bench.tell(2, &format!("{}master_lacks_data:{lacks}\r\n", replica_info("old", 500)));
+        bench.run_ms(150);
+        assert_eq!(bench.core.masters["m"].is_down(), expected, "{options:?} {lacks}");
+    }
+}
+
+/// redis#4123, #6194: nobody needs RESET. Of the Sentinels none is forgotten by who sees a minority.
+#[test]
+fn who_is_gone_for_long_is_forgotten() {
+    for (silent, forgotten) in [(2, true), (3, false)] {
+        let mut bench = Bench::new(&["forget-after m 60000"]);
+        bench.core.periods.info_ms = 500;
+        bench.answers = vec![(1, master_info(RUN[0], "one", 500, ""))];
+        for i in 0..4 {
+            bench.hello(&format!("10.0.0.1,9{i},{:040},0,m,10.0.0.1,1,0", i));
+        }
+        bench.run_ms(2000);
+        bench.silent = std::iter::once(2).chain((0..silent).map(|i| 90 + i)).collect();
+        bench.run_ms(50_000);
+        assert_eq!(bench.core.masters["m"].peers.len(), 4);
+        assert_eq!(bench.core.masters["m"].replicas.len(), 1, "not yet");
+        bench.run_ms(20_000);
+        assert!(bench.core.masters["m"].replicas.is_empty(), "{:?}", bench.logged);
+        assert_eq!(bench.core.masters["m"].peers.len() == 4 - silent as usize, forgotten, "{:?}", bench.logged);
+        assert!(bench.has_logged("-slave") && bench.has_logged("-sentinel") == forgotten);
+    }
+}
+
+/// redis#6194: a server that tells a node id is that one under any address, though it was started again meanwhile and has another run id.
+#[test]
+fn a_node_id_outlives_a_restart() {
+    let mut bench = Bench::new(&["known-replica m 10.0.0.1 3"]);
+    let of =
+        |run: &str| replica_info("x", 5).replace(&"c".repeat(40), run) + &format!("node_id:{}\r\n", "e".repeat(40));
+    bench.tell(2, &of(RUN[0]));
+    bench.run_ms(10);
+    let gone: Vec<ConnId> = bench.connections.iter().filter(|(port, _)| *port == 2).map(|(_, id)| *id).collect();
+    bench.connections.retain(|(port, _)| *port != 2);
+    gone.into_iter().for_each(|id| bench.core.closed(id));
+    bench.tell(3, &of(RUN[1]));
+    let labels: Vec<&String> = bench.core.masters["m"].replicas.keys().collect();
+    assert_eq!(labels, ["10.0.0.1:3"], "{:?}", bench.logged);
 }

@@ -1,5 +1,10 @@
 //! A Sentinel watches over Rivulet: Redis's, ours, and both in one group.
 
+mod fleet;
+mod many;
+mod tls;
+mod users;
+
 use std::process::{Child, Command, Stdio};
 
 use rivulet_tests::process::{TempDir, free_port, rivulet, tool};

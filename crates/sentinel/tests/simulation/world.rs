@@ -1,7 +1,4 @@
-//! Sentinels over a network that is simulated: cuts in one direction or both, pauses, kills, restarts with what was on the disk. Whatever happens,
-//! in a term at most one leads for a master, and when all is quiet again everybody knows the same master, and all follow it.
-//!
-//! `RIVULET_SEED=n` plays one run again, `RIVULET_SEEDS=n` plays so many.
+//! A network of Sentinels and of servers with as much of replication as a Sentinel sees, in virtual time.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -11,90 +8,123 @@ use rivulet_resp::{Args, OwnedArgs, Reply};
 use rivulet_sentinel::{Action, ConnId, Done, NOT_SAVED, Sentinel, configuration};
 
 /// Where somebody is: all have the same address, and a port each.
-type Port = u16;
-const SERVER: Port = 100;
-const SENTINEL: Port = 200;
+pub type Port = u16;
+pub const SERVER: Port = 100;
+pub const SENTINEL: Port = 60_000;
 
-fn ip() -> IpAddr {
+pub fn ip() -> IpAddr {
     IpAddr::from([10, 0, 0, 1])
 }
 
 /// Chance, from a seed.
-struct Chance(u64);
+pub struct Chance(pub u64);
 
 impl Chance {
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 11
     }
 
-    fn below(&mut self, n: u64) -> u64 {
+    pub fn below(&mut self, n: u64) -> u64 {
         self.next() % n
     }
 }
 
 /// A server with as much of replication as a Sentinel sees.
-struct Server {
-    is_up: bool,
-    run: u64,
-    master: Option<Port>,
-    replid: String,
-    former: Option<(String, u64)>,
-    offset: u64,
+pub struct Server {
+    pub is_up: bool,
+    pub run: u64,
+    pub master: Option<Port>,
+    pub replid: String,
+    pub former: Option<(String, u64)>,
+    pub offset: u64,
     /// Since when its master can't be reached.
-    alone_since_ms: Option<u64>,
-    synced: bool,
+    pub alone_since_ms: Option<u64>,
+    pub synced: bool,
     /// Its writers wait until then.
-    paused_until_ms: u64,
+    pub paused_until_ms: u64,
 }
 
 /// One connection, from a Sentinel to anybody.
-struct Wire {
-    from: usize,
-    to: Port,
-    decoder: Decoder,
-    buffer: Vec<u8>,
-    subscribed: bool,
-    client: u64,
+pub struct Wire {
+    pub from: usize,
+    pub to: Port,
+    pub decoder: Decoder,
+    pub buffer: Vec<u8>,
+    pub client: u64,
     /// What was sent last arrives then, there and back: nothing overtakes it.
-    arrives_ms: [u64; 2],
+    pub arrives_ms: [u64; 2],
 }
 
-enum Event {
+pub enum Event {
     ToServer(u64, Vec<u8>),
     ToSentinel(u64, Vec<u8>),
     Broken(u64),
 }
 
-struct Node {
-    core: Option<Sentinel>,
-    disk: Vec<String>,
-    paused_until_ms: u64,
-    disk_fails: bool,
-    restarts: u64,
+pub struct Node {
+    pub core: Option<Sentinel>,
+    pub disk: Vec<String>,
+    pub paused_until_ms: u64,
+    pub disk_fails: bool,
+    pub restarts: u64,
 }
 
-struct World {
-    now_ms: u64,
-    chance: Chance,
-    nodes: Vec<Node>,
-    servers: BTreeMap<Port, Server>,
-    wires: BTreeMap<u64, Wire>,
+/// A master and its replicas, by what they were at the beginning.
+pub struct Set {
+    pub name: String,
+    pub ports: std::ops::Range<Port>,
+}
+
+impl Set {
+    fn new(set: u16, servers: u16) -> Set {
+        let name = if set == 0 { "m".to_string() } else { format!("m{set}") };
+        let first = SERVER + set * servers;
+        Set { name, ports: first..first + servers }
+    }
+
+    /// The lines of a Sentinel's configuration.
+    fn lines(&self, quorum: usize) -> [String; 3] {
+        let (name, port) = (&self.name, self.ports.start);
+        [
+            format!("sentinel monitor {name} 10.0.0.1 {port} {quorum}"),
+            format!("sentinel down-after-milliseconds {name} 1000"),
+            format!("sentinel failover-timeout {name} 5000"),
+        ]
+    }
+}
+
+pub struct World {
+    pub now_ms: u64,
+    pub chance: Chance,
+    pub nodes: Vec<Node>,
+    pub servers: BTreeMap<Port, Server>,
+    pub wires: BTreeMap<u64, Wire>,
     /// A Sentinel's connection is known by its number and that of the Sentinel's life.
-    ids: BTreeMap<(usize, u64, ConnId), u64>,
-    events: BTreeMap<(u64, u64), Event>,
-    next: u64,
+    pub ids: BTreeMap<(usize, u64, ConnId), u64>,
+    pub events: BTreeMap<(u64, u64), Event>,
+    pub next: u64,
     /// Pairs that can't hear each other, in this direction.
-    cuts: BTreeSet<(Port, Port)>,
-    leaders: BTreeMap<(String, u64), BTreeSet<usize>>,
-    trace: VecDeque<String>,
-    hears: bool,
+    pub cuts: BTreeSet<(Port, Port)>,
+    pub leaders: BTreeMap<(String, u64), BTreeSet<usize>>,
+    pub trace: VecDeque<String>,
+    pub hears: bool,
+    pub sets: Vec<Set>,
+    /// How often servers were asked what, by the command's name.
+    pub asked: BTreeMap<String, u32>,
+    /// Connections that listen to a server's channel.
+    pub subscribers: BTreeMap<Port, BTreeSet<u64>>,
 }
 
 impl World {
-    fn new(seed: u64, sentinels: usize, servers: usize, extra: &[&str]) -> World {
+    pub fn new(seed: u64, sentinels: usize, servers: usize, extra: &[&str]) -> World {
+        World::of_sets(seed, sentinels, 1, servers, extra)
+    }
+
+    /// So many masters, each with its replicas. The first one is `m`, those that follow `m1`, `m2`, …
+    pub fn of_sets(seed: u64, sentinels: usize, sets: u16, servers: usize, extra: &[&str]) -> World {
         let mut world = World {
             now_ms: 1_000_000,
             chance: Chance(seed.wrapping_mul(2) | 1),
@@ -107,13 +137,18 @@ impl World {
             cuts: BTreeSet::new(),
             leaders: BTreeMap::new(),
             trace: VecDeque::new(),
+            sets: Vec::new(),
+            asked: BTreeMap::new(),
+            subscribers: BTreeMap::new(),
             hears: std::env::var("RIVULET_TRACE").is_ok(),
         };
-        for i in 0..servers as u16 {
+        world.sets = (0..sets).map(|set| Set::new(set, servers as u16)).collect();
+        for i in 0..servers as u16 * sets {
+            let master = SERVER + i / servers as u16 * servers as u16;
             let server = Server {
                 is_up: true,
                 run: u64::from(i),
-                master: (i > 0).then_some(SERVER),
+                master: (master != SERVER + i).then_some(master),
                 replid: "r0".into(),
                 former: None,
                 offset: 1000,
@@ -125,11 +160,7 @@ impl World {
         }
         for i in 0..sentinels {
             let quorum = sentinels / 2 + 1;
-            let mut disk = vec![
-                format!("sentinel monitor m 10.0.0.1 {SERVER} {quorum}"),
-                "sentinel down-after-milliseconds m 1000".into(),
-                "sentinel failover-timeout m 5000".into(),
-            ];
+            let mut disk: Vec<String> = world.sets.iter().flat_map(|set| set.lines(quorum)).collect();
             disk.extend(extra.iter().map(|line| line.to_string()));
             world.nodes.push(Node { core: None, disk, paused_until_ms: 0, disk_fails: false, restarts: 0 });
             world.start(i);
@@ -137,7 +168,7 @@ impl World {
         world
     }
 
-    fn note(&mut self, text: String) {
+    pub fn note(&mut self, text: String) {
         let line = format!("{:>8} {text}", self.now_ms - 1_000_000);
         if self.hears {
             println!("{line}");
@@ -149,7 +180,7 @@ impl World {
     }
 
     /// A Sentinel begins with what is on its disk.
-    fn start(&mut self, i: usize) {
+    pub fn start(&mut self, i: usize) {
         let seed = self.chance.next();
         let mut core = Sentinel::new(self.now_ms, self.now_ms, seed);
         let port = SENTINEL + i as u16;
@@ -168,7 +199,7 @@ impl World {
         self.end_turn(i, Vec::new());
     }
 
-    fn kill(&mut self, i: usize) {
+    pub fn kill(&mut self, i: usize) {
         self.note(format!("sentinel {i} is killed"));
         self.nodes[i].core = None;
         let port = SENTINEL + i as u16;
@@ -177,13 +208,13 @@ impl World {
         gone.into_iter().for_each(|id| self.break_wire(id));
     }
 
-    fn break_wire(&mut self, id: u64) {
+    pub fn break_wire(&mut self, id: u64) {
         let delay = 1 + self.chance.below(3);
         self.push(delay, Event::Broken(id));
     }
 
     /// Sends bytes over a wire, to its server or back.
-    fn carry(&mut self, id: u64, is_back: bool, bytes: Vec<u8>) {
+    pub fn carry(&mut self, id: u64, is_back: bool, bytes: Vec<u8>) {
         let at_ms = self.now_ms + 1 + self.chance.below(4);
         let Some(wire) = self.wires.get_mut(&id) else { return };
         let arrives_ms = &mut wire.arrives_ms[usize::from(is_back)];
@@ -192,16 +223,16 @@ impl World {
         self.push(delay_ms, if is_back { Event::ToSentinel(id, bytes) } else { Event::ToServer(id, bytes) });
     }
 
-    fn push(&mut self, delay_ms: u64, event: Event) {
+    pub fn push(&mut self, delay_ms: u64, event: Event) {
         self.next += 1;
         self.events.insert((self.now_ms + delay_ms, self.next), event);
     }
 
-    fn is_cut(&self, from: Port, to: Port) -> bool {
+    pub fn is_cut(&self, from: Port, to: Port) -> bool {
         self.cuts.contains(&(from, to))
     }
 
-    fn is_reachable(&self, to: Port) -> bool {
+    pub fn is_reachable(&self, to: Port) -> bool {
         match self.servers.get(&to) {
             Some(server) => server.is_up,
             None => self.nodes.get((to - SENTINEL) as usize).is_some_and(|node| node.core.is_some()),
@@ -209,7 +240,7 @@ impl World {
     }
 
     /// What a Sentinel wants done is done, after its disk has what it must.
-    fn end_turn(&mut self, i: usize, mut replies: Vec<(u64, Vec<u8>, bool)>) {
+    pub fn end_turn(&mut self, i: usize, mut replies: Vec<(u64, Vec<u8>, bool)>) {
         for _ in 0..8 {
             let now_fails = self.nodes[i].disk_fails;
             let Some(core) = &mut self.nodes[i].core else { return };
@@ -239,7 +270,7 @@ impl World {
         }
     }
 
-    fn carry_out(&mut self, i: usize, action: Action, kept: bool) {
+    pub fn carry_out(&mut self, i: usize, action: Action, kept: bool) {
         let life = self.nodes[i].restarts;
         match action {
             Action::Connect { connection, port, .. } => {
@@ -251,7 +282,6 @@ impl World {
                     to: port,
                     decoder: Decoder::default(),
                     buffer: Vec::new(),
-                    subscribed: false,
                     client: connection.0,
                     arrives_ms: [0; 2],
                 };
@@ -284,7 +314,7 @@ impl World {
         }
     }
 
-    fn listen(&mut self, i: usize, text: String) {
+    pub fn listen(&mut self, i: usize, text: String) {
         if text.starts_with("+elected-leader") {
             let core = self.nodes[i].core.as_ref().expect("it runs");
             for (name, master) in &core.masters {
@@ -296,14 +326,14 @@ impl World {
         self.note(format!("s{i}: {text}"));
     }
 
-    fn answer(&mut self, id: u64, bytes: Vec<u8>) {
+    pub fn answer(&mut self, id: u64, bytes: Vec<u8>) {
         let Some(wire) = self.wires.get(&id) else { return };
         if !self.is_cut(wire.to, SENTINEL + wire.from as u16) {
             self.carry(id, true, bytes);
         }
     }
 
-    fn happen(&mut self, event: Event) {
+    pub fn happen(&mut self, event: Event) {
         match event {
             Event::Broken(id) => {
                 let Some(wire) = self.wires.remove(&id) else { return };
@@ -334,7 +364,7 @@ impl World {
         }
     }
 
-    fn arrive(&mut self, id: u64, bytes: Vec<u8>) {
+    pub fn arrive(&mut self, id: u64, bytes: Vec<u8>) {
         let Some(to) = self.wires.get(&id).map(|wire| wire.to) else { return };
         if !self.is_reachable(to) {
             return self.break_wire(id);
@@ -363,7 +393,7 @@ impl World {
         }
     }
 
-    fn ask_sentinel(&mut self, id: u64, to: Port, args: Args<'_>) {
+    pub fn ask_sentinel(&mut self, id: u64, to: Port, args: Args<'_>) {
         let i = (to - SENTINEL) as usize;
         let Some(core) = &mut self.nodes[i].core else { return };
         core.set_time(self.now_ms, self.now_ms);
@@ -386,7 +416,9 @@ impl World {
         self.end_turn(i, vec![(id, out, is_promise)]);
     }
 
-    fn ask_server(&mut self, id: u64, to: Port, args: Args<'_>) {
+    pub fn ask_server(&mut self, id: u64, to: Port, args: Args<'_>) {
+        let word = String::from_utf8_lossy(args.at(0)).to_ascii_lowercase();
+        *self.asked.entry(word).or_default() += 1;
         let mut out = Vec::new();
         let mut reply = Reply::new(&mut out, false);
         if args.is(0, "info") {
@@ -395,14 +427,16 @@ impl World {
         } else if args.is(0, "ping") {
             reply.simple("PONG");
         } else if args.is(0, "subscribe") {
-            self.wires.get_mut(&id).expect("it asks").subscribed = true;
+            self.subscribers.entry(to).or_default().insert(id);
             reply.array(3);
             reply.bulk(b"subscribe");
             reply.bulk(args.at(1));
             reply.int(1);
         } else if args.is(0, "publish") {
-            let hearers: Vec<u64> =
-                self.wires.iter().filter(|(_, wire)| wire.to == to && wire.subscribed).map(|(id, _)| *id).collect();
+            let wires = &self.wires;
+            let hearers = self.subscribers.entry(to).or_default();
+            hearers.retain(|id| wires.contains_key(id));
+            let hearers = hearers.clone();
             let mut message = Vec::new();
             let mut told = Reply::new(&mut message, false);
             told.array(3);
@@ -430,7 +464,7 @@ impl World {
         self.answer(id, out);
     }
 
-    fn change_role(&mut self, port: Port, master: Option<Port>) {
+    pub fn change_role(&mut self, port: Port, master: Option<Port>) {
         self.note(format!("server {port} follows {master:?}"));
         let now_ms = self.now_ms;
         self.next += 1;
@@ -449,7 +483,7 @@ impl World {
         server.master = master;
     }
 
-    fn info(&self, port: Port) -> String {
+    pub fn info(&self, port: Port) -> String {
         let server = &self.servers[&port];
         let mut text = format!("# Server\r\nrun_id:{:040}\r\nloading:0\r\n# Replication\r\n", server.run);
         match server.master {
@@ -483,7 +517,7 @@ impl World {
     }
 
     /// Masters write, replicas follow.
-    fn replicate(&mut self) {
+    pub fn replicate(&mut self) {
         let ports: Vec<Port> = self.servers.keys().copied().collect();
         for port in ports {
             let server = &self.servers[&port];
@@ -510,7 +544,7 @@ impl World {
         }
     }
 
-    fn run_ms(&mut self, ms: u64) {
+    pub fn run_ms(&mut self, ms: u64) {
         let end = self.now_ms + ms;
         while self.now_ms < end {
             self.now_ms += 1;
@@ -538,34 +572,38 @@ impl World {
         self.check_leaders();
     }
 
-    fn check_leaders(&self) {
+    pub fn check_leaders(&self) {
         for (term, leaders) in &self.leaders {
             assert!(leaders.len() == 1, "{term:?} has {leaders:?}\n{}", self.story());
         }
     }
 
-    fn story(&self) -> String {
+    pub fn story(&self) -> String {
         self.trace.iter().cloned().collect::<Vec<_>>().join("\n")
     }
 
-    /// Everybody's view of the master: port and term.
-    fn views(&self) -> BTreeSet<(Port, u64)> {
+    /// Everybody's view of a master: port and term.
+    pub fn views(&self, name: &str) -> BTreeSet<(Port, u64)> {
         let cores = self.nodes.iter().filter_map(|node| node.core.as_ref());
-        cores.map(|core| (core.masters["m"].instance.address.port, core.masters["m"].config_epoch)).collect()
+        cores.map(|core| (core.masters[name].instance.address.port, core.masters[name].config_epoch)).collect()
     }
 
-    fn is_settled(&self) -> bool {
-        let views = self.views();
+    pub fn is_settled(&self) -> bool {
+        self.sets.iter().all(|set| self.has_settled(set))
+    }
+
+    fn has_settled(&self, set: &Set) -> bool {
+        let views = self.views(&set.name);
         let Some((port, _)) = views.first().copied().filter(|_| views.len() == 1) else { return false };
-        let idle =
-            self.nodes.iter().filter_map(|node| node.core.as_ref()).all(|core| core.masters["m"].failover.is_none());
+        let mut cores = self.nodes.iter().filter_map(|node| node.core.as_ref());
+        let idle = cores.all(|core| core.masters[&set.name].failover.is_none());
         let follows = |(own, server): (&Port, &Server)| {
             if *own == port { server.master.is_none() } else { server.master == Some(port) && server.synced }
         };
-        idle && self.servers.iter().filter(|(_, server)| server.is_up).all(follows)
+        idle && self.servers.range(set.ports.clone()).filter(|(_, server)| server.is_up).all(follows)
     }
 
-    fn trouble(&mut self) {
+    pub fn trouble(&mut self) {
         let sentinels = self.nodes.len() as u64;
         let servers: Vec<Port> = self.servers.keys().copied().collect();
         let i = self.chance.below(sentinels) as usize;
@@ -599,7 +637,7 @@ impl World {
     }
 
     /// Kills a server, or starts it again with what it had.
-    fn turn_server(&mut self, port: Port) {
+    pub fn turn_server(&mut self, port: Port) {
         self.next += 1;
         let run = self.next;
         let server = self.servers.get_mut(&port).expect("there");
@@ -614,7 +652,7 @@ impl World {
         self.note(format!("server {port} is {}", if is_up { "up" } else { "down" }));
     }
 
-    fn heal(&mut self) {
+    pub fn heal(&mut self) {
         self.cuts.clear();
         for i in 0..self.nodes.len() {
             self.nodes[i].paused_until_ms = 0;
@@ -627,146 +665,11 @@ impl World {
         down.into_iter().for_each(|port| self.turn_server(port));
     }
 
-    fn settle(&mut self, limit_ms: u64) {
+    pub fn settle(&mut self, limit_ms: u64) {
         let end = self.now_ms + limit_ms;
         while !self.is_settled() {
-            assert!(self.now_ms < end, "they do not agree: {:?}\n{}", self.views(), self.story());
+            assert!(self.now_ms < end, "they do not agree: {:?}\n{}", self.views("m"), self.story());
             self.run_ms(100);
         }
-    }
-}
-
-fn seeds(count: u64) -> std::ops::Range<u64> {
-    match std::env::var("RIVULET_SEED").ok().and_then(|seed| seed.parse().ok()) {
-        Some(seed) => seed..seed + 1,
-        None => {
-            let more = std::env::var("RIVULET_SEEDS").ok().and_then(|count| count.parse().ok());
-            1..1 + more.unwrap_or(count)
-        }
-    }
-}
-
-/// Says which seed failed.
-struct Told(u64);
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("play it again: RIVULET_SEED={}", self.0);
-        }
-    }
-}
-
-#[test]
-fn a_dead_master_is_replaced_soon() {
-    for seed in seeds(20) {
-        let _told = Told(seed);
-        let mut world = World::new(seed, 3, 3, &[]);
-        world.run_ms(6000);
-        world.turn_server(SERVER);
-        let began = world.now_ms;
-        while world.servers.values().filter(|s| s.is_up && s.master.is_none()).count() == 0 {
-            world.run_ms(1);
-            assert!(world.now_ms - began < 1300, "too late\n{}", world.story());
-        }
-        world.settle(5000);
-        world.turn_server(SERVER);
-        world.settle(5000);
-        assert_eq!(world.leaders.len(), 1, "one election was enough\n{}", world.story());
-    }
-}
-
-#[test]
-fn whatever_happens_one_leads_a_term_and_all_agree_in_the_end() {
-    for seed in seeds(40) {
-        let _told = Told(seed);
-        let mut chance = Chance(seed | 1);
-        let mut world = World::new(seed, 3 + 2 * chance.below(2) as usize, 3 + chance.below(2) as usize, &[]);
-        world.run_ms(5000);
-        for _ in 0..12 {
-            world.trouble();
-            let ms = 50 + chance.below(4000);
-            world.run_ms(ms);
-        }
-        world.heal();
-        world.settle(240_000);
-    }
-}
-
-#[test]
-fn a_minority_does_nothing() {
-    for seed in seeds(5) {
-        let _told = Told(seed);
-        let mut world = World::new(seed, 5, 3, &["sentinel hello-secret m s"]);
-        world.run_ms(6000);
-        (0..3).for_each(|i| world.kill(i));
-        world.turn_server(SERVER);
-        world.run_ms(60_000);
-        assert!(world.leaders.is_empty(), "{}", world.story());
-        world.heal();
-        world.settle(60_000);
-    }
-}
-
-#[test]
-fn everybody_restarts_at_once() {
-    for seed in seeds(10) {
-        let _told = Told(seed);
-        let mut world = World::new(seed, 3, 3, &[]);
-        world.run_ms(6000);
-        world.turn_server(SERVER);
-        world.run_ms(3000);
-        (0..3).for_each(|i| world.kill(i));
-        let up: Vec<Port> = world.servers.iter().filter(|(_, s)| s.is_up).map(|(port, _)| *port).collect();
-        up.into_iter().for_each(|port| world.turn_server(port));
-        world.run_ms(2000);
-        world.heal();
-        world.settle(60_000);
-    }
-}
-
-/// The user's own failover: nothing that was written is missing, whoever asks for it and how.
-#[test]
-fn a_planned_switch_loses_nothing() {
-    for (seed, words) in seeds(10).flat_map(|seed| {
-        [vec!["SENTINEL", "FAILOVER", "m"], vec!["SENTINEL", "FAILOVER", "m", "COORDINATED"]].map(|words| (seed, words))
-    }) {
-        let _told = Told(seed);
-        let mut world = World::new(seed, 3, 3, &[]);
-        world.run_ms(6000);
-        let (mut out, began) = (Vec::new(), world.now_ms);
-        let core = world.nodes[1].core.as_mut().expect("it runs");
-        core.set_time(began, began);
-        let args = OwnedArgs::from_slices(&words);
-        core.command(args.as_args(), &mut Reply::new(&mut out, false), false).expect("a replica is fit");
-        assert_eq!(out, b"+OK\r\n");
-        world.end_turn(1, Vec::new());
-        // What it had as a master: it may go on from the new one in the millisecond in which it is told to.
-        let (mut id, mut offset) = (String::new(), 0);
-        while world.servers[&SERVER].master.is_none() {
-            (id, offset) = (world.servers[&SERVER].replid.clone(), world.servers[&SERVER].offset);
-            world.run_ms(1);
-            assert!(world.now_ms - began < 250, "it takes too long\n{}", world.story());
-        }
-        let new = &world.servers[&world.servers[&SERVER].master.expect("just now")];
-        let (shared, shared_to) = new.former.as_ref().expect("it was promoted");
-        assert_eq!(*shared, id);
-        assert!(offset < *shared_to, "{} bytes are lost\n{}", offset + 1 - shared_to, world.story());
-        world.settle(3000);
-        assert_eq!(world.leaders.len(), 1);
-    }
-}
-
-/// All have been told to follow somebody, or each other: nobody is a master any more.
-#[test]
-fn a_set_without_a_master_heals() {
-    for seed in seeds(5) {
-        let _told = Told(seed);
-        let mut world = World::new(seed, 3, 3, &[]);
-        world.run_ms(6000);
-        world.change_role(SERVER, Some(SERVER + 1));
-        world.run_ms(30_000);
-        world.settle(60_000);
-        assert!(world.servers.values().filter(|server| server.master.is_none()).count() == 1);
     }
 }
