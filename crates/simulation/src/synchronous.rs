@@ -337,8 +337,20 @@ impl Set {
         let for_us = self.rng.u64(0..50_000);
         self.pass(for_us);
         self.lose_power(old, Some(alone));
-        let for_us = self.rng.u64(1_000_000..3_000_000);
+        if self.rng.bool() {
+            // It fails as soon as the others have come, with a part of what it wrote before on its way to them.
+            self.make_noise(old);
+            let us_per_kib = self.rng.u64(100..3_000);
+            let others = self.beside(old);
+            let mut network = self.schedule.shared.network.borrow_mut();
+            others.into_iter().for_each(|host| network.slow_down(old, host, us_per_kib));
+        }
+        let for_us = self.rng.u64(900_000..3_000_000);
         self.pass(for_us);
+        self.schedule.shared.network.borrow_mut().speed_up_all();
+        if self.rng.bool() {
+            self.schedule.stop(old, Loss::Process);
+        }
     }
 
     /// The master loses its power, and with it what replicas have acknowledged, of which one was behind them and goes on with what the master writes then.

@@ -312,6 +312,30 @@ pub const MUTATIONS: &[Mutation] = &[
         }],
     },
     Mutation {
+        name: "failover: what is written before the proof is acknowledged in the term before",
+        edits: &[Edit {
+            file: "crates/node/src/replication/synchronous.rs",
+            from: "let quorum = if quorum >= self.replication.kept.promises.began() { quorum } else { 0 };",
+            to: "let quorum = if quorum < u64::MAX { quorum } else { 0 };",
+        }],
+    },
+    Mutation {
+        name: "failover: what follows an unproven master counts",
+        edits: &[Edit {
+            file: "crates/node/src/replication/promises.rs",
+            from: "let doubts = link.state.follows_unproven()",
+            to: "let doubts = epoch > u64::MAX - 1 && link.state.follows_unproven()",
+        }],
+    },
+    Mutation {
+        name: "failover: who has a part of what the master had when it came lacks nothing",
+        edits: &[Edit {
+            file: "crates/node/src/replication/promises.rs",
+            from: "is_some_and(|end| self.replication.offset() >= end)",
+            to: "is_some_and(|end| end > 0 && link.state.acks_by_itself())",
+        }],
+    },
+    Mutation {
         name: "failover: a master that lost data takes them from its replicas",
         edits: &[Edit {
             file: "crates/replication/src/replica/acks.rs",

@@ -1,54 +1,16 @@
 //! ACL.
 
-use rivulet_acl::{Deleted, Entry, Selector, User, has_blanks};
-use rivulet_commands::fail::{Fail, NOT_INTEGER};
-use rivulet_commands::spec::acl;
+use rivulet_acl::reply::{self, HELP, NO_FILE, one_line, write_user};
+use rivulet_acl::{Deleted, has_blanks};
+use rivulet_commands::fail::Fail;
 use rivulet_commands::{Command, table};
-use rivulet_resp::{Args, Reply};
+use rivulet_resp::Args;
 
 use crate::acl::all_channels;
 use crate::commands::connection::wrong_subcommand;
 use crate::engine::asker::Asker;
 use crate::front::client_id::ClientId;
 use crate::node::Node;
-
-/// The lines of ACL HELP.
-const HELP: &[&str] = &[
-    "CAT [<category>]",
-    "    The categories of commands, or the commands of one.",
-    "DELUSER <username> [<username> ...]",
-    "    Delete users and close their connections.",
-    "DRYRUN <username> <command> [<arg> ...]",
-    "    Whether a user may run a command. It is not run.",
-    "GENPASS [<bits>]",
-    "    A random password of 256 bits, or of so many.",
-    "GETUSER <username>",
-    "    What a user is and may do.",
-    "LIST",
-    "    All users, as lines for a file.",
-    "LOAD",
-    "    Read the users from their file again.",
-    "LOG [<count> | RESET]",
-    "    The latest entries of what was denied, or forget them.",
-    "SAVE",
-    "    Write the users to their file.",
-    "SETUSER <username> [<rule> ...]",
-    "    Make or change a user.",
-    "USERS",
-    "    The names of all users.",
-    "WHOAMI",
-    "    The name of this connection's user.",
-];
-
-const NO_FILE: Fail = Fail::new(
-    "ERR This Redis instance is not configured to use an ACL file. You may want to specify users via the ACL SETUSER command and then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) in order to store users in the Redis configuration.",
-);
-
-/// Bits of a password that ACL GENPASS makes.
-const GENPASS_BITS: i64 = 256;
-const GENPASS_BITS_MAX: i64 = 4096;
-/// Entries that ACL LOG shows.
-const LOG_SHOWN: i64 = 10;
 
 impl Node {
     pub fn acl_command(&mut self, by: &mut Asker<'_>, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
@@ -79,10 +41,12 @@ impl Node {
             ("load" | "save", _) if self.config.aclfile.is_empty() => Err(NO_FILE),
             ("load", _) => self.acl_load(by),
             ("save", _) => self.acl_save(by),
-            ("cat", 2 | 3) => acl_cat(by, args),
+            ("cat", 2 | 3) => reply::write_categories(&mut by.reply, table::server(), args),
             ("genpass", 2 | 3) => acl_genpass(by, args),
             ("log", 2 | 3) => self.acl_log(by, args),
-            ("dryrun", _) => self.acl_dryrun(by, args),
+            ("dryrun", _) => {
+                reply::write_dry_run(&mut by.reply, &self.acl.users, args, |line| self.find_with_subcommand(line))
+            }
             ("help", _) => {
                 self.help(by, "ACL", HELP);
                 Ok(())
@@ -142,32 +106,7 @@ impl Node {
             by.reply.ok();
             return Ok(());
         }
-        let wanted = args.get(2).map_or(Ok(LOG_SHOWN), |n| rivulet_commands::parse::int(n).map_err(|_| NOT_INTEGER))?;
-        let entries = self.acl.log.iter();
-        let shown = usize::try_from(wanted).unwrap_or(0).min(entries.len());
-        by.reply.array(shown);
-        let now_ms = self.unix_ms();
-        self.acl.log.iter().take(shown).for_each(|entry| write_entry(&mut by.reply, entry, now_ms));
-        Ok(())
-    }
-
-    fn acl_dryrun(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
-        let shown = |at: usize| String::from_utf8_lossy(args.at(at)).into_owned();
-        let Some(user) = self.acl.users.get(args.at(2)) else {
-            return Err(one_line(format!("ERR User '{}' not found", shown(2))));
-        };
-        let line = args.from(3);
-        let Some(command) = self.find_with_subcommand(line) else {
-            return Err(one_line(format!("ERR Command '{}' not found", shown(3))));
-        };
-        if !command.arity_fits(line.len()) {
-            return Err(Fail::arity(command.full_name));
-        }
-        match user.check(command, line) {
-            Ok(()) => by.reply.ok(),
-            Err(denied) => by.reply.bulk(&denied.in_dry_run(command, line)),
-        }
-        Ok(())
+        reply::write_log(&mut by.reply, &self.acl.log, args, self.unix_ms())
     }
 
     /// The users' directives have changed; `by` is the client that changed them.
@@ -177,96 +116,9 @@ impl Node {
     }
 }
 
-/// An error reply is one line, whatever a client has put into it.
-fn one_line(text: String) -> Fail {
-    Fail::text(text.replace(['\r', '\n'], " "))
-}
-
-fn acl_cat(by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
-    let reply = &mut by.reply;
-    let Some(wanted) = args.get(2) else {
-        reply.array(acl::NAMES.len());
-        acl::NAMES.iter().for_each(|(_, name)| reply.bulk(name.as_bytes()));
-        return Ok(());
-    };
-    let named = acl::NAMES.iter().find(|(_, name)| name.as_bytes().eq_ignore_ascii_case(wanted));
-    let Some((category, _)) = named else {
-        let shown = String::from_utf8_lossy(&wanted[..wanted.len().min(128)]);
-        return Err(one_line(format!("ERR Unknown category '{shown}'")));
-    };
-    let all = table::commands().flat_map(|command| std::iter::once(command).chain(command.subcommands));
-    let found: Vec<&Command> = all.filter(|command| command.acl & category != 0).collect();
-    reply.array(found.len());
-    found.iter().for_each(|command| reply.bulk(command.full_name.as_bytes()));
-    Ok(())
-}
-
 fn acl_genpass(by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
-    let bits = args.get(2).map_or(Ok(GENPASS_BITS), |n| rivulet_commands::parse::int(n).map_err(|_| NOT_INTEGER))?;
-    if !(1..=GENPASS_BITS_MAX).contains(&bits) {
-        return Err(Fail::text(format!(
-            "ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to {GENPASS_BITS_MAX}"
-        )));
-    }
-    // Each byte gives one digit of four bits.
-    let mut bytes = vec![0; (bits as usize).div_ceil(4)];
+    let mut bytes = vec![0; reply::password_len(args)?];
     rivulet_host::random::fill(&mut bytes).map_err(|e| Fail::text(format!("ERR no random bytes: {e}")))?;
-    let digits: Vec<u8> = bytes.iter().map(|byte| b"0123456789abcdef"[usize::from(byte & 15)]).collect();
-    by.reply.bulk(&digits);
+    by.reply.bulk(&reply::password_of(&bytes));
     Ok(())
-}
-
-/// ACL GETUSER's reply.
-fn write_user(reply: &mut Reply<'_>, user: &User) {
-    reply.map(6);
-    reply.bulk(b"flags");
-    let words = user.flag_words();
-    reply.set(words.len());
-    words.iter().for_each(|word| reply.bulk(word.as_bytes()));
-    reply.bulk(b"passwords");
-    reply.array(user.passwords.len());
-    user.passwords.iter().for_each(|password| reply.bulk(password.to_string().as_bytes()));
-    write_selector(reply, &user.root);
-    reply.bulk(b"selectors");
-    reply.array(user.others.len());
-    for selector in &user.others {
-        reply.map(3);
-        write_selector(reply, selector);
-    }
-}
-
-fn write_selector(reply: &mut Reply<'_>, selector: &Selector) {
-    for (name, rules) in
-        [("commands", selector.command_rules()), ("keys", selector.key_rules()), ("channels", selector.channel_rules())]
-    {
-        reply.bulk(name.as_bytes());
-        reply.bulk(&rules);
-    }
-}
-
-/// An entry of ACL LOG, in the form of Redis 7.2.
-fn write_entry(reply: &mut Reply<'_>, entry: &Entry, now_ms: u64) {
-    let event = &entry.event;
-    reply.map(10);
-    reply.bulk(b"count");
-    reply.int(entry.count as i64);
-    for (name, text) in [
-        ("reason", event.reason.name().as_bytes()),
-        ("context", event.context.name().as_bytes()),
-        ("object", &event.object),
-        ("username", &event.user),
-    ] {
-        reply.bulk(name.as_bytes());
-        reply.bulk(text);
-    }
-    reply.bulk(b"age-seconds");
-    reply.double(now_ms.saturating_sub(entry.updated_ms) as f64 / 1000.0);
-    reply.bulk(b"client-info");
-    reply.bulk(event.client.as_bytes());
-    for (name, number) in
-        [("entry-id", entry.id), ("timestamp-created", entry.created_ms), ("timestamp-last-updated", entry.updated_ms)]
-    {
-        reply.bulk(name.as_bytes());
-        reply.int(number as i64);
-    }
 }

@@ -98,7 +98,7 @@ impl Node {
         if !is_tls {
             return Some(stream);
         }
-        let auth = self.client_auth();
+        let auth = self.config.client_auth();
         match stream.into_tls_server(self.front.tls.as_ref()?, auth) {
             Ok(stream) => Some(stream),
             Err(error) => {
