@@ -376,6 +376,7 @@ impl Node {
             shown: shown(&self.config),
             run_id: self.replication.run_id,
             acks_by_itself: true,
+            is_uncertain: !self.replication.synchronous.is_certain,
             node_id: self.replication.kept.is_durable.then_some(self.replication.kept.promises.node_id),
             terms: self.replication.kept.promises.terms().to_vec(),
             probe,

@@ -62,6 +62,8 @@ pub enum Replconf {
     CapaRdbChannel,
     /// Rivulet's own: it can go on to acknowledge by itself (`stream::GETACK_ALWAYS`).
     CapaAcks,
+    /// Rivulet's own: it was started again, and may lack what it acknowledged before.
+    CapaUncertain,
     /// A capability that is not made use of.
     CapaOther,
     Version(Version),
@@ -143,6 +145,7 @@ fn replconf_option(name: &[u8], value: &[u8], fack: Option<u64>) -> Result<Replc
         b"capa" if value.eq_ignore_ascii_case(b"dual-channel") => Replconf::CapaDualChannel,
         b"capa" if value.eq_ignore_ascii_case(b"rdb-channel-repl") => Replconf::CapaRdbChannel,
         b"capa" if value.eq_ignore_ascii_case(b"rivulet-acks") => Replconf::CapaAcks,
+        b"capa" if value.eq_ignore_ascii_case(b"rivulet-uncertain") => Replconf::CapaUncertain,
         b"capa" => Replconf::CapaOther,
         b"version" => Replconf::Version(
             Version::parse(value)

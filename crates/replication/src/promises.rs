@@ -199,7 +199,12 @@ impl Promises {
     pub fn promoted(&mut self, offset: u64) -> bool {
         let is_new = self.epoch != self.promised;
         self.epoch = self.promised;
-        self.enters(Term { id: TermId::of_epoch(self.epoch), from: offset }) | is_new
+        self.begins(offset) | is_new
+    }
+
+    /// The term of its epoch begins here, unless it is in one already.
+    fn begins(&mut self, offset: u64) -> bool {
+        self.own().is_none() && self.enters(Term { id: TermId::of_epoch(self.epoch), from: offset })
     }
 
     /// This node, a master that was started again, has shown at this offset that it lacks nothing that was acknowledged. What it acknowledges from here on is
@@ -259,8 +264,9 @@ impl Promises {
         is_news
     }
 
-    pub fn is_doubtful(&self) -> bool {
-        self.doubtful_from.is_some()
+    /// Whether what comes behind this offset is doubtful already.
+    pub fn is_doubtful_behind(&self, offset: u64) -> bool {
+        self.doubtful_from.is_some_and(|from| from <= offset)
     }
 
     /// How far its data count when a master is chosen, and of which term they are there. It stands at `offset`.
@@ -330,7 +336,7 @@ impl Promises {
         self.members = members;
         self.promised = self.promised.max(epoch);
         self.epoch = self.promised;
-        self.enters(Term { id: TermId::of_epoch(self.epoch), from: offset });
+        self.begins(offset);
         Ok(())
     }
 
@@ -532,6 +538,8 @@ mod tests {
             "what its replicas are told"
         );
         assert_eq!(node.counts_to(2000), (2000, None), "what it has itself proves nothing");
+        node.take_members(4, &[id(1), id(2)], 1050).expect("it is the first list");
+        assert_eq!((node.own_term().to_string(), node.began()), ("4.1".to_string(), 1000), "it goes on");
         node.proves(1100);
         assert_eq!((node.own_term().to_string(), node.began()), ("4.2".to_string(), 1100));
         assert!(node.doubts_from(1150) && !node.doubts_from(1200));
@@ -562,6 +570,6 @@ mod tests {
         for wrong in ["", "rivulet-failover 2\n", "rivulet-failover 1\nnode x\nepoch 0\npromised 0 -\n"] {
             assert_eq!(Promises::parse(wrong), None, "{wrong}");
         }
-        assert_eq!(Promises::parse(&text.replace("epoch 2", "epoch 9")), None, "a term that was never promised");
+        assert_eq!(Promises::parse(&text.replace("epoch 7", "epoch 9")), None, "a term that was never promised");
     }
 }

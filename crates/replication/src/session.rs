@@ -34,6 +34,8 @@ pub struct Announced {
     pub below: Vec<ReplId>,
     /// Who it is, whatever its address and however often it was started.
     pub node_id: Option<ReplId>,
+    /// The term that it was told then, and whether it was told that this is not proven.
+    pub told: Option<(Option<TermId>, bool)>,
 }
 
 /// What a node tells of itself to those who tell theirs.
@@ -67,6 +69,8 @@ pub struct Capa {
     pub rdb_channel: bool,
     /// It can go on to acknowledge by itself.
     pub acks: bool,
+    /// What it has proves nothing: it may have acknowledged more.
+    pub uncertain: bool,
 }
 
 impl Capa {
@@ -130,6 +134,7 @@ impl Announced {
                 Ok(Replconf::CapaDualChannel) => self.capa.dual_channel = true,
                 Ok(Replconf::CapaRdbChannel) => self.capa.rdb_channel = true,
                 Ok(Replconf::CapaAcks) => self.capa.acks = true,
+                Ok(Replconf::CapaUncertain) => self.capa.uncertain = true,
                 Ok(Replconf::CapaOther) => {}
                 Ok(Replconf::RdbChannel(is)) => {
                     self.rdb_channel = is;
@@ -148,6 +153,7 @@ impl Announced {
                 }
                 Ok(Replconf::NodeId(id)) => {
                     self.node_id = Some(id);
+                    self.told = Some((own.term, own.is_unproven));
                     reply = format!(
                         "OK {} {} {} {}{}",
                         own.node_id,

@@ -7,7 +7,7 @@
 //!   redis.call, redis.debug ──► lines that are said at the next stop, or with `<endsession>` behind the last one
 //! ```
 //!
-//! A session is in its state's [`Place`] while its script runs. What is said, and when, is as with Redis 7.0.
+//! A session is in its state's `Place` while its script runs. What is said, and when, is as with Redis 7.0.
 
 mod commands;
 mod console;

@@ -102,8 +102,15 @@ fn set_anew(users: &mut Users, name: &[u8], rules: &[&[u8]]) -> Result<(), SetEr
     users.set_anew(name, &rules.iter().map(|rule| &**rule).collect::<Vec<_>>()).map(|_| ())
 }
 
-/// A rule about commands, with `master` for `primary`.
+/// A rule, with `master` for `primary` where it is about commands; also within a selector.
 fn canonical(rule: &[u8]) -> Cow<'_, [u8]> {
+    match rule.starts_with(b"(") && rule.contains(&b' ') {
+        true => Cow::Owned(rule.split(|&c| c == b' ').map(canonical_word).collect::<Vec<_>>().join(&b' ')),
+        false => canonical_word(rule),
+    }
+}
+
+fn canonical_word(rule: &[u8]) -> Cow<'_, [u8]> {
     let is_about_commands = matches!(rule.strip_prefix(b"(").unwrap_or(rule), [b'+' | b'-', ..]);
     let lower = rule.to_ascii_lowercase();
     match is_about_commands && lower.windows(9).any(|at| at == b"sentinel|") {
@@ -359,6 +366,11 @@ mod tests {
         let chosen = with("on -@all (+SENTINEL|primary +ping)");
         assert!(may(&chosen, "u", &["sentinel", "master"]) && !may(&chosen, "u", &["sentinel", "masters"]));
         assert_eq!(canonical(b">sentinel|primary"), b">sentinel|primary".as_slice(), "a password is left alone");
+        assert_eq!(
+            canonical(b"(+sentinel|PRIMARY &Events-Primary +sentinel|primaries)"),
+            b"(+sentinel|master &Events-Primary +sentinel|masters)".as_slice(),
+            "so are channels beside commands"
+        );
     }
 
     #[test]

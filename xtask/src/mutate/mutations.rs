@@ -331,7 +331,7 @@ pub const MUTATIONS: &[Mutation] = &[
         name: "failover: who has a part of what the master had when it came lacks nothing",
         edits: &[Edit {
             file: "crates/node/src/replication/promises.rs",
-            from: "is_some_and(|end| self.replication.offset() >= end)",
+            from: "is_some_and(|end| offset >= end)",
             to: "is_some_and(|end| end > 0 && link.state.acks_by_itself())",
         }],
     },
@@ -339,8 +339,8 @@ pub const MUTATIONS: &[Mutation] = &[
         name: "failover: a master that lost data takes them from its replicas",
         edits: &[Edit {
             file: "crates/replication/src/replica/acks.rs",
-            from: "counts(own) && !has_all(own)",
-            to: "counts(own) && has_all(own)",
+            from: "&& !has_all(own))",
+            to: "&& has_all(own))",
         }],
     },
     Mutation {

@@ -47,6 +47,8 @@ static CAUSE: AtomicI32 = AtomicI32::new(libc::SIGABRT);
 static IS_CUT: AtomicBool = AtomicBool::new(false);
 static EXECUTOR_TOLD: AtomicBool = AtomicBool::new(false);
 static TELL: OnceLock<Tell> = OnceLock::new();
+/// This is a child by fork, whose end is not the server's.
+static IS_CHILD: AtomicBool = AtomicBool::new(false);
 /// To be removed at the end: nobody else does.
 static PID_FILE: OnceLock<CString> = OnceLock::new();
 
@@ -73,6 +75,11 @@ pub fn begin(config: &Config, is_background: bool) {
         usual(info);
         on_panic(info);
     }));
+}
+
+/// In a child by fork: what goes wrong ends it, and is no crash of the server.
+pub fn begin_child() {
+    IS_CHILD.store(true, Ordering::Relaxed);
 }
 
 /// Takes from the configuration whether there are reports.
@@ -108,7 +115,7 @@ fn is_executor() -> bool {
 }
 
 extern "C" fn on_crash(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    if !ENABLED.load(Ordering::Relaxed) {
+    if IS_CHILD.load(Ordering::Relaxed) || !ENABLED.load(Ordering::Relaxed) {
         end(signal);
     }
     claim(signal);
@@ -249,6 +256,10 @@ fn wait_for_end() -> ! {
 
 /// Ends the process as the signal does when nobody handles it.
 fn end(signal: c_int) -> ! {
+    if IS_CHILD.load(Ordering::Relaxed) {
+        // SAFETY: it ends the process.
+        unsafe { libc::_exit(1) };
+    }
     remove_pid_file();
     // SAFETY: the action is the system's own; then the signal comes to this thread, which does not block it.
     unsafe {
@@ -276,6 +287,10 @@ fn on_panic(info: &PanicHookInfo<'_>) {
         payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     let message = message.unwrap_or("");
     let place = info.location().map_or_else(String::new, |place| format!("{}:{}", place.file(), place.line()));
+    if IS_CHILD.load(Ordering::Relaxed) {
+        log::warning!("A debugging session panicked: {message} #{place}");
+        end(libc::SIGABRT);
+    }
     if !is_executor() && cfg!(panic = "unwind") {
         log::warning!("A helper thread panicked: {message} #{place}");
         return;

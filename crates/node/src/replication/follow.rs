@@ -50,9 +50,11 @@ impl Node {
     pub fn follow_tick(&mut self) {
         let now = self.now_ms();
         let fsynced = self.fsynced_offset();
+        let is_uncertain = !self.replication.synchronous.is_certain;
         let mut actions = Vec::new();
         if let Some(link) = self.replication.link.as_mut().filter(|link| !link.waits_for_data) {
             link.state.set_fsynced(fsynced);
+            link.state.config_mut().is_uncertain = is_uncertain;
             if !link.socket.reading {
                 link.state.unread(now);
             }
@@ -295,6 +297,10 @@ impl Node {
             // The target has taken over: writes that waited here are told that this is a replica now.
             None if accepted => self.end_pause(PauseWhy::Failover),
             None => {}
+        }
+        if let Some(link) = self.replication.link.as_mut().filter(|_| accepted) {
+            // What it was told of the other's term was told before that was a master.
+            link.makes_anew = self.replication.kept.is_durable;
         }
     }
 
@@ -713,6 +719,11 @@ impl Node {
             }
             by.reply.ok();
             return Ok(());
+        }
+        if self.is_unproven() || self.is_stale_master() {
+            return Err(Fail::new(
+                "ERR FAILOVER hands over what this master has, and others may have acknowledged more.",
+            ));
         }
         let now = self.now_ms();
         let is_replica = self.is_replica();

@@ -54,6 +54,10 @@ fn parse(bytes: &[u8]) -> Option<Promises> {
 /// How a file begins from which the promises have gone.
 const MOVED: &str = "rivulet-failover-moved";
 
+fn mark(to: &Path) -> Vec<u8> {
+    format!("{MOVED} {}\n", to.display()).into_bytes()
+}
+
 fn is_moved(bytes: &[u8]) -> bool {
     bytes.starts_with(MOVED.as_bytes())
 }
@@ -213,7 +217,7 @@ impl Node {
             return Ok(());
         }
         let before = self.replication.kept.file.clone();
-        let returns = fs::read(self.promises_path()).is_ok_and(|there| is_moved(&there));
+        let returns = fs::read(self.promises_path()).is_ok_and(|there| there == mark(&before));
         self.keep_promises(self.replication.kept.promises.clone())?;
         let now = &self.replication.kept.file;
         if before == *now || !before.is_absolute() {
@@ -223,7 +227,7 @@ impl Node {
         // never acknowledged anything.
         let left = match returns {
             true => fs::remove_file(&before),
-            false => fs::write(&before, format!("{MOVED} {}\n", now.display())),
+            false => fs::write(&before, mark(now)),
         };
         if let Err(e) = left.and_then(|()| fs::sync_directory_of(&before)) {
             log::warning!("{} can't be marked as moved: {}", before.display(), os_error(&e));
@@ -252,18 +256,23 @@ impl Node {
     /// The replica's end, before it acknowledges, and now and then: the term of whom it follows, and its data with it. As long as that can't be written
     /// down, nothing is acknowledged.
     pub(super) fn learn_of_master(&mut self) {
-        let Some(link) = &self.replication.link else { return };
+        let (fence, offset) = (self.replication.kept.promises.fence(), self.replication.offset());
+        let Some(link) = &mut self.replication.link else { return };
+        if std::mem::take(&mut self.replication.kept.is_refused) {
+            // What could not be written down then is tried again now.
+            link.state.set_fence(fence);
+        }
         let (Some(epoch), term) = (link.state.master_epoch(), link.state.follows_in()) else { return };
         let known = &self.replication.kept.promises;
         let last = known.terms().last().map(|last| last.id);
-        let has_come = link.state.master_end().is_some_and(|end| self.replication.offset() >= end);
+        let has_come = link.state.master_end().is_some_and(|end| offset >= end);
         if term.is_some() && has_come {
             // What a restart may have taken is here again, from one who has all.
             self.replication.synchronous.started(false);
             self.replication.synchronous.is_certain = true;
         }
         let enters = term.filter(|term| last.is_none_or(|last| last < term.id) && self.replication.kept.is_durable);
-        let doubts = link.state.follows_unproven() && !known.members().is_empty() && !known.is_doubtful();
+        let doubts = link.state.follows_unproven() && !known.members().is_empty() && !known.is_doubtful_behind(offset);
         if known.fence().unwrap_or(0) >= epoch && enters.is_none() && !doubts {
             return;
         }
@@ -297,9 +306,10 @@ impl Node {
         }
         let mut promises = self.replication.kept.promises.clone();
         if promises.has_other_data()
-            && let Err(text) = self.keep_promises(promises)
+            && let Err(text) = self.keep_promises(promises.clone())
         {
             log::warning!("That other data are here is not kept: {text}");
+            self.replication.kept.promises = promises;
         }
     }
 
@@ -334,8 +344,7 @@ impl Node {
             // They acknowledge nothing to the one that it was.
             self.drop_replicas();
         } else if self.is_unproven() {
-            log::warning!("REPLICAOF NO ONE: what this master has is all that there is.");
-            self.is_proven();
+            self.is_proven("REPLICAOF NO ONE: what this master has is all that there is");
         }
     }
 

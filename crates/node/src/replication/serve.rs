@@ -57,15 +57,7 @@ impl Node {
             self.verify_report(id, report);
             return Ok(());
         }
-        let own = &OwnName {
-            run_id: self.replication.run_id,
-            node_id: self.replication.kept.promises.node_id,
-            // A master that was replaced is of no term.
-            is_unproven: self.is_unproven(),
-            began: self.replication.kept.promises.began(),
-            term: (!self.is_replica() && !self.is_stale_master()).then(|| self.replication.kept.promises.own_term()),
-            end: self.replication.offset(),
-        };
+        let own = &self.own_name();
         let from_master = self.clients.at(id).is_master();
         let outcome = match self.replication.master.get_mut(id) {
             Some(session) => session.announced_mut().replconf(&words, own),
@@ -81,6 +73,19 @@ impl Node {
             ReplconfOutcome::GetAck { .. } | ReplconfOutcome::Silent => {}
         }
         Ok(())
+    }
+
+    fn own_name(&self) -> OwnName {
+        let promises = &self.replication.kept.promises;
+        OwnName {
+            run_id: self.replication.run_id,
+            node_id: promises.node_id,
+            // A master that was replaced is of no term.
+            term: (!self.is_replica() && !self.is_stale_master()).then(|| promises.own_term()),
+            began: promises.began(),
+            end: self.replication.offset(),
+            is_unproven: self.is_unproven(),
+        }
     }
 
     fn acked(&mut self, id: ClientId, offset: u64, fsynced: Option<u64>) {
@@ -102,7 +107,19 @@ impl Node {
             return Ok(());
         }
         let request = if args.is(0, "psync") { Some(self.psync_request(id, args)?) } else { None };
+        let was_replica = self.is_replica();
         let node = self.admit_replica(id, request.as_ref())?;
+        let own = self.own_name();
+        // Whoever hands over to this node makes its link anew by itself.
+        let is_same = was_replica != self.is_replica()
+            || self.clients.at(id).feed.announced.told.is_none_or(|told| told == (own.term, own.is_unproven));
+        if !is_same {
+            log::notice!(
+                "A replica comes with what it was told before this node's term changed: it has to come again."
+            );
+            self.clients.close_soon(id);
+            return Ok(());
+        }
         let peer_ip = self.become_replica(id);
         let now = self.now_ms();
         let announced = self.clients.at(id).feed.announced.clone();
@@ -735,7 +752,7 @@ impl Node {
     /// What is due at the master's end.
     pub fn replication_tick(&mut self) {
         let now = self.now_ms();
-        self.look_at_proof();
+        self.look_at_proof_again();
         self.measure_tick();
         let facts = TickFacts {
             is_replica: self.is_replica(),

@@ -1,7 +1,7 @@
 //! Synchronous replicas, at the master's end: up to where enough of them have the stream, and how they are asked for it. Which reply waits for what is
 //! with those who send replies ([`crate::front::held`]).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use rivulet_config::SynchronousCommit;
 use rivulet_replication::history::Kinship;
@@ -15,6 +15,8 @@ use rivulet_replication::stream::{GETACK, GETACK_ALWAYS, PING};
 use crate::front::client_id::ClientId;
 use crate::log;
 use crate::node::Node;
+
+const RETRY_MS: u64 = 1000;
 
 /// What a master knows of its synchronous replicas.
 pub struct Synchronous {
@@ -34,7 +36,12 @@ pub struct Synchronous {
     pub timeouts: u64,
     /// Since the start of this master: which members have gone on from where they were, which only who has nothing more can. `None` if nothing has to be
     /// proven, or no more.
-    came: Option<BTreeSet<ReplId>>,
+    /// Of each, whether it has lost nothing itself in a restart.
+    came: Option<BTreeMap<ReplId, bool>>,
+    /// So many acknowledged each write, at least, as far as this start knows.
+    least: u64,
+    /// When the proof was looked at last.
+    looked_ms: u64,
     /// Since its start somebody has shown that nothing is missing here that it had acknowledged: a master that it follows, a leader, or nothing was bound.
     pub is_certain: bool,
 }
@@ -50,6 +57,8 @@ impl Default for Synchronous {
             heartbeat_to: 0,
             timeouts: 0,
             came: None,
+            least: u64::MAX,
+            looked_ms: 0,
             is_certain: true,
         }
     }
@@ -81,7 +90,8 @@ impl Synchronous {
 
     /// The node was started, or became a master of another term. `is_unproven`: it may have lost what was acknowledged in the present one.
     pub fn started(&mut self, is_unproven: bool) {
-        self.came = is_unproven.then(BTreeSet::new);
+        self.came = is_unproven.then(BTreeMap::new);
+        self.least = u64::MAX;
     }
 
     /// As a master it may lack something, and may have written since.
@@ -100,9 +110,13 @@ impl Node {
     pub fn look_at_synchronous(&mut self) {
         // What is loaded is looked at when it is there.
         let is_on = self.config.synchronous_replicas > 0 && !self.is_replica() && !self.is_loading();
-        if self.config.synchronous_replicas == 0 && !self.is_loading() {
-            // What it tells waits for nobody, so there is nothing to prove later.
-            self.replication.synchronous.started(false);
+        let wanted = self.config.synchronous_replicas;
+        if wanted == 0 && !self.is_loading() && !self.is_replica() && self.replication.synchronous.came.is_some() {
+            // What it tells waits for nobody, so there is nothing to prove; but who counts one day counts in a new term.
+            self.is_proven("synchronous-replicas is 0: what this master has is not to be proven");
+        } else if wanted > 0 {
+            let least = &mut self.replication.synchronous.least;
+            *least = (*least).min(wanted);
         }
         let was_on = std::mem::replace(&mut self.front.held.marks, is_on);
         self.look_at_held_again();
@@ -164,6 +178,9 @@ impl Node {
     /// A replica asks for what follows its position. If this master has all that it has, nothing that it acknowledged is missing here. What was acknowledged
     /// was on N members: once all but N - 1 have come so, nothing is missing at all.
     pub(super) fn replica_came(&mut self, id: ClientId, request: &PsyncRequest) {
+        if !self.is_unproven() {
+            return;
+        }
         let r = &mut self.replication;
         let Some(came) = &mut r.synchronous.came else { return };
         let has_all = |kin: Kinship| matches!(kin, Kinship::Shared) && request.asked <= r.log.end_offset() as i64 + 1;
@@ -175,30 +192,48 @@ impl Node {
             return;
         }
         let promises = &r.kept.promises;
-        let said = r.master.get(id).map(|session| session.announced().node_id);
-        let node = said.unwrap_or_else(|| self.clients.get(id)?.feed.announced.node_id);
-        came.extend(node.filter(|node| promises.members().contains(node)));
+        let of_session = r.master.get(id).map(Session::announced);
+        let Some(said) = of_session.or_else(|| self.clients.get(id).map(|client| &client.feed.announced)) else {
+            return;
+        };
+        let (node, is_certain) = (said.node_id.filter(|node| promises.members().contains(node)), !said.capa.uncertain);
+        if let Some(node) = node {
+            *came.entry(node).or_default() |= is_certain;
+        }
         self.look_at_proof();
     }
 
-    /// Enough of the members may have come. What could not be written down then is tried again each second.
-    pub(super) fn look_at_proof(&mut self) {
+    /// What could not be written down is tried again each second.
+    pub(super) fn look_at_proof_again(&mut self) {
+        let now = self.now_ms();
+        if now >= self.replication.synchronous.looked_ms.saturating_add(RETRY_MS) {
+            self.look_at_proof();
+        }
+    }
+
+    /// Enough of the members may have come.
+    fn look_at_proof(&mut self) {
+        self.replication.synchronous.looked_ms = self.now_ms();
+        if !self.is_unproven() {
+            return;
+        }
         let Some(came) = &self.replication.synchronous.came else { return };
+        let wanted = self.config.synchronous_replicas.min(self.replication.synchronous.least);
         let promises = &self.replication.kept.promises;
         let others = promises.members().iter().filter(|id| **id != promises.node_id).count() as u64;
-        if !came.is_empty() && came.len() as u64 > others.saturating_sub(self.config.synchronous_replicas) {
-            self.is_proven();
+        // Who may have lost something himself shows nothing, unless nobody is missing.
+        let certain = came.values().filter(|is_certain| **is_certain).count() as u64;
+        if certain > 0 && certain > others.saturating_sub(wanted) || others > 0 && came.len() as u64 == others {
+            self.is_proven("Since its start this master has heard from enough members that it lacks nothing");
         }
     }
 
     /// What this master has is all that was acknowledged. Its replicas hear that when they come again.
-    pub(super) fn is_proven(&mut self) {
+    pub(super) fn is_proven(&mut self, why: &str) {
         if let Err(text) = self.begin_term_of_start() {
             return log::warning!("This master acknowledges nothing, as its new term is not kept: {text}");
         }
-        log::notice!(
-            "Since its start this master has heard from enough members that it lacks nothing: it acknowledges writes again."
-        );
+        log::notice!("{why}: it acknowledges writes again.");
         self.replication.synchronous.started(false);
         self.replication.synchronous.is_certain = true;
         self.drop_replicas();

@@ -10,6 +10,7 @@ use rivulet_net::Interest;
 use rivulet_scripting::{Interrupt, KILLED};
 
 use super::Task;
+use super::debug::LONG_MS;
 use crate::front::client_id::ClientId;
 use crate::front::tokens::{TOKEN_MASTER, TOKEN_RDB_CHANNEL};
 use crate::node::Node;
@@ -37,14 +38,18 @@ impl Node {
 
     /// Asked every so many instructions of a script.
     pub(super) fn interrupt_script(&mut self, task: &Task<'_>) -> Interrupt {
+        let is_apart = self.is_session_apart();
         let Some(running) = &mut self.scripts.running else { return Interrupt::Continue };
         let elapsed_ms = clock::machine_us().saturating_sub(running.started_us) / 1000;
-        let threshold_ms = self.config.busy_reply_threshold;
+        let threshold_ms = match self.config.busy_reply_threshold {
+            0 if is_apart => LONG_MS,
+            limit_ms => limit_ms,
+        };
         if threshold_ms == 0 || elapsed_ms < threshold_ms {
             return Interrupt::Continue;
         }
         let client = running.client;
-        if self.is_session_apart() {
+        if is_apart {
             // A child's only affair is its client.
             let goes_on = self.hears_client_of_session(client);
             return if goes_on { Interrupt::Continue } else { Interrupt::End(CLIENT_GONE) };

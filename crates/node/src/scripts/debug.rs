@@ -11,6 +11,7 @@
 use std::io;
 use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
@@ -25,15 +26,20 @@ use crate::engine::asker::{Asker, Origin};
 use crate::front::client_id::ClientId;
 use crate::node::Node;
 use crate::persist::reaper::Reaper;
+use crate::process::crash;
 use crate::system::os_error;
 use crate::{clock, log};
 
 /// A script runs so long, where the configuration gives no limit, until the debugger stops it by itself.
-const LONG_MS: u64 = 5000;
+pub(super) const LONG_MS: u64 = 5000;
 /// Bytes read from the client at once.
 const READ_BYTES: usize = 1024;
 /// A client that sends more while a piece of Lua runs is not read until that has ended.
 const AHEAD_BYTES_MAX: usize = 1 << 20;
+/// A client that has not read so much of what it was told is not heard.
+const UNREAD_BYTES_MAX: usize = 1 << 20;
+/// More child processes are not made.
+const SESSIONS_MAX: usize = 64;
 const IN_PIPELINE: Fail = Fail::new("ERR A script can't be debugged within a pipeline or a transaction");
 
 /// Where the scripts of a client run that it debugs.
@@ -52,6 +58,8 @@ pub struct Debugging {
     unsent: Vec<u8>,
     /// What it has sent that the debugger has not asked for.
     ahead: Vec<u8>,
+    /// When the loop went on last, by the machine's clock.
+    turned_us: u64,
     /// The script stands still, and the client's next command is awaited.
     pub waits: bool,
     /// The session is to end, and the script to run on without it.
@@ -69,7 +77,7 @@ impl super::Scripts {
 impl Debugging {
     fn of(mode: DebugMode) -> Debugging {
         let (unsent, ahead) = (Vec::new(), Vec::new());
-        Debugging { mode, unsent, ahead, waits: false, is_let_go: false, farewell: None }
+        Debugging { mode, unsent, ahead, turned_us: 0, waits: false, is_let_go: false, farewell: None }
     }
 }
 
@@ -162,6 +170,10 @@ impl Node {
 
     /// Debugs a script in a child process, which has the client from then on.
     fn debug_apart(&mut self, by: &mut Asker<'_>, command: &'static Command, args: Args<'_>) -> Result<(), Fail> {
+        self.reap_sessions();
+        if self.scripts.sessions.len() >= SESSIONS_MAX {
+            return Err(Fail::text(format!("ERR There are {SESSIONS_MAX} debugging sessions already")));
+        }
         let begun_us = clock::machine_us();
         // Of all that other threads lock the child needs these two.
         let held = (log::hold(), rivulet_memory::hold());
@@ -199,6 +211,7 @@ impl Node {
         log::pid_changed();
         log::set_role(b'C');
         child::ignore_signals();
+        crash::begin_child();
         let stream = self.clients.at(by.id).connection.stream.as_ref();
         let descriptor = stream.and_then(rivulet_net::Stream::descriptor).and_then(|fd| RawFd::try_from(fd).ok());
         child::keep_only(descriptor.ok_or(io::ErrorKind::NotConnected)?)?;
@@ -252,6 +265,9 @@ impl Node {
         if stream.flush().is_err() {
             return Talk::Gone;
         }
+        if unsent.len() > UNREAD_BYTES_MAX {
+            return Talk::Nothing;
+        }
         match stream.read_into(input, READ_BYTES) {
             Ok(Some(_)) => Talk::Bytes,
             Ok(None) => Talk::Nothing,
@@ -262,16 +278,24 @@ impl Node {
     /// Waits for the client; answers that the wait is over for another reason.
     fn wait_for_client(&mut self, id: ClientId) -> Option<Received> {
         let Some(debugging) = &self.scripts.debugging else { return Some(Received::Gone) };
-        let (mode, has_unsent) = (debugging.mode, !debugging.unsent.is_empty());
+        let (mode, unsent) = (debugging.mode, debugging.unsent.len());
         let Some(stream) = self.clients.get(id).and_then(|client| client.connection.stream.as_ref()) else {
             return Some(Received::Gone);
         };
-        let interest = Interest { read: true, write: has_unsent || stream.has_unsent() };
+        let interest = Interest { read: unsent <= UNREAD_BYTES_MAX, write: unsent > 0 || stream.has_unsent() };
         if mode == DebugMode::Apart {
             return stream.wait(interest).err().map(|_| Received::Gone);
         }
         self.watch_running(id, interest);
-        self.small_turn(TICK);
+        self.turn_meanwhile(TICK)
+    }
+
+    /// The loop goes on in a small way; answers that the session's wait is over for another reason than its client.
+    fn turn_meanwhile(&mut self, wait: Duration) -> Option<Received> {
+        self.small_turn(wait);
+        if let Some(debugging) = &mut self.scripts.debugging {
+            debugging.turned_us = clock::machine_us();
+        }
         if self.life.exit.is_some() {
             return Some(Received::End(SHUT_DOWN));
         }
@@ -282,6 +306,13 @@ impl Node {
         // A signal waits for the script, which is not to wait for its client then.
         let is_let_go = self.scripts.debugging.as_ref().is_some_and(|debugging| debugging.is_let_go);
         (is_let_go || self.front.signals.is_pending()).then_some(Received::Gone)
+    }
+
+    /// A client that always has something to say keeps nobody else waiting.
+    fn turn_if_due(&mut self) -> Option<Received> {
+        let debugging = self.scripts.debugging.as_ref().filter(|debugging| debugging.mode == DebugMode::Here)?;
+        let since_us = clock::machine_us().saturating_sub(debugging.turned_us);
+        if u128::from(since_us) < TICK.as_micros() { None } else { self.turn_meanwhile(Duration::ZERO) }
     }
 
     /// A piece of Lua that the client of a child's session runs takes long: answers whether the client is still there.
@@ -337,7 +368,7 @@ impl Console for ScriptHost<'_> {
         let received = loop {
             match node.talk(id, input) {
                 Talk::Gone => break Received::Gone,
-                _ if input.len() > had => break Received::Bytes,
+                _ if input.len() > had => break node.turn_if_due().unwrap_or(Received::Bytes),
                 Talk::Bytes | Talk::Nothing => {}
             }
             if let Some(over) = node.wait_for_client(id) {

@@ -223,8 +223,10 @@ fn the_quorum_is_what_so_many_of_those_that_count_have() {
     assert_eq!(master.quorum(5, false, |_| true), None, "one that waits for a snapshot has nothing");
 }
 
-const VALKEY: Capa = Capa { eof: true, psync2: true, dual_channel: true, rdb_channel: false, acks: false };
-const REDIS: Capa = Capa { eof: true, psync2: true, dual_channel: false, rdb_channel: true, acks: false };
+const VALKEY: Capa =
+    Capa { eof: true, psync2: true, dual_channel: true, rdb_channel: false, acks: false, uncertain: false };
+const REDIS: Capa =
+    Capa { eof: true, psync2: true, dual_channel: false, rdb_channel: true, acks: false, uncertain: false };
 
 fn of_channel(main_client: Option<u64>) -> Announced {
     Announced { rdb_only: true, rdb_channel: true, main_client, ..capable() }

@@ -94,11 +94,13 @@ impl ReplicaLink {
 
     /// Whether a full sync would take from this node what it has acknowledged in the term of this master, or in a later one.
     pub(super) fn would_lose(&self, target: Option<Position>) -> bool {
-        let MasterName { term, is_unproven, .. } = self.master_name;
+        let MasterName { term, is_unproven, began, end, .. } = self.master_name;
+        // It does not even have the beginning of its own term, and so not what the terms before ended with. Who has given up what he had has none.
+        let lacks_term = end.is_some_and(|end| end < began) && !self.config.terms.is_empty();
         let has_all = |own: Position| target.is_some_and(|t| t.id == own.id && t.offset >= own.offset);
         let counts =
             |own: Position| term_at(&self.config.terms, own.offset).is_some_and(|own| own >= term.unwrap_or_default());
-        is_unproven && self.cached.is_some_and(|own| counts(own) && !has_all(own))
+        is_unproven && self.cached.is_some_and(|own| (counts(own) || lacks_term) && !has_all(own))
     }
 
     fn may_acknowledge(&self) -> bool {

@@ -17,6 +17,8 @@ pub struct LinkConfig {
     pub run_id: ReplId,
     /// Who this node is, also after a restart, if masters are to know it.
     pub node_id: Option<ReplId>,
+    /// It was started again, and may lack what it acknowledged before: that it goes on where it stands proves nothing.
+    pub is_uncertain: bool,
     /// The terms that this node's data went through.
     pub terms: Vec<Term>,
     /// The driver tells the end of each turn (`ReplicaLink::turn_ended`): so this replica can acknowledge by itself, and says so.

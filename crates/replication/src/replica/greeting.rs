@@ -79,6 +79,7 @@ impl ReplicaLink {
         }
         let mut capa = vec!["REPLCONF", "capa", "eof", "capa", "psync2"];
         capa.extend(["capa", "rivulet-acks"].iter().filter(|_| config.acks_by_itself));
+        capa.extend(["capa", "rivulet-uncertain"].iter().filter(|_| config.is_uncertain));
         capa.extend(["capa", "dual-channel"].iter().filter(|_| config.dual_channel && !self.one_channel));
         capa.extend(["capa", "rdb-channel-repl"].iter().filter(|_| config.rdb_channel && !self.one_channel));
         batch.push((Expected::Replconf("capa"), command(&capa)));

@@ -15,6 +15,7 @@ fn config() -> LinkConfig {
         node_id: None,
         terms: Vec::new(),
         acks_by_itself: true,
+        is_uncertain: false,
         host: "h".to_string(),
         port: 6379,
         timeout: 60_000,

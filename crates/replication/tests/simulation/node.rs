@@ -483,6 +483,7 @@ impl Node {
             terms: Vec::new(),
             node_id: None,
             acks_by_itself: false,
+            is_uncertain: false,
             host: "sim".to_string(),
             port,
             timeout: 5_000,
