@@ -25,8 +25,8 @@ pub struct Kept {
     pub is_durable: bool,
     /// Where that is, whatever directory the process goes to.
     file: PathBuf,
-    /// The file was refused when the last change was to be written, and the log says so.
-    is_refused: bool,
+    /// When the file was refused last, if the last change could not be written; the log says so.
+    refused_ms: Option<u64>,
     /// It was ended in order there, unless the file is a copy; what is loaded shows whether all of it is here.
     end: Option<(Ended, bool)>,
 }
@@ -34,7 +34,7 @@ pub struct Kept {
 impl Kept {
     /// Nothing is promised yet; until a file is written, the node's id is that of its run.
     pub fn nothing(run_id: ReplId) -> Kept {
-        Kept { promises: Promises::new(run_id), is_durable: false, file: PathBuf::new(), is_refused: false, end: None }
+        Kept { promises: Promises::new(run_id), is_durable: false, file: PathBuf::new(), refused_ms: None, end: None }
     }
 }
 
@@ -51,6 +51,8 @@ fn parse(bytes: &[u8]) -> Option<Promises> {
     Promises::parse(text).filter(|_| is_whole)
 }
 
+/// What could not be written is tried again after so long.
+const REFUSED_MS: u64 = 1000;
 /// How a file begins from which the promises have gone.
 const MOVED: &str = "rivulet-failover-moved";
 
@@ -120,7 +122,7 @@ impl Node {
         }
         // It stays in the file while the data load: nothing is acknowledged before they are here.
         let (file, end) = (whole(path), end.map(|end| (end, ends_elsewhere)));
-        self.replication.kept = Kept { promises, is_durable: true, file, is_refused: false, end };
+        self.replication.kept = Kept { promises, is_durable: true, file, refused_ms: None, end };
         Ok(())
     }
 
@@ -181,11 +183,11 @@ impl Node {
         write().map_err(|e| format!("{} can't be written: {}", path.display(), os_error(&e)))?;
         let (node_id, terms) = (promises.node_id, promises.terms().to_vec());
         let end = self.replication.kept.end.take();
-        let kept = Kept { promises, is_durable: true, file: whole(path), is_refused: false, end };
+        let kept = Kept { promises, is_durable: true, file: whole(path), refused_ms: None, end };
         let before = std::mem::replace(&mut self.replication.kept, kept);
         let fence = self.replication.kept.promises.fence();
         if let Some(link) = &mut self.replication.link {
-            if fence != before.promises.fence() || before.is_refused {
+            if fence != before.promises.fence() || before.refused_ms.is_some() {
                 link.state.set_fence(fence);
             }
             let config = link.state.config_mut();
@@ -257,10 +259,16 @@ impl Node {
     /// down, nothing is acknowledged.
     pub(super) fn learn_of_master(&mut self) {
         let (fence, offset) = (self.replication.kept.promises.fence(), self.replication.offset());
+        let now = self.now_ms();
         let Some(link) = &mut self.replication.link else { return };
-        if std::mem::take(&mut self.replication.kept.is_refused) {
+        let refused_ms = self.replication.kept.refused_ms;
+        if refused_ms.is_some_and(|ms| now < ms.saturating_add(REFUSED_MS)) {
+            return;
+        }
+        if refused_ms.is_some() {
             // What could not be written down then is tried again now.
             link.state.set_fence(fence);
+            self.replication.kept.refused_ms = None;
         }
         let (Some(epoch), term) = (link.state.master_epoch(), link.state.follows_in()) else { return };
         let known = &self.replication.kept.promises;
@@ -290,7 +298,8 @@ impl Node {
             if let Some(link) = &mut self.replication.link {
                 link.state.set_fence(Some(u64::MAX));
             }
-            if !std::mem::replace(&mut self.replication.kept.is_refused, true) {
+            self.replication.kept.refused_ms = Some(now);
+            if refused_ms.is_none() {
                 log::warning!(
                     "Nothing is acknowledged, as it is not kept whom this node follows, and in which term: {text}"
                 );
