@@ -291,8 +291,8 @@ pub const MUTATIONS: &[Mutation] = &[
         name: "failover: a fenced replica goes on to acknowledge",
         edits: &[Edit {
             file: "crates/replication/src/replica/acks.rs",
-            from: "self.acks.fence.is_none_or(|fence| self.master_name.epoch >= fence)",
-            to: "self.acks.fence.is_none_or(|fence| self.master_name.epoch <= fence)",
+            from: "self.acks.fence.is_none_or(|fence| self.master_name.epoch() >= fence)",
+            to: "self.acks.fence.is_none_or(|fence| self.master_name.epoch() <= fence)",
         }],
     },
     Mutation {
