@@ -262,10 +262,9 @@ mod tests {
         assert_eq!(read::<u32>(name), Some(if LARGE_PAGES { 16 } else { 8 }));
     }
 
-    /// Pages that were freed go back though nothing is allocated any more.
     #[test]
     #[cfg(not(target_env = "musl"))]
-    fn a_thread_of_its_own_gives_pages_back() {
+    fn the_allocators_thread_is_started_and_ended() {
         assert!(set_background_thread(true));
         assert_eq!(read::<bool>(b"background_thread\0"), Some(true));
         assert!(set_background_thread(false));

@@ -23,6 +23,7 @@ pub mod system;
 mod tracking;
 mod turn;
 
+pub use acl::start as users;
 pub use front::descriptors;
 pub use front::page::{Door, Visitor};
 pub use lifecycle::{signals, start};

@@ -1,7 +1,6 @@
 //! Users of a Sentinel: who may connect, and what each may call. The rules are those of servers, over the commands that a Sentinel has.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::path::PathBuf;
 
 use rivulet_acl::reply::{self as answers, NO_FILE, one_line};
@@ -10,7 +9,7 @@ use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
 use rivulet_config::{Config, ConfigError, Level, Line};
 use rivulet_host::fs;
-use rivulet_node::{log, system::os_error};
+use rivulet_node::{log, system::os_error, users};
 use rivulet_resp::inline::quote_if_needed;
 use rivulet_resp::{Args, Reply};
 
@@ -35,29 +34,7 @@ fn all_channels(config: &Config) -> bool {
 /// # Errors
 /// A user stands there twice, or a rule is none.
 pub fn check_lines(config: &Config, lines: &[Line]) -> Result<(), ConfigError> {
-    let mut seen = HashSet::new();
-    for line in lines {
-        let (name, rules) = name_and_rules(line);
-        let failed = |word: &[u8], reason: &str| {
-            let word = String::from_utf8_lossy(word);
-            Err(ConfigError::at(line, format!("Error in user declaration '{word}': {reason}")))
-        };
-        if !seen.insert(name) {
-            return failed(name, "Duplicate user found. A user can only be defined once in config files");
-        }
-        match set_anew(&mut first(config), name, &rules) {
-            // It will be told when the users are made.
-            Ok(()) | Err(SetError::Rule(_, rivulet_acl::RuleError::Unknown)) => {}
-            Err(SetError::Rule(rule, error)) => return failed(&rule, &error.to_string()),
-            Err(SetError::Unmatched(rule)) => return failed(&rule, "Unmatched parenthesis in acl selector"),
-        }
-    }
-    Ok(())
-}
-
-fn name_and_rules(line: &Line) -> (&[u8], Vec<&[u8]>) {
-    let mut words = line.words.iter().skip(1).map(Vec::as_slice);
-    (words.next().unwrap_or_default(), words.collect())
+    users::check_lines(lines, |name, rules| set_anew(&mut first(config), name, rules).map(|_| ()))
 }
 
 /// Makes the users that the Sentinel starts with: of `user` lines, or of a file of their own.
@@ -65,41 +42,18 @@ fn name_and_rules(line: &Line) -> (&[u8], Vec<&[u8]>) {
 /// # Errors
 /// What the log says at last.
 pub fn begin(config: &Config, lines: &[Line]) -> Result<Users, String> {
-    if !config.aclfile.is_empty() {
-        if !lines.is_empty() {
-            return Err("Configuring Redis with users defined in redis.conf and at the same setting an ACL file path is invalid. This setup is very likely to lead to configuration errors and security holes, please define either an ACL file or declare users directly in your redis.conf, but not both.".into());
-        }
-        return load(config).map_err(|fail| format!("Aborting Redis startup because of ACL errors: {}", text(&fail)));
+    if users::are_in_file(config, lines)? {
+        return load(config).map_err(|fail| users::file_failed(&fail.0));
     }
-    let mut users = first(config);
-    for line in lines {
-        if let Err(reason) = take(&mut users, line) {
-            log::write(Level::Warning, format_args!("{reason}"));
-            return Err("Critical error while loading ACLs. Exiting.".into());
-        }
-    }
-    Ok(users)
+    let mut made = first(config);
+    users::take_lines(lines, |name, rules| set_anew(&mut made, name, rules))?;
+    Ok(made)
 }
 
-fn take(users: &mut Users, line: &Line) -> Result<(), String> {
-    let (name, rules) = name_and_rules(line);
-    if has_blanks(name) {
-        return Err("Spaces not allowed in ACL usernames".into());
-    }
-    let shown = String::from_utf8_lossy(name);
-    set_anew(users, name, &rules).map_err(|error| match error {
-        SetError::Rule(rule, error) => {
-            let rule = String::from_utf8_lossy(&rule);
-            format!("Error loading ACL rule '{rule}' for the user named '{shown}': {error}")
-        }
-        error => error.to_string(),
-    })
-}
-
-/// A user of the configuration begins with nothing: what was taken from the default user does not come back as `requirepass`.
-fn set_anew(users: &mut Users, name: &[u8], rules: &[&[u8]]) -> Result<(), SetError> {
+/// A user of the configuration begins with nothing: what was taken from the default user does not come back as `requirepass`. Answers whether it is enabled.
+fn set_anew(users: &mut Users, name: &[u8], rules: &[&[u8]]) -> Result<bool, SetError> {
     let rules: Vec<Cow<'_, [u8]>> = rules.iter().map(|rule| canonical(rule)).collect();
-    users.set_anew(name, &rules.iter().map(|rule| &**rule).collect::<Vec<_>>()).map(|_| ())
+    users.set_anew(name, &rules.iter().map(|rule| &**rule).collect::<Vec<_>>()).map(|user| user.enabled)
 }
 
 /// A rule, with `master` for `primary` where it is about commands; also within a selector.

@@ -6,7 +6,7 @@ use rivulet_commands::{Command, table};
 use rivulet_host::world;
 use rivulet_keyspace::Keyspace;
 
-use crate::acl::start::check_lines;
+use crate::acl::start::check_users;
 use crate::engine::renames::Renames;
 use crate::front::descriptors;
 use crate::front::page::Door;
@@ -28,7 +28,7 @@ pub type OpenPage = fn(&Config, Door) -> Result<PageWork, String>;
 /// Runs a server until it is to end; answers its exit status.
 pub fn serve(startup: Startup, open_page: OpenPage) -> i32 {
     let Startup { mut config, warnings, users, renames, .. } = startup;
-    let renames = match rename_commands(&renames).and_then(|renames| check_lines(&config, &users).map(|()| renames)) {
+    let renames = match rename_commands(&renames).and_then(|renames| check_users(&config, &users).map(|()| renames)) {
         Ok(renames) => renames,
         Err(error) => {
             eprintln!("{error}");

@@ -300,7 +300,7 @@ impl Node {
         }
         if let Some(link) = self.replication.link.as_mut().filter(|_| accepted) {
             // What it was told of the other's term was told before that was a master.
-            link.makes_anew = self.replication.kept.is_durable;
+            link.makes_anew |= self.replication.kept.is_durable;
         }
     }
 

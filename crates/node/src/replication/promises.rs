@@ -287,11 +287,11 @@ impl Node {
         let mut promises = known.clone();
         promises.follows(epoch);
         if doubts {
-            promises.doubts_from(self.replication.offset());
+            promises.doubts_from(offset);
         }
         if let Some(Term { id, from }) = enters {
             // A full sync brings all that its master has, wherever its term began.
-            let from = if last.is_none() { from.min(self.replication.offset()) } else { from };
+            let from = if last.is_none() { from.min(offset) } else { from };
             promises.enters(Term { id, from });
         }
         if let Err(text) = self.keep_promises(promises) {
