@@ -72,15 +72,15 @@ fn run_from(first: u64, until: &Until) -> Outcome {
     loop {
         let left = match until {
             Until::Elapsed(last) if now() - began >= *last => 0,
-            Until::Elapsed(_) => 3 * AT_ONCE,
+            Until::Elapsed(_) => 4 * AT_ONCE,
             Until::Schedules(wanted) => wanted - schedules,
         };
         if left == 0 {
             return Ok(());
         }
-        // Two of three are sets: these are short.
-        let fleets = left.div_ceil(3).min(AT_ONCE);
-        let sets = (left - fleets).min(2 * AT_ONCE);
+        // Three of four are sets: these are short.
+        let fleets = left.div_ceil(4).min(AT_ONCE);
+        let sets = (left - fleets).min(3 * AT_ONCE);
         for (name, count) in [(FLEET, fleets), (SET, sets)] {
             let test = &mut test(name);
             test.args(["--", "--nocapture"]).env("RIVULET_FIRST_SEED", next.to_string());

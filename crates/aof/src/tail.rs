@@ -200,7 +200,7 @@ pub fn recover(directory: &Path, filename: &str, last: &str) -> io::Result<u64> 
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         file => file?,
     };
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(FILE_BYTES + 1);
     (&mut file).take(FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     let added = match Left::parse(&bytes, &whose(&file)?) {
         Some(left) if left.name == last.as_bytes() => left.add_to(&directory.join(last))?,

@@ -1,4 +1,4 @@
-//! `fuzz-smoke [TARGET…] [--seconds N] [--case C] [--noted]`: runs targets on stable Rust with random changes of their seeds.
+//! `fuzz-smoke [TARGET…] [--seconds N] [--case C] [--noted]`: runs targets on stable Rust with random changes of their seeds, one on each processor.
 //!
 //! Without `--case` the first case is taken from the clock and printed. A failure prints the case that replays it and keeps its input in
 //! `fuzz/artifacts/TARGET/`. A case that takes longer than [`CASE_SECONDS_MAX`] is a failure too. With `--noted` the number of each case is in
@@ -6,15 +6,24 @@
 
 use std::path::PathBuf;
 use std::process::{ExitCode, exit};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use fuzz_targets::{TARGETS, Target, smoke};
+use fuzz_targets::smoke::{self, Failure};
+use fuzz_targets::{TARGETS, Target};
 
 const CASE_SECONDS_MAX: u64 = 20;
+/// How often the watchdog looks.
+const LOOKS_EACH: Duration = Duration::from_millis(200);
 
-/// What the watchdog looks at: the number of the case that runs, counted over all targets.
-static PROGRESS: AtomicU64 = AtomicU64::new(0);
+/// A thread that runs targets, as the watchdog sees it.
+#[derive(Default)]
+struct Lane {
+    /// Counts its cases, over all targets.
+    cases: AtomicU64,
+    /// It has no target any more.
+    ended: AtomicBool,
+}
 
 struct Options {
     targets: Vec<&'static Target>,
@@ -35,37 +44,61 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if run_all(&options) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs the targets, as many at once as there are processors. Answers whether none has failed.
+fn run_all(options: &Options) -> bool {
     let first = options.case.unwrap_or_else(now_ns);
-    std::thread::spawn(watch);
-    let mut failed = false;
-    for target in options.targets {
-        println!("{}: from case {first}", target.name);
-        let end = now() + options.time;
-        let replay = options.case.is_some() && options.time.is_zero();
-        let ran = smoke::run(target, first, |count| {
-            PROGRESS.fetch_add(1, Ordering::Relaxed);
-            if options.noted {
-                note(target.name, first.wrapping_add(count));
-            }
-            if replay { count == 0 } else { now() < end }
-        });
-        match ran {
-            Ok(count) => println!("{}: {count} cases, no failure", target.name),
-            Err(failure) => {
-                failed = true;
-                let case = failure.case.map_or("one of the seeds".to_string(), |case| format!("case {case}"));
-                println!("{}: FAILED in {case}, an input of {} bytes", target.name, failure.input.len());
-                if let Some(case) = failure.case {
-                    println!("  replay: cargo xtask fuzz {} --case {case}", target.name);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let lanes: Vec<Lane> = (0..processors.min(options.targets.len())).map(|_| Lane::default()).collect();
+    let next = AtomicUsize::new(0);
+    let failed = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for lane in &lanes {
+            scope.spawn(|| {
+                while let Some(target) = options.targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if !run(target, first, options, lane) {
+                        failed.store(true, Ordering::Relaxed);
+                    }
                 }
-                match keep(target.name, &failure.input) {
-                    Ok(path) => println!("  input: {}", path.display()),
-                    Err(e) => println!("  the input can't be kept: {e}"),
-                }
-            }
+                lane.ended.store(true, Ordering::Relaxed);
+            });
         }
+        watch(&lanes);
+    });
+    !failed.into_inner()
+}
+
+/// Runs one target and says what has come of it. Answers whether it has passed.
+fn run(target: &Target, first: u64, options: &Options, lane: &Lane) -> bool {
+    println!("{}: from case {first}", target.name);
+    let end = now() + options.time;
+    let replay = options.case.is_some() && options.time.is_zero();
+    let ran = smoke::run(target, first, |count| {
+        lane.cases.fetch_add(1, Ordering::Relaxed);
+        if options.noted {
+            note(target.name, first.wrapping_add(count));
+        }
+        if replay { count == 0 } else { now() < end }
+    });
+    match &ran {
+        Ok(count) => println!("{}: {count} cases, no failure", target.name),
+        Err(failure) => tell(target, failure),
     }
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    ran.is_ok()
+}
+
+fn tell(target: &Target, failure: &Failure) {
+    let case = failure.case.map_or("one of the seeds".to_string(), |case| format!("case {case}"));
+    println!("{}: FAILED in {case}, an input of {} bytes", target.name, failure.input.len());
+    if let Some(case) = failure.case {
+        println!("  replay: cargo xtask fuzz {} --case {case}", target.name);
+    }
+    match keep(target.name, &failure.input) {
+        Ok(path) => println!("  input: {}", path.display()),
+        Err(e) => println!("  the input can't be kept: {e}"),
+    }
 }
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
@@ -95,17 +128,19 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
     Ok(options)
 }
 
-/// Ends the process when one case takes too long.
-fn watch() {
-    let mut last = (0, now());
-    loop {
-        pause(Duration::from_secs(1));
-        let progress = PROGRESS.load(Ordering::Relaxed);
-        if progress != last.0 {
-            last = (progress, now());
-        } else if last.1.elapsed() > Duration::from_secs(CASE_SECONDS_MAX) {
-            println!("FAILED: one case takes longer than {CASE_SECONDS_MAX} s (number {progress} of this run)");
-            exit(1);
+/// Waits until all lanes have ended, and ends the process when one case takes too long.
+fn watch(lanes: &[Lane]) {
+    let mut seen: Vec<(u64, Instant)> = lanes.iter().map(|_| (0, now())).collect();
+    while lanes.iter().any(|lane| !lane.ended.load(Ordering::Relaxed)) {
+        pause(LOOKS_EACH);
+        for (lane, last) in lanes.iter().zip(&mut seen) {
+            let cases = lane.cases.load(Ordering::Relaxed);
+            if cases != last.0 || lane.ended.load(Ordering::Relaxed) {
+                *last = (cases, now());
+            } else if last.1.elapsed() > Duration::from_secs(CASE_SECONDS_MAX) {
+                println!("FAILED: one case takes longer than {CASE_SECONDS_MAX} s (number {cases} of its thread)");
+                exit(1);
+            }
         }
     }
 }
