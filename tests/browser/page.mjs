@@ -97,6 +97,13 @@ async function languagesAndThemes(browser) {
   check(await browser.evaluate("document.documentElement.lang + document.getElementById('doctor-title').textContent") === "zh-CN诊断结论", "the page speaks Chinese");
   const left = await browser.evaluate("[...document.querySelectorAll('h2, button, th')].map((e) => e.textContent).filter((text) => /[a-z]{4}/i.test(text) && !/English|default|rivulet/i.test(text))");
   check(left.length === 0, `nothing of it is left in English${left.length ? `: ${left}` : ""}`);
+  await must(master, "CONFIG SET repl-timeout 21");
+  const findings = "[...document.querySelectorAll('#findings li')].map((li) => li.textContent).join(' ')";
+  await browser.until(`${findings}.includes('repl-timeout 是 21 秒')`, 10000);
+  const heard = await browser.evaluate(`${findings} + document.getElementById('measured').textContent`);
+  check(/测得：.*每秒增长/.test(heard) && !/[a-z] (is|are|the|was) [a-z]/i.test(heard), `what servers say is in Chinese, too: ${heard}`);
+  check(await browser.evaluate("document.querySelectorAll('#findings [lang], #events [lang]').length") === 0, "and nothing is marked as English");
+  await must(master, "CONFIG SET repl-timeout 60");
   await browser.evaluate("document.getElementById('language').click()");
   await browser.media({ "prefers-color-scheme": "dark", "prefers-reduced-motion": "reduce" });
   check(await comesTo(browser, "document.documentElement.dataset.theme", "dark"), "the theme is the system's");
