@@ -122,6 +122,23 @@ async function comesTo(browser, expression, wanted) {
   return false;
 }
 
+// Tiles whose line lies over their words.
+const COVERED = `[...document.querySelectorAll('.tile')].filter((tile) => {
+  const line = tile.querySelector('svg')?.getBoundingClientRect();
+  const words = [...tile.querySelectorAll('div')].map((div) => { const range = document.createRange(); range.selectNodeContents(div); return range.getBoundingClientRect(); });
+  return line && line.width > 0 && words.some((at) => at.right > line.left && at.left < line.right && at.bottom > line.top && at.top < line.bottom);
+}).map((tile) => tile.textContent)`;
+
+async function widths(browser) {
+  for (const width of [1440, 1180, 1090, 820, 390, 360]) {
+    await browser.viewport(width, 1000);
+    await sleep(300);
+    const covered = await browser.evaluate(COVERED);
+    check(covered.length === 0, `no line lies over words at ${width}${covered.length ? `: ${covered}` : ""}`);
+    check(await browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), `nothing sticks out at ${width}`);
+  }
+}
+
 async function accessibility(browser) {
   if (!axe || !existsSync(axe)) return console.log("left out: axe-core is not installed (npm install in tests/browser)");
   await browser.evaluate(readFileSync(axe, "utf8") + "; true");
@@ -131,7 +148,6 @@ async function accessibility(browser) {
     await sleep(700);
     const found = await browser.evaluate("axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => `${n.target} ${n.any.map((a) => a.message).join(' ')}`).join('; ')}`))");
     check(found.length === 0, `axe finds no fault at ${width}, ${theme}${found.length ? `:\n${found.join("\n")}` : ""}`);
-    check(await browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), `nothing sticks out at ${width}`);
   }
 }
 
@@ -144,6 +160,7 @@ try {
   await byKeyboard(browser);
   await actions(browser);
   await languagesAndThemes(browser);
+  await widths(browser);
   await accessibility(browser);
   check(browser.messages.length === 0, `the browser has nothing to complain about${browser.messages.map((m) => `\n${m}`).join("")}`);
 } catch (error) {
