@@ -1,12 +1,13 @@
-// Each pair of sentences.json is found again when its names are filled in, and not another one. No browser is needed.
+// Each pair of sentences.json is found again when its names are filled in, and not another one; words.js has the same words in both languages. No browser
+// is needed.
 // node sentences.mjs FOLDER-OF-THE-DOCUMENT
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { runInNewContext } from "node:vm";
 
 const read = (name) => readFileSync(join(process.argv[2], name), "utf8");
-const script = `${read("words.js")}; const SENTENCES = ${read("sentences.json")}; ${read("sentences.js")}; language = "zh"; ({ SENTENCES, heard })`;
-const { SENTENCES, heard } = runInNewContext(script);
+const script = `${read("words.js")}; const SENTENCES = ${read("sentences.json")}; ${read("sentences.js")}; language = "zh"; ({ SENTENCES, WORDS, heard })`;
+const { SENTENCES, WORDS, heard } = runInNewContext(script);
 
 function equal(found, wanted, what) {
   if (found !== wanted) throw new Error(`${what}\n  is       ${found}\n  should be ${wanted}`);
@@ -21,6 +22,11 @@ for (const [english, chinese] of SENTENCES) {
     equal(lang, null, english);
   }
 }
+
+// The page's own words are there in both languages, with the same names in them.
+const namesIn = (text) => [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort().join();
+equal(Object.keys(WORDS.zh).sort().join(), Object.keys(WORDS.en).sort().join(), "words");
+for (const word of Object.keys(WORDS.en)) equal(namesIn(WORDS.zh[word]), namesIn(WORDS.en[word]), word);
 
 // Sentences as a server says them, in which others stand.
 const whole = [

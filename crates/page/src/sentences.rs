@@ -160,6 +160,41 @@ mod tests {
         }
     }
 
+    /// The names in an object of the page's script that stands on one line.
+    fn names_in(object: &str) -> BTreeSet<String> {
+        let script = include_str!("../document/panels.js");
+        let (_, rest) = script.split_once(&format!("const {object} = {{")).expect("the object");
+        let (list, _) = rest.split_once('}').expect("its end");
+        list.split(',')
+            .filter_map(|pair| pair.split_once(':'))
+            .map(|(name, _)| name.trim().trim_matches('"').into())
+            .collect()
+    }
+
+    #[test]
+    fn each_reason_of_a_sync_and_each_event_has_words() {
+        let syncs = source(&crates().join("replication/src/syncs.rs"));
+        let (_, rest) = syncs.split_once("FULL_REASONS: [&str; ").expect("the reasons");
+        let mut reasons = literals(rest.split_once("];").expect("their end").0);
+        assert!(reasons.len() >= 8, "they are found: {reasons:?}");
+        reasons.extend(["continued".into(), "not-continued".into()]);
+        let known = names_in("WHY");
+        assert!(reasons.iter().all(|reason| known.contains(reason)), "{reasons:?} {known:?}");
+        let events = source(&crates().join("topology/src/event.rs"));
+        let (_, rest) = events.split_once("pub enum EventKind {").expect("the events");
+        let variants =
+            rest.split_once('}').expect("their end").0.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let known = names_in("EVENT_WORDS");
+        for variant in variants.filter(|name| *name != "Sync") {
+            let kind = variant.char_indices().map(|(i, c)| match c.is_ascii_uppercase() {
+                true if i > 0 => format!("_{}", c.to_ascii_lowercase()),
+                _ => c.to_ascii_lowercase().to_string(),
+            });
+            let kind: String = kind.collect();
+            assert!(known.contains(&kind), "{kind}: {known:?}");
+        }
+    }
+
     #[test]
     fn literals_are_read_as_the_compiler_reads_them() {
         let code = "let a = \"one \\\"two\\\" \\\n        three\"; f('\"', \"four\");";
