@@ -20,10 +20,15 @@ export class Browser {
     const flags = [...QUIET, ...root, "--remote-debugging-port=0", `--user-data-dir=${browser.folder}`, "about:blank"];
     browser.process = spawn(program, flags, { stdio: "ignore" });
     browser.process.on("exit", () => { browser.isGone = true; });
-    const port = await browser.port();
-    const targets = await (await fetch(`http://127.0.0.1:${port}/json`)).json();
-    await browser.connect(targets.find((target) => target.type === "page").webSocketDebuggerUrl);
-    return browser;
+    try {
+      const port = await browser.port();
+      const targets = await (await fetch(`http://127.0.0.1:${port}/json`)).json();
+      await browser.connect(targets.find((target) => target.type === "page").webSocketDebuggerUrl);
+      return browser;
+    } catch (error) {
+      browser.process.kill("SIGKILL");
+      throw error;
+    }
   }
 
   async port() {
