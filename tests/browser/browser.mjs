@@ -20,17 +20,26 @@ export class Browser {
     const flags = [...QUIET, ...root, "--remote-debugging-port=0", `--user-data-dir=${browser.folder}`, "about:blank"];
     browser.process = spawn(program, flags, { stdio: "ignore" });
     browser.process.on("exit", () => { browser.isGone = true; });
-    const port = await browser.port();
-    const targets = await (await fetch(`http://127.0.0.1:${port}/json`)).json();
-    await browser.connect(targets.find((target) => target.type === "page").webSocketDebuggerUrl);
-    return browser;
+    try {
+      const port = await browser.port();
+      const targets = await (await fetch(`http://127.0.0.1:${port}/json`)).json();
+      await browser.connect(targets.find((target) => target.type === "page").webSocketDebuggerUrl);
+      return browser;
+    } catch (error) {
+      browser.process.kill("SIGKILL");
+      throw error;
+    }
   }
 
   async port() {
     const file = join(this.folder, "DevToolsActivePort");
     for (const until = Date.now() + START_MS; Date.now() < until; await sleep(50)) {
       if (this.isGone) throw new Error("the browser ended at its start");
-      try { return readFileSync(file, "utf8").split("\n")[0]; } catch { /* It is not there yet. */ }
+      try {
+        const [port, path] = readFileSync(file, "utf8").split("\n");
+        // Both lines are there when it is written.
+        if (port && path) return port;
+      } catch { /* It is not there yet. */ }
     }
     throw new Error("the browser did not start in time");
   }
@@ -41,6 +50,8 @@ export class Browser {
     this.number = 0;
     this.socket = new WebSocket(url);
     this.socket.addEventListener("message", ({ data }) => this.hear(JSON.parse(data)));
+    // A browser that ends, as when it is told to, answers nothing any more.
+    this.socket.addEventListener("close", () => { for (const { reject } of this.waiting.values()) reject(new Error("the browser has ended")); });
     return new Promise((resolve, reject) => {
       this.socket.addEventListener("open", resolve);
       this.socket.addEventListener("error", () => reject(new Error("no connection to the browser")));

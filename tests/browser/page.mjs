@@ -97,6 +97,13 @@ async function languagesAndThemes(browser) {
   check(await browser.evaluate("document.documentElement.lang + document.getElementById('doctor-title').textContent") === "zh-CN诊断结论", "the page speaks Chinese");
   const left = await browser.evaluate("[...document.querySelectorAll('h2, button, th')].map((e) => e.textContent).filter((text) => /[a-z]{4}/i.test(text) && !/English|default|rivulet/i.test(text))");
   check(left.length === 0, `nothing of it is left in English${left.length ? `: ${left}` : ""}`);
+  await must(master, "CONFIG SET repl-timeout 21");
+  const findings = "[...document.querySelectorAll('#findings li')].map((li) => li.textContent).join(' ')";
+  await browser.until(`${findings}.includes('repl-timeout 是 21 秒')`, 10000);
+  const heard = await browser.evaluate(`${findings} + document.getElementById('measured').textContent`);
+  check(/测得：.*每秒增长/.test(heard) && !/[a-z] (is|are|the|was) [a-z]/i.test(heard), `what servers say is in Chinese, too: ${heard}`);
+  check(await browser.evaluate("document.querySelectorAll('#findings [lang], #events [lang]').length") === 0, "and nothing is marked as English");
+  await must(master, "CONFIG SET repl-timeout 60");
   await browser.evaluate("document.getElementById('language').click()");
   await browser.media({ "prefers-color-scheme": "dark", "prefers-reduced-motion": "reduce" });
   check(await comesTo(browser, "document.documentElement.dataset.theme", "dark"), "the theme is the system's");
@@ -115,6 +122,23 @@ async function comesTo(browser, expression, wanted) {
   return false;
 }
 
+// Tiles whose line lies over their words.
+const COVERED = `[...document.querySelectorAll('.tile')].filter((tile) => {
+  const line = tile.querySelector('svg')?.getBoundingClientRect();
+  const words = [...tile.querySelectorAll('div')].map((div) => { const range = document.createRange(); range.selectNodeContents(div); return range.getBoundingClientRect(); });
+  return line && line.width > 0 && words.some((at) => at.right > line.left && at.left < line.right && at.bottom > line.top && at.top < line.bottom);
+}).map((tile) => tile.textContent)`;
+
+async function widths(browser) {
+  for (const width of [1440, 1180, 1090, 820, 390, 360]) {
+    await browser.viewport(width, 1000);
+    await sleep(300);
+    const covered = await browser.evaluate(COVERED);
+    check(covered.length === 0, `no line lies over words at ${width}${covered.length ? `: ${covered}` : ""}`);
+    check(await browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), `nothing sticks out at ${width}`);
+  }
+}
+
 async function accessibility(browser) {
   if (!axe || !existsSync(axe)) return console.log("left out: axe-core is not installed (npm install in tests/browser)");
   await browser.evaluate(readFileSync(axe, "utf8") + "; true");
@@ -124,7 +148,6 @@ async function accessibility(browser) {
     await sleep(700);
     const found = await browser.evaluate("axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => `${n.target} ${n.any.map((a) => a.message).join(' ')}`).join('; ')}`))");
     check(found.length === 0, `axe finds no fault at ${width}, ${theme}${found.length ? `:\n${found.join("\n")}` : ""}`);
-    check(await browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), `nothing sticks out at ${width}`);
   }
 }
 
@@ -137,6 +160,7 @@ try {
   await byKeyboard(browser);
   await actions(browser);
   await languagesAndThemes(browser);
+  await widths(browser);
   await accessibility(browser);
   check(browser.messages.length === 0, `the browser has nothing to complain about${browser.messages.map((m) => `\n${m}`).join("")}`);
 } catch (error) {

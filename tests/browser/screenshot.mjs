@@ -12,7 +12,8 @@ const [master, near, far, leaf, late, page] = [0, 1, 2, 3, 4, 10].map((n) => Num
 const KEYS = 120000;
 // So that a copy of these keys takes half a minute, in which the pictures are made.
 const SAVE_DELAY_US = 250;
-const SHOTS = [["page-1440", 1440, 960, "light", "en"], ["page-1440-dark", 1440, 960, "dark", "en"], ["page-820", 820, 1180, "light", "en"], ["page-390", 390, 1180, "dark", "zh"]];
+const SHOTS = [["page-1440", 1440, 960, "light", "en"], ["page-1440-dark", 1440, 960, "dark", "en"], ["page-820", 820, 1180, "light", "en"],
+  ["page-1440-zh", 1440, 960, "light", "zh"], ["page-1440-zh-dark", 1440, 960, "dark", "zh"], ["page-390", 390, 1180, "dark", "zh"]];
 
 const data = mkdtempSync(join(tmpdir(), "rivulet-screenshot-"));
 const servers = [];

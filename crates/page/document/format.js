@@ -42,7 +42,7 @@ function isInStep(link, master) {
 
 // The state of a node in one word for colours (step, late, far, sync, idle) and in words for people.
 function stateOf(view, node) {
-  if (node.silent) return { tone: "far", text: t("silent"), more: node.silent };
+  if (node.silent) return { tone: "far", text: t("silent"), more: heard(node.silent).text };
   if (node.loading) {
     const text = node.loading.percent == null ? t("loading") : t("loadingPart", { percent: percentOf(node.loading.percent) });
     return { tone: "sync", text, percent: node.loading.percent };

@@ -32,7 +32,7 @@ function healthOf(view) {
   const replicas = data.filter((node) => node.role === "replica");
   const roles = [several("masters", masters.length), several("replicas", replicas.length)].join(" · ");
   const failover = masters.find((node) => node.trouble.failover);
-  if (failover) return { tone: "sync", title: t("healthFailover"), detail: failover.trouble.failover };
+  if (failover) return { tone: "sync", title: t("healthFailover"), detail: heard(failover.trouble.failover).text };
   const states = data.map((node) => ({ node, state: stateOf(view, node) }));
   const troubled = ["far", "sync", "late"].flatMap((tone) => states.filter(({ state }) => state.tone === tone));
   if (troubled.length) return troubledHealth(view, troubled, roles);
@@ -133,7 +133,7 @@ const EVENT_TONES = { silent: "down", link_down: "down", answers: "up", link_up:
 function told(view, event) {
   const sync = event.sync;
   const peer = event.peer ? nameById(view, event.peer) : "";
-  if (!sync) return { text: t(EVENT_WORDS[event.kind] || event.kind, { node: nameById(view, event.node), peer }), why: "", tone: EVENT_TONES[event.kind] || "" };
+  if (!sync) return { text: t(EVENT_WORDS[event.kind] || event.kind, { node: nameById(view, event.node), peer }), why: [], tone: EVENT_TONES[event.kind] || "" };
   const isMasters = sync.role === "master";
   const [master, replica] = isMasters ? [nameById(view, event.node), peer] : [peer, nameById(view, event.node)];
   const isFull = sync.kind === "full";
@@ -142,8 +142,10 @@ function told(view, event) {
   else if (!replica) word = isFull ? "evFullSome" : "evPartialSome";
   const missing = isFull && sync.bytes_missing > 0 ? t("evMissing", { bytes: bytes(sync.bytes_missing) }) : "";
   const amount = sync.duration_ms > 0 || sync.bytes > 0 ? t("evBytes", { bytes: bytes(sync.bytes), time: duration(sync.duration_ms / 1000) }) : "";
-  const parts = [isFull ? t(WHY[sync.reason] || "whyContinued") : "", amount, missing, sync.failure];
-  return { text: t(word, { master, replica }), why: parts.filter(Boolean).join(" "), tone: sync.outcome === "failed" ? "down" : isFull ? "full" : "partial" };
+  const parts = [isFull ? t(WHY[sync.reason] || "whyContinued") : "", amount, missing].filter(Boolean);
+  const failure = heard(sync.failure);
+  const why = [parts.join(" "), failure.text ? html("span", { lang: failure.lang }, failure.text) : ""].filter(Boolean);
+  return { text: t(word, { master, replica }), why, tone: sync.outcome === "failed" ? "down" : isFull ? "full" : "partial" };
 }
 
 const keyOf = (event) => `${event.time_ms} ${event.kind} ${event.node} ${event.peer} ${event.sync ? `${event.sync.number} ${event.sync.outcome}` : ""}`;
@@ -160,7 +162,7 @@ function drawTimeline(view, known) {
     const { text, why, tone } = told(view, event);
     const isFresh = known.size > 0 && news.has(keyOf(event)) ? " fresh" : "";
     const time = html("time", { datetime: new Date(event.time_ms).toISOString() }, clockTime(event.time_ms));
-    return html("li", { class: tone + isFresh }, time, html("span", { class: "sign", "aria-hidden": "true" }), html("span", {}, text, why ? html("span", { class: "why" }, why) : null));
+    return html("li", { class: tone + isFresh }, time, html("span", { class: "sign", "aria-hidden": "true" }), html("span", {}, text, why.length ? html("span", { class: "why" }, ...why.flatMap((part, i) => (i ? [" ", part] : [part]))) : null));
   }));
   const hidden = view.events.length - shown.length;
   byId("more").hidden = hidden <= 0;
@@ -209,23 +211,30 @@ function mark(event, x, y) {
 function drawDoctor(view) {
   const items = [];
   for (const node of view.nodes) {
-    if (node.trouble.diverged != null) items.push([node, t("divergedAt", { why: node.trouble.diverged }), ""]);
-    if (node.upstream?.failure) items.push([node, node.upstream.failure, "en"]);
-    for (const finding of node.doctor?.findings || []) items.push([node, finding, "en"]);
+    if (node.trouble.diverged != null) items.push([node, { text: t("divergedAt", { why: heard(node.trouble.diverged).text }), lang: null }]);
+    if (node.upstream?.failure) items.push([node, heard(node.upstream.failure)]);
+    for (const finding of node.doctor?.findings || []) items.push([node, heard(finding)]);
   }
   const hasDoctor = view.nodes.some((node) => node.doctor);
   // What several nodes say is one finding.
   const findings = new Map();
-  for (const [node, text, lang] of items) {
+  for (const [node, { text, lang }] of items) {
     if (!findings.has(text)) findings.set(text, { lang, names: [] });
     findings.get(text).names.push(nameOf(node));
   }
   const key = language + hasDoctor + JSON.stringify([...findings]);
   replaceIfNew(byId("findings"), key, () => {
     if (!items.length) return [html("li", { class: hasDoctor ? "step" : "" }, t(hasDoctor ? "doctorWell" : "doctorNone"))];
-    return [...findings].map(([text, { lang, names }]) => html("li", {}, html("strong", {}, names.join(t("comma"))), html("span", { lang: lang || null }, text)));
+    return [...findings].map(([text, { lang, names }]) => html("li", {}, html("strong", {}, names.join(t("comma"))), html("span", { lang }, text)));
   });
-  say(byId("measured"), view.own?.doctor?.measured || "");
+  drawMeasured(view.own?.doctor?.measured);
+}
+
+// What the findings rest on.
+function drawMeasured(measured) {
+  const { text, lang } = heard(measured ? `Measured: ${measured}` : "");
+  say(byId("measured"), text);
+  byId("measured").lang = lang || document.documentElement.lang;
 }
 
 function drawBacklogs(view) {
@@ -253,7 +262,7 @@ function backlogOf(view, node, width) {
     return html("li", {}, html("span", {}, nameById(view, link.replica)), html("span", {}, slack));
   });
   figure.append(svg("text", { class: "axis", x: 4, y: 42 }, [t("oldest")]), svg("text", { class: "axis", x: width - 4, y: 42, "text-anchor": "end" }, [t("newest")]));
-  const kept = t("backlogSize", { bytes: bytes(size) }) + (disk ? `, ${t("backlogDisk", { bytes: bytes(disk) })}` : "");
+  const kept = t("backlogSize", { bytes: bytes(size) }) + (disk ? t("comma") + t("backlogDisk", { bytes: bytes(disk) }) : "");
   return html("div", { class: "backlog" }, html("h3", {}, nameOf(node), html("span", {}, kept)), figure, html("ul", {}, ...lines));
 }
 

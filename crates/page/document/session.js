@@ -66,8 +66,8 @@ function proofOf(reply) {
   const words = { yes: "equal", no: "notEqual", unverifiable: "notComparable", timeout: "noReport" };
   return replicas.map((one) => {
     const text = t(words[one.equal] || "notComparable", { n: one.differing_keys });
-    const note = one.equal === "yes" ? t("proofAt", { offset: count(one.offset) }) : one.reason;
-    return html("li", { class: one.equal === "yes" ? "step" : one.equal === "no" ? "far" : "" }, html("strong", {}, `${one.addr} · ${text}`), html("span", { lang: one.equal === "yes" ? null : "en" }, note));
+    const note = one.equal === "yes" ? { text: t("proofAt", { offset: count(one.offset) }), lang: null } : heard(one.reason);
+    return html("li", { class: one.equal === "yes" ? "step" : one.equal === "no" ? "far" : "" }, html("strong", {}, `${one.addr} · ${text}`), html("span", { lang: note.lang }, note.text));
   });
 }
 

@@ -7,11 +7,17 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use crate::sentences::SENTENCES;
+
 const HTML: &str = include_str!("../document/page.html");
 const STYLE: &str = include_str!("../document/page.css");
 /// The parts of the script in their order; they share one scope.
 const SCRIPT: &[&str] = &[
     include_str!("../document/words.js"),
+    "const SENTENCES = ",
+    SENTENCES,
+    ";\n",
+    include_str!("../document/sentences.js"),
     include_str!("../document/format.js"),
     include_str!("../document/layout.js"),
     include_str!("../document/picture.js"),

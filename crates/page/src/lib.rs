@@ -4,7 +4,8 @@
 //! binds the port, so that a port that is taken is told at the start; [`Page::run`] serves until the process ends, on the thread that calls it.
 //!
 //! In order: `http` (connections and their bounds), `guard` (whose requests are answered, and what each answer says to the browser), `routes`; `own` and
-//! `peers` (who is asked), `shared` (how often), `feed` (events), `readiness`, `metrics`; `sessions` and `actions`; `document`.
+//! `peers` (who is asked), `shared` (how often), `feed` (events), `readiness`, `metrics`; `sessions` and `actions`; `document`
+//! and `sentences` (what servers say, in Chinese).
 
 mod actions;
 mod document;
@@ -16,6 +17,7 @@ mod own;
 mod peers;
 mod readiness;
 mod routes;
+mod sentences;
 mod sessions;
 mod shared;
 mod stall;

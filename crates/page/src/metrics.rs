@@ -18,6 +18,10 @@ use serde_json::Value;
 use crate::own::{Own, PATIENCE};
 use exposition::{Exposition, Kind};
 
+/// Where Sentinels tell each other of themselves: each listens there at every server that it watches, with one connection for it. A server is told nothing
+/// else of them, above all not where they are.
+const HELLOS: &[u8] = b"__sentinel__:hello";
+
 /// What everything is made of.
 #[derive(Default)]
 struct Sources {
@@ -29,6 +33,8 @@ struct Sources {
     /// The own link to its master.
     link: Option<Link>,
     verified: Option<Verified>,
+    /// Sentinels that listen here.
+    sentinels: Option<u64>,
     unix_ms: u64,
 }
 
@@ -75,6 +81,7 @@ pub fn gather(own: &mut Own, link: Option<Link>, verified: Option<Verified>, uni
         latency: latency(&own.ask(&[b"LATENCY", b"LATEST"], PATIENCE)?),
         link,
         verified,
+        sentinels: sentinels(&own.ask(&[b"PUBSUB", b"NUMSUB", HELLOS], PATIENCE)?),
         unix_ms,
     };
     Ok(write(&sources))
@@ -95,6 +102,11 @@ fn slowlog(own: &mut Own) -> Result<Slowlog, String> {
     let entry = last.items().and_then(|items| items.first()).and_then(Reply::items).unwrap_or_default();
     let count = |at: usize| entry.get(at).and_then(Reply::as_i64).and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
     Ok(Slowlog { len: u64::try_from(len).unwrap_or(0), last_id: count(0), last_us: count(2) })
+}
+
+/// The listeners of [`HELLOS`].
+fn sentinels(reply: &Reply) -> Option<u64> {
+    reply.items()?.get(1)?.as_i64().and_then(|n| u64::try_from(n).ok())
 }
 
 fn latency(reply: &Reply) -> Vec<(String, u64, u64)> {

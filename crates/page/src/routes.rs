@@ -18,7 +18,7 @@ use crate::actions::Action;
 use crate::feed::{Feed, now};
 use crate::guard;
 use crate::metrics::{self, Verified};
-use crate::own::Own;
+use crate::own::{Own, PATIENCE};
 use crate::readiness::{self, Bounds};
 use crate::sessions::{LoginError, Sessions};
 use crate::shared::Shared;
@@ -163,7 +163,8 @@ impl Site {
     }
 
     async fn health(&self) -> Result<Answer, Refusal> {
-        let ping = || self.ask(|own| own.text(&["PING"]).map(|_| ()).map_err(|error| error.to_string()));
+        // A server that loads or has no master says so instead of PONG: it lives.
+        let ping = || self.ask(|own| own.ask(&[b"PING"], PATIENCE).map(|_| ()));
         self.health.get(now_ms, ping).await?;
         Ok(text(TEXT, "ok\n"))
     }

@@ -37,3 +37,15 @@ fn each_event_is_on_the_page_within_a_second() {
     println!("{said}");
     assert!(output.status.success(), "{said}");
 }
+
+#[test]
+fn sentences_of_servers_are_found_in_the_other_language() {
+    let Some(node) = tool("node") else {
+        println!("skipped: Node.js is not installed");
+        return;
+    };
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let script = tests.join("browser/sentences.mjs");
+    let output = Command::new(node).arg(script).arg(tests.join("../crates/page/document")).output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
+}

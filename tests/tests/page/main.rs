@@ -229,6 +229,8 @@ fn ready_is_who_has_its_data_and_is_near_enough() {
         ready(&replica, "") == (503, "not ready: the link to the master is down\n".into())
     });
     assert_eq!(http::get(replica.page, "/healthz").status, 200);
+    replica.server.must("CONFIG SET replica-serve-stale-data no");
+    assert_eq!(http::get(replica.page, "/healthz").status, 200, "it answers PING with an error");
 }
 
 #[test]
@@ -248,6 +250,9 @@ fn not_ready_while_it_loads() {
         !told.is_empty()
     });
     assert_eq!(told, "not ready: the data are being loaded\n");
+    // Whoever is killed for this never gets through a long load.
+    assert_eq!(http::get(shown.page, "/healthz").status, 200);
+    assert_eq!(http::get(shown.page, "/readyz").status, 503, "it loaded all the time");
     wait::until("it is ready", || http::get(shown.page, "/readyz").status == 200);
 }
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::{Child, Command, Stdio};
 
 use rivulet_tests::http;
-use rivulet_tests::process::{free_port, tool};
+use rivulet_tests::process::{TempDir, free_port, rivulet, tool};
 use rivulet_tests::wait;
 
 use super::Shown;
@@ -144,4 +144,58 @@ fn promtool_finds_no_fault() {
         let said = [output.stdout, output.stderr].concat();
         assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
     }
+}
+
+/// A process that is ended with the test.
+struct Sentinel {
+    child: Child,
+    /// Where it keeps its state.
+    _dir: TempDir,
+}
+
+impl Sentinel {
+    fn start(mut command: Command, master: u16) -> Sentinel {
+        let dir = TempDir::new();
+        let path = dir.path().join("sentinel.conf");
+        let text = format!(
+            "port {}\nbind 127.0.0.1\ndir {}\nsentinel monitor mymaster 127.0.0.1 {master} 2\n",
+            free_port(),
+            dir.path().display()
+        );
+        std::fs::write(&path, text).expect("a configuration file");
+        command.arg(&path).arg("--sentinel").stdout(Stdio::null()).stderr(Stdio::null());
+        Sentinel { child: command.spawn().expect("it starts"), _dir: dir }
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn sentinels_that_watch_are_counted_at_each_server() {
+    let master = Shown::start(&[]);
+    let replica = Shown::below(&master.server, &[]);
+    let counts = |wanted: f64, what: &str| {
+        for shown in [&master, &replica] {
+            wait::until(what, || {
+                samples(&http::get(shown.page, "/metrics").body).get("rivulet_sentinels") == Some(&wanted)
+            });
+        }
+    };
+    counts(0.0, "there is none");
+    let ours = Sentinel::start(Command::new(rivulet("rivulet-server")), master.server.port);
+    counts(1.0, "ours is there");
+    match tool("redis-sentinel") {
+        Some(program) => {
+            let _redis = Sentinel::start(Command::new(program), master.server.port);
+            counts(2.0, "Redis's is there, too");
+        }
+        None => println!("left out: redis-sentinel is not installed"),
+    }
+    drop(ours);
+    counts(0.0, "they are gone");
 }

@@ -1,4 +1,4 @@
-//! Replicas, the link to the master, syncs by their reasons, and the last proof.
+//! Replicas, the link to the master, syncs by their reasons, Sentinels, and the last proof.
 
 use rivulet_topology::{Info, Node};
 
@@ -29,6 +29,10 @@ pub fn add(out: &mut Exposition, sources: &Sources) {
     }
     if let Some(partial) = sources.info.float("sync_partial_ok") {
         out.add("rivulet_sync_partial_total", Counter, "Partial syncs granted.", &[], partial);
+    }
+    if let Some(sentinels) = sources.sentinels {
+        let help = "Sentinels that watch this server, by their connections for its messages.";
+        out.add("rivulet_sentinels", Gauge, help, &[], sentinels as f64);
     }
     verified(out, sources);
 }
