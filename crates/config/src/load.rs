@@ -3,13 +3,14 @@
 //! All sources become one text, as in Redis: the file, then standard input, then a line for each option of the command line. Later lines win,
 //! but `save` adds up. Nothing is logged from here: warnings are given back, since the log's own directives come first.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
 use rivulet_commands::glob;
+use rivulet_host::fs;
 use rivulet_resp::inline::{quote, split_words};
 
 use super::directive::MULTI_ARG;
@@ -319,7 +320,7 @@ impl Reader {
         let paths = if is_pattern { expand(dir, path) } else { vec![path.into()] };
         let mut text = Vec::new();
         for path in paths {
-            let read = std::fs::File::open(dir.join(&path)).and_then(|file| read_all(file, &mut text));
+            let read = fs::File::open(dir.join(&path)).and_then(|file| read_all(file, &mut text));
             read.map_err(|e| ConfigError::File { path, reason: os_reason(&e) })?;
         }
         Ok(text)
@@ -330,7 +331,7 @@ impl Reader {
         let failed = |reason: String| Err(ConfigError::Directive { line: None, reason });
         if !config.logfile.is_empty() {
             let path = Path::new(&config.dir).join(&config.logfile);
-            if let Err(e) = std::fs::File::options().append(true).create(true).open(path) {
+            if let Err(e) = fs::File::options().append(true).create(true).open(path) {
                 return failed(format!("Can't open the log file: {}", os_reason(&e)));
             }
         }
@@ -361,12 +362,12 @@ fn expand(dir: &Path, pattern: &Path) -> Vec<PathBuf> {
         let part = part.as_os_str();
         if !part.as_bytes().iter().any(|c| b"*?[".contains(c)) {
             found.iter_mut().for_each(|path| path.push(part));
-            found.retain(|path| path.exists());
+            found.retain(|path| fs::metadata(path).is_ok());
             continue;
         }
         let matching = |dir: &PathBuf| {
-            let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-            let names = entries.map(|entry| entry.file_name());
+            let paths = fs::list(dir).into_iter().flatten();
+            let names = paths.filter_map(|path| path.file_name().map(OsStr::to_os_string));
             let mut names: Vec<_> = names.filter(|name| is_named(part.as_bytes(), name.as_bytes())).collect();
             names.sort();
             names.into_iter().map(|name| dir.join(name)).collect::<Vec<_>>()

@@ -6,11 +6,10 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
-use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rivulet_host::fs::{self, File};
 use rivulet_resp::inline::{quote, split_words};
 
 use super::directive::{DISKLESS_SYNC_DELAY, Kind};
@@ -233,12 +232,12 @@ fn name_of(words: &[Vec<u8>]) -> Option<String> {
 /// # Errors
 /// Those of the system; the file is as it was.
 pub fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
-    // What the old file let others see stays so: it may hold passwords.
-    let old_mode = fs::metadata(path).map(|old| old.permissions().mode() & 0o777).ok();
-    let (temporary, mut file) = temporary_beside(path, old_mode.unwrap_or(0o644))?;
+    // What the old file let others see stays so, from the beginning: it may hold passwords.
+    let mode = if fs::metadata(path).is_ok() { 0o600 } else { 0o644 };
+    let (temporary, mut file) = temporary_beside(path, mode)?;
     let written = file
         .write_all(text)
-        .and_then(|()| old_mode.map_or(Ok(()), |mode| file.set_permissions(fs::Permissions::from_mode(mode))))
+        .and_then(|()| file.take_permissions_of(path))
         .and_then(|()| file.sync_all())
         .and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
@@ -246,8 +245,7 @@ pub fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&temporary);
         return written;
     }
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(dir)?.sync_all()
+    fs::sync_directory_of(path)
 }
 
 fn temporary_beside(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {

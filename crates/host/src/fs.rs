@@ -24,6 +24,7 @@ enum Handle {
 pub struct OpenOptions {
     open: Open,
     direct: bool,
+    mode: Option<u32>,
 }
 
 impl OpenOptions {
@@ -67,6 +68,12 @@ impl OpenOptions {
         self
     }
 
+    /// Who may do what with a file that is made; nobody asks for it on a simulated machine.
+    pub fn mode(mut self, mode: u32) -> OpenOptions {
+        self.mode = Some(mode);
+        self
+    }
+
     pub fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
         let (path, open) = (path.as_ref(), self.open);
         if let Some(file) = world::with(|world| world.open(path, &open)) {
@@ -80,6 +87,9 @@ impl OpenOptions {
         options.truncate(open.truncate).create(open.create).create_new(open.create_new);
         if self.direct {
             options.custom_flags(OFlags::DIRECT.bits() as i32);
+        }
+        if let Some(mode) = self.mode {
+            options.mode(mode);
         }
         Ok(File(Handle::System(options.open(path)?)))
     }

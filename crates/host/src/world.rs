@@ -47,8 +47,9 @@ pub trait World {
     fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn Listener>>;
     /// Begins to connect: the stream becomes writable when that has ended, well or not.
     fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>>;
-    /// Whether a socket has something to be read, or accepted, and whether it takes bytes; an error counts as both.
-    fn readiness(&self, socket: u64) -> (bool, bool);
+    /// Whether a socket has something to be read, or accepted, and whether it takes bytes; an error counts as both. Nothing if it
+    /// is closed.
+    fn readiness(&self, socket: u64) -> Option<(bool, bool)>;
 }
 
 /// A connection of a simulated machine. It never waits.

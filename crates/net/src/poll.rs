@@ -160,7 +160,7 @@ fn wait_for_events(
 }
 
 fn wait_for_world(
-    sockets: &BTreeMap<u64, (u64, Interest)>,
+    sockets: &mut BTreeMap<u64, (u64, Interest)>,
     flags: &[(Arc<AtomicBool>, u64)],
     timeout: Option<Duration>,
     ready: &mut Vec<Ready>,
@@ -170,13 +170,15 @@ fn wait_for_world(
     loop {
         let woken = flags.iter().filter(|(flag, _)| flag.load(Ordering::Relaxed));
         ready.extend(woken.map(|(_, token)| Ready { token: *token, read: true, write: false }));
-        for (&socket, &(token, interest)) in sockets {
-            let (read, write) = world::with(|world| world.readiness(socket)).unwrap_or_default();
+        // A socket that is closed is watched no more, as with epoll.
+        sockets.retain(|&socket, &mut (token, interest)| {
+            let Some((read, write)) = world::with(|world| world.readiness(socket)).flatten() else { return false };
             let (read, write) = (read && interest.read, write && interest.write);
             if read || write {
                 ready.push(Ready { token, read, write });
             }
-        }
+            true
+        });
         if !ready.is_empty() || until_us.is_some_and(|until| now_us() >= until) {
             return;
         }

@@ -106,10 +106,8 @@ fn check_file(config: &Config) -> Result<(), String> {
     let Some(path) = &config.file else {
         return Err("Sentinel needs config file on disk to save state. Exiting...".into());
     };
-    rustix::fs::access(path, rustix::fs::Access::WRITE_OK).map_err(|e| {
-        let reason = os_error(&std::io::Error::from(e));
-        format!("Sentinel config file {} is not writable: {reason}. Exiting...", path.display())
-    })
+    let opened = fs::File::options().append(true).open(path).map(drop);
+    opened.map_err(|e| format!("Sentinel config file {} is not writable: {}. Exiting...", path.display(), os_error(&e)))
 }
 
 /// The port by which others know this Sentinel: that of TLS, if that is what it speaks to them, or if it listens on no other.

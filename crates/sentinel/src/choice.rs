@@ -66,7 +66,10 @@ pub fn choose(replicas: &[Facts], terms: &Terms) -> Choice {
         true => refuse_other_histories(replicas, terms, &mut refused),
         false => {}
     }
-    refuse_long_alone(replicas, terms, &mut refused);
+    // Who is fenced tells where it stands: that says more than for how long it has not followed, as who refuses a master that has lost data does not.
+    if !(terms.is_strict && are_fenced) {
+        refuse_long_alone(replicas, terms, &mut refused);
+    }
     if terms.is_strict {
         refuse_empty(replicas, &mut refused);
     }

@@ -123,7 +123,8 @@ impl Sentinel {
             if !is_me {
                 let until_ms = now_ms + master.settings.failover_timeout_ms * 2 + pause_ms;
                 let splits = master.backoff.splits;
-                master.backoff = Backoff { until_ms, leader: Some(candidate.to_string()), splits, logged_ms: 0 };
+                master.backoff =
+                    Backoff { until_ms, leader: Some(candidate.to_string()), splits, logged_ms: 0, is_left: false };
             }
             self.event_text(Level::Warning, "+vote-for-leader", Some(name), &format!("{candidate} {epoch}"));
             if is_behind && !is_me {

@@ -22,7 +22,7 @@ use crate::answer::Answer;
 use crate::choice::{self, Facts, Terms};
 use crate::election::{self, Tally};
 use crate::events::Level;
-use crate::fencing::Standing;
+use crate::fencing::{RETRY_MS, Standing};
 use crate::info::Role;
 use crate::link::{At, Question};
 use crate::master::{Backoff, Master};
@@ -176,6 +176,9 @@ impl Sentinel {
             master.backoff = Backoff { splits: master.backoff.splits, ..Backoff::default() };
         }
         let until_ms = master.backoff.until_ms;
+        if now_ms >= until_ms && !master.can_fence() {
+            return self.leave_to_others(name);
+        }
         if now_ms >= until_ms {
             return self.begin_failover(name, Request::Nobody);
         }
@@ -184,6 +187,21 @@ impl Sentinel {
             master.backoff.logged_ms = until_ms;
             let when = crate::info_reply::ctime((self.unix_ms + (until_ms - now_ms)) / 1000);
             self.log(Level::Warning, format!("Next failover delay: I will not start a failover before {when}"));
+        }
+    }
+
+    /// This Sentinel does not reach, or know, as many members as must be fenced. As a leader it would fail, and keep those from it who reach more.
+    fn leave_to_others(&mut self, name: &str) {
+        let Some(master) = self.masters.get_mut(name) else { return };
+        let is_news = !std::mem::replace(&mut master.backoff.is_left, true);
+        master.backoff.until_ms = self.now_ms + RETRY_MS;
+        self.wake_ms = self.wake_ms.min(master.backoff.until_ms);
+        if is_news {
+            let (there, needed) = (master.members_there(), master.fences_needed());
+            self.log(
+                Level::Warning,
+                format!("'{name}' is left to others to replace: {there} members are reached from here, {needed} must be fenced"),
+            );
         }
     }
 
@@ -731,7 +749,7 @@ impl Sentinel {
         let Some(master) = self.masters.get_mut(name) else { return };
         master.failover = None;
         let splits = master.backoff.splits.saturating_add(1);
-        master.backoff = Backoff { until_ms: now_ms + pause_ms, leader, splits, logged_ms: 0 };
+        master.backoff = Backoff { until_ms: now_ms + pause_ms, leader, splits, logged_ms: 0, is_left: false };
     }
 
     /// Tells an instance whom to follow, or to be a master; it writes that down, and its clients are cut so that they look again.

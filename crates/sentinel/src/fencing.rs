@@ -21,7 +21,7 @@ use crate::sentinel::Sentinel;
 const OTHERS_MS: u64 = 50;
 const ENOUGH_MS: u64 = 3000;
 /// Between a failover that was given up for that and the next, ms.
-const RETRY_MS: u64 = 1000;
+pub(crate) const RETRY_MS: u64 = 1000;
 /// What looks half done for so long is, ms: it may only be that INFOs were not of one time.
 const HEAL_MS: u64 = 5000;
 
@@ -87,7 +87,7 @@ impl Master {
     }
 
     /// So many of them must be fenced.
-    fn fences_needed(&self) -> usize {
+    pub(crate) fn fences_needed(&self) -> usize {
         (self.members().len() + 1).saturating_sub(self.synchronous() as usize).max(1)
     }
 
@@ -104,8 +104,13 @@ impl Master {
         if count(false) == members.len() { members.len() } else { count(true) }
     }
 
+    /// As many members are there as must be fenced, or none need be.
+    pub(crate) fn can_fence(&self) -> bool {
+        self.synchronous() == 0 || self.members_there() >= self.fences_needed()
+    }
+
     /// Members that are there, as far as it is known.
-    fn members_there(&self) -> usize {
+    pub(crate) fn members_there(&self) -> usize {
         let is_there = |replica: &&Replica| replica.instance.down_since_ms.is_none();
         let ids = self.replicas.values().filter(is_there).filter_map(|replica| replica.instance.node_id.as_deref());
         ids.collect::<BTreeSet<_>>().intersection(&self.members()).count()
@@ -278,8 +283,7 @@ impl Sentinel {
         let is_half_done = is_half_done || master.instance.is_unproven;
         if is_half_done && self.now_ms >= master.backoff.until_ms {
             let is_due = master.half_done_since_ms.is_some_and(|at| self.now_ms >= at + HEAL_MS);
-            let can_fence = master.members_there() >= master.fences_needed();
-            if is_due && can_fence {
+            if is_due && master.can_fence() {
                 let why = match master.instance.is_unproven {
                     true => "was started again and can't tell whether it has all",
                     false => "was left half done by a failover",

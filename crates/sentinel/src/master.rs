@@ -183,6 +183,8 @@ pub struct Backoff {
     pub splits: u32,
     /// The delay that was logged.
     pub logged_ms: u64,
+    /// It was logged that others must do it.
+    pub is_left: bool,
 }
 
 impl Master {

@@ -6,6 +6,7 @@
 pub mod client;
 pub mod content;
 pub mod disk;
+pub mod failover;
 pub mod fleet;
 pub mod invariants;
 pub mod machine;

@@ -242,10 +242,11 @@ impl World for Process {
     fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn world::Stream>> {
         let (host, now_us) = (self.host.id, self.shared.now_us.get());
         let socket = outside(|| self.shared.network.borrow_mut().connect(host, address, now_us));
-        Ok(Box::new(Stream::new(self.shared.clone(), socket, SocketAddr::new(IpAddr::from([0, 0, 0, 0]), 0), address)))
+        let local = self.shared.network.borrow().addresses(socket).map_or(address, |(local, _)| local);
+        Ok(Box::new(Stream::new(self.shared.clone(), socket, local, address)))
     }
 
-    fn readiness(&self, socket: u64) -> (bool, bool) {
+    fn readiness(&self, socket: u64) -> Option<(bool, bool)> {
         self.shared.network.borrow().readiness(socket)
     }
 }

@@ -15,10 +15,15 @@ pub fn ip(host: HostId) -> Ipv4Addr {
     Ipv4Addr::new(10, 0, (host / 250) as u8, (host % 250) as u8 + 1)
 }
 
+/// The machine that has an address.
+pub fn host_at(ip: Ipv4Addr) -> Option<HostId> {
+    let [10, 0, high, low] = ip.octets() else { return None };
+    Some(high as usize * 250 + (low as usize).checked_sub(1)?)
+}
+
 fn host_of(address: &SocketAddr) -> Option<HostId> {
     let SocketAddr::V4(address) = address else { return None };
-    let [10, 0, high, low] = address.ip().octets() else { return None };
-    Some(high as usize * 250 + (low as usize).checked_sub(1)?)
+    host_at(*address.ip())
 }
 
 /// How long bytes are on their way, in us.
@@ -212,14 +217,14 @@ impl Network {
         self.ends.get(&socket).map(|end| (end.address, end.peer_address))
     }
 
-    /// (to be read, to be written).
-    pub fn readiness(&self, socket: u64) -> (bool, bool) {
+    /// (to be read, to be written); nothing of a socket that is closed.
+    pub fn readiness(&self, socket: u64) -> Option<(bool, bool)> {
         let Some(end) = self.ends.get(&socket) else {
             let listening = self.listening.values().find(|l| l.socket == socket);
-            return listening.map_or((true, true), |listening| (!listening.waiting.is_empty(), false));
+            return listening.map(|listening| (!listening.waiting.is_empty(), false));
         };
         let broken = end.error.is_some();
-        (broken || end.ended || !end.received.is_empty(), broken || end.connected && self.room(end) > 0)
+        Some((broken || end.ended || !end.received.is_empty(), broken || end.connected && self.room(end) > 0))
     }
 
     /// Whether a connection has come to be, or what went wrong.

@@ -109,7 +109,7 @@ impl Schedule {
         self.shared.now_us.get()
     }
 
-    /// Starts a server on a machine, with Redis's arguments.
+    /// Starts a server or a Sentinel on a machine, with Redis's arguments.
     pub fn start(&mut self, host: HostId, args: &[String]) {
         self.stop(host, Loss::Process);
         let process = Rc::new(Process::new(self.shared.clone(), self.hosts[host].clone()));
@@ -127,6 +127,7 @@ impl Schedule {
                         // `http-port` is off: nobody in this world speaks HTTP.
                         rivulet_node::start::serve(*startup, |_, _| Err("there is no page here".to_string()))
                     }
+                    Ok(Start::Sentinel(startup)) => rivulet_sentinel_node::serve(*startup),
                     Ok(_) => 0,
                     Err(error) => panic!("the arguments are right: {error}"),
                 };

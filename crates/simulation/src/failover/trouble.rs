@@ -1,0 +1,150 @@
+//! What goes wrong in a set that Sentinels watch.
+
+use super::{NAME, REPLY_US, Set};
+use crate::network::HostId;
+use crate::schedule::Loss;
+
+impl Set {
+    /// Something goes wrong, and perhaps something else before that is over.
+    pub fn trouble(&mut self) {
+        let master = self.present_master();
+        match self.rng.u8(..12) {
+            0..=2 => self.lose(master),
+            3 => self.schedule.pause(master, true),
+            4 | 5 => self.isolate(&[master]),
+            6 => self.isolate_from_servers(master),
+            7 => {
+                let side = self.any_minority();
+                self.isolate(&side);
+            }
+            8 => {
+                let sentinel = self.rng.usize(self.sentinels());
+                self.ask(sentinel, &["SENTINEL", "FAILOVER", NAME], REPLY_US);
+            }
+            9 => {
+                let host = self.rng.usize(..self.shape.nodes);
+                self.lose(host);
+            }
+            _ => {
+                let host = self.rng.usize(..self.shape.hosts());
+                self.stall(host);
+            }
+        }
+        let for_us = self.rng.u64(0..4_000_000);
+        self.pass(for_us);
+        if self.rng.u8(..3) == 0 {
+            self.disturb();
+            let for_us = self.rng.u64(0..3_000_000);
+            self.pass(for_us);
+        }
+        self.start_some();
+    }
+
+    /// Something in the middle of what others do about a trouble.
+    fn disturb(&mut self) {
+        match self.rng.u8(..4) {
+            0 => {
+                let host = self.rng.usize(self.sentinels());
+                let loss = self.any_loss();
+                self.schedule.stop(host, loss);
+            }
+            1 => {
+                let host = self.rng.usize(..self.shape.hosts());
+                self.stall(host);
+            }
+            2 => {
+                let side = self.any_minority();
+                self.isolate(&side);
+            }
+            _ => {
+                let host = self.rng.usize(..self.shape.nodes);
+                self.lose(host);
+            }
+        }
+    }
+
+    /// Whom the first Sentinel that has a word takes for the master.
+    fn present_master(&mut self) -> HostId {
+        self.sentinels().find_map(|sentinel| self.view(sentinel)).map_or(0, |(_, host)| host)
+    }
+
+    fn any_loss(&mut self) -> Loss {
+        if self.rng.bool() { Loss::Power } else { Loss::Process }
+    }
+
+    /// A server is killed, if that is no more than the set is for: no more servers lose data, before the set is whole again, than acknowledge a write.
+    fn lose(&mut self, host: HostId) {
+        let loss = self.any_loss();
+        let loses_data = loss == Loss::Power || !self.shape.has_files;
+        if loses_data && !self.lossy.contains(&host) && self.lossy.len() >= self.shape.replicas {
+            return;
+        }
+        if loses_data {
+            self.lossy.insert(host);
+        }
+        self.schedule.stop(host, loss);
+        if self.rng.u8(..3) == 0 {
+            let for_us = self.rng.u64(0..200_000);
+            self.pass(for_us);
+            self.start(host);
+        }
+    }
+
+    /// A machine does nothing for a while.
+    fn stall(&mut self, host: HostId) {
+        self.schedule.pause(host, true);
+        let for_us = self.rng.u64(100_000..5_000_000);
+        self.pass(for_us);
+        self.schedule.pause(host, false);
+    }
+
+    fn any_minority(&mut self) -> Vec<HostId> {
+        let mut hosts: Vec<HostId> = (0..self.shape.hosts()).collect();
+        self.rng.shuffle(&mut hosts);
+        hosts.truncate(self.rng.usize(1..=self.shape.hosts() / 2));
+        hosts
+    }
+
+    /// Nothing comes from some machines at the others, or nothing either way. Clients reach all of them.
+    fn isolate(&mut self, side: &[HostId]) {
+        let both = self.rng.u8(..3) > 0;
+        let mut network = self.schedule.shared.network.borrow_mut();
+        for &host in side {
+            for other in (0..self.shape.hosts()).filter(|other| !side.contains(other)) {
+                network.block(host, other);
+                if both {
+                    network.block(other, host);
+                }
+            }
+        }
+    }
+
+    /// The master's replicas do not hear of it, and Sentinels do.
+    fn isolate_from_servers(&mut self, master: HostId) {
+        let mut network = self.schedule.shared.network.borrow_mut();
+        for other in (0..self.shape.nodes).filter(|other| *other != master) {
+            network.block(master, other);
+            network.block(other, master);
+        }
+    }
+
+    fn start_some(&mut self) {
+        for host in 0..self.shape.hosts() {
+            if !self.schedule.is_up(host) && self.rng.bool() {
+                self.start(host);
+            }
+        }
+    }
+
+    /// Everything runs, and everybody hears everybody.
+    pub fn heal(&mut self) {
+        let now_us = self.schedule.now_us();
+        self.schedule.shared.network.borrow_mut().unblock_all(now_us);
+        for host in 0..self.shape.hosts() {
+            self.schedule.pause(host, false);
+            if !self.schedule.is_up(host) {
+                self.start(host);
+            }
+        }
+    }
+}
