@@ -21,7 +21,8 @@ pub fn components(graph: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<String>
     found
 }
 
-fn reachable<'a>(graph: &'a BTreeMap<String, BTreeSet<String>>, from: &String) -> BTreeSet<&'a String> {
+/// What a node reaches; itself only if it comes back.
+pub fn reachable<'a>(graph: &'a BTreeMap<String, BTreeSet<String>>, from: &str) -> BTreeSet<&'a String> {
     let mut reached = BTreeSet::new();
     let mut next: Vec<&String> = graph[from].iter().collect();
     while let Some(node) = next.pop() {
