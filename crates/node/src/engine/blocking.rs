@@ -82,6 +82,8 @@ impl Node {
     }
 
     /// Serves those who wait for keys that got a value, first come first served, until nothing is ready any more.
+    // Apart, so that who only asks whether there is something to do is small enough to be inlined.
+    #[inline(never)]
     pub fn serve_ready_keys(&mut self) {
         while !self.engine.blocking.ready.is_empty() {
             for key in std::mem::take(&mut self.engine.blocking.ready) {
