@@ -8,6 +8,7 @@ mod fuzz;
 mod links;
 mod measure;
 mod miri;
+mod modules;
 mod mutate;
 mod pauses;
 mod peers;
@@ -49,6 +50,7 @@ Usage: cargo xtask <chore>
                               --only-notices writes the licenses of all that is linked into target/notices;
                               --arm64 makes an archive for ARM64, too
   links                       whether all links of the documents lead to what is there
+  modules                     which modules of the node know each other, and how many are in a circle
   screenshot                  make the pictures of the page in docs/images anew, with Chromium and Node.js
   record                      make the moving picture of the quickstart in docs/images anew
   ci                          everything that must pass before a change is merged (.ci/run)
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         "soak" => soak::run(args),
         "dist" => dist::run(args),
         "links" => links::run(),
+        "modules" => modules::run(),
         "record" => record::run(),
         "screenshot" => screenshot::run(),
         "ci" => chore::run(chore::command(chore::root().join(".ci/run")).args(args)),

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::sync::OnceLock;
 
 use rivulet_host::cycles::Cycles;
+
 pub use rivulet_host::time::{machine_us, monotonic_ms, monotonic_ns, monotonic_us, sleep, unix_ms, unix_us};
 
 /// The time that the executor goes by.

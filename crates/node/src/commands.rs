@@ -13,10 +13,10 @@ pub mod lolwut;
 use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
 use rivulet_commands::spec::Node as Run;
+use rivulet_engine::asker::Asker;
+use rivulet_engine::channel::ChannelKind;
 use rivulet_resp::Args;
 
-use crate::engine::asker::Asker;
-use crate::engine::pubsub::ChannelKind;
 use crate::node::Node;
 
 impl Node {

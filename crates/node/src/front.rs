@@ -2,7 +2,6 @@
 
 pub mod accept;
 pub mod client_eviction;
-pub mod client_id;
 pub mod clients;
 pub mod connection;
 pub mod descriptors;
@@ -18,11 +17,11 @@ pub mod tokens;
 pub mod unauthenticated;
 pub mod writing;
 
+use rivulet_engine::client_id::ClientId;
 use rivulet_net::{Poll, TlsContext, Waker};
 use rivulet_resp::Batch;
 
 use crate::front::accept::Accepting;
-use crate::front::client_id::ClientId;
 use crate::front::handshakes::Handshakes;
 use crate::front::held::Held;
 use crate::front::listeners::Listening;

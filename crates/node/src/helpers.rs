@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use rivulet_host::sync::{self, Receiver, Sender, TryRecvError};
 use rivulet_host::{thread, world};
+use rivulet_memory::Counted;
 use rivulet_net::Waker;
 
 use crate::process::alternate_stack::AlternateStack;
 use crate::system::os_error;
 use crate::{clock, log};
-use rivulet_memory::Counted;
 
 /// A system that has no thread to give is asked again after so long.
 const RETRY: Duration = Duration::from_secs(1);

@@ -9,7 +9,6 @@ mod engine;
 
 mod front;
 mod helpers;
-mod id_hash;
 mod lifecycle;
 pub mod log;
 mod migrate;

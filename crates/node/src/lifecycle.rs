@@ -8,7 +8,8 @@ pub mod shutdown;
 pub mod signals;
 pub mod start;
 
-use crate::engine::admit::Standing;
+use rivulet_engine::admit::Standing;
+
 use crate::lifecycle::pauses::Pauses;
 use crate::lifecycle::shutdown::Shutdown;
 use crate::process::oom_score::OomScore;

@@ -2,6 +2,8 @@
 
 use rivulet_commands::Command;
 use rivulet_config::Config;
+use rivulet_engine::Engine;
+use rivulet_engine::client_id::ClientId;
 use rivulet_host::world;
 use rivulet_keyspace::Trash;
 use rivulet_net::{Interest, Poll, Waker};
@@ -10,9 +12,7 @@ use rivulet_resp::{Args, Reply};
 use crate::acl::Acl;
 use crate::clock;
 use crate::clock::Clock;
-use crate::engine::Engine;
 use crate::front::Front;
-use crate::front::client_id::ClientId;
 use crate::front::clients::Clients;
 use crate::front::tokens::TOKEN_WAKER;
 use crate::lifecycle::Lifecycle;
@@ -21,7 +21,6 @@ use crate::ops::Ops;
 use crate::persist::Persist;
 use crate::replication::Replication;
 use crate::scripts::Scripts;
-use crate::tracking::Tracking;
 
 /// A server's whole state, room by room. One thread owns it.
 pub struct Node {
@@ -35,8 +34,6 @@ pub struct Node {
     pub clients: Clients,
     /// Sockets that are not clients', and what serves all of those.
     pub front: Front,
-    /// Clients that keep copies of values, and of which keys.
-    pub tracking: Tracking,
     /// Keys on their way to other servers.
     pub migrate: Migrate,
     pub scripts: Scripts,
@@ -68,10 +65,9 @@ impl Node {
         Ok(Node {
             clock: Clock::new(now_us),
             acl: Acl::new(&config),
-            engine: Engine::new(&config, [word(2), word(3)], rng),
+            engine: Engine::new(config.databases as usize, config.settings(), [word(2), word(3)], rng),
             clients: Clients::default(),
             front: Front::new(poll, waker)?,
-            tracking: Tracking::default(),
             migrate: Migrate::default(),
             scripts: Scripts::default(),
             replication,

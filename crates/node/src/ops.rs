@@ -11,7 +11,8 @@ pub mod stats;
 
 use std::collections::BTreeSet;
 
-use crate::front::client_id::ClientId;
+use rivulet_engine::client_id::ClientId;
+
 use crate::ops::commandlog::CommandLog;
 use crate::ops::latency::Latency;
 use crate::ops::stats::Stats;

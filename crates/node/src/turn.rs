@@ -134,7 +134,7 @@ impl Node {
         self.log_before_sleep();
         self.replication_before_sleep();
         self.send_replies(Offered(()));
-        self.tracking.sent();
+        self.engine.tracking.sent();
     }
 
     /// What must be done before the loop waits. Replies are sent after everything that may write some.

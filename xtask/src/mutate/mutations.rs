@@ -127,7 +127,7 @@ pub const MUTATIONS: &[Mutation] = &[
                 to: "Role::Master",
             },
             Edit {
-                file: "crates/node/src/replication.rs",
+                file: "crates/node/src/replication/driver.rs",
                 from: "        link.waits_for_data = false;\n        link.has_its_data",
                 to: "        self.replication.log.set_role(Role::Replica);\n        link.waits_for_data = false;\n        link.has_its_data",
             },
@@ -137,17 +137,21 @@ pub const MUTATIONS: &[Mutation] = &[
         name: "seams 2: a master's link takes lines that are no arrays",
         edits: &[
             Edit {
-                file: "crates/node/src/replication/apply.rs",
+                file: "crates/node/src/replication/apply/driver.rs",
                 from: "authenticated: true, arrays_only: true",
                 to: "authenticated: true, arrays_only: false",
             },
-            Edit { file: "crates/node/src/replication/apply.rs", from: "if args.wire().is_none() {", to: "if false {" },
+            Edit {
+                file: "crates/node/src/replication/apply/driver.rs",
+                from: "if args.wire().is_none() {",
+                to: "if false {",
+            },
         ],
     },
     Mutation {
         name: "seams 3: keys are evicted while data are loaded",
         edits: &[Edit {
-            file: "crates/node/src/engine/evict.rs",
+            file: "crates/node/src/engine/eviction.rs",
             from: "            || self.is_loading()\n            || self.is_paused()",
             to: "            || self.is_paused()",
         }],
@@ -155,7 +159,7 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "seams 4: keys are evicted in a pause",
         edits: &[Edit {
-            file: "crates/node/src/engine/evict.rs",
+            file: "crates/node/src/engine/eviction.rs",
             from: "            || self.is_paused()\n            || !self.replication.failover.is_idle()",
             to: "            || !self.replication.failover.is_idle()",
         }],
@@ -172,14 +176,14 @@ pub const MUTATIONS: &[Mutation] = &[
         name: "seams 4: a paused replica executes its master's stream",
         edits: &[Edit {
             file: "crates/node/src/lifecycle/pause.rs",
-            from: "self.life.pauses.stops(command.is_none_or(|command| changes_data(client, command, command.flags)))",
+            from: "self.life.pauses.stops(command.is_none_or(|command| changes_data(&client.session, command, command.flags)))",
             to: "_ = (client, command); false",
         }],
     },
     Mutation {
         name: "seams 5: a transaction that writes and changes the role leaves the position",
         edits: &[Edit {
-            file: "crates/node/src/replication/apply.rs",
+            file: "crates/node/src/replication/apply/driver.rs",
             from: "    pub fn note_role_changed_within(&mut self) {\n",
             to: "    pub fn note_role_changed_within(&mut self) {\n        if self.replication.truth.diverged.is_none() {\n            return;\n        }\n",
         }],
@@ -187,7 +191,7 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "seams 5: what a transaction wrote that made a replica of its master is in no file",
         edits: &[Edit {
-            file: "crates/node/src/replication.rs",
+            file: "crates/node/src/replication/driver.rs",
             from: "cut.into_iter().for_each(|(db, args)| self.note_own_write(db, &[args]));",
             to: "drop(cut);",
         }],
@@ -195,7 +199,7 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "seams 6: a command of the master that fails here is passed over in silence",
         edits: &[Edit {
-            file: "crates/node/src/replication/apply.rs",
+            file: "crates/node/src/replication/apply/driver.rs",
             from: "        self.note_diverged(|| format!(\"the master's command '{command}' failed here: {text}\"));",
             to: "        _ = (&command, &text);",
         }],
@@ -203,7 +207,7 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "seams 7: what was passed over is executed at the next start",
         edits: &[Edit {
-            file: "crates/node/src/replication/apply.rs",
+            file: "crates/node/src/replication/apply/driver.rs",
             from: "        if passes_over {\n            self.pass_over_in_files(count);",
             to: "        if passes_over && count == 0 {\n            self.pass_over_in_files(count);",
         }],
@@ -298,7 +302,7 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "failover: a read does not wait to hear who is the master",
         edits: &[Edit {
-            file: "crates/node/src/front/held.rs",
+            file: "crates/node/src/front/held/driver.rs",
             from: "let confirm = if waits == Waits::Read {",
             to: "let confirm = if waits == Waits::Read && log_end == 0 {",
         }],
@@ -314,7 +318,7 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "failover: what is written before the proof is acknowledged in the term before",
         edits: &[Edit {
-            file: "crates/node/src/replication/synchronous.rs",
+            file: "crates/node/src/replication/synchronous/driver.rs",
             from: "let quorum = if quorum >= self.replication.kept.promises.began() { quorum } else { 0 };",
             to: "let quorum = if quorum < u64::MAX { quorum } else { 0 };",
         }],
@@ -322,7 +326,7 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "failover: what follows an unproven master counts",
         edits: &[Edit {
-            file: "crates/node/src/replication/promises.rs",
+            file: "crates/node/src/replication/promises/driver.rs",
             from: "let doubts = link.state.follows_unproven()",
             to: "let doubts = epoch > u64::MAX - 1 && link.state.follows_unproven()",
         }],
@@ -330,7 +334,7 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "failover: who has a part of what the master had when it came lacks nothing",
         edits: &[Edit {
-            file: "crates/node/src/replication/promises.rs",
+            file: "crates/node/src/replication/promises/driver.rs",
             from: "is_some_and(|end| offset >= end)",
             to: "is_some_and(|end| end > 0 && link.state.acks_by_itself())",
         }],
@@ -346,7 +350,7 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "failover: replies wait for nobody",
         edits: &[Edit {
-            file: "crates/node/src/replication/synchronous.rs",
+            file: "crates/node/src/replication/synchronous/driver.rs",
             from: "            .unwrap_or(0)\n    }\n\n    /// How many replicas count that are there.",
             to: "            .unwrap_or(0)\n            .max(self.replication.log.end_offset())\n    }\n\n    /// How many replicas count that are there.",
         }],

@@ -4,12 +4,12 @@ use rivulet_acl::reply::{self, HELP, NO_FILE, one_line, write_user};
 use rivulet_acl::{Deleted, has_blanks};
 use rivulet_commands::fail::Fail;
 use rivulet_commands::{Command, table};
+use rivulet_engine::asker::Asker;
+use rivulet_engine::client_id::ClientId;
 use rivulet_resp::Args;
 
 use crate::acl::all_channels;
 use crate::commands::connection::wrong_subcommand;
-use crate::engine::asker::Asker;
-use crate::front::client_id::ClientId;
 use crate::node::Node;
 
 impl Node {

@@ -2,13 +2,13 @@
 
 use rivulet_acl::{Context, DEFAULT, Event, Reason};
 use rivulet_commands::fail::{Fail, SYNTAX};
+use rivulet_engine::asker::{Asker, Origin};
+use rivulet_engine::client_id::ClientId;
+use rivulet_engine::session::Login;
 use rivulet_net::Stream;
 use rivulet_resp::Args;
 use rivulet_resp::inline::quote;
 
-use crate::engine::asker::{Asker, Origin};
-use crate::engine::session::Login;
-use crate::front::client_id::ClientId;
 use crate::log;
 use crate::node::Node;
 

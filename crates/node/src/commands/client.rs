@@ -2,19 +2,19 @@
 
 use rivulet_commands::Command;
 use rivulet_commands::fail::{Fail, NOT_INTEGER, SYNTAX};
+use rivulet_engine::asker::Asker;
+use rivulet_engine::blocked::BlockedOn;
+use rivulet_engine::client_id::ClientId;
+use rivulet_engine::session::{Kind, ReplyMode, Wishes};
+use rivulet_engine::tracking::tracker::Tracker;
 use rivulet_net::Stream;
 use rivulet_resp::Args;
 
 use crate::commands::client_filter::{Filter, Known, View};
 use crate::commands::connection::check_client_name;
-use crate::engine::asker::Asker;
-use crate::engine::blocked::BlockedOn;
-use crate::engine::session::{ReplyMode, Wishes};
-use crate::front::client_id::ClientId;
-use crate::front::clients::{Client, Kind};
+use crate::front::clients::Client;
 use crate::lifecycle::pauses::PauseWhy;
 use crate::node::Node;
-use crate::tracking::{Tracker, redirect_shown};
 
 /// The lines of CLIENT HELP.
 const HELP: &[&str] = &[
@@ -100,7 +100,7 @@ pub fn line(node: &Node, client: &Client) -> String {
         omem,
         client.memory_bytes(),
         String::from_utf8_lossy(&client.session.login.user.name),
-        redirect_shown(client.session.tracking.as_deref()),
+        Tracker::redirect_shown(client.session.tracking.as_deref()),
         if client.session.resp3 { 3 } else { 2 },
         String::from_utf8_lossy(library.map_or(&[], |library| &library.name)),
         String::from_utf8_lossy(library.map_or(&[], |library| &library.version)),
@@ -118,7 +118,7 @@ pub fn flags(client: &Client) -> String {
     add(client.is_replica() && !client.session.monitor, 'S');
     add(client.session.monitor, 'O');
     add(client.is_master(), 'M');
-    add(client.session.subscriptions.len() > 0, 'P');
+    add(!client.session.subscriptions.is_empty(), 'P');
     add(client.session.multi.is_some(), 'x');
     add(client.session.blocked.is_some(), 'b');
     let tracker = client.session.tracking.as_deref();
@@ -300,9 +300,9 @@ impl Node {
         let fits = |c: &&Client| filter.fits(c, view) && !c.connection.closing;
         let mut killed: Vec<(ClientId, Kind)> = match filter.ids() {
             Some(ids) => {
-                ids.iter().filter_map(|id| self.clients.get(*id)).filter(fits).map(|c| (c.id, c.kind)).collect()
+                ids.iter().filter_map(|id| self.clients.get(*id)).filter(fits).map(|c| (c.id, c.session.kind)).collect()
             }
-            None => self.clients.iter().filter(fits).map(|c| (c.id, c.kind)).collect(),
+            None => self.clients.iter().filter(fits).map(|c| (c.id, c.session.kind)).collect(),
         };
         killed.sort_unstable_by_key(|(id, _)| *id);
         killed.dedup();

@@ -3,11 +3,12 @@
 use rivulet_acl::Users;
 use rivulet_commands::fail::{Fail, SYNTAX};
 use rivulet_commands::parse;
+use rivulet_engine::client_id::ClientId;
+use rivulet_engine::session::Kind;
 use rivulet_resp::Args;
 
 use crate::commands::client::flags;
-use crate::front::client_id::ClientId;
-use crate::front::clients::{Client, Kind};
+use crate::front::clients::Client;
 
 /// The letters that CLIENT LIST's flags are made of, those of Valkey 9 and ours.
 const FLAGS: &[u8] = b"bcdehirtuxABEIMNOPRSTU";
@@ -98,7 +99,7 @@ impl Filter {
 
     /// The server's own connections are nobody's to see or to end.
     pub fn fits(&self, client: &Client, view: View) -> bool {
-        if client.is_internal {
+        if client.session.is_internal {
             return false;
         }
         let seconds = |since_ms: u64| view.now_ms.saturating_sub(since_ms) / 1000;
@@ -164,7 +165,7 @@ impl Traits {
             is(&self.address, peer.address.as_bytes()),
             is(&self.local_address, peer.local_address.as_bytes()),
             is(&self.ip, ip_of(&peer.address).as_bytes()),
-            self.kind.map(|kind| client.kind == kind),
+            self.kind.map(|kind| client.session.kind == kind),
             self.user.as_ref().map(|user| session.login.user.name == *user),
             self.flags.as_ref().map(|letters| all_in(letters, flags(client).as_bytes())),
             has_name(&self.name, &session.name),

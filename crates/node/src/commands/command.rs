@@ -4,9 +4,9 @@ use rivulet_commands::docs::{self, Argument};
 use rivulet_commands::fail::{Fail, SYNTAX};
 use rivulet_commands::spec::{Begin, Find, KeySpec, acl, flag, key};
 use rivulet_commands::{Command, glob, places, table};
+use rivulet_engine::asker::Asker;
 use rivulet_resp::{Args, Reply};
 
-use crate::engine::asker::Asker;
 use crate::node::Node;
 
 /// The lines of COMMAND HELP.

@@ -2,11 +2,11 @@
 
 use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
+use rivulet_engine::asker::Asker;
+use rivulet_engine::client_id::ClientId;
 use rivulet_resp::{Args, Reply};
 
 use crate::commands::connection::{is_secret, wrong_subcommand};
-use crate::engine::asker::Asker;
-use crate::front::client_id::ClientId;
 use crate::node::Node;
 use crate::ops::commandlog::{Log, Measured, Noted, NotedFor};
 

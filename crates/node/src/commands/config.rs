@@ -2,16 +2,16 @@
 
 use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
+use rivulet_config::{Apply, Config, Directive, RewriteWith, SetBy, SetError};
+use rivulet_engine::asker::Asker;
+use rivulet_engine::client_id::ClientId;
 use rivulet_resp::Args;
 
-use crate::engine::asker::Asker;
-use crate::front::client_id::ClientId;
 use crate::log;
 use crate::node::Node;
 use crate::ops::commandlog::Notable;
 use crate::process::{crash, title, watchdog};
 use crate::replication::CutOff;
-use rivulet_config::{Apply, Config, Directive, RewriteWith, SetBy, SetError};
 
 /// The lines of CONFIG HELP.
 const HELP: &[&str] = &[

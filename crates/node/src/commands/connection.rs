@@ -1,16 +1,15 @@
 //! The connection's own commands: PING, SELECT, AUTH, HELLO, RESET, MONITOR.
 
 use rivulet_commands::fail::{DB_OUT_OF_RANGE, Fail};
+use rivulet_config::is_sensitive;
+use rivulet_engine::asker::{Asker, Origin};
+use rivulet_engine::client_id::ClientId;
+use rivulet_engine::session::{Kind, ReplyMode, Wishes};
 use rivulet_replication::verify::Marker;
 use rivulet_resp::{Args, Reply};
 
-use crate::engine::asker::{Asker, Origin};
-use crate::engine::session::{ReplyMode, Wishes};
-use crate::front::client_id::ClientId;
-use crate::front::clients::Kind;
 use crate::node::Node;
 use crate::{REDIS_VERSION, clock};
-use rivulet_config::is_sensitive;
 
 const HELLO_WITHOUT_AUTH: Fail = Fail::new(
     "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
@@ -38,7 +37,7 @@ impl Node {
             self.marker_came(&marker);
         }
         let client = self.clients.at(id);
-        if client.session.subscriptions.len() > 0 && !client.session.resp3 {
+        if !client.session.subscriptions.is_empty() && !client.session.resp3 {
             let reply = &mut by.reply;
             reply.array(2);
             reply.bulk(b"pong");
@@ -122,7 +121,7 @@ impl Node {
     pub fn reset_client(&mut self, by: &mut Asker<'_>) -> Result<(), Fail> {
         let id = by.id;
         let client = self.clients.at(id);
-        if !matches!(client.kind, Kind::Normal | Kind::Pubsub) {
+        if !matches!(client.session.kind, Kind::Normal | Kind::Pubsub) {
             return Err(Fail::new("ERR can only reset normal client connections"));
         }
         client.session.multi = None;
@@ -134,7 +133,7 @@ impl Node {
         self.clients.set_login(id, login);
         let client = self.clients.at(id);
         client.session.monitor = false;
-        client.kind = Kind::Normal;
+        client.session.kind = Kind::Normal;
         client.session.db = 0;
         client.session.resp3 = false;
         by.reply.set_resp3(false);

@@ -1,9 +1,9 @@
 //! Commands on whole databases, and on what is on disk: FLUSHALL, FLUSHDB, SWAPDB, SAVE, BGSAVE.
 
 use rivulet_commands::fail::{Fail, SYNTAX};
+use rivulet_engine::asker::{Asker, Origin};
 use rivulet_resp::Args;
 
-use crate::engine::asker::{Asker, Origin};
 use crate::node::Node;
 use crate::persist::saving::{Purpose, Running};
 
@@ -23,7 +23,7 @@ impl Node {
         // Replicas that are being sent what goes now would only empty it again: they start over with what is left.
         self.restart_socket_snapshot();
         self.empty_all(lazy);
-        self.wake_lost(&(0..self.engine.keyspace.databases()).collect::<Vec<_>>());
+        self.engine.blocking.note_lost(&(0..self.engine.keyspace.databases()).collect::<Vec<_>>());
         self.engine.effects.dirty += keys.max(1);
         self.engine.keys.own_expiring.clear();
         self.save_emptied();
@@ -52,7 +52,7 @@ impl Node {
         if lazy {
             self.free_later(trash);
         }
-        self.wake_lost(&[db]);
+        self.engine.blocking.note_lost(&[db]);
         self.engine.effects.dirty += keys.max(1);
         by.reply.ok();
         Ok(())
@@ -77,8 +77,7 @@ impl Node {
             self.break_watches_of_db(b, Some(a));
             self.invalidate_all();
             self.engine.keyspace.swap(a, b);
-            let ready = self.engine.blocking.waited_for_in(&[a, b]);
-            self.engine.blocking.ready.extend(ready);
+            self.engine.blocking.note_swapped(&[a, b]);
         }
         self.engine.effects.dirty += 1;
         by.reply.ok();

@@ -2,9 +2,9 @@
 
 use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
+use rivulet_engine::asker::Asker;
 use rivulet_resp::Args;
 
-use crate::engine::asker::Asker;
 use crate::node::Node;
 use crate::ops::latency::Series;
 

@@ -5,10 +5,10 @@
 use std::fmt::Write;
 
 use rivulet_commands::fail::{Fail, SYNTAX};
+use rivulet_engine::asker::Asker;
 use rivulet_resp::Args;
 
 use crate::REDIS_VERSION;
-use crate::engine::asker::Asker;
 use crate::node::Node;
 
 /// Dots of a character of Braille, across and down.

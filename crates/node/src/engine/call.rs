@@ -1,44 +1,31 @@
 //! The call of a command, and what follows from its effects: what is propagated, counted and told, who is woken, what is freed.
 
-use std::collections::HashSet;
-
 use rivulet_acl::Context;
-use rivulet_commands::ctx::{Call, Ctx, Data};
-use rivulet_commands::effects::Again;
+use rivulet_commands::ctx::Data;
 use rivulet_commands::fail::Fail;
-use rivulet_commands::places::keys_of;
-use rivulet_commands::spec::{Begin, Find, Handler, flag};
+use rivulet_commands::spec::{Handler, flag};
 use rivulet_commands::{Command, Propagation};
-use rivulet_resp::{Args, OwnedArgs, Reply};
+use rivulet_engine::asker::{Asker, Origin};
+use rivulet_engine::blocked::{BlockedOn, again};
+use rivulet_engine::call::{Moment, Run};
+use rivulet_engine::client_id::ClientId;
+use rivulet_resp::{Args, Reply};
 
-use crate::engine::asker::{Asker, Origin};
-use crate::engine::blocked::BlockedOn;
-use crate::front::client_id::ClientId;
 use crate::front::clients::Client;
 use crate::log;
 use crate::node::Node;
 
 impl Node {
-    /// Facts about an execution for the client.
-    pub fn call_facts(&self, client: &Client, origin: Origin) -> Call {
-        Call {
-            now_ms: self.unix_ms(),
-            from_master: client.is_master(),
-            is_replica: self.is_replica(),
-            keeps_expired: self.keeps_expired(),
-            deny_blocking: origin != Origin::Client || client.is_master(),
-            in_script: origin == Origin::Script,
-            reads_any_key: client.session.login.reads_any_key,
-            note_touched: self.engine.note_touched,
-            note_ready: !self.engine.blocking.is_empty(),
-            propagates: self.wants_stream() || self.is_replica(),
-        }
-    }
-
-    /// Keys whose time is over are hidden and stay: the master says when they go, and nothing goes in a pause.
+    /// What is the case for whatever runs now.
     #[inline]
-    fn keeps_expired(&self) -> bool {
-        self.is_replica() || self.is_paused()
+    pub fn moment(&self) -> Moment {
+        let is_replica = self.is_replica();
+        Moment {
+            now_ms: self.unix_ms(),
+            is_replica,
+            keeps_expired: is_replica || self.is_paused(),
+            propagates: is_replica || self.wants_stream(),
+        }
     }
 
     /// Runs a command, counts it, and gathers what it has to propagate.
@@ -121,33 +108,13 @@ impl Node {
     fn call_data(
         &mut self,
         by: &mut Asker<'_>,
-        run: fn(&mut Ctx<'_>) -> Result<(), Fail>,
+        run: Run,
         args: Args<'_>,
         hint: Option<(usize, u64)>,
     ) -> Result<(), Fail> {
-        let mark = by.reply.written();
+        let moment = self.moment();
         let Some(client) = self.clients.get(by.id) else { return Ok(()) };
-        let index = client.session.db;
-        let call = self.call_facts(client, by.origin);
-        let engine = &mut self.engine;
-        let mut ctx = Ctx {
-            args,
-            reply: by.reply.again(),
-            db: Data {
-                keyspace: &mut engine.keyspace,
-                index,
-                effects: &mut engine.effects,
-                call,
-                settings: &engine.settings,
-                rng: &mut engine.rng,
-            },
-            first_key: hint,
-        };
-        let result = run(&mut ctx);
-        if result.is_err() {
-            by.reply.truncate(mark);
-        }
-        result
+        self.engine.run(by, &client.session, moment, run, args, hint)
     }
 
     /// Runs a command of an append-only file.
@@ -170,26 +137,7 @@ impl Node {
 
     /// Runs `f` on the data, as an execution of nobody: the effects are applied as after a command.
     pub fn with_data<R>(&mut self, index: usize, f: impl FnOnce(&mut Data<'_>) -> R) -> R {
-        let call = Call {
-            now_ms: self.unix_ms(),
-            from_master: false,
-            is_replica: self.is_replica(),
-            keeps_expired: self.keeps_expired(),
-            deny_blocking: true,
-            in_script: false,
-            reads_any_key: true,
-            note_touched: self.engine.note_touched,
-            note_ready: !self.engine.blocking.is_empty(),
-            propagates: self.wants_stream() || self.is_replica(),
-        };
-        let result = f(&mut Data {
-            keyspace: &mut self.engine.keyspace,
-            index,
-            effects: &mut self.engine.effects,
-            call,
-            settings: &self.engine.settings,
-            rng: &mut self.engine.rng,
-        });
+        let result = self.engine.with_data(index, self.moment(), f);
         self.apply_effects();
         result
     }
@@ -197,38 +145,19 @@ impl Node {
     /// Deals with the effects of a command.
     #[inline]
     fn finish_call(&mut self, id: ClientId, origin: Origin, db: usize, command: &'static Command, args: Args<'_>) {
-        let effects = &mut self.engine.effects;
-        if let Some(block) = effects.block.take() {
+        if let Some(block) = self.engine.effects.block.take() {
             let deadline_ms = block.timeout_ms.map(|ms| self.now_ms().saturating_add(ms));
             let waits = BlockedOn::Keys { db, command, args: args.to_owned(), block };
             self.block(id, waits, deadline_ms);
         }
-        let effects = &mut self.engine.effects;
-        let dirty = std::mem::take(&mut effects.dirty);
-        let propagation = std::mem::take(&mut effects.propagation);
-        let no_multi = std::mem::take(&mut effects.no_multi);
-        if !effects.before.is_empty() {
-            // Within a transaction or a script all is one unit.
-            self.engine.unit.no_multi |= no_multi && origin == Origin::Client;
-            let before = std::mem::take(&mut self.engine.effects.before);
-            self.persist.saving.dirty += before.len() as u64;
-            self.engine.unit.commands.extend(before);
-        }
-        if dirty > 0 {
-            self.persist.saving.dirty += dirty;
+        let writes = self.engine.take_writes(origin);
+        self.persist.saving.dirty += writes.ahead;
+        if writes.dirty > 0 {
+            self.persist.saving.dirty += writes.dirty;
             if self.is_replica() {
-                self.note_write_on_replica(id, db, command, args, propagation);
-            } else if self.wants_stream() {
-                match propagation {
-                    Propagation::Nothing => {}
-                    Propagation::AsIs if origin == Origin::Client && self.engine.unit.commands.is_empty() => {
-                        self.propagate_now(db, args)
-                    }
-                    Propagation::AsIs => self.engine.unit.commands.push((db, args.to_owned())),
-                    Propagation::Instead(commands) => {
-                        self.engine.unit.commands.extend(commands.into_iter().map(|c| (db, c)))
-                    }
-                }
+                self.note_write_on_replica(id, db, command, args, writes.propagation);
+            } else if self.wants_stream() && self.engine.propagate(origin, db, args, writes.propagation) {
+                self.propagate_now(db, args);
             }
             let offset = self.replication.offset();
             if let Some(client) = self.clients.get_mut(id) {
@@ -255,7 +184,7 @@ impl Node {
             true => self.note_role_changed_within(),
             false => self.note_diverged(|| "clients write to this replica".to_string()),
         }
-        self.note_own_expiring(db, command, args);
+        self.engine.keys.own_expiring.note_call(&self.engine.keyspace, db, command, args);
         match propagation {
             Propagation::Nothing => {}
             Propagation::AsIs => self.note_own_write(db, &[args.to_owned()]),
@@ -274,9 +203,7 @@ impl Node {
             self.ops.stats.keys.expired_fields += std::mem::take(&mut effects.expired_fields);
         }
         if !effects.before.is_empty() {
-            let before = std::mem::take(&mut effects.before);
-            self.persist.saving.dirty += before.len() as u64;
-            self.engine.unit.commands.extend(before);
+            self.persist.saving.dirty += self.engine.take_what_goes_ahead();
         }
         if !self.engine.effects.trash.is_empty() {
             let trash = std::mem::take(&mut self.engine.effects.trash);
@@ -286,10 +213,7 @@ impl Node {
             let touched = std::mem::take(&mut self.engine.effects.touched);
             self.keys_changed(touched);
         }
-        if !self.engine.effects.ready.is_empty() {
-            let ready = std::mem::take(&mut self.engine.effects.ready);
-            self.engine.blocking.ready.extend(ready);
-        }
+        self.engine.take_ready();
         if !self.engine.effects.events.is_empty() {
             let events = std::mem::take(&mut self.engine.effects.events);
             self.publish_events(events);
@@ -361,10 +285,7 @@ impl Node {
             return true;
         };
         let (db, command) = (*db, *command);
-        let args = match &block.again {
-            Again::WithReadyKey => only_key(command, args, ready),
-            Again::Command(args) => args.clone(),
-        };
+        let args = again(command, args, block, ready);
         let Handler::Data(run) = command.handler else { return false };
         // What it may do can have changed since it began to wait.
         if let Err(denied) = self.check_user(id, command, args.as_args()) {
@@ -411,25 +332,4 @@ impl Node {
         }
         false
     }
-}
-
-/// The command with `key` as the only one of those that it may take from.
-fn only_key(command: &Command, args: &OwnedArgs, key: &[u8]) -> OwnedArgs {
-    let several = |spec: &rivulet_commands::spec::KeySpec| !matches!(spec.find, Find::Range { last: 0, .. });
-    let Some(spec) = command.keys.first().filter(|s| several(s)) else { return args.clone() };
-    let line = args.as_args();
-    let keys = keys_of(command, line);
-    let Some((kept, _)) = keys.iter().find(|(at, _)| line.at(*at) == key) else { return args.clone() };
-    let count_at = match (spec.begin, spec.find) {
-        (Begin::Index(first), Find::Count { at, .. }) => Some((first + at) as usize),
-        _ => None,
-    };
-    let places: HashSet<usize> = keys.iter().map(|(at, _)| at).collect();
-    let words: Vec<&[u8]> = line
-        .iter()
-        .enumerate()
-        .filter(|(at, _)| *at == kept || !places.contains(at))
-        .map(|(at, word)| if Some(at) == count_at { b"1".as_slice() } else { word })
-        .collect();
-    OwnedArgs::from_slices(&words)
 }

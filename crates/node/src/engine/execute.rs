@@ -5,54 +5,28 @@
 use rivulet_acl::Context;
 use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
-use rivulet_commands::places::keys_of;
-use rivulet_commands::spec::{Begin, Handler};
+use rivulet_commands::spec::Handler;
+use rivulet_engine::admit::{self, Verdict};
+use rivulet_engine::asker::{Asker, Origin};
+use rivulet_engine::client_id::ClientId;
+use rivulet_engine::look_up::LookedUp;
+use rivulet_engine::session::{Kind, ReplyMode};
+use rivulet_engine::unit::Speaker;
 use rivulet_keyspace::KEY_LEN_MAX;
 use rivulet_resp::{Args, Batch, OwnedArgs, Reply};
 
-use crate::engine::Speaker;
-use crate::engine::admit::{self, Verdict};
-use crate::engine::asker::{Asker, Origin};
-use crate::engine::session::ReplyMode;
-use crate::front::client_id::ClientId;
-use crate::front::clients::{Client, Kind};
+use crate::front::clients::Client;
 use crate::log;
 use crate::node::Node;
 use crate::ops::commandlog::Notable;
 use crate::ops::crash;
 
-/// Commands whose memory is asked for together.
-pub const BATCH_COMMANDS: usize = 16;
-
-/// The commands of a batch, and of each the place and the hash of its first key.
-pub struct LookedUp {
-    pub commands: [Option<&'static Command>; BATCH_COMMANDS],
-    pub hints: [Option<(usize, u64)>; BATCH_COMMANDS],
-}
-
-/// The place and the text of a command's first key, where that is the same for all its forms.
-#[inline]
-pub fn first_key<'a>(command: &Command, args: Args<'a>) -> Option<(usize, &'a [u8])> {
-    let Begin::Index(at) = command.keys.first()?.begin else { return None };
-    Some((at as usize, args.get(at as usize)?))
-}
-
-/// Whether a command has a key that is longer than entries can have. Only with a `proto-max-bulk-len` that was raised far can it come here.
-#[cold]
-fn has_long_key(looked_up: &LookedUp, batch: &Batch, buffer: &[u8]) -> bool {
-    let is_long = |key: &[u8]| key.len() > KEY_LEN_MAX;
-    (0..batch.len()).any(|i| {
-        let args = batch.args(i, buffer);
-        let has_long = |command| keys_of(command, args).iter().any(|(at, _)| args.get(at).is_some_and(is_long));
-        looked_up.commands[i].is_some_and(has_long)
-    })
-}
-
 impl Node {
     /// Runs the commands of a batch in order; answers how many bytes of `buffer` are done with.
     pub fn run_batch(&mut self, id: ClientId, batch: &Batch, buffer: &[u8]) -> usize {
-        let looked_up = self.look_up(id, batch, buffer);
-        if buffer.len() > KEY_LEN_MAX && has_long_key(&looked_up, batch, buffer) {
+        let db = self.clients.at(id).session.db;
+        let looked_up = self.engine.look_up(db, batch, buffer);
+        if buffer.len() > KEY_LEN_MAX && looked_up.has_long_key(batch, buffer) {
             self.protocol_error(id, "invalid bulk length");
             return buffer.len();
         }
@@ -102,31 +76,6 @@ impl Node {
         let done = client.connection.input.decoder.consumed();
         client.connection.input.decoder.rebase();
         done
-    }
-
-    /// Finds the commands of a batch, and asks the memory for the entries of their first keys.
-    pub fn look_up(&mut self, id: ClientId, batch: &Batch, buffer: &[u8]) -> LookedUp {
-        let mut commands = [None; BATCH_COMMANDS];
-        let mut hints = [None; BATCH_COMMANDS];
-        let db_index = self.clients.at(id).session.db;
-        let db = self.engine.keyspace.db(db_index);
-        for i in 0..batch.len() {
-            let args = batch.args(i, buffer);
-            commands[i] = self.find_command(args.at(0));
-            if let Some(command) = commands[i]
-                && let Some((at, key)) = first_key(command, args)
-            {
-                let hash = db.key(key).hash;
-                db.prefetch_bucket(hash);
-                hints[i] = Some((at, hash));
-            }
-        }
-        if batch.len() > 1 {
-            for (_, hash) in hints[..batch.len()].iter().flatten() {
-                db.prefetch_entry(*hash);
-            }
-        }
-        LookedUp { commands, hints }
     }
 
     /// Checks a command and runs it, queues it, or refuses it.
@@ -179,8 +128,8 @@ impl Node {
         };
         let out_of_memory = self.config.maxmemory > 0 && !self.make_room_for(by);
         let client = self.clients.at(id);
-        let is_free = admit::is_plain(client) && self.life.standing.lets(command) && !out_of_memory;
-        if is_free || admit::is_masters(client) {
+        let is_free = admit::is_plain(&client.session) && self.life.standing.lets(command) && !out_of_memory;
+        if is_free || admit::is_masters(&client.session) {
             return self.call(by, command, args, hint);
         }
         self.execute_if_admitted(by, command, args, hint, out_of_memory);
@@ -305,7 +254,7 @@ impl Node {
         if let Some(multi) = &mut client.session.multi {
             multi.broken = true;
         }
-        if client.kind != Kind::Normal {
+        if client.session.kind != Kind::Normal {
             client.session.last_command = command;
         }
         self.reply_error(by, &fail.0);
@@ -354,7 +303,7 @@ impl Node {
         // Also what was there before: the loop may have turned, in a small way, while it was away.
         let has_output = !out.is_empty();
         outbox.output.bytes = out;
-        if client.kind == Kind::Master {
+        if client.session.kind == Kind::Master {
             outbox.output.bytes.clear();
         } else if has_output && !outbox.queued {
             outbox.queued = true;

@@ -6,15 +6,14 @@ use rivulet_commands::Command;
 use rivulet_commands::effects::{Event, class};
 use rivulet_commands::fail::Fail;
 use rivulet_commands::glob;
+use rivulet_engine::asker::Asker;
+use rivulet_engine::channel::ChannelKind;
+use rivulet_engine::client_id::ClientId;
+use rivulet_engine::session::{Kind, ReplyMode};
+use rivulet_engine::unit::Speaker;
 use rivulet_resp::{Args, Reply};
 
 use crate::commands::connection::wrong_subcommand;
-use crate::engine::Speaker;
-use crate::engine::asker::Asker;
-use crate::engine::pubsub::ChannelKind;
-use crate::engine::session::ReplyMode;
-use crate::front::client_id::ClientId;
-use crate::front::clients::Kind;
 use crate::node::Node;
 
 /// The lines of PUBSUB HELP.
@@ -52,21 +51,7 @@ impl Node {
             return Err(Fail::new("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"));
         }
         for name in args.iter().skip(1) {
-            let client = self.clients.at(id);
-            let mine = match kind {
-                ChannelKind::Plain => &mut client.session.subscriptions.channels,
-                ChannelKind::Pattern => &mut client.session.subscriptions.patterns,
-                ChannelKind::Shard => &mut client.session.subscriptions.shard_channels,
-            };
-            if !mine.contains(name) {
-                let name: Arc<[u8]> = name.into();
-                mine.insert(name.clone());
-                self.engine.pubsub.subscribe(kind, &name, id);
-            }
-            let client = self.clients.at(id);
-            if client.kind == Kind::Normal {
-                client.kind = Kind::Pubsub;
-            }
+            self.engine.pubsub.subscribe((id, &mut self.clients.at(id).session), kind, name);
             self.tell_subscription(by, kind.subscribe_word(), kind, Some(name));
         }
         Ok(())
@@ -77,49 +62,27 @@ impl Node {
         let names: Vec<Arc<[u8]>> = if args.len() > 1 {
             args.iter().skip(1).map(Arc::from).collect()
         } else {
-            let client = self.clients.at(id);
-            let mine = match kind {
-                ChannelKind::Plain => &client.session.subscriptions.channels,
-                ChannelKind::Pattern => &client.session.subscriptions.patterns,
-                ChannelKind::Shard => &client.session.subscriptions.shard_channels,
-            };
-            mine.iter().cloned().collect()
+            self.clients.at(id).session.subscriptions.of(kind).iter().cloned().collect()
         };
         if names.is_empty() {
             self.tell_subscription(by, kind.unsubscribe_word(), kind, None);
         }
         for name in names {
-            self.leave_channel(id, kind, &name);
+            self.engine.pubsub.unsubscribe((id, &mut self.clients.at(id).session), kind, &name);
             self.tell_subscription(by, kind.unsubscribe_word(), kind, Some(&name));
         }
         let client = self.clients.at(id);
-        if client.session.subscriptions.len() == 0 && client.kind == Kind::Pubsub {
-            client.kind = Kind::Normal;
+        if client.session.subscriptions.is_empty() && client.session.kind == Kind::Pubsub {
+            client.session.kind = Kind::Normal;
         }
         Ok(())
     }
 
-    fn leave_channel(&mut self, id: ClientId, kind: ChannelKind, name: &[u8]) {
-        let client = self.clients.at(id);
-        let mine = match kind {
-            ChannelKind::Plain => &mut client.session.subscriptions.channels,
-            ChannelKind::Pattern => &mut client.session.subscriptions.patterns,
-            ChannelKind::Shard => &mut client.session.subscriptions.shard_channels,
-        };
-        if mine.remove(name) {
-            self.engine.pubsub.unsubscribe(kind, name, id);
-        }
-    }
-
     fn tell_subscription(&mut self, by: &mut Asker<'_>, word: &str, kind: ChannelKind, name: Option<&[u8]>) {
-        let id = by.id;
-        let client = self.clients.at(id);
-        let count = match kind {
-            ChannelKind::Shard => client.session.subscriptions.shard_channels.len(),
-            _ => client.session.subscriptions.channels.len() + client.session.subscriptions.patterns.len(),
-        };
+        let session = &mut self.clients.at(by.id).session;
+        let count = session.subscriptions.shown_len(kind);
         // In either protocol it comes though replies are off.
-        self.clients.at(id).session.replies.pushed = true;
+        session.replies.pushed = true;
         let reply = &mut by.reply;
         reply.push(3);
         reply.bulk(word.as_bytes());
@@ -132,16 +95,8 @@ impl Node {
 
     /// The client listens to nothing any more, without being told.
     pub fn unsubscribe_all(&mut self, id: ClientId) {
-        let Some(client) = self.clients.get_mut(id) else { return };
-        let all = [
-            (ChannelKind::Plain, std::mem::take(&mut client.session.subscriptions.channels)),
-            (ChannelKind::Pattern, std::mem::take(&mut client.session.subscriptions.patterns)),
-            (ChannelKind::Shard, std::mem::take(&mut client.session.subscriptions.shard_channels)),
-        ];
-        for (kind, names) in all {
-            for name in names {
-                self.engine.pubsub.unsubscribe(kind, &name, id);
-            }
+        if let Some(client) = self.clients.get_mut(id) {
+            self.engine.pubsub.unsubscribe_all(id, &mut client.session);
         }
     }
 
@@ -175,14 +130,7 @@ impl Node {
         if kind == ChannelKind::Shard || self.engine.pubsub.pattern_count() == 0 {
             return count;
         }
-        let matching: Vec<(Arc<[u8]>, ClientId)> = self
-            .engine
-            .pubsub
-            .patterns()
-            .filter(|(pattern, _)| glob::matches(pattern, channel))
-            .flat_map(|(pattern, listeners)| listeners.iter().map(|l| (pattern.clone(), l)))
-            .collect();
-        for (pattern, listener) in matching {
+        for (pattern, listener) in self.engine.pubsub.matching(channel) {
             count += usize::from(self.push_message(listener, &[b"pmessage", &pattern, channel, message]));
         }
         count
@@ -292,7 +240,7 @@ impl Node {
                 let counts: Vec<(&[u8], usize)> = args
                     .iter()
                     .skip(2)
-                    .map(|channel| (channel, self.engine.pubsub.listeners(kind, channel).map_or(0, |l| l.len())))
+                    .map(|channel| (channel, self.engine.pubsub.listeners(kind, channel).map_or(0, |l| l.count())))
                     .collect();
                 let reply = &mut by.reply;
                 reply.array(counts.len() * 2);

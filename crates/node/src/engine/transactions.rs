@@ -1,20 +1,16 @@
 //! MULTI, EXEC, DISCARD, WATCH and UNWATCH.
 
-use std::sync::Arc;
-
 use rivulet_acl::Context;
 use rivulet_commands::Command;
-use rivulet_commands::effects::Touched;
 use rivulet_commands::fail::Fail;
-use rivulet_commands::spec::flag;
+use rivulet_engine::asker::{Asker, Origin};
+use rivulet_engine::client_id::ClientId;
+use rivulet_engine::session::Multi;
+use rivulet_engine::watches::WatchedKeys;
 use rivulet_resp::Args;
 
-use crate::engine::asker::{Asker, Origin};
-use crate::engine::client_set::ClientSet;
-use crate::engine::session::{Multi, Watched, WatchedKey};
-use crate::front::client_id::ClientId;
 use crate::node::Node;
-use crate::scripts::effective_flags;
+use crate::scripts::permits::effective_flags;
 
 impl Node {
     pub fn multi(&mut self, by: &mut Asker<'_>) -> Result<(), Fail> {
@@ -30,23 +26,11 @@ impl Node {
 
     pub fn queue_in_multi(&mut self, by: &mut Asker<'_>, command: &'static Command, args: Args<'_>) {
         let flags = effective_flags(self, command, args);
-        let has = |flag: u32| flags & flag != 0;
-        let client = self.clients.at(by.id);
-        let broken = client.session.watches.broken;
-        if let Some(multi) = &mut client.session.multi {
-            // What can't succeed any more need not be kept.
-            if !broken && !multi.broken {
-                let args = args.to_owned();
-                multi.memory_bytes += args.memory_bytes();
-                multi.writes |= has(flag::WRITE);
-                multi.may_replicate |= has(flag::WRITE) || has(flag::MAY_REPLICATE);
-                multi.reads |= has(flag::READONLY) || has(flag::NO_MANDATORY_KEYS);
-                multi.denies_oom |= has(flag::DENYOOM);
-                multi.denies_stale |= !has(flag::STALE);
-                multi.denies_loading |= !has(flag::LOADING);
-                multi.denies_async_loading |= has(flag::NO_ASYNC_LOADING);
-                multi.queued.push((command, args));
-            }
+        let session = &mut self.clients.at(by.id).session;
+        let broken = session.watches.broken;
+        // What can't succeed any more need not be kept.
+        if let Some(multi) = session.multi.as_mut().filter(|multi| !broken && !multi.broken) {
+            multi.queue(command, args, flags);
         }
         by.reply.simple("QUEUED");
     }
@@ -114,19 +98,12 @@ impl Node {
         if self.clients.at(id).session.multi.is_some() {
             return Err(Fail::new("ERR WATCH inside MULTI is not allowed"));
         }
-        let client = self.clients.at(id);
+        let now_ms = self.unix_ms();
+        let session = &mut self.clients.at(id).session;
         // A transaction that can't succeed any more needs no further keys.
-        if !client.session.watches.broken {
-            let db = client.session.db;
-            for key in args.iter().skip(1) {
-                let expired = self.is_logically_expired(db, key);
-                let db_key: WatchedKey = (db, key.into());
-                let client = self.clients.at(id);
-                if !client.session.watches.keys.contains_key(&db_key) {
-                    client.session.watches.keys.insert(db_key.clone(), Watched { expired });
-                    self.engine.watched.entry(db_key).or_insert(ClientSet::One(id)).insert(id);
-                }
-            }
+        if !session.watches.broken {
+            let keys = args.iter().skip(1);
+            self.engine.watched.watch(&self.engine.keyspace, (id, session), keys, now_ms);
             self.look_at_interest();
         }
         by.reply.ok();
@@ -142,52 +119,17 @@ impl Node {
 
     pub fn unwatch_all(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        client.session.watches.broken = false;
-        let keys = std::mem::take(&mut client.session.watches.keys);
-        if keys.is_empty() {
-            return;
+        if self.engine.watched.unwatch_all(id, &mut client.session) {
+            self.look_at_interest();
         }
-        for key in keys.into_keys() {
-            if self.engine.watched.get_mut(&key).is_some_and(|watchers| watchers.remove(id)) {
-                self.engine.watched.remove(&key);
-            }
-        }
-        self.look_at_interest();
-    }
-
-    fn is_logically_expired(&self, db: usize, key: &[u8]) -> bool {
-        let db = self.engine.keyspace.db(db);
-        db.find(db.key(key)).and_then(|e| e.deadline()).is_some_and(|ms| self.unix_ms() > ms)
     }
 
     /// A watched key whose deadline has passed since counts as changed.
     fn expire_watched(&mut self, id: ClientId) {
-        let Some(client) = self.clients.get(id) else { return };
-        if client.session.watches.keys.iter().any(|((db, key), w)| !w.expired && self.is_logically_expired(*db, key)) {
-            self.clients.at(id).session.watches.broken = true;
-        }
-    }
-
-    /// Keys changed: the transactions that watch them fail.
-    pub fn break_watches(&mut self, touched: Vec<Touched>) {
-        if self.engine.watched.is_empty() {
-            return;
-        }
-        for Touched { db, key, .. } in touched {
-            let db_key: WatchedKey = (db, key.into());
-            let Some(watchers) = self.engine.watched.get(&db_key) else { continue };
-            let gone = {
-                let db = self.engine.keyspace.db(db);
-                db.find(db.key(&db_key.1)).is_none()
-            };
-            for id in watchers.iter() {
-                let Some(client) = self.clients.get_mut(id) else { continue };
-                match client.session.watches.keys.get_mut(&db_key) {
-                    // It was expired already, and now it is deleted: nothing has changed.
-                    Some(watched) if watched.expired && gone => watched.expired = false,
-                    _ => client.session.watches.broken = true,
-                }
-            }
+        let now_ms = self.unix_ms();
+        let session = &mut self.clients.at(id).session;
+        if WatchedKeys::has_expired(&self.engine.keyspace, session, now_ms) {
+            session.watches.broken = true;
         }
     }
 
@@ -195,37 +137,7 @@ impl Node {
     /// expired stays so.
     pub fn break_watches_of_db(&mut self, db: usize, other: Option<usize>) {
         self.migrate.leaving.note_all_changed(db);
-        let there = |node: &Node, db: usize, key: &[u8]| {
-            let db = node.engine.keyspace.db(db);
-            db.find(db.key(key)).is_some()
-        };
-        let from_here = (db, Arc::from(&b""[..]))..(db + 1, Arc::from(&b""[..]));
-        let watched: Vec<(Arc<[u8]>, Vec<ClientId>)> =
-            self.engine.watched.range(from_here).map(|((_, key), ids)| (key.clone(), ids.iter().collect())).collect();
-        for (key, ids) in watched {
-            let is_there = there(self, db, &key);
-            let comes = other.is_some_and(|o| there(self, o, &key));
-            if !is_there && !comes {
-                continue;
-            }
-            let comes_expired = other.is_some_and(|o| self.is_logically_expired(o, &key));
-            for id in ids {
-                let Some(client) = self.clients.get_mut(id) else { continue };
-                let Some(watched) = client.session.watches.keys.get_mut(&(db, key.clone())) else { continue };
-                if watched.expired {
-                    if !comes {
-                        watched.expired = false;
-                        continue;
-                    }
-                    if comes_expired {
-                        continue;
-                    }
-                } else if !is_there && comes_expired {
-                    watched.expired = true;
-                    continue;
-                }
-                client.session.watches.broken = true;
-            }
-        }
+        let now_ms = self.unix_ms();
+        self.engine.watched.fail_of_db(&self.engine.keyspace, (db, other), now_ms, &mut self.clients);
     }
 }

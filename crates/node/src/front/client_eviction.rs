@@ -3,10 +3,11 @@
 //! Each client's memory is counted where it may have changed: after its input was read or executed, and after output was sent. Nothing is
 //! counted while there is no limit. Replicas and the master's link are not counted: their buffers belong to replication.
 
-use crate::front::client_id::ClientId;
+use rivulet_config::BytesOrPercent;
+use rivulet_engine::client_id::ClientId;
+
 use crate::log;
 use crate::node::Node;
-use rivulet_config::BytesOrPercent;
 
 /// A lower limit would leave no room to talk to the server at all.
 const LIMIT_BYTES_MIN: u64 = 128 * 1024;

@@ -3,26 +3,18 @@
 use std::cell::Cell;
 use std::collections::{BTreeSet, VecDeque};
 
+use rivulet_engine::client_id::ClientId;
+use rivulet_engine::id_hash::IdMap;
+use rivulet_engine::session::{Kind, Login, Session};
+use rivulet_engine::sessions::Sessions;
 use rivulet_net::Stream;
 use rivulet_replication::session::Announced;
 
-use crate::engine::session::{Login, Session};
-use crate::front::client_id::ClientId;
 use crate::front::connection::Connection;
-use crate::id_hash::IdMap;
 use crate::persist::payload::PayloadCursor;
 
 /// Output that waits for one client that has not authenticated, where it is counted: as in Redis since 7.2.8 it may not wait for what it was not told to read.
 const UNAUTHENTICATED_OUTPUT_MAX: usize = 1024;
-
-/// What kind of peer a connection is, for limits and CLIENT KILL TYPE.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Normal,
-    Pubsub,
-    Replica,
-    Master,
-}
 
 /// A part of the stream that has left the memory.
 pub struct LogPiece {
@@ -45,11 +37,8 @@ pub struct Feed {
 /// Who is served: a session, the connection that it speaks through, and what it is sent if it is a replica.
 pub struct Client {
     pub id: ClientId,
-    pub kind: Kind,
     /// It is not closed to make room.
     pub no_evict: bool,
-    /// The server itself asks, for its page: it is not among the clients that are shown or counted, and waits for no pause.
-    pub is_internal: bool,
     pub session: Session,
     pub connection: Connection,
     pub feed: Box<Feed>,
@@ -65,9 +54,7 @@ impl Client {
     pub fn new(id: ClientId, stream: Option<Stream>, now_ms: u64) -> Client {
         Client {
             id,
-            kind: Kind::Normal,
             no_evict: false,
-            is_internal: false,
             session: Session::default(),
             connection: Connection::new(stream, now_ms),
             feed: Box::default(),
@@ -77,17 +64,19 @@ impl Client {
         }
     }
 
+    #[inline]
     pub fn is_master(&self) -> bool {
-        self.kind == Kind::Master
+        self.session.is_master()
     }
 
+    #[inline]
     pub fn is_replica(&self) -> bool {
-        self.kind == Kind::Replica
+        self.session.is_replica()
     }
 
     /// Whether more waits for it than `client-output-buffer-limit` allows its class, or waits for too long. Replicas are asked elsewhere.
     pub fn is_over_limit(&mut self, limits: &[(u64, u64, u64); 3], now_ms: u64) -> bool {
-        let (hard, soft, seconds) = match self.kind {
+        let (hard, soft, seconds) = match self.session.kind {
             Kind::Normal => limits[0],
             Kind::Pubsub => limits[2],
             Kind::Replica | Kind::Master => return false,
@@ -171,7 +160,7 @@ impl Clients {
         self.free.push(slot);
         self.len -= 1;
         let mut client = self.slots[slot as usize].take()?;
-        self.internal -= usize::from(client.is_internal);
+        self.internal -= usize::from(client.session.is_internal);
         self.set_counted(&mut client, 0);
         self.set_unauthenticated(&mut client, 0);
         Some(client)
@@ -219,12 +208,12 @@ impl Clients {
     pub fn make_internal(&mut self, id: ClientId) {
         let Some(client) = self.get_mut(id) else { return };
         client.no_evict = true;
-        self.internal += usize::from(!std::mem::replace(&mut client.is_internal, true));
+        self.internal += usize::from(!std::mem::replace(&mut client.session.is_internal, true));
     }
 
     /// All but those that are internal.
     pub fn shown(&self) -> impl Iterator<Item = &Client> {
-        self.iter().filter(|client| !client.is_internal)
+        self.iter().filter(|client| !client.session.is_internal)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Client> {
@@ -261,8 +250,9 @@ impl Clients {
     pub fn count_memory(&mut self, id: ClientId) {
         let Some(slot) = self.slot_of(id) else { return };
         let Some(mut client) = self.slots[slot as usize].take() else { return };
-        let counts =
-            matches!(client.kind, Kind::Normal | Kind::Pubsub) && !client.connection.closing && !client.is_internal;
+        let counts = matches!(client.session.kind, Kind::Normal | Kind::Pubsub)
+            && !client.connection.closing
+            && !client.session.is_internal;
         let now = if counts { client.memory_bytes() } else { 0 };
         self.set_counted(&mut client, now);
         self.slots[slot as usize] = Some(client);
@@ -344,6 +334,16 @@ impl Clients {
             self.to_close.push(id);
             self.count_unauthenticated(id);
         }
+    }
+}
+
+impl Sessions for Clients {
+    fn session(&self, id: ClientId) -> Option<&Session> {
+        self.get(id).map(|client| &client.session)
+    }
+
+    fn session_mut(&mut self, id: ClientId) -> Option<&mut Session> {
+        self.get_mut(id).map(|client| &mut client.session)
     }
 }
 

@@ -1,9 +1,9 @@
 //! Descriptors that the system grants: each client needs one, and so does each file.
 
+use rivulet_config::Config;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::log;
-use rivulet_config::Config;
 
 /// Descriptors that are not clients': files, sockets that listen, the poll, standard streams (`CONFIG_MIN_RESERVED_FDS` of Redis).
 const RESERVED: u64 = 32;

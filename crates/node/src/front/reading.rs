@@ -2,11 +2,11 @@
 
 use std::io;
 
+use rivulet_engine::client_id::ClientId;
+use rivulet_engine::look_up::BATCH_COMMANDS;
 use rivulet_net::Stream;
 use rivulet_resp::decode::Limits;
 
-use crate::engine::execute::BATCH_COMMANDS;
-use crate::front::client_id::ClientId;
 use crate::front::output::UNCOUNTED_BYTES;
 use crate::front::unauthenticated;
 use crate::log;

@@ -3,7 +3,8 @@
 //! Their requests are bounded by the decoder, as in Redis (10 arguments of 16 KiB). What is kept of their input and of their output is counted where
 //! some is kept, which is no path of a client that is served.
 
-use crate::front::client_id::ClientId;
+use rivulet_engine::client_id::ClientId;
+
 use crate::log;
 use crate::node::Node;
 

@@ -1,8 +1,7 @@
 //! From outboxes to sockets. Nothing else writes to a client's socket, and replies leave only once the stream of their turn was offered ([`Offered`]).
 
+use rivulet_engine::client_id::ClientId;
 use rivulet_net::Interest;
-
-use crate::front::client_id::ClientId;
 
 use crate::front::clients::Client;
 use crate::log;

@@ -1,8 +1,8 @@
 //! Periodic tasks, and what is done before each sleep: time-outs, limits, samples.
 
-use crate::front::client_id::ClientId;
+use rivulet_engine::client_id::ClientId;
+use rivulet_engine::session::Kind;
 
-use crate::front::clients::Kind;
 use crate::front::reading::READ_BYTES;
 use crate::log;
 use crate::node::Node;
@@ -88,8 +88,8 @@ impl Node {
             }
             let quiet_ms = now_ms.saturating_sub(client.connection.last_active_ms);
             if timeout > 0
-                && client.kind == Kind::Normal
-                && !client.is_internal
+                && client.session.kind == Kind::Normal
+                && !client.session.is_internal
                 && client.session.blocked.is_none()
                 && quiet_ms / 1000 > timeout
             {

@@ -2,11 +2,11 @@
 //! the stream that it receives until the pause is over.
 
 use rivulet_commands::Command;
+use rivulet_engine::admit::changes_data;
+use rivulet_engine::blocked::BlockedOn;
+use rivulet_engine::client_id::ClientId;
 use rivulet_resp::Args;
 
-use crate::engine::admit::changes_data;
-use crate::engine::blocked::BlockedOn;
-use crate::front::client_id::ClientId;
 use crate::lifecycle::pauses::PauseWhy;
 use crate::node::Node;
 
@@ -26,7 +26,7 @@ impl Node {
             return false;
         }
         let Some(client) = self.clients.get(id) else { return false };
-        self.life.pauses.stops(command.is_none_or(|command| changes_data(client, command, command.flags)))
+        self.life.pauses.stops(command.is_none_or(|command| changes_data(&client.session, command, command.flags)))
     }
 
     pub fn block_for_pause(&mut self, id: ClientId, args: Args<'_>) {

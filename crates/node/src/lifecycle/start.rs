@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use rivulet_commands::{Command, table};
+use rivulet_config::{Config, ConfigError, Line, Startup};
+use rivulet_engine::renames::Renames;
 use rivulet_host::world;
 use rivulet_keyspace::Keyspace;
+use rivulet_memory as memory;
 
 use crate::acl::start::check_users;
-use crate::engine::renames::Renames;
 use crate::front::descriptors;
 use crate::front::page::Door;
 use crate::node::Node;
@@ -15,8 +17,6 @@ use crate::process::supervisor::{self, Supervisor};
 use crate::process::{self, Entered, pid_file, title};
 use crate::system::os_error;
 use crate::{REDIS_VERSION, helpers, log};
-use rivulet_config::{Config, ConfigError, Line, Startup};
-use rivulet_memory as memory;
 
 /// What a page does on its thread.
 pub type PageWork = Box<dyn FnOnce() -> std::io::Result<()> + Send>;

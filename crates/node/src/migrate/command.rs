@@ -5,13 +5,13 @@ use std::time::Duration;
 use rivulet_commands::Command;
 use rivulet_commands::fail::{Fail, SYNTAX};
 use rivulet_commands::parse;
+use rivulet_engine::asker::{Asker, Origin};
 use rivulet_rdb::dump;
 use rivulet_rdb::write::{Version, Writer};
 use rivulet_resp::{Args, append_command};
 
 use super::errand::{CONNECTING, Errand, Target};
 use super::{Asked, Moving};
-use crate::engine::asker::{Asker, Origin};
 use crate::node::Node;
 
 /// How long the other server may be silent if the client does not say, in ms.

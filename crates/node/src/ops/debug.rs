@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use rivulet_commands::fail::{Fail, NO_SUCH_KEY};
 use rivulet_commands::parse;
+use rivulet_engine::asker::Asker;
 use rivulet_keyspace::value::StrBuf;
 use rivulet_keyspace::{Deadline, EntryRef, Value};
 use rivulet_rdb::dump;
 use rivulet_rdb::write::{Version, Writer};
 use rivulet_resp::{Args, OwnedArgs, Reply};
 
-use crate::engine::asker::Asker;
 use crate::node::Node;
 use crate::ops::ReplPause;
 use crate::ops::digest;

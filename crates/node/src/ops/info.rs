@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use rivulet_commands::fail::Fail;
+use rivulet_engine::asker::Asker;
+use rivulet_engine::blocked::BlockedOn;
+use rivulet_engine::session::Kind;
 use rivulet_resp::Args;
 
 use crate::REDIS_VERSION;
-use crate::engine::asker::Asker;
-use crate::engine::blocked::BlockedOn;
-use crate::front::clients::Kind;
 use crate::node::Node;
 
 macro_rules! field {
@@ -136,9 +136,9 @@ fn clients(node: &Node, out: &mut String) {
     let (mut all, mut input, mut output) = (0, 0, 0);
     let (mut listening, mut watching) = (0, 0);
     for client in node.clients.shown() {
-        listening += usize::from(client.session.subscriptions.len() > 0);
+        listening += usize::from(!client.session.subscriptions.is_empty());
         watching += usize::from(!client.session.watches.keys.is_empty());
-        all += usize::from(!matches!(client.kind, Kind::Replica | Kind::Master));
+        all += usize::from(!matches!(client.session.kind, Kind::Replica | Kind::Master));
         input = input.max(client.connection.input.peak.max(client.connection.input.bytes.len()));
         output = output.max(client.connection.outbox.output.pending());
     }
@@ -148,7 +148,7 @@ fn clients(node: &Node, out: &mut String) {
     field!(out, "client_recent_max_input_buffer", input);
     field!(out, "client_recent_max_output_buffer", output);
     field!(out, "blocked_clients", node.engine.blocking.len());
-    field!(out, "tracking_clients", node.tracking.clients_len());
+    field!(out, "tracking_clients", node.engine.tracking.clients_len());
     field!(out, "pubsub_clients", listening);
     field!(out, "watching_clients", watching);
     field!(out, "clients_in_timeout_table", 0);

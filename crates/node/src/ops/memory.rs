@@ -2,12 +2,12 @@
 
 use rivulet_commands::Command;
 use rivulet_commands::fail::{Fail, SYNTAX};
+use rivulet_engine::asker::Asker;
+use rivulet_engine::session::Kind;
+use rivulet_memory as memory;
 use rivulet_resp::Args;
 
-use crate::engine::asker::Asker;
-use crate::front::clients::Kind;
 use crate::node::Node;
-use rivulet_memory as memory;
 
 /// Bytes of the buffers of clients.
 #[derive(Clone, Copy, Default)]
@@ -82,7 +82,7 @@ impl Node {
     pub fn client_memory(&self) -> ClientMemory {
         let mut memory = ClientMemory::default();
         for client in self.clients.shown() {
-            match client.kind {
+            match client.session.kind {
                 Kind::Normal | Kind::Pubsub => memory.normal += client.memory_bytes(),
                 Kind::Replica => memory.replicas += client.memory_bytes(),
                 Kind::Master => {}

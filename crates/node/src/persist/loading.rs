@@ -25,9 +25,10 @@ use rivulet_keyspace::{HashKeys, KeyHasher, NewEntry, Room, Value};
 use rivulet_net::Waker;
 use rivulet_rdb::ShortString;
 use rivulet_rdb::read::{Entry, Options, Reader};
-use store::Storing;
 
 use crate::{clock, helpers};
+use store::Storing;
+
 pub use append_only::{AppendOnlyFile, AppendOnlyFiles, FileEnd};
 pub use commands::Commands;
 

@@ -12,11 +12,11 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use rivulet_engine::client_id::ClientId;
 use rivulet_host::fs::File;
 use rivulet_host::sync::Receiver;
 use rivulet_net::Waker;
 
-use crate::front::client_id::ClientId;
 pub use spill::Done as SpillDone;
 use spill::Spill;
 

@@ -1,10 +1,9 @@
 //! Replaying an append-only file: its commands are executed as a master's would be, by a pseudo client that nobody answers.
 
 use rivulet_commands::spec::Handler;
+use rivulet_engine::client_id::ClientId;
+use rivulet_engine::session::Kind;
 
-use crate::front::client_id::ClientId;
-
-use crate::front::clients::Kind;
 use crate::node::Node;
 use crate::persist::loading::Commands;
 
@@ -21,8 +20,8 @@ impl Node {
         }
         let now = self.now_ms();
         let client = self.clients.add(None, now);
-        client.kind = Kind::Master;
-        client.session.login = crate::engine::session::Login::superuser();
+        client.session.kind = Kind::Master;
+        client.session.login = rivulet_engine::session::Login::superuser();
         self.persist.loading.replayer = Some(client.id);
         client.id
     }

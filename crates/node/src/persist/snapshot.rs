@@ -292,7 +292,7 @@ pub struct Snapshot {
     given_up: bool,
     pub payload: Option<Payload>,
     /// Whom it is for, when it goes to sockets.
-    pub receivers: Vec<crate::front::client_id::ClientId>,
+    pub receivers: Vec<rivulet_engine::client_id::ClientId>,
     pub started_ms: u64,
     pub keys_total: u64,
 }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use rivulet_commands::fail::Fail;
+use rivulet_engine::asker::Asker;
 use rivulet_keyspace::Keyspace;
 use rivulet_net::{Interest, Ready, Stream};
 use rivulet_replication::failover::{FailoverAction, Request};
@@ -14,7 +15,6 @@ use rivulet_replication::syncs::Kind;
 use rivulet_resp::Args;
 
 use super::{Channel, log_report, random_id};
-use crate::engine::asker::Asker;
 use crate::front::tokens::{TOKEN_MASTER, TOKEN_RDB_CHANNEL};
 use crate::helpers::{self, Helper};
 use crate::lifecycle::pauses::PauseWhy;
@@ -689,10 +689,8 @@ impl Node {
         self.read_master_again();
         if ok {
             self.life.supervisor.tell(supervisor::SYNCED);
-            for waiting in self.engine.blocking.ready_after_load(&self.engine.keyspace) {
-                self.engine.blocking.ready.push(waiting);
-            }
-            self.wake_lost(&(0..self.engine.keyspace.databases()).collect::<Vec<_>>());
+            self.engine.blocking.note_replaced(&self.engine.keyspace);
+            self.engine.blocking.note_lost(&(0..self.engine.keyspace.databases()).collect::<Vec<_>>());
         }
     }
 

@@ -3,10 +3,10 @@
 //! A slow replica is not cut off for its slowness: it is sent what it needs from the disk. But all of them together may hold no more than
 //! `repl-hold-limit`, and nothing while the disk is full. Then the slowest goes, and what only it held is given back.
 
+use rivulet_engine::client_id::ClientId;
 use rivulet_replication::master::Slowest;
 use rustix::io::Errno;
 
-use crate::front::client_id::ClientId;
 use crate::log;
 use crate::node::Node;
 use crate::persist::payload::{Payload, PayloadCursor};

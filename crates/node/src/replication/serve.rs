@@ -3,6 +3,9 @@
 use std::io::IoSlice;
 
 use rivulet_commands::fail::Fail;
+use rivulet_engine::asker::Asker;
+use rivulet_engine::client_id::ClientId;
+use rivulet_engine::session::Kind;
 use rivulet_replication::log::ReadError;
 use rivulet_replication::master::{
     Answer, Applicant, Detached, LogNeed, MasterAction, RunningSnapshot, SnapshotGroup, TickFacts,
@@ -19,9 +22,7 @@ use rivulet_replication::verify::REPORT_OPTION;
 use rivulet_resp::Args;
 
 use super::{log_report, random_id};
-use crate::engine::asker::Asker;
-use crate::front::client_id::ClientId;
-use crate::front::clients::{Client, Kind};
+use crate::front::clients::Client;
 use crate::log;
 use crate::node::Node;
 use crate::ops::ReplPause;
@@ -103,7 +104,7 @@ impl Node {
     /// SYNC and PSYNC.
     pub fn sync(&mut self, id: ClientId, args: Args<'_>) -> Result<(), Fail> {
         // A master that asks this is not answered either: what it is sent is no stream.
-        if matches!(self.clients.at(id).kind, Kind::Replica | Kind::Master) {
+        if matches!(self.clients.at(id).session.kind, Kind::Replica | Kind::Master) {
             return Ok(());
         }
         let request = if args.is(0, "psync") { Some(self.psync_request(id, args)?) } else { None };
@@ -192,8 +193,8 @@ impl Node {
     /// From now on the client is a replica. Answers its address without the port.
     fn become_replica(&mut self, id: ClientId) -> String {
         let client = self.clients.at(id);
-        client.kind = Kind::Replica;
-        client.session.replies.mode = crate::engine::session::ReplyMode::On;
+        client.session.kind = Kind::Replica;
+        client.session.replies.mode = rivulet_engine::session::ReplyMode::On;
         let peer_ip = peer_ip(&client.connection.peer.address);
         if self.config.repl_disable_tcp_nodelay
             && let Some(stream) = &self.clients.at(id).connection.stream
@@ -210,12 +211,12 @@ impl Node {
             Answer::TwoChannels { reply } => {
                 // Valkey's replica asks again on this connection, when it knows where its snapshot stands.
                 if self.replication.master.get(id).is_none() {
-                    self.clients.at(id).kind = Kind::Normal;
+                    self.clients.at(id).session.kind = Kind::Normal;
                 }
                 self.reply(id).raw(&reply);
             }
             Answer::TryLater { error } | Answer::NoMain { error } => {
-                self.clients.at(id).kind = Kind::Normal;
+                self.clients.at(id).session.kind = Kind::Normal;
                 return Err(Fail::text(error));
             }
             Answer::Full { log: need } => {

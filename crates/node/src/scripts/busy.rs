@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
+use rivulet_engine::client_id::ClientId;
 use rivulet_net::Interest;
 use rivulet_scripting::{Interrupt, KILLED};
 
 use super::Task;
 use super::debug::LONG_MS;
-use crate::front::client_id::ClientId;
 use crate::front::tokens::{TOKEN_MASTER, TOKEN_RDB_CHANNEL};
 use crate::node::Node;
 use crate::{clock, log};

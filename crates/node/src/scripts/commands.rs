@@ -1,6 +1,7 @@
 //! SCRIPT and FUNCTION, as far as they are the server's.
 
 use rivulet_commands::fail::Fail;
+use rivulet_engine::asker::Asker;
 use rivulet_rdb::Writer;
 use rivulet_rdb::write::Version;
 use rivulet_resp::Args;
@@ -9,7 +10,6 @@ use rivulet_scripting::{Engine, script_command};
 
 use super::host::LoadHost;
 use super::{Running, Scripts};
-use crate::engine::asker::Asker;
 use crate::front::clients::Client;
 use crate::helpers;
 use crate::node::Node;

@@ -4,13 +4,13 @@ use rivulet_acl::Context;
 use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
 use rivulet_commands::spec::{Handler, flag};
+use rivulet_engine::asker::{Asker, Origin};
+use rivulet_engine::client_id::ClientId;
 use rivulet_resp::{Args, Reply};
 use rivulet_scripting::{Console, Host, Interrupt, LOAD_TIMEOUT, LogLevel, Replication};
 
 use super::Task;
 use super::permits::Permits;
-use crate::engine::asker::{Asker, Origin};
-use crate::front::client_id::ClientId;
 use crate::node::Node;
 use crate::{clock, log};
 

@@ -4,11 +4,11 @@
 use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
 use rivulet_commands::spec::{Handler, Node as Run, flag};
+use rivulet_engine::client_id::ClientId;
 use rivulet_resp::Args;
 use rivulet_scripting::{Flag, Flags, Scripts as Cache};
 
 use super::Task;
-use crate::front::client_id::ClientId;
 use crate::front::clients::Client;
 use crate::node::Node;
 

@@ -1,12 +1,12 @@
 //! CLIENT TRACKING, CACHING, GETREDIR and TRACKINGINFO.
 
 use rivulet_commands::fail::{Fail, SYNTAX};
+use rivulet_engine::asker::Asker;
+use rivulet_engine::client_id::ClientId;
+use rivulet_engine::tracking::options::Options;
+use rivulet_engine::tracking::tracker::{Mode, Tracker};
 use rivulet_resp::Args;
 
-use super::options::Options;
-use super::{Mode, Tracker};
-use crate::engine::asker::Asker;
-use crate::front::client_id::ClientId;
 use crate::node::Node;
 
 const CACHING_WITHOUT_CHOICE: Fail = Fail::new(
@@ -16,11 +16,6 @@ const YES_WITHOUT_OPT_IN: Fail =
     Fail::new("ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.");
 const NO_WITHOUT_OPT_OUT: Fail =
     Fail::new("ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.");
-
-/// Where a tracker's messages go, as clients are shown it: an id, 0 for itself, -1 when it does not track.
-pub fn redirect_shown(tracker: Option<&Tracker>) -> i64 {
-    tracker.map_or(-1, |tracker| tracker.redirect.map_or(0, |id| id as i64))
-}
 
 /// The words of TRACKINGINFO about how a client tracks.
 fn flags(tracker: Option<&Tracker>) -> Vec<&'static str> {
@@ -76,7 +71,7 @@ impl Node {
     }
 
     pub fn client_getredir(&mut self, by: &mut Asker<'_>) {
-        by.reply.int(redirect_shown(self.tracker(by.id)));
+        by.reply.int(Tracker::redirect_shown(self.tracker(by.id)));
     }
 
     pub fn client_trackinginfo(&mut self, by: &mut Asker<'_>) {
@@ -87,7 +82,7 @@ impl Node {
         reply.set(flags.len());
         flags.iter().for_each(|flag| reply.bulk(flag.as_bytes()));
         reply.bulk(b"redirect");
-        reply.int(redirect_shown(tracker));
+        reply.int(Tracker::redirect_shown(tracker));
         reply.bulk(b"prefixes");
         match tracker.map(|tracker| &tracker.mode) {
             Some(Mode::Broadcast(prefixes)) => {

@@ -99,9 +99,9 @@ fn absent(out: &mut String) {
 }
 
 fn tracking(node: &Node, out: &mut String) {
-    field!(out, "tracking_total_keys", node.tracking.keys_len());
-    field!(out, "tracking_total_items", node.tracking.items_len());
-    field!(out, "tracking_total_prefixes", node.tracking.prefixes_len());
+    field!(out, "tracking_total_keys", node.engine.tracking.keys_len());
+    field!(out, "tracking_total_items", node.engine.tracking.items_len());
+    field!(out, "tracking_total_prefixes", node.engine.tracking.prefixes_len());
 }
 
 /// Fields of Redis 7.2.

@@ -8,12 +8,12 @@ use rivulet_aof::annotation::Annotation;
 use rivulet_aof::recover::Replayed;
 use rivulet_aof::scan::{ItemKind, Items, ItemsError, Of, Place, Problem, ScanError};
 use rivulet_aof::sums::{self, Compared};
+use rivulet_engine::renames::Renames;
 use rivulet_host::fs::{File, OpenOptions};
 use rivulet_keyspace::KeyHasher;
 use rivulet_rdb::read::Options;
 
 use super::{Commands, Loaded, Worker};
-use crate::engine::renames::Renames;
 use crate::system::os_error;
 
 /// The files of a manifest, in order.

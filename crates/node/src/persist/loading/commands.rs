@@ -1,12 +1,11 @@
 //! Commands of an append-only file, prepared on the loader's thread so that the executor only has to run them.
 
 use rivulet_commands::Command;
+use rivulet_engine::look_up::first_key;
+use rivulet_engine::renames::Renames;
 use rivulet_keyspace::{HashKeys, KeyHasher};
 use rivulet_resp::Args;
 use rivulet_resp::args::Span;
-
-use crate::engine::execute::first_key;
-use crate::engine::renames::Renames;
 
 /// Whole commands in their order.
 #[derive(Default)]

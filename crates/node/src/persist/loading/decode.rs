@@ -10,11 +10,11 @@ use std::thread;
 
 use rivulet_host::sync::{self, Receiver, Sender};
 use rivulet_keyspace::Room;
+use rivulet_memory::Counted;
 use rivulet_rdb::read::{Block, Event, Options, Reader};
 
 use super::{Loaded, Sent, Worker};
 use crate::clock;
-use rivulet_memory::Counted;
 
 /// Entries in one batch: with their buckets they fit into a core's cache.
 const BATCH_ENTRIES: usize = 512;

@@ -7,11 +7,11 @@ use std::time::Duration;
 use rivulet_aof::files::Location;
 use rivulet_aof::scan::{Items, ItemsError, Place};
 use rivulet_aof::sums::{self, Block};
+use rivulet_engine::client_id::ClientId;
 use rivulet_host::fs::{self, File};
 use rivulet_host::sync::{Receiver, Sender, channel};
 use rivulet_net::Waker;
 
-use crate::front::client_id::ClientId;
 use crate::{clock, helpers};
 
 /// The executor's end.

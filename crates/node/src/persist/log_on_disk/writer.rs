@@ -21,6 +21,7 @@ use rivulet_aof::disk::SystemDisk;
 use rivulet_aof::op::{Change, Disk, FileOp};
 use rivulet_aof::summed::Summed;
 use rivulet_aof::tail::{Pages, Tail};
+use rivulet_config::AppendFsync;
 use rivulet_host::fs::File;
 use rivulet_host::sync::{self, Condvar};
 use rivulet_net::Waker;
@@ -29,7 +30,6 @@ use rivulet_replication::log::SharedBytes;
 use crate::helpers;
 use crate::system::os_error;
 use crate::{clock, log};
-use rivulet_config::AppendFsync;
 
 /// The executor's end.
 pub struct LogWriter {

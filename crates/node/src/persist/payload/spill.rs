@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rivulet_engine::client_id::ClientId;
 use rivulet_host::fs::{self, File, OpenOptions};
 use rivulet_host::sync::{Receiver, Sender, channel};
 use rivulet_net::Waker;
 
-use crate::front::client_id::ClientId;
 use crate::helpers;
 
 /// Bytes read for one replica at one time.

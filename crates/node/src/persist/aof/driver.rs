@@ -1,0 +1,832 @@
+//! Append-only files begin, are rewritten and are loaded.
+
+use std::path::{Path, PathBuf};
+
+use rivulet_aof::files::{Old, Segment};
+use rivulet_aof::identity::Role;
+use rivulet_aof::manifest::{self, BaseFormat, Manifest};
+use rivulet_aof::op::{Change, FileOp};
+use rivulet_aof::recover::{self, FindError, Found};
+use rivulet_aof::sums;
+use rivulet_aof::tail;
+use rivulet_commands::fail::Fail;
+use rivulet_config::AppendFsync;
+use rivulet_engine::asker::{Asker, Origin};
+use rivulet_engine::blocked::{BlockedOn, Wish};
+use rivulet_memory as memory;
+use rivulet_replication::position::Position;
+use rivulet_replication::session::Filter;
+use rivulet_resp::{Args, OwnedArgs};
+
+use super::Renaming;
+use crate::log;
+use crate::node::Node;
+use crate::persist::load::{LoadWhy, Place};
+use crate::persist::loading::{AppendOnlyFile, AppendOnlyFiles, Source};
+use crate::persist::log_on_disk::{LogWriter, TOKEN_REWRITE, TOKEN_REWRITE_BEGUN};
+use crate::persist::saving::{Purpose, Running};
+use crate::persist::snapshot::{Destination, Form, Snapshot};
+use crate::replication::random_id;
+use crate::system::os_error;
+
+/// After so many failed rewrites in a row the automatic ones are made rarer.
+const FAILURES_MAX: u64 = 3;
+
+const LIMIT_MINUTES_MAX: u64 = 60;
+
+impl Node {
+    // ---- the start ----
+
+    /// Begins to load the append-only files; without any, begins them.
+    pub fn load_append_only(&mut self) -> Result<(), String> {
+        let (name, filename) = (self.config.appenddirname.clone(), self.config.appendfilename.clone());
+        let mut found = match recover::find(name.as_ref(), &filename) {
+            Ok(found) => found,
+            Err(FindError::Io(path, e)) => {
+                return Err(format!("Can't open or create append-only dir {}: {}", path.display(), os_error(&e)));
+            }
+            Err(FindError::Manifest(error)) => {
+                let mut lines = error.log_lines();
+                let last = lines.pop().unwrap_or_default();
+                lines.iter().for_each(|line| log::warning!("{line}"));
+                return Err(last);
+            }
+        };
+        self.take_over_old_file(&mut found, &filename)?;
+        self.remove_history(&mut found, &filename);
+        add_tail(&found, &filename)?;
+        let (files, total) = self.files_to_load(&found)?;
+        self.persist.aof.base_bytes = files.first().filter(|file| file.is_base).map_or(0, |file| file.len);
+        self.persist.aof.rewritten_bytes = self.persist.aof.base_bytes;
+        let nothing = files.is_empty();
+        self.persist.aof.found = Some(found);
+        if nothing {
+            return self.append_only_loaded(None, false);
+        }
+        let (cut_allowed, renames) = (self.config.aof_load_truncated, self.engine.renames.clone());
+        let load = AppendOnlyFiles { files, cut_allowed, renames, total };
+        self.begin_load(Source::AppendOnly(load), LoadWhy::Startup, Place::Databases)
+    }
+
+    /// What the manifest names, and the bytes of all.
+    fn files_to_load(&self, found: &Found) -> Result<(Vec<AppendOnlyFile>, u64), String> {
+        let mut files = Vec::new();
+        let mut total = 0;
+        for file in found.manifest.data() {
+            let path = found.directory.path.join(&file.name);
+            let len = rivulet_host::fs::metadata(&path)
+                .map_err(|e| format!("Unable to obtain the AOF file {} length. stat: {}", file.name, os_error(&e)))?
+                .len;
+            total += len;
+            let is_base = file.kind == manifest::Kind::Base;
+            let old_style = file.name == self.config.appendfilename;
+            files.push(AppendOnlyFile { path, name: file.name.clone(), is_base, old_style, len });
+        }
+        Ok((files, total))
+    }
+
+    /// An append-only file of before Redis 7 becomes the base.
+    fn take_over_old_file(&self, found: &mut Found, filename: &str) -> Result<(), String> {
+        let manifest = &found.manifest;
+        let inside = found.directory.path.join(filename);
+        let was_interrupted = manifest.incr.is_empty()
+            && manifest.base.as_ref().is_some_and(|base| base.name == filename)
+            && !inside.exists();
+        let empty = manifest.base.is_none() && manifest.incr.is_empty();
+        if !std::path::Path::new(filename).is_file() || !(empty || was_interrupted) {
+            return Ok(());
+        }
+        let dir = &self.config.appenddirname;
+        found.manifest = Manifest::for_upgrade(filename);
+        let path = found.directory.path.join(manifest::file_name(filename));
+        let moved = Change {
+            ops: vec![
+                FileOp::Replace { path, bytes: found.manifest.to_bytes() },
+                FileOp::Rename { from: filename.into(), to: inside },
+            ],
+            must: false,
+        };
+        moved.carry_out(&mut rivulet_aof::disk::SystemDisk::default()).map_err(|(_, e)| {
+            format!("Error trying to move the old AOF file {filename} into dir {dir}: {}", os_error(&e))
+        })?;
+        log::notice!("Successfully migrated an old-style AOF file ({filename}) into the AOF directory ({dir}).");
+        Ok(())
+    }
+
+    fn remove_history(&self, found: &mut Found, filename: &str) {
+        if self.config.aof_disable_auto_gc || found.manifest.history.is_empty() {
+            return;
+        }
+        for file in std::mem::take(&mut found.manifest.history) {
+            log::notice!("Removing the history file {} in the background", file.name);
+            let path = found.directory.path.join(&file.name);
+            // A file that stays is not named any more.
+            let _ = rivulet_host::fs::remove_file(sums::path_of(&path));
+            let _ = rivulet_host::fs::remove_file(path);
+        }
+        let path = found.directory.path.join(manifest::file_name(filename));
+        let replaced = FileOp::Replace { path, bytes: found.manifest.to_bytes() };
+        if let Err(e) = replaced.carry_out(&mut rivulet_aof::disk::SystemDisk::default()) {
+            log::warning!("Can't write the AOF manifest: {}", os_error(&e));
+        }
+    }
+
+    /// The files are loaded: the node stands where they end. `db` is the database that the stream was in.
+    /// `diverged` is what the base says.
+    pub fn append_only_loaded(&mut self, db: Option<usize>, diverged: bool) -> Result<(), String> {
+        let Some(found) = self.persist.aof.found.take() else { return Ok(()) };
+        let replayed = std::mem::take(&mut self.persist.aof.replayed);
+        let as_replica = self.config.replicaof.is_some();
+        let resumed = recover::resume(&found, &replayed, as_replica, random_id(&mut self.engine.rng));
+        let now = self.now_ms();
+        let r = &mut self.replication;
+        let known = resumed.history.is_some();
+        if let Some(history) = resumed.history {
+            r.history = history;
+            r.master.replicas_may_come(now);
+            let position = Position { id: r.history.id(), offset: resumed.offset };
+            log::notice!("The append-only log ends at {position}.");
+        }
+        r.log.reset_to(resumed.offset);
+        r.truth.is_stranger = !known && as_replica;
+        // As a master it had begun a history of its own, to which all that it did belongs.
+        let was_replica = found.identity.as_ref().is_some_and(|identity| identity.role == Role::Replica);
+        let failed = std::mem::take(&mut self.persist.aof.replay_failed);
+        if was_replica && (diverged || failed || replayed.iter().any(|file| file.diverged)) {
+            self.restored_diverged();
+        }
+        let r = &mut self.replication;
+        if let Some(db) = db {
+            r.encoder.resume_in(db as u32);
+        }
+        if !as_replica {
+            r.encoder.force_select();
+        }
+        self.start_log_writer(resumed.offset);
+        self.resume_files(found, resumed.segments, resumed.offset)?;
+        self.open_tail();
+        if self.persist.aof.base_bytes == 0 {
+            self.persist.aof.base_bytes = self.base_len();
+            self.persist.aof.rewritten_bytes = self.persist.aof.base_bytes;
+        }
+        Ok(())
+    }
+
+    /// The files that were loaded are gone on with; where there are none, the first ones are made. Nothing may be served before that is on disk:
+    /// the error of a disk that refuses it ends the start.
+    fn resume_files(&mut self, found: Found, segments: Vec<Segment>, offset: u64) -> Result<(), String> {
+        let (role, history) = (self.log_role(), self.replication.history.clone());
+        let filename = self.config.appendfilename.clone();
+        self.persist.log.files.set_history(&history, role);
+        let Found { directory, manifest, base_damaged, .. } = found;
+        let damaged_base = manifest.base.as_ref().filter(|_| base_damaged).map(|base| directory.path.join(&base.name));
+        let dir = directory.path.clone();
+        let had = manifest.incr.last().map(|file| file.name.clone());
+        let mut change = if manifest.base.is_none() && manifest.incr.is_empty() {
+            let (base, format) = self.empty_base();
+            let change = self.persist.log.files.create_aof(directory, &filename, base, format, offset);
+            let base = self.persist.log.files.manifest().and_then(|m| m.base.as_ref()).map(|base| base.name.clone());
+            let base = base.unwrap_or_default();
+            log::notice!("Creating AOF base file {base} on server start");
+            change
+        } else {
+            let files = &mut self.persist.log.files;
+            files.resume_aof(directory, &filename, manifest, segments, offset)
+        };
+        // What was loaded is what the data are made of.
+        change.ops.extend(damaged_base.map(|path| FileOp::Sum { path }));
+        let last = self.persist.log.files.manifest().and_then(|m| m.incr.last()).map(|file| file.name.clone());
+        let last = last.unwrap_or_default();
+        match had {
+            Some(name) if name == last => log::notice!("Opening AOF incr file {last} on server start"),
+            _ => log::notice!("Creating AOF incr file {last} on server start"),
+        }
+        if let Some(writer) = &self.persist.log.writer {
+            writer.change(change, None);
+            writer.wait_until_idle();
+            if let Some(text) = writer.failure() {
+                return Err(format!("Can't open the append-only file {}: {text}", dir.join(last).display()));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a base without data holds.
+    fn empty_base(&self) -> (Vec<u8>, BaseFormat) {
+        if !self.config.aof_use_rdb_preamble {
+            return (Vec::new(), BaseFormat::Aof);
+        }
+        let mut head =
+            self.snapshot_head(Form::Rdb { version: 10, compress: false, aof_base: true }, Filter::default());
+        let mut bytes = std::mem::take(&mut head.bytes);
+        head.end(&mut bytes);
+        (bytes, BaseFormat::Rdb)
+    }
+
+    fn base_len(&self) -> u64 {
+        let files = &self.persist.log.files;
+        let base = files.manifest().and_then(|manifest| manifest.base.as_ref());
+        let path = base.map(|base| PathBuf::from(&self.config.appenddirname).join(&base.name));
+        path.and_then(|path| Some(rivulet_host::fs::metadata(path).ok()?.len)).unwrap_or(0)
+    }
+
+    // ---- on and off ----
+
+    /// `appendonly` was set.
+    pub fn apply_appendonly(&mut self) -> Result<(), String> {
+        let is_on = self.persist.log.files.is_aof() || self.persist.aof.begin_again;
+        match (self.config.appendonly, is_on) {
+            (true, false) => return self.turn_on_append_only(),
+            (false, true) => self.end_append_only(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// `appendonly yes` at run time. What can't begin is refused, and nothing has changed then.
+    fn turn_on_append_only(&mut self) -> Result<(), String> {
+        let begun = self.begin_append_only().and_then(|()| self.schedule_first_rewrite());
+        begun.map_err(|text| {
+            log::warning!("{text}");
+            log::warning!(
+                "Redis needs to enable the AOF but can't trigger a background AOF rewrite operation. Check the above logs for more info about the error."
+            );
+            if self.persist.log.files.is_aof() {
+                self.end_append_only();
+            }
+            "Unable to turn on AOF. Check server logs.".to_string()
+        })
+    }
+
+    fn begin_append_only(&mut self) -> Result<(), String> {
+        let (dir, filename) = (self.config.appenddirname.clone(), self.config.appendfilename.clone());
+        // Changes of earlier files may still be queued.
+        if let Some(writer) = &self.persist.log.writer {
+            writer.wait_until_idle();
+        }
+        let found = recover::find(dir.as_ref(), &filename).map_err(|error| match error {
+            FindError::Io(path, e) => {
+                format!("Can't open or create append-only dir {}: {}", path.display(), os_error(&e))
+            }
+            FindError::Manifest(error) => error.log_lines().join(" "),
+        })?;
+        let incr = manifest::temp_incr_name(&filename);
+        probe(&found.directory.path.join(&incr))
+            .map_err(|e| format!("Can't open the append-only file {incr}: {}", os_error(&e)))?;
+        let base = self.temporary_base();
+        probe(&base).map_err(|e| format!("Can't open the AOF base file {}: {}", base.display(), os_error(&e)))?;
+        if !self.replication.log.is_active() && !self.is_replica() {
+            // What came before is in no log: a new history begins (rule 8).
+            let id = random_id(&mut self.engine.rng);
+            self.replication.history.adopt(id);
+            self.replication.log.create();
+        }
+        // The backlog on disk is gone on with, if the rewrite can begin at once.
+        self.hand_over(self.replication.offset());
+        let change = self.persist.log.files.enable_aof(found.directory, &filename, found.manifest);
+        if let Some(writer) = &self.persist.log.writer {
+            writer.change(change, None);
+        }
+        self.persist.aof.rewrite_scheduled = true;
+        Ok(())
+    }
+
+    /// Append-only is on, and no file holds the data yet: a rewrite makes the first.
+    fn schedule_first_rewrite(&mut self) -> Result<(), String> {
+        match &self.persist.saving.running {
+            Some(Running { purpose: Purpose::AofRewrite, .. }) => {
+                log::warning!(
+                    "AOF was enabled but there is already an AOF rewriting in background. Stopping background AOF and starting a rewrite now."
+                );
+                self.cancel_rewrite();
+            }
+            Some(_) => {
+                log::warning!(
+                    "AOF was enabled but there is already another background operation. An AOF background was scheduled to start when possible."
+                );
+                return Ok(());
+            }
+            None => {}
+        }
+        if self.engine.unit.is_open {
+            log::warning!(
+                "AOF was enabled during a transaction. An AOF background was scheduled to start when possible."
+            );
+            return Ok(());
+        }
+        if self.is_loading() || self.persist.aof.renaming.is_some() { Ok(()) } else { self.start_rewrite() }
+    }
+
+    fn end_append_only(&mut self) {
+        self.cancel_rewrite();
+        (self.persist.aof.rewrite_scheduled, self.persist.aof.begin_again) = (false, false);
+        self.set_not_whole(None);
+        self.hand_over(self.replication.offset());
+        let change = self.persist.log.files.disable();
+        if let Some(writer) = &self.persist.log.writer {
+            writer.change(change, None);
+            writer.close_tail();
+        }
+    }
+
+    // ---- rewriting ----
+
+    /// BGREWRITEAOF.
+    pub fn bgrewriteaof(&mut self, by: &mut Asker<'_>) -> Result<(), Fail> {
+        match &self.persist.saving.running {
+            _ if self.is_rewriting() => {
+                return Err(Fail::new("ERR Background append only file rewriting already in progress"));
+            }
+            Some(_) => {
+                self.persist.aof.rewrite_scheduled = true;
+                self.persist.aof.consecutive_failures = 0;
+                by.reply.simple("Background append only file rewriting scheduled");
+            }
+            None if by.origin == Origin::Exec => {
+                self.persist.aof.rewrite_scheduled = true;
+                self.persist.aof.consecutive_failures = 0;
+                by.reply.simple("Background append only file rewriting scheduled");
+            }
+            None => {
+                self.start_rewrite().map_err(|_| {
+                    Fail::new(
+                        "ERR Can't execute an AOF background rewriting. Please check the server logs for more information.",
+                    )
+                })?;
+                by.reply.simple("Background append only file rewriting started");
+            }
+        }
+        Ok(())
+    }
+
+    /// A snapshot of the present data begins to be written, and what follows goes to a new file.
+    fn start_rewrite(&mut self) -> Result<(), String> {
+        self.persist.aof.rewrite_scheduled = false;
+        self.persist.aof.rewrites_begun += 1;
+        // As in Redis, the files may be rewritten though append-only is off.
+        if self.persist.log.files.is_aof() {
+            self.begin_rewritten_segment();
+        }
+        let rdb = self.config.aof_use_rdb_preamble;
+        let now_ms = self.now_ms();
+        let form = match rdb {
+            true => Form::Rdb { version: 10, compress: self.config.rdbcompression, aof_base: true },
+            false => {
+                Form::Commands { timestamp_s: self.config.aof_timestamp_enabled.then_some((now_ms / 1000) as i64) }
+            }
+        };
+        let head = self.snapshot_head(form, Filter::default());
+        let path = self.temporary_base();
+        match Snapshot::begin(
+            &mut self.engine.keyspace,
+            head,
+            Destination::File(path),
+            self.front.waker.clone(),
+            now_ms,
+        ) {
+            Ok(snapshot) => {
+                log::notice!("Background append only file rewriting started by pid {}", std::process::id());
+                self.persist.saving.running = Some(Running { snapshot, purpose: Purpose::AofRewrite });
+                self.ops.stats.snapshots += 1;
+                self.persist.aof.rewrites += 1;
+                Ok(())
+            }
+            Err(e) => {
+                let text = os_error(&e);
+                log::warning!("Can't rewrite append only file in background: {text}");
+                self.rewrite_failed();
+                Err(text)
+            }
+        }
+    }
+
+    /// What follows the snapshot that is about to begin goes to a file of its own.
+    fn begin_rewritten_segment(&mut self) {
+        let end = self.replication.offset();
+        self.hand_over(end);
+        if self.persist.log.files.is_waiting_for_base() {
+            self.start_log_writer(end);
+            self.open_tail();
+        }
+        let change = self.persist.log.files.begin_rewrite(end);
+        if let Some(writer) = &self.persist.log.writer {
+            let token = (!change.must).then_some(TOKEN_REWRITE_BEGUN);
+            writer.change(change, token);
+            writer.hold_sync(self.config.no_appendfsync_on_rewrite);
+        }
+        self.segment_began();
+    }
+
+    /// The files of a rewrite that nothing goes on from.
+    fn rewrite_alone(&mut self, temporary: &Path, format: BaseFormat) -> Result<(Change, String), String> {
+        let filename = self.config.appendfilename.clone();
+        let found = recover::find(self.config.appenddirname.as_ref(), &filename)
+            .map_err(|_| format!("can't use the files in {}", self.config.appenddirname))?;
+        if self.persist.log.writer.is_none() {
+            self.start_log_writer(self.replication.offset());
+        }
+        Ok(rivulet_aof::files::rewrite_alone(&found.directory.path, &filename, found.manifest, temporary, format))
+    }
+
+    /// Where the last rewrite that began writes its base. One that was given up may still be writing to another.
+    fn temporary_base(&self) -> PathBuf {
+        manifest::temp_base_name(std::process::id(), self.persist.aof.rewrites_begun).into()
+    }
+
+    /// The first base is written, but the files that a restart begins with do not have it yet.
+    pub fn is_naming_first_base(&self) -> bool {
+        self.persist.aof.renaming.as_ref().is_some_and(|renaming| renaming.first)
+    }
+
+    pub fn is_rewriting(&self) -> bool {
+        matches!(self.persist.saving.running, Some(Running { purpose: Purpose::AofRewrite, .. }))
+            || self.persist.aof.renaming.is_some()
+    }
+
+    /// The first incremental file was made, or could not be: then nothing could go on from the base.
+    pub fn first_file_begun(&mut self, result: Result<(), String>) {
+        let Err(text) = result else { return };
+        let incr = manifest::temp_incr_name(&self.config.appendfilename);
+        log::warning!("Can't open the append-only file {incr}: {text}");
+        if matches!(self.persist.saving.running, Some(Running { purpose: Purpose::AofRewrite, .. })) {
+            self.cancel_snapshot();
+            self.rewrite_failed();
+        }
+    }
+
+    /// The rewrite is given up.
+    pub fn cancel_rewrite(&mut self) {
+        if matches!(self.persist.saving.running, Some(Running { purpose: Purpose::AofRewrite, .. })) {
+            log::notice!("Killing running AOF rewrite child: {}", std::process::id());
+            self.cancel_snapshot();
+            self.after_rewrite();
+            self.drop_pending_file();
+        }
+    }
+
+    /// The snapshot for a rewrite has ended: its file becomes the base.
+    pub fn rewrite_snapshot_ended(&mut self, started_ms: u64, result: std::io::Result<u64>) {
+        let base_bytes = match result {
+            Ok(bytes) => bytes,
+            Err(e) => {
+                log::warning!("Error writing append only file on disk: {}", os_error(&e));
+                log::warning!("Background AOF rewrite terminated with error");
+                self.persist.aof.last_rewrite_seconds = Some(self.now_ms().saturating_sub(started_ms) / 1000);
+                self.rewrite_failed();
+                return;
+            }
+        };
+        log::notice!("Background AOF rewrite terminated with success");
+        self.hand_over(self.replication.offset());
+        let format = if self.config.aof_use_rdb_preamble { BaseFormat::Rdb } else { BaseFormat::Aof };
+        let serves = self.config.repl_backlog_disk_size > 0 && self.replication.master.expects_replicas(self.now_ms());
+        let old = match () {
+            () if self.config.aof_disable_auto_gc => Old::Stay,
+            () if serves => Old::Serve,
+            () => Old::Go,
+        };
+        let first = self.persist.log.files.is_waiting_for_base();
+        let temporary = self.temporary_base();
+        let alone = !self.persist.log.files.is_aof();
+        let named = match alone {
+            true => self.rewrite_alone(&temporary, format),
+            false => Ok(self.persist.log.files.end_rewrite(&temporary, format, old)),
+        };
+        let (change, base) = match named {
+            Ok(named) => named,
+            Err(text) => {
+                log::warning!("Background AOF rewrite terminated with error: {text}");
+                self.rewrite_failed();
+                return;
+            }
+        };
+        self.persist.aof.renaming = Some(Renaming { started_ms, temporary, base, base_bytes, first, alone });
+        match &self.persist.log.writer {
+            Some(writer) => writer.change(change, Some(TOKEN_REWRITE)),
+            None => self.rewrite_files_changed(Err("the log writer has not been started".into())),
+        }
+    }
+
+    /// The writer has given the files of a rewrite their names, or could not.
+    pub fn rewrite_files_changed(&mut self, result: Result<(), String>) {
+        let Some(renaming) = self.persist.aof.renaming.take() else { return };
+        let Renaming { started_ms, temporary, base, base_bytes, first, alone } = renaming;
+        self.persist.aof.last_rewrite_seconds = Some(self.now_ms().saturating_sub(started_ms) / 1000);
+        if let Err(text) = result {
+            log::warning!(
+                "Error trying to rename the temporary AOF base file {} into {base}: {text}",
+                temporary.display()
+            );
+            self.rewrite_failed();
+            if alone {
+                return;
+            }
+            self.begin_files_anew(&text);
+            return;
+        }
+        log::notice!("Successfully renamed the temporary AOF base file {} into {base}", temporary.display());
+        if first {
+            let incr = self.persist.log.files.manifest().and_then(|m| m.incr.last()).map(|file| file.name.clone());
+            log::notice!(
+                "Successfully renamed the temporary AOF incr file {} into {}",
+                manifest::temp_incr_name(&self.config.appendfilename),
+                incr.unwrap_or_default()
+            );
+        }
+        self.persist.aof.base_bytes = base_bytes;
+        self.persist.aof.rewritten_bytes = base_bytes + self.persist.log.files.data_bytes();
+        self.persist.aof.last_rewrite_failed = false;
+        self.persist.aof.consecutive_failures = 0;
+        self.after_rewrite();
+        if !alone && self.persist.aof.not_whole {
+            self.set_not_whole(None);
+        }
+        log::notice!("Background AOF rewrite finished successfully");
+    }
+
+    /// It is not known which files the disk has, or what is in them: they are read again, and a rewrite makes them whole. That is tried by the
+    /// periodic tasks until it succeeds; until then nothing is written that they would lack.
+    fn begin_files_anew(&mut self, why: &str) {
+        self.end_append_only();
+        if self.config.appendonly {
+            self.set_not_whole(Some(why));
+        }
+        if self.config.appendonly
+            && let Err(text) = self.begin_append_only()
+        {
+            log::warning!("{text}");
+            self.persist.aof.begin_again = true;
+        }
+    }
+
+    fn set_not_whole(&mut self, why: Option<&str>) {
+        self.persist.aof.not_whole = why.is_some();
+        if let Some(writer) = &self.persist.log.writer {
+            writer.set_files_failing(why);
+        }
+    }
+
+    /// What a failed fsync covered is on no disk: only the data in memory can bring it there.
+    pub fn begin_files_anew_if_lost(&mut self) {
+        if !self.persist.log.writer.as_ref().is_some_and(LogWriter::take_lost) || !self.persist.log.files.is_aof() {
+            return;
+        }
+        let why = self.persist.log.failure().unwrap_or_default();
+        log::warning!(
+            "What the failed fsync covered can't be read back. The AOF files are begun anew from the data in memory."
+        );
+        self.begin_files_anew(&why);
+    }
+
+    fn rewrite_failed(&mut self) {
+        self.persist.aof.last_rewrite_failed = true;
+        self.persist.aof.consecutive_failures += 1;
+        self.after_rewrite();
+        // The snapshot's own thread has removed its file, if it could.
+        let base = self.temporary_base();
+        let _ = rivulet_host::fs::remove_file(sums::path_of(&base));
+        let _ = rivulet_host::fs::remove_file(base);
+        self.drop_pending_file();
+    }
+
+    fn drop_pending_file(&mut self) {
+        let waiting = self.persist.log.files.is_waiting_for_base();
+        let change: Change = self.persist.log.files.fail_rewrite();
+        if waiting && !change.ops.is_empty() {
+            let name = manifest::temp_incr_name(&self.config.appendfilename);
+            log::notice!("Removing the temp incr aof file {name} in the background");
+        }
+        if let Some(writer) = &self.persist.log.writer {
+            writer.change(change, None);
+        }
+        if waiting && self.config.appendonly {
+            self.persist.aof.rewrite_scheduled = true;
+        }
+    }
+
+    fn after_rewrite(&mut self) {
+        if let Some(writer) = &self.persist.log.writer {
+            writer.hold_sync(false);
+        }
+    }
+
+    // ---- time ----
+
+    /// A scheduled rewrite, and one that the growth of the files asks for.
+    pub fn aof_cron(&mut self) {
+        self.trim_backlog();
+        self.end_held_if_disk_refuses();
+        if let Some(text) = self.persist.log.failure()
+            && self.config.appendfsync == AppendFsync::Always
+            && self.persist.log.files.is_aof()
+            && !self.persist.log.files.is_waiting_for_base()
+        {
+            log::warning!("{text}");
+            log::warning!("Can't recover from AOF write error when the AOF fsync policy is 'always'. Exiting...");
+            self.life.exit = Some(1);
+            return;
+        }
+        self.begin_files_anew_if_lost();
+        if self.persist.saving.running.is_some() || self.is_loading() || self.persist.aof.renaming.is_some() {
+            return;
+        }
+        if self.persist.aof.begin_again {
+            if !self.is_limited() {
+                self.persist.aof.begin_again = false;
+                self.persist.aof.consecutive_failures += 1;
+                let why = self.persist.log.failure().unwrap_or_default();
+                self.begin_files_anew(&why);
+            }
+            return;
+        }
+        if self.persist.aof.rewrite_scheduled {
+            if !self.is_limited() {
+                self.start_rewrite_if_scheduled();
+            }
+            return;
+        }
+        let percentage = self.config.auto_aof_rewrite_percentage;
+        let size = self.aof_size();
+        if percentage == 0 || !self.persist.log.files.is_aof() || size <= self.config.auto_aof_rewrite_min_size {
+            return;
+        }
+        let growth = (size * 100 / self.persist.aof.rewritten_bytes.max(1)).saturating_sub(100);
+        if growth >= percentage && !self.is_limited() {
+            log::notice!("Starting automatic rewriting of AOF on {growth}% growth");
+            // A failure is logged and counted.
+            let _ = self.start_rewrite();
+        }
+    }
+
+    fn start_rewrite_if_scheduled(&mut self) {
+        if self.persist.aof.rewrite_scheduled
+            && self.persist.saving.running.is_none()
+            && self.persist.aof.renaming.is_none()
+        {
+            // As above.
+            let _ = self.start_rewrite();
+        }
+    }
+
+    /// After several failures the next attempt waits.
+    fn is_limited(&mut self) -> bool {
+        let now = self.now_ms();
+        let aof = &mut self.persist.aof;
+        if aof.consecutive_failures < FAILURES_MAX {
+            (aof.limit_minutes, aof.limited_until_ms) = (0, 0);
+            return false;
+        }
+        if aof.limited_until_ms != 0 {
+            let over = now >= aof.limited_until_ms;
+            if over {
+                aof.limited_until_ms = 0;
+            }
+            return !over;
+        }
+        aof.limit_minutes = (aof.limit_minutes * 2).clamp(1, LIMIT_MINUTES_MAX);
+        aof.limited_until_ms = now + aof.limit_minutes * 60_000;
+        log::warning!(
+            "Background AOF rewrite has repeatedly failed and triggered the limit, will retry in {} minutes",
+            aof.limit_minutes
+        );
+        true
+    }
+
+    /// INFO's `aof_current_size`.
+    pub fn aof_size(&self) -> u64 {
+        self.persist.aof.base_bytes + self.persist.log.files.data_bytes()
+    }
+
+    /// The file is told the time before bytes of another second follow (`aof-timestamp-enabled`).
+    pub fn annotate_time(&mut self) {
+        let now_s = self.unix_us() / 1_000_000;
+        if self.config.aof_timestamp_enabled && self.persist.aof.annotated_s != now_s && self.has_unwritten() {
+            self.persist.aof.annotated_s = now_s;
+            let mut line = Vec::new();
+            rivulet_aof::annotation::Annotation::Timestamp(now_s as i64).append_to(&mut line);
+            self.append_own(&line);
+        }
+    }
+
+    /// The name of the n-th file that is loaded.
+    pub fn append_only_name(&self, n: usize) -> String {
+        let manifest =
+            self.persist.aof.found.as_ref().map(|found| &found.manifest).or(self.persist.log.files.manifest());
+        manifest.and_then(|manifest| manifest.data().nth(n)).map_or_else(String::new, |file| file.name.clone())
+    }
+
+    // ---- commands ----
+
+    /// WAITAOF, as in Redis 7.2: until the client's last write is durable here and on so many replicas.
+    pub fn waitaof(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
+        let id = by.id;
+        let number = |at: usize| rivulet_commands::parse::int(args.at(at));
+        let (local, replicas) = (number(1)?, number(2)?);
+        if !(0..=1).contains(&local) {
+            return Err(Fail::new("ERR value is out of range, value must between 0 and 1"));
+        }
+        if replicas < 0 {
+            return Err(Fail::new("ERR value is out of range, must be positive"));
+        }
+        let deadline = self.deadline_of(args.at(3))?;
+        if self.is_replica() {
+            return Err(Fail::new(
+                "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not propagated.",
+            ));
+        }
+        if local == 1 && !self.persist.log.files.is_aof() {
+            return Err(Fail::new("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."));
+        }
+        let offset = self.clients.at(id).session.written_offset;
+        let wish = Wish::Durable { local: local == 1, replicas: replicas as usize };
+        if by.origin != Origin::Client || self.is_where_wished(wish, offset) {
+            self.tell_acks(by, wish, offset);
+            return Ok(());
+        }
+        self.block(id, BlockedOn::Acks { wish, offset }, deadline);
+        self.replication.master.want_acks();
+        if let Some(writer) = &self.persist.log.writer {
+            writer.watch();
+        }
+        Ok(())
+    }
+
+    /// A client's write on a writable replica: it is not the stream's, but a restart should have it.
+    pub fn note_own_write(&mut self, db: usize, args: &[OwnedArgs]) {
+        if !self.persist.log.files.is_open() || !self.persist.log.files.is_aof() {
+            return;
+        }
+        let mut commands = Vec::new();
+        let select = |db: usize, out: &mut Vec<u8>| {
+            rivulet_replication::stream::encode_command(&["SELECT", &db.to_string()], out);
+        };
+        select(db, &mut commands);
+        args.iter().for_each(|args| args.as_args().append_to(&mut commands));
+        if let Some(db) = self.replication.encoder.db() {
+            select(db as usize, &mut commands);
+        }
+        self.write_own(&commands);
+    }
+
+    /// Why writes are refused for the sake of the append-only file, if they are.
+    pub fn check_aof(&self) -> Result<(), Fail> {
+        let Some(text) = self.persist.log.failure() else { return Ok(()) };
+        let files = &self.persist.log.files;
+        if self.persist.aof.not_whole || files.is_aof() && files.is_open() {
+            return Err(Fail::text(format!("MISCONF Errors writing to the AOF file: {text}")));
+        }
+        Ok(())
+    }
+
+    /// DEBUG LOADAOF: the data are read anew from the files.
+    pub fn load_aof_now(&mut self) -> Result<(), Fail> {
+        let failed = |text: String| {
+            log::warning!("{text}");
+            Fail::new("ERR Error trying to load the AOF files, check server logs.")
+        };
+        self.refuse_second_load()?;
+        self.hand_over(self.replication.offset());
+        if let Some(writer) = &self.persist.log.writer {
+            writer.wait_until_idle();
+        }
+        let found = recover::find(self.config.appenddirname.as_ref(), &self.config.appendfilename)
+            .map_err(|_| failed("Can't read the AOF manifest".into()))?;
+        let (files, total) = self.files_to_load(&found).map_err(failed)?;
+        self.empty_all(false);
+        self.scripts.forget_libraries();
+        let (cut_allowed, renames) = (self.config.aof_load_truncated, self.engine.renames.clone());
+        let load = AppendOnlyFiles { files, cut_allowed, renames, total };
+        self.begin_load(Source::AppendOnly(load), LoadWhy::Debug, Place::Databases).map_err(failed)?;
+        let result = self.finish_load_now();
+        self.persist.saving.dirty = 0;
+        memory::used();
+        result.map_err(failed)
+    }
+}
+
+/// Whether a file can be made at this path.
+fn probe(path: &Path) -> std::io::Result<()> {
+    rivulet_host::fs::File::create(path)?;
+    rivulet_host::fs::remove_file(path)
+}
+
+/// Completes the last file with what a killed process had not written yet.
+fn add_tail(found: &Found, filename: &str) -> Result<(), String> {
+    let Some(last) = found.manifest.incr.last() else { return Ok(()) };
+    match tail::recover(&found.directory.path, filename, &last.name) {
+        Ok(0) => {}
+        Ok(bytes) => log::notice!(
+            "Added the last {bytes} bytes to AOF file {}, which were not written before the server was killed",
+            last.name
+        ),
+        Err(e) => {
+            return Err(format!(
+                "Can't add the bytes in {} to {}: {}",
+                tail::file_name(filename),
+                last.name,
+                os_error(&e)
+            ));
+        }
+    }
+    Ok(())
+}
