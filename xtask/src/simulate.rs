@@ -1,17 +1,22 @@
-//! `cargo xtask simulate`: real nodes on simulated machines, for as long as one likes, or so many schedules: fleets in trouble, and sets with
-//! synchronous replicas whose masters fail.
+//! `cargo xtask simulate`: real nodes on simulated machines, for as long as one likes, or so many schedules: fleets in trouble, sets with synchronous
+//! replicas whose masters fail, and such sets under real Sentinels.
 
 use std::time::{Duration, Instant};
 
 use crate::chore::{self, Outcome};
 
 const MINUTES: f64 = 60.0;
-/// Fleets that are run between two looks at the time.
-const AT_ONCE: u64 = 200;
+/// Of so many schedules one is a set under Sentinels, and three are fleets, as these take longest; the others are sets.
+const SHARES: u64 = 20;
+const FLEET_SHARES: u64 = 3;
+/// Shares that are run between two looks at the time.
+const AT_ONCE: u64 = 50;
 
 /// What may be run, by the name of its test.
 const FLEET: &str = "fleet";
 const SET: &str = "synchronous";
+const UNDER_SENTINELS: &str = "failover";
+const ALL: [&str; 3] = [FLEET, SET, UNDER_SENTINELS];
 
 /// When a run ends.
 enum Until {
@@ -38,8 +43,8 @@ pub fn run(args: &[String]) -> Outcome {
         }
     }
     match seed {
-        // Which of the two it was is in what a failure has printed.
-        Some(seed) => [FLEET, SET].iter().try_for_each(|name| {
+        // Which of them it was is in what a failure has printed.
+        Some(seed) => ALL.iter().try_for_each(|name| {
             chore::run(test(name).args(["--", "--nocapture"]).env("RIVULET_SEED", seed.to_string()))
         }),
         // Each minute others, and all of a run in a row.
@@ -63,7 +68,7 @@ fn test(name: &str) -> std::process::Command {
 }
 
 fn run_from(first: u64, until: &Until) -> Outcome {
-    for name in [FLEET, SET] {
+    for name in ALL {
         chore::run(test(name).arg("--no-run"))?;
     }
     #[expect(clippy::disallowed_methods, reason = "a chore that lasts for some time")]
@@ -72,22 +77,24 @@ fn run_from(first: u64, until: &Until) -> Outcome {
     loop {
         let left = match until {
             Until::Elapsed(last) if now() - began >= *last => 0,
-            Until::Elapsed(_) => 4 * AT_ONCE,
+            Until::Elapsed(_) => SHARES * AT_ONCE,
             Until::Schedules(wanted) => wanted - schedules,
         };
         if left == 0 {
             return Ok(());
         }
-        // Three of four are sets: these are short.
-        let fleets = left.div_ceil(4).min(AT_ONCE);
-        let sets = (left - fleets).min(3 * AT_ONCE);
-        for (name, count) in [(FLEET, fleets), (SET, sets)] {
+        let shares = left.div_ceil(SHARES).min(AT_ONCE);
+        let fleets = (FLEET_SHARES * shares).min(left - shares);
+        let sets = (left - shares - fleets).min((SHARES - FLEET_SHARES - 1) * AT_ONCE);
+        for (name, count) in
+            [(UNDER_SENTINELS, shares), (FLEET, fleets), (SET, sets)].into_iter().filter(|(_, n)| *n > 0)
+        {
             let test = &mut test(name);
             test.args(["--", "--nocapture"]).env("RIVULET_FIRST_SEED", next.to_string());
             chore::run(test.env("RIVULET_SEEDS", count.to_string()))?;
         }
         next += fleets.max(sets);
-        schedules += fleets + sets;
+        schedules += shares + fleets + sets;
         let seconds = (now() - began).as_secs_f64();
         let rate = schedules as f64 / seconds;
         println!(

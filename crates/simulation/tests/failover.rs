@@ -15,7 +15,7 @@ fn clients_see_one_register() {
         assert_eq!(run(seed, false), Ok(report), "the same seed does the same");
         return;
     }
-    let outcomes = Seeds::from_env(30).run(|seed| run(seed, false));
+    let outcomes = Seeds::from_env(20).run(|seed| run(seed, false));
     let failovers: u64 = outcomes.reports.iter().map(|report| report.failovers).sum();
     let acked: u64 = outcomes.reports.iter().map(|report| report.acked).sum();
     let unknown: u64 = outcomes.reports.iter().map(|report| report.unknown).sum();
