@@ -8,7 +8,9 @@ use std::sync::Once;
 use fastrand::Rng;
 
 use crate::client::{Client, PORT};
+use crate::invariants::ahead::Ahead;
 use crate::invariants::durable::Promise;
+use crate::invariants::histories::Histories;
 use crate::invariants::offered::Offered;
 use crate::invariants::position::Positions;
 use crate::invariants::resumes::Resumes;
@@ -28,6 +30,8 @@ const OBSERVED_US: u64 = 150_000;
 const REST_US: u64 = 800_000;
 /// So long a shutdown or a failover may take that was asked for late.
 const LATE_ORDERS_US: u64 = 15_000_000;
+/// So long after a cut or a start everybody knows which connections are gone.
+const FOUND_OUT_US: u64 = 1_500_000;
 /// All must be the same within this time of peace.
 const PEACE_US: u64 = 180_000_000;
 
@@ -52,6 +56,10 @@ pub struct Fleet {
     paused_until_us: Vec<u64>,
     offered: Vec<Offered>,
     resumes: Resumes,
+    histories: Histories,
+    ahead: Ahead,
+    /// When something happened last from which some have to find out that their connections are gone.
+    last_cut_us: u64,
     last_trouble_us: u64,
     /// A server that was stopped has commands of the operator before it, which it executes when it goes on.
     told_while_stopped: bool,
@@ -76,6 +84,8 @@ enum Later {
     Limit(HostId),
     Burst,
     SpeedUp,
+    Reunite(HostId),
+    Follow(HostId, HostId),
 }
 
 /// What a run has come to.
@@ -130,6 +140,9 @@ impl Fleet {
             paused_until_us: vec![0; nodes],
             offered: Vec::new(),
             resumes: Resumes::default(),
+            histories: Histories::default(),
+            ahead: Ahead::default(),
+            last_cut_us: 0,
             last_trouble_us: 0,
             told_while_stopped: false,
             rots: vec![false; nodes],
@@ -174,6 +187,8 @@ impl Fleet {
             args.extend(["--replicaof".into(), ip(master).to_string(), PORT.to_string()]);
         }
         self.schedule.shared.say(|| format!("* {host} starts"));
+        self.last_cut_us = self.schedule.now_us();
+        self.histories.started(host, self.last_cut_us);
         self.schedule.start(host, &args);
     }
 
@@ -238,6 +253,8 @@ impl Fleet {
                 self.positions.saw(&sight)?;
                 self.pauses.saw(&sight)?;
                 self.resumes.saw(&sight)?;
+                self.histories.saw(&sight)?;
+                self.look_at_replicas_of(&sight)?;
                 limits::check(&sight)?;
                 self.last_sights.insert(i, sight);
             }
@@ -249,6 +266,20 @@ impl Fleet {
         }
         due.into_iter().for_each(|(_, later)| self.undo(later));
         Ok(())
+    }
+
+    /// Whether those that go on with this server have no more than it.
+    fn look_at_replicas_of(&mut self, master: &Sight) -> Result<(), Broken> {
+        let now_us = self.schedule.now_us();
+        if !self.schedule.shared.network.borrow().arrives() {
+            self.last_cut_us = now_us;
+        }
+        if now_us < self.last_cut_us + FOUND_OUT_US {
+            self.ahead.forget();
+            return Ok(());
+        }
+        let replicas = self.last_sights.values().filter(|sight| sight.master == Some(master.server));
+        replicas.into_iter().try_for_each(|replica| self.ahead.saw(replica, master))
     }
 
     /// What writers have asked for and have no reply to is at most so much.
@@ -300,6 +331,8 @@ impl Fleet {
                 self.order(host, &["CONFIG", "SET", "maxmemory", &bytes]);
             }
             Later::Burst => self.burst(),
+            Later::Reunite(host) => self.reunite(host),
+            Later::Follow(host, master) => self.follow_another(host, master),
             Later::SpeedUp => self.schedule.shared.network.borrow_mut().speed_up_all(),
             Later::Unblock => self.schedule.shared.network.borrow_mut().unblock_all(now_us),
             Later::HealDisk(host) => self.schedule.host(host).disk.lock().faults = Default::default(),

@@ -1,8 +1,10 @@
 //! What must hold, whatever happens. Each has a file.
 
+pub mod ahead;
 pub mod answers;
 pub mod disk;
 pub mod durable;
+pub mod histories;
 pub mod limits;
 pub mod memory;
 pub mod offered;

@@ -17,8 +17,17 @@ pub fn ip(host: HostId) -> Ipv4Addr {
 
 fn host_of(address: &SocketAddr) -> Option<HostId> {
     let SocketAddr::V4(address) = address else { return None };
-    let [10, 0, high, low] = address.ip().octets() else { return None };
+    machine_of(*address.ip())
+}
+
+fn machine_of(address: Ipv4Addr) -> Option<HostId> {
+    let [10, 0, high, low] = address.octets() else { return None };
     Some(high as usize * 250 + (low as usize).checked_sub(1)?)
+}
+
+/// The machine of an address, as servers write it.
+pub fn host_at(text: &str) -> Option<HostId> {
+    machine_of(text.parse().ok()?)
 }
 
 /// How long bytes are on their way, in us.
@@ -339,6 +348,11 @@ impl Network {
     /// Whether everything arrives everywhere, and soon.
     pub fn is_open(&self, now_us: u64) -> bool {
         self.blocked.is_empty() && self.slow.is_empty() && now_us > self.slow_until_us
+    }
+
+    /// Whether all arrives, be it slowly.
+    pub fn arrives(&self) -> bool {
+        self.blocked.is_empty()
     }
 
     /// From now on a KiB takes so many us in one direction.

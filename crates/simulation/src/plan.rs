@@ -118,6 +118,10 @@ pub enum Trouble {
     Block,
     Stop,
     Promote,
+    /// A replica is cut off from its master and becomes one itself, while both are written to.
+    Split,
+    /// A replica follows another one that has less than it.
+    Rehang,
     ClientPause,
     Failover,
     Garbage,
@@ -149,12 +153,14 @@ impl Trouble {
         // How often each comes, beside the others.
         let weights = [
             (Kill, 4),
-            (PowerLoss, 1),
+            (PowerLoss, 2),
             (CleanEnd, 2),
             (Cut, 3),
             (Block, 2),
             (Stop, 1),
             (Promote, 1),
+            (Split, 2),
+            (Rehang, 1),
             (Failover, 1),
             (ClientPause, 3),
             (Garbage, 4),

@@ -37,6 +37,8 @@ impl Fleet {
                 self.undo_in(50, 9_000, Later::GoOn(host));
             }
             Trouble::Promote => self.promote(host),
+            Trouble::Split => self.split(host),
+            Trouble::Rehang => self.rehang(host),
             Trouble::ClientPause => self.pause_clients(host),
             Trouble::Failover => self.fail_over(host),
             Trouble::Garbage => {
@@ -196,6 +198,7 @@ impl Fleet {
         if is_master && loss == Loss::Process {
             self.expect_what_was_offered(host);
         }
+        self.histories.killed(host);
         self.schedule.stop(host, loss);
         self.rots[host] = self.rng.u8(..6) == 0;
         self.expect_nothing_of(host);
@@ -247,6 +250,8 @@ impl Fleet {
         let happens = self.schedule.is_up(host)
             && match trouble {
                 Trouble::Kill => has_files,
+                // No replica has what such a master has not synced.
+                Trouble::PowerLoss => self.plan.appendfsync[host] == Some("always"),
                 Trouble::CleanEnd => has_files && self.following[host].is_some(),
                 Trouble::Cut | Trouble::Block | Trouble::Stop => true,
                 _ => false,
@@ -373,7 +378,8 @@ impl Fleet {
     }
 
     fn promote(&mut self, host: HostId) {
-        if !self.schedule.is_up(host) || self.master() == host {
+        // One that does not run will be started as the master.
+        if self.master() == host {
             return;
         }
         self.end_promise("another node became the master");
@@ -401,6 +407,65 @@ impl Fleet {
         }
         let shared = self.schedule.shared.clone();
         self.writers.iter_mut().for_each(|writer| writer.go_to(host, &shared));
+    }
+
+    /// A replica is cut off from its master and becomes one itself, while both are written to.
+    fn split(&mut self, host: HostId) {
+        let Some(master) = self.following[host] else { return };
+        self.end_promise("two nodes were masters");
+        (0..self.plan.nodes).for_each(|i| self.expect_nothing_of(i));
+        let shared = self.schedule.shared.clone();
+        let mut network = shared.network.borrow_mut();
+        network.block(host, master);
+        network.block(master, host);
+        network.between(host, master).into_iter().for_each(|socket| network.cut(socket));
+        drop(network);
+        self.undo_in(100, 1_500, Later::Reunite(host));
+        self.order(host, &["REPLICAOF", "NO", "ONE"]);
+        // With two writers there is one on each side, or all write to the old one for now.
+        if self.rng.u8(..3) > 0
+            && let Some(writer) = self.writers.last_mut()
+        {
+            writer.go_to(host, &shared);
+        }
+    }
+
+    /// One of the two is the master of all from here on.
+    pub(super) fn reunite(&mut self, host: HostId) {
+        let shared = self.schedule.shared.clone();
+        shared.network.borrow_mut().unblock_all(self.schedule.now_us());
+        if self.rng.bool() {
+            self.promote(host);
+        } else {
+            let master = self.master();
+            self.writers.iter_mut().for_each(|writer| writer.go_to(master, &shared));
+            self.arrange();
+        }
+    }
+
+    /// What a replica is sent comes so slowly that it falls behind, and another one, which has more, is told to follow it.
+    fn rehang(&mut self, host: HostId) {
+        let Some(master) = self.following[host] else { return };
+        let others: Vec<HostId> = (0..self.plan.nodes).filter(|other| self.may_follow(*other, host)).collect();
+        let Some(&other) = self.rng.choice(&others) else { return };
+        self.schedule.shared.network.borrow_mut().slow_down(master, host, 100_000);
+        self.undo_in(300, 1_000, Later::Follow(other, host));
+        self.undo_in(3_000, 5_000, Later::SpeedUp);
+    }
+
+    /// Whether a replica follows another than this node, and is not above it.
+    fn may_follow(&self, host: HostId, master: HostId) -> bool {
+        let above = |i: HostId| self.following[i];
+        let is_above = std::iter::successors(Some(master), |i| above(*i)).take(self.plan.nodes).any(|i| i == host);
+        above(host).is_some_and(|other| other != master) && !is_above
+    }
+
+    pub(super) fn follow_another(&mut self, host: HostId, master: HostId) {
+        if self.may_follow(host, master) {
+            (0..self.plan.nodes).for_each(|i| self.expect_nothing_of(i));
+            self.resumes.forget();
+            self.follow(host, master);
+        }
     }
 
     pub(super) fn follow(&mut self, host: HostId, master: HostId) {
