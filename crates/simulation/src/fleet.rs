@@ -15,7 +15,7 @@ use crate::invariants::offered::Offered;
 use crate::invariants::position::Positions;
 use crate::invariants::resumes::Resumes;
 use crate::invariants::still::Pauses;
-use crate::invariants::{Broken, answers, disk, limits, memory};
+use crate::invariants::{Broken, answers, disk, garbled, limits, memory};
 use crate::network::{HostId, ip};
 use crate::observer::{Observer, Sight};
 use crate::plan::{Plan, Trouble};
@@ -86,6 +86,9 @@ enum Later {
     SpeedUp,
     Reunite(HostId),
     Follow(HostId, HostId),
+    Crash(HostId),
+    Promote(HostId),
+    Rewrite(HostId),
 }
 
 /// What a run has come to.
@@ -245,6 +248,7 @@ impl Fleet {
         self.readers.retain_mut(|reader| reader.tick(&shared));
         self.look_at_offered()?;
         self.look_at_machines()?;
+        garbled::check(shared.garbled.take(), self.troubles.contains_key("Garbage"))?;
         if let Some(broken) = self.schedule.broken.take() {
             return Err(broken);
         }
@@ -331,6 +335,10 @@ impl Fleet {
                 self.order(host, &["CONFIG", "SET", "maxmemory", &bytes]);
             }
             Later::Burst => self.burst(),
+            Later::Crash(host) => self.crash_behind(host),
+            Later::Promote(host) if !self.schedule.is_up(host) => self.promote(host),
+            Later::Promote(_) => {}
+            Later::Rewrite(host) => self.order(host, &["BGREWRITEAOF"]),
             Later::Reunite(host) => self.reunite(host),
             Later::Follow(host, master) => self.follow_another(host, master),
             Later::SpeedUp => self.schedule.shared.network.borrow_mut().speed_up_all(),

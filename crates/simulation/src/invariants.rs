@@ -4,6 +4,7 @@ pub mod ahead;
 pub mod answers;
 pub mod disk;
 pub mod durable;
+pub mod garbled;
 pub mod histories;
 pub mod limits;
 pub mod memory;

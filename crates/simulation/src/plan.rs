@@ -145,6 +145,10 @@ pub enum Trouble {
     /// A replica's disk is full while a lot is written.
     Flood,
     SlowReader,
+    /// A server ends while its disk is behind.
+    EndBehind,
+    /// A replica is behind its master, whose files begin anew meanwhile, by less than may be held for it.
+    HeldBehind,
 }
 
 impl Trouble {
@@ -180,6 +184,8 @@ impl Trouble {
             (Trickle, 1),
             (Flood, 1),
             (SlowReader, 1),
+            (EndBehind, 2),
+            (HeldBehind, 2),
         ];
         let all: Vec<Trouble> =
             weights.into_iter().flat_map(|(trouble, times)| std::iter::repeat_n(trouble, times)).collect();

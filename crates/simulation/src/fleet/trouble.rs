@@ -12,6 +12,10 @@ use crate::observer::Sight;
 use crate::plan::Trouble;
 use crate::reader::Reader;
 use crate::schedule::Loss;
+use crate::writer::BURST;
+
+/// Large writes that are held for a replica.
+const HELD_WRITES: usize = 35;
 
 impl Fleet {
     pub(super) fn make(&mut self, trouble: Trouble) {
@@ -71,6 +75,8 @@ impl Fleet {
             Trouble::WrongMark => self.misend(host),
             Trouble::Trickle => self.trickle(host),
             Trouble::Flood => self.flood(host),
+            Trouble::EndBehind => self.end_behind(host),
+            Trouble::HeldBehind => self.hold_behind(host),
             Trouble::SlowReader => {
                 let until_us = self.schedule.now_us() + self.rng.u64(200..2_000) * 1000;
                 self.readers.push(Reader::new(self.plan.nodes + self.plan.writers + 4, host, until_us));
@@ -84,7 +90,7 @@ impl Fleet {
 
     pub(super) fn burst(&mut self) {
         let shared = self.schedule.shared.clone();
-        self.writers.iter_mut().for_each(|writer| writer.burst(&shared));
+        self.writers.iter_mut().for_each(|writer| writer.burst(BURST, &shared));
     }
 
     /// A lot is written, again and again.
@@ -102,6 +108,35 @@ impl Fleet {
         }
         self.burst_often();
         self.undo_in(1_500, 8_000, Later::SpeedUp);
+    }
+
+    /// A server ends whose disk has yet to take what others could have been sent.
+    fn end_behind(&mut self, host: HostId) {
+        let mut disk = self.schedule.host(host).disk.lock();
+        (disk.faults.write_us, disk.faults.sync_us) = (20_000, 50_000);
+        drop(disk);
+        self.undo_in(50, 500, Later::Crash(host));
+    }
+
+    /// It loses its power, if it syncs all that it acknowledges, or its process is killed.
+    pub(super) fn crash_behind(&mut self, host: HostId) {
+        if self.schedule.is_up(host) {
+            let syncs = self.plan.appendfsync[host] == Some("always");
+            self.crash(host, if syncs { Trouble::PowerLoss } else { Trouble::Kill });
+        }
+        self.schedule.host(host).disk.lock().faults = Faults::default();
+    }
+
+    /// What is written while a replica is sent next to nothing is more than the network takes and the backlog, and less than may be held for it.
+    fn hold_behind(&mut self, host: HostId) {
+        let Some(master) = self.following[host] else { return };
+        let shared = self.schedule.shared.clone();
+        shared.network.borrow_mut().slow_down(master, host, 100_000);
+        if let Some(writer) = self.writers.first_mut() {
+            writer.burst(HELD_WRITES, &shared);
+        }
+        self.undo_in(100, 400, Later::Rewrite(master));
+        self.undo_in(1_000, 2_000, Later::SpeedUp);
     }
 
     /// A replica's disk is full while a lot is written.
@@ -150,6 +185,10 @@ impl Fleet {
         self.expect_nothing_of(host);
         self.order(host, &["SHUTDOWN"]);
         self.rots[host] = self.rng.u8(..4) == 0;
+        if self.following[host].is_some() && self.rng.u8(..4) == 0 {
+            // It starts as the master.
+            self.undo_in(2_000, 3_900, Later::Promote(host));
+        }
         self.undo_in(4_000, 8_000, Later::Start(host));
     }
 
@@ -249,7 +288,8 @@ impl Fleet {
         let has_files = self.plan.appendfsync[host].is_some();
         let happens = self.schedule.is_up(host)
             && match trouble {
-                Trouble::Kill => has_files,
+                Trouble::Kill | Trouble::EndBehind => has_files,
+                Trouble::HeldBehind => self.following[host].is_some(),
                 // No replica has what such a master has not synced.
                 Trouble::PowerLoss => self.plan.appendfsync[host] == Some("always"),
                 Trouble::CleanEnd => has_files && self.following[host].is_some(),
@@ -265,8 +305,8 @@ impl Fleet {
         for replica in 0..self.plan.nodes {
             let Some(master) = self.following[replica] else { continue };
             let is_told = replica == host || master == host;
-            if is_told
-                && self.plan.keeps_log[master]
+            let is_held = trouble == Trouble::HeldBehind && replica == host;
+            if (is_held || is_told && trouble != Trouble::HeldBehind && self.plan.keeps_log[master])
                 && self.schedule.is_up(master)
                 && self.keeps_up(replica, now_us)
                 && let Some(sight) = self.last_sights.get(&replica)
@@ -377,7 +417,7 @@ impl Fleet {
         }
     }
 
-    fn promote(&mut self, host: HostId) {
+    pub(super) fn promote(&mut self, host: HostId) {
         // One that does not run will be started as the master.
         if self.master() == host {
             return;
