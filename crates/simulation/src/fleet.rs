@@ -58,8 +58,8 @@ pub struct Fleet {
     resumes: Resumes,
     histories: Histories,
     ahead: Ahead,
-    /// When something happened last from which some have to find out that their connections are gone.
-    last_cut_us: u64,
+    /// Per node: when something happened last from which its replicas have to find out that their connections are gone.
+    last_cut_us: Vec<u64>,
     last_trouble_us: u64,
     /// A server that was stopped has commands of the operator before it, which it executes when it goes on.
     told_while_stopped: bool,
@@ -145,7 +145,7 @@ impl Fleet {
             resumes: Resumes::default(),
             histories: Histories::default(),
             ahead: Ahead::default(),
-            last_cut_us: 0,
+            last_cut_us: vec![0; nodes],
             last_trouble_us: 0,
             told_while_stopped: false,
             rots: vec![false; nodes],
@@ -190,8 +190,9 @@ impl Fleet {
             args.extend(["--replicaof".into(), ip(master).to_string(), PORT.to_string()]);
         }
         self.schedule.shared.say(|| format!("* {host} starts"));
-        self.last_cut_us = self.schedule.now_us();
-        self.histories.started(host, self.last_cut_us);
+        let now_us = self.schedule.now_us();
+        self.last_cut_us[host] = now_us;
+        self.histories.started(host, now_us);
         self.schedule.start(host, &args);
     }
 
@@ -275,15 +276,17 @@ impl Fleet {
     /// Whether those that go on with this server have no more than it.
     fn look_at_replicas_of(&mut self, master: &Sight) -> Result<(), Broken> {
         let now_us = self.schedule.now_us();
-        if !self.schedule.shared.network.borrow().arrives() {
-            self.last_cut_us = now_us;
+        if !self.schedule.shared.network.borrow().takes_from(master.server, now_us) {
+            self.last_cut_us[master.server] = now_us;
         }
-        if now_us < self.last_cut_us + FOUND_OUT_US {
-            self.ahead.forget();
-            return Ok(());
+        let knows = now_us >= self.last_cut_us[master.server] + FOUND_OUT_US;
+        for replica in self.last_sights.values().filter(|sight| sight.master == Some(master.server)) {
+            match knows {
+                true => self.ahead.saw(replica, master)?,
+                false => self.ahead.forget(replica.server),
+            }
         }
-        let replicas = self.last_sights.values().filter(|sight| sight.master == Some(master.server));
-        replicas.into_iter().try_for_each(|replica| self.ahead.saw(replica, master))
+        Ok(())
     }
 
     /// What writers have asked for and have no reply to is at most so much.
@@ -321,6 +324,11 @@ impl Fleet {
                 if std::mem::take(&mut self.rots[host]) {
                     self.resumes.forget();
                     self.rot(host);
+                }
+                if self.rng.u8(..3) == 0 {
+                    // It takes its time to load, in which keys expire.
+                    self.schedule.host(host).disk.lock().faults.read_us = self.rng.u64(10_000..200_000);
+                    self.undo_in(500, 1_500, Later::HealDisk(host));
                 }
                 self.start(host);
             }

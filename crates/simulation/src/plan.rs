@@ -164,7 +164,7 @@ impl Trouble {
             (Stop, 1),
             (Promote, 1),
             (Split, 2),
-            (Rehang, 1),
+            (Rehang, 2),
             (Failover, 1),
             (ClientPause, 3),
             (Garbage, 4),
@@ -184,7 +184,7 @@ impl Trouble {
             (Trickle, 1),
             (Flood, 1),
             (SlowReader, 1),
-            (EndBehind, 2),
+            (EndBehind, 3),
             (HeldBehind, 2),
         ];
         let all: Vec<Trouble> =

@@ -19,7 +19,10 @@ const HELD_WRITES: usize = 35;
 
 impl Fleet {
     pub(super) fn make(&mut self, trouble: Trouble) {
-        let host = self.rng.usize(..self.plan.nodes);
+        let mut host = self.rng.usize(..self.plan.nodes);
+        if trouble == Trouble::EndBehind && self.rng.bool() {
+            host = self.master();
+        }
         if !matches!(trouble, Trouble::ClientPause | Trouble::Bgsave | Trouble::Quiet | Trouble::Maxmemory) {
             self.offered.retain(|offered| offered.replica() != host);
         }

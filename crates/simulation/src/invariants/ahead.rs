@@ -9,14 +9,17 @@ use crate::observer::Sight;
 /// A replica that has lost its master's connection, or must begin anew, knows it after so long.
 const KNOWN_US: u64 = 1_000_000;
 
+/// What was seen of a replica still holds.
+const RECENT_US: u64 = 400_000;
+
 /// Since when a replica was ahead of its master whenever the two were seen.
 #[derive(Default)]
 pub struct Ahead(BTreeMap<HostId, u64>);
 
 impl Ahead {
-    /// Something has happened to them all, which some do not know yet.
-    pub fn forget(&mut self) {
-        self.0.clear();
+    /// This replica may not know yet what has become of its master.
+    pub fn forget(&mut self, replica: HostId) {
+        self.0.remove(&replica);
     }
 
     /// A replica and its master were seen, that one later.
@@ -24,7 +27,7 @@ impl Ahead {
         let is_ahead = replica.link_up
             && !replica.loads
             && !master.loads
-            && master.asked_us > replica.at_us
+            && (replica.at_us..replica.at_us + RECENT_US).contains(&master.asked_us)
             && master.id == replica.id
             && master.offset < replica.offset;
         if !is_ahead {
