@@ -22,7 +22,8 @@ pub struct Faults {
     pub fails_syncs: bool,
     /// No more bytes than this.
     pub capacity: Option<u64>,
-    /// Us that a write and a sync take.
+    /// Us that a read, a write and a sync take.
+    pub read_us: u64,
     pub write_us: u64,
     pub sync_us: u64,
 }
@@ -360,6 +361,7 @@ impl OpenFile {
 
 impl world::File for OpenFile {
     fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+        self.take_time(|faults| faults.read_us);
         self.with(|file| {
             let count = file.cached.len().saturating_sub(at as usize).min(bytes.len());
             file.cached.read(at as usize, &mut bytes[..count]);

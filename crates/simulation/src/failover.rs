@@ -321,7 +321,7 @@ impl Set {
         if field("flags")?.contains("failover_in_progress") {
             return None;
         }
-        let host = field("ip")?.parse().ok().and_then(crate::network::host_at)?;
+        let host = crate::network::host_at(&field("ip")?)?;
         Some((field("config-epoch")?.parse().ok()?, host))
     }
 

@@ -8,12 +8,14 @@ use std::sync::Once;
 use fastrand::Rng;
 
 use crate::client::{Client, PORT};
+use crate::invariants::ahead::Ahead;
 use crate::invariants::durable::Promise;
+use crate::invariants::histories::Histories;
 use crate::invariants::offered::Offered;
 use crate::invariants::position::Positions;
 use crate::invariants::resumes::Resumes;
 use crate::invariants::still::Pauses;
-use crate::invariants::{Broken, answers, disk, limits, memory};
+use crate::invariants::{Broken, answers, disk, garbled, limits, memory};
 use crate::network::{HostId, ip};
 use crate::observer::{Observer, Sight};
 use crate::plan::{Plan, Trouble};
@@ -28,6 +30,8 @@ const OBSERVED_US: u64 = 150_000;
 const REST_US: u64 = 800_000;
 /// So long a shutdown or a failover may take that was asked for late.
 const LATE_ORDERS_US: u64 = 15_000_000;
+/// So long after a cut or a start everybody knows which connections are gone.
+const FOUND_OUT_US: u64 = 1_500_000;
 /// All must be the same within this time of peace.
 const PEACE_US: u64 = 180_000_000;
 
@@ -52,6 +56,10 @@ pub struct Fleet {
     paused_until_us: Vec<u64>,
     offered: Vec<Offered>,
     resumes: Resumes,
+    histories: Histories,
+    ahead: Ahead,
+    /// Per node: when something happened last from which its replicas have to find out that their connections are gone.
+    last_cut_us: Vec<u64>,
     last_trouble_us: u64,
     /// A server that was stopped has commands of the operator before it, which it executes when it goes on.
     told_while_stopped: bool,
@@ -76,6 +84,11 @@ enum Later {
     Limit(HostId),
     Burst,
     SpeedUp,
+    Reunite(HostId),
+    Follow(HostId, HostId),
+    Crash(HostId),
+    Promote(HostId),
+    Rewrite(HostId),
 }
 
 /// What a run has come to.
@@ -130,6 +143,9 @@ impl Fleet {
             paused_until_us: vec![0; nodes],
             offered: Vec::new(),
             resumes: Resumes::default(),
+            histories: Histories::default(),
+            ahead: Ahead::default(),
+            last_cut_us: vec![0; nodes],
             last_trouble_us: 0,
             told_while_stopped: false,
             rots: vec![false; nodes],
@@ -174,6 +190,9 @@ impl Fleet {
             args.extend(["--replicaof".into(), ip(master).to_string(), PORT.to_string()]);
         }
         self.schedule.shared.say(|| format!("* {host} starts"));
+        let now_us = self.schedule.now_us();
+        self.last_cut_us[host] = now_us;
+        self.histories.started(host, now_us);
         self.schedule.start(host, &args);
     }
 
@@ -230,6 +249,7 @@ impl Fleet {
         self.readers.retain_mut(|reader| reader.tick(&shared));
         self.look_at_offered()?;
         self.look_at_machines()?;
+        garbled::check(shared.garbled.take(), self.troubles.contains_key("Garbage"))?;
         if let Some(broken) = self.schedule.broken.take() {
             return Err(broken);
         }
@@ -238,6 +258,8 @@ impl Fleet {
                 self.positions.saw(&sight)?;
                 self.pauses.saw(&sight)?;
                 self.resumes.saw(&sight)?;
+                self.histories.saw(&sight)?;
+                self.look_at_replicas_of(&sight)?;
                 limits::check(&sight)?;
                 self.last_sights.insert(i, sight);
             }
@@ -248,6 +270,22 @@ impl Fleet {
             self.last_trouble_us = now_us;
         }
         due.into_iter().for_each(|(_, later)| self.undo(later));
+        Ok(())
+    }
+
+    /// Whether those that go on with this server have no more than it.
+    fn look_at_replicas_of(&mut self, master: &Sight) -> Result<(), Broken> {
+        let now_us = self.schedule.now_us();
+        if !self.schedule.shared.network.borrow().takes_from(master.server, now_us) {
+            self.last_cut_us[master.server] = now_us;
+        }
+        let knows = now_us >= self.last_cut_us[master.server] + FOUND_OUT_US;
+        for replica in self.last_sights.values().filter(|sight| sight.master == Some(master.server)) {
+            match knows {
+                true => self.ahead.saw(replica, master)?,
+                false => self.ahead.forget(replica.server),
+            }
+        }
         Ok(())
     }
 
@@ -287,6 +325,11 @@ impl Fleet {
                     self.resumes.forget();
                     self.rot(host);
                 }
+                if self.rng.u8(..3) == 0 {
+                    // It takes its time to load, in which keys expire.
+                    self.schedule.host(host).disk.lock().faults.read_us = self.rng.u64(10_000..200_000);
+                    self.undo_in(500, 1_500, Later::HealDisk(host));
+                }
                 self.start(host);
             }
             Later::Start(_) => {}
@@ -300,6 +343,12 @@ impl Fleet {
                 self.order(host, &["CONFIG", "SET", "maxmemory", &bytes]);
             }
             Later::Burst => self.burst(),
+            Later::Crash(host) => self.crash_behind(host),
+            Later::Promote(host) if !self.schedule.is_up(host) => self.promote(host),
+            Later::Promote(_) => {}
+            Later::Rewrite(host) => self.order(host, &["BGREWRITEAOF"]),
+            Later::Reunite(host) => self.reunite(host),
+            Later::Follow(host, master) => self.follow_another(host, master),
             Later::SpeedUp => self.schedule.shared.network.borrow_mut().speed_up_all(),
             Later::Unblock => self.schedule.shared.network.borrow_mut().unblock_all(now_us),
             Later::HealDisk(host) => self.schedule.host(host).disk.lock().faults = Default::default(),

@@ -1,8 +1,11 @@
 //! What must hold, whatever happens. Each has a file.
 
+pub mod ahead;
 pub mod answers;
 pub mod disk;
 pub mod durable;
+pub mod garbled;
+pub mod histories;
 pub mod limits;
 pub mod memory;
 pub mod offered;

@@ -13,6 +13,7 @@ use rivulet_host::thread::Work;
 use rivulet_host::world::{self, File, Metadata, Open, World};
 
 use crate::disk;
+use crate::invariants::garbled;
 use crate::memory::{self, outside};
 use crate::network::{HostId, Network};
 
@@ -24,6 +25,8 @@ pub struct Shared {
     pub rng: RefCell<Rng>,
     /// What everything that was done comes to: two runs are the same if theirs is.
     trace: Cell<u64>,
+    /// Who could not read its master's stream.
+    pub garbled: Cell<Option<HostId>>,
     /// The servers' logs, and what happens to them, go to standard output.
     shows_logs: bool,
 }
@@ -35,6 +38,7 @@ impl Shared {
             network: RefCell::new(Network::new(seed ^ 0x6e65_7477, servers)),
             rng: RefCell::new(Rng::with_seed(seed)),
             trace: Cell::new(0),
+            garbled: Cell::new(None),
             shows_logs,
         }
     }
@@ -181,6 +185,9 @@ impl World for Process {
     }
 
     fn log(&self, line: &[u8]) {
+        if garbled::is_told(line) {
+            self.shared.garbled.set(Some(self.host.id));
+        }
         self.shared.say(|| format!("{} {}", self.host.id, String::from_utf8_lossy(line).trim_end()));
     }
 

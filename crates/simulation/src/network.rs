@@ -15,15 +15,19 @@ pub fn ip(host: HostId) -> Ipv4Addr {
     Ipv4Addr::new(10, 0, (host / 250) as u8, (host % 250) as u8 + 1)
 }
 
-/// The machine that has an address.
-pub fn host_at(ip: Ipv4Addr) -> Option<HostId> {
-    let [10, 0, high, low] = ip.octets() else { return None };
+fn host_of(address: &SocketAddr) -> Option<HostId> {
+    let SocketAddr::V4(address) = address else { return None };
+    machine_of(*address.ip())
+}
+
+fn machine_of(address: Ipv4Addr) -> Option<HostId> {
+    let [10, 0, high, low] = address.octets() else { return None };
     Some(high as usize * 250 + (low as usize).checked_sub(1)?)
 }
 
-fn host_of(address: &SocketAddr) -> Option<HostId> {
-    let SocketAddr::V4(address) = address else { return None };
-    host_at(*address.ip())
+/// The machine of an address, as servers write it.
+pub fn host_at(text: &str) -> Option<HostId> {
+    machine_of(text.parse().ok()?)
 }
 
 /// How long bytes are on their way, in us.
@@ -96,7 +100,7 @@ pub struct Network {
     blocked: BTreeSet<(HostId, HostId)>,
     /// Directions in which a KiB takes so long, in us, and when the last of what was sent that way arrives.
     slow: BTreeMap<(HostId, HostId), u64>,
-    slow_until_us: u64,
+    slow_until_us: BTreeMap<HostId, u64>,
     /// Machines that end the next snapshot which they send with a wrong mark.
     misends: BTreeSet<HostId>,
     pub delays: Delays,
@@ -148,7 +152,7 @@ impl Network {
             stuck: Vec::new(),
             blocked: BTreeSet::new(),
             slow: BTreeMap::new(),
-            slow_until_us: 0,
+            slow_until_us: BTreeMap::new(),
             misends: BTreeSet::new(),
             delays: Delays { least: 50, most: 500, slow_one_in: 200 },
             rng: Rng::with_seed(seed),
@@ -343,7 +347,13 @@ impl Network {
 
     /// Whether everything arrives everywhere, and soon.
     pub fn is_open(&self, now_us: u64) -> bool {
-        self.blocked.is_empty() && self.slow.is_empty() && now_us > self.slow_until_us
+        self.blocked.is_empty() && self.slow.is_empty() && self.slow_until_us.values().all(|us| now_us > *us)
+    }
+
+    /// Whether all that one sends arrives soon.
+    pub fn takes_from(&self, host: HostId, now_us: u64) -> bool {
+        let is_slow = self.slow.keys().any(|(from, _)| *from == host);
+        self.blocked.is_empty() && !is_slow && self.slow_until_us.get(&host).is_none_or(|us| now_us > *us)
     }
 
     /// From now on a KiB takes so many us in one direction.
@@ -424,7 +434,8 @@ impl Network {
             at_us = at_us.max(end.last_at_us + 1);
             if let (Some(us_per_kib), Event::Bytes { bytes, .. }) = (self.slow.get(&(from, to)), &event) {
                 at_us += bytes.len() as u64 * us_per_kib / 1024;
-                self.slow_until_us = self.slow_until_us.max(at_us);
+                let until_us = self.slow_until_us.entry(from).or_default();
+                *until_us = at_us.max(*until_us);
             }
             end.last_at_us = at_us;
         }

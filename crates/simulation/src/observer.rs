@@ -2,17 +2,23 @@
 
 use crate::client::{Client, Reply};
 use crate::machine::Shared;
-use crate::network::HostId;
+use crate::network::{HostId, host_at};
 
 /// What a server says of itself at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sight {
     pub at_us: u64,
+    /// Whoever looks asked then.
+    pub asked_us: u64,
     pub server: HostId,
     pub digest: String,
     pub id: String,
     pub offset: u64,
     pub is_master: bool,
+    /// Whom it follows.
+    pub master: Option<HostId>,
+    /// So many bytes it shares with those that go on with its former id.
+    pub shared: Option<u64>,
     /// A replica whose master is there, and which has caught up with the snapshot.
     pub link_up: bool,
     /// What it holds is not what its position says: it is between two states.
@@ -30,6 +36,7 @@ pub struct Observer {
     pub client: Client,
     replies: Vec<Reply>,
     next_us: u64,
+    asked_us: u64,
 }
 
 /// Replies of one look.
@@ -43,7 +50,7 @@ fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
 
 impl Observer {
     pub fn new(host: HostId, server: HostId) -> Observer {
-        Observer { client: Client::new(host, server), replies: Vec::new(), next_us: 0 }
+        Observer { client: Client::new(host, server), replies: Vec::new(), next_us: 0, asked_us: 0 }
     }
 
     /// What was seen, if a look has ended well.
@@ -68,6 +75,7 @@ impl Observer {
             self.replies.clear();
         }
         if self.client.outstanding == 0 && now_us >= self.next_us {
+            self.asked_us = now_us;
             // What these sections show does not depend on the real machine.
             self.client.ask(&["INFO", "replication", "persistence", "stats"], shared);
             self.client.ask(&["DEBUG", "DIGEST"], shared);
@@ -91,11 +99,14 @@ impl Observer {
         let loads = ["loading", "async_loading"].iter().any(|name| field(&info, name).is_some_and(|n| n != "0"));
         Some(Sight {
             at_us,
+            asked_us: self.asked_us,
             server: self.client.server,
             digest: digest.text(),
             id: field(&info, "master_replid")?.to_string(),
             offset: field(&info, "master_repl_offset")?.parse().ok()?,
             is_master,
+            master: field(&info, "master_host").and_then(host_at),
+            shared: field(&info, "second_repl_offset").and_then(|n| n.parse::<u64>().ok()?.checked_sub(1)),
             link_up: field(&info, "master_link_status") == Some("up"),
             // Who has no backlog gives nobody a position to go on from.
             loads: loads || syncs || is_master && field(&info, "repl_backlog_active") != Some("1"),

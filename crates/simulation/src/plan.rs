@@ -118,6 +118,10 @@ pub enum Trouble {
     Block,
     Stop,
     Promote,
+    /// A replica is cut off from its master and becomes one itself, while both are written to.
+    Split,
+    /// A replica follows another one that has less than it.
+    Rehang,
     ClientPause,
     Failover,
     Garbage,
@@ -141,6 +145,10 @@ pub enum Trouble {
     /// A replica's disk is full while a lot is written.
     Flood,
     SlowReader,
+    /// A server ends while its disk is behind.
+    EndBehind,
+    /// A replica is behind its master, whose files begin anew meanwhile, by less than may be held for it.
+    HeldBehind,
 }
 
 impl Trouble {
@@ -149,12 +157,14 @@ impl Trouble {
         // How often each comes, beside the others.
         let weights = [
             (Kill, 4),
-            (PowerLoss, 1),
+            (PowerLoss, 2),
             (CleanEnd, 2),
             (Cut, 3),
             (Block, 2),
             (Stop, 1),
             (Promote, 1),
+            (Split, 2),
+            (Rehang, 2),
             (Failover, 1),
             (ClientPause, 3),
             (Garbage, 4),
@@ -174,6 +184,8 @@ impl Trouble {
             (Trickle, 1),
             (Flood, 1),
             (SlowReader, 1),
+            (EndBehind, 3),
+            (HeldBehind, 2),
         ];
         let all: Vec<Trouble> =
             weights.into_iter().flat_map(|(trouble, times)| std::iter::repeat_n(trouble, times)).collect();

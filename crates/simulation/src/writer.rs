@@ -59,7 +59,7 @@ fn deadline(rng: &mut Rng) -> String {
 }
 
 /// Writes of a burst, and how large each is.
-const BURST: usize = 100;
+pub const BURST: usize = 100;
 const BURST_BYTES: usize = 8 << 10;
 
 /// Commands that may be under way.
@@ -113,8 +113,8 @@ impl Writer {
     }
 
     /// Writes a lot at once.
-    pub fn burst(&mut self, shared: &Shared) {
-        for i in 0..BURST {
+    pub fn burst(&mut self, count: usize, shared: &Shared) {
+        for i in 0..count {
             let words = ["SET".into(), format!("w{}:big{}", self.number, i % 3), "x".repeat(BURST_BYTES)];
             self.ask(&words, Awaited::Other, shared);
         }

@@ -1,7 +1,6 @@
 //! A client as applications have them: it asks a Sentinel who the master is, makes sure that it is one, and goes on there until something goes wrong.
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
 
 use fastrand::Rng;
 
@@ -110,12 +109,12 @@ impl Caller {
 
     fn hear_who(&mut self, schedule: &Schedule, rng: &mut Rng) {
         let replies = self.to_sentinel.poll(&schedule.shared);
-        let address = match replies.as_deref() {
+        let server = match replies.as_deref() {
             Ok([]) => return,
-            Ok([Reply::Array(address), ..]) => address[0].text().parse::<Ipv4Addr>().ok(),
+            Ok([Reply::Array(address), ..]) => host_at(&address[0].text()),
             _ => None,
         };
-        let Some(server) = address.and_then(host_at) else { return self.rest(schedule, rng) };
+        let Some(server) = server else { return self.rest(schedule, rng) };
         self.to_sentinel.hang_up(&schedule.shared);
         self.to_master.go_to(server, &schedule.shared);
         self.to_master.ask(&["ROLE"], &schedule.shared);

@@ -12,10 +12,17 @@ use crate::observer::Sight;
 use crate::plan::Trouble;
 use crate::reader::Reader;
 use crate::schedule::Loss;
+use crate::writer::BURST;
+
+/// Large writes that are held for a replica.
+const HELD_WRITES: usize = 35;
 
 impl Fleet {
     pub(super) fn make(&mut self, trouble: Trouble) {
-        let host = self.rng.usize(..self.plan.nodes);
+        let mut host = self.rng.usize(..self.plan.nodes);
+        if trouble == Trouble::EndBehind && self.rng.bool() {
+            host = self.master();
+        }
         if !matches!(trouble, Trouble::ClientPause | Trouble::Bgsave | Trouble::Quiet | Trouble::Maxmemory) {
             self.offered.retain(|offered| offered.replica() != host);
         }
@@ -37,6 +44,8 @@ impl Fleet {
                 self.undo_in(50, 9_000, Later::GoOn(host));
             }
             Trouble::Promote => self.promote(host),
+            Trouble::Split => self.split(host),
+            Trouble::Rehang => self.rehang(host),
             Trouble::ClientPause => self.pause_clients(host),
             Trouble::Failover => self.fail_over(host),
             Trouble::Garbage => {
@@ -69,6 +78,8 @@ impl Fleet {
             Trouble::WrongMark => self.misend(host),
             Trouble::Trickle => self.trickle(host),
             Trouble::Flood => self.flood(host),
+            Trouble::EndBehind => self.end_behind(host),
+            Trouble::HeldBehind => self.hold_behind(host),
             Trouble::SlowReader => {
                 let until_us = self.schedule.now_us() + self.rng.u64(200..2_000) * 1000;
                 self.readers.push(Reader::new(self.plan.nodes + self.plan.writers + 4, host, until_us));
@@ -82,7 +93,7 @@ impl Fleet {
 
     pub(super) fn burst(&mut self) {
         let shared = self.schedule.shared.clone();
-        self.writers.iter_mut().for_each(|writer| writer.burst(&shared));
+        self.writers.iter_mut().for_each(|writer| writer.burst(BURST, &shared));
     }
 
     /// A lot is written, again and again.
@@ -100,6 +111,35 @@ impl Fleet {
         }
         self.burst_often();
         self.undo_in(1_500, 8_000, Later::SpeedUp);
+    }
+
+    /// A server ends whose disk has yet to take what others could have been sent.
+    fn end_behind(&mut self, host: HostId) {
+        let mut disk = self.schedule.host(host).disk.lock();
+        (disk.faults.write_us, disk.faults.sync_us) = (20_000, 50_000);
+        drop(disk);
+        self.undo_in(50, 500, Later::Crash(host));
+    }
+
+    /// It loses its power, if it syncs all that it acknowledges, or its process is killed.
+    pub(super) fn crash_behind(&mut self, host: HostId) {
+        if self.schedule.is_up(host) {
+            let syncs = self.plan.appendfsync[host] == Some("always");
+            self.crash(host, if syncs { Trouble::PowerLoss } else { Trouble::Kill });
+        }
+        self.schedule.host(host).disk.lock().faults = Faults::default();
+    }
+
+    /// What is written while a replica is sent next to nothing is more than the network takes and the backlog, and less than may be held for it.
+    fn hold_behind(&mut self, host: HostId) {
+        let Some(master) = self.following[host] else { return };
+        let shared = self.schedule.shared.clone();
+        shared.network.borrow_mut().slow_down(master, host, 100_000);
+        if let Some(writer) = self.writers.first_mut() {
+            writer.burst(HELD_WRITES, &shared);
+        }
+        self.undo_in(100, 400, Later::Rewrite(master));
+        self.undo_in(1_000, 2_000, Later::SpeedUp);
     }
 
     /// A replica's disk is full while a lot is written.
@@ -148,6 +188,10 @@ impl Fleet {
         self.expect_nothing_of(host);
         self.order(host, &["SHUTDOWN"]);
         self.rots[host] = self.rng.u8(..4) == 0;
+        if self.following[host].is_some() && self.rng.u8(..4) == 0 {
+            // It starts as the master.
+            self.undo_in(2_000, 3_900, Later::Promote(host));
+        }
         self.undo_in(4_000, 8_000, Later::Start(host));
     }
 
@@ -196,6 +240,7 @@ impl Fleet {
         if is_master && loss == Loss::Process {
             self.expect_what_was_offered(host);
         }
+        self.histories.killed(host);
         self.schedule.stop(host, loss);
         self.rots[host] = self.rng.u8(..6) == 0;
         self.expect_nothing_of(host);
@@ -246,7 +291,10 @@ impl Fleet {
         let has_files = self.plan.appendfsync[host].is_some();
         let happens = self.schedule.is_up(host)
             && match trouble {
-                Trouble::Kill => has_files,
+                Trouble::Kill | Trouble::EndBehind => has_files,
+                Trouble::HeldBehind => self.following[host].is_some(),
+                // No replica has what such a master has not synced.
+                Trouble::PowerLoss => self.plan.appendfsync[host] == Some("always"),
                 Trouble::CleanEnd => has_files && self.following[host].is_some(),
                 Trouble::Cut | Trouble::Block | Trouble::Stop => true,
                 _ => false,
@@ -260,8 +308,8 @@ impl Fleet {
         for replica in 0..self.plan.nodes {
             let Some(master) = self.following[replica] else { continue };
             let is_told = replica == host || master == host;
-            if is_told
-                && self.plan.keeps_log[master]
+            let is_held = trouble == Trouble::HeldBehind && replica == host;
+            if (is_held || is_told && trouble != Trouble::HeldBehind && self.plan.keeps_log[master])
                 && self.schedule.is_up(master)
                 && self.keeps_up(replica, now_us)
                 && let Some(sight) = self.last_sights.get(&replica)
@@ -372,8 +420,9 @@ impl Fleet {
         }
     }
 
-    fn promote(&mut self, host: HostId) {
-        if !self.schedule.is_up(host) || self.master() == host {
+    pub(super) fn promote(&mut self, host: HostId) {
+        // One that does not run will be started as the master.
+        if self.master() == host {
             return;
         }
         self.end_promise("another node became the master");
@@ -401,6 +450,65 @@ impl Fleet {
         }
         let shared = self.schedule.shared.clone();
         self.writers.iter_mut().for_each(|writer| writer.go_to(host, &shared));
+    }
+
+    /// A replica is cut off from its master and becomes one itself, while both are written to.
+    fn split(&mut self, host: HostId) {
+        let Some(master) = self.following[host] else { return };
+        self.end_promise("two nodes were masters");
+        (0..self.plan.nodes).for_each(|i| self.expect_nothing_of(i));
+        let shared = self.schedule.shared.clone();
+        let mut network = shared.network.borrow_mut();
+        network.block(host, master);
+        network.block(master, host);
+        network.between(host, master).into_iter().for_each(|socket| network.cut(socket));
+        drop(network);
+        self.undo_in(100, 1_500, Later::Reunite(host));
+        self.order(host, &["REPLICAOF", "NO", "ONE"]);
+        // With two writers there is one on each side, or all write to the old one for now.
+        if self.rng.u8(..3) > 0
+            && let Some(writer) = self.writers.last_mut()
+        {
+            writer.go_to(host, &shared);
+        }
+    }
+
+    /// One of the two is the master of all from here on.
+    pub(super) fn reunite(&mut self, host: HostId) {
+        let shared = self.schedule.shared.clone();
+        shared.network.borrow_mut().unblock_all(self.schedule.now_us());
+        if self.rng.bool() {
+            self.promote(host);
+        } else {
+            let master = self.master();
+            self.writers.iter_mut().for_each(|writer| writer.go_to(master, &shared));
+            self.arrange();
+        }
+    }
+
+    /// What a replica is sent comes so slowly that it falls behind, and another one, which has more, is told to follow it.
+    fn rehang(&mut self, host: HostId) {
+        let Some(master) = self.following[host] else { return };
+        let others: Vec<HostId> = (0..self.plan.nodes).filter(|other| self.may_follow(*other, host)).collect();
+        let Some(&other) = self.rng.choice(&others) else { return };
+        self.schedule.shared.network.borrow_mut().slow_down(master, host, 100_000);
+        self.undo_in(300, 1_000, Later::Follow(other, host));
+        self.undo_in(3_000, 5_000, Later::SpeedUp);
+    }
+
+    /// Whether a replica follows another than this node, and is not above it.
+    fn may_follow(&self, host: HostId, master: HostId) -> bool {
+        let above = |i: HostId| self.following[i];
+        let is_above = std::iter::successors(Some(master), |i| above(*i)).take(self.plan.nodes).any(|i| i == host);
+        above(host).is_some_and(|other| other != master) && !is_above
+    }
+
+    pub(super) fn follow_another(&mut self, host: HostId, master: HostId) {
+        if self.may_follow(host, master) {
+            (0..self.plan.nodes).for_each(|i| self.expect_nothing_of(i));
+            self.resumes.forget();
+            self.follow(host, master);
+        }
     }
 
     pub(super) fn follow(&mut self, host: HostId, master: HostId) {
