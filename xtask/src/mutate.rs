@@ -15,6 +15,9 @@ const CORES: u64 = 10_000;
 /// Of sets with synchronous replicas, which mutations with this at their beginning are about.
 const SETS: u64 = 200;
 const OF_SETS: &str = "failover:";
+/// Of such sets under Sentinels.
+const UNDER_SENTINELS: u64 = 200;
+const OF_SENTINELS: &str = "sentinel:";
 
 pub fn run(args: &[String]) -> Outcome {
     let copy = std::env::temp_dir().join(format!("rivulet-mutate-{}", std::process::id()));
@@ -30,7 +33,7 @@ fn run_in(copy: &Path, args: &[String]) -> Outcome {
         copy_all(&chore::root().join(name), &copy.join(name))?;
     }
     println!("== Without a mutation");
-    if !core_passes(copy)? || !fleets_pass(copy)? || !sets_pass(copy)? {
+    if !core_passes(copy)? || !fleets_pass(copy)? || !sets_pass(copy)? || !sets_under_sentinels_pass(copy)? {
         return Err("the simulation fails as it is".into());
     }
     let mut survivors = Vec::new();
@@ -70,6 +73,9 @@ fn is_noticed(mutation: &Mutation, copy: &Path) -> Outcome<bool> {
     if mutation.name.starts_with(OF_SETS) {
         return Ok(!sets_pass(copy)?);
     }
+    if mutation.name.starts_with(OF_SENTINELS) {
+        return Ok(!sets_under_sentinels_pass(copy)?);
+    }
     let is_of_core =
         |edit: &Edit| ["crates/replication", "crates/aof"].iter().any(|start| edit.file.starts_with(start));
     Ok(!fleets_pass(copy)? || mutation.edits.iter().any(is_of_core) && !core_passes(copy)?)
@@ -81,6 +87,10 @@ fn core_passes(copy: &Path) -> Outcome<bool> {
 
 fn sets_pass(copy: &Path) -> Outcome<bool> {
     passes(copy, "rivulet-simulation", "synchronous", &["--", "--nocapture"], SETS)
+}
+
+fn sets_under_sentinels_pass(copy: &Path) -> Outcome<bool> {
+    passes(copy, "rivulet-simulation", "failover", &["--", "--nocapture"], UNDER_SENTINELS)
 }
 
 fn fleets_pass(copy: &Path) -> Outcome<bool> {

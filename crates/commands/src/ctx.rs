@@ -287,7 +287,7 @@ impl<'a> Data<'a> {
     }
 
     /// A key loses its value: whoever waits for a stream's group has to know.
-    fn note_loss(&mut self, value: &Value, key: &[u8]) {
+    pub fn note_loss(&mut self, value: &Value, key: &[u8]) {
         if matches!(value, Value::Stream(_)) {
             self.make_ready(key);
         }

@@ -59,6 +59,7 @@ impl Engine {
         self.with_data(db, moment, |data| {
             let key = data.key(key);
             if let Some(removed) = data.db_mut().remove(key) {
+                data.note_loss(&removed.value, key.bytes);
                 data.effects.free(removed.value, lazy);
                 let word: &[u8] = if lazy { b"UNLINK" } else { b"DEL" };
                 data.effects.before.push((db, OwnedArgs::from_slices(&[word, key.bytes])));

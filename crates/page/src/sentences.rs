@@ -131,7 +131,7 @@ mod tests {
             .into_iter()
             .chain(sources(&crates().join("replication/src")))
             .collect::<String>();
-        let verify = source(&crates().join("node/src/replication/verify.rs"));
+        let verify = source(&crates().join("node/src/replication/verify/driver.rs"));
         let (reasons, verdicts) = (literals_after(&code, MARKS), literals_after(&verify, VERDICT_MARKS));
         assert!(reasons.len() >= 8 && verdicts.len() >= 8, "they are found: {reasons:#?} {verdicts:#?}");
         let translated = translated();

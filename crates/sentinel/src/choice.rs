@@ -66,10 +66,7 @@ pub fn choose(replicas: &[Facts], terms: &Terms) -> Choice {
         true => refuse_other_histories(replicas, terms, &mut refused),
         false => {}
     }
-    // Who is fenced tells where it stands: that says more than for how long it has not followed, as who refuses a master that has lost data does not.
-    if !(terms.is_strict && are_fenced) {
-        refuse_long_alone(replicas, terms, &mut refused);
-    }
+    refuse_long_alone(replicas, terms, &mut refused);
     if terms.is_strict {
         refuse_empty(replicas, &mut refused);
     }
@@ -185,7 +182,9 @@ fn common_history(replicas: &[Facts], terms: &Terms, present: &History) -> Optio
 }
 
 fn refuse_long_alone(replicas: &[Facts], terms: &Terms, refused: &mut [Option<String>]) {
-    let is_long = |facts: &Facts| facts.link_down_ms > terms.link_down_max_ms;
+    // Who does not follow a master that has lost what it has is alone for that, and may be the only one that has it.
+    let keeps = |facts: &Facts| facts.is_fenced == Some(true) && facts.master_lacks_data;
+    let is_long = |facts: &Facts| facts.link_down_ms > terms.link_down_max_ms && !(terms.is_strict && keeps(facts));
     let somebody_else = replicas.iter().zip(refused.iter()).any(|(facts, reason)| reason.is_none() && !is_long(facts));
     if terms.is_strict && !somebody_else {
         return;
@@ -294,6 +293,20 @@ mod tests {
         let mut a = facts("a", 900);
         (a.silent_ms, a.info_age_ms, a.link_down_ms) = (5000, Some(5000), 10_000);
         assert_eq!(winner(&[a, facts("b", 900)], &terms()), Some("a".into()));
+    }
+
+    /// It may be the only one that has what the master has lost.
+    #[test]
+    fn who_does_not_follow_a_master_that_lost_data_is_not_refused_for_being_alone() {
+        let fenced = |label: &str, offset| Facts {
+            is_fenced: Some(true),
+            data_term: Some(DataTerm::default()),
+            ..facts(label, offset)
+        };
+        let keeper = Facts { master_lacks_data: true, link_down_ms: 1 << 40, ..fenced("a", 900) };
+        let stranger = Facts { master_lacks_data: false, ..keeper.clone() };
+        assert_eq!(winner(&[keeper, fenced("b", 500)], &terms()), Some("a".into()));
+        assert_eq!(winner(&[stranger, fenced("b", 500)], &terms()), Some("b".into()), "alone for another reason");
     }
 
     /// The design's rules: with `strict-failover no` each is taken out, and another one wins.

@@ -9,6 +9,7 @@ use rivulet_resp::{Args, Reply};
 use crate::doctor;
 use crate::events::Level;
 use crate::failover::Request;
+use crate::fencing::ATTEMPT_MAX_MS;
 use crate::hello;
 use crate::link::At;
 use crate::master::{Backoff, Master};
@@ -116,12 +117,13 @@ impl Sentinel {
         let pause_ms = self.random() % 1000;
         let now_ms = self.now_ms;
         let is_me = candidate == self.id;
+        let attempt_max_ms = if self.must_fence(name) { ATTEMPT_MAX_MS } else { u64::MAX };
         let Some(master) = self.masters.get_mut(name) else { return (None, 0) };
         if master.vote.give(candidate, epoch) {
             self.is_dirty = true;
             let is_behind = master.failover.as_ref().is_some_and(|own| own.is_electing() && own.epoch < epoch);
             if !is_me {
-                let until_ms = now_ms + master.settings.failover_timeout_ms * 2 + pause_ms;
+                let until_ms = now_ms + (master.settings.failover_timeout_ms * 2).min(attempt_max_ms) + pause_ms;
                 let splits = master.backoff.splits;
                 master.backoff =
                     Backoff { until_ms, leader: Some(candidate.to_string()), splits, logged_ms: 0, is_left: false };

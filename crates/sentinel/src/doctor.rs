@@ -40,6 +40,13 @@ impl Sentinel {
             }
             (None, _) => findings.push("If it failed now, nobody could take its place: no replica is fit.".into()),
         }
+        if !self.can_fence(master) {
+            findings.push(format!(
+                "But this Sentinel would leave it to others: {} members answer here, {} must be fenced.",
+                self.members_that_answer(master),
+                master.fences_needed()
+            ));
+        }
         findings.extend(choice.remarks.iter().map(|(label, remark)| format!("  {label}: {remark}.")));
         if let Some(last) = master.last_choice.as_ref().filter(|last| **last != choice) {
             findings.push("At the last failover that this Sentinel led:".into());

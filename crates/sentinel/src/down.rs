@@ -92,6 +92,7 @@ impl Sentinel {
             self.event(Level::Warning, "-odown", &At::master(name), "");
             if let Some(master) = self.masters.get_mut(name) {
                 master.agreed_down_since_ms = None;
+                master.backoff.is_left = false;
             }
         }
     }

@@ -176,11 +176,9 @@ impl Sentinel {
             master.backoff = Backoff { splits: master.backoff.splits, ..Backoff::default() };
         }
         let until_ms = master.backoff.until_ms;
-        if now_ms >= until_ms && !master.can_fence() {
-            return self.leave_to_others(name);
-        }
         if now_ms >= until_ms {
-            return self.begin_failover(name, Request::Nobody);
+            let can_fence = self.masters.get(name).is_some_and(|master| self.can_fence(master));
+            return if can_fence { self.begin_failover(name, Request::Nobody) } else { self.leave_to_others(name) };
         }
         self.wake_ms = self.wake_ms.min(until_ms);
         if until_ms - now_ms > 1000 && master.backoff.logged_ms != until_ms {
@@ -192,16 +190,15 @@ impl Sentinel {
 
     /// This Sentinel does not reach, or know, as many members as must be fenced. As a leader it would fail, and keep those from it who reach more.
     fn leave_to_others(&mut self, name: &str) {
+        let Some(master) = self.masters.get(name) else { return };
+        let (there, needed) = (self.members_that_answer(master), master.fences_needed());
+        let until_ms = self.now_ms + RETRY_MS;
+        self.wake_ms = self.wake_ms.min(until_ms);
         let Some(master) = self.masters.get_mut(name) else { return };
-        let is_news = !std::mem::replace(&mut master.backoff.is_left, true);
-        master.backoff.until_ms = self.now_ms + RETRY_MS;
-        self.wake_ms = self.wake_ms.min(master.backoff.until_ms);
-        if is_news {
-            let (there, needed) = (master.members_there(), master.fences_needed());
-            self.log(
-                Level::Warning,
-                format!("'{name}' is left to others to replace: {there} members are reached from here, {needed} must be fenced"),
-            );
+        master.backoff.until_ms = until_ms;
+        if !std::mem::replace(&mut master.backoff.is_left, true) {
+            let reached = format!("{there} members answer here, {needed} must be fenced");
+            self.log(Level::Warning, format!("'{name}' is left to others to replace: {reached}"));
         }
     }
 

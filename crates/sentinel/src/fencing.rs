@@ -22,6 +22,9 @@ const OTHERS_MS: u64 = 50;
 const ENOUGH_MS: u64 = 3000;
 /// Between a failover that was given up for that and the next, ms.
 pub(crate) const RETRY_MS: u64 = 1000;
+/// By then a leader has promoted a fenced replica, or will not: so long those who voted for it leave the field to it at most, ms. Fences and epochs make it
+/// safe should another one come forward meanwhile.
+pub(crate) const ATTEMPT_MAX_MS: u64 = 10_000;
 /// What looks half done for so long is, ms: it may only be that INFOs were not of one time.
 const HEAL_MS: u64 = 5000;
 
@@ -104,18 +107,6 @@ impl Master {
         if count(false) == members.len() { members.len() } else { count(true) }
     }
 
-    /// As many members are there as must be fenced, or none need be.
-    pub(crate) fn can_fence(&self) -> bool {
-        self.synchronous() == 0 || self.members_there() >= self.fences_needed()
-    }
-
-    /// Members that are there, as far as it is known.
-    pub(crate) fn members_there(&self) -> usize {
-        let is_there = |replica: &&Replica| replica.instance.down_since_ms.is_none();
-        let ids = self.replicas.values().filter(is_there).filter_map(|replica| replica.instance.node_id.as_deref());
-        ids.collect::<BTreeSet<_>>().intersection(&self.members()).count()
-    }
-
     /// Whether a longer list may be told to the master: whichever members a leader fences, one of them knows of it. Of a list of M a leader that knows no
     /// longer one fences M − N + 1, so those who have not heard must be fewer, with the largest N that was said.
     fn enough_know(&self, wanted: &[String], own: &str) -> bool {
@@ -150,6 +141,22 @@ impl Sentinel {
     /// Whether replicas must be fenced before one of them is promoted.
     pub(crate) fn must_fence(&self, name: &str) -> bool {
         self.masters.get(name).is_some_and(|master| master.synchronous() > 0)
+    }
+
+    /// As many members answer as must be fenced, or none need be.
+    pub(crate) fn can_fence(&self, master: &Master) -> bool {
+        master.synchronous() == 0 || self.members_that_answer(master) >= master.fences_needed()
+    }
+
+    /// Members that are connected, and have answered pings of late.
+    pub(crate) fn members_that_answer(&self, master: &Master) -> usize {
+        let answers = |replica: &&Replica| {
+            let link = self.links.get(&replica.instance.link).filter(|link| !link.is_disconnected);
+            replica.instance.down_since_ms.is_none()
+                && link.is_some_and(|link| self.now_ms.saturating_sub(link.last_ok_ms) <= self.periods.ping_ms * 5)
+        };
+        let ids = master.replicas.values().filter(answers).filter_map(|replica| replica.instance.node_id.as_deref());
+        ids.collect::<BTreeSet<_>>().intersection(&master.members()).count()
     }
 
     /// Asks all replicas to promise this leader's term. `paused_ms` as in [`State::WaitPromotion`].
@@ -283,7 +290,7 @@ impl Sentinel {
         let is_half_done = is_half_done || master.instance.is_unproven;
         if is_half_done && self.now_ms >= master.backoff.until_ms {
             let is_due = master.half_done_since_ms.is_some_and(|at| self.now_ms >= at + HEAL_MS);
-            if is_due && master.can_fence() {
+            if is_due && self.can_fence(master) {
                 let why = match master.instance.is_unproven {
                     true => "was started again and can't tell whether it has all",
                     false => "was left half done by a failover",

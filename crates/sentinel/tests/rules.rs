@@ -454,3 +454,31 @@ fn a_node_id_outlives_a_restart() {
     let labels: Vec<&String> = bench.core.masters["m"].replicas.keys().collect();
     assert_eq!(labels, ["10.0.0.1:3"], "{:?}", bench.logged);
 }
+
+/// Who reaches, or knows, fewer members than must be fenced does not come forward: as a leader it would fail, again and again, and keep those from it who
+/// reach more.
+#[test]
+fn who_cannot_fence_enough_leaves_it_to_others() {
+    let id = |letter: &str| letter.repeat(40);
+    let told = |letter: &str| {
+        let own = replica_info("old", 500).replace(&"c".repeat(40), &id(letter));
+        let members = [id("d"), id("e"), id("f")].join(",");
+        format!("{own}node_id:{}\r\nmembers:{members}\r\nsynchronous_replicas:1\r\n", id(letter))
+    };
+    for (options, comes) in [(&[][..], false), (&["known-replica m 10.0.0.1 3"][..], true)] {
+        let mut bench = Bench::new(options);
+        bench.call(&["SENTINEL", "SET", "m", "quorum", "1"]).0.expect("it is set");
+        bench.tell(1, &(master_info(RUN[0], "old", 500, "") + &format!("node_id:{}\r\n", id("d"))));
+        bench.answers = vec![(2, told("e")), (3, told("f"))];
+        // What was asked at the beginning has no answer yet.
+        for (port, info) in bench.answers.clone().iter().take(1 + options.len()) {
+            bench.tell(*port, info);
+        }
+        bench.run_ms(200);
+        bench.silent = vec![1];
+        bench.run_ms(5_000);
+        assert!(bench.has_logged("+odown"), "{:?}", bench.logged);
+        assert_eq!(bench.has_logged("+try-failover"), comes, "{:?}", bench.logged);
+        assert_eq!(bench.has_logged("is left to others"), !comes, "{:?}", bench.logged);
+    }
+}

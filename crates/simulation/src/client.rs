@@ -125,21 +125,33 @@ impl Client {
 
     /// Sends what the network takes and answers what has come; an error when the connection is gone, with what was asked.
     pub fn poll(&mut self, shared: &Shared) -> Result<Vec<Reply>, String> {
-        let Some(socket) = self.socket else { return Ok(Vec::new()) };
+        let (replies, gone) = self.poll_to_the_end(shared);
+        gone.map_or(Ok(replies), Err)
+    }
+
+    /// As [`Client::poll`], with the replies that came before the connection was gone.
+    pub fn poll_to_the_end(&mut self, shared: &Shared) -> (Vec<Reply>, Option<String>) {
+        let gone = self.exchange(shared).err();
+        (self.replies(shared.now_us.get()), gone)
+    }
+
+    /// Sends and receives.
+    fn exchange(&mut self, shared: &Shared) -> Result<(), String> {
+        let Some(socket) = self.socket else { return Ok(()) };
         let mut network = shared.network.borrow_mut();
         let now_us = shared.now_us.get();
-        let gone = |e: &dyn std::fmt::Display| Err(e.to_string());
+        let mut gone = None;
         match network.state(socket) {
-            Err(e) => return gone(&e),
-            Ok(false) => return Ok(Vec::new()),
+            Err(e) => gone = Some(e.to_string()),
+            Ok(false) => return Ok(()),
             Ok(true) => {}
         }
-        while !self.to_send.is_empty() {
+        while !self.to_send.is_empty() && gone.is_none() {
             let (first, _) = self.to_send.as_slices();
             match network.write(socket, first, now_us) {
                 Ok(0) => break,
                 Ok(count) => drop(self.to_send.drain(..count)),
-                Err(e) => return gone(&e),
+                Err(e) => gone = Some(e.to_string()),
             }
         }
         loop {
@@ -148,12 +160,16 @@ impl Client {
             let read = network.read(socket, &mut self.input[len..]);
             self.input.truncate(len + read.as_ref().map_or(0, |read| read.unwrap_or(0)));
             match read {
-                Ok(Some(0)) => return gone(&"closed"),
+                Ok(Some(0)) => return Err("closed".into()),
                 Ok(Some(_)) => {}
-                Ok(None) => break,
-                Err(e) => return gone(&e),
+                Ok(None) => return gone.map_or(Ok(()), Err),
+                Err(e) => return Err(e.to_string()),
             }
         }
+    }
+
+    /// What has arrived as a whole.
+    fn replies(&mut self, now_us: u64) -> Vec<Reply> {
         let mut replies = Vec::new();
         let mut used = 0;
         while used < self.input.len()
@@ -165,6 +181,6 @@ impl Client {
             replies.push(reply);
         }
         self.input.drain(..used);
-        Ok(replies)
+        replies
     }
 }

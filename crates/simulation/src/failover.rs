@@ -72,7 +72,7 @@ impl Shape {
             replicas,
             quorum: rng.usize(2..=sentinels / 2 + 1),
             down_after_ms: rng.u64(300..1_500),
-            failover_timeout_ms: rng.u64(2_000..6_000),
+            failover_timeout_ms: if rng.u8(..4) == 0 { 180_000 } else { rng.u64(2_000..6_000) },
             timeout_ms: if rng.bool() { rng.u64(300..3_000) } else { 0 },
             has_files: rng.bool(),
             is_quick: rng.u8(..4) > 0,
@@ -165,6 +165,11 @@ impl Set {
             self.look_at_epochs()?;
             if self.rng.bool() {
                 self.wait_until_whole()?;
+                // Where clients read nothing that counts, what was lost must be seen before it is written over.
+                if !self.shape.reads {
+                    self.settle()?;
+                    self.callers.iter_mut().for_each(|caller| caller.rests = false);
+                }
             }
         }
         self.end()
@@ -172,20 +177,25 @@ impl Set {
 
     /// Everything is at rest; what clients have seen is looked at.
     fn end(&mut self) -> Result<(), Broken> {
-        self.callers.iter_mut().for_each(|caller| caller.rests = true);
-        let until_us = self.schedule.now_us() + PATIENCE_US;
-        while self.schedule.now_us() < until_us && !self.callers.iter().all(Caller::is_done) {
-            self.tick();
-        }
-        self.callers.iter_mut().for_each(|caller| caller.give_up(&mut self.histories));
-        let master = self.read_all()?;
+        let master = self.settle()?;
         for (key, history) in self.histories.iter().enumerate() {
             history.check().map_err(|why| format!("k{key}: {why} (set {:?})", self.shape))?;
         }
         self.compare(master)
     }
 
-    /// What is in the master in the end is a read of each key. A Sentinel may end what was left half done, and make another one the master meanwhile.
+    /// Clients come to rest, and what is in the master is read.
+    fn settle(&mut self) -> Result<HostId, Broken> {
+        self.callers.iter_mut().for_each(|caller| caller.rests = true);
+        let until_us = self.schedule.now_us() + PATIENCE_US;
+        while self.schedule.now_us() < until_us && !self.callers.iter().all(Caller::is_done) {
+            self.tick();
+        }
+        self.callers.iter_mut().for_each(|caller| caller.give_up(&mut self.histories));
+        self.read_all()
+    }
+
+    /// What is in the master is a read of each key. A Sentinel may end what was left half done, and make another one the master meanwhile.
     fn read_all(&mut self) -> Result<HostId, Broken> {
         let until_us = self.schedule.now_us() + PATIENCE_US;
         while self.schedule.now_us() < until_us {
@@ -344,7 +354,7 @@ impl Set {
     /// All goes well again: all Sentinels name one master, which knows its members, has proven itself, and has all replicas.
     fn wait_until_whole(&mut self) -> Result<HostId, Broken> {
         self.heal();
-        let until_us = self.schedule.now_us() + PATIENCE_US;
+        let until_us = self.schedule.now_us() + PATIENCE_US + 2_000 * self.shape.failover_timeout_ms;
         let mut last = (Vec::new(), String::new());
         while self.schedule.now_us() < until_us {
             let views = self.look_at_epochs()?;

@@ -141,3 +141,17 @@ fn what_clients_that_track_are_told_evicts_nothing() {
     let (left, evicted) = (server.must("DBSIZE").int(), server.count("evicted_keys"));
     assert!(left >= 200 && evicted > 0, "{left} keys are left, {evicted} were evicted");
 }
+
+/// As when it is deleted otherwise: who waits for entries of its group is told that the group is gone.
+#[test]
+fn a_stream_that_is_evicted_ends_the_waits_for_its_groups() {
+    let mut server = Server::start(Kind::Rivulet, &["--maxmemory-policy", "allkeys-random"]);
+    server.must("XGROUP CREATE s g $ MKSTREAM");
+    let mut reader = server.client();
+    reader.send_raw(b"XREADGROUP GROUP g c BLOCK 0 STREAMS s >\r\n").expect("the server reads");
+    wait::until("it waits", || server.count("blocked_clients") == 1);
+    server.must("CONFIG SET maxmemory 1");
+    let reply = reader.read().expect("it is told");
+    assert!(reply.text().starts_with("NOGROUP"), "{reply:?}");
+    assert_eq!(server.count("evicted_keys"), 1);
+}

@@ -355,4 +355,35 @@ pub const MUTATIONS: &[Mutation] = &[
             to: "            .unwrap_or(0)\n            .max(self.replication.log.end_offset())\n    }\n\n    /// How many replicas count that are there.",
         }],
     },
+    Mutation {
+        name: "sentinel: nobody is fenced",
+        edits: &[Edit {
+            file: "crates/sentinel/src/fencing.rs",
+            from: "self.masters.get(name).is_some_and(|master| master.synchronous() > 0)",
+            to: "self.masters.get(name).is_some_and(|master| master.synchronous() > 99)",
+        }],
+    },
+    Mutation {
+        name: "sentinel: who is promoted is chosen by priority and run id alone",
+        edits: &[
+            Edit {
+                file: "crates/sentinel/src/choice.rs",
+                from: "(priority, std::cmp::Reverse(facts.offset), run_id",
+                to: "(priority, std::cmp::Reverse(0), run_id",
+            },
+            Edit {
+                file: "crates/sentinel/src/fencing.rs",
+                from: "Some(rank(told)) > own)",
+                to: "Some(rank(told)) > own && told.offset == u64::MAX)",
+            },
+        ],
+    },
+    Mutation {
+        name: "sentinel: votes and epochs are in no file",
+        edits: &[Edit {
+            file: "crates/sentinel-node/src/store.rs",
+            from: "config.rewrite(&with).map_err(|e| e.to_string())",
+            to: "Ok(drop((config, with)))",
+        }],
+    },
 ];

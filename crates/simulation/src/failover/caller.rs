@@ -131,10 +131,12 @@ impl Caller {
 
     fn work(&mut self, histories: &mut [History], values: &mut Values, schedule: &Schedule, rng: &mut Rng) {
         let now_us = schedule.now_us();
-        let gone = match self.to_master.poll(&schedule.shared) {
-            Ok(replies) => replies.iter().any(|reply| self.returned(reply, histories, values.reads, now_us)),
-            Err(_) => true,
-        };
+        // What was told before the connection ended counts.
+        let (replies, end) = self.to_master.poll_to_the_end(&schedule.shared);
+        let mut gone = end.is_some();
+        for reply in &replies {
+            gone |= self.returned(reply, histories, values.reads, now_us);
+        }
         let is_late = self.calls.front().is_some_and(|call| now_us > call.operation.called_us + PATIENCE_US);
         if gone || is_late {
             self.give_up(histories);
