@@ -269,7 +269,7 @@ impl Sentinel {
         }
         self.is_dirty = true;
         if !is_elsewhere {
-            return;
+            return self.give_up_older_attempt(hello);
         }
         let to = (hello.master_host.clone(), hello.master_port);
         self.event(Level::Warning, "+config-update-from", &At::peer(&hello.master, &hello.id), "");
@@ -278,6 +278,20 @@ impl Sentinel {
         self.switch_address(&hello.master, address);
         self.call_reconfig_script(&hello.master, "observer", from, to);
         self.hurry_hello(&hello.master);
+    }
+
+    /// A later leader has made the old master of this Sentinel's own failover the master again: to end that now would give one term two masters.
+    fn give_up_older_attempt(&mut self, hello: &Hello) {
+        let Some(master) = self.masters.get_mut(&hello.master) else { return };
+        let Some(own) = master.failover.take_if(|own| own.epoch < hello.config_epoch) else { return };
+        if own.pauses_master() {
+            self.send(&At::master(&hello.master), Question::Nothing, &[b"CLIENT", b"UNPAUSE"]);
+        }
+        let text = format!(
+            "The failover of '{}' in epoch {} is given up: in epoch {} another Sentinel has made the same server the master again",
+            hello.master, own.epoch, hello.config_epoch
+        );
+        self.log(Level::Warning, text);
     }
 
     /// Ours says that it is a replica or does not answer, and the other one, which we know, says that it is a master.
