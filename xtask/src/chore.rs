@@ -59,20 +59,35 @@ pub fn on_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(name)).find(|path| path.is_file())
 }
 
+/// How everything is built that tests: one profile, so that nothing is built twice.
+pub const QUICK: [&str; 2] = ["--profile", "quick"];
+
+/// Packages that between them turn on the features of what all depend on. Whoever builds one package beside these shares what a build of the whole
+/// workspace has made; alone it has features of its own, and builds much of that again.
+pub const BESIDE: [&str; 6] = ["-p", "rivulet-server", "-p", "rivulet-cli", "-p", "rivulet-tests"];
+
+/// Everything but the simulation, which turns on a feature that servers don't have.
+pub const ALL_BUT_SIMULATION: [&str; 3] = ["--workspace", "--exclude", "rivulet-simulation"];
+
 /// Builds the server and the tools beside it as the tests use them; answers where it is.
 pub fn build_server() -> Outcome<PathBuf> {
+    build_program(&["-p", "rivulet-server", "-p", "rivulet-cli"], "rivulet-server")
+}
+
+/// Builds programs in the profile of the tests; answers where the one of that name is.
+pub fn build_program(what: &[&str], name: &str) -> Outcome<PathBuf> {
     let mut build = cargo();
-    build.args(["build", "--profile", "quick", "-p", "rivulet-server", "-p", "rivulet-cli"]);
+    build.arg("build").args(QUICK).args(what);
+    println!("> {}", shown(&build));
     build.arg("--message-format=json-render-diagnostics");
-    println!("> cargo build --profile quick -p rivulet-server -p rivulet-cli");
     let built = build.stderr(Stdio::inherit()).output().map_err(|e| format!("can't run cargo: {e}"))?;
     if !built.status.success() {
-        return Err("the server can't be built".into());
+        return Err(format!("{name} can't be built"));
     }
     // One JSON object a line; paths with quotes or backslashes in them are not expected here.
     String::from_utf8_lossy(&built.stdout)
         .lines()
         .filter_map(|line| line.split_once("\"executable\":\"")?.1.split_once('"').map(|(path, _)| PathBuf::from(path)))
-        .find(|path| path.file_name().is_some_and(|name| name == "rivulet-server"))
-        .ok_or_else(|| "cargo does not say where it has put the server".into())
+        .find(|path| path.file_name().is_some_and(|file| file == name))
+        .ok_or_else(|| format!("cargo does not say where it has put {name}"))
 }

@@ -4,6 +4,9 @@ use std::process::Stdio;
 
 use crate::chore::{self, Outcome};
 
+/// The runner on stable Rust.
+const RUNNER: &str = "fuzz-smoke";
+
 pub fn run(args: &[String]) -> Outcome {
     let smoke = args.iter().any(|arg| arg == "--smoke" || arg == "--case");
     let rest: Vec<&str> = args.iter().map(String::as_str).filter(|arg| *arg != "--smoke").collect();
@@ -15,9 +18,9 @@ pub fn run(args: &[String]) -> Outcome {
             "cargo-fuzz or a nightly compiler is missing: the smoke runner takes its place (random changes, no coverage)"
         );
     }
-    let mut runner = chore::cargo();
-    runner.args(["run", "--quiet", "--profile", "quick", "-p", "fuzz-targets", "--bin", "fuzz-smoke", "--"]);
-    chore::run(runner.args(rest))
+    let what = [&["-p", "fuzz-targets", "--bin", RUNNER][..], &chore::BESIDE].concat();
+    let runner = chore::build_program(&what, RUNNER)?;
+    chore::run(chore::command(runner).args(rest))
 }
 
 fn with_cargo_fuzz(args: &[&str]) -> Outcome {

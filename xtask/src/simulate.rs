@@ -18,6 +18,14 @@ const SET: &str = "synchronous";
 const UNDER_SENTINELS: &str = "failover";
 const ALL: [&str; 3] = [FLEET, SET, UNDER_SENTINELS];
 
+const PACKAGES: [&str; 2] = ["-p", "rivulet-simulation"];
+
+/// What cargo is to test so that the simulation is tested as a whole: itself, and a first schedule of each kind.
+pub fn targets() -> Vec<&'static str> {
+    let kinds = ALL.into_iter().flat_map(|name| ["--test", name]);
+    PACKAGES.into_iter().chain(chore::BESIDE).chain(["--lib"]).chain(kinds).collect()
+}
+
 /// When a run ends.
 enum Until {
     Elapsed(Duration),
@@ -63,7 +71,7 @@ fn unix_seconds() -> u64 {
 
 fn test(name: &str) -> std::process::Command {
     let mut test = chore::cargo();
-    test.args(["test", "--quiet", "--profile", "quick", "-p", "rivulet-simulation", "--test", name]);
+    test.args(["test", "--quiet"]).args(chore::QUICK).args(PACKAGES).args(chore::BESIDE).args(["--test", name]);
     test
 }
 

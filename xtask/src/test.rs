@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 
 use crate::chore::{self, Outcome};
 use crate::{peers, python, simulate};
@@ -43,7 +43,8 @@ impl Failure {
     fn fails_alone(&self, server: &Path) -> bool {
         let Some(target) = self.process_test() else { return true };
         let mut test = chore::cargo();
-        test.args(["test", "-p", "rivulet-tests", "--test", target, "--", "--exact", &self.name]);
+        test.arg("test").args(chore::QUICK).args(chore::ALL_BUT_SIMULATION);
+        test.args(["--test", target, "--", "--exact", &self.name]);
         chore::run(test.env("RIVULET_SERVER", server)).is_err()
     }
 }
@@ -107,12 +108,56 @@ pub fn run(args: &[String]) -> Outcome {
     println!("== The server");
     let server = chore::build_server()?;
     println!("== Tests, with RIVULET_SERVER={}", server.display());
-    let mut command = chore::cargo();
-    command.args(["test", "--no-fail-fast"]);
-    if !args.iter().any(|arg| arg == "-p" || arg == "--package") {
-        command.arg("--workspace");
+    let mut summary = Summary::default();
+    let mut broken = None;
+    for selection in selections(args) {
+        let told = summary.failures.len();
+        let status = run_cargo(&selection, args, &server, &mut summary)?;
+        if !status.success() && summary.failures.len() == told {
+            // Not one of its tests has said so: it could not be built, or was killed.
+            broken = Some(status);
+        }
     }
-    command.args(args).env("RIVULET_SERVER", &server);
+    let failures = failures_alone(&summary, &server);
+    println!("== {} passed, {} failed, {} ignored", summary.passed, summary.failed, summary.ignored);
+    for failure in &summary.failures {
+        let word = if failures.contains(failure) { "FAILED" } else { "UNSTEADY (passes alone; to be mended)" };
+        println!("   {word}: {failure}");
+    }
+    if let Some(status) = broken {
+        return Err(format!("cargo test: {status}"));
+    }
+    if !failures.is_empty() {
+        return Err("tests have failed".into());
+    }
+    match args {
+        [] => {
+            println!("== {SCHEDULES} schedules of the simulation (cargo xtask simulate runs others)");
+            simulate::run_first(SCHEDULES)
+        }
+        // Who asks for some tests gets those.
+        _ => Ok(()),
+    }
+}
+
+/// What each run of cargo selects. The simulation has one of its own: it turns on a feature that the servers are built without, and with that every
+/// crate that knows a machine would be built twice more.
+fn selections(args: &[String]) -> Vec<Vec<&'static str>> {
+    let options = || args.iter().take_while(|arg| *arg != "--").filter(|arg| arg.starts_with('-'));
+    if options().any(|arg| arg == "-p" || arg == "--package") {
+        vec![vec![]]
+    } else if options().next().is_some() {
+        vec![vec!["--workspace"]]
+    } else {
+        vec![chore::ALL_BUT_SIMULATION.to_vec(), simulate::targets()]
+    }
+}
+
+/// Runs tests, shows what they say, and counts.
+fn run_cargo(selection: &[&str], args: &[String], server: &Path, summary: &mut Summary) -> Outcome<ExitStatus> {
+    let mut command = chore::cargo();
+    command.args(["test", "--no-fail-fast"]).args(chore::QUICK);
+    command.args(selection).args(args).env("RIVULET_SERVER", server);
     // Cargo names the binaries on standard error: one pipe keeps the order.
     let (reader, writer) = std::io::pipe().map_err(|e| format!("no pipe: {e}"))?;
     let stderr = writer.try_clone().map_err(|e| format!("no pipe: {e}"))?;
@@ -124,31 +169,12 @@ pub fn run(args: &[String]) -> Outcome {
         .map_err(|e| format!("can't run cargo: {e}"))?;
     // It holds the pipe's other end, and the loop would wait for itself.
     drop(command);
-    let mut summary = Summary::default();
     for line in BufReader::new(reader).split(b'\n').map_while(Result::ok) {
         let line = String::from_utf8_lossy(&line);
         println!("{line}");
         summary.read(&line);
     }
-    let status = tests.wait().map_err(|e| format!("can't wait for cargo: {e}"))?;
-    let failures = failures_alone(&summary, &server);
-    println!("== {} passed, {} failed, {} ignored", summary.passed, summary.failed, summary.ignored);
-    for failure in &summary.failures {
-        let word = if failures.contains(failure) { "FAILED" } else { "UNSTEADY (passes alone; to be mended)" };
-        println!("   {word}: {failure}");
-    }
-    let unsteady = !summary.failures.is_empty() && failures.is_empty();
-    if !status.success() && !unsteady {
-        return Err(format!("cargo test: {status}"));
-    }
-    match args {
-        [] => {
-            println!("== {SCHEDULES} schedules of the simulation (cargo xtask simulate runs others)");
-            simulate::run_first(SCHEDULES)
-        }
-        // Who asks for some tests gets those.
-        _ => Ok(()),
-    }
+    tests.wait().map_err(|e| format!("can't wait for cargo: {e}"))
 }
 
 #[cfg(test)]
@@ -185,5 +211,14 @@ mod tests {
         // Another that was killed says nothing of its tests.
         summary.read("    `-p rivulet-tests --test scripts`");
         assert!(!summary.all_told());
+    }
+
+    #[test]
+    fn who_selects_gets_that_alone() {
+        let of = |args: &str| selections(&args.split(' ').map(String::from).collect::<Vec<_>>());
+        assert_eq!(of("expiry -- --nocapture").len(), 2);
+        assert_eq!(selections(&[]).len(), 2);
+        assert_eq!(of("-p rivulet-node expiry"), [Vec::<&str>::new()]);
+        assert_eq!(of("--test fleet"), [["--workspace"]]);
     }
 }
