@@ -4,13 +4,24 @@ use std::sync::mpsc;
 use std::sync::{LockResult, MutexGuard};
 use std::time::Duration;
 
-pub use std::sync::mpsc::{RecvError, SendError, Sender, TryRecvError, TrySendError};
+pub use std::sync::mpsc::{RecvError, SendError, TryRecvError, TrySendError};
 
-use crate::world;
+use crate::world::{self, Awaits};
 
 /// The end of a queue that takes.
 #[derive(Debug)]
 pub struct Receiver<T>(mpsc::Receiver<T>);
+
+/// The end of a queue without a bound that gives.
+#[derive(Debug)]
+pub struct Sender<T>(mpsc::Sender<T>);
+
+// Not derived: items need not be clonable.
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Sender<T> {
+        Sender(self.0.clone())
+    }
+}
 
 /// The end of a bounded queue that gives.
 #[derive(Debug, Clone)]
@@ -19,7 +30,7 @@ pub struct SyncSender<T>(mpsc::SyncSender<T>);
 /// A queue without a bound.
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let (to, from) = mpsc::channel();
-    (to, Receiver(from))
+    (Sender(to), Receiver(from))
 }
 
 /// A queue for at most `bound` items, at least one.
@@ -41,7 +52,7 @@ impl<T> Receiver<T> {
             match self.try_recv() {
                 Ok(item) => return Ok(item),
                 Err(TryRecvError::Disconnected) => return Err(RecvError),
-                Err(TryRecvError::Empty) => world::park(None),
+                Err(TryRecvError::Empty) => world::park(Awaits::Threads, None),
             }
         }
     }
@@ -87,6 +98,39 @@ impl<T> IntoIterator for Receiver<T> {
     }
 }
 
+/// Who waits for room in the queue waits for nothing now.
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        world::note_progress();
+    }
+}
+
+impl<T> Sender<T> {
+    /// Gives the item.
+    ///
+    /// # Errors
+    /// Nobody is left who takes: it comes back.
+    pub fn send(&self, item: T) -> Result<(), SendError<T>> {
+        self.0.send(item)?;
+        world::note_progress();
+        Ok(())
+    }
+}
+
+/// Who waits for an item may be told that there will be none.
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        world::note_progress();
+    }
+}
+
+/// See [`Sender`].
+impl<T> Drop for SyncSender<T> {
+    fn drop(&mut self) {
+        world::note_progress();
+    }
+}
+
 impl<T> SyncSender<T> {
     /// Waits until there is room, and gives the item.
     ///
@@ -106,7 +150,7 @@ impl<T> SyncSender<T> {
                 Err(TrySendError::Disconnected(back)) => return Err(SendError(back)),
                 Err(TrySendError::Full(back)) => {
                     item = back;
-                    world::park(None);
+                    world::park(Awaits::Threads, None);
                 }
             }
         }
@@ -142,7 +186,7 @@ impl Condvar {
             return self.0.wait(guard);
         }
         drop(guard);
-        world::park(None);
+        world::park(Awaits::Threads, None);
         mutex.lock()
     }
 
@@ -160,7 +204,7 @@ impl Condvar {
             };
         };
         drop(guard);
-        world::park(Some(now_us + time.as_micros() as u64));
+        world::park(Awaits::Threads, Some(now_us + time.as_micros() as u64));
         mutex.lock()
     }
 }

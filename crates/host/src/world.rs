@@ -14,10 +14,10 @@ pub trait World {
     fn unix_us(&self) -> u64;
     /// Its own clock in us, which nobody sets.
     fn machine_us(&self) -> u64;
-    /// The step that runs has nothing to do until something has happened on the machine, or, if a time is given, until then (us of the machine's
+    /// The step that runs has nothing to do until what it awaits has happened on the machine, or, if a time is given, until then (us of the machine's
     /// clock). It may go on for no reason.
-    fn park(&self, until_us: Option<u64>);
-    /// Something has happened that others may wait for.
+    fn park(&self, awaits: Awaits, until_us: Option<u64>);
+    /// A thread has done something that others may wait for.
     fn note_progress(&self);
     fn spawn(&self, name: &'static str, work: crate::thread::Work);
     fn fill_random(&self, bytes: &mut [u8]);
@@ -50,6 +50,15 @@ pub trait World {
     /// Whether a socket has something to be read, or accepted, and whether it takes bytes; an error counts as both. Nothing if it
     /// is closed.
     fn readiness(&self, socket: u64) -> Option<(bool, bool)>;
+}
+
+/// What a step waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaits {
+    /// What other threads of the process do.
+    Threads,
+    /// That, and what happens to the machine's sockets.
+    ThreadsAndSockets,
 }
 
 /// A connection of a simulated machine. It never waits.
@@ -160,14 +169,14 @@ pub use entered::{current, enter};
 pub use entered::{is_simulated, with};
 
 /// See [`World::park`].
-pub fn park(until_us: Option<u64>) {
-    with(|world| world.park(until_us));
+pub fn park(awaits: Awaits, until_us: Option<u64>) {
+    with(|world| world.park(awaits, until_us));
 }
 
 /// Parks until the machine's clock shows `us`.
 pub fn sleep_until(us: u64) {
     while with(|world| world.machine_us()).is_some_and(|now| now < us) {
-        park(Some(us));
+        park(Awaits::Threads, Some(us));
     }
 }
 

@@ -182,7 +182,7 @@ fn wait_for_world(
         if !ready.is_empty() || until_us.is_some_and(|until| now_us() >= until) {
             return;
         }
-        world::park(until_us);
+        world::park(world::Awaits::ThreadsAndSockets, until_us);
     }
 }
 

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use corosensei::Yielder;
 use fastrand::Rng;
 use rivulet_host::thread::Work;
-use rivulet_host::world::{self, File, Metadata, Open, World};
+use rivulet_host::world::{self, Awaits, File, Metadata, Open, World};
 
 use crate::disk;
 use crate::invariants::garbled;
@@ -76,8 +76,15 @@ pub struct Host {
     pub wall_ahead_us: Cell<i64>,
 }
 
-/// A step suspends itself with the time until when it has nothing to do.
-pub type Suspend = Yielder<(), Option<u64>>;
+/// What a step says when it suspends itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Parked {
+    pub awaits: Awaits,
+    /// It has nothing to do until then in any case.
+    pub until_us: Option<u64>,
+}
+
+pub type Suspend = Yielder<(), Parked>;
 
 thread_local! {
     /// Of the step that runs.
@@ -98,7 +105,7 @@ fn maybe_be_preempted(shared: &Shared) {
     if is_preempted && let Some(suspend) = SUSPEND.get() {
         let now_us = shared.now_us.get();
         // SAFETY: the pointer is of the step that runs, whose stack holds it.
-        unsafe { suspend.as_ref() }.suspend(Some(now_us));
+        unsafe { suspend.as_ref() }.suspend(Parked { awaits: Awaits::Threads, until_us: Some(now_us) });
     }
 }
 
@@ -106,8 +113,10 @@ fn maybe_be_preempted(shared: &Shared) {
 pub struct Process {
     pub shared: Rc<Shared>,
     pub host: Rc<Host>,
-    /// Counts what others of this process may wait for.
+    /// Counts what threads of this process did that others may wait for.
     pub progress: Cell<u64>,
+    /// Counts what happened to its sockets.
+    pub arrivals: Cell<u64>,
     pub new_threads: RefCell<Vec<(&'static str, Work)>>,
     /// It was killed: what its steps still do while they are taken down counts for nothing.
     pub is_dead: Cell<bool>,
@@ -126,12 +135,21 @@ impl Process {
             shared,
             host,
             progress: Cell::new(0),
+            arrivals: Cell::new(0),
             new_threads: RefCell::default(),
             is_dead: Cell::new(false),
             status: Cell::new(None),
             memory: Cell::new(0),
             memory_at_step: Cell::new(0),
             directory: RefCell::new(PathBuf::from("/data")),
+        }
+    }
+
+    /// Counts what has happened that a step may await.
+    pub fn happened(&self, awaits: Awaits) -> u64 {
+        match awaits {
+            Awaits::Threads => self.progress.get(),
+            Awaits::ThreadsAndSockets => self.progress.get() + self.arrivals.get(),
         }
     }
 
@@ -156,13 +174,13 @@ impl World for Process {
         now
     }
 
-    fn park(&self, until_us: Option<u64>) {
+    fn park(&self, awaits: Awaits, until_us: Option<u64>) {
         if self.is_dead.get() {
             return;
         }
         if let Some(suspend) = SUSPEND.get() {
             // SAFETY: the pointer is of the step that runs, whose stack holds it.
-            unsafe { suspend.as_ref() }.suspend(until_us);
+            unsafe { suspend.as_ref() }.suspend(Parked { awaits, until_us });
         }
     }
 

@@ -1,6 +1,6 @@
 //! A network: connections whose bytes take time, and that can be cut, or be silent in one direction.
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -67,6 +67,38 @@ struct End {
     mark: Option<[u8; MARK_BYTES]>,
 }
 
+/// Ends of connections by socket. Sockets are numbered as they come to be, and looked up all the time.
+#[derive(Default)]
+struct Ends(Vec<Option<Box<End>>>);
+
+impl Ends {
+    fn get(&self, socket: u64) -> Option<&End> {
+        self.0.get(socket as usize)?.as_deref()
+    }
+
+    fn get_mut(&mut self, socket: u64) -> Option<&mut End> {
+        self.0.get_mut(socket as usize)?.as_deref_mut()
+    }
+
+    fn insert(&mut self, socket: u64, end: End) {
+        let at = socket as usize;
+        self.0.resize_with(self.0.len().max(at + 1), || None);
+        self.0[at] = Some(Box::new(end));
+    }
+
+    fn remove(&mut self, socket: u64) -> Option<End> {
+        self.0.get_mut(socket as usize)?.take().map(|end| *end)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u64, &End)> {
+        self.0.iter().enumerate().filter_map(|(at, end)| Some((at as u64, end.as_deref()?)))
+    }
+
+    fn remove_all_of(&mut self, host: HostId) {
+        self.0.iter_mut().for_each(|end| drop(end.take_if(|end| end.host == host)));
+    }
+}
+
 enum Event {
     Asks { from: u64, to: SocketAddr },
     Answers { to: u64, refused: bool },
@@ -81,6 +113,33 @@ struct Planned {
     event: Event,
 }
 
+/// Something that arrives then: of two at the same time first what was planned first.
+struct Arrival {
+    at_us: u64,
+    plan: u64,
+    planned: Planned,
+}
+
+impl Ord for Arrival {
+    fn cmp(&self, other: &Arrival) -> Ordering {
+        (other.at_us, other.plan).cmp(&(self.at_us, self.plan))
+    }
+}
+
+impl PartialOrd for Arrival {
+    fn partial_cmp(&self, other: &Arrival) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Arrival {
+    fn eq(&self, other: &Arrival) -> bool {
+        self.plan == other.plan
+    }
+}
+
+impl Eq for Arrival {}
+
 struct Listening {
     socket: u64,
     waiting: VecDeque<u64>,
@@ -89,12 +148,12 @@ struct Listening {
 /// All connections, and what is on its way.
 pub struct Network {
     servers: usize,
-    ends: BTreeMap<u64, End>,
+    ends: Ends,
     /// Of ends that are gone: the last thing that each has sent arrives then.
     gone: BTreeMap<u64, u64>,
     listening: BTreeMap<(HostId, u16), Listening>,
-    queue: BinaryHeap<Reverse<(u64, u64)>>,
-    planned: BTreeMap<u64, Planned>,
+    /// What is on its way; the greatest arrives first.
+    queue: BinaryHeap<Arrival>,
     /// What waits for a direction to be open again.
     stuck: Vec<Planned>,
     blocked: BTreeSet<(HostId, HostId)>,
@@ -144,11 +203,10 @@ impl Network {
     pub fn new(seed: u64, servers: usize) -> Network {
         Network {
             servers,
-            ends: BTreeMap::new(),
+            ends: Ends::default(),
             gone: BTreeMap::new(),
             listening: BTreeMap::new(),
             queue: BinaryHeap::new(),
-            planned: BTreeMap::new(),
             stuck: Vec::new(),
             blocked: BTreeSet::new(),
             slow: BTreeMap::new(),
@@ -218,12 +276,12 @@ impl Network {
     }
 
     pub fn addresses(&self, socket: u64) -> Option<(SocketAddr, SocketAddr)> {
-        self.ends.get(&socket).map(|end| (end.address, end.peer_address))
+        self.ends.get(socket).map(|end| (end.address, end.peer_address))
     }
 
     /// (to be read, to be written); nothing of a socket that is closed.
     pub fn readiness(&self, socket: u64) -> Option<(bool, bool)> {
-        let Some(end) = self.ends.get(&socket) else {
+        let Some(end) = self.ends.get(socket) else {
             let listening = self.listening.values().find(|l| l.socket == socket);
             return listening.map(|listening| (!listening.waiting.is_empty(), false));
         };
@@ -233,7 +291,7 @@ impl Network {
 
     /// Whether a connection has come to be, or what went wrong.
     pub fn state(&self, socket: u64) -> Result<bool, io::ErrorKind> {
-        match self.ends.get(&socket) {
+        match self.ends.get(socket) {
             Some(End { error: Some(error), .. }) => Err(*error),
             Some(end) => Ok(end.connected),
             None => Err(io::ErrorKind::ConnectionReset),
@@ -241,17 +299,17 @@ impl Network {
     }
 
     fn room(&self, end: &End) -> usize {
-        let unread = self.ends.get(&end.peer).map_or(0, |peer| peer.received.len());
+        let unread = self.ends.get(end.peer).map_or(0, |peer| peer.received.len());
         WINDOW_BYTES.saturating_sub(end.under_way + unread)
     }
 
     pub fn unread(&self, socket: u64) -> usize {
-        self.ends.get(&socket).map_or(0, |end| end.received.len())
+        self.ends.get(socket).map_or(0, |end| end.received.len())
     }
 
     /// Bytes that were read, nothing if none are there, and 0 at the end.
     pub fn read(&mut self, socket: u64, bytes: &mut [u8]) -> io::Result<Option<usize>> {
-        let end = self.ends.get_mut(&socket).ok_or(io::ErrorKind::ConnectionReset)?;
+        let end = self.ends.get_mut(socket).ok_or(io::ErrorKind::ConnectionReset)?;
         // As with Linux: what came before the error can still be read.
         if end.received.is_empty() {
             return end.error.map_or(Ok(end.ended.then_some(0)), |error| Err(error.into()));
@@ -264,14 +322,14 @@ impl Network {
         end.received.drain(..count);
         let peer = end.peer;
         // There is room for more now.
-        if let Some(peer) = self.ends.get(&peer) {
+        if let Some(peer) = self.ends.get(peer) {
             self.touched.insert(peer.host);
         }
         Ok(Some(count))
     }
 
     pub fn write(&mut self, socket: u64, bytes: &[u8], now_us: u64) -> io::Result<usize> {
-        let end = self.ends.get(&socket).ok_or(io::ErrorKind::ConnectionReset)?;
+        let end = self.ends.get(socket).ok_or(io::ErrorKind::ConnectionReset)?;
         if let Some(error) = end.error {
             return Err(error.into());
         }
@@ -288,7 +346,7 @@ impl Network {
             let told = ids_in(&bytes[..count]).map(|(id, with_data)| IdTold { from, to: target, id, with_data });
             self.ids_told.extend(told);
         }
-        if let Some(end) = self.ends.get_mut(&socket) {
+        if let Some(end) = self.ends.get_mut(socket) {
             end.under_way += count;
         }
         let mut bytes = bytes[..count].to_vec();
@@ -306,7 +364,7 @@ impl Network {
 
     /// The end goes. With bytes that nobody has read the other one is reset.
     pub fn close(&mut self, socket: u64, now_us: u64) {
-        let Some(end) = self.ends.remove(&socket) else { return };
+        let Some(end) = self.ends.remove(socket) else { return };
         self.gone.insert(socket, end.last_at_us);
         let Some(target) = host_of(&end.peer_address) else { return };
         if !end.connected || end.error.is_some() {
@@ -321,7 +379,7 @@ impl Network {
 
     /// A connection breaks: both ends are told at once.
     pub fn cut(&mut self, socket: u64) {
-        let peer = self.ends.get(&socket).map(|end| end.peer);
+        let peer = self.ends.get(socket).map(|end| end.peer);
         for socket in [Some(socket), peer].into_iter().flatten() {
             self.fail(socket, io::ErrorKind::ConnectionReset);
         }
@@ -331,10 +389,10 @@ impl Network {
     pub fn inject(&mut self, at: HostId, from: HostId, bytes: &[u8], idle_us: u64, now_us: u64) -> bool {
         let candidates: Vec<u64> = self.between(at, from);
         for socket in candidates {
-            let Some(end) = self.ends.get(&socket) else { continue };
-            let is_idle = self.ends.get(&end.peer).is_some_and(|p| p.under_way == 0 && p.last_at_us + idle_us < now_us);
+            let Some(end) = self.ends.get(socket) else { continue };
+            let is_idle = self.ends.get(end.peer).is_some_and(|p| p.under_way == 0 && p.last_at_us + idle_us < now_us);
             if is_idle
-                && let Some(end) = self.ends.get_mut(&socket)
+                && let Some(end) = self.ends.get_mut(socket)
                 && end.received.is_empty()
             {
                 end.received.extend(bytes);
@@ -375,7 +433,7 @@ impl Network {
 
     /// Changes the mark at the end of a snapshot, if it is in these bytes as a whole.
     fn spoil_mark(&mut self, socket: u64, bytes: &mut [u8]) {
-        let Some(end) = self.ends.get_mut(&socket) else { return };
+        let Some(end) = self.ends.get_mut(socket) else { return };
         let mut from = 0;
         if let Some(header) = bytes.windows(MARK_HEADER.len()).position(|window| window == MARK_HEADER) {
             from = (header + MARK_HEADER.len() + MARK_BYTES).min(bytes.len());
@@ -392,7 +450,7 @@ impl Network {
     /// Connections between two machines.
     pub fn between(&self, a: HostId, b: HostId) -> Vec<u64> {
         let is_between = |end: &End| end.host == a && host_of(&end.peer_address) == Some(b) && end.connected;
-        self.ends.iter().filter(|(_, end)| is_between(end)).map(|(socket, _)| *socket).collect()
+        self.ends.iter().filter(|(_, end)| is_between(end)).map(|(socket, _)| socket).collect()
     }
 
     /// Nothing arrives from one machine at another until that is taken back.
@@ -410,12 +468,12 @@ impl Network {
 
     /// A machine is gone without a word: its connections are known to nobody there any more.
     pub fn vanish(&mut self, host: HostId) {
-        self.ends.retain(|_, end| end.host != host);
+        self.ends.remove_all_of(host);
         self.listening.retain(|(of, _), _| *of != host);
     }
 
     fn fail(&mut self, socket: u64, why: io::ErrorKind) {
-        if let Some(end) = self.ends.get_mut(&socket) {
+        if let Some(end) = self.ends.get_mut(socket) {
             end.error = Some(why);
             self.touched.insert(end.host);
         }
@@ -430,7 +488,7 @@ impl Network {
             delay *= 100;
         }
         let mut at_us = now_us + delay;
-        if let Some(end) = sender.and_then(|socket| self.ends.get_mut(&socket)) {
+        if let Some(end) = sender.and_then(|socket| self.ends.get_mut(socket)) {
             at_us = at_us.max(end.last_at_us + 1);
             if let (Some(us_per_kib), Event::Bytes { bytes, .. }) = (self.slow.get(&(from, to)), &event) {
                 at_us += bytes.len() as u64 * us_per_kib / 1024;
@@ -444,22 +502,19 @@ impl Network {
 
     fn plan_at(&mut self, at_us: u64, planned: Planned) {
         self.last_plan += 1;
-        self.planned.insert(self.last_plan, planned);
-        self.queue.push(Reverse((at_us, self.last_plan)));
+        self.queue.push(Arrival { at_us, plan: self.last_plan, planned });
     }
 
     /// When something arrives next.
     pub fn next_us(&self) -> Option<u64> {
-        self.queue.peek().map(|Reverse((at, _))| *at)
+        self.queue.peek().map(|arrival| arrival.at_us)
     }
 
     /// Everything that is due arrives. `is_up` says whether a machine has power.
     pub fn advance(&mut self, now_us: u64, is_up: impl Fn(HostId) -> bool) {
-        while let Some(Reverse((at_us, plan))) = self.queue.peek().copied()
-            && at_us <= now_us
+        while self.next_us().is_some_and(|at_us| at_us <= now_us)
+            && let Some(Arrival { planned, .. }) = self.queue.pop()
         {
-            self.queue.pop();
-            let Some(planned) = self.planned.remove(&plan) else { continue };
             if self.blocked.contains(&(planned.from, planned.to)) {
                 self.stuck.push(planned);
             } else {
@@ -476,14 +531,14 @@ impl Network {
         let Planned { from: from_host, to: to_host, event } = planned;
         match event {
             Event::Asks { from, to } => {
-                let Some(address) = self.ends.get(&from).map(|end| end.address) else { return };
+                let Some(address) = self.ends.get(from).map(|end| end.address) else { return };
                 let refused = !self.listening.contains_key(&(to_host, to.port()));
                 if !refused {
                     let socket = self.add_end(to_host, to, address);
-                    if let Some(end) = self.ends.get_mut(&socket) {
+                    if let Some(end) = self.ends.get_mut(socket) {
                         (end.peer, end.connected) = (from, true);
                     }
-                    if let Some(end) = self.ends.get_mut(&from) {
+                    if let Some(end) = self.ends.get_mut(from) {
                         end.peer = socket;
                     }
                     if let Some(listening) = self.listening.get_mut(&(to_host, to.port())) {
@@ -495,16 +550,16 @@ impl Network {
             }
             Event::Answers { to, refused: true } => self.fail(to, io::ErrorKind::ConnectionRefused),
             Event::Answers { to, refused: false } => {
-                if let Some(end) = self.ends.get_mut(&to) {
+                if let Some(end) = self.ends.get_mut(to) {
                     end.connected = true;
                     self.touched.insert(to_host);
                 }
             }
             Event::Bytes { to, from, bytes } => {
-                if let Some(end) = self.ends.get_mut(&from) {
+                if let Some(end) = self.ends.get_mut(from) {
                     end.under_way = end.under_way.saturating_sub(bytes.len());
                 }
-                match self.ends.get_mut(&to) {
+                match self.ends.get_mut(to) {
                     Some(end) => {
                         end.received.extend(bytes);
                         self.touched.insert(to_host);
@@ -518,7 +573,7 @@ impl Network {
                 }
             }
             Event::End { to } => {
-                if let Some(end) = self.ends.get_mut(&to) {
+                if let Some(end) = self.ends.get_mut(to) {
                     end.ended = true;
                     self.touched.insert(to_host);
                 }

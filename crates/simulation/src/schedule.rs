@@ -8,26 +8,28 @@ use std::rc::Rc;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
 use rivulet_config::{Config, Start};
-use rivulet_host::world;
+use rivulet_host::world::{self, Awaits};
 
 use crate::disk;
 use crate::invariants::Broken;
 use crate::invariants::told::Told;
-use crate::machine::{self, Host, Process, Shared, Suspend};
+use crate::machine::{self, Host, Parked, Process, Shared, Suspend};
 use crate::memory;
 use crate::network::HostId;
 
 const EXECUTOR_STACK: usize = 2 << 20;
 
+/// A step takes less than this.
+const STEP_MAX_US: u64 = 80;
+
 /// A thread of a process.
 struct Step {
     process: Rc<Process>,
     name: &'static str,
-    coroutine: Coroutine<(), Option<u64>, (), DefaultStack>,
+    coroutine: Coroutine<(), Parked, (), DefaultStack>,
     suspend: Rc<Cell<Option<NonNull<Suspend>>>>,
-    /// It has nothing to do until then.
-    until_us: Option<u64>,
-    /// What had happened in the process when it said so.
+    /// What it said when it was suspended, and what had happened in the process by then.
+    parked: Parked,
     seen: u64,
     has_begun: bool,
 }
@@ -35,8 +37,8 @@ struct Step {
 impl Step {
     fn is_due(&self, now_us: u64) -> bool {
         !self.has_begun
-            || self.seen != self.process.progress.get()
-            || self.until_us.is_some_and(|until| until <= now_us)
+            || self.seen != self.process.happened(self.parked.awaits)
+            || self.parked.until_us.is_some_and(|until| until <= now_us)
     }
 }
 
@@ -146,7 +148,8 @@ impl Schedule {
             machine::set_suspend(own.get());
             work();
         });
-        self.steps.push(Step { process, name, coroutine, suspend, until_us: None, seen: 0, has_begun: false });
+        let parked = Parked { awaits: Awaits::Threads, until_us: None };
+        self.steps.push(Step { process, name, coroutine, suspend, parked, seen: 0, has_begun: false });
     }
 
     /// A process ends in the middle of whatever it does.
@@ -199,7 +202,7 @@ impl Schedule {
         network.advance(now_us, |host| !self.dark.get(host).is_some_and(|dark| *dark));
         for host in std::mem::take(&mut network.touched) {
             if let Some(Some(process)) = processes.get(host) {
-                process.progress.set(process.progress.get() + 1);
+                process.arrivals.set(process.arrivals.get() + 1);
             }
         }
         let next_arrival = network.next_us();
@@ -213,7 +216,8 @@ impl Schedule {
         let chosen = (!due.is_empty()).then(|| due[self.shared.rng.borrow_mut().usize(..due.len())]);
         self.due = due;
         let Some(chosen) = chosen else {
-            let timers = self.steps.iter().filter(|s| !self.stopped[s.process.host.id]).filter_map(|s| s.until_us);
+            let timers =
+                self.steps.iter().filter(|s| !self.stopped[s.process.host.id]).filter_map(|s| s.parked.until_us);
             let next = timers.chain(next_arrival).min().unwrap_or(u64::MAX).min(until_us);
             self.shared.now_us.set(next.max(now_us));
             return next >= until_us;
@@ -239,7 +243,7 @@ impl Schedule {
         self.steps_taken += 1;
         let step = &mut self.steps[index];
         let process = step.process.clone();
-        let cost_us = self.shared.rng.borrow_mut().u64(1..20);
+        let cost_us = self.shared.rng.borrow_mut().u64(1..STEP_MAX_US);
         self.shared.now_us.set(self.shared.now_us.get() + cost_us);
         self.shared.note(step.name.as_bytes());
         world::enter(Some(process.clone()));
@@ -251,9 +255,9 @@ impl Schedule {
         machine::set_suspend(None);
         world::enter(None);
         match result {
-            CoroutineResult::Yield(until_us) => {
-                step.until_us = until_us;
-                step.seen = process.progress.get();
+            CoroutineResult::Yield(parked) => {
+                step.parked = parked;
+                step.seen = process.happened(parked.awaits);
             }
             CoroutineResult::Return(()) => {
                 let step = self.steps.swap_remove(index);

@@ -121,7 +121,9 @@ fn open(
     node.wind_watchdog_as_changed();
     rivulet_memory::set_background_thread(node.config.jemalloc_bg_thread);
     node.warn_about_timeout();
-    memory::fault_in_program();
+    if !rivulet_host::world::is_simulated() {
+        memory::fault_in_program();
+    }
     node.ops.startup_memory = memory::used();
     node.load_promises()?;
     node.begin_as_configured();
