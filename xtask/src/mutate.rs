@@ -1,6 +1,8 @@
-//! `cargo xtask mutate`: proves that the simulation can fail. Each mutation breaks one rule of the node in a copy of the sources, and a fleet that runs
-//! it must notice. docs/simulation.md has the table of what was noticed, and how soon.
+//! `cargo xtask mutate`: proves that the simulation can fail. Each mutation breaks one rule of the node, and a fleet that runs it must notice. All are in one
+//! program, made from a copy of the sources: an environment variable says which of them is in force. docs/simulation.md has the table of what was noticed, and how soon.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
 use crate::chore::{self, Outcome};
@@ -19,31 +21,37 @@ const OF_SETS: &str = "failover:";
 const UNDER_SENTINELS: u64 = 200;
 const OF_SENTINELS: &str = "sentinel:";
 
-pub fn run(args: &[String]) -> Outcome {
-    let copy = std::env::temp_dir().join(format!("rivulet-mutate-{}", std::process::id()));
-    let outcome = run_in(&copy, args);
-    // What is left of it is in the system's temporary folder.
-    let _ = std::fs::remove_dir_all(&copy);
-    outcome
-}
+/// In an edit: whether the program is to break this rule.
+const MUTATED: &str = "MUTATED";
+/// Names the rule that a program breaks.
+const VARIABLE: &str = "RIVULET_MUTATION";
 
-fn run_in(copy: &Path, args: &[String]) -> Outcome {
-    std::fs::create_dir_all(copy).map_err(|e| format!("{}: {e}", copy.display()))?;
+pub fn run(args: &[String]) -> Outcome {
+    let copy = target().join("mutate");
+    if copy.exists() {
+        std::fs::remove_dir_all(&copy).map_err(|e| format!("{}: {e}", copy.display()))?;
+    }
+    std::fs::create_dir_all(&copy).map_err(|e| format!("{}: {e}", copy.display()))?;
     for name in ["Cargo.toml", "Cargo.lock", "clippy.toml", "crates", "tests", "xtask", "fuzz"] {
         copy_all(&chore::root().join(name), &copy.join(name))?;
     }
+    for (path, text) in mutated(&copy)? {
+        std::fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))?;
+    }
     println!("== Without a mutation");
-    if !core_passes(copy)? || !fleets_pass(copy)? || !sets_pass(copy)? || !sets_under_sentinels_pass(copy)? {
+    if !core_passes(&copy, "")?
+        || !fleets_pass(&copy, "")?
+        || !sets_pass(&copy, "")?
+        || !sets_under_sentinels_pass(&copy, "")?
+    {
         return Err("the simulation fails as it is".into());
     }
     let mut survivors = Vec::new();
     for mutation in MUTATIONS.iter().filter(|m| args.iter().all(|word| m.name.contains(word.as_str()))) {
         println!("== {}", mutation.name);
-        let whole = apply(mutation, copy)?;
-        if !is_noticed(mutation, copy)? {
+        if !is_noticed(mutation, &copy)? {
             survivors.push(mutation.name);
         }
-        whole.iter().rev().try_for_each(|(path, text)| write(path, text))?;
     }
     if survivors.is_empty() {
         println!("== The simulation notices all of them");
@@ -52,78 +60,93 @@ fn run_in(copy: &Path, args: &[String]) -> Outcome {
     Err(format!("the simulation does not notice: {}", survivors.join("; ")))
 }
 
-/// Makes the edits; answers what was in the files before each.
-fn apply(mutation: &Mutation, copy: &Path) -> Outcome<Vec<(PathBuf, String)>> {
-    let mut whole = Vec::new();
-    for Edit { file, from, to } in mutation.edits {
-        let path = copy.join(file);
-        let text = std::fs::read_to_string(&path).map_err(|e| format!("{file}: {e}"))?;
-        let found = text.matches(from).count();
-        if found != 1 {
-            return Err(format!("{file} has {found} times, not once: {from}"));
+/// What is in the files under `root` with all mutations, each behind its switch.
+fn mutated(root: &Path) -> Outcome<BTreeMap<PathBuf, String>> {
+    let mut files = BTreeMap::new();
+    for mutation in MUTATIONS {
+        let switch = switch(mutation.name);
+        for Edit { file, from, to } in mutation.edits {
+            let text = match files.entry(root.join(file)) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
+                    let text = std::fs::read_to_string(entry.key()).map_err(|e| format!("{file}: {e}"))?;
+                    entry.insert(text)
+                }
+            };
+            let found = text.matches(from).count();
+            if found != 1 {
+                return Err(format!("{}: {file} has {found} times, not once: {from}", mutation.name));
+            }
+            *text = text.replace(from, &to.replace(MUTATED, &switch));
         }
-        write(&path, &text.replace(from, to))?;
-        whole.push((path, text));
     }
-    Ok(whole)
+    Ok(files)
+}
+
+/// An expression that says whether the program is to break this rule. It needs nothing but the standard library, and asks once.
+fn switch(name: &str) -> String {
+    format!(
+        "{{ static IS: std::sync::LazyLock<bool> = \
+         std::sync::LazyLock::new(|| std::env::var({VARIABLE:?}).is_ok_and(|name| name == {name:?})); *IS }}"
+    )
 }
 
 /// Whether a simulation notices. That of the core is asked only about what no fleet notices.
 fn is_noticed(mutation: &Mutation, copy: &Path) -> Outcome<bool> {
     if mutation.name.starts_with(OF_SETS) {
-        return Ok(!sets_pass(copy)?);
+        return Ok(!sets_pass(copy, mutation.name)?);
     }
     if mutation.name.starts_with(OF_SENTINELS) {
-        return Ok(!sets_under_sentinels_pass(copy)?);
+        return Ok(!sets_under_sentinels_pass(copy, mutation.name)?);
     }
     let is_of_core =
         |edit: &Edit| ["crates/replication", "crates/aof"].iter().any(|start| edit.file.starts_with(start));
-    Ok(!fleets_pass(copy)? || mutation.edits.iter().any(is_of_core) && !core_passes(copy)?)
+    Ok(!fleets_pass(copy, mutation.name)?
+        || mutation.edits.iter().any(is_of_core) && !core_passes(copy, mutation.name)?)
 }
 
-fn core_passes(copy: &Path) -> Outcome<bool> {
-    passes(copy, "rivulet-replication", "simulation", &["simulation", "--", "--exact", "--nocapture"], CORES)
+fn core_passes(copy: &Path, mutation: &str) -> Outcome<bool> {
+    passes(copy, mutation, ("rivulet-replication", "simulation"), &["simulation", "--", "--exact"], CORES)
 }
 
-fn sets_pass(copy: &Path) -> Outcome<bool> {
-    passes(copy, "rivulet-simulation", "synchronous", &["--", "--nocapture"], SETS)
+fn sets_pass(copy: &Path, mutation: &str) -> Outcome<bool> {
+    passes(copy, mutation, ("rivulet-simulation", "synchronous"), &["--"], SETS)
 }
 
-fn sets_under_sentinels_pass(copy: &Path) -> Outcome<bool> {
-    passes(copy, "rivulet-simulation", "failover", &["--", "--nocapture"], UNDER_SENTINELS)
+fn sets_under_sentinels_pass(copy: &Path, mutation: &str) -> Outcome<bool> {
+    passes(copy, mutation, ("rivulet-simulation", "failover"), &["--"], UNDER_SENTINELS)
 }
 
-fn fleets_pass(copy: &Path) -> Outcome<bool> {
-    passes(copy, "rivulet-simulation", "fleet", &["--", "--nocapture"], FLEETS)
+fn fleets_pass(copy: &Path, mutation: &str) -> Outcome<bool> {
+    passes(copy, mutation, ("rivulet-simulation", "fleet"), &["--"], FLEETS)
 }
 
-/// Whether a simulation passes. A copy that can't be built is an error: then nothing is proven.
-fn passes(copy: &Path, package: &str, name: &str, args: &[&str], seeds: u64) -> Outcome<bool> {
+/// Whether a test of a package passes with a mutation in force, or with none. A copy that can't be built is an error: then nothing is proven.
+fn passes(copy: &Path, mutation: &str, (package, name): (&str, &str), args: &[&str], seeds: u64) -> Outcome<bool> {
     let test = || {
         let mut test = chore::cargo();
-        test.current_dir(copy).args(["test", "--quiet", "--profile", "quick", "-p", package, "--test", name]);
-        test.env("CARGO_TARGET_DIR", target()).env("RIVULET_SEEDS", seeds.to_string()).env("RUST_BACKTRACE", "0");
-        test.env("RIVULET_FIRST_FAILURE", "1");
-        // What a mutation leaves unused is no news.
-        test.env("RUSTFLAGS", "-Awarnings").env_remove("RIVULET_SEED");
+        test.current_dir(copy).args(["test", "--quiet"]).args(chore::QUICK).args(["-p", package]).args(chore::BESIDE);
+        test.args(["--test", name]).env("CARGO_TARGET_DIR", target()).env_remove("RIVULET_SEED");
         test
     };
-    chore::run(test().arg("--no-run"))?;
-    let output = test().args(args).output().map_err(|e| format!("can't run cargo: {e}"))?;
+    // There is something to build but once.
+    if mutation.is_empty() {
+        chore::run(test().arg("--no-run"))?;
+    }
+    let mut run = test();
+    run.args(args).arg("--nocapture").env(VARIABLE, mutation).env("RUST_BACKTRACE", "0");
+    run.env("RIVULET_SEEDS", seeds.to_string()).env("RIVULET_FIRST_FAILURE", "1");
+    let output = run.output().map_err(|e| format!("can't run cargo: {e}"))?;
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     let failure = text.lines().find(|line| line.starts_with("seed "));
     println!("   {name}: {}", failure.unwrap_or(if output.status.success() { "passes" } else { "fails" }));
     Ok(output.status.success())
 }
 
-/// Dependencies are built once; the copy's own crates stand at another path and do not disturb the others.
+/// What is built once is there for the copy, too; its own crates stand at another path and do not disturb the others.
 fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| chore::root().join("target"), PathBuf::from);
-    chore::root().join(target).join("mutate")
-}
-
-fn write(path: &Path, text: &str) -> Outcome {
-    std::fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))
+    chore::root().join(target)
 }
 
 fn copy_all(from: &Path, to: &Path) -> Outcome {
@@ -145,13 +168,12 @@ fn copy_all(from: &Path, to: &Path) -> Outcome {
 mod tests {
     use super::*;
 
-    /// A mutation whose place has moved would prove nothing.
+    /// A mutation whose place has moved, or has no switch, would prove nothing.
     #[test]
-    fn each_mutation_has_its_place() {
-        let edits = MUTATIONS.iter().flat_map(|mutation| mutation.edits.iter().map(|edit| (mutation.name, edit)));
-        for (name, Edit { file, from, .. }) in edits {
-            let text = std::fs::read_to_string(chore::root().join(file)).unwrap_or_default();
-            assert_eq!(text.matches(from).count(), 1, "{name}: {file}");
+    fn each_mutation_has_its_place_and_its_switch() {
+        mutated(chore::root()).expect("all edits fit together");
+        for Mutation { name, edits } in MUTATIONS {
+            assert!(edits.iter().all(|edit| edit.to.contains(MUTATED)), "{name}");
         }
     }
 }

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use crate::chore::{self, Outcome};
 
 const MINUTES: f64 = 60.0;
-/// Of so many schedules one is a set under Sentinels, and three are fleets, as these take longest; the others are sets.
-const SHARES: u64 = 20;
-const FLEET_SHARES: u64 = 3;
+/// Of so many schedules one is a set under Sentinels, and four are fleets, as these take longest; the others are sets.
+const SHARES: u64 = 40;
+const FLEET_SHARES: u64 = 4;
 /// Shares that are run between two looks at the time.
-const AT_ONCE: u64 = 50;
+const AT_ONCE: u64 = 25;
 
 /// What may be run, by the name of its test.
 const FLEET: &str = "fleet";
@@ -23,7 +23,7 @@ const PACKAGES: [&str; 2] = ["-p", "rivulet-simulation"];
 /// What cargo is to test so that the simulation is tested as a whole: itself, and a first schedule of each kind.
 pub fn targets() -> Vec<&'static str> {
     let kinds = ALL.into_iter().flat_map(|name| ["--test", name]);
-    PACKAGES.into_iter().chain(chore::BESIDE).chain(["--lib"]).chain(kinds).collect()
+    PACKAGES.into_iter().chain(chore::BESIDE).chain(["--lib", "--test", "doors"]).chain(kinds).collect()
 }
 
 /// When a run ends.

@@ -24,6 +24,8 @@ pub struct Figures<'a> {
     /// A replica: its last full syncs could not be loaded.
     pub unloadable: Option<FailedLoads<'a>>,
     pub replicas: usize,
+    /// Why the disk does not take what is written, in a server with append-only files.
+    pub disk_error: Option<&'a str>,
     pub backlog: Backlog,
     /// `repl-timeout` and `repl-ping-replica-period`.
     pub timeout: Millis,
@@ -116,6 +118,7 @@ pub fn diagnose(f: &Figures<'_>) -> Vec<String> {
     out.extend(diverged(f));
     out.extend(f.is_unproven.then(unproven_master));
     out.extend(f.master_lacks_data.then(lacking_master));
+    out.extend(f.disk_error.map(refusing_disk));
     out.extend(backlog_for_reconnects(f));
     out.extend(avoidable_full_syncs(f));
     out.extend(match f.unloadable {
@@ -137,6 +140,9 @@ pub fn diagnose(f: &Figures<'_>) -> Vec<String> {
 /// The figures that the findings rest on.
 pub fn measured(f: &Figures<'_>) -> String {
     let reconnect = match (f.measure.mean_reconnect_ms(), f.measure.longest_reconnect_ms()) {
+        (Some(mean), Some(_)) if f.measure.reconnects() == 1 => {
+            format!("a replica came back once, after {}", seconds(mean))
+        }
         (Some(mean), Some(longest)) => format!(
             "replicas came back {} times, after {} on average and {} at most",
             f.measure.reconnects(),
@@ -242,6 +248,13 @@ fn unproven_master() -> String {
     "This master was started again, and can't tell yet whether it has all that it had acknowledged: until all but synchronous-replicas - 1 of its members \
      have come with nothing that it lacks, it acknowledges no writes. Bring them back; or say that what it has is all, with REPLICAOF NO ONE here."
         .to_string()
+}
+
+fn refusing_disk(error: &str) -> String {
+    format!(
+        "The disk does not take what is written ({error}). Until it does, writes are refused, and replicas are sent nothing that is not on it. Make \
+         room there, or mend it: this server tries again by itself."
+    )
 }
 
 fn lacking_master() -> String {
@@ -428,6 +441,7 @@ mod tests {
 
     fn figures<'a>(measure: &'a Measure, syncs: &'a SyncHistory) -> Figures<'a> {
         Figures {
+            disk_error: None,
             measure,
             syncs,
             link_down_seconds: None,
@@ -533,6 +547,8 @@ mod tests {
     #[test]
     fn data_that_differ() {
         let (measure, syncs) = Default::default();
+        let refused = Figures { disk_error: Some("No space left on device"), ..figures(&measure, &syncs) };
+        assert_one(&refused, &["(No space left on device)", "writes are refused"]);
         let f = Figures { diverged: Some((23, "clients write to this replica")), ..figures(&measure, &syncs) };
         assert_one(&f, &["since offset 23", "clients write", "VERIFY"]);
     }

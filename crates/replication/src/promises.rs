@@ -26,6 +26,8 @@ pub struct Promises {
     leader: Option<ReplId>,
     /// All nodes of the set, as the leader has told them; none as long as no leader has.
     members: Vec<ReplId>,
+    /// Which of the set's lists that is.
+    list: ListId,
     /// The terms that its data went through, oldest first; none where they came from nobody whose word counts.
     terms: Vec<Term>,
     /// The term that its replicas are told while it is a master by a user's word: its own data prove nothing.
@@ -45,6 +47,49 @@ pub struct Ended {
     pub is_replica: bool,
     /// The inode of the file that says so: in a copy of it, it is another one's end.
     pub inode: u64,
+}
+
+/// Which list of members, of all that a set has had: of two the later one is the greater. As text `5.2`; `5.3,open` is not settled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ListId {
+    /// That of the master that has taken it, or shall take it.
+    pub epoch: u64,
+    /// Its how manieth list in that epoch this is; 0 where none has a number.
+    pub number: u64,
+    /// The master has it, and as many as acknowledge a write have all that was released before, so that it takes the place of all lists before it. One that
+    /// is open may be only wanted, and what else is wanted under the same number may come to be, too.
+    pub is_settled: bool,
+}
+
+impl ListId {
+    /// The list that may follow on this one, for a master of this epoch.
+    pub fn next(self, epoch: u64) -> ListId {
+        match self.epoch < epoch {
+            true => ListId { epoch, number: 1, is_settled: false },
+            false => ListId { epoch: self.epoch, number: self.number.saturating_add(1), is_settled: false },
+        }
+    }
+
+    fn is_same_number(self, other: ListId) -> bool {
+        (self.epoch, self.number) == (other.epoch, other.number)
+    }
+}
+
+impl Display for ListId {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}{}", self.epoch, self.number, if self.is_settled { "" } else { ",open" })
+    }
+}
+
+impl FromStr for ListId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<ListId, ()> {
+        let (text, is_settled) = text.strip_suffix(",open").map_or((text, true), |text| (text, false));
+        let (epoch, number) = text.split_once('.').ok_or(())?;
+        let number_of = |text: &str| text.parse().map_err(|_| ());
+        Ok(ListId { epoch: number_of(epoch)?, number: number_of(number)?, is_settled })
+    }
 }
 
 /// Which term: of two the later one is the greater. As text `5`, or `5.2`.
@@ -109,6 +154,10 @@ pub enum Refusal {
     },
     /// The list differs from the present one by more than one id.
     ManyChanges,
+    /// The list does not follow on the present one.
+    OtherList {
+        present: ListId,
+    },
     NoMembers,
     TooManyMembers,
     /// This leader has not fenced it in this term.
@@ -121,6 +170,7 @@ impl Refusal {
         match self {
             Refusal::Stale { known } => format!("STALEEPOCH {known} is known here"),
             Refusal::ManyChanges => "ERR members change by one at a time".to_string(),
+            Refusal::OtherList { present } => format!("TRYAGAIN the list of members is {present} here"),
             Refusal::NoMembers => "ERR a set has members".to_string(),
             Refusal::NotPromised => "ERR this epoch was not promised to that leader".to_string(),
             Refusal::TooManyMembers => format!("ERR a set has at most {MEMBERS_MAX} members"),
@@ -136,6 +186,7 @@ impl Promises {
             promised: 0,
             leader: None,
             members: Vec::new(),
+            list: ListId::default(),
             terms: Vec::new(),
             by_user: None,
             doubtful_from: None,
@@ -165,6 +216,10 @@ impl Promises {
 
     pub fn members(&self) -> &[ReplId] {
         &self.members
+    }
+
+    pub fn list(&self) -> ListId {
+        self.list
     }
 
     /// Whether a node's acknowledgements count.
@@ -199,7 +254,17 @@ impl Promises {
     pub fn promoted(&mut self, offset: u64) -> bool {
         let is_new = self.epoch != self.promised;
         self.epoch = self.promised;
+        if is_new {
+            self.begins_list();
+        }
         self.begins(offset) | is_new
+    }
+
+    /// A master counts by the list that it has, whatever is heard of others from before.
+    fn begins_list(&mut self) {
+        if !self.members.is_empty() {
+            self.list = self.list.next(self.epoch);
+        }
     }
 
     /// The term of its epoch begins here, unless it is in one already.
@@ -219,6 +284,7 @@ impl Promises {
     pub fn promoted_by_user(&mut self, offset: u64) -> bool {
         let is_new = self.epoch != self.promised || !self.terms.is_empty();
         self.epoch = self.promised;
+        self.begins_list();
         let id = TermId { epoch: self.epoch, start: self.own_term().start + 1 };
         self.terms.clear();
         (self.by_user, self.doubtful_from) = (Some(Term { id, from: offset }), None);
@@ -311,29 +377,58 @@ impl Promises {
         self.own().map_or(0, |term| term.from)
     }
 
-    /// MEMBERS on a replica: what is to hold when it is promoted.
+    /// As many of the members as acknowledge a write have all that was released, on this master or before it.
+    pub fn settle_list(&mut self) {
+        self.list.is_settled = !self.members.is_empty();
+    }
+
+    /// MEMBERS on a replica: what is to hold when it is promoted. A list with a number takes the place of all before it. Of those that are open under one
+    /// number all may come to be, until it is heard which is settled. One without a number takes nobody away.
     ///
     /// # Errors
     /// A later term is known; nobody or too many are named.
-    pub fn learn_members(&mut self, epoch: u64, members: &[ReplId]) -> Result<(), Refusal> {
-        self.members = self.checked(epoch, members)?;
+    pub fn learn_members(&mut self, epoch: u64, list: Option<ListId>, members: &[ReplId]) -> Result<(), Refusal> {
+        let mut members = self.checked(epoch, members)?;
         if epoch > self.promised {
             (self.promised, self.leader) = (epoch, None);
         }
+        let told = list.unwrap_or(self.list);
+        if told < self.list {
+            return Ok(());
+        }
+        let adds = told.is_same_number(self.list) && (list.is_none() || !told.is_settled);
+        if adds {
+            members.extend(self.members.iter().filter(|id| !members.contains(id)).copied().collect::<Vec<_>>());
+            members = self.checked(epoch, &members)?;
+        }
+        (self.members, self.list) = (members, told);
         Ok(())
     }
 
     /// MEMBERS on a master that stands at `offset`: it is the one of this term, and these count.
     ///
     /// # Errors
-    /// As [`Promises::learn_members`], and more than one id is another than before.
-    pub fn take_members(&mut self, epoch: u64, members: &[ReplId], offset: u64) -> Result<(), Refusal> {
+    /// As [`Promises::learn_members`], and more than one id is another than before, or the list has a number and is not the next one.
+    pub fn take_members(
+        &mut self,
+        epoch: u64,
+        list: Option<ListId>,
+        members: &[ReplId],
+        offset: u64,
+    ) -> Result<(), Refusal> {
         let members = self.checked(epoch, members)?;
+        let is_again = members == self.members && epoch == self.epoch;
+        let next = self.list.next(epoch);
+        if list.is_some_and(|list| !list.is_same_number(if is_again { self.list } else { next })) {
+            return Err(Refusal::OtherList { present: self.list });
+        }
         let missing = |of: &[ReplId], from: &[ReplId]| of.iter().filter(|id| !from.contains(id)).count();
         if !self.members.is_empty() && missing(&members, &self.members) + missing(&self.members, &members) > 1 {
             return Err(Refusal::ManyChanges);
         }
-        self.members = members;
+        if !is_again {
+            (self.members, self.list) = (members, next);
+        }
         self.promised = self.promised.max(epoch);
         self.epoch = self.promised;
         self.begins(offset);
@@ -371,6 +466,9 @@ impl Promises {
         if let Some(Ended { id, offset, is_replica, inode }) = &self.ended {
             let role = if *is_replica { "replica" } else { "master" };
             writeln!(text, "ended {id} {offset} {role} {inode}").expect("a String takes all");
+        }
+        if self.list != ListId::default() {
+            writeln!(text, "list {}", self.list).expect("a String takes all");
         }
         for member in &self.members {
             writeln!(text, "member {member}").expect("a String takes all");
@@ -411,8 +509,13 @@ impl Promises {
             Some(line) => Some(Ended::parse(line.strip_prefix("ended ")?)?),
             None => None,
         };
+        let list = match lines.next_if(|line| line.starts_with("list ")) {
+            Some(line) => line.strip_prefix("list ")?.parse().ok()?,
+            None => ListId::default(),
+        };
         let members = lines.map(|line| id(line.strip_prefix("member ")?)).collect::<Option<Vec<_>>>()?;
-        let promises = Promises { node_id, epoch, promised, leader, members, terms, by_user, doubtful_from, ended };
+        let promises =
+            Promises { node_id, epoch, promised, leader, members, list, terms, by_user, doubtful_from, ended };
         (promises.to_text() == text && promises.members.len() <= MEMBERS_MAX && epoch <= promised).then_some(promises)
     }
 }
@@ -473,36 +576,73 @@ mod tests {
     fn members_change_by_one() {
         let mut node = Promises::new(id(1));
         assert!(node.counts(None) && node.counts(Some(id(7))), "without members everybody counts");
-        assert_eq!(node.take_members(2, &[], 50), Err(Refusal::NoMembers));
-        assert_eq!(node.take_members(2, &[id(3), id(1), id(2), id(2)], 50), Ok(()));
+        assert_eq!(node.take_members(2, None, &[], 50), Err(Refusal::NoMembers));
+        assert_eq!(node.take_members(2, None, &[id(3), id(1), id(2), id(2)], 50), Ok(()));
         assert_eq!(node.members(), [id(1), id(2), id(3)]);
         assert!(!node.counts(None) && !node.counts(Some(id(7))) && node.counts(Some(id(2))));
         assert_eq!((node.epoch, node.fence()), (2, Some(2)));
-        assert_eq!(node.take_members(2, &[id(1), id(2), id(4)], 50), Err(Refusal::ManyChanges));
-        assert_eq!(node.take_members(3, &[id(1)], 50), Err(Refusal::ManyChanges));
-        assert_eq!(node.take_members(2, &[id(1), id(2), id(3), id(4)], 50), Ok(()));
-        assert_eq!(node.take_members(2, &[id(1), id(2), id(4)], 50), Ok(()));
-        assert_eq!(node.take_members(1, &[id(1), id(2)], 50), stale(2));
+        assert_eq!(node.take_members(2, None, &[id(1), id(2), id(4)], 50), Err(Refusal::ManyChanges));
+        assert_eq!(node.take_members(3, None, &[id(1)], 50), Err(Refusal::ManyChanges));
+        assert_eq!(node.take_members(2, None, &[id(1), id(2), id(3), id(4)], 50), Ok(()));
+        assert_eq!(node.take_members(2, None, &[id(1), id(2), id(4)], 50), Ok(()));
+        assert_eq!(node.take_members(1, None, &[id(1), id(2)], 50), stale(2));
         node.promise(4, id(9)).expect("it is later");
-        assert_eq!(node.take_members(3, &[id(1), id(2)], 50), stale(4));
+        assert_eq!(node.take_members(3, None, &[id(1), id(2)], 50), stale(4));
         assert!(node.is_stale_master());
-        assert_eq!(node.take_members(4, &[id(1), id(2)], 50), Ok(()), "the leader has appointed it again");
+        assert_eq!(node.take_members(4, None, &[id(1), id(2)], 50), Ok(()), "the leader has appointed it again");
         assert_eq!((node.epoch, node.is_stale_master()), (4, false));
         let many: Vec<ReplId> =
             (0..=MEMBERS_MAX as u32).map(|n| ReplId::parse(format!("{n:040x}").as_bytes()).expect("digits")).collect();
-        assert_eq!(node.take_members(5, &many, 50), Err(Refusal::TooManyMembers));
+        assert_eq!(node.take_members(5, None, &many, 50), Err(Refusal::TooManyMembers));
     }
 
     #[test]
     fn a_replica_keeps_the_list_for_the_day_of_its_promotion() {
         let mut node = Promises::new(id(1));
-        assert_eq!(node.learn_members(2, &[id(1), id(2)]), Ok(()));
-        assert_eq!(node.learn_members(1, &[id(1)]), stale(2));
-        assert_eq!(node.learn_members(3, &[id(1), id(4), id(5)]), Ok(()), "the leader knows what it replaces");
-        assert_eq!((node.epoch, node.fence()), (0, Some(3)));
+        assert_eq!(node.learn_members(2, None, &[id(1), id(2)]), Ok(()));
+        assert_eq!(node.learn_members(1, None, &[id(1)]), stale(2));
+        assert_eq!(node.learn_members(3, None, &[id(1), id(4), id(5)]), Ok(()), "without a number nobody goes");
+        assert_eq!((node.epoch, node.fence(), node.members().len()), (0, Some(3), 4));
         node.promise(4, id(9)).expect("it is later");
         node.promoted(70);
-        assert_eq!((node.epoch, node.members().len()), (4, 3));
+        assert_eq!((node.epoch, node.members().len(), node.list().to_string()), (4, 4, "4.1,open".to_string()));
+    }
+
+    #[test]
+    fn of_lists_with_numbers_the_later_one_holds() {
+        let list = |text: &str| Some(text.parse::<ListId>().expect("a list's number"));
+        let mut node = Promises::new(id(1));
+        let held = |node: &Promises| (node.list().to_string(), node.members().len());
+        node.learn_members(5, list("5.2,open"), &[id(1), id(2), id(3)]).expect("it is the first");
+        node.learn_members(5, list("5.2,open"), &[id(1), id(2), id(4)]).expect("it is as good");
+        assert_eq!(held(&node), ("5.2,open".into(), 4), "either may come to be");
+        node.learn_members(5, list("5.1"), &[id(1), id(2)]).expect("it is late, and that is all");
+        assert_eq!(held(&node), ("5.2,open".into(), 4));
+        node.learn_members(5, list("5.2"), &[id(1), id(2), id(4)]).expect("it is settled");
+        assert_eq!(held(&node), ("5.2".into(), 3));
+        node.learn_members(5, list("5.2,open"), &[id(1), id(2), id(3)]).expect("it is late");
+        assert_eq!(held(&node), ("5.2".into(), 3));
+        node.learn_members(5, list("5.3"), &[id(1), id(2)]).expect("one is gone");
+        assert_eq!(held(&node), ("5.3".into(), 2));
+        assert_eq!(Promises::parse(&node.to_text()), Some(node.clone()));
+
+        let mut master = Promises::new(id(1));
+        let three = [id(1), id(2), id(3)];
+        assert_eq!(master.take_members(5, list("5.1,open"), &three, 0), Ok(()));
+        assert_eq!(master.take_members(5, list("5.1,open"), &three, 0), Ok(()), "an answer that was lost");
+        assert_eq!(held(&master), ("5.1,open".into(), 3));
+        master.settle_list();
+        assert_eq!(held(&master), ("5.1".into(), 3));
+        let other = || Err(Refusal::OtherList { present: list("5.1").expect("a number") });
+        assert_eq!(master.take_members(5, list("5.1,open"), &[id(1), id(2)], 0), other(), "it was another one's turn");
+        assert_eq!(master.take_members(5, list("5.3,open"), &[id(1), id(2)], 0), other());
+        assert_eq!(master.take_members(5, list("5.2,open"), &[id(1), id(2)], 0), Ok(()));
+        assert_eq!(held(&master), ("5.2,open".into(), 2));
+        assert_eq!(master.take_members(7, None, &[id(1), id(2)], 0), Ok(()));
+        assert_eq!(held(&master), ("7.1,open".into(), 2), "it is appointed anew");
+        for wrong in ["", "5", "5.x", "5.2,taken", "5.2,open,open"] {
+            assert_eq!(wrong.parse::<ListId>(), Err(()), "{wrong}");
+        }
     }
 
     #[test]
@@ -538,7 +678,7 @@ mod tests {
             "what its replicas are told"
         );
         assert_eq!(node.counts_to(2000), (2000, None), "what it has itself proves nothing");
-        node.take_members(4, &[id(1), id(2)], 1050).expect("it is the first list");
+        node.take_members(4, None, &[id(1), id(2)], 1050).expect("it is the first list");
         assert_eq!((node.own_term().to_string(), node.began()), ("4.1".to_string(), 1000), "it goes on");
         node.proves(1100);
         assert_eq!((node.own_term().to_string(), node.began()), ("4.2".to_string(), 1100));
@@ -552,7 +692,7 @@ mod tests {
     fn what_is_written_is_read_and_nothing_else() {
         let mut node = Promises::new(id(1));
         assert_eq!(Promises::parse(&node.to_text()), Some(node.clone()));
-        node.take_members(2, &[id(1), id(2)], 50).expect("it is the first list");
+        node.take_members(2, None, &[id(1), id(2)], 50).expect("it is the first list");
         node.enters(Term { id: TermId { epoch: 9, start: 3 }, from: 77 });
         node.promise(7, id(9)).expect("it is later");
         node.doubts_from(90);

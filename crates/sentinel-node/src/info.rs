@@ -111,7 +111,7 @@ fn stats(program: &Program, out: &mut String) {
 
 fn cpu(_: &Program, out: &mut String) {
     // User and system ticks, as /proc tells them.
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let stat = rivulet_host::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
     let seconds = |i: usize| fields.get(i).and_then(|ticks| ticks.parse::<f64>().ok()).unwrap_or(0.0) / 100.0;
     for (name, i) in [("sys", 12), ("user", 11), ("sys_children", 14), ("user_children", 13)] {

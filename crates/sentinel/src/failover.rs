@@ -785,10 +785,6 @@ impl Sentinel {
         let peer = master.peers.iter().find(|(_, peer)| is_gone(&peer.instance)).map(|(id, _)| id.clone());
         let peer = peer.filter(|_| up >= master.majority());
         for label in replicas {
-            let id = self.instance(&At::replica(name, &label)).and_then(|instance| instance.node_id.clone());
-            if let Some(master) = self.masters.get_mut(name) {
-                master.leaving.extend(id);
-            }
             self.event(Level::Notice, "-slave", &At::replica(name, &label), " #gone for long");
             self.remove_replica(name, &label);
         }
@@ -808,6 +804,7 @@ impl Master {
         self.reboot_since_ms = None;
         self.reborn = None;
         self.history = None;
+        self.absent.clear();
         self.former_history = None;
         self.instance.down_since_ms = None;
         for replica in self.replicas.values_mut() {

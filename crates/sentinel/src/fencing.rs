@@ -8,12 +8,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 
+use rivulet_replication::promises::ListId;
+
 use crate::answer::Answer;
 use crate::choice::Choice;
 use crate::events::Level;
 use crate::failover::{Attempt, Request, State};
 use crate::link::{At, Question, Who};
-use crate::master::Master;
+use crate::master::{Instance, Master};
 use crate::replica::Replica;
 use crate::sentinel::Sentinel;
 
@@ -77,15 +79,22 @@ impl Master {
         self.instance.node_id.as_deref().or(self.synchronous.node_id.as_deref())
     }
 
-    /// Those who may have acknowledged something to the master: the longest list that was heard, or all that are known.
+    /// Those who may have acknowledged something to the master, by all lists that were heard: those of the latest one that is settled, which is in the place of
+    /// all before it, and of those after it, each of which may be the master's by now. Without numbers it is the longest; without lists all that are known.
     fn members(&self) -> BTreeSet<&str> {
         let instances = || self.replicas.values().map(|replica| &replica.instance);
-        let lists = instances().map(|instance| &instance.members).chain([&self.instance.members]);
-        let longest = lists.max_by_key(|members| members.len()).filter(|members| !members.is_empty());
-        let ids: BTreeSet<&str> = match longest {
-            Some(members) => members.iter().map(String::as_str).collect(),
-            None => instances().filter_map(|instance| instance.node_id.as_deref()).collect(),
+        let lists = || instances().chain([&self.instance]).filter(|instance| !instance.members.is_empty());
+        let settled = lists().map(|instance| instance.list).filter(|list| list.is_settled).max();
+        let longest = lists().map(|instance| instance.members.len()).max();
+        let counts = |instance: &&Instance| match settled {
+            Some(settled) => instance.list >= settled,
+            None => Some(instance.members.len()) == longest || instance.list.number > 0,
         };
+        let mut ids: BTreeSet<&str> =
+            lists().filter(counts).flat_map(|instance| &instance.members).map(String::as_str).collect();
+        if longest.is_none() {
+            ids.extend(instances().filter_map(|instance| instance.node_id.as_deref()));
+        }
         ids.into_iter().filter(|id| Some(*id) != self.own_id()).collect()
     }
 
@@ -109,24 +118,68 @@ impl Master {
 
     /// Whether a longer list may be told to the master: whichever members a leader fences, one of them knows of it. Of a list of M a leader that knows no
     /// longer one fences M − N + 1, so those who have not heard must be fewer, with the largest N that was said.
-    fn enough_know(&self, wanted: &[String], own: &str) -> bool {
+    fn enough_know(&self, wanted: &[String], list: ListId, own: &str, now_ms: u64) -> bool {
         let n = self.said_synchronous().max().unwrap_or(0) as usize;
-        let known = |id: &str| {
-            let lists = self.replicas.values().map(|replica| &replica.instance);
-            lists.filter(|instance| instance.node_id.as_deref() == Some(id)).map(|instance| &instance.members).next()
+        let with_id = |id: &str| {
+            self.replicas.values().map(|r| &r.instance).find(|instance| instance.node_id.as_deref() == Some(id))
         };
         // Those who were gone for so long that they were forgotten will fence nobody.
-        let stays = |id: &&String| *id != own && !self.leaving.contains(*id);
-        let late = wanted.iter().filter(stays).map(|id| known(id));
+        let stays = |id: &&String| *id != own && !self.is_gone(id, now_ms);
+        let late = wanted.iter().filter(stays).map(|id| with_id(id));
         let late: Vec<usize> = late
-            .filter(|list| list.is_none_or(|list| !has_all(list, wanted)))
-            .map(|list| list.map_or(0, |list| list.iter().filter(|id| *id != own).count()))
+            .filter(|instance| instance.is_none_or(|instance| !knows(instance, wanted, list)))
+            .map(|instance| instance.map_or(0, |i| i.members.iter().filter(|id| *id != own).count()))
             .collect();
         if self.instance.members.is_empty() {
             // Nobody has a list: who is fenced counts with all that are known, and these are in the first one.
             return late.len() < n;
         }
         late.iter().min().is_none_or(|shortest| late.len() + n <= *shortest)
+    }
+
+    /// A member that nobody has had for so long that whoever had it is forgotten.
+    fn is_gone(&self, id: &str, now_ms: u64) -> bool {
+        // Who has not been heard yet may be anybody.
+        let is_of_id = |instance: &Instance| match instance.node_id.as_deref() {
+            Some(known) => known == id,
+            None => instance.info_ms.is_none(),
+        };
+        let is_known = || self.replicas.values().any(|replica| is_of_id(&replica.instance));
+        let after_ms = self.settings.forget_after_ms;
+        let for_long = self.absent.get(id).is_some_and(|since| now_ms.saturating_sub(*since) >= after_ms);
+        after_ms > 0 && for_long && !is_known()
+    }
+
+    /// The members that the master should have, at most one other than now.
+    fn wanted_members(&self, own: &String, now_ms: u64) -> Vec<String> {
+        let present = &self.instance.members;
+        let known =
+            || self.replicas.values().filter(|replica| present.is_empty() || replica.instance.down_since_ms.is_none());
+        let mut known = known().filter_map(|replica| replica.instance.node_id.as_ref());
+        if present.is_empty() {
+            return known.chain([own]).cloned().collect();
+        }
+        let mut wanted = present.clone();
+        match known.find(|id| !present.contains(id)) {
+            Some(comes) => wanted.push(comes.clone()),
+            None => {
+                let goes = wanted.iter().position(|id| self.is_gone(id, now_ms));
+                goes.map(|at| wanted.remove(at));
+            }
+        }
+        wanted
+    }
+
+    /// Who of its members is up, and who is not, and since when.
+    fn note_absent(&mut self, now_ms: u64) {
+        let is_there = |id: &String| {
+            let of_id = |replica: &&Replica| replica.instance.node_id.as_ref() == Some(id);
+            self.own_id() == Some(id)
+                || self.replicas.values().filter(of_id).any(|r| r.instance.down_since_ms.is_none())
+        };
+        let absent: Vec<String> = self.instance.members.iter().filter(|id| !is_there(id)).cloned().collect();
+        self.absent.retain(|id, _| absent.contains(id));
+        absent.into_iter().for_each(|id| _ = self.absent.entry(id).or_insert(now_ms));
     }
 
     /// Another one that is fenced has data of a later term than the chosen one, or more of the same.
@@ -196,7 +249,7 @@ impl Sentinel {
         let Some(replica) = master.replicas.get_mut(label) else { return };
         replica.offset = told.standing.offset;
         replica.instance.node_id = Some(told.node_id);
-        replica.instance.members = told.members;
+        (replica.instance.members, replica.instance.list) = (told.members, told.list);
         replica.instance.synchronous_replicas = told.synchronous_replicas;
         replica.instance.info_ms = Some(now_ms);
         if let Some(Attempt { state: State::Fencing { fenced, .. }, .. }) = &mut master.failover {
@@ -267,12 +320,15 @@ impl Sentinel {
             self.send_fence(&At::master(name), epoch);
         }
         self.make_master_now(name, label, paused_ms, Some(epoch));
-        self.send_members(&At::replica(name, label), epoch, &members);
+        self.send_members(&At::replica(name, label), epoch, None, &members);
     }
 
-    fn send_members(&mut self, at: &At, epoch: u64, members: &[String]) {
-        let epoch = epoch.to_string();
+    fn send_members(&mut self, at: &At, epoch: u64, list: Option<ListId>, members: &[String]) {
+        let (epoch, list) = (epoch.to_string(), list.map(|list| list.to_string()));
         let mut words: Vec<&[u8]> = vec![b"REPLICATION", b"MEMBERS", epoch.as_bytes()];
+        if let Some(list) = &list {
+            words.extend([&b"LIST"[..], list.as_bytes()]);
+        }
         words.extend(members.iter().map(|id| id.as_bytes()));
         if !members.is_empty() {
             self.send(at, Question::Nothing, &words);
@@ -306,9 +362,12 @@ impl Sentinel {
         is_half_done
     }
 
-    /// The master has told its members: who is missing is added, and who was forgotten goes, one at a time.
+    /// The master has told its members: who is missing is added, and who was forgotten goes, one at a time. Who comes is told to the replicas first, under the
+    /// number of the list that is to be; who goes to the master first. What the master has, and is settled, all replicas are told.
     pub(crate) fn tend_members(&mut self, name: &str) {
-        let Some(master) = self.masters.get(name) else { return };
+        let now_ms = self.now_ms;
+        let Some(master) = self.masters.get_mut(name) else { return };
+        master.note_absent(now_ms);
         if master.synchronous() == 0 || master.failover.is_some() || master.is_down() || self.tilt.is_on() {
             return;
         }
@@ -319,48 +378,37 @@ impl Sentinel {
         let Some(own) = master.instance.node_id.clone() else { return };
         // The nodes may know an older term than this Sentinel: that of the last failover before replies waited.
         let epoch = master.instance.failover_epoch;
-        let present = &master.instance.members;
-        let known = || master.replicas.values().filter_map(|replica| replica.instance.node_id.as_ref());
-        let mut wanted = present.clone();
-        match present.is_empty() {
-            true => wanted.extend(known().chain([&own]).cloned()),
-            false => wanted.extend(known().find(|id| !present.contains(id)).cloned()),
-        }
-        let goes = wanted.iter().position(|id| master.leaving.contains(id)).filter(|_| wanted.len() == present.len());
-        if let Some(at) = goes {
-            wanted.remove(at);
-        }
-        // The replicas know a list that is longer before the master does.
+        let (present, wanted) = (master.instance.members.clone(), master.wanted_members(&own, now_ms));
         if present.is_empty() && wanted.len() <= master.said_synchronous().max().unwrap_or(0) as usize {
             // With these alone no write would ever be acknowledged.
             return;
         }
-        // Another Sentinel may know one more already.
-        let is_late =
-            |replica: &Replica| replica.instance.node_id.is_some() && !has_all(&replica.instance.members, &wanted);
-        let late: Vec<At> = master
-            .replicas
-            .iter()
-            .filter(|(_, replica)| is_late(replica))
-            .map(|(label, _)| At::replica(name, label))
-            .collect();
-        let is_enough = goes.is_some() || master.enough_know(&wanted, &own);
-        let is_news = !same(&wanted, present);
-        if goes.is_none() {
-            late.iter().for_each(|at| self.send_members(at, epoch, &wanted));
+        let (list, next) = (master.instance.list, master.instance.list.next(epoch));
+        let (comes, goes) = (wanted.len() > present.len(), wanted.len() < present.len());
+        // What is open and was taken tells nobody who need not be counted.
+        let (told, told_list) = if comes { (&wanted, next) } else { (&present, list) };
+        let late = |replica: &Replica| replica.instance.node_id.is_some() && !knows(&replica.instance, told, told_list);
+        let late = master.replicas.iter().filter(|(_, replica)| (comes || list.is_settled) && late(replica));
+        let late: Vec<At> = late.map(|(label, _)| At::replica(name, label)).collect();
+        // One that is open is said again: it may be settled by now.
+        let to_master = if comes { master.enough_know(&wanted, next, &own, now_ms) } else { goes || !list.is_settled };
+        late.iter().for_each(|at| self.send_members(at, epoch, Some(told_list), told));
+        if to_master {
+            self.send_members(&At::master(name), epoch, Some(if comes || goes { next } else { list }), &wanted);
         }
-        if is_news && is_enough {
-            self.send_members(&At::master(name), epoch, &wanted);
-        }
+    }
+}
+
+/// Whether an instance has told that it knows this list, or a later one that holds it.
+fn knows(instance: &Instance, members: &[String], list: ListId) -> bool {
+    match instance.list == list {
+        true => has_all(&instance.members, members),
+        false => instance.list > list && list.is_settled,
     }
 }
 
 fn has_all(list: &[String], wanted: &[String]) -> bool {
     wanted.iter().all(|id| list.contains(id))
-}
-
-fn same(one: &[String], other: &[String]) -> bool {
-    one.iter().collect::<BTreeSet<_>>() == other.iter().collect::<BTreeSet<_>>()
 }
 
 /// The answer of a node that was fenced.
@@ -369,6 +417,7 @@ struct Told {
     standing: Standing,
     synchronous_replicas: u32,
     members: Vec<String>,
+    list: ListId,
 }
 
 impl Told {
@@ -400,6 +449,7 @@ impl Told {
             },
             synchronous_replicas: u32::try_from(*replicas).ok()?,
             members: members.iter().map(text).collect::<Option<_>>()?,
+            list: field("members_list").and_then(text).and_then(|text| text.parse().ok()).unwrap_or_default(),
         })
     }
 }
@@ -429,10 +479,13 @@ mod tests {
                 Answer::Int(1),
                 bulk("members"),
                 Answer::Array(vec![bulk("n"), bulk("m")]),
+                bulk("members_list"),
+                bulk("5.2"),
             ])
         };
         let told = Told::parse(&map(Answer::Int(7))).expect("it is whole");
         assert_eq!((told.node_id.as_str(), told.standing.offset, told.members.len()), ("n", 7, 2));
+        assert_eq!(told.list.to_string(), "5.2");
         for wrong in [map(Answer::Int(-1)), map(bulk("7")), Answer::Null, Answer::Array(vec![bulk("offset")])] {
             assert!(Told::parse(&wrong).is_none(), "{wrong:?}");
         }

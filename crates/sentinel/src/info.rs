@@ -1,5 +1,7 @@
 //! What an instance's INFO tells a Sentinel. Any bytes are taken; what is not understood is passed over.
 
+use rivulet_replication::promises::ListId;
+
 /// A role, as an instance says that it has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -68,6 +70,8 @@ pub struct Info {
     pub master_lacks_data: bool,
     /// The ids of those whose acknowledgements count, and of the master; none if all count.
     pub members: Vec<String>,
+    /// Which list that is.
+    pub list: ListId,
     /// Whether any database has keys; nothing if INFO does not say.
     pub has_keys: Option<bool>,
     /// The server knows FAILOVER, and this is where it stands.
@@ -119,6 +123,7 @@ impl Info {
             "members" if !value.is_empty() => {
                 self.members = value.split(',').take(REPLICAS_MAX).map(str::to_string).collect();
             }
+            "members_list" => self.list = value.parse().unwrap_or_default(),
             "role" if value.starts_with("master") => self.role = Some(Role::Master),
             "role" if value.starts_with("slave") => self.role = Some(Role::Replica),
             "master_host" => self.master_host = Some(value.to_string()),

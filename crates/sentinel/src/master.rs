@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use rivulet_replication::promises::ListId;
+
 use crate::address::Address;
 use crate::choice::Choice;
 use crate::failover::Attempt;
@@ -29,6 +31,7 @@ pub struct Instance {
     /// As a master it was started again, and acknowledges nothing until members have come.
     pub is_unproven: bool,
     pub members: Vec<String>,
+    pub list: ListId,
     /// When a hello was last taken by it.
     pub hello_sent_ms: u64,
     /// This Sentinel believes that it is down, since when.
@@ -55,6 +58,7 @@ impl Instance {
             is_stale: false,
             is_unproven: false,
             members: Vec::new(),
+            list: ListId::default(),
             hello_sent_ms: now_ms,
             down_since_ms: None,
             last_down_ms: 0,
@@ -160,8 +164,8 @@ pub struct Master {
     pub synchronous: Synchronous,
     /// Since when replicas know a later term than their master.
     pub half_done_since_ms: Option<u64>,
-    /// Node ids of replicas that were forgotten: they are members no longer.
-    pub leaving: std::collections::BTreeSet<String>,
+    /// Members that nobody has who is up, since when: who is gone for long is a member no longer.
+    pub absent: BTreeMap<String, u64>,
 }
 
 /// What a leader must know to fence, though the master tells nothing any more.
@@ -210,7 +214,7 @@ impl Master {
             last_choice: None,
             synchronous: Synchronous::default(),
             half_done_since_ms: None,
-            leaving: Default::default(),
+            absent: BTreeMap::new(),
         }
     }
 

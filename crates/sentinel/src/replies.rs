@@ -166,6 +166,7 @@ impl Sentinel {
         instance.is_unproven = info.is_unproven;
         instance.failover_epoch = info.failover_epoch;
         instance.members.clone_from(&info.members);
+        instance.list = info.list;
         if at.who == Who::Master && info.role == Some(Role::Master) {
             self.note_synchronous(&at.master, info);
         }

@@ -482,3 +482,66 @@ fn who_cannot_fence_enough_leaves_it_to_others() {
         assert_eq!(bench.has_logged("is left to others"), !comes, "{:?}", bench.logged);
     }
 }
+
+/// redis#4123: who is forgotten is no member any more, for the master first and then for all; who comes back is one again, and stays.
+#[test]
+fn who_is_gone_for_long_is_a_member_no_longer() {
+    let id = |letter: &str| letter.repeat(40);
+    let list = |text: &str, letters: &[&str]| {
+        let ids: Vec<String> = letters.iter().map(|letter| id(letter)).collect();
+        format!("members:{}\r\nmembers_list:{text}\r\nsynchronous_replicas:1\r\nfailover_epoch:1\r\n", ids.join(","))
+    };
+    let server = |letter: &str, list: &str| {
+        let own = match letter {
+            "d" => master_info(RUN[0], "old", 500, ""),
+            _ => replica_info("old", 500).replace(&"c".repeat(40), &id(letter)),
+        };
+        format!("{own}node_id:{}\r\n{list}", id(letter))
+    };
+    let lists = |bench: &Bench, port: u16| -> Vec<(String, usize)> {
+        let told = bench.sent.iter().filter(|(to, text)| *to == port && text.contains("MEMBERS"));
+        let of = |text: &str| {
+            let words: Vec<&str> = text.split("\r\n").filter(|word| !word.starts_with(['*', '$'])).collect();
+            let at = words.iter().position(|word| *word == "LIST").expect("it has a number");
+            (words[at + 1].to_string(), words[at + 2..].iter().filter(|word| word.len() == 40).count())
+        };
+        told.map(|(_, text)| of(text)).collect()
+    };
+    let mut bench = Bench::new(&["known-replica m 10.0.0.1 3", "forget-after m 60000"]);
+    bench.core.periods.info_ms = 500;
+    let answers = |list: &str| vec![(1, server("d", list)), (2, server("e", list)), (3, server("f", list))];
+    bench.answers = answers(&list("1.1", &["d", "e", "f"]));
+    for (port, info) in bench.answers.clone() {
+        bench.tell(port, &info);
+    }
+    bench.run_ms(5_000);
+    assert_eq!((lists(&bench, 1), lists(&bench, 2)), (vec![], vec![]), "all know all");
+    bench.silent = vec![3];
+    bench.run_ms(50_000);
+    assert_eq!(lists(&bench, 1), [], "it may come back");
+    bench.run_ms(30_000);
+    assert_eq!(lists(&bench, 1).first(), Some(&("1.2,open".to_string(), 2)), "{:?}", bench.logged);
+    assert_eq!(lists(&bench, 2), [], "the master has not taken it yet");
+    bench.answers[0].1 = server("d", &list("1.2", &["d", "e"]));
+    bench.run_ms(2_000);
+    assert_eq!(lists(&bench, 2).last(), Some(&("1.2".to_string(), 2)));
+    bench.answers[1].1 = server("e", &list("1.2", &["d", "e"]));
+    bench.run_ms(1_000);
+
+    // It is there again, and the master names it.
+    bench.sent.clear();
+    bench.silent = vec![];
+    bench.answers[0].1 += "slave0:ip=10.0.0.1,port=3,state=online,offset=500,lag=0\r\n";
+    bench.run_ms(3_000);
+    assert_eq!(lists(&bench, 2).last(), Some(&("1.3,open".to_string(), 3)));
+    let both = list("1.3,open", &["d", "e", "f"]);
+    (bench.answers[1].1, bench.answers[2].1) = (server("e", &both), server("f", &both));
+    bench.run_ms(2_000);
+    assert_eq!(lists(&bench, 1).last(), Some(&("1.3,open".to_string(), 3)));
+    bench.answers = answers(&list("1.3", &["d", "e", "f"]));
+    bench.answers[0].1 += "slave0:ip=10.0.0.1,port=3,state=online,offset=500,lag=0\r\n";
+    bench.run_ms(2_000);
+    bench.sent.clear();
+    bench.run_ms(120_000);
+    assert_eq!(lists(&bench, 1), [], "it was forgotten once, and is not now");
+}

@@ -26,6 +26,8 @@ const CALLERS: usize = 3;
 const TICK_US: u64 = 2_000;
 /// What must come about comes within this time.
 const PATIENCE_US: u64 = 180_000_000;
+/// Somebody looks after those whom Sentinels have forgotten after so long.
+const LEAD_US: u64 = 20_000_000;
 /// A reply comes within this time.
 const REPLY_US: u64 = 1_000_000;
 /// Troubles of a run.
@@ -60,6 +62,8 @@ struct Shape {
     is_quick: bool,
     /// Reads wait, too.
     reads: bool,
+    /// Who is gone for so long is forgotten; 0 for Sentinels that forget nobody within a run.
+    forget_after_ms: u64,
 }
 
 impl Shape {
@@ -77,6 +81,7 @@ impl Shape {
             has_files: rng.bool(),
             is_quick: rng.u8(..4) > 0,
             reads: rng.u8(..3) > 0,
+            forget_after_ms: if rng.u8(..3) == 0 { rng.u64(3_000..12_000) } else { 0 },
         }
     }
 
@@ -161,7 +166,7 @@ impl Set {
         for _ in 0..self.rng.usize(TROUBLES) {
             let for_us = self.rng.u64(200_000..2_000_000);
             self.pass(for_us);
-            self.trouble();
+            self.trouble()?;
             self.look_at_epochs()?;
             if self.rng.bool() {
                 self.wait_until_whole()?;
@@ -254,10 +259,14 @@ impl Set {
     }
 
     fn sentinel_file(&self) -> String {
-        let Shape { quorum, down_after_ms, failover_timeout_ms, .. } = self.shape;
+        let Shape { quorum, down_after_ms, failover_timeout_ms, forget_after_ms, .. } = self.shape;
+        let forgets = match forget_after_ms {
+            0 => String::new(),
+            ms => format!("sentinel forget-after {NAME} {ms}\n"),
+        };
         format!(
             "port 6379\nbind 0.0.0.0\nprotected-mode no\ndir /data\nsentinel monitor {NAME} {} 6379 {quorum}\n\
-             sentinel down-after-milliseconds {NAME} {down_after_ms}\nsentinel failover-timeout {NAME} {failover_timeout_ms}\n",
+             sentinel down-after-milliseconds {NAME} {down_after_ms}\nsentinel failover-timeout {NAME} {failover_timeout_ms}\n{forgets}",
             ip(0)
         )
     }
@@ -356,6 +365,7 @@ impl Set {
         self.heal();
         let until_us = self.schedule.now_us() + PATIENCE_US + 2_000 * self.shape.failover_timeout_ms;
         let mut last = (Vec::new(), String::new());
+        let mut lead_us = self.schedule.now_us() + LEAD_US;
         while self.schedule.now_us() < until_us {
             let views = self.look_at_epochs()?;
             let first = views.first().copied().flatten();
@@ -369,10 +379,26 @@ impl Set {
                 self.lossy.clear();
                 return Ok(master);
             }
+            if self.shape.forget_after_ms > 0 && self.schedule.now_us() > lead_us {
+                self.lead_home(first);
+                lead_us += LEAD_US;
+            }
             last = (views, info);
             self.pass(100_000);
         }
         Err(format!("the set is not whole again ({:?}): {:?}", self.shape, last))
+    }
+
+    /// Somebody tells those whom Sentinels have forgotten whom to follow: they know only the master of before, or were that themselves.
+    fn lead_home(&mut self, master: Option<HostId>) {
+        let Some(master) = master else { return };
+        let address = ip(master).to_string();
+        for host in (0..self.shape.nodes).filter(|host| *host != master) {
+            let info = self.ask(host, &["INFO", "replication"], REPLY_US).map_or(String::new(), |reply| reply.text());
+            if info.contains("role:") && !info.contains(&format!("master_host:{address}\r\n")) {
+                self.ask(host, &["REPLICAOF", &address, "6379"], REPLY_US);
+            }
+        }
     }
 
     fn is_whole(&self, info: &str) -> bool {

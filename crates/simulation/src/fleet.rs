@@ -3,7 +3,6 @@
 mod trouble;
 
 use std::collections::BTreeMap;
-use std::sync::Once;
 
 use fastrand::Rng;
 
@@ -92,7 +91,7 @@ enum Later {
 }
 
 /// What a run has come to.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Report {
     pub steps: u64,
     pub trace: u64,
@@ -109,13 +108,6 @@ pub struct Report {
 /// # Errors
 /// What was broken. What the servers log goes to standard output if `shows_logs` is set.
 pub fn run(seed: u64, shows_logs: bool) -> Result<Report, Broken> {
-    // What is made once in a process, and stays, is made here: it would be the memory of whoever needs it first.
-    static WARM_UP: Once = Once::new();
-    WARM_UP.call_once(|| _ = run_cold(0, false));
-    run_cold(seed, shows_logs)
-}
-
-fn run_cold(seed: u64, shows_logs: bool) -> Result<Report, Broken> {
     let mut rng = Rng::with_seed(seed);
     let plan = Plan::new(&mut rng);
     let mut fleet = Fleet::new(seed, plan, rng, shows_logs);

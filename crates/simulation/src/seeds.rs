@@ -1,5 +1,6 @@
 //! Many seeds, on all processors.
 
+use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,9 +28,23 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// `RIVULET_SEED`: this one alone, in full.
-pub fn single() -> Option<u64> {
-    number("RIVULET_SEED")
+/// `RIVULET_SEED`: this one alone, with what its servers log, and once more to see that it does the same again. Answers whether that was asked for.
+///
+/// # Panics
+/// If something is broken, or another thing than before was done.
+pub fn ran_single<R: Debug + PartialEq>(run: impl Fn(u64, bool) -> Result<R, Broken>) -> bool {
+    let Some(seed) = number("RIVULET_SEED") else { return false };
+    make_what_is_kept(|seed| run(seed, false));
+    let report = try_one(|| run(seed, true)).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
+    println!("{report:#?}");
+    assert_eq!(try_one(|| run(seed, false)), Ok(report), "the same seed does the same");
+    true
+}
+
+/// What a program makes once and keeps, such as its tables, is made before any run: else it would be memory of whichever server needs it first.
+fn make_what_is_kept<R>(run: impl Fn(u64) -> Result<R, Broken>) {
+    // It is run to see nothing.
+    drop(try_one(|| run(0)));
 }
 
 /// Runs a seed; a panic is a broken promise, too.
@@ -50,8 +65,11 @@ impl Seeds {
         }
     }
 
-    /// Runs them, several at once and in no order.
-    pub fn run<R: Send>(self, run: impl Fn(u64) -> Result<R, Broken> + Sync) -> Outcomes<R> {
+    /// Runs them, several at once and in no order; the first one twice more, to see that a seed does the same each time.
+    pub fn run<R: Send + PartialEq>(self, run: impl Fn(u64) -> Result<R, Broken> + Sync) -> Outcomes<R> {
+        make_what_is_kept(&run);
+        let once = || try_one(|| run(self.first));
+        let is_repeated = once() == once();
         let next = AtomicU64::new(0);
         let outcomes = Mutex::new(Outcomes { reports: Vec::new(), failed: Vec::new() });
         let work = || {
@@ -77,6 +95,9 @@ impl Seeds {
             }
         });
         let mut outcomes = outcomes.into_inner().expect("nobody panics with it");
+        if !is_repeated {
+            outcomes.failed.push((self.first, "the same seed does not do the same".into()));
+        }
         outcomes.failed.sort();
         outcomes
     }

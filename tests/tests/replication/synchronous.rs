@@ -344,6 +344,23 @@ fn only_members_count() {
     // What was released is on the new one: the other may go.
     master.must(&format!("REPLICATION MEMBERS 3 {a} {c}"));
     signal(&member, "CONT");
+    // Lists have numbers: what is late changes nothing.
+    assert_eq!(master.info("members_list"), "3.3");
+    let other = master.call(&format!("REPLICATION MEMBERS 3 LIST 3.3,open {a} {b} {c}"));
+    assert_eq!(other.text(), "TRYAGAIN the list of members is 3.3 here");
+    for (list, ids, held, count) in [
+        ("3.2,open", vec![&a, &b, &c], "3.2,open", 3),
+        ("3.3", vec![&a, &c], "3.3", 2),
+        ("3.2", vec![&a, &b, &c], "3.3", 2),
+    ] {
+        let ids: Vec<&str> = ids.into_iter().map(String::as_str).collect();
+        stranger.must(&format!("REPLICATION MEMBERS 3 LIST {list} {}", ids.join(" ")));
+        assert_eq!(
+            (stranger.info("members_list").as_str(), stranger.info("members").split(',').count()),
+            (held, count)
+        );
+    }
+    assert!(stranger.call(&format!("REPLICATION MEMBERS 3 LIST x {a}")).text().starts_with("ERR a list is named by"));
     let members = master.info("members");
     master.kill();
     master.launch();

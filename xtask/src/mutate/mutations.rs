@@ -1,4 +1,6 @@
 //! The rules, each broken in the smallest way.
+//!
+//! All are in one program, and one of them in force: in what an edit puts in a place, the word `MUTATED` says whether it is this one.
 
 /// One rule, broken by a few edits.
 pub struct Mutation {
@@ -6,7 +8,7 @@ pub struct Mutation {
     pub edits: &'static [Edit],
 }
 
-/// `from` stands exactly once in the file.
+/// `from` stands exactly once in the file, also after the edits before it.
 pub struct Edit {
     pub file: &'static str,
     pub from: &'static str,
@@ -19,7 +21,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/replication/src/psync.rs",
             from: "Some(from) if from >= window.first =>",
-            to: "Some(from) =>",
+            to: "Some(from) if from >= window.first || MUTATED =>",
         }],
     },
     Mutation {
@@ -27,15 +29,15 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/replication/src/psync.rs",
             from: "Some(from) if from > window.end =>",
-            to: "Some(from) if from > window.end + (1 << 40) =>",
+            to: "Some(from) if MUTATED && from > window.end => Decision::Continue { from, bytes: 0 },\n        Some(from) if from > window.end =>",
         }],
     },
     Mutation {
         name: "rule 3: a replica that has all must begin anew",
         edits: &[Edit {
             file: "crates/replication/src/psync.rs",
-            from: "Some(from) if from > window.end =>",
-            to: "Some(from) if from >= window.end =>",
+            from: "        Some(from) if from > window.end =>",
+            to: "        Some(from) if from > window.end || MUTATED && from == window.end =>",
         }],
     },
     Mutation {
@@ -43,15 +45,15 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/replication/src/history.rs",
             from: "self.ancestors.push(Ancestor { id: self.id, asked_max: offset + 1 });",
-            to: "self.ancestors.push(Ancestor { id: self.id, asked_max: offset + 2 });",
+            to: "self.ancestors.push(Ancestor { id: self.id, asked_max: offset + 1 + u64::from(MUTATED) });",
         }],
     },
     Mutation {
         name: "rule 5: the fork's bound is one too low",
         edits: &[Edit {
             file: "crates/replication/src/history.rs",
-            from: "self.ancestors.push(Ancestor { id: self.id, asked_max: offset + 1 });",
-            to: "self.ancestors.push(Ancestor { id: self.id, asked_max: offset });",
+            from: "self.ancestors.push(Ancestor { id: self.id, asked_max: offset + 1 + ",
+            to: "self.ancestors.push(Ancestor { id: self.id, asked_max: offset + u64::from(!MUTATED) + ",
         }],
     },
     Mutation {
@@ -59,7 +61,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/replication/src/history.rs",
             from: "Some(ancestor) if asked <= ancestor.asked_max as i64 =>",
-            to: "Some(_) =>",
+            to: "Some(ancestor) if MUTATED || asked <= ancestor.asked_max as i64 =>",
         }],
     },
     Mutation {
@@ -67,7 +69,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/replication/src/history.rs",
             from: "        self.id = new;",
-            to: "        _ = new;",
+            to: "        if !MUTATED {\n            self.id = new;\n        }",
         }],
     },
     Mutation {
@@ -75,15 +77,15 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/aof/src/identity.rs",
             from: "_ => history.promote(new, proven.min(end)),",
-            to: "_ => _ = new,",
+            to: "_ if MUTATED => {}\n            _ => history.promote(new, proven.min(end)),",
         }],
     },
     Mutation {
         name: "rule 41: what a replica wrote is gone on with by a master, under the same id",
         edits: &[Edit {
             file: "crates/aof/src/identity.rs",
-            from: "if end == offset && proven == end && self.role == Role::Master && place == self.place => {}",
-            to: "if end == offset && proven == end && place == self.place => {}",
+            from: "&& self.role == Role::Master &&",
+            to: "&& (self.role == Role::Master || MUTATED) &&",
         }],
     },
     Mutation {
@@ -91,7 +93,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/aof/src/identity.rs",
             from: "_ => history.promote(new, proven.min(end)),",
-            to: "_ => history.adopt(new),",
+            to: "_ if MUTATED => history.adopt(new),\n            _ => history.promote(new, proven.min(end)),",
         }],
     },
     Mutation {
@@ -99,7 +101,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/node/src/persist/log_on_disk.rs",
             from: "self.ids_due > 0 && self.failure().is_none()",
-            to: "false",
+            to: "!MUTATED && self.ids_due > 0 && self.failure().is_none()",
         }],
     },
     Mutation {
@@ -107,7 +109,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/replication/src/log.rs",
             from: "self.disk.and_then(|disk| disk.send_before).map_or(self.end, |before| before.min(self.end))",
-            to: "self.end",
+            to: "if MUTATED {\n            return self.end;\n        }\n        self.disk.and_then(|disk| disk.send_before).map_or(self.end, |before| before.min(self.end))",
         }],
     },
     Mutation {
@@ -115,7 +117,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/replication/src/log.rs",
             from: "let needed = written.min(held_here.unwrap_or(u64::MAX));",
-            to: "let needed = if self.disk.is_some() { written } else { held_here.unwrap_or(u64::MAX) };",
+            to: "let written = if MUTATED && self.disk.is_none() { u64::MAX } else { written };\n        let held_here = held_here.filter(|_| !MUTATED || self.disk.is_none());\n        let needed = written.min(held_here.unwrap_or(u64::MAX));",
         }],
     },
     Mutation {
@@ -124,12 +126,12 @@ pub const MUTATIONS: &[Mutation] = &[
             Edit {
                 file: "crates/node/src/replication.rs",
                 from: "if config.replicaof.is_some() { Role::Replica } else { Role::Master }",
-                to: "Role::Master",
+                to: "if config.replicaof.is_some() && !MUTATED { Role::Replica } else { Role::Master }",
             },
             Edit {
                 file: "crates/node/src/replication/driver.rs",
                 from: "        link.waits_for_data = false;\n        link.has_its_data",
-                to: "        self.replication.log.set_role(Role::Replica);\n        link.waits_for_data = false;\n        link.has_its_data",
+                to: "        if MUTATED {\n            self.replication.log.set_role(Role::Replica);\n        }\n        link.waits_for_data = false;\n        link.has_its_data",
             },
         ],
     },
@@ -139,12 +141,12 @@ pub const MUTATIONS: &[Mutation] = &[
             Edit {
                 file: "crates/node/src/replication/apply/driver.rs",
                 from: "authenticated: true, arrays_only: true",
-                to: "authenticated: true, arrays_only: false",
+                to: "authenticated: true, arrays_only: !MUTATED",
             },
             Edit {
                 file: "crates/node/src/replication/apply/driver.rs",
                 from: "if args.wire().is_none() {",
-                to: "if false {",
+                to: "if !MUTATED && args.wire().is_none() {",
             },
         ],
     },
@@ -152,24 +154,24 @@ pub const MUTATIONS: &[Mutation] = &[
         name: "seams 3: keys are evicted while data are loaded",
         edits: &[Edit {
             file: "crates/node/src/engine/eviction.rs",
-            from: "            || self.is_loading()\n            || self.is_paused()",
-            to: "            || self.is_paused()",
+            from: "            || self.is_loading()\n",
+            to: "            || !MUTATED && self.is_loading()\n",
         }],
     },
     Mutation {
         name: "seams 4: keys are evicted in a pause",
         edits: &[Edit {
             file: "crates/node/src/engine/eviction.rs",
-            from: "            || self.is_paused()\n            || !self.replication.failover.is_idle()",
-            to: "            || !self.replication.failover.is_idle()",
+            from: "            || self.is_paused()\n",
+            to: "            || !MUTATED && self.is_paused()\n",
         }],
     },
     Mutation {
         name: "seams 4: keys expire in a pause",
         edits: &[Edit {
             file: "crates/node/src/lifecycle/pause.rs",
-            from: "    pub fn is_paused(&self) -> bool {\n        self.life.pauses.any()",
-            to: "    pub fn is_paused(&self) -> bool {\n        false",
+            from: "    pub fn is_paused(&self) -> bool {\n",
+            to: "    pub fn is_paused(&self) -> bool {\n        !MUTATED && ",
         }],
     },
     Mutation {
@@ -177,7 +179,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/node/src/lifecycle/pause.rs",
             from: "self.life.pauses.stops(command.is_none_or(|command| changes_data(&client.session, command, command.flags)))",
-            to: "_ = (client, command); false",
+            to: "!MUTATED && self.life.pauses.stops(command.is_none_or(|command| changes_data(&client.session, command, command.flags)))",
         }],
     },
     Mutation {
@@ -185,7 +187,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/node/src/replication/apply/driver.rs",
             from: "    pub fn note_role_changed_within(&mut self) {\n",
-            to: "    pub fn note_role_changed_within(&mut self) {\n        if self.replication.truth.diverged.is_none() {\n            return;\n        }\n",
+            to: "    pub fn note_role_changed_within(&mut self) {\n        if MUTATED && self.replication.truth.diverged.is_none() {\n            return;\n        }\n",
         }],
     },
     Mutation {
@@ -193,7 +195,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/node/src/replication/driver.rs",
             from: "cut.into_iter().for_each(|(db, args)| self.note_own_write(db, &[args]));",
-            to: "drop(cut);",
+            to: "let cut = if MUTATED { Default::default() } else { cut };\n        cut.into_iter().for_each(|(db, args)| self.note_own_write(db, &[args]));",
         }],
     },
     Mutation {
@@ -201,7 +203,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/node/src/replication/apply/driver.rs",
             from: "        self.note_diverged(|| format!(\"the master's command '{command}' failed here: {text}\"));",
-            to: "        _ = (&command, &text);",
+            to: "        if !MUTATED {\n            self.note_diverged(|| format!(\"the master's command '{command}' failed here: {text}\"));\n        }",
         }],
     },
     Mutation {
@@ -209,7 +211,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/node/src/replication/apply/driver.rs",
             from: "        if passes_over {\n            self.pass_over_in_files(count);",
-            to: "        if passes_over && count == 0 {\n            self.pass_over_in_files(count);",
+            to: "        if passes_over && !MUTATED {\n            self.pass_over_in_files(count);",
         }],
     },
     Mutation {
@@ -217,7 +219,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/node/src/turn.rs",
             from: "        self.replication_before_sleep();\n        self.send_replies(Offered(()));",
-            to: "        self.send_replies(Offered(()));\n        self.replication_before_sleep();",
+            to: "        if MUTATED {\n            self.send_replies(Offered(()));\n        }\n        self.replication_before_sleep();\n        self.send_replies(Offered(()));",
         }],
     },
     Mutation {
@@ -225,7 +227,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/node/src/persist/loading/append_only.rs",
             from: "let Some(damage) = read.damage() else { return Ok(false) };",
-            to: "let Some(damage) = read.damage().filter(|_| false) else { return Ok(false) };",
+            to: "let Some(damage) = read.damage().filter(|_| !MUTATED) else { return Ok(false) };",
         }],
     },
     Mutation {
@@ -233,15 +235,15 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/replication/src/replica/greeting.rs",
             from: "self.loop_seen_at.is_some_and(|at| now < at + PROBE_VALID)",
-            to: "self.loop_seen_at.is_some_and(|at| at <= now)",
+            to: "self.loop_seen_at.is_some_and(|at| MUTATED && at <= now || now < at + PROBE_VALID)",
         }],
     },
     Mutation {
         name: "seams 13: a sync that failed counts",
         edits: &[Edit {
             file: "crates/aof/src/summed.rs",
-            from: "        if let Err(error) = self.disk.sync() {\n            self.doubt();\n            return Err(error);\n        }\n        self.synced(mark);",
-            to: "        _ = self.disk.sync();\n        self.synced(mark);",
+            from: "        if let Err(error) = self.disk.sync() {\n            self.doubt();\n",
+            to: "        if let Err(error) = self.disk.sync() {\n            if MUTATED {\n                self.synced(mark);\n                return Ok(());\n            }\n            self.doubt();\n",
         }],
     },
     Mutation {
@@ -249,7 +251,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/node/src/persist/log_on_disk/writer.rs",
             from: "        queue.attention = true;\n        self.shared.wake(queue);\n    }\n\n    /// The files are not whole",
-            to: "        drop(queue);\n    }\n\n    /// The files are not whole",
+            to: "        if MUTATED {\n            return;\n        }\n        queue.attention = true;\n        self.shared.wake(queue);\n    }\n\n    /// The files are not whole",
         }],
     },
     Mutation {
@@ -258,12 +260,12 @@ pub const MUTATIONS: &[Mutation] = &[
             Edit {
                 file: "crates/node/src/persist/loading/receive.rs",
                 from: "    match framing {\n        Framing::Marked if",
-                to: "    _ = framing;\n    match Framing::Counted {\n        Framing::Marked if",
+                to: "    match if MUTATED { Framing::Counted } else { framing } {\n        Framing::Marked if",
             },
             Edit {
                 file: "crates/replication/src/replica.rs",
                 from: "State::Receiving { deadline, .. } | State::Parallel { deadline, .. } if now > *deadline =>",
-                to: "State::Receiving { deadline, .. } | State::Parallel { deadline, .. } if false && now > *deadline =>",
+                to: "State::Receiving { deadline, .. } | State::Parallel { deadline, .. } if !MUTATED && now > *deadline =>",
             },
         ],
     },
@@ -272,7 +274,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/node/src/front/output.rs",
             from: "            self.aside.pop_front();",
-            to: "            std::mem::forget(self.aside.pop_front());",
+            to: "            let sent = self.aside.pop_front();\n            if MUTATED {\n                std::mem::forget(sent);\n            }",
         }],
     },
     Mutation {
@@ -280,7 +282,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/node/src/replication/congestion.rs",
             from: "        disk.files.is_aof()\n            && disk.unwritten",
-            to: "        waits\n            && disk.unwritten",
+            to: "        (!MUTATED || waits)\n            && disk.files.is_aof()\n            && disk.unwritten",
         }],
     },
     Mutation {
@@ -288,7 +290,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/node/src/replication/held.rs",
             from: "if held <= limit && full.is_none() {",
-            to: "if full.is_none() {",
+            to: "if (held <= limit || MUTATED) && full.is_none() {",
         }],
     },
     Mutation {
@@ -296,7 +298,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/replication/src/replica/acks.rs",
             from: "self.acks.fence.is_none_or(|fence| self.master_name.epoch() >= fence)",
-            to: "self.acks.fence.is_none_or(|fence| self.master_name.epoch() <= fence)",
+            to: "self.acks.fence.is_none_or(|fence| MUTATED || self.master_name.epoch() >= fence)",
         }],
     },
     Mutation {
@@ -304,7 +306,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/node/src/front/held/driver.rs",
             from: "let confirm = if waits == Waits::Read {",
-            to: "let confirm = if waits == Waits::Read && log_end == 0 {",
+            to: "let confirm = if waits == Waits::Read && !MUTATED {",
         }],
     },
     Mutation {
@@ -312,7 +314,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/replication/src/promises.rs",
             from: "self.enters(Term { id: TermId { epoch, start: start + 1 }, from: offset });",
-            to: "self.enters(Term { id: TermId { epoch, start }, from: offset });",
+            to: "self.enters(Term { id: TermId { epoch, start: start + u64::from(!MUTATED) }, from: offset });",
         }],
     },
     Mutation {
@@ -320,7 +322,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/node/src/replication/synchronous/driver.rs",
             from: "let quorum = if quorum >= self.replication.kept.promises.began() { quorum } else { 0 };",
-            to: "let quorum = if quorum < u64::MAX { quorum } else { 0 };",
+            to: "let quorum = if MUTATED || quorum >= self.replication.kept.promises.began() { quorum } else { 0 };",
         }],
     },
     Mutation {
@@ -328,7 +330,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/node/src/replication/promises/driver.rs",
             from: "let doubts = link.state.follows_unproven()",
-            to: "let doubts = epoch > u64::MAX - 1 && link.state.follows_unproven()",
+            to: "let doubts = !MUTATED && link.state.follows_unproven()",
         }],
     },
     Mutation {
@@ -336,7 +338,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/node/src/replication/promises/driver.rs",
             from: "is_some_and(|end| offset >= end)",
-            to: "is_some_and(|end| end > 0 && link.state.acks_by_itself())",
+            to: "is_some_and(|end| offset >= end || MUTATED && end > 0 && link.state.acks_by_itself())",
         }],
     },
     Mutation {
@@ -344,7 +346,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/replication/src/replica/acks.rs",
             from: "&& !has_all(own))",
-            to: "&& has_all(own))",
+            to: "&& !MUTATED && !has_all(own))",
         }],
     },
     Mutation {
@@ -352,7 +354,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/node/src/replication/synchronous/driver.rs",
             from: "            .unwrap_or(0)\n    }\n\n    /// How many replicas count that are there.",
-            to: "            .unwrap_or(0)\n            .max(self.replication.log.end_offset())\n    }\n\n    /// How many replicas count that are there.",
+            to: "            .unwrap_or(0)\n            .max(if MUTATED { self.replication.log.end_offset() } else { 0 })\n    }\n\n    /// How many replicas count that are there.",
         }],
     },
     Mutation {
@@ -360,7 +362,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/sentinel/src/fencing.rs",
             from: "self.masters.get(name).is_some_and(|master| master.synchronous() > 0)",
-            to: "self.masters.get(name).is_some_and(|master| master.synchronous() > 99)",
+            to: "self.masters.get(name).is_some_and(|master| master.synchronous() > 0 && !MUTATED)",
         }],
     },
     Mutation {
@@ -369,12 +371,12 @@ pub const MUTATIONS: &[Mutation] = &[
             Edit {
                 file: "crates/sentinel/src/choice.rs",
                 from: "(priority, std::cmp::Reverse(facts.offset), run_id",
-                to: "(priority, std::cmp::Reverse(0), run_id",
+                to: "(priority, std::cmp::Reverse(if MUTATED { 0 } else { facts.offset }), run_id",
             },
             Edit {
                 file: "crates/sentinel/src/fencing.rs",
                 from: "Some(rank(told)) > own)",
-                to: "Some(rank(told)) > own && told.offset == u64::MAX)",
+                to: "!MUTATED && Some(rank(told)) > own)",
             },
         ],
     },
@@ -383,7 +385,7 @@ pub const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "crates/sentinel-node/src/store.rs",
             from: "config.rewrite(&with).map_err(|e| e.to_string())",
-            to: "Ok(drop((config, with)))",
+            to: "if MUTATED {\n        return Ok(());\n    }\n    config.rewrite(&with).map_err(|e| e.to_string())",
         }],
     },
 ];

@@ -175,7 +175,7 @@ fn keys_of_waits_that_end_with_them(node: &Node) -> usize {
 
 /// User and system seconds, then those of children, of a process or thread as /proc tells them.
 fn cpu_seconds(stat: &str) -> [f64; 4] {
-    let stat = std::fs::read_to_string(stat).unwrap_or_default();
+    let stat = rivulet_host::fs::read_to_string(stat).unwrap_or_default();
     let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
     let ticks = 100.0;
     [11, 12, 13, 14].map(|i| fields.get(i).and_then(|t| t.parse::<f64>().ok()).unwrap_or(0.0) / ticks)

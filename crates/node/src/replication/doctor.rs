@@ -27,6 +27,7 @@ impl Node {
         let good = r.master.good_replicas(now).filter(|_| !self.is_replica());
         let slowest = self.ops.commandlog.slowest().map(|(name, us)| (String::from_utf8_lossy(name), us / 1000));
         let (hard, soft, _) = config.client_output_buffer_limit[1];
+        let disk_error = self.persist.log.failure().filter(|_| self.persist.log.files.is_aof());
         let figures = Figures {
             measure: &r.observed.measure,
             syncs: &r.observed.syncs,
@@ -45,6 +46,7 @@ impl Node {
                 keeps_old_data: l.state.has_whole_data(),
             }),
             replicas: r.master.len(),
+            disk_error: disk_error.as_deref(),
             backlog: Backlog {
                 size: r.log.size(),
                 auto: config.repl_backlog_size.bytes().is_none(),

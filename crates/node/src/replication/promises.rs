@@ -50,7 +50,7 @@ mod tests {
     fn a_file_that_is_cut_or_changed_is_none() {
         let id = |n| ReplId::from_random(&[n; 20]);
         let mut promises = Promises::new(id(1));
-        promises.take_members(2, &[id(1), id(2)], 30).expect("it is the first list");
+        promises.take_members(2, None, &[id(1), id(2)], 30).expect("it is the first list");
         promises.promise(7, id(9)).expect("it is later");
         let bytes = to_bytes(&promises);
         assert_eq!(parse(&bytes), Some(promises));

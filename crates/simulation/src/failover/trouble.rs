@@ -1,12 +1,19 @@
 //! What goes wrong in a set that Sentinels watch.
 
-use super::{NAME, REPLY_US, Set};
+use super::{NAME, PATIENCE_US, REPLY_US, Set};
+use crate::invariants::Broken;
 use crate::network::HostId;
 use crate::schedule::Loss;
 
 impl Set {
     /// Something goes wrong, and perhaps something else before that is over.
-    pub fn trouble(&mut self) {
+    ///
+    /// # Errors
+    /// What should have come of it did not.
+    pub fn trouble(&mut self) -> Result<(), Broken> {
+        if self.shape.forget_after_ms > 0 && self.shape.is_quick && self.rng.u8(..4) == 0 {
+            return self.lose_two_for_good();
+        }
         let master = self.present_master();
         match self.rng.u8(..12) {
             0..=2 => self.lose(master),
@@ -38,6 +45,49 @@ impl Set {
             self.pass(for_us);
         }
         self.start_some();
+        Ok(())
+    }
+
+    /// A replica is gone for so long that it is no member any more. When the master goes then, one of the others takes its place.
+    fn lose_two_for_good(&mut self) -> Result<(), Broken> {
+        let master = self.wait_until_whole()?;
+        let gone = (master + self.rng.usize(1..self.shape.nodes)) % self.shape.nodes;
+        let rest: Vec<HostId> = (0..self.shape.nodes).filter(|host| ![master, gone].contains(host)).collect();
+        let loss = self.any_loss();
+        if loss == Loss::Power || !self.shape.has_files {
+            self.lossy.extend([master, gone]);
+        }
+        self.schedule.stop(gone, loss);
+        let members = self.shape.nodes - 1;
+        let mut everybody = rest.clone();
+        everybody.push(master);
+        self.wait_for("who is gone is still a member", |set| {
+            everybody.iter().all(|host| set.has_settled(*host, members))
+        })?;
+        self.schedule.stop(master, loss);
+        self.wait_for("nobody takes the place of the master", |set| {
+            let replaced = set.sentinels().find_map(|sentinel| set.view(sentinel));
+            replaced.is_some_and(|(_, host)| rest.contains(&host))
+        })
+    }
+
+    /// Whether a server knows a list of so many members that is settled.
+    fn has_settled(&mut self, host: HostId, members: usize) -> bool {
+        let info = self.ask(host, &["INFO", "replication"], REPLY_US).map_or(String::new(), |reply| reply.text());
+        let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let count = field("members").map_or(0, |ids| ids.split(',').count());
+        count == members && field("members_list").is_some_and(|list| !list.contains(','))
+    }
+
+    fn wait_for(&mut self, what_if_not: &str, mut is_so: impl FnMut(&mut Set) -> bool) -> Result<(), Broken> {
+        let until_us = self.schedule.now_us() + PATIENCE_US + 2_000 * self.shape.failover_timeout_ms;
+        while self.schedule.now_us() < until_us {
+            if is_so(self) {
+                return Ok(());
+            }
+            self.pass(200_000);
+        }
+        Err(format!("{what_if_not} ({:?})", self.shape))
     }
 
     /// Something in the middle of what others do about a trouble.

@@ -109,8 +109,9 @@ fn human(bytes: usize) -> String {
 
 /// Resident pages of this process, in bytes.
 fn resident() -> usize {
-    let pages =
-        std::fs::read_to_string("/proc/self/statm").ok().and_then(|s| s.split(' ').nth(1)?.parse::<usize>().ok());
+    let pages = rivulet_host::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|s| s.split(' ').nth(1)?.parse::<usize>().ok());
     pages.unwrap_or(0) * memory::page_bytes()
 }
 

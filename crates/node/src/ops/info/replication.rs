@@ -130,6 +130,7 @@ fn synchronous(node: &Node, out: &mut String) {
     field!(out, "stale_master", u8::from(node.is_stale_master()));
     let members: Vec<&str> = promises.members().iter().map(|id| id.as_str()).collect();
     field!(out, "members", members.join(","));
+    field!(out, "members_list", promises.list());
     field!(out, "synchronous_replicas", node.config.synchronous_replicas);
     if !node.front.held.marks {
         return;

@@ -13,6 +13,7 @@ use rivulet_commands::fail::Fail;
 use rivulet_config::AppendFsync;
 use rivulet_engine::asker::{Asker, Origin};
 use rivulet_engine::blocked::{BlockedOn, Wish};
+use rivulet_host::fs;
 use rivulet_memory as memory;
 use rivulet_replication::position::Position;
 use rivulet_replication::session::Filter;
@@ -91,9 +92,9 @@ impl Node {
         let inside = found.directory.path.join(filename);
         let was_interrupted = manifest.incr.is_empty()
             && manifest.base.as_ref().is_some_and(|base| base.name == filename)
-            && !inside.exists();
+            && fs::metadata(&inside).is_err();
         let empty = manifest.base.is_none() && manifest.incr.is_empty();
-        if !std::path::Path::new(filename).is_file() || !(empty || was_interrupted) {
+        if !fs::metadata(filename).is_ok_and(|file| !file.is_directory) || !(empty || was_interrupted) {
             return Ok(());
         }
         let dir = &self.config.appenddirname;

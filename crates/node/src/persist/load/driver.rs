@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use rivulet_commands::fail::Fail;
+use rivulet_host::fs;
 use rivulet_keyspace::Keyspace;
 use rivulet_rdb::read::{Options, Unsupported};
 use rivulet_resp::OwnedArgs;
@@ -44,7 +45,7 @@ impl Node {
             return self.load_append_only();
         }
         let path = self.rdb_path();
-        if !path.exists() {
+        if fs::metadata(&path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
             return Ok(());
         }
         self.begin_load(Source::File(path), LoadWhy::Startup, Place::Databases)

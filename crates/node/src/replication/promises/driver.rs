@@ -8,7 +8,7 @@ use rivulet_engine::session::Kind;
 use rivulet_host::fs::{self, File};
 use rivulet_replication::history::Kinship;
 use rivulet_replication::position::ReplId;
-use rivulet_replication::promises::{EPOCH_MAX, Ended, Promises, Term};
+use rivulet_replication::promises::{EPOCH_MAX, Ended, ListId, Promises, Term};
 use rivulet_resp::Args;
 
 use super::{Kept, parse, to_bytes};
@@ -46,6 +46,11 @@ fn epoch_of(arg: &[u8]) -> Result<u64, Fail> {
 
 fn id_of(arg: &[u8]) -> Result<ReplId, Fail> {
     ReplId::parse(arg).ok_or(Fail::new("ERR an id must be forty hexadecimal digits"))
+}
+
+fn list_of(arg: &[u8]) -> Result<ListId, Fail> {
+    let list = str::from_utf8(arg).ok().and_then(|text| text.parse().ok());
+    list.ok_or(Fail::new("ERR a list is named by an epoch and a number, as 5.2, or 5.2,open"))
 }
 
 impl Node {
@@ -384,7 +389,7 @@ impl Node {
         let promises = &self.replication.kept.promises;
         let role = if self.is_replica() { "replica" } else { "master" };
         let reply = &mut by.reply;
-        reply.map(9);
+        reply.map(10);
         reply.bulk(b"node_id");
         reply.bulk(promises.node_id.as_str().as_bytes());
         reply.bulk(b"role");
@@ -410,27 +415,40 @@ impl Node {
         reply.bulk(b"members");
         reply.array(promises.members().len());
         promises.members().iter().for_each(|id| reply.bulk(id.as_str().as_bytes()));
+        reply.bulk(b"members_list");
+        reply.bulk(promises.list().to_string().as_bytes());
     }
 
     /// REPLICATION MEMBERS: a master counts only these from now on, a replica keeps them for the day on which it is one.
     pub fn members(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
         let epoch = epoch_of(args.at(2))?;
-        let members = args.iter().skip(3).map(id_of).collect::<Result<Vec<_>, _>>()?;
+        let (list, skipped) = match args.at(3).eq_ignore_ascii_case(b"LIST") && args.len() > 5 {
+            true => (Some(list_of(args.at(4))?), 5),
+            false => (None, 3),
+        };
+        let members = args.iter().skip(skipped).map(id_of).collect::<Result<Vec<_>, _>>()?;
         let before = &self.replication.kept.promises;
         let mut promises = before.clone();
         let taken = match self.is_replica() {
-            true => promises.learn_members(epoch, &members),
-            false => promises.take_members(epoch, &members, self.replication.offset()),
+            true => promises.learn_members(epoch, list, &members),
+            false => promises.take_members(epoch, list, &members, self.replication.offset()),
         };
         taken.map_err(|refusal| Fail::text(refusal.reply()))?;
         let grows = !before.members().is_empty() && before.members().iter().all(|id| promises.members().contains(id));
-        if !self.is_replica() && !grows {
-            self.check_quorum_of(&promises)?;
+        if !self.is_replica() {
+            match self.check_quorum_of(&promises) {
+                Ok(()) if !self.is_unproven() => promises.settle_list(),
+                checked if !grows => checked?,
+                _ => {}
+            }
         }
         let (is_new_term, is_new) = (promises.epoch != before.epoch, promises != *before);
+        let (others, count) = (promises.members() != before.members(), promises.members().len());
         if is_new {
             self.keep_promises(promises).map_err(|text| Fail::text(format!("ERR {text}")))?;
-            log::notice!("Epoch {epoch} has {} members.", members.len());
+        }
+        if others {
+            log::notice!("Epoch {epoch} has {count} members.");
         }
         if is_new_term && !self.is_replica() {
             // They learn the term when they come again.
