@@ -27,7 +27,7 @@ const MUTATED: &str = "MUTATED";
 const VARIABLE: &str = "RIVULET_MUTATION";
 
 pub fn run(args: &[String]) -> Outcome {
-    let copy = target().join("mutate");
+    let copy = target().join("sources");
     if copy.exists() {
         std::fs::remove_dir_all(&copy).map_err(|e| format!("{}: {e}", copy.display()))?;
     }
@@ -143,10 +143,10 @@ fn passes(copy: &Path, mutation: &str, (package, name): (&str, &str), args: &[&s
     Ok(output.status.success())
 }
 
-/// What is built once is there for the copy, too; its own crates stand at another path and do not disturb the others.
+/// For cargo the copy's crates are those of the project, so they must be built elsewhere.
 fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| chore::root().join("target"), PathBuf::from);
-    chore::root().join(target)
+    chore::root().join(target).join("mutate")
 }
 
 fn copy_all(from: &Path, to: &Path) -> Outcome {

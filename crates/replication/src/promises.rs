@@ -49,12 +49,15 @@ pub struct Ended {
     pub inode: u64,
 }
 
+/// More lists than any master makes in an epoch.
+const HANDED_OVER: u64 = 1 << 20;
+
 /// Which list of members, of all that a set has had: of two the later one is the greater. As text `5.2`; `5.3,open` is not settled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListId {
     /// That of the master that has taken it, or shall take it.
     pub epoch: u64,
-    /// Its how manieth list in that epoch this is; 0 where none has a number.
+    /// Its how manieth list in that epoch this is; 0 is what its leader tells before there is one, and, with epoch 0, any list without a number.
     pub number: u64,
     /// The master has it, and as many as acknowledge a write have all that was released before, so that it takes the place of all lists before it. One that
     /// is open may be only wanted, and what else is wanted under the same number may come to be, too.
@@ -67,6 +70,15 @@ impl ListId {
         match self.epoch < epoch {
             true => ListId { epoch, number: 1, is_settled: false },
             false => ListId { epoch: self.epoch, number: self.number.saturating_add(1), is_settled: false },
+        }
+    }
+
+    /// The list with which a node becomes a master of this epoch. Where there were others in it before, it may not have heard of all of their lists: its
+    /// own come after these.
+    fn of_new_master(self, epoch: u64) -> ListId {
+        match self.epoch < epoch || self.number == 0 {
+            true => self.next(epoch),
+            false => ListId { number: self.number.saturating_add(HANDED_OVER), is_settled: false, ..self },
         }
     }
 
@@ -254,17 +266,12 @@ impl Promises {
     pub fn promoted(&mut self, offset: u64) -> bool {
         let is_new = self.epoch != self.promised;
         self.epoch = self.promised;
-        if is_new {
-            self.begins_list();
+        // A master counts by the list that it has, whatever is heard of others from before.
+        let begins_list = !self.members.is_empty();
+        if begins_list {
+            self.list = self.list.of_new_master(self.epoch);
         }
-        self.begins(offset) | is_new
-    }
-
-    /// A master counts by the list that it has, whatever is heard of others from before.
-    fn begins_list(&mut self) {
-        if !self.members.is_empty() {
-            self.list = self.list.next(self.epoch);
-        }
+        self.begins(offset) | is_new | begins_list
     }
 
     /// The term of its epoch begins here, unless it is in one already.
@@ -284,7 +291,10 @@ impl Promises {
     pub fn promoted_by_user(&mut self, offset: u64) -> bool {
         let is_new = self.epoch != self.promised || !self.terms.is_empty();
         self.epoch = self.promised;
-        self.begins_list();
+        // Should it be made a replica again, the next list of its master takes the place of this one.
+        if !self.members.is_empty() && (self.list.is_settled || self.list.epoch < self.epoch) {
+            self.list = self.list.next(self.epoch);
+        }
         let id = TermId { epoch: self.epoch, start: self.own_term().start + 1 };
         self.terms.clear();
         (self.by_user, self.doubtful_from) = (Some(Term { id, from: offset }), None);
@@ -401,7 +411,9 @@ impl Promises {
             members.extend(self.members.iter().filter(|id| !members.contains(id)).copied().collect::<Vec<_>>());
             members = self.checked(epoch, &members)?;
         }
-        (self.members, self.list) = (members, told);
+        // Who was added without a number may be counted by nobody else.
+        let is_settled = told.is_settled && (list.is_some() || members == self.members);
+        (self.members, self.list) = (members, ListId { is_settled, ..told });
         Ok(())
     }
 
@@ -606,6 +618,11 @@ mod tests {
         node.promise(4, id(9)).expect("it is later");
         node.promoted(70);
         assert_eq!((node.epoch, node.members().len(), node.list().to_string()), (4, 4, "4.1,open".to_string()));
+        node.learn_members(4, Some(ListId { epoch: 4, number: 2, is_settled: true }), &[id(1), id(4)]).expect("a list");
+        node.promoted(90);
+        assert_eq!(node.list().to_string(), format!("4.{},open", 2 + HANDED_OVER), "handed over within the epoch");
+        node.promoted_by_user(95);
+        assert_eq!(node.list().number, 2 + HANDED_OVER, "it is open already");
     }
 
     #[test]

@@ -83,12 +83,12 @@ impl Master {
     /// all before it, and of those after it, each of which may be the master's by now. Without numbers it is the longest; without lists all that are known.
     fn members(&self) -> BTreeSet<&str> {
         let instances = || self.replicas.values().map(|replica| &replica.instance);
-        let lists = || instances().chain([&self.instance]).filter(|instance| !instance.members.is_empty());
+        let lists = || instances().chain([&self.instance]).filter(|instance| self.has_list_of_set(instance));
         let settled = lists().map(|instance| instance.list).filter(|list| list.is_settled).max();
         let longest = lists().map(|instance| instance.members.len()).max();
         let counts = |instance: &&Instance| match settled {
             Some(settled) => instance.list >= settled,
-            None => Some(instance.members.len()) == longest || instance.list.number > 0,
+            None => Some(instance.members.len()) == longest || instance.list > ListId::default(),
         };
         let mut ids: BTreeSet<&str> =
             lists().filter(counts).flat_map(|instance| &instance.members).map(String::as_str).collect();
@@ -96,6 +96,20 @@ impl Master {
             ids.extend(instances().filter_map(|instance| instance.node_id.as_deref()));
         }
         ids.into_iter().filter(|id| Some(*id) != self.own_id()).collect()
+    }
+
+    /// Whether an instance has a list, and not one of another set in which it was before: such a one has nobody but itself in common with those of others, or with
+    /// the master's where that is known.
+    fn has_list_of_set(&self, instance: &Instance) -> bool {
+        if instance.members.is_empty() || std::ptr::eq(instance, &self.instance) {
+            return !instance.members.is_empty();
+        }
+        let others = self.replicas.values().map(|replica| &replica.instance);
+        let others = others.filter(|other| !std::ptr::eq(*other, instance) && self.instance.members.is_empty());
+        let mut others = others.chain([&self.instance]).filter(|other| !other.members.is_empty()).peekable();
+        let is_shared = |id: &&String| Some(id.as_str()) != instance.node_id.as_deref();
+        others.peek().is_none()
+            || others.any(|other| instance.members.iter().filter(is_shared).any(|id| other.members.contains(id)))
     }
 
     /// So many of them must be fenced.
@@ -117,7 +131,8 @@ impl Master {
     }
 
     /// Whether a longer list may be told to the master: whichever members a leader fences, one of them knows of it. Of a list of M a leader that knows no
-    /// longer one fences M − N + 1, so those who have not heard must be fewer, with the largest N that was said.
+    /// longer one fences M − N + 1, so those who have not heard must be fewer, with the largest N that was said. M is the length of the shortest list that it
+    /// may count by: the master's, or an older one that somebody who has not heard may have.
     fn enough_know(&self, wanted: &[String], list: ListId, own: &str, now_ms: u64) -> bool {
         let n = self.said_synchronous().max().unwrap_or(0) as usize;
         let with_id = |id: &str| {
@@ -126,15 +141,18 @@ impl Master {
         // Those who were gone for so long that they were forgotten will fence nobody.
         let stays = |id: &&String| *id != own && !self.is_gone(id, now_ms);
         let late = wanted.iter().filter(stays).map(|id| with_id(id));
+        let others = |members: &[String]| members.iter().filter(|id| *id != own).count();
+        let present = others(&self.instance.members);
+        // Of a member that this Sentinel has not found, the list is some list of this set.
         let late: Vec<usize> = late
             .filter(|instance| instance.is_none_or(|instance| !knows(instance, wanted, list)))
-            .map(|instance| instance.map_or(0, |i| i.members.iter().filter(|id| *id != own).count()))
+            .map(|instance| instance.map_or(present, |instance| others(&instance.members)))
             .collect();
         if self.instance.members.is_empty() {
             // Nobody has a list: who is fenced counts with all that are known, and these are in the first one.
             return late.len() < n;
         }
-        late.iter().min().is_none_or(|shortest| late.len() + n <= *shortest)
+        late.iter().min().is_none_or(|shortest| late.len() + n <= (*shortest).min(present))
     }
 
     /// A member that nobody has had for so long that whoever had it is forgotten.
@@ -160,12 +178,16 @@ impl Master {
             return known.chain([own]).cloned().collect();
         }
         let mut wanted = present.clone();
-        match known.find(|id| !present.contains(id)) {
-            Some(comes) => wanted.push(comes.clone()),
-            None => {
-                let goes = wanted.iter().position(|id| self.is_gone(id, now_ms));
-                goes.map(|at| wanted.remove(at));
+        let comes = known.find(|id| !present.contains(id));
+        let goes = wanted.iter().position(|id| self.is_gone(id, now_ms));
+        let up = |ids: &[String]| ids.iter().filter(|id| *id != own && !self.absent.contains_key(*id)).count();
+        // Who is gone has not heard of who comes. The master takes a shorter list only if those who are left have all.
+        match (goes, comes) {
+            (Some(at), _) if up(&wanted) >= self.said_synchronous().max().unwrap_or(0) as usize => {
+                _ = wanted.remove(at)
             }
+            (_, Some(comes)) => wanted.push(comes.clone()),
+            _ => {}
         }
         wanted
     }
@@ -313,22 +335,24 @@ impl Sentinel {
     fn make_master(&mut self, name: &str, label: &str, paused_ms: Option<u64>) {
         let Some(master) = self.masters.get(name) else { return };
         let Some(epoch) = master.failover.as_ref().map(|attempt| attempt.epoch) else { return };
-        let own = master.own_id().map(str::to_string);
         let mut members: Vec<String> = master.members().into_iter().map(str::to_string).collect();
-        members.extend(own);
+        members.extend(master.own_id().map(str::to_string));
+        let Some(State::Fencing { fenced, .. }) = master.failover.as_ref().map(|attempt| &attempt.state) else {
+            return;
+        };
+        let fenced: Vec<String> = fenced.keys().cloned().collect();
         if paused_ms.is_none() {
             self.send_fence(&At::master(name), epoch);
         }
+        // It is to count as this leader does, and so are those who replace it before it can tell them: so all hear of the list before it is the master.
+        let list = ListId { epoch, number: 0, is_settled: false };
+        fenced.iter().for_each(|label| self.send_members(&At::replica(name, label), epoch, list, &members));
         self.make_master_now(name, label, paused_ms, Some(epoch));
-        self.send_members(&At::replica(name, label), epoch, None, &members);
     }
 
-    fn send_members(&mut self, at: &At, epoch: u64, list: Option<ListId>, members: &[String]) {
-        let (epoch, list) = (epoch.to_string(), list.map(|list| list.to_string()));
-        let mut words: Vec<&[u8]> = vec![b"REPLICATION", b"MEMBERS", epoch.as_bytes()];
-        if let Some(list) = &list {
-            words.extend([&b"LIST"[..], list.as_bytes()]);
-        }
+    fn send_members(&mut self, at: &At, epoch: u64, list: ListId, members: &[String]) {
+        let (epoch, list) = (epoch.to_string(), list.to_string());
+        let mut words: Vec<&[u8]> = vec![b"REPLICATION", b"MEMBERS", epoch.as_bytes(), b"LIST", list.as_bytes()];
         words.extend(members.iter().map(|id| id.as_bytes()));
         if !members.is_empty() {
             self.send(at, Question::Nothing, &words);
@@ -371,9 +395,7 @@ impl Sentinel {
         if master.synchronous() == 0 || master.failover.is_some() || master.is_down() || self.tilt.is_on() {
             return;
         }
-        if self.heal_half_done(name) {
-            return;
-        }
+        let is_half_done = self.heal_half_done(name);
         let Some(master) = self.masters.get(name) else { return };
         let Some(own) = master.instance.node_id.clone() else { return };
         // The nodes may know an older term than this Sentinel: that of the last failover before replies waited.
@@ -385,6 +407,10 @@ impl Sentinel {
         }
         let (list, next) = (master.instance.list, master.instance.list.next(epoch));
         let (comes, goes) = (wanted.len() > present.len(), wanted.len() < present.len());
+        // The switch that ends it may lack those who are gone for good. A stale master must not be appointed again.
+        if is_half_done && (!goes || master.instance.is_stale) {
+            return;
+        }
         // What is open and was taken tells nobody who need not be counted.
         let (told, told_list) = if comes { (&wanted, next) } else { (&present, list) };
         let late = |replica: &Replica| replica.instance.node_id.is_some() && !knows(&replica.instance, told, told_list);
@@ -392,9 +418,9 @@ impl Sentinel {
         let late: Vec<At> = late.map(|(label, _)| At::replica(name, label)).collect();
         // One that is open is said again: it may be settled by now.
         let to_master = if comes { master.enough_know(&wanted, next, &own, now_ms) } else { goes || !list.is_settled };
-        late.iter().for_each(|at| self.send_members(at, epoch, Some(told_list), told));
+        late.iter().for_each(|at| self.send_members(at, epoch, told_list, told));
         if to_master {
-            self.send_members(&At::master(name), epoch, Some(if comes || goes { next } else { list }), &wanted);
+            self.send_members(&At::master(name), epoch, if comes || goes { next } else { list }, &wanted);
         }
     }
 }

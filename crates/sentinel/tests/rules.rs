@@ -545,3 +545,60 @@ fn who_is_gone_for_long_is_a_member_no_longer() {
     bench.run_ms(120_000);
     assert_eq!(lists(&bench, 1), [], "it was forgotten once, and is not now");
 }
+
+/// A server with members, as it tells of itself.
+fn member_info(letter: &str, is_master: bool, list: &str, members: &[&str]) -> String {
+    let id = |letter: &str| letter.repeat(40);
+    let own = match is_master {
+        true => master_info(RUN[0], "old", 500, ""),
+        false => replica_info("old", 500).replace(&"c".repeat(40), &id(letter)),
+    };
+    let members: Vec<String> = members.iter().map(|letter| id(letter)).collect();
+    format!(
+        "{own}node_id:{}\r\nmembers:{}\r\nmembers_list:{list}\r\nsynchronous_replicas:1\r\nfailover_epoch:5\r\n",
+        id(letter),
+        members.join(",")
+    )
+}
+
+/// It was a member elsewhere, and brings that list along.
+#[test]
+fn a_list_of_another_set_is_not_counted_by() {
+    let mut bench = Bench::new(&["known-replica m 10.0.0.1 3"]);
+    bench.call(&["SENTINEL", "SET", "m", "quorum", "1"]).0.expect("it is set");
+    bench.answers = vec![
+        (1, member_info("d", true, "5.2", &["d", "e", "f"])),
+        (2, member_info("e", false, "5.2", &["d", "e", "f"])),
+        (3, member_info("f", false, "9.3", &["f", "b", "c"])),
+    ];
+    for (port, info) in bench.answers.clone() {
+        bench.tell(port, &info);
+    }
+    bench.run_ms(200);
+    bench.silent = vec![1];
+    bench.run_ms(5_000);
+    assert!(bench.has_logged("+try-failover") && !bench.has_logged("is left to others"), "{:?}", bench.logged);
+}
+
+/// The replicas have told of an older, longer list, and know the present one meanwhile: another Sentinel counts by that.
+#[test]
+fn who_comes_is_counted_when_no_leader_can_miss_it() {
+    let mut bench = Bench::new(&["known-replica m 10.0.0.1 3", "known-replica m 10.0.0.1 4"]);
+    bench.core.periods.info_ms = 500;
+    let old = ["d", "e", "f", "a"];
+    bench.answers = vec![
+        (1, member_info("d", true, "5.2", &["d", "e", "f"])),
+        (2, member_info("e", false, "5.1", &old)),
+        (3, member_info("f", false, "5.1", &old)),
+        (4, member_info("b", false, "5.3,open", &["d", "e", "f", "b"])),
+    ];
+    for (port, info) in bench.answers.clone() {
+        bench.tell(port, &info);
+    }
+    bench.run_ms(3_000);
+    let told = |bench: &Bench, port: u16| bench.sent.iter().any(|(to, text)| *to == port && text.contains("5.3,open"));
+    assert!(told(&bench, 2) && told(&bench, 3) && !told(&bench, 1), "two of two know only lists without it");
+    bench.answers[1].1 = member_info("e", false, "5.3,open", &["d", "e", "f", "b"]);
+    bench.run_ms(2_000);
+    assert!(told(&bench, 1), "whoever fences two of the three others, one knows it");
+}

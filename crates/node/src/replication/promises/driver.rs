@@ -49,7 +49,8 @@ fn id_of(arg: &[u8]) -> Result<ReplId, Fail> {
 }
 
 fn list_of(arg: &[u8]) -> Result<ListId, Fail> {
-    let list = str::from_utf8(arg).ok().and_then(|text| text.parse().ok());
+    let list = str::from_utf8(arg).ok().and_then(|text| text.parse::<ListId>().ok());
+    let list = list.filter(|list| list.epoch <= EPOCH_MAX && list.number <= EPOCH_MAX);
     list.ok_or(Fail::new("ERR a list is named by an epoch and a number, as 5.2, or 5.2,open"))
 }
 
