@@ -14,8 +14,6 @@ pub struct Seeds {
     count: u64,
     /// After the first failure no further ones are begun.
     stops_at_first: bool,
-    /// Seeds that show what is known, and still to be mended: only asked for alone they are run.
-    known: &'static [u64],
 }
 
 /// What many runs have come to.
@@ -64,14 +62,7 @@ impl Seeds {
             first: number("RIVULET_FIRST_SEED").unwrap_or(1),
             count: number("RIVULET_SEEDS").unwrap_or(count),
             stops_at_first: number("RIVULET_FIRST_FAILURE").is_some(),
-            known: &[],
         }
-    }
-
-    /// Leaves out seeds that show what is known, and still to be mended.
-    #[must_use]
-    pub fn without(self, known: &'static [u64]) -> Seeds {
-        Seeds { known, ..self }
     }
 
     /// Runs them, several at once and in no order; the first one twice more, to see that a seed does the same each time.
@@ -89,12 +80,7 @@ impl Seeds {
                     return;
                 }
                 let seed = self.first + at;
-                if self.known.contains(&seed) {
-                    println!("seed {seed} shows what is known, and still to be mended: it is left out");
-                    continue;
-                }
-                let outcome = try_one(|| run(seed));
-                match outcome {
+                match try_one(|| run(seed)) {
                     Ok(report) => lock().reports.push(report),
                     Err(broken) => lock().failed.push((seed, broken)),
                 }

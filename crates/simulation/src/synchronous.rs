@@ -282,12 +282,23 @@ impl Set {
         // The replicas first: none of them may know a shorter list than the master does.
         let master = self.master;
         for host in self.beside(master).into_iter().chain([master]) {
-            match self.ask(host, &words, PATIENCE_US) {
-                Some(reply) if !reply.is_error() => {}
+            self.tell_members_to(host, &words)?;
+        }
+        Ok(())
+    }
+
+    /// Who loads a snapshot is told again.
+    fn tell_members_to(&mut self, host: HostId, words: &[&str]) -> Result<(), Broken> {
+        let give_up = self.schedule.now_us() + PATIENCE_US;
+        loop {
+            match self.ask(host, words, PATIENCE_US) {
+                Some(reply) if !reply.is_error() => return Ok(()),
+                Some(Reply::Error(text)) if text.starts_with("LOADING") && self.schedule.now_us() < give_up => {
+                    self.pass(10_000);
+                }
                 other => return Err(format!("members are not taken by {host}: {other:?}")),
             }
         }
-        Ok(())
     }
 
     /// The master is killed, stands still, or is cut off on one side or on both; or only the leader does not see it, while the others do: then nothing but

@@ -251,6 +251,35 @@ fn a_slow_replica_is_served_from_disk_whatever_the_limits() {
     }
 }
 
+/// A rewrite, and the end of append-only, took files away in which an attached replica stood when no disk was granted to the backlog.
+#[test]
+fn files_stay_while_an_attached_replica_stands_in_them() {
+    for change in ["BGREWRITEAOF", "CONFIG SET appendonly no", "CONFIG SET appendonly no repl-backlog-disk-size 64mb"] {
+        let bounds = ["--repl-backlog-disk-size", "0", "--repl-backlog-size", "16kb"];
+        let others = ["--auto-aof-rewrite-percentage", "0", "--client-output-buffer-limit", "replica 0 0 0"];
+        let mut master = Server::start(Kind::Rivulet, &[AOF, &bounds, &others].concat());
+        let mut replica = Server::start(Kind::Rivulet, &[]);
+        replica.follow(&master);
+        assert_in_step(&mut master, &mut replica);
+        signal(&replica, "STOP");
+        let value = vec![b'x'; 1 << 20];
+        let write = |master: &mut Server, megabytes: u32| {
+            for i in 0..megabytes {
+                master.main().must(&[b"SET".as_slice(), format!("key:{}", i % 4).as_bytes(), &value]);
+            }
+        };
+        write(&mut master, 32);
+        in_the_file(&mut master);
+        master.must(change);
+        wait::until("it is done", || master.info("aof_rewrite_in_progress") == "0");
+        write(&mut master, 4);
+        signal(&replica, "CONT");
+        assert_in_step(&mut master, &mut replica);
+        assert_eq!(syncs(&mut master), (1, 0), "{change}: {}", master.log());
+        wait::until("what nobody needs goes", || master.count("repl_backlog_disk_bytes") <= 64 << 20);
+    }
+}
+
 #[test]
 fn a_replica_that_is_far_behind_a_restarted_master_resumes() {
     // With snapshots only the rest of the backlog is kept by a clean end, too.

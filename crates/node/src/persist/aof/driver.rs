@@ -480,7 +480,11 @@ impl Node {
         log::notice!("Background AOF rewrite terminated with success");
         self.hand_over(self.replication.offset());
         let format = if self.config.aof_use_rdb_preamble { BaseFormat::Rdb } else { BaseFormat::Aof };
-        let serves = self.config.repl_backlog_disk_size > 0 && self.replication.master.expects_replicas(self.now_ms());
+        // An attached replica may stand in them, whatever the backlog's size: they go when it needs them no more.
+        let serves = match self.config.repl_backlog_disk_size {
+            0 => self.replication.master.log_hold().is_some(),
+            _ => self.replication.master.expects_replicas(self.now_ms()),
+        };
         let old = match () {
             () if self.config.aof_disable_auto_gc => Old::Stay,
             () if serves => Old::Serve,

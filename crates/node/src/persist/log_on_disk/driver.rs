@@ -1,6 +1,6 @@
 //! What of the stream is given to the writer, and what the writer and the reader have done.
 
-use rivulet_aof::files::Directory;
+use rivulet_aof::files::{Directory, Segment};
 use rivulet_aof::identity::Role;
 use rivulet_aof::recover;
 use rivulet_config::AppendFsync;
@@ -227,13 +227,24 @@ impl Node {
     fn tell_what_is_on_disk(&mut self) {
         let disk = &self.persist.log;
         let files = &disk.files;
-        let open = disk.writer.as_ref().zip(files.segments().last()).filter(|_| files.is_open());
-        let on_disk = open.map(|(writer, last)| {
-            // A writer that has not come to this beginning of the stream has written nothing of it.
-            let written = writer.written().unwrap_or(last.start);
+        let first_in_memory = self.replication.log.first_offset();
+        // Files that are closed (append-only was switched off) serve who stands in them, as long as no byte is missing between them and the memory.
+        let serves_closed = |written: u64| {
+            let needed = self.replication.master.log_hold();
+            first_in_memory.is_some_and(|first| written >= first && needed.is_some_and(|needed| needed < first))
+        };
+        // A writer that has not come to this beginning of the stream has written nothing of it.
+        let written = |writer: &LogWriter, last: &Segment| writer.written().unwrap_or(writer.began()).min(last.end);
+        let serving = disk
+            .writer
+            .as_ref()
+            .zip(files.segments().last())
+            .filter(|(writer, last)| files.is_open() || serves_closed(written(writer, last)));
+        let on_disk = serving.map(|(writer, last)| {
+            let written = written(writer, last);
             // Without a base a restart does not begin with these files: what is in them proves nothing.
             let gates = files.is_aof() && !files.is_waiting_for_base() && writer.failure().is_none();
-            let durable = self.kept_by(writer).unwrap_or(last.start);
+            let durable = self.kept_by(writer).unwrap_or(writer.began());
             let first = files.first_offset().unwrap_or(last.start);
             OnDisk { first, written, send_before: gates.then_some(durable) }
         });
@@ -338,7 +349,11 @@ impl Node {
         };
         // What is on disk and reaches to the memory is gone on with.
         let from = self.persist.log.files.end_offset().filter(|end| *end >= first).unwrap_or(first);
-        self.start_log_writer(from);
+        // Files that append-only has left are gone on with by the writer that wrote them, and may not have written all of it.
+        let goes_on = self.persist.log.writer.is_some() && self.persist.log.handed == from;
+        if !(goes_on && self.persist.log.files.end_offset() == Some(from)) {
+            self.start_log_writer(from);
+        }
         let role = self.log_role();
         let history = self.replication.history.clone();
         let files = &mut self.persist.log.files;

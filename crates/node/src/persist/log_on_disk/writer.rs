@@ -35,6 +35,8 @@ use crate::{clock, log};
 pub struct LogWriter {
     shared: Arc<Shared>,
     generation: u64,
+    /// Where the stream begins that this generation writes.
+    began: u64,
     /// The stream is in a file or in the tail up to here.
     tailed_end: u64,
     /// Of that, replies may tell up to here at once.
@@ -210,7 +212,7 @@ impl LogWriter {
             policy: EVERY_SECOND,
         };
         helpers::start("log-writer", move || thread.run());
-        LogWriter { shared, generation: 0, tailed_end: end, kept: end, tailed: true, appended_us: 0 }
+        LogWriter { shared, generation: 0, began: end, tailed_end: end, kept: end, tailed: true, appended_us: 0 }
     }
 
     pub fn set_policy(&mut self, policy: AppendFsync) {
@@ -305,6 +307,11 @@ impl LogWriter {
         self.is_current().then(|| self.shared.written.load(Ordering::Acquire))
     }
 
+    /// Where the stream's last beginning is: until the writer has come to it, nothing after it is in a file.
+    pub fn began(&self) -> u64 {
+        self.began
+    }
+
     /// The offset up to which bytes are durable.
     pub fn fsynced(&self) -> Option<u64> {
         self.is_current().then(|| self.shared.fsynced.load(Ordering::Acquire))
@@ -324,6 +331,7 @@ impl LogWriter {
     /// The stream begins anew at `end`: what was queued before is of the old one.
     pub fn rebase(&mut self, end: u64) {
         self.generation += 1;
+        self.began = end;
         (self.tailed_end, self.kept) = (0, 0);
         self.shared.push(lock(&self.shared.queue), Job::Rebase { end, generation: self.generation });
     }
