@@ -17,7 +17,7 @@ use self::history::{History, NONE, Operation};
 use crate::client::{Client, Reply};
 use crate::invariants::Broken;
 use crate::network::{HostId, ip};
-use crate::schedule::Schedule;
+use crate::schedule::{Loss, Schedule};
 
 /// What Sentinels call the set.
 const NAME: &str = "m";
@@ -186,7 +186,28 @@ impl Set {
         for (key, history) in self.histories.iter().enumerate() {
             history.check().map_err(|why| format!("k{key}: {why} (set {:?})", self.shape))?;
         }
-        self.compare(master)
+        self.compare(master)?;
+        self.forget_nothing()
+    }
+
+    /// All Sentinels lose power at once: each knows the master of the latest epoch from its own file.
+    fn forget_nothing(&mut self) -> Result<(), Broken> {
+        let views: Vec<_> = self.sentinels().map(|sentinel| (sentinel, self.view(sentinel))).collect();
+        self.sentinels().for_each(|sentinel| self.schedule.stop(sentinel, Loss::Power));
+        self.sentinels().for_each(|sentinel| self.start(sentinel));
+        for (sentinel, before) in views {
+            let until_us = self.schedule.now_us() + PATIENCE_US;
+            let mut now = None;
+            while before.is_some() && now.is_none() && self.schedule.now_us() < until_us {
+                now = self.view(sentinel);
+            }
+            let is_same =
+                |(epoch, master): (u64, HostId)| now.is_some_and(|now| now.0 > epoch || now == (epoch, master));
+            if !before.is_none_or(is_same) {
+                return Err(format!("Sentinel {sentinel} knew {before:?}, and after a restart {now:?}"));
+            }
+        }
+        Ok(())
     }
 
     /// Clients come to rest, and what is in the master is read.

@@ -1,5 +1,6 @@
-//! A run: nodes with writers and observers, trouble, and at the end peace, in which everything must come to be the same.
+//! A run: nodes with writers and observers, trouble, and at the end peace.
 
+mod peace;
 mod trouble;
 
 use std::collections::BTreeMap;
@@ -25,14 +26,8 @@ use crate::writer::{Register, Writer};
 /// The clients do something this often.
 const TICK_US: u64 = 2_000;
 const OBSERVED_US: u64 = 150_000;
-/// A server that has nothing else to do answers within this time.
-const REST_US: u64 = 800_000;
-/// So long a shutdown or a failover may take that was asked for late.
-const LATE_ORDERS_US: u64 = 15_000_000;
 /// So long after a cut or a start everybody knows which connections are gone.
 const FOUND_OUT_US: u64 = 1_500_000;
-/// All must be the same within this time of peace.
-const PEACE_US: u64 = 180_000_000;
 
 pub struct Fleet {
     pub schedule: Schedule,
@@ -88,6 +83,7 @@ enum Later {
     Crash(HostId),
     Promote(HostId),
     Rewrite(HostId),
+    AppendOnly(HostId, bool),
 }
 
 /// What a run has come to.
@@ -208,7 +204,11 @@ impl Fleet {
         self.make_peace();
         self.converge()?;
         self.look_at_registers()?;
-        self.rest()
+        self.rest()?;
+        // A failover may have ended only now.
+        self.converge()?;
+        self.pause_at_rest()?;
+        self.fail_to_sync()
     }
 
     /// Time passes, and clients do what they do.
@@ -339,6 +339,9 @@ impl Fleet {
             Later::Promote(host) if !self.schedule.is_up(host) => self.promote(host),
             Later::Promote(_) => {}
             Later::Rewrite(host) => self.order(host, &["BGREWRITEAOF"]),
+            Later::AppendOnly(host, on) => {
+                self.order(host, &["CONFIG", "SET", "appendonly", if on { "yes" } else { "no" }]);
+            }
             Later::Reunite(host) => self.reunite(host),
             Later::Follow(host, master) => self.follow_another(host, master),
             Later::SpeedUp => self.schedule.shared.network.borrow_mut().speed_up_all(),
@@ -348,140 +351,5 @@ impl Fleet {
                 self.writers.iter_mut().for_each(|writer| writer.rests = false);
             }
         }
-    }
-
-    // ---- peace ----
-
-    fn make_peace(&mut self) {
-        self.schedule.shared.say(|| "* peace".into());
-        self.later.clear();
-        (0..self.plan.nodes).for_each(|host| self.expect_nothing_of(host));
-        self.resumes.forget();
-        let now_us = self.schedule.now_us();
-        let shared = self.schedule.shared.clone();
-        shared.network.borrow_mut().unblock_all(now_us);
-        shared.network.borrow_mut().speed_up_all();
-        for host in 0..self.plan.nodes {
-            shared.network.borrow_mut().misend(host, false);
-            self.schedule.host(host).disk.lock().faults = Default::default();
-            self.schedule.pause(host, false);
-            self.operator[host].hang_up(&shared);
-            if self.schedule.is_up(host) {
-                // One that waits for its replicas to end would end when all have come to be the same.
-                self.order(host, &["SHUTDOWN", "ABORT"]);
-                match self.following[host] {
-                    Some(master) => self.follow(host, master),
-                    None => self.order(host, &["REPLICAOF", "NO", "ONE"]),
-                }
-            } else {
-                self.start(host);
-            }
-        }
-        self.writers.iter_mut().for_each(|writer| writer.rests = true);
-    }
-
-    fn converge(&mut self) -> Result<(), Broken> {
-        let end_us = self.schedule.now_us() + PEACE_US;
-        let mut arranged_us = self.schedule.now_us();
-        // With `appendfsync always` a disk that refused just now ends a server; it starts again.
-        let mut starts = vec![2; self.plan.nodes];
-        // Servers that were told to end, or to hand over, while they were stopped do so only now.
-        let waits_us = if self.told_while_stopped { LATE_ORDERS_US } else { 0 };
-        let from_us = self.schedule.now_us() + waits_us;
-        while self.schedule.now_us() < from_us || !self.is_one() {
-            // During a failover they obey nobody.
-            if self.schedule.now_us() > arranged_us + 8_000_000 {
-                arranged_us = self.schedule.now_us();
-                self.arrange();
-            }
-            if self.schedule.now_us() > end_us {
-                return Err(format!("after {} s of peace: {:#?}", PEACE_US / 1_000_000, self.last_sights));
-            }
-            self.tick()?;
-            for (host, left) in starts.iter_mut().enumerate() {
-                if !self.schedule.is_up(host) {
-                    if self.schedule.statuses[host] != 0 {
-                        if *left == 0 {
-                            return Err(format!("server {host} does not start"));
-                        }
-                        *left -= 1;
-                    }
-                    self.start(host);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether all stand at the same place, lately.
-    fn is_one(&self) -> bool {
-        let now_us = self.schedule.now_us();
-        let Some(master) = self.last_sights.get(&self.master()) else { return false };
-        self.last_sights.len() == self.plan.nodes
-            && self.writers.iter().all(|writer| writer.client.outstanding == 0)
-            && self.last_sights.values().all(|sight| {
-                let is_right = sight.is_master == (sight.server == self.master()) && (sight.is_master || sight.link_up);
-                // Who says that what it holds is something else need not hold the same.
-                let is_same = (&sight.id, sight.offset) == (&master.id, master.offset)
-                    && (sight.diverged || sight.digest == master.digest);
-                let is_new = sight.at_us + 2 * OBSERVED_US > now_us;
-                is_new && is_right && is_same && !sight.loads
-            })
-    }
-
-    /// Nobody writes any more, and nothing comes by itself: what each is told now it answers by itself, too.
-    fn rest(&mut self) -> Result<(), Broken> {
-        let no_pause_us = self.paused_until_us.iter().max().map_or(0, |us| us + 1_000_000);
-        while self.schedule.now_us() < no_pause_us {
-            self.tick()?;
-        }
-        for (policy, waits_ms) in [("no", 50), ("always", 0), ("everysec", 50), ("always", 0)] {
-            for host in 0..self.plan.nodes {
-                self.order(host, &["CONFIG", "SET", "repl-ping-replica-period", "100000"]);
-                self.order(host, &["CONFIG", "SET", "appendfsync", policy]);
-            }
-            let end_us = self.schedule.now_us() + REST_US;
-            while self.operator.iter().any(|operator| operator.outstanding > 0) {
-                if self.schedule.now_us() > end_us {
-                    return Err(format!("a server at rest does not answer to CONFIG SET appendfsync {policy}"));
-                }
-                self.tick()?;
-            }
-            let master = self.master();
-            if waits_ms > 0 {
-                self.order(master, &["SET", "w0:rest", policy]);
-            }
-            let until_us = self.schedule.now_us() + waits_ms * 1000;
-            while self.schedule.now_us() < until_us {
-                self.tick()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn look_at_registers(&mut self) -> Result<(), Broken> {
-        let shared = self.schedule.shared.clone();
-        let master = self.master();
-        let mut asked = Vec::new();
-        let mut client = Client::new(self.plan.nodes + self.plan.writers + 2, master);
-        for (number, writer) in self.writers.iter().enumerate() {
-            for (key, register) in &writer.registers {
-                client.ask(&["GET", &Writer::register(number, *key)], &shared);
-                asked.push((number, *key, *register));
-            }
-        }
-        let mut values = Vec::new();
-        let end_us = self.schedule.now_us() + PEACE_US;
-        while values.len() < asked.len() {
-            if self.schedule.now_us() > end_us {
-                return Err("the registers can't be read".into());
-            }
-            self.tick()?;
-            values.extend(client.poll(&shared)?);
-        }
-        for ((number, key, register), value) in asked.into_iter().zip(values) {
-            self.promise.check(number, key, register, value.text().parse().unwrap_or(0))?;
-        }
-        Ok(())
     }
 }

@@ -138,7 +138,13 @@ impl Fleet {
         if let Some(writer) = self.writers.first_mut() {
             writer.burst(HELD_WRITES, &shared);
         }
-        self.undo_in(100, 400, Later::Rewrite(master));
+        // Files that begin only now hold nothing of what it lacks.
+        if self.plan.appendfsync[master].is_none() {
+            self.undo_in(100, 400, Later::AppendOnly(master, true));
+            self.undo_in(3_000, 5_000, Later::AppendOnly(master, false));
+        } else {
+            self.undo_in(100, 400, Later::Rewrite(master));
+        }
         self.undo_in(1_000, 2_000, Later::SpeedUp);
     }
 
