@@ -26,6 +26,10 @@ pub struct LogFiles {
     segment_bytes_max: u64,
     /// While data are rewritten: the first segment that follows the new base.
     rewrite_from: Option<PathBuf>,
+    /// Appended bytes go to the last segment.
+    open: bool,
+    /// Where segments lie that were never more than backlog.
+    backlog: Option<PathBuf>,
 }
 
 /// A file that holds a part of the stream.
@@ -40,6 +44,8 @@ pub struct Segment {
     /// There is such.
     pub marked: bool,
     pub kind: Kind,
+    /// Its file is not removed when it serves nobody any more: something else names it.
+    pub stays: bool,
     /// It can't be read, or holds other bytes than were written: neither it nor what comes before it is served.
     pub damaged: bool,
 }
@@ -55,15 +61,15 @@ pub enum Kind {
     Backlog,
 }
 
-/// Where bytes go.
+/// What the files are for.
 #[derive(Debug)]
 enum Mode {
-    /// Nowhere.
+    /// Nothing, beyond what is still needed of them.
     Off,
-    /// To files that only serve replicas.
-    Backlog { directory: Directory, open: bool },
-    /// To append-only files.
-    Aof { directory: Directory, filename: String, manifest: Manifest, open: bool },
+    /// They only serve replicas.
+    Backlog { directory: Directory },
+    /// They are append-only files. Until a rewrite has begun the first of them, segments may go on that only serve replicas.
+    Aof { directory: Directory, filename: String, manifest: Manifest },
 }
 
 /// What becomes of the files that a rewrite has replaced.
@@ -106,18 +112,27 @@ const BACKLOG_SUFFIX: &str = ".backlog";
 
 impl LogFiles {
     pub fn new(history: History, role: Role, segment_bytes_max: u64) -> LogFiles {
-        LogFiles { segments: VecDeque::new(), mode: Mode::Off, history, role, segment_bytes_max, rewrite_from: None }
+        LogFiles {
+            segments: VecDeque::new(),
+            mode: Mode::Off,
+            history,
+            role,
+            segment_bytes_max,
+            rewrite_from: None,
+            open: false,
+            backlog: None,
+        }
     }
 
     // ---- what is there ----
 
-    pub fn segments(&self) -> impl Iterator<Item = &Segment> {
+    pub fn segments(&self) -> std::collections::vec_deque::Iter<'_, Segment> {
         self.segments.iter()
     }
 
     /// Whether appended bytes go to a file now.
     pub fn is_open(&self) -> bool {
-        matches!(self.mode, Mode::Backlog { open: true, .. } | Mode::Aof { open: true, .. })
+        self.open
     }
 
     pub fn is_aof(&self) -> bool {
@@ -126,10 +141,17 @@ impl LogFiles {
 
     /// Append-only is on, but its files do not hold the data yet: the first rewrite has not ended.
     pub fn is_waiting_for_base(&self) -> bool {
-        match &self.mode {
-            Mode::Aof { open, .. } => !open || self.segments.back().is_some_and(|last| last.kind == Kind::Pending),
-            _ => false,
-        }
+        self.is_aof() && !(self.open && self.segments.back().is_some_and(|last| last.kind == Kind::Data))
+    }
+
+    /// What is written, if anything is, is for replicas only: append-only is off, or no rewrite has begun the first file.
+    pub fn is_backlog(&self) -> bool {
+        !self.is_aof() || !self.open || self.segments.back().is_some_and(|last| last.kind == Kind::Backlog)
+    }
+
+    /// Whether a restart begins with the segments that are data.
+    fn is_data(&self) -> bool {
+        self.is_aof() && !self.is_waiting_for_base()
     }
 
     /// The lowest offset that can be read from disk, with all that follows.
@@ -196,7 +218,8 @@ impl LogFiles {
     ) -> Change {
         self.segments = segments.into();
         let last = manifest.incr.last().map(|file| directory.path.join(&file.name));
-        self.mode = Mode::Aof { directory, filename: filename.to_string(), manifest, open: true };
+        self.mode = Mode::Aof { directory, filename: filename.to_string(), manifest };
+        self.open = true;
         // What was loaded is what the data are made of: from now on that is what the bytes should be.
         let mut sums = Vec::new();
         for segment in self.segments.iter_mut().filter(|segment| segment.damaged) {
@@ -226,23 +249,26 @@ impl LogFiles {
     ) -> Change {
         let mut manifest = Manifest::default();
         let base_path = directory.path.join(&manifest.next_base(filename, format).name);
-        self.mode = Mode::Aof { directory, filename: filename.to_string(), manifest, open: true };
+        self.mode = Mode::Aof { directory, filename: filename.to_string(), manifest };
+        self.open = true;
         let mut change = self.begin_data_segment(end);
         change.ops.insert(0, FileOp::Replace { path: base_path, bytes: base });
         change
     }
 
-    /// `appendonly` was switched on: bytes are written from the beginning of the first rewrite on. `manifest` is that of earlier files, if any.
-    pub fn enable_aof(&mut self, directory: Directory, filename: &str, manifest: Manifest) -> Change {
-        let change = self.close();
-        self.mode = Mode::Aof { directory, filename: filename.to_string(), manifest, open: false };
-        change
+    /// `appendonly` was switched on: data are written from the beginning of the first rewrite on, and until then what replicas may need is as before.
+    /// `manifest` is that of earlier files, if any.
+    pub fn enable_aof(&mut self, directory: Directory, filename: &str, manifest: Manifest) {
+        self.mode = Mode::Aof { directory, filename: filename.to_string(), manifest };
     }
 
     /// Bytes go to files that only serve replicas, from `end` on. What is on disk stays if it reaches to there.
     pub fn begin_backlog(&mut self, directory: Directory, end: u64) -> Change {
         let mut change = self.close();
-        self.mode = Mode::Backlog { directory, open: true };
+        self.backlog = Some(directory.path.clone());
+        if !self.is_aof() {
+            self.mode = Mode::Backlog { directory };
+        }
         change.ops.extend(self.forget_unless_at(end));
         change.ops.extend(self.begin_segment(end, Kind::Backlog));
         change.must = false;
@@ -266,9 +292,11 @@ impl LogFiles {
 
     /// Bytes that are not the stream's are about to be given to the writer. The change comes before them.
     pub fn mark(&mut self, bytes: u64) -> Option<Change> {
+        // The identity file of append-only files says nothing of what only serves replicas.
+        let is_named = !(self.is_aof() && self.is_backlog());
         let last = self.segments.back_mut()?;
         last.file_bytes += bytes;
-        (!std::mem::replace(&mut last.marked, true))
+        (!std::mem::replace(&mut last.marked, true) && is_named)
             .then(|| Change { ops: vec![self.identity_op(State::Open)], must: true })
     }
 
@@ -281,9 +309,9 @@ impl LogFiles {
 
     /// Another segment begins at `end`.
     pub fn rotate(&mut self, end: u64) -> Change {
-        match self.mode {
-            Mode::Aof { .. } => self.begin_data_segment(end),
-            _ => Change { ops: self.begin_segment(end, Kind::Backlog), must: false },
+        match self.is_backlog() {
+            true => Change { ops: self.begin_segment(end, Kind::Backlog), must: false },
+            false => self.begin_data_segment(end),
         }
     }
 
@@ -319,10 +347,10 @@ impl LogFiles {
         if !self.is_waiting_for_base() {
             return self.begin_data_segment(end);
         }
-        let mut ops = self.drop_pending();
+        let mut ops = self.give_up_pending();
         ops.extend(self.forget_unless_at(end));
-        let Mode::Aof { directory, filename, open, .. } = &mut self.mode else { return Change::default() };
-        *open = true;
+        let Mode::Aof { directory, filename, .. } = &self.mode else { return Change::default() };
+        self.open = true;
         let path = directory.path.join(manifest::temp_incr_name(filename));
         ops.push(FileOp::Begin { path: path.clone() });
         self.segments.push_back(Segment::empty(path, end, Kind::Pending));
@@ -355,8 +383,13 @@ impl LogFiles {
         ops.push(FileOp::Sync);
         ops.push(self.identity_op(State::Open));
         ops.push(manifest_op);
-        for segment in self.segments.iter_mut().take(from).filter(|segment| segment.kind == Kind::Data) {
-            segment.kind = Kind::Backlog;
+        if old == Old::Go {
+            ops.extend(self.segments.drain(..from).filter_map(|segment| segment.removal()));
+        } else {
+            for segment in self.segments.iter_mut().take(from).filter(|segment| segment.kind == Kind::Data) {
+                // As history the manifest still names it.
+                (segment.kind, segment.stays) = (Kind::Backlog, old == Old::Stay);
+            }
         }
         for file in retired {
             let path = directory.join(&file.name);
@@ -369,28 +402,64 @@ impl LogFiles {
                 _ => FileOp::Remove { path },
             });
         }
-        if old == Old::Go {
-            self.segments.drain(..from);
+        (Change { ops, must: false }, name)
+    }
+
+    /// A rewrite while append-only is off: the snapshot in the file `base` becomes all that `directory` has; `manifest` is what it had. What
+    /// becomes of the old files is said by `old`. Also says the base's new name.
+    pub fn rewrite_alone(
+        &mut self,
+        directory: &Path,
+        filename: &str,
+        mut manifest: Manifest,
+        (base, format): (&Path, BaseFormat),
+        old: Old,
+    ) -> (Change, String) {
+        let name = manifest.next_base(filename, format).name.clone();
+        manifest.retire_incr(0);
+        let retired = if old == Old::Stay { Vec::new() } else { std::mem::take(&mut manifest.history) };
+        let mut ops = vec![
+            FileOp::Rename { from: base.to_path_buf(), to: directory.join(&name) },
+            FileOp::Replace { path: directory.join(manifest::file_name(filename)), bytes: manifest.to_bytes() },
+        ];
+        for file in retired {
+            let path = directory.join(&file.name);
+            match self.segments.iter().position(|segment| segment.path == path) {
+                Some(index) if old == Old::Serve => {
+                    let segment = &mut self.segments[index];
+                    (segment.path, segment.kind) = (backlog_path(&path), Kind::Backlog);
+                    ops.push(FileOp::Rename { from: path, to: segment.path.clone() });
+                    continue;
+                }
+                // What comes before it leads to nothing any more.
+                Some(index) => drop(self.segments.drain(..=index)),
+                None => {}
+            }
+            ops.push(FileOp::Remove { path });
         }
         (Change { ops, must: false }, name)
     }
 
-    /// The rewrite failed or was given up.
+    /// The rewrite failed or was given up. What the first one had begun is no data, but may be all that there is of the stream.
     pub fn fail_rewrite(&mut self) -> Change {
         self.rewrite_from = None;
-        let ops = self.drop_pending();
+        let ops = self.give_up_pending();
         Change { ops, must: false }
     }
 
-    fn drop_pending(&mut self) -> Vec<FileOp> {
-        if self.segments.back().is_none_or(|last| last.kind != Kind::Pending) {
+    fn give_up_pending(&mut self) -> Vec<FileOp> {
+        let Some(pending) = self.segments.back_mut().filter(|last| last.kind == Kind::Pending) else {
             return Vec::new();
+        };
+        let path = pending.path.clone();
+        if pending.start == pending.end {
+            self.segments.pop_back();
+            self.open = false;
+            return vec![FileOp::Close, FileOp::Remove { path }];
         }
-        let Some(pending) = self.segments.pop_back() else { return Vec::new() };
-        if let Mode::Aof { open, .. } = &mut self.mode {
-            *open = false;
-        }
-        vec![FileOp::Close, FileOp::Remove { path: pending.path }]
+        pending.kind = Kind::Backlog;
+        pending.path = path.with_file_name(format!("{}{BACKLOG_SUFFIX}", pending.start));
+        vec![FileOp::Rename { from: path, to: pending.path.clone() }]
     }
 
     // ---- ending ----
@@ -398,7 +467,7 @@ impl LogFiles {
     /// Bytes go nowhere any more. The files stay.
     pub fn disable(&mut self) -> Change {
         let mut change = self.close();
-        change.ops.extend(self.drop_pending());
+        change.ops.extend(self.give_up_pending());
         self.mode = Mode::Off;
         change
     }
@@ -415,7 +484,8 @@ impl LogFiles {
     /// The lowest offset that is on disk whether a replica needs it or not: what a restart replays, and the last `limit` bytes.
     pub fn kept_from(&self, limit: u64) -> Option<u64> {
         let end = self.end_offset()?;
-        let goes = |segment: &&Segment| segment.kind == Kind::Backlog && end - segment.end >= limit;
+        let is_data = self.is_data();
+        let goes = |s: &&Segment| (s.kind == Kind::Backlog || !is_data) && end - s.end >= limit;
         let before_last = self.segments.len() - 1;
         let first = self.segments.iter().take(before_last).take_while(goes).count();
         self.segments.get(first).map(|segment| segment.start)
@@ -429,7 +499,7 @@ impl LogFiles {
             && first.start < kept_from
             && needed_from.is_none_or(|needed| needed >= first.end)
         {
-            ops.push(FileOp::Remove { path: first.path.clone() });
+            ops.extend(first.removal());
             self.segments.pop_front();
         }
         Change { ops, must: false }
@@ -438,34 +508,36 @@ impl LogFiles {
     /// Nothing on disk serves replicas any more, but for what is data.
     pub fn drop_backlog(&mut self) -> Change {
         let mut ops = Vec::new();
-        if let Mode::Backlog { open, .. } = &mut self.mode {
-            *open = false;
+        if self.is_backlog() && self.open {
+            self.open = false;
             ops.push(FileOp::Close);
         }
-        self.segments.retain(|segment| {
-            segment.kind != Kind::Backlog || {
-                ops.push(FileOp::Remove { path: segment.path.clone() });
-                false
-            }
-        });
+        // What comes before them leads to nothing then.
+        let count = self.segments.iter().rposition(|segment| segment.kind == Kind::Backlog).map_or(0, |last| last + 1);
+        ops.extend(self.segments.drain(..count).filter_map(|segment| segment.removal()));
         Change { ops, must: false }
     }
 
+    /// Nothing is written any more to files that only serve replicas. They serve on.
+    pub fn close_backlog(&mut self) -> Change {
+        if self.is_backlog() { self.close() } else { Change::default() }
+    }
+
+    /// What the files hold is not known any more: nobody is served from them.
+    pub fn distrust(&mut self) -> Change {
+        Change { ops: self.forget(), must: false }
+    }
+
     fn close(&mut self) -> Change {
-        match &mut self.mode {
-            Mode::Backlog { open, .. } | Mode::Aof { open, .. } if *open => {
-                *open = false;
-                Change { ops: vec![FileOp::Sync, FileOp::Close], must: false }
-            }
-            _ => Change::default(),
+        match std::mem::take(&mut self.open) {
+            true => Change { ops: vec![FileOp::Sync, FileOp::Close], must: false },
+            false => Change::default(),
         }
     }
 
     /// All segments are of no use any more.
     fn forget(&mut self) -> Vec<FileOp> {
-        let gone = std::mem::take(&mut self.segments);
-        // Data may still be what a restart begins with.
-        gone.into_iter().filter(|s| s.kind != Kind::Data).map(|s| FileOp::Remove { path: s.path }).collect()
+        std::mem::take(&mut self.segments).into_iter().filter_map(|segment| segment.removal()).collect()
     }
 
     fn forget_unless_at(&mut self, end: u64) -> Vec<FileOp> {
@@ -487,25 +559,29 @@ impl LogFiles {
     }
 
     fn begin_segment(&mut self, start: u64, kind: Kind) -> Vec<FileOp> {
-        let path = match &mut self.mode {
-            Mode::Off => return Vec::new(),
-            Mode::Backlog { directory, open } => {
-                *open = true;
-                directory.path.join(format!("{start}{BACKLOG_SUFFIX}"))
+        let last = self.segments.back().and_then(|last| last.path.parent()).map(Path::to_path_buf);
+        let (path, identity) = match (&mut self.mode, kind, self.backlog.clone().or(last)) {
+            (Mode::Aof { directory, filename, manifest }, Kind::Data, _) => {
+                (directory.path.join(&manifest.next_incr(filename).name), true)
             }
-            Mode::Aof { directory, filename, manifest, open } => {
-                *open = true;
-                directory.path.join(&manifest.next_incr(filename).name)
+            // The identity file of append-only files says nothing of what is elsewhere.
+            (mode, Kind::Backlog, Some(backlog)) => {
+                (backlog.join(format!("{start}{BACKLOG_SUFFIX}")), matches!(mode, Mode::Backlog { .. }))
             }
+            _ => return Vec::new(),
         };
+        self.open = true;
+        // One without a byte may have had the name.
+        self.segments.pop_back_if(|last| last.path == path);
         self.segments.push_back(Segment::empty(path.clone(), start, kind));
-        vec![self.identity_op(State::Open), FileOp::Begin { path }]
+        let identity = identity.then(|| self.identity_op(State::Open));
+        identity.into_iter().chain([FileOp::Begin { path }]).collect()
     }
 
     fn identity_op(&self, state: State) -> FileOp {
         let (directory, name) = match &self.mode {
             Mode::Off => return FileOp::Sync,
-            Mode::Backlog { directory, .. } => (directory, BACKLOG_IDENTITY.to_string()),
+            Mode::Backlog { directory } => (directory, BACKLOG_IDENTITY.to_string()),
             Mode::Aof { directory, filename, .. } => (directory, identity_name(filename)),
         };
         let lines = self.segments.iter().filter_map(|segment| {
@@ -526,27 +602,13 @@ impl LogFiles {
 
 impl Segment {
     fn empty(path: PathBuf, start: u64, kind: Kind) -> Segment {
-        Segment { path, start, end: start, file_bytes: 0, marked: false, kind, damaged: false }
+        Segment { path, start, end: start, file_bytes: 0, marked: false, kind, stays: false, damaged: false }
     }
-}
 
-/// A rewrite while append-only is off: the snapshot in the file `base` becomes all that there is. Says the base's new name.
-pub fn rewrite_alone(
-    directory: &Path,
-    filename: &str,
-    mut manifest: Manifest,
-    base: &Path,
-    format: BaseFormat,
-) -> (Change, String) {
-    let name = manifest.next_base(filename, format).name.clone();
-    manifest.retire_incr(0);
-    let old = std::mem::take(&mut manifest.history);
-    let mut ops = vec![
-        FileOp::Rename { from: base.to_path_buf(), to: directory.join(&name) },
-        FileOp::Replace { path: directory.join(manifest::file_name(filename)), bytes: manifest.to_bytes() },
-    ];
-    ops.extend(old.into_iter().map(|file| FileOp::Remove { path: directory.join(file.name) }));
-    (Change { ops, must: false }, name)
+    /// What is to be done with the file of a segment that serves nobody any more. Data may still be what a restart begins with.
+    fn removal(&self) -> Option<FileOp> {
+        (self.kind != Kind::Data && !self.stays).then(|| FileOp::Remove { path: self.path.clone() })
+    }
 }
 
 /// The name of a segment that is data no more.

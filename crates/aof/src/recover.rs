@@ -119,6 +119,7 @@ pub fn resume(found: &Found, replayed: &[Replayed], as_replica: bool, new: ReplI
             file_bytes: file.file_bytes,
             marked: file.marked,
             kind: Kind::Data,
+            stays: false,
             damaged: file.proven_bytes.is_some(),
         });
         end += file.stream_bytes;
@@ -161,7 +162,7 @@ fn backlog(directory: &Path, lines: &[SegmentLine], end: u64) -> Vec<Segment> {
         let Some((path, file_bytes)) = found else { break };
         let (start, marked) = (line.start, line.marked);
         let kind = Kind::Backlog;
-        segments.push(Segment { path, start, end: wanted, file_bytes, marked, kind, damaged: false });
+        segments.push(Segment { path, start, end: wanted, file_bytes, marked, kind, stays: false, damaged: false });
         wanted = line.start;
     }
     segments.reverse();
@@ -181,13 +182,13 @@ pub fn find_backlog(directory: &Directory, id: ReplId, offset: u64) -> (Vec<Segm
     (segments, shared.map(|identity| identity.history))
 }
 
-/// A file that can't be removed is overwritten when its name comes up again.
-fn remove_others(directory: &Path, kept: &[Segment]) {
+/// Files of a backlog that nobody knows of any more go. One that can't be removed is overwritten when its name comes up again.
+pub fn remove_others<'a>(directory: &Path, kept: impl IntoIterator<Item = &'a Segment> + Clone) {
     let Ok(paths) = fs::list(directory) else { return };
     for path in paths {
         let segment = sums::segment_of(&path).unwrap_or_else(|| path.clone());
         let is_segment = segment.extension().is_some_and(|extension| extension == "backlog");
-        if is_segment && !kept.iter().any(|kept| kept.path == segment) {
+        if is_segment && !kept.clone().into_iter().any(|kept| kept.path == segment) {
             let _ = fs::remove_file(path);
         }
     }

@@ -251,33 +251,119 @@ fn a_slow_replica_is_served_from_disk_whatever_the_limits() {
     }
 }
 
-/// A rewrite, and the end of append-only, took files away in which an attached replica stood when no disk was granted to the backlog.
+/// What a master is told while a replica stands in its files, none of which may take them away.
+struct Housekeeping {
+    appendonly: &'static str,
+    disk_size: &'static str,
+    steps: &'static [&'static str],
+}
+
+const SLOWLY: &str = "CONFIG SET rdb-key-save-delay 200000";
+const AT_ONCE: &str = "CONFIG SET rdb-key-save-delay 0";
+
+const HOUSEKEEPING: [Housekeeping; 9] = [
+    Housekeeping { appendonly: "yes", disk_size: "0", steps: &["BGREWRITEAOF"] },
+    Housekeeping { appendonly: "yes", disk_size: "0", steps: &["CONFIG SET appendonly no"] },
+    Housekeeping {
+        appendonly: "yes",
+        disk_size: "0",
+        steps: &["CONFIG SET appendonly no repl-backlog-disk-size 64mb", "CONFIG SET repl-backlog-disk-size 0"],
+    },
+    Housekeeping { appendonly: "yes", disk_size: "0", steps: &["CONFIG SET appendonly no", "BGREWRITEAOF"] },
+    Housekeeping {
+        appendonly: "yes",
+        disk_size: "0",
+        steps: &["CONFIG SET appendonly no", "CONFIG SET appendonly yes"],
+    },
+    Housekeeping { appendonly: "no", disk_size: "64mb", steps: &["CONFIG SET repl-backlog-disk-size 0"] },
+    Housekeeping {
+        appendonly: "no",
+        disk_size: "64mb",
+        steps: &[SLOWLY, "BGSAVE", "CONFIG SET appendonly yes", AT_ONCE],
+    },
+    // A first rewrite that is given up.
+    Housekeeping {
+        appendonly: "no",
+        disk_size: "64mb",
+        steps: &[SLOWLY, "CONFIG SET appendonly yes", "CONFIG SET appendonly no", AT_ONCE],
+    },
+    Housekeeping {
+        appendonly: "no",
+        disk_size: "0",
+        steps: &[SLOWLY, "CONFIG SET appendonly yes", "CONFIG SET appendonly no", "CONFIG SET appendonly yes", AT_ONCE],
+    },
+];
+
+fn write_megabytes(master: &mut Server, megabytes: u32) {
+    let value = vec![b'x'; 1 << 20];
+    for i in 0..megabytes {
+        master.main().must(&[b"SET".as_slice(), format!("key:{}", i % 4).as_bytes(), &value]);
+    }
+}
+
+/// Nothing is being written in the background, or is to be.
+fn wait_for_background(master: &mut Server) {
+    wait::until("nothing goes on in the background", || {
+        let names = ["aof_rewrite_in_progress", "aof_rewrite_scheduled", "rdb_bgsave_in_progress"];
+        names.iter().all(|name| master.info(name) == "0")
+    });
+}
+
 #[test]
 fn files_stay_while_an_attached_replica_stands_in_them() {
-    for change in ["BGREWRITEAOF", "CONFIG SET appendonly no", "CONFIG SET appendonly no repl-backlog-disk-size 64mb"] {
-        let bounds = ["--repl-backlog-disk-size", "0", "--repl-backlog-size", "16kb"];
+    for Housekeeping { appendonly, disk_size, steps } in HOUSEKEEPING {
+        let bounds = ["--repl-backlog-disk-size", disk_size, "--repl-backlog-size", "16kb"];
         let others = ["--auto-aof-rewrite-percentage", "0", "--client-output-buffer-limit", "replica 0 0 0"];
-        let mut master = Server::start(Kind::Rivulet, &[AOF, &bounds, &others].concat());
+        let mut master = Server::start(Kind::Rivulet, &[&["--appendonly", appendonly], &bounds[..], &others].concat());
         let mut replica = Server::start(Kind::Rivulet, &[]);
         replica.follow(&master);
         assert_in_step(&mut master, &mut replica);
         signal(&replica, "STOP");
-        let value = vec![b'x'; 1 << 20];
-        let write = |master: &mut Server, megabytes: u32| {
-            for i in 0..megabytes {
-                master.main().must(&[b"SET".as_slice(), format!("key:{}", i % 4).as_bytes(), &value]);
-            }
-        };
-        write(&mut master, 32);
-        in_the_file(&mut master);
-        master.must(change);
-        wait::until("it is done", || master.info("aof_rewrite_in_progress") == "0");
-        write(&mut master, 4);
+        // More than the sockets between them hold.
+        write_megabytes(&mut master, 32);
+        for step in steps {
+            master.must(*step);
+            write_megabytes(&mut master, 2);
+        }
+        wait_for_background(&mut master);
+        write_megabytes(&mut master, 2);
         signal(&replica, "CONT");
         assert_in_step(&mut master, &mut replica);
-        assert_eq!(syncs(&mut master), (1, 0), "{change}: {}", master.log());
-        wait::until("what nobody needs goes", || master.count("repl_backlog_disk_bytes") <= 64 << 20);
+        let what = format!("{appendonly}, {disk_size}, {steps:?}");
+        assert_eq!(syncs(&mut master), (1, 0), "{what}: {}", master.log());
+        master.must("CONFIG SET repl-backlog-disk-size 1mb");
+        wait::until(&format!("what nobody needs goes: {what}"), || {
+            master.main().must("SET one more");
+            master.count("repl_backlog_disk_bytes") <= 8 << 20 || master.info("aof_enabled") == "1"
+        });
+        if appendonly == "yes" && master.info("aof_enabled") == "1" {
+            // What is there is what a restart begins with.
+            let before = master.must("DEBUG DIGEST");
+            master.kill();
+            master.launch();
+            assert_eq!(master.must("DEBUG DIGEST"), before, "{what}");
+            wait::until("the replica is back", || master.count("connected_slaves") == 1);
+            assert_in_step(&mut master, &mut replica);
+            assert_eq!(syncs(&mut master), (0, 1), "{what}");
+        }
     }
+}
+
+/// After append-only was switched off, its files stood before the backlog's own, which were never removed.
+#[test]
+fn the_backlog_on_disk_keeps_its_size_after_append_only() {
+    let options = ["--repl-backlog-disk-size", "4mb", "--repl-backlog-size", "64kb"];
+    let mut master = Server::start(Kind::Rivulet, &[AOF, &options].concat());
+    let mut replica = Server::start(Kind::Rivulet, &[]);
+    replica.follow(&master);
+    write_megabytes(&mut master, 4);
+    master.must("CONFIG SET appendonly no");
+    for _ in 0..8 {
+        write_megabytes(&mut master, 4);
+        wait_in_step(&mut master, &mut replica);
+    }
+    wait::until("old segments go", || master.count("repl_backlog_disk_bytes") <= 8 << 20);
+    assert_in_step(&mut master, &mut replica);
 }
 
 #[test]

@@ -75,7 +75,7 @@ impl LogOnDisk {
         }
     }
 
-    fn change(&self, change: Change, token: Option<Token>) {
+    pub fn change(&self, change: Change, token: Option<Token>) {
         if let Some(writer) = &self.writer {
             writer.change(change, token);
         }

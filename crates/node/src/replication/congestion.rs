@@ -16,7 +16,7 @@ impl Node {
         let disk = &self.persist.log;
         let waits = self.replication.link.as_ref().is_some_and(|link| link.waits_for_disk);
         let limit = if waits { self.config.log_queue_limit / 2 } else { self.config.log_queue_limit };
-        disk.files.is_aof()
+        !disk.files.is_backlog()
             && disk.unwritten_bytes(self.replication.offset()) > limit
             && !(self.config.replica_ignore_disk_write_errors && disk.failure().is_some())
     }

@@ -27,9 +27,14 @@ impl Node {
         let log = &self.replication.log;
         let window = log.end_offset().saturating_sub(log.size());
         let on_disk = self.persist.log.files.kept_from(self.config.repl_backlog_disk_size);
-        let kept_from = on_disk.filter(|_| log.is_on_disk()).map_or(window, |from| from.min(window));
+        let kept_from = on_disk.filter(|_| self.goes_to_disk()).map_or(window, |from| from.min(window));
         let stream = log.held_from().map_or(0, |from| kept_from.saturating_sub(from));
         (stream, self.persist.saving.payloads().map(Payload::spilled_bytes).sum())
+    }
+
+    /// What leaves the memory goes to disk. Files that only serve who stands in them have all that follows them held in memory.
+    pub(super) fn goes_to_disk(&self) -> bool {
+        self.replication.log.is_on_disk() && self.persist.log.files.is_open()
     }
 
     /// `repl-hold-limit`. By default it is what the data take in memory: a replica for which more is written during its full sync than there are

@@ -868,10 +868,10 @@ impl Node {
         let (hard, soft, seconds) = self.config.client_output_buffer_limit[1];
         let limit = OutputLimit { hard_bytes: hard, soft_bytes: soft, soft_seconds: seconds };
         let now = self.now_ms();
+        let on_disk = self.goes_to_disk();
         let r = &mut self.replication;
         let (end, size) = (r.log.end_offset(), r.log.size());
         let mut over = Vec::new();
-        let on_disk = r.log.is_on_disk();
         for (id, session) in r.master.sessions_mut() {
             let mut pending = session.pending_bytes(end);
             if on_disk {

@@ -191,6 +191,8 @@ impl Node {
             log::notice!("Creating AOF base file {base} on server start");
             change
         } else {
+            // Others were of a process that was killed, or that was told to do without these files.
+            recover::remove_others(&directory.path, &segments);
             let files = &mut self.persist.log.files;
             files.resume_aof(directory, &filename, manifest, segments, offset)
         };
@@ -282,12 +284,9 @@ impl Node {
             self.replication.history.adopt(id);
             self.replication.log.create();
         }
-        // The backlog on disk is gone on with, if the rewrite can begin at once.
-        self.hand_over(self.replication.offset());
-        let change = self.persist.log.files.enable_aof(found.directory, &filename, found.manifest);
-        if let Some(writer) = &self.persist.log.writer {
-            writer.change(change, None);
-        }
+        recover::remove_others(&found.directory.path, self.persist.log.files.segments());
+        self.persist.log.files.enable_aof(found.directory, &filename, found.manifest);
+        self.begin_backlog_if_wanted();
         self.persist.aof.rewrite_scheduled = true;
         Ok(())
     }
@@ -406,7 +405,7 @@ impl Node {
         let end = self.replication.offset();
         self.hand_over(end);
         if self.persist.log.files.is_waiting_for_base() {
-            self.start_log_writer(end);
+            self.go_on_with_log_writer(end);
             self.open_tail();
         }
         let change = self.persist.log.files.begin_rewrite(end);
@@ -419,14 +418,16 @@ impl Node {
     }
 
     /// The files of a rewrite that nothing goes on from.
-    fn rewrite_alone(&mut self, temporary: &Path, format: BaseFormat) -> Result<(Change, String), String> {
+    fn rewrite_alone(&mut self, temporary: &Path, format: BaseFormat, old: Old) -> Result<(Change, String), String> {
         let filename = self.config.appendfilename.clone();
         let found = recover::find(self.config.appenddirname.as_ref(), &filename)
             .map_err(|_| format!("can't use the files in {}", self.config.appenddirname))?;
         if self.persist.log.writer.is_none() {
             self.start_log_writer(self.replication.offset());
         }
-        Ok(rivulet_aof::files::rewrite_alone(&found.directory.path, &filename, found.manifest, temporary, format))
+        let directory = &found.directory.path;
+        let files = &mut self.persist.log.files;
+        Ok(files.rewrite_alone(directory, &filename, found.manifest, (temporary, format), old))
     }
 
     /// Where the last rewrite that began writes its base. One that was given up may still be writing to another.
@@ -494,7 +495,7 @@ impl Node {
         let temporary = self.temporary_base();
         let alone = !self.persist.log.files.is_aof();
         let named = match alone {
-            true => self.rewrite_alone(&temporary, format),
+            true => self.rewrite_alone(&temporary, format, old),
             false => Ok(self.persist.log.files.end_rewrite(&temporary, format, old)),
         };
         let (change, base) = match named {
@@ -553,6 +554,8 @@ impl Node {
     /// periodic tasks until it succeeds; until then nothing is written that they would lack.
     fn begin_files_anew(&mut self, why: &str) {
         self.end_append_only();
+        let change = self.persist.log.files.distrust();
+        self.persist.log.change(change, None);
         if self.config.appendonly {
             self.set_not_whole(Some(why));
         }
@@ -758,7 +761,7 @@ impl Node {
 
     /// A client's write on a writable replica: it is not the stream's, but a restart should have it.
     pub fn note_own_write(&mut self, db: usize, args: &[OwnedArgs]) {
-        if !self.persist.log.files.is_open() || !self.persist.log.files.is_aof() {
+        if self.persist.log.files.is_backlog() {
             return;
         }
         let mut commands = Vec::new();
@@ -777,7 +780,7 @@ impl Node {
     pub fn check_aof(&self) -> Result<(), Fail> {
         let Some(text) = self.persist.log.failure() else { return Ok(()) };
         let files = &self.persist.log.files;
-        if self.persist.aof.not_whole || files.is_aof() && files.is_open() {
+        if self.persist.aof.not_whole || !files.is_backlog() {
             return Err(Fail::text(format!("MISCONF Errors writing to the AOF file: {text}")));
         }
         Ok(())

@@ -60,6 +60,14 @@ impl Node {
         }
     }
 
+    /// As before, for bytes from `end` on. Files that end there are gone on with by the writer that wrote them, and may not have written all of it.
+    pub fn go_on_with_log_writer(&mut self, end: u64) {
+        let disk = &self.persist.log;
+        if disk.writer.is_none() || disk.handed != end || disk.files.end_offset() != Some(end) {
+            self.start_log_writer(end);
+        }
+    }
+
     /// Append-only files are begun: their bytes go through a tail.
     pub fn open_tail(&self) {
         let disk = &self.persist.log;
@@ -73,11 +81,11 @@ impl Node {
     /// Before the loop sleeps: the stream's new bytes go to the writer, and the log learns what is on disk.
     pub fn log_before_sleep(&mut self) {
         self.poll_log_writer();
-        if !self.persist.log.files.is_aof() {
+        if self.persist.log.files.is_backlog() {
             self.drive_backlog();
         }
         self.hand_over_due();
-        if self.persist.log.files.is_aof() {
+        if !self.persist.log.files.is_backlog() {
             self.rotate_segment_if_full();
         }
         self.tell_what_is_on_disk();
@@ -130,11 +138,11 @@ impl Node {
             return;
         }
         let end = self.replication.offset();
-        let until = if self.persist.log.files.is_aof() {
+        let until = if self.persist.log.files.is_backlog() {
+            self.backlog_due()
+        } else {
             self.annotate_time();
             end
-        } else {
-            self.backlog_due()
         };
         self.hand_over(until);
     }
@@ -166,7 +174,7 @@ impl Node {
         if count == 0 {
             return;
         }
-        let shared = if disk.files.is_aof() { None } else { self.replication.log.share(disk.handed, until) };
+        let shared = if disk.files.is_backlog() { self.replication.log.share(disk.handed, until) } else { None };
         match (shared, self.replication.log.read(disk.handed, count as usize)) {
             (Some(parts), _) => writer.share(parts, until),
             (None, Ok(slices)) => writer.append(slices, until),
@@ -228,13 +236,10 @@ impl Node {
         let disk = &self.persist.log;
         let files = &disk.files;
         let first_in_memory = self.replication.log.first_offset();
-        // Files that are closed (append-only was switched off) serve who stands in them, as long as no byte is missing between them and the memory.
-        let serves_closed = |written: u64| {
-            let needed = self.replication.master.log_hold();
-            first_in_memory.is_some_and(|first| written >= first && needed.is_some_and(|needed| needed < first))
-        };
-        // A writer that has not come to this beginning of the stream has written nothing of it.
-        let written = |writer: &LogWriter, last: &Segment| writer.written().unwrap_or(writer.began()).min(last.end);
+        // Files that are closed serve who stands in them, as long as no byte is missing between them and the memory.
+        let serves_closed =
+            |written: u64| first_in_memory.is_some_and(|first| written >= first) && self.stands_in_files();
+        let written = |writer: &LogWriter, last: &Segment| writer.written_before().min(last.end);
         let serving = disk
             .writer
             .as_ref()
@@ -244,7 +249,7 @@ impl Node {
             let written = written(writer, last);
             // Without a base a restart does not begin with these files: what is in them proves nothing.
             let gates = files.is_aof() && !files.is_waiting_for_base() && writer.failure().is_none();
-            let durable = self.kept_by(writer).unwrap_or(writer.began());
+            let durable = self.kept_by(writer).unwrap_or(written);
             let first = files.first_offset().unwrap_or(last.start);
             OnDisk { first, written, send_before: gates.then_some(durable) }
         });
@@ -311,11 +316,30 @@ impl Node {
 
     // ---- the backlog without append-only files ----
 
+    /// An attached replica needs what has left the memory.
+    fn stands_in_files(&self) -> bool {
+        let log = &self.replication.log;
+        log.held_from().zip(log.first_offset()).is_some_and(|(needed, first)| needed < first)
+    }
+
+    /// Replicas may need what leaves the memory. While one stands in files, these go on however little `repl-backlog-disk-size` grants, so that
+    /// nothing is missing between them and the memory.
+    fn wants_backlog(&self) -> bool {
+        self.replication.log.is_active()
+            && self.replication.master.expects_replicas(self.now_ms())
+            && (self.config.repl_backlog_disk_size > 0 || self.stands_in_files())
+    }
+
+    /// Files that replicas may need begin now, if there are none.
+    pub fn begin_backlog_if_wanted(&mut self) {
+        if !self.persist.log.files.is_open() && self.wants_backlog() {
+            self.begin_backlog();
+        }
+    }
+
     /// Begins, goes on with or ends the backlog on disk.
     fn drive_backlog(&mut self) {
-        let wanted = self.config.repl_backlog_disk_size > 0
-            && self.replication.log.is_active()
-            && self.replication.master.expects_replicas(self.now_ms());
+        let wanted = self.wants_backlog();
         let disk = &self.persist.log;
         match (wanted, disk.files.is_open()) {
             (true, false) if self.now_ms() >= disk.backlog_retry_ms => self.begin_backlog(),
@@ -323,7 +347,13 @@ impl Node {
                 log::warning!(
                     "The disk is too slow for the replication backlog: replicas are served from memory only."
                 );
-                self.give_up_backlog();
+                if self.stands_in_files() {
+                    let change = self.persist.log.files.close_backlog();
+                    self.persist.log.change(change, None);
+                    self.persist.log.backlog_retry_ms = self.now_ms() + BACKLOG_RETRY_MS;
+                } else {
+                    self.give_up_backlog();
+                }
             }
             (true, true) if disk.files.is_full() => {
                 let change = self.persist.log.files.rotate(self.persist.log.handed);
@@ -349,11 +379,8 @@ impl Node {
         };
         // What is on disk and reaches to the memory is gone on with.
         let from = self.persist.log.files.end_offset().filter(|end| *end >= first).unwrap_or(first);
-        // Files that append-only has left are gone on with by the writer that wrote them, and may not have written all of it.
-        let goes_on = self.persist.log.writer.is_some() && self.persist.log.handed == from;
-        if !(goes_on && self.persist.log.files.end_offset() == Some(from)) {
-            self.start_log_writer(from);
-        }
+        self.go_on_with_log_writer(from);
+        recover::remove_others(&lock.path, self.persist.log.files.segments());
         let role = self.log_role();
         let history = self.replication.history.clone();
         let files = &mut self.persist.log.files;

@@ -307,9 +307,10 @@ impl LogWriter {
         self.is_current().then(|| self.shared.written.load(Ordering::Acquire))
     }
 
-    /// Where the stream's last beginning is: until the writer has come to it, nothing after it is in a file.
-    pub fn began(&self) -> u64 {
-        self.began
+    /// The offset up to which bytes are in a file, also while the writer has yet to come to the stream's last beginning: then what is queued before
+    /// it counts as far as it is written, and nothing after it.
+    pub fn written_before(&self) -> u64 {
+        self.written().unwrap_or_else(|| self.shared.written.load(Ordering::Acquire).min(self.began))
     }
 
     /// The offset up to which bytes are durable.
@@ -633,7 +634,7 @@ impl Thread {
     }
 
     fn append(&mut self, mut bytes: Vec<u8>, end: u64, in_tail: bool) {
-        self.write(&bytes);
+        let is_written = self.write(&bytes);
         let count = bytes.len();
         bytes.clear();
         let mut queue = lock(&self.shared.queue);
@@ -645,23 +646,28 @@ impl Thread {
         }
         drop(queue);
         self.shared.queued_bytes.fetch_sub(count, Ordering::Relaxed);
-        self.tell_written(end);
+        if is_written {
+            self.tell_written(end);
+        }
     }
 
     fn append_shared(&mut self, parts: Vec<SharedBytes>, end: u64) {
         let count = parts.iter().map(|part| part.len()).sum();
+        let mut is_written = true;
         for part in parts {
-            self.write(&part);
+            is_written &= self.write(&part);
         }
         // Who hears that the bytes are written may want the blocks.
         self.shared.queued_bytes.fetch_sub(count, Ordering::Relaxed);
-        self.tell_written(end);
+        if is_written {
+            self.tell_written(end);
+        }
     }
 
-    fn write(&mut self, bytes: &[u8]) {
-        // A file that could not be begun was told of; what was meant for it goes nowhere.
+    /// Answers whether there is a file for it: one that could not be begun was told of, and what was meant for it goes nowhere.
+    fn write(&mut self, bytes: &[u8]) -> bool {
         if self.disk.disk().end().is_none() {
-            return;
+            return false;
         }
         let sleep_us = self.shared.sleep_us.load(Ordering::Relaxed);
         if sleep_us > 0 {
@@ -674,6 +680,7 @@ impl Thread {
         self.goes_on();
         self.shared.can_write();
         self.unsynced = true;
+        true
     }
 
     /// Waits before something is tried again.

@@ -167,7 +167,7 @@ impl Node {
         if let Some(mut stream) = self.replication.log.masters() {
             stream.append(&run.input[run.applied..run.applied + count]);
         }
-        if passes_over && self.persist.log.files.is_aof() {
+        if passes_over && !self.persist.log.files.is_backlog() {
             // Nothing may come between the line and what it speaks of, such as a line that tells the time.
             self.hand_over(self.replication.offset());
         }
@@ -261,7 +261,7 @@ impl Node {
 
     /// The next bytes of the stream are not executed here, and are not to be at a restart.
     fn pass_over_in_files(&mut self, bytes: usize) {
-        if self.persist.log.files.is_aof() {
+        if !self.persist.log.files.is_backlog() {
             let mut line = Vec::new();
             Annotation::Passed(bytes as u64).append_to(&mut line);
             self.hand_over_own(&line);
