@@ -20,8 +20,9 @@ const EVICTS_FOR_US: u64 = 700_000;
 const SYNC_MS: &str = "2500";
 /// A disk that failed is tried anew within this time.
 const SYNC_TRIED_US: u64 = 2_500_000;
-/// A disk that works again has taken all within this time.
-const HEALED_MS: &str = "20000";
+/// A disk that works again has taken all within this time: a rewrite that has failed again and again waits for a minute or two.
+const HEALED_MS: &str = "250000";
+const HEALED_US: u64 = 260_000_000;
 
 impl Fleet {
     pub(super) fn make_peace(&mut self) {
@@ -89,7 +90,7 @@ impl Fleet {
     fn is_one(&self) -> bool {
         let now_us = self.schedule.now_us();
         let Some(master) = self.last_sights.get(&self.master()) else { return false };
-        self.last_sights.len() == self.plan.nodes
+        (0..self.plan.nodes).all(|host| self.schedule.is_up(host) && self.last_sights.contains_key(&host))
             && self.writers.iter().all(|writer| writer.client.outstanding == 0)
             && self.last_sights.values().all(|sight| {
                 let is_right = sight.is_master == (sight.server == self.master()) && (sight.is_master || sight.link_up);
@@ -173,7 +174,7 @@ impl Fleet {
         for (fails, patience_ms) in [(true, SYNC_MS), (false, HEALED_MS)] {
             client.ask(&["SET", "w0:rest", if fails { "lost?" } else { "kept" }], &self.schedule.shared);
             client.ask(&["WAITAOF", "1", "0", patience_ms], &self.schedule.shared);
-            let replies = self.replies_at_rest(&mut client, 2, PEACE_US)?;
+            let replies = self.replies_at_rest(&mut client, 2, HEALED_US)?;
             let is_durable = match &replies[1] {
                 Reply::Array(counts) => counts.first() == Some(&Reply::Int(1)),
                 other => return Err(format!("WAITAOF is answered by {other:?}")),
