@@ -281,8 +281,8 @@ pub const MUTATIONS: &[Mutation] = &[
         name: "seams 19: a replica reads on though its disk takes nothing",
         edits: &[Edit {
             file: "crates/node/src/replication/congestion.rs",
-            from: "        disk.files.is_aof()\n            && disk.unwritten",
-            to: "        (!MUTATED || waits)\n            && disk.files.is_aof()\n            && disk.unwritten",
+            from: "        !disk.files.is_backlog()\n            && disk.unwritten",
+            to: "        (!MUTATED || waits)\n            && !disk.files.is_backlog()\n            && disk.unwritten",
         }],
     },
     Mutation {
