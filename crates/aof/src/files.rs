@@ -258,7 +258,13 @@ impl LogFiles {
 
     /// `appendonly` was switched on: data are written from the beginning of the first rewrite on, and until then what replicas may need is as before.
     /// `manifest` is that of earlier files, if any.
-    pub fn enable_aof(&mut self, directory: Directory, filename: &str, manifest: Manifest) {
+    pub fn enable_aof(&mut self, directory: Directory, filename: &str, mut manifest: Manifest) {
+        // Old files that serve replicas keep their names.
+        for segment in &self.segments {
+            let name = segment.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+            let name = name.strip_suffix(BACKLOG_SUFFIX).unwrap_or(&name);
+            manifest.skip_incr(manifest::incr_seq(name, filename).unwrap_or(0));
+        }
         self.mode = Mode::Aof { directory, filename: filename.to_string(), manifest };
     }
 
@@ -396,7 +402,7 @@ impl LogFiles {
             let segment = self.segments.iter_mut().find(|segment| segment.path == path);
             ops.push(match segment {
                 Some(segment) if old == Old::Serve => {
-                    segment.path = backlog_path(&path);
+                    (segment.path, segment.stays) = (backlog_path(&path), false);
                     FileOp::Rename { from: path, to: segment.path.clone() }
                 }
                 _ => FileOp::Remove { path },
@@ -427,12 +433,12 @@ impl LogFiles {
             match self.segments.iter().position(|segment| segment.path == path) {
                 Some(index) if old == Old::Serve => {
                     let segment = &mut self.segments[index];
-                    (segment.path, segment.kind) = (backlog_path(&path), Kind::Backlog);
+                    (segment.path, segment.kind, segment.stays) = (backlog_path(&path), Kind::Backlog, false);
                     ops.push(FileOp::Rename { from: path, to: segment.path.clone() });
                     continue;
                 }
                 // What comes before it leads to nothing any more.
-                Some(index) => drop(self.segments.drain(..=index)),
+                Some(index) => ops.extend(self.segments.drain(..=index).filter_map(|segment| segment.removal())),
                 None => {}
             }
             ops.push(FileOp::Remove { path });
@@ -448,18 +454,18 @@ impl LogFiles {
     }
 
     fn give_up_pending(&mut self) -> Vec<FileOp> {
-        let Some(pending) = self.segments.back_mut().filter(|last| last.kind == Kind::Pending) else {
-            return Vec::new();
-        };
+        let Some(mut pending) = self.segments.pop_back_if(|last| last.kind == Kind::Pending) else { return Vec::new() };
         let path = pending.path.clone();
         if pending.start == pending.end {
-            self.segments.pop_back();
             self.open = false;
             return vec![FileOp::Close, FileOp::Remove { path }];
         }
-        pending.kind = Kind::Backlog;
-        pending.path = path.with_file_name(format!("{}{BACKLOG_SUFFIX}", pending.start));
-        vec![FileOp::Rename { from: path, to: pending.path.clone() }]
+        let name = path.with_file_name(format!("{}{BACKLOG_SUFFIX}", pending.start));
+        // One without a byte may have had the name.
+        self.segments.retain(|segment| segment.path != name);
+        (pending.path, pending.kind) = (name.clone(), Kind::Backlog);
+        self.segments.push_back(pending);
+        vec![FileOp::Rename { from: path, to: name }]
     }
 
     // ---- ending ----
@@ -572,7 +578,7 @@ impl LogFiles {
         };
         self.open = true;
         // One without a byte may have had the name.
-        self.segments.pop_back_if(|last| last.path == path);
+        self.segments.retain(|segment| segment.path != path);
         self.segments.push_back(Segment::empty(path.clone(), start, kind));
         let identity = identity.then(|| self.identity_op(State::Open));
         identity.into_iter().chain([FileOp::Begin { path }]).collect()

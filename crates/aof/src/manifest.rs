@@ -63,6 +63,14 @@ pub enum BaseFormat {
     Aof,
 }
 
+/// The end of an incremental file's name.
+const INCR_SUFFIX: &str = ".incr.aof";
+
+/// The number in the name of an incremental file.
+pub fn incr_seq(name: &str, appendfilename: &str) -> Option<i64> {
+    name.strip_prefix(appendfilename)?.strip_prefix('.')?.strip_suffix(INCR_SUFFIX)?.parse().ok()
+}
+
 /// The files of an append-only file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Manifest {
@@ -103,7 +111,16 @@ impl Manifest {
                 line: Some((number, String::from_utf8_lossy(line).into_owned())),
             })?;
         }
+        // What was retired may be all that there was, and stay under its name.
+        let retired =
+            manifest.history.iter().filter(|file| file.name.ends_with(INCR_SUFFIX)).map(|file| file.seq).max();
+        manifest.skip_incr(retired.unwrap_or(0));
         Ok(manifest)
+    }
+
+    /// The next incremental file has a number above this one.
+    pub fn skip_incr(&mut self, seq: i64) {
+        self.incr_seq = self.incr_seq.max(seq);
     }
 
     fn add_line(&mut self, line: &[u8]) -> Result<(), ManifestProblem> {
@@ -163,7 +180,7 @@ impl Manifest {
     /// Names the next incremental file.
     pub fn next_incr(&mut self, appendfilename: &str) -> &FileInfo {
         self.incr_seq += 1;
-        let name = format!("{appendfilename}.{}.incr.aof", self.incr_seq);
+        let name = format!("{appendfilename}.{}{INCR_SUFFIX}", self.incr_seq);
         self.incr.push(FileInfo { name, seq: self.incr_seq, kind: Kind::Incr });
         &self.incr[self.incr.len() - 1]
     }

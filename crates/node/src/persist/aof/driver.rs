@@ -403,6 +403,8 @@ impl Node {
     /// What follows the snapshot that is about to begin goes to a file of its own.
     fn begin_rewritten_segment(&mut self) {
         let end = self.replication.offset();
+        // What was closed, as the disk was too slow, must reach to the first file for those who stand in it.
+        self.begin_backlog_if_wanted();
         self.hand_over(end);
         if self.persist.log.files.is_waiting_for_base() {
             self.go_on_with_log_writer(end);
