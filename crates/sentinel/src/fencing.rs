@@ -330,6 +330,17 @@ impl Sentinel {
         self.abort(name, RETRY_MS, None);
     }
 
+    /// The chosen one does not take its role: what it told when it was fenced may be true no more. All are fenced anew.
+    pub(crate) fn promotion_refused(&mut self, at: &At, why: &str) {
+        let Some(attempt) = self.masters.get(&at.master).and_then(|master| master.failover.as_ref()) else { return };
+        let State::WaitPromotion { label, paused_ms } = &attempt.state else { return };
+        if at.who != Who::Replica(label.clone()) || !self.must_fence(&at.master) {
+            return;
+        }
+        let (is_paused, reason) = (paused_ms.is_some(), format!("{label} refuses its role: {why}"));
+        self.give_up_unfenced(&at.master, is_paused, &reason);
+    }
+
     /// The chosen one is told to be the master, with whom it has to count. An old master that can hear it learns that it is stale; one that has handed
     /// over is paused, and is made a replica soon.
     fn make_master(&mut self, name: &str, label: &str, paused_ms: Option<u64>) {

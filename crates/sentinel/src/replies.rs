@@ -102,11 +102,18 @@ impl Sentinel {
             Answer::Array(results) => results.first(),
             whole => Some(whole),
         };
+        let is_undone = match answer {
+            Answer::Array(_) => true,
+            whole => whole.line().is_some_and(|line| line.starts_with(b"EXECABORT")),
+        };
         match order {
             Some(Answer::Error(why)) => {
                 let who = self.instance(at).map(|instance| instance.address.to_string()).unwrap_or_default();
                 let why = String::from_utf8_lossy(why);
                 self.log(Level::Warning, format!("{who} of '{}' refuses its role: {why}", at.master));
+                if is_undone {
+                    self.promotion_refused(at, &why);
+                }
             }
             _ => self.send_info(at),
         }
