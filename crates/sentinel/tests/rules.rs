@@ -684,3 +684,24 @@ fn who_refuses_its_promotion_is_fenced_anew() {
         assert_eq!(epochs, bench.count_sent(3, "FENCE"), "each attempt fences, in an epoch of its own");
     }
 }
+
+/// Whoever is fenced for a failover that comes to nothing acknowledges nothing from then on.
+#[test]
+fn a_switch_that_can_fence_too_few_is_not_begun() {
+    for coordinated in [false, true] {
+        let words = ["SENTINEL", "FAILOVER", "m", "COORDINATED"];
+        let words = &words[..if coordinated { 4 } else { 3 }];
+        let mut bench = set_of_three(&[]);
+        bench.core.periods.info_ms = 500;
+        bench.answers[0].1 += "master_failover_state:no-failover\r\n";
+        bench.silent = vec![3];
+        bench.run_ms(6_000);
+        assert_eq!(bench.call(words).0, Err("NOGOODSLAVE Too few members answer to be fenced".into()));
+        bench.run_ms(5_000);
+        assert!(!bench.has_logged("+try-failover"), "{:?}", bench.logged);
+        assert!(bench.count_sent(2, "FENCE") == 0 && bench.count_sent(1, "PAUSE") == 0, "{:?}", bench.sent);
+        bench.silent = vec![];
+        bench.run_ms(2_000);
+        assert_eq!(bench.call(words).0, Ok(Done::Promised));
+    }
+}
