@@ -287,6 +287,7 @@ impl Sentinel {
         let replicas: Vec<String> = master.replicas.keys().cloned().collect();
         let peers: Vec<String> = master.peers.keys().filter(|_| with_peers).cloned().collect();
         replicas.iter().for_each(|label| self.remove_replica(name, label));
+        self.drop_forgotten_if(name, |_| true);
         for id in peers {
             self.remove_peer(name, &id);
         }

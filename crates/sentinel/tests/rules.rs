@@ -1,6 +1,9 @@
 //! The rules beyond Redis's, a test for each: with the rule switched off, or without what it stands on, the outcome is another one. Those about who is
 //! chosen are rows of a table in `choice.rs`; those of elections and of total restarts are in `simulation.rs` and `election.rs`.
 
+#[path = "rules/forgotten.rs"]
+mod forgotten;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
