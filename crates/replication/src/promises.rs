@@ -174,6 +174,10 @@ pub enum Refusal {
     TooManyMembers,
     /// This leader has not fenced it in this term.
     NotPromised,
+    /// It has, but what the node told then may not be here any more.
+    ToldBefore {
+        epoch: u64,
+    },
 }
 
 impl Refusal {
@@ -185,6 +189,9 @@ impl Refusal {
             Refusal::OtherList { present } => format!("TRYAGAIN the list of members is {present} here"),
             Refusal::NoMembers => "ERR a set has members".to_string(),
             Refusal::NotPromised => "ERR this epoch was not promised to that leader".to_string(),
+            Refusal::ToldBefore { epoch } => {
+                format!("STALEFENCE since its fence in epoch {epoch} this node was started again, or got other data")
+            }
             Refusal::TooManyMembers => format!("ERR a set has at most {MEMBERS_MAX} members"),
         }
     }
@@ -301,15 +308,18 @@ impl Promises {
         is_new
     }
 
-    /// PROMOTE: whether this leader may make the node a master of this term. One that comes late, when another has fenced the node since, may not.
+    /// PROMOTE: whether this leader may make the node a master of this term. One that comes late, when another has fenced the node since, may not. `fenced_in`
+    /// is the term in which it was fenced last with the data that it has, since its start: by what it told then the leader has chosen it.
     ///
     /// # Errors
-    /// The term was not promised to this leader, or a later one is known.
-    pub fn may_be_promoted(&self, epoch: u64, leader: ReplId) -> Result<(), Refusal> {
+    /// The term was not promised to this leader, or a later one is known; or the leader has chosen by what may be here no more.
+    pub fn may_be_promoted(&self, epoch: u64, leader: ReplId, fenced_in: Option<u64>) -> Result<(), Refusal> {
         match epoch.cmp(&self.promised) {
             Ordering::Less => Err(Refusal::Stale { known: self.known() }),
-            Ordering::Equal if self.leader == Some(leader) => Ok(()),
-            _ => Err(Refusal::NotPromised),
+            Ordering::Equal if self.leader != Some(leader) => Err(Refusal::NotPromised),
+            Ordering::Equal if fenced_in == Some(epoch) => Ok(()),
+            Ordering::Equal => Err(Refusal::ToldBefore { epoch }),
+            Ordering::Greater => Err(Refusal::NotPromised),
         }
     }
 
@@ -564,10 +574,13 @@ mod tests {
         assert_eq!(node.promise(4, id(9)), stale(5));
         assert_eq!(node.promise(6, id(8)), Ok(()));
         assert_eq!((node.fence(), node.is_stale_master(), node.is_binding()), (Some(6), true, true));
-        assert_eq!(node.may_be_promoted(5, id(9)), stale(6), "the leader of before comes late");
-        assert_eq!(node.may_be_promoted(6, id(9)), Err(Refusal::NotPromised));
-        assert_eq!(node.may_be_promoted(7, id(8)), Err(Refusal::NotPromised));
-        assert_eq!(node.may_be_promoted(6, id(8)), Ok(()));
+        assert_eq!(node.may_be_promoted(5, id(9), Some(5)), stale(6), "the leader of before comes late");
+        assert_eq!(node.may_be_promoted(6, id(9), Some(6)), Err(Refusal::NotPromised));
+        assert_eq!(node.may_be_promoted(7, id(8), Some(7)), Err(Refusal::NotPromised));
+        for told_before in [None, Some(5)] {
+            assert_eq!(node.may_be_promoted(6, id(8), told_before), Err(Refusal::ToldBefore { epoch: 6 }));
+        }
+        assert_eq!(node.may_be_promoted(6, id(8), Some(6)), Ok(()));
         assert!(node.promoted(70) && !node.promoted(80));
         assert_eq!((node.epoch, node.is_stale_master()), (6, false));
         assert_eq!(node.promise(6, id(8)), stale(6), "what comes late does not depose the one whom it has made");

@@ -227,6 +227,10 @@ fn failover(sentinel: &mut Sentinel, call: Call<'_, '_, '_>) -> Outcome {
     if sentinel.choice_for(master).winner.is_none() {
         return Err("NOGOODSLAVE No suitable replica to promote".into());
     }
+    // Those who can be fenced would be, and acknowledge nothing from then on, for a failover that comes to nothing.
+    if !sentinel.can_fence(master) {
+        return Err("NOGOODSLAVE Too few members answer to be fenced".into());
+    }
     let kind = if request == Request::Coordinated { " coordinated" } else { "" };
     sentinel.log(Level::Warning, format!("Executing user requested{kind} FAILOVER of '{name}'"));
     sentinel.begin_failover(&name, request);
@@ -283,6 +287,7 @@ impl Sentinel {
         let replicas: Vec<String> = master.replicas.keys().cloned().collect();
         let peers: Vec<String> = master.peers.keys().filter(|_| with_peers).cloned().collect();
         replicas.iter().for_each(|label| self.remove_replica(name, label));
+        self.drop_forgotten_if(name, |_| true);
         for id in peers {
             self.remove_peer(name, &id);
         }

@@ -86,6 +86,13 @@ impl Sentinel {
                 let address = self.known_address(host, port(port_text)?)?;
                 self.add_replica(name, address).map(|_| ()).ok_or("Duplicate hostname and port for replica.".into())
             }
+            ("forgotten-replica", [name, host, port_text, node_id, replid]) => {
+                self.find_master(name)?;
+                let address = self.known_address(host, port(port_text)?)?;
+                let known = |id: &str| (id != "-").then(|| id.to_string());
+                self.remember(name, address, known(node_id), known(replid));
+                Ok(())
+            }
             // The old form has no id, and is passed over.
             ("known-sentinel", [_, _, _]) => Ok(()),
             ("known-sentinel", [name, host, port_text, id]) => {
@@ -296,6 +303,17 @@ impl Sentinel {
             let (host, port) = place(if own.is_same(address) { &master.instance.address } else { own });
             put("sentinel known-replica", &[host.as_bytes(), port.as_bytes()]);
         }
+        // In the order in which they were forgotten.
+        let mut forgotten: Vec<_> = master.forgotten.values().collect();
+        forgotten.sort_by_key(|forgotten| forgotten.order);
+        for forgotten in forgotten {
+            let (host, port) = place(&forgotten.instance.address);
+            let ids = [&forgotten.instance.node_id, &forgotten.replid].map(|id| id.as_deref().unwrap_or("-"));
+            put(
+                "sentinel forgotten-replica",
+                &[host.as_bytes(), port.as_bytes(), ids[0].as_bytes(), ids[1].as_bytes()],
+            );
+        }
         for (id, peer) in &master.peers {
             let (host, port) = place(&peer.instance.address);
             put("sentinel known-sentinel", &[host.as_bytes(), port.as_bytes(), id.as_bytes()]);
@@ -324,7 +342,7 @@ const MASTER_OPTIONS: [&str; 12] = [
 ];
 
 /// Options with a line for each master, in the order in which they are written.
-const PER_MASTER: [&str; 18] = [
+const PER_MASTER: [&str; 19] = [
     "sentinel monitor",
     "sentinel down-after-milliseconds",
     "sentinel failover-timeout",
@@ -341,6 +359,7 @@ const PER_MASTER: [&str; 18] = [
     "sentinel leader-epoch",
     "sentinel synchronous-replicas",
     "sentinel known-replica",
+    "sentinel forgotten-replica",
     "sentinel known-sentinel",
     "sentinel rename-command",
 ];
@@ -435,6 +454,8 @@ mod tests {
             "sentinel config-epoch m 4",
             "sentinel leader-epoch m 6",
             "sentinel known-replica m 10.0.0.2 2",
+            "sentinel forgotten-replica m 10.0.0.7 9 - -",
+            &format!("sentinel forgotten-replica m 10.0.0.6 6 {id} {}", "b".repeat(40)),
             "sentinel known-sentinel m 10.0.0.3 3 other",
             "sentinel rename-command m config guarded",
             "sentinel monitor m 10.0.0.1 1 2",

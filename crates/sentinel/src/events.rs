@@ -45,7 +45,7 @@ impl Sentinel {
         let of_master = format!("{} {} {}", master.name, address.announced(names), address.port);
         let (kind, label) = match &at.who {
             Who::Master => return format!("master {of_master}"),
-            Who::Replica(label) => ("slave", label),
+            Who::Replica(label) | Who::Forgotten(label) => ("slave", label),
             Who::Peer(id) => ("sentinel", id),
         };
         match self.instance(at) {

@@ -699,6 +699,7 @@ impl Sentinel {
 
     /// The master is at another address from now on; who was there is a replica.
     pub(crate) fn switch_address(&mut self, name: &str, to: Address) {
+        self.drop_forgotten_if(name, |forgotten| forgotten.address.is_same(&to));
         let Some(master) = self.masters.get_mut(name) else { return };
         let label =
             master.replicas.iter().find(|(_, r)| r.instance.address.is_same(&to)).map(|(label, _)| label.clone());
@@ -786,7 +787,7 @@ impl Sentinel {
         let peer = peer.filter(|_| up >= master.majority());
         for label in replicas {
             self.event(Level::Notice, "-slave", &At::replica(name, &label), " #gone for long");
-            self.remove_replica(name, &label);
+            self.forget_replica(name, &label);
         }
         if let Some(id) = peer {
             self.event(Level::Notice, "-sentinel", &At::peer(name, &id), " #gone for long");

@@ -14,6 +14,7 @@ use crate::answer::Answer;
 use crate::choice::Choice;
 use crate::events::Level;
 use crate::failover::{Attempt, Request, State};
+use crate::info::Role;
 use crate::link::{At, Question, Who};
 use crate::master::{Instance, Master};
 use crate::replica::Replica;
@@ -64,7 +65,7 @@ pub struct Standing {
 impl Master {
     /// How many replicas must have acknowledged a write, as far as this Sentinel shall see to it: the smallest number that any node has said, as more are
     /// fenced then. 0 counts as nothing said, so that who turns it on, or off, on one node after the other is on the safe side meanwhile.
-    fn synchronous(&self) -> u32 {
+    pub(crate) fn synchronous(&self) -> u32 {
         let least = self.said_synchronous().min();
         if self.settings.is_strict { least.unwrap_or(0) } else { 0 }
     }
@@ -171,8 +172,8 @@ impl Master {
     /// The members that the master should have, at most one other than now.
     fn wanted_members(&self, own: &String, now_ms: u64) -> Vec<String> {
         let present = &self.instance.members;
-        let known =
-            || self.replicas.values().filter(|replica| present.is_empty() || replica.instance.down_since_ms.is_none());
+        // Who comes has come: it follows this master.
+        let known = || self.replicas.values().filter(|replica| present.is_empty() || self.is_followed_by(replica));
         let mut known = known().filter_map(|replica| replica.instance.node_id.as_ref());
         if present.is_empty() {
             return known.chain([own]).cloned().collect();
@@ -190,6 +191,15 @@ impl Master {
             _ => {}
         }
         wanted
+    }
+
+    /// A replica that is up, and whose link to this master is.
+    fn is_followed_by(&self, replica: &Replica) -> bool {
+        let follows = |host: &String| self.instance.address.is_named(host, replica.master_port);
+        replica.instance.down_since_ms.is_none()
+            && replica.instance.role == Role::Replica
+            && replica.is_link_up
+            && replica.master_host.as_ref().is_some_and(follows)
     }
 
     /// Who of its members is up, and who is not, and since when.
@@ -328,6 +338,17 @@ impl Sentinel {
         self.event(Level::Warning, "-failover-abort-not-fenced", &At::master(name), &format!(" #{reason}"));
         // Whoever tries next needs a later term, and the nodes to be there: not much time.
         self.abort(name, RETRY_MS, None);
+    }
+
+    /// The chosen one does not take its role: what it told when it was fenced may be true no more. All are fenced anew.
+    pub(crate) fn promotion_refused(&mut self, at: &At, why: &str) {
+        let Some(attempt) = self.masters.get(&at.master).and_then(|master| master.failover.as_ref()) else { return };
+        let State::WaitPromotion { label, paused_ms } = &attempt.state else { return };
+        if at.who != Who::Replica(label.clone()) || !self.must_fence(&at.master) {
+            return;
+        }
+        let (is_paused, reason) = (paused_ms.is_some(), format!("{label} refuses its role: {why}"));
+        self.give_up_unfenced(&at.master, is_paused, &reason);
     }
 
     /// The chosen one is told to be the master, with whom it has to count. An old master that can hear it learns that it is stale; one that has handed

@@ -2,7 +2,7 @@
 //!
 //! A [`Sentinel`] is told the time, what its connections bring, and what its clients want; it hands out [`Action`]s. It opens no socket and no file,
 //! and reads no clock. In reading order: [`sentinel`] (the whole), [`master`], [`replica`], [`peer`], [`link`]; [`down`], [`votes`], [`election`],
-//! [`choice`], [`failover`], `fencing`; [`hello`], [`info`]; [`configuration`], [`commands`].
+//! [`choice`], [`failover`], `fencing`, [`forgotten`]; [`hello`], [`info`]; [`configuration`], [`commands`].
 
 pub mod address;
 pub mod answer;
@@ -15,6 +15,7 @@ pub mod election;
 pub mod events;
 pub mod failover;
 mod fencing;
+pub mod forgotten;
 pub mod hello;
 pub mod info;
 mod info_reply;

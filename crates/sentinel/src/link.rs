@@ -29,6 +29,8 @@ pub enum Who {
     Replica(String),
     /// Another Sentinel, by its id.
     Peer(String),
+    /// A replica that was forgotten, by the label that it had.
+    Forgotten(String),
 }
 
 impl At {
@@ -42,6 +44,10 @@ impl At {
 
     pub fn peer(name: &str, id: &str) -> At {
         At { master: name.to_string(), who: Who::Peer(id.to_string()) }
+    }
+
+    pub fn forgotten(name: &str, label: &str) -> At {
+        At { master: name.to_string(), who: Who::Forgotten(label.to_string()) }
     }
 }
 

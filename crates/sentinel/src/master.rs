@@ -7,6 +7,7 @@ use rivulet_replication::promises::ListId;
 use crate::address::Address;
 use crate::choice::Choice;
 use crate::failover::Attempt;
+use crate::forgotten::Forgotten;
 use crate::info::{History, Role};
 use crate::link::LinkId;
 use crate::peer::Peer;
@@ -137,6 +138,8 @@ pub struct Master {
     pub settings: Settings,
     /// By label.
     pub replicas: BTreeMap<String, Replica>,
+    /// Replicas that were forgotten, by label: nothing counts with them.
+    pub forgotten: BTreeMap<String, Forgotten>,
     /// By id.
     pub peers: BTreeMap<String, Peer>,
     /// The term of the failover that made this the master.
@@ -198,6 +201,7 @@ impl Master {
             instance,
             settings,
             replicas: BTreeMap::new(),
+            forgotten: BTreeMap::new(),
             peers: BTreeMap::new(),
             config_epoch: 0,
             announced: None,

@@ -102,18 +102,28 @@ impl Sentinel {
             Answer::Array(results) => results.first(),
             whole => Some(whole),
         };
+        let is_undone = match answer {
+            Answer::Array(_) => true,
+            whole => whole.line().is_some_and(|line| line.starts_with(b"EXECABORT")),
+        };
         match order {
             Some(Answer::Error(why)) => {
                 let who = self.instance(at).map(|instance| instance.address.to_string()).unwrap_or_default();
                 let why = String::from_utf8_lossy(why);
                 self.log(Level::Warning, format!("{who} of '{}' refuses its role: {why}", at.master));
+                if is_undone {
+                    self.promotion_refused(at, &why);
+                }
             }
             _ => self.send_info(at),
         }
     }
 
     /// An INFO has come.
-    fn learn(&mut self, at: &At, text: Vec<u8>) {
+    pub(crate) fn learn(&mut self, at: &At, text: Vec<u8>) {
+        if matches!(at.who, Who::Forgotten(_)) {
+            return self.learn_of_forgotten(at, text);
+        }
         let info = Info::parse(&text);
         let now_ms = self.now_ms;
         self.learn_identity(at, &info);
@@ -140,7 +150,7 @@ impl Sentinel {
                     self.wake_ms = self.wake_ms.min(now_ms);
                 }
             }
-            Who::Peer(_) => return,
+            Who::Peer(_) | Who::Forgotten(_) => return,
         }
         self.learn_role(at, info.role);
         if self.tilt.is_on() {
@@ -197,6 +207,9 @@ impl Sentinel {
 
     /// The same server at another address is the same server: the old entry goes.
     fn forget_same_node(&mut self, at: &At) {
+        if let Some(node_id) = self.instance(at).and_then(|own| own.node_id.clone()) {
+            self.drop_forgotten_if(&at.master, |forgotten| forgotten.node_id.as_ref() == Some(&node_id));
+        }
         let Who::Replica(label) = &at.who else { return };
         let Some(master) = self.masters.get(&at.master) else { return };
         let Some(own) = master.replicas.get(label) else { return };
@@ -330,6 +343,7 @@ impl Sentinel {
         let role_ms = self.now_ms.saturating_sub(replica.instance.role_since_ms);
         if !is_chosen
             && self.looks_sane(&at.master)
+            && !self.knows_later_term(at)
             && self.was_up_for(at, wait_ms)
             && (role_ms > wait_ms || wait_ms == 0)
             && self.send_role_of_master(at)
@@ -354,6 +368,7 @@ impl Sentinel {
         if is_astray
             && since_ms > wait_ms
             && self.looks_sane(&at.master)
+            && !self.knows_later_term(at)
             && self.was_up_for(at, wait_ms)
             && self.send_role_of_master(at)
         {
@@ -382,7 +397,14 @@ impl Sentinel {
             && !master.is_down()
             && master.agreed_down_since_ms.is_none()
             && master.failover.is_none()
+            && !(master.instance.is_stale && master.synchronous() > 0)
             && age_ms.is_some_and(|age| age < self.periods.info_ms * 2)
+    }
+
+    /// With synchronous replicas: it may be the master, or have acknowledged something to the one, of a later failover than its master's.
+    fn knows_later_term(&self, at: &At) -> bool {
+        let Some(master) = self.masters.get(&at.master).filter(|master| master.synchronous() > 0) else { return false };
+        self.instance(at).is_some_and(|instance| instance.failover_epoch > master.instance.failover_epoch)
     }
 
     /// A majority has said hello lately, and nobody knew of a newer term.

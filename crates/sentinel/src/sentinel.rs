@@ -253,6 +253,7 @@ impl Sentinel {
             if !self.tilt.is_on() {
                 self.act(&name);
                 self.forget_the_dead(&name);
+                self.probe_forgotten(&name);
             }
         }
         self.run_scripts();
@@ -286,6 +287,7 @@ impl Sentinel {
             Who::Master => Some(&master.instance),
             Who::Replica(label) => master.replicas.get(label).map(|replica| &replica.instance),
             Who::Peer(id) => master.peers.get(id).map(|peer| &peer.instance),
+            Who::Forgotten(label) => master.forgotten.get(label).map(|forgotten| &forgotten.instance),
         }
     }
 
@@ -295,6 +297,7 @@ impl Sentinel {
             Who::Master => Some(&mut master.instance),
             Who::Replica(label) => master.replicas.get_mut(label).map(|replica| &mut replica.instance),
             Who::Peer(id) => master.peers.get_mut(id).map(|peer| &mut peer.instance),
+            Who::Forgotten(label) => master.forgotten.get_mut(label).map(|forgotten| &mut forgotten.instance),
         }
     }
 
@@ -312,7 +315,7 @@ impl Sentinel {
         self.link(at).is_none_or(|link| link.is_disconnected)
     }
 
-    fn next_id(&mut self) -> u64 {
+    pub(crate) fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
     }
@@ -373,17 +376,17 @@ impl Sentinel {
             self.names.ask(&address.host);
         }
         let Some(ip) = address.ip else { return };
-        let is_peer = matches!(at.who, Who::Peer(_));
+        let needs_messages = Sentinel::needs_messages(at);
         if lacks_commands {
             self.connect(at, id, ip, address.port, true);
             self.send_ping(at);
         }
-        if !is_peer && lacks_messages {
+        if needs_messages && lacks_messages {
             self.connect(at, id, ip, address.port, false);
             self.send_on_messages(at, Question::Subscribe, &[b"SUBSCRIBE", crate::hello::CHANNEL.as_bytes()]);
         }
         if let Some(link) = self.links.get_mut(&id) {
-            link.is_disconnected = link.commands.is_none() || (!is_peer && link.messages.is_none());
+            link.is_disconnected = link.commands.is_none() || (needs_messages && link.messages.is_none());
         }
     }
 
@@ -582,7 +585,7 @@ impl Sentinel {
         self.names.resolved(host, ip);
         let known = self.names.find(host).flatten();
         for name in self.names_of_masters() {
-            for at in self.everybody(&name) {
+            for at in self.everybody(&name).into_iter().chain(self.all_forgotten(&name)) {
                 if let Some(instance) = self.instance_mut(&at)
                     && instance.address.host.eq_ignore_ascii_case(host)
                 {
@@ -625,6 +628,7 @@ impl Sentinel {
         if is_known {
             return None;
         }
+        self.drop_forgotten_if(name, |forgotten| forgotten.address.is_same(&address));
         let (link, now_ms) = (self.new_link(), self.now_ms);
         let instance = Instance::new(address, link, Role::Replica, now_ms);
         self.masters.get_mut(name)?.replicas.insert(label.clone(), Replica::new(instance, now_ms));

@@ -1,6 +1,9 @@
 //! The rules beyond Redis's, a test for each: with the rule switched off, or without what it stands on, the outcome is another one. Those about who is
 //! chosen are rows of a table in `choice.rs`; those of elections and of total restarts are in `simulation.rs` and `election.rs`.
 
+#[path = "rules/forgotten.rs"]
+mod forgotten;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -25,6 +28,10 @@ struct Bench {
     streams: BTreeMap<u16, Stream>,
     /// Ports at which nobody answers any more.
     silent: Vec<u16>,
+    /// What the server at a port answers to FENCE.
+    fences: BTreeMap<u16, String>,
+    /// What those of `answers` answer to EXEC.
+    exec: &'static str,
 }
 
 /// What a replica has executed, what it has received, and how much it executes between two INFOs.
@@ -57,6 +64,8 @@ impl Bench {
             answers: vec![],
             streams: BTreeMap::new(),
             silent: vec![],
+            fences: BTreeMap::new(),
+            exec: "-EXECABORT it is not allowed\r\n",
         };
         bench.run_ms(1);
         bench
@@ -112,11 +121,13 @@ impl Bench {
             }
             return;
         }
+        let fence = self.fences.get(&port).filter(|_| text.contains("FENCE"));
         let answer = match told {
             _ if text.contains("PING") => "+PONG\r\n",
-            Some(_) if text.contains("EXEC") => "-EXECABORT it is not allowed\r\n",
-            _ => "+OK\r\n",
+            Some(_) if text.contains("EXEC") => self.exec,
+            _ => fence.map_or("+OK\r\n", String::as_str),
         };
+        let answer = answer.to_string();
         self.sent.push((port, text));
         self.core.received(connection, answer.as_bytes());
     }
@@ -139,6 +150,11 @@ impl Bench {
         let done = self.core.command(args.as_args(), &mut Reply::new(&mut out, false), false);
         self.end_turn();
         (done, String::from_utf8_lossy(&out).into_owned())
+    }
+
+    /// How often something with this in it was sent to a port.
+    fn count_sent(&self, port: u16, what: &str) -> usize {
+        self.sent.iter().filter(|(to, text)| *to == port && text.contains(what)).count()
     }
 
     fn has_logged(&self, text: &str) -> bool {
@@ -601,4 +617,94 @@ fn who_comes_is_counted_when_no_leader_can_miss_it() {
     bench.answers[1].1 = member_info("e", false, "5.3,open", &["d", "e", "f", "b"]);
     bench.run_ms(2_000);
     assert!(told(&bench, 1), "whoever fences two of the three others, one knows it");
+}
+
+/// What a node answers to FENCE.
+struct Fenced<'a> {
+    letter: &'a str,
+    offset: u64,
+    data_epoch: i64,
+    is_certain: bool,
+    list: &'a str,
+    members: &'a [&'a str],
+}
+
+impl Fenced<'_> {
+    fn reply(&self) -> String {
+        let bulk = |text: &str| format!("${}\r\n{text}\r\n", text.len());
+        let members: String = self.members.iter().map(|letter| bulk(&letter.repeat(40))).collect();
+        let fields = [
+            ("node_id", bulk(&self.letter.repeat(40))),
+            ("offset", format!(":{}\r\n", self.offset)),
+            ("synchronous_replicas", ":1\r\n".to_string()),
+            ("data_epoch", format!(":{}\r\n", self.data_epoch)),
+            ("data_start", ":0\r\n".to_string()),
+            ("certain", format!(":{}\r\n", u8::from(self.is_certain))),
+            ("members", format!("*{}\r\n{members}", self.members.len())),
+            ("members_list", bulk(self.list)),
+        ];
+        let fields: String = fields.iter().map(|(name, value)| bulk(name) + value).collect();
+        format!("*16\r\n{fields}")
+    }
+}
+
+/// A set of `d`, `e` and `f` at ports 1, 2 and 3 with one synchronous replica, all of which are fenced at offset 500 if they are asked.
+fn set_of_three(options: &[&str]) -> Bench {
+    let mut bench = Bench::new(&[&["known-replica m 10.0.0.1 3"], options].concat());
+    bench.call(&["SENTINEL", "SET", "m", "quorum", "1"]).0.expect("it is set");
+    let (list, members) = ("5.2", ["d", "e", "f"]);
+    for (port, letter) in (1..).zip(members) {
+        bench.answers.push((port, member_info(letter, port == 1, list, &members)));
+        let fenced = Fenced { letter, offset: 500, data_epoch: 5, is_certain: true, list, members: &members };
+        bench.fences.insert(port, fenced.reply());
+    }
+    for (port, info) in bench.answers.clone() {
+        bench.tell(port, &info);
+    }
+    bench.run_ms(200);
+    bench
+}
+
+/// It was started again since, and what it told may be gone.
+#[test]
+fn who_refuses_its_promotion_is_fenced_anew() {
+    let rows = [
+        ("*1\r\n-STALEFENCE since then\r\n", true),
+        ("-EXECABORT it is not allowed\r\n", true),
+        // It may have been promoted: its INFO tells.
+        ("-ERR EXEC without MULTI\r\n", false),
+    ];
+    for (exec, is_over) in rows {
+        let mut bench = set_of_three(&[]);
+        bench.exec = exec;
+        bench.silent = vec![1];
+        bench.run_ms(4_500);
+        let promotions = bench.count_sent(2, "PROMOTE") + bench.count_sent(3, "PROMOTE");
+        assert_eq!(promotions > 1, is_over, "{exec}: {promotions} {:?}", bench.logged);
+        assert!(promotions > 0, "{:?}", bench.logged);
+        assert_eq!(bench.has_logged("-failover-abort-not-fenced"), is_over, "{:?}", bench.logged);
+        let epochs = bench.logged.iter().filter(|line| line.contains("+new-epoch")).count();
+        assert_eq!(epochs, bench.count_sent(3, "FENCE"), "each attempt fences, in an epoch of its own");
+    }
+}
+
+/// Whoever is fenced for a failover that comes to nothing acknowledges nothing from then on.
+#[test]
+fn a_switch_that_can_fence_too_few_is_not_begun() {
+    for coordinated in [false, true] {
+        let words = ["SENTINEL", "FAILOVER", "m", "COORDINATED"];
+        let words = &words[..if coordinated { 4 } else { 3 }];
+        let mut bench = set_of_three(&[]);
+        bench.core.periods.info_ms = 500;
+        bench.answers[0].1 += "master_failover_state:no-failover\r\n";
+        bench.silent = vec![3];
+        bench.run_ms(6_000);
+        assert_eq!(bench.call(words).0, Err("NOGOODSLAVE Too few members answer to be fenced".into()));
+        bench.run_ms(5_000);
+        assert!(!bench.has_logged("+try-failover"), "{:?}", bench.logged);
+        assert!(bench.count_sent(2, "FENCE") == 0 && bench.count_sent(1, "PAUSE") == 0, "{:?}", bench.sent);
+        bench.silent = vec![];
+        bench.run_ms(2_000);
+        assert_eq!(bench.call(words).0, Ok(Done::Promised));
+    }
 }

@@ -26,8 +26,6 @@ const CALLERS: usize = 3;
 const TICK_US: u64 = 2_000;
 /// What must come about comes within this time.
 const PATIENCE_US: u64 = 180_000_000;
-/// Somebody looks after those whom Sentinels have forgotten after so long.
-const LEAD_US: u64 = 20_000_000;
 /// A reply comes within this time.
 const REPLY_US: u64 = 1_000_000;
 /// Troubles of a run.
@@ -386,7 +384,6 @@ impl Set {
         self.heal();
         let until_us = self.schedule.now_us() + PATIENCE_US + 2_000 * self.shape.failover_timeout_ms;
         let mut last = (Vec::new(), String::new());
-        let mut lead_us = self.schedule.now_us() + LEAD_US;
         while self.schedule.now_us() < until_us {
             let views = self.look_at_epochs()?;
             let first = views.first().copied().flatten();
@@ -400,26 +397,10 @@ impl Set {
                 self.lossy.clear();
                 return Ok(master);
             }
-            if self.shape.forget_after_ms > 0 && self.schedule.now_us() > lead_us {
-                self.lead_home(first);
-                lead_us += LEAD_US;
-            }
             last = (views, info);
             self.pass(100_000);
         }
         Err(format!("the set is not whole again ({:?}): {:?}", self.shape, last))
-    }
-
-    /// Somebody tells those whom Sentinels have forgotten whom to follow: they know only the master of before, or were that themselves.
-    fn lead_home(&mut self, master: Option<HostId>) {
-        let Some(master) = master else { return };
-        let address = ip(master).to_string();
-        for host in (0..self.shape.nodes).filter(|host| *host != master) {
-            let info = self.ask(host, &["INFO", "replication"], REPLY_US).map_or(String::new(), |reply| reply.text());
-            if info.contains("role:") && !info.contains(&format!("master_host:{address}\r\n")) {
-                self.ask(host, &["REPLICAOF", &address, "6379"], REPLY_US);
-            }
-        }
     }
 
     fn is_whole(&self, info: &str) -> bool {

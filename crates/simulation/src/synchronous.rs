@@ -489,6 +489,10 @@ impl Set {
         }
         let (_, _, winner) = fenced.iter().max().copied().ok_or("nobody is fenced")?;
         let promoted = self.ask(winner, &["REPLICATION", "PROMOTE", &epoch, leader], PATIENCE_US);
+        if matches!(&promoted, Some(Reply::Error(text)) if text.starts_with("STALEFENCE")) {
+            // It got its data anew since it told where it stood: all are asked again.
+            return self.promote_another(old);
+        }
         if promoted.as_ref().is_none_or(Reply::is_error) {
             return Err(format!("nobody is promoted: {promoted:?}"));
         }

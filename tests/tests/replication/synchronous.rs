@@ -302,6 +302,9 @@ fn a_fenced_replica_and_a_stale_master_acknowledge_nothing() {
     }
     assert!(promote(&mut replica, u64::MAX / 2, SENTINEL).starts_with("ERR epoch is out of range"));
     assert_eq!(replica.info("role"), "slave");
+    // It was started again since its fence: it tells anew what it has.
+    assert!(promote(&mut replica, 5, SENTINEL).starts_with("STALEFENCE"));
+    assert!(!fence(&mut replica, 5).is_error());
     assert_eq!(promote(&mut replica, 5, SENTINEL), "OK");
     assert_eq!(promote(&mut replica, 5, SENTINEL), "OK", "an answer that was lost is given again");
     assert_eq!(replica.info("failover_epoch"), "5");
@@ -311,6 +314,42 @@ fn a_fenced_replica_and_a_stale_master_acknowledge_nothing() {
     master.follow(&replica);
     assert_reads(&mut writer, &["OK"]);
     assert_eq!((master.info("stale_master"), master.must("GET a").text()), ("0".to_string(), "4".to_string()));
+}
+
+/// The leader has chosen by what it told when it was fenced; that may be gone with its process, or be another master's.
+#[test]
+fn who_was_started_again_since_its_fence_is_not_promoted() {
+    let (mut master, mut replica) = pair(Kind::Rivulet, &[]);
+    replica.must("CONFIG SET synchronous-replicas 1");
+    master.must("SET a 1");
+    let promote = |server: &mut Server, epoch: u64| server.call(&format!("REPLICATION PROMOTE {epoch} {SENTINEL}"));
+    let refusal =
+        |epoch| format!("STALEFENCE since its fence in epoch {epoch} this node was started again, or got other data");
+    assert!(!fence(&mut replica, 5).is_error());
+    replica.kill();
+    replica.launch_with(&["--replicaof", "127.0.0.1", &master.port.to_string(), "--synchronous-replicas", "1"]);
+    replica.wait_for_link();
+    assert_eq!(promote(&mut replica, 5).text(), refusal(5));
+    assert_eq!(replica.info("role"), "slave");
+    // Other data are here.
+    let mut other = Server::start(Kind::Rivulet, &[]);
+    other.must("SET b 1");
+    assert!(!fence(&mut replica, 6).is_error());
+    replica.follow(&other);
+    replica.wait_for_link();
+    wait::until("it has the other one's data", || replica.must("GET b").text() == "1");
+    assert_eq!(promote(&mut replica, 6).text(), refusal(6));
+    // A stale master that was started again has no word either.
+    assert!(!fence(&mut master, 6).is_error());
+    master.kill();
+    master.launch();
+    assert_eq!(master.info("stale_master"), "1");
+    assert_eq!(promote(&mut master, 6).text(), refusal(6));
+    assert_eq!(master.info("stale_master"), "1");
+    // Who tells anew where it stands may be promoted.
+    assert!(!fence(&mut replica, 6).is_error());
+    assert_eq!(promote(&mut replica, 6).text(), "OK");
+    assert_eq!(replica.info("role"), "master");
 }
 
 #[test]

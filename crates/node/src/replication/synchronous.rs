@@ -33,6 +33,8 @@ pub struct Synchronous {
     looked_ms: u64,
     /// Since its start somebody has shown that nothing is missing here that it had acknowledged: a master that it follows, a leader, or nothing was bound.
     pub is_certain: bool,
+    /// The epoch in which it was fenced last, since its start, with the data that it has: what it told then is here.
+    pub fenced_in: Option<u64>,
 }
 
 impl Default for Synchronous {
@@ -49,6 +51,7 @@ impl Default for Synchronous {
             least: u64::MAX,
             looked_ms: 0,
             is_certain: true,
+            fenced_in: None,
         }
     }
 }

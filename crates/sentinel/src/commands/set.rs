@@ -106,7 +106,8 @@ impl Sentinel {
     fn disconnect_servers(&mut self, name: &str) {
         let Some(master) = self.masters.get(name) else { return };
         let replicas = master.replicas.values().map(|replica| replica.instance.link);
-        let links: Vec<_> = std::iter::once(master.instance.link).chain(replicas).collect();
+        let forgotten = master.forgotten.values().map(|forgotten| forgotten.instance.link);
+        let links: Vec<_> = std::iter::once(master.instance.link).chain(replicas).chain(forgotten).collect();
         links.into_iter().for_each(|link| self.disconnect(link));
     }
 }

@@ -53,6 +53,7 @@ impl Sentinel {
                 flags.push((way == Reconfiguration::Done, "reconf_done"));
             }
             Who::Peer(id) => flags.push((master.peers.get(id).is_some_and(|peer| peer.says_down), "master_down")),
+            Who::Forgotten(_) => {}
         }
         flags.push((instance.is_script_kill_sent, "script_kill_sent"));
         flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).collect::<Vec<_>>().join(",")
@@ -64,6 +65,7 @@ impl Sentinel {
             Who::Master => self.master_fields(at, &mut fields),
             Who::Replica(label) => self.replica_fields(&at.master, label, &mut fields),
             Who::Peer(id) => self.peer_fields(&at.master, id, &mut fields),
+            Who::Forgotten(_) => {}
         }
         fields
     }
@@ -78,7 +80,7 @@ impl Sentinel {
         let age = |since: u64| now_ms.saturating_sub(since).to_string();
         let name = match &at.who {
             Who::Master => &at.master,
-            Who::Replica(label) => label,
+            Who::Replica(label) | Who::Forgotten(label) => label,
             Who::Peer(id) => id,
         };
         let mut fields: Fields = vec![

@@ -11,8 +11,12 @@ impl Set {
     /// # Errors
     /// What should have come of it did not.
     pub fn trouble(&mut self) -> Result<(), Broken> {
-        if self.shape.forget_after_ms > 0 && self.shape.is_quick && self.rng.u8(..4) == 0 {
-            return self.lose_two_for_good();
+        if self.shape.forget_after_ms > 0 && self.shape.is_quick {
+            match self.rng.u8(..8) {
+                0 | 1 => return self.lose_two_for_good(),
+                2 | 3 => return self.forget_one(),
+                _ => {}
+            }
         }
         let master = self.present_master();
         match self.rng.u8(..12) {
@@ -74,6 +78,38 @@ impl Set {
             let replaced = set.sentinels().find_map(|sentinel| set.view(sentinel));
             replaced.is_some_and(|(_, host)| rest.contains(&host))
         })
+    }
+
+    /// A server is gone for so long that it is forgotten: a replica, or the master. Another one becomes the master meanwhile, so that it knows nobody of whom it
+    /// could hear anything when it is there again.
+    fn forget_one(&mut self) -> Result<(), Broken> {
+        let master = self.wait_until_whole()?;
+        let gone = if self.rng.bool() { master } else { self.rng.usize(..self.shape.nodes) };
+        self.schedule.stop(gone, Loss::Process);
+        if !self.shape.has_files {
+            self.lossy.insert(gone);
+        }
+        let rest: Vec<HostId> = (0..self.shape.nodes).filter(|host| *host != gone).collect();
+        let members = self.shape.nodes - 1;
+        let is_forgotten = self
+            .wait_for("who is gone is still a member", |set| rest.iter().all(|host| set.has_settled(*host, members)));
+        if is_forgotten.is_err() && self.is_half_done(&rest) {
+            return Ok(());
+        }
+        is_forgotten?;
+        let before = self.present_master();
+        for sentinel in self.sentinels() {
+            self.ask(sentinel, &["SENTINEL", "FAILOVER", NAME], REPLY_US);
+            let for_us = self.rng.u64(0..3_000_000);
+            self.pass(for_us);
+            if self.present_master() != before {
+                break;
+            }
+        }
+        self.start(gone);
+        let for_us = self.rng.u64(0..3_000_000);
+        self.pass(for_us);
+        Ok(())
     }
 
     /// Whether some of these know a later epoch than others.

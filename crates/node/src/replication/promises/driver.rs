@@ -282,6 +282,7 @@ impl Node {
 
     /// The data here are replaced: they are nobody's until a master that has proven that it lacks nothing is followed.
     pub fn has_other_data(&mut self) {
+        self.replication.synchronous.fenced_in = None;
         if !self.replication.kept.promises.members().is_empty() {
             // What it acknowledged is gone, whatever comes in its place.
             self.replication.synchronous.is_certain = false;
@@ -340,7 +341,9 @@ impl Node {
     /// REPLICATION PROMOTE: as REPLICAOF NO ONE, for a leader that says which epoch it means. One that another has overtaken makes no second master.
     pub fn promote_in_epoch(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {
         let (epoch, leader) = (epoch_of(args.at(2))?, id_of(args.at(3))?);
-        self.replication.kept.promises.may_be_promoted(epoch, leader).map_err(|refusal| Fail::text(refusal.reply()))?;
+        let fenced_in = self.replication.synchronous.fenced_in;
+        let may = self.replication.kept.promises.may_be_promoted(epoch, leader, fenced_in);
+        may.map_err(|refusal| Fail::text(refusal.reply()))?;
         if !self.replication.failover.is_idle() {
             return Err(Fail::new("ERR PROMOTE not allowed while failing over."));
         }
@@ -367,6 +370,7 @@ impl Node {
                 self.became_stale(by.id);
             }
         }
+        self.replication.synchronous.fenced_in = Some(epoch);
         self.tell_standing(by);
         Ok(())
     }
