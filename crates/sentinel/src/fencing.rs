@@ -121,14 +121,37 @@ impl Master {
     /// How many members are fenced that have lost nothing; all of them, if nobody else is left who could have more. A node counts once, under
     /// whatever addresses it is known.
     fn fenced_members(&self, fenced: &BTreeMap<String, Standing>) -> usize {
-        let id = |label: &String| self.replicas.get(label)?.instance.node_id.as_deref();
+        let (all, certain) = self.count_fenced(fenced);
+        if all == self.members().len() { all } else { certain }
+    }
+
+    /// How many members are fenced, and how many of them have lost nothing.
+    fn count_fenced(&self, fenced: &BTreeMap<String, Standing>) -> (usize, usize) {
         let members = self.members();
         let count = |certain_only: bool| {
             let counts = |(_, told): &(&String, &Standing)| told.is_certain || !certain_only;
-            let ids: BTreeSet<&str> = fenced.iter().filter(counts).filter_map(|(label, _)| id(label)).collect();
-            ids.intersection(&members).count()
+            let ids = fenced.iter().filter(counts).filter_map(|(label, _)| self.id_of(label));
+            ids.filter(|id| members.contains(id)).collect::<BTreeSet<_>>().len()
         };
-        if count(false) == members.len() { members.len() } else { count(true) }
+        (count(false), count(true))
+    }
+
+    fn id_of(&self, label: &str) -> Option<&str> {
+        self.replicas.get(label)?.instance.node_id.as_deref()
+    }
+
+    /// Those of the fenced who may be promoted. Where they are so many because all members are fenced, and not because enough of them have lost nothing,
+    /// the members have all that there is: what one of them took over from a master that could not tell whether it has all is of no term, and would be given up
+    /// for what somebody has who is no member, and was left behind long ago.
+    fn eligible(&self, fenced: &BTreeMap<String, Standing>) -> BTreeMap<String, Standing> {
+        let members = self.members();
+        let is_enough = self.count_fenced(fenced).1 >= self.fences_needed();
+        let is_member = |label: &String| self.id_of(label).is_some_and(|id| members.contains(id));
+        fenced
+            .iter()
+            .filter(|(label, _)| is_enough || is_member(label))
+            .map(|(label, told)| (label.clone(), *told))
+            .collect()
     }
 
     /// Whether a longer list may be told to the master: whichever members a leader fences, one of them knows of it. Of a list of M a leader that knows no
@@ -174,12 +197,13 @@ impl Master {
         let present = &self.instance.members;
         // Who comes has come: it follows this master.
         let known = || self.replicas.values().filter(|replica| present.is_empty() || self.is_followed_by(replica));
-        let mut known = known().filter_map(|replica| replica.instance.node_id.as_ref());
+        let known = known().filter_map(|replica| replica.instance.node_id.as_ref());
         if present.is_empty() {
             return known.chain([own]).cloned().collect();
         }
         let mut wanted = present.clone();
-        let comes = known.find(|id| !present.contains(id));
+        // One that was no member may have become the master.
+        let comes = known.chain([own]).find(|id| !present.contains(id));
         let goes = wanted.iter().position(|id| self.is_gone(id, now_ms));
         let up = |ids: &[String]| ids.iter().filter(|id| *id != own && !self.absent.contains_key(*id)).count();
         // Who is gone has not heard of who comes. The master takes a shorter list only if those who are left have all.
@@ -305,6 +329,7 @@ impl Sentinel {
             self.wake_ms = self.wake_ms.min(attempt.since_ms + if count < needed { ENOUGH_MS } else { OTHERS_MS });
             return;
         }
+        let fenced = &master.eligible(fenced);
         let mut choice = self.choice_among(master, Some(fenced));
         // Who was chosen before has at least as much, or has come as far as the paused master.
         if fenced.contains_key(label) && choice.winner.as_ref().is_some_and(|w| fenced.get(w) == fenced.get(label)) {

@@ -708,3 +708,46 @@ fn a_switch_that_can_fence_too_few_is_not_begun() {
         assert_eq!(bench.call(words).0, Ok(Done::Promised));
     }
 }
+
+/// All members are fenced, and the only one took its data over from a master that could not tell whether it has all: they are of no term, and yet all that there
+/// is. Who is no member any more was left behind, though what it has is of a term.
+#[test]
+fn who_is_no_member_is_not_promoted_for_a_member_without_a_term() {
+    let mut bench = set_of_three(&[]);
+    let members = ["d", "e"];
+    let fenced = |letter, offset, data_epoch, is_certain, list, members| {
+        Fenced { letter, offset, data_epoch, is_certain, list, members }.reply()
+    };
+    bench.fences.insert(2, fenced("e", 500, -1, false, "5.3", &members[..]));
+    bench.fences.insert(3, fenced("f", 400, 4, true, "5.2", &["d", "e", "f"]));
+    bench.answers = vec![
+        (1, member_info("d", true, "5.3", &members)),
+        (2, member_info("e", false, "5.3", &members)),
+        (3, member_info("f", false, "5.2", &["d", "e", "f"])),
+    ];
+    for (port, info) in bench.answers.clone() {
+        bench.tell(port, &info);
+    }
+    bench.silent = vec![1];
+    bench.run_ms(5_000);
+    assert!(bench.count_sent(3, "FENCE") > 0, "{:?}", bench.logged);
+    assert_eq!((bench.count_sent(2, "PROMOTE") > 0, bench.count_sent(3, "PROMOTE")), (true, 0), "{:?}", bench.logged);
+}
+
+/// It was no member when it was promoted.
+#[test]
+fn a_master_that_is_no_member_of_its_own_list_becomes_one() {
+    let mut bench = Bench::new(&["known-replica m 10.0.0.1 3"]);
+    bench.core.periods.info_ms = 500;
+    let members = ["e", "f"];
+    bench.answers =
+        (1..).zip(["d", "e", "f"]).map(|(port, l)| (port, member_info(l, port == 1, "5.2", &members))).collect();
+    for (port, info) in bench.answers.clone() {
+        bench.tell(port, &info);
+    }
+    bench.run_ms(3_000);
+    let told = |port: u16| {
+        bench.sent.iter().any(|(to, text)| *to == port && text.contains("5.3") && text.contains(&"d".repeat(40)))
+    };
+    assert!(told(2) && told(3), "{:?}", bench.sent);
+}
