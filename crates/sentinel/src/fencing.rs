@@ -174,12 +174,13 @@ impl Master {
         let present = &self.instance.members;
         // Who comes has come: it follows this master.
         let known = || self.replicas.values().filter(|replica| present.is_empty() || self.is_followed_by(replica));
-        let mut known = known().filter_map(|replica| replica.instance.node_id.as_ref());
+        let known = known().filter_map(|replica| replica.instance.node_id.as_ref());
         if present.is_empty() {
             return known.chain([own]).cloned().collect();
         }
         let mut wanted = present.clone();
-        let comes = known.find(|id| !present.contains(id));
+        // It may have been promoted before it was a member.
+        let comes = std::iter::once(own).chain(known).find(|id| !present.contains(id));
         let goes = wanted.iter().position(|id| self.is_gone(id, now_ms));
         let up = |ids: &[String]| ids.iter().filter(|id| *id != own && !self.absent.contains_key(*id)).count();
         // Who is gone has not heard of who comes. The master takes a shorter list only if those who are left have all.
