@@ -3,6 +3,8 @@
 
 #[path = "rules/forgotten.rs"]
 mod forgotten;
+#[path = "rules/reappointment.rs"]
+mod reappointment;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
