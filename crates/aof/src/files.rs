@@ -454,7 +454,10 @@ impl LogFiles {
     }
 
     fn give_up_pending(&mut self) -> Vec<FileOp> {
-        let Some(mut pending) = self.segments.pop_back_if(|last| last.kind == Kind::Pending) else { return Vec::new() };
+        if self.segments.back().is_none_or(|last| last.kind != Kind::Pending) {
+            return Vec::new();
+        }
+        let Some(mut pending) = self.segments.pop_back() else { return Vec::new() };
         let path = pending.path.clone();
         if pending.start == pending.end {
             self.open = false;

@@ -13,6 +13,9 @@
 //! A planned switch loses nothing (redis#6062): the master's writers are paused, the chosen one gets all that was written, and is promoted; then they
 //! are cut, so that they look where the master is. FAILOVER does the same, but asks the replica once a second how far it is.
 //!
+//! A failover that was given up half done, and leaves too few who can be fenced, is ended by Fencing, with the old master as one of them, and Reappointing
+//! (`reappointment.rs`).
+//!
 //! Before the chosen one is a master all may be given up; from then on its term counts, and everybody is told of it.
 
 use std::collections::BTreeMap;
@@ -26,6 +29,7 @@ use crate::fencing::{RETRY_MS, Standing};
 use crate::info::Role;
 use crate::link::{At, Question};
 use crate::master::{Backoff, Master};
+use crate::reappointment::OldMaster;
 use crate::replica::Reconfiguration;
 use crate::sentinel::{Action, Sentinel};
 
@@ -49,6 +53,15 @@ pub enum Request {
     User,
     /// SENTINEL FAILOVER … COORDINATED: the master hands over, or nothing is done.
     Coordinated,
+    /// One was left half done, and the master is there: it is appointed again, if nobody has more.
+    Again,
+}
+
+impl Request {
+    /// It goes on without votes. What fences the master itself may not.
+    pub(crate) fn is_users(self) -> bool {
+        matches!(self, Request::User | Request::Coordinated)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,12 +81,16 @@ pub enum State {
         label: String,
         offset: Option<u64>,
     },
-    /// Replicas promise to acknowledge nothing to the old master any more: those who have, and where they stand. `paused_ms` as below.
+    /// Replicas promise to acknowledge nothing to the old master any more: those who have, and where they stand. `label` was chosen before, if somebody was;
+    /// `paused_ms` as below.
     Fencing {
-        label: String,
+        label: Option<String>,
         paused_ms: Option<u64>,
         fenced: BTreeMap<String, Standing>,
+        old: OldMaster,
     },
+    /// The old master was told to be that of the new term.
+    Reappointing,
     /// `paused_ms`: when the master's writers were last told to wait, if they were.
     WaitPromotion {
         label: String,
@@ -107,10 +124,10 @@ impl Attempt {
     /// The replica that is to be the master, once chosen.
     pub fn chosen(&self) -> Option<&str> {
         match &self.state {
-            State::WaitStart | State::Choosing { .. } => None,
+            State::WaitStart | State::Choosing { .. } | State::Reappointing => None,
+            State::Fencing { label, .. } => label.as_deref(),
             State::Promoting { label }
             | State::HandingOver { label, .. }
-            | State::Fencing { label, .. }
             | State::WaitPromotion { label, .. }
             | State::Reconfiguring { label, .. } => Some(label),
         }
@@ -146,7 +163,7 @@ impl Attempt {
             State::WaitStart => "wait_start",
             State::Choosing { .. } => "select_slave",
             State::Promoting { .. } | State::HandingOver { .. } | State::Fencing { .. } => "send_slaveof_noone",
-            State::WaitPromotion { .. } => "wait_promotion",
+            State::WaitPromotion { .. } | State::Reappointing => "wait_promotion",
             State::Reconfiguring { .. } => "reconf_slaves",
         }
     }
@@ -231,6 +248,7 @@ impl Sentinel {
                 State::Promoting { label } => self.promote(name, &before, label),
                 State::HandingOver { label, offset } => self.hand_over(name, &before, label, *offset),
                 State::Fencing { .. } => self.fence(name, &before),
+                State::Reappointing => self.reappoint(name, &before),
                 State::WaitPromotion { label, paused_ms } => self.wait_for_promotion(name, &before, label, *paused_ms),
                 State::Reconfiguring { label, demote_ms } => self.reconfigure(name, &before, label, *demote_ms),
             }
@@ -254,13 +272,13 @@ impl Sentinel {
         let needed = master.majority().max(master.settings.quorum);
         let tally = election::tally(&self.id, master.vote.of(attempt.epoch), &others, needed);
         let waited_ms = self.now_ms.saturating_sub(attempt.began_ms);
-        let is_forced = attempt.request != Request::Nobody && waited_ms >= VOTES_MS;
+        let is_forced = attempt.request.is_users() && waited_ms >= VOTES_MS;
         if tally == Tally::Won || (is_forced && tally != Tally::Lost) {
-            return self.elected(name);
+            return self.elected(name, attempt.request);
         }
         let timeout_ms = master.settings.failover_timeout_ms;
         let is_over = match tally {
-            Tally::Lost | Tally::Split => attempt.request == Request::Nobody || tally == Tally::Lost,
+            Tally::Lost | Tally::Split => !attempt.request.is_users() || tally == Tally::Lost,
             Tally::Open | Tally::Won => waited_ms > self.periods.election_timeout_ms.min(timeout_ms),
         };
         if !is_over {
@@ -291,10 +309,13 @@ impl Sentinel {
         delay_ms
     }
 
-    fn elected(&mut self, name: &str) {
+    fn elected(&mut self, name: &str, request: Request) {
         self.event(Level::Warning, "+elected-leader", &At::master(name), "");
         if self.failures.after_election {
             return self.simulate_crash();
+        }
+        if request == Request::Again {
+            return self.begin_fencing(name, None, None);
         }
         self.event(Level::Warning, "+failover-state-select-slave", &At::master(name), "");
         self.ask_offsets(name);
@@ -426,7 +447,7 @@ impl Sentinel {
         }
         let can_hand_over = !master.is_down() && master.knows_failover && !self.is_disconnected(&At::master(name));
         let hands_over = match attempt.request {
-            Request::Nobody => false,
+            Request::Nobody | Request::Again => false,
             Request::Coordinated => true,
             Request::User => master.settings.is_strict && can_hand_over,
         };
@@ -443,7 +464,7 @@ impl Sentinel {
 
     fn promote_now(&mut self, name: &str, label: &str, paused_ms: Option<u64>) {
         match self.must_fence(name) {
-            true => self.begin_fencing(name, label, paused_ms),
+            true => self.begin_fencing(name, Some(label), paused_ms),
             false => self.make_master_now(name, label, paused_ms, None),
         }
     }

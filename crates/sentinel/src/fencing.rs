@@ -17,12 +17,13 @@ use crate::failover::{Attempt, Request, State};
 use crate::info::Role;
 use crate::link::{At, Question, Who};
 use crate::master::{Instance, Master};
+use crate::reappointment::OldMaster;
 use crate::replica::Replica;
 use crate::sentinel::Sentinel;
 
 /// Fences that are enough wait so long for those of the others, ms; and that are not, so long before the failover is given up.
-const OTHERS_MS: u64 = 50;
-const ENOUGH_MS: u64 = 3000;
+pub(crate) const OTHERS_MS: u64 = 50;
+pub(crate) const ENOUGH_MS: u64 = 3000;
 /// Between a failover that was given up for that and the next, ms.
 pub(crate) const RETRY_MS: u64 = 1000;
 /// By then a leader has promoted a fenced replica, or will not: so long those who voted for it leave the field to it at most, ms. Fences and epochs make it
@@ -60,6 +61,13 @@ pub struct Standing {
     pub data_term: Option<DataTerm>,
     /// It has lost nothing of that in a restart.
     pub is_certain: bool,
+}
+
+impl Standing {
+    /// Who has the greater one has all that was acknowledged to the other one.
+    pub(crate) fn rank(&self) -> (Option<DataTerm>, u64) {
+        (self.data_term, self.offset)
+    }
 }
 
 impl Master {
@@ -118,11 +126,13 @@ impl Master {
         (self.members().len() + 1).saturating_sub(self.synchronous() as usize).max(1)
     }
 
-    /// How many members are fenced that have lost nothing; all of them, if nobody else is left who could have more. A node counts once, under
-    /// whatever addresses it is known.
-    fn fenced_members(&self, fenced: &BTreeMap<String, Standing>) -> usize {
+    /// How many members are fenced that have lost nothing; all of them, if nobody else is left who could have more: they are all, and the master was started
+    /// again, too, and is there to be followed. One that does not answer may be the only one that kept what they have lost. A node counts once, under whatever
+    /// addresses it is known.
+    pub(crate) fn fenced_members(&self, fenced: &BTreeMap<String, Standing>) -> usize {
         let (all, certain) = self.count_fenced(fenced);
-        if all == self.members().len() { all } else { certain }
+        let may_have_lost = !self.is_down() && self.instance.is_unproven;
+        if all == self.members().len() && may_have_lost { all } else { certain }
     }
 
     /// How many members are fenced, and how many of them have lost nothing.
@@ -202,8 +212,8 @@ impl Master {
             return known.chain([own]).cloned().collect();
         }
         let mut wanted = present.clone();
-        // One that was no member may have become the master.
-        let comes = known.chain([own]).find(|id| !present.contains(id));
+        // It may have been promoted before it was a member.
+        let comes = std::iter::once(own).chain(known).find(|id| !present.contains(id));
         let goes = wanted.iter().position(|id| self.is_gone(id, now_ms));
         let up = |ids: &[String]| ids.iter().filter(|id| *id != own && !self.absent.contains_key(*id)).count();
         // Who is gone has not heard of who comes. The master takes a shorter list only if those who are left have all.
@@ -240,9 +250,8 @@ impl Master {
 
     /// Another one that is fenced has data of a later term than the chosen one, or more of the same.
     fn more_advanced<'a>(&self, fenced: &'a BTreeMap<String, Standing>, chosen: &str) -> Option<&'a str> {
-        let rank = |told: &Standing| (told.data_term, told.offset);
-        let own = fenced.get(chosen).map(rank);
-        fenced.iter().find(|(_, told)| Some(rank(told)) > own).map(|(label, _)| label.as_str())
+        let own = fenced.get(chosen).map(Standing::rank);
+        fenced.iter().find(|(_, told)| Some(told.rank()) > own).map(|(label, _)| label.as_str())
     }
 }
 
@@ -268,23 +277,24 @@ impl Sentinel {
         ids.collect::<BTreeSet<_>>().intersection(&master.members()).count()
     }
 
-    /// Asks all replicas to promise this leader's term. `paused_ms` as in [`State::WaitPromotion`].
-    pub(crate) fn begin_fencing(&mut self, name: &str, label: &str, paused_ms: Option<u64>) {
+    /// Asks all replicas to promise this leader's term. `label` and `paused_ms` as in [`State::Fencing`].
+    pub(crate) fn begin_fencing(&mut self, name: &str, label: Option<&str>, paused_ms: Option<u64>) {
         let Some(epoch) = self.masters.get(name).and_then(|master| Some(master.failover.as_ref()?.epoch)) else {
             return;
         };
         self.event(Level::Notice, "+failover-state-fence", &At::master(name), "");
         for at in self.everybody(name) {
             if matches!(at.who, Who::Replica(_)) {
-                self.send_fence(&at, epoch);
+                _ = self.send_fence(&at, epoch);
             }
         }
-        self.enter(name, State::Fencing { label: label.to_string(), paused_ms, fenced: BTreeMap::new() });
+        let (label, old) = (label.map(str::to_string), OldMaster::NotAsked);
+        self.enter(name, State::Fencing { label, paused_ms, fenced: BTreeMap::new(), old });
     }
 
-    fn send_fence(&mut self, at: &At, epoch: u64) {
+    pub(crate) fn send_fence(&mut self, at: &At, epoch: u64) -> bool {
         let (epoch, me) = (epoch.to_string(), self.id.clone());
-        self.send(at, Question::Fence, &[b"REPLICATION", b"FENCE", epoch.as_bytes(), me.as_bytes()]);
+        self.send(at, Question::Fence, &[b"REPLICATION", b"FENCE", epoch.as_bytes(), me.as_bytes()])
     }
 
     /// A node has promised, or known better.
@@ -300,7 +310,11 @@ impl Sentinel {
         }
         let Some(told) = Told::parse(answer) else { return };
         let now_ms = self.now_ms;
-        let Who::Replica(label) = &at.who else { return };
+        let label = match &at.who {
+            Who::Replica(label) => label,
+            Who::Master => return self.master_fenced(&at.master, told),
+            Who::Peer(_) | Who::Forgotten(_) => return,
+        };
         let Some(master) = self.masters.get_mut(&at.master) else { return };
         let Some(replica) = master.replicas.get_mut(label) else { return };
         replica.offset = told.standing.offset;
@@ -316,7 +330,10 @@ impl Sentinel {
 
     /// Promotes the most advanced of those who are fenced, once they are enough.
     pub(crate) fn fence(&mut self, name: &str, attempt: &Attempt) {
-        let State::Fencing { label, paused_ms, fenced } = &attempt.state else { return };
+        if attempt.request == Request::Again && !self.fence_with_master(name, attempt) {
+            return;
+        }
+        let State::Fencing { label, paused_ms, fenced, .. } = &attempt.state else { return };
         let Some(master) = self.masters.get(name) else { return };
         let waited_ms = self.now_ms.saturating_sub(attempt.since_ms);
         let (needed, count) = (master.fences_needed(), master.fenced_members(fenced));
@@ -332,13 +349,26 @@ impl Sentinel {
         let fenced = &master.eligible(fenced);
         let mut choice = self.choice_among(master, Some(fenced));
         // Who was chosen before has at least as much, or has come as far as the paused master.
-        if fenced.contains_key(label) && choice.winner.as_ref().is_some_and(|w| fenced.get(w) == fenced.get(label)) {
+        let is_as_far = |label: &String| choice.winner.as_ref().is_some_and(|w| fenced.get(w) == fenced.get(label));
+        if let Some(label) = label.as_ref().filter(|label| fenced.contains_key(*label) && is_as_far(label)) {
             choice.winner = Some(label.clone());
         }
+        self.promote_chosen(name, choice, fenced, *paused_ms);
+    }
+
+    /// Promotes the winner, if nobody who is fenced has more.
+    pub(crate) fn promote_chosen(
+        &mut self,
+        name: &str,
+        choice: Choice,
+        fenced: &BTreeMap<String, Standing>,
+        paused_ms: Option<u64>,
+    ) {
+        let Some(master) = self.masters.get(name) else { return };
         let lacks = choice.winner.as_ref().and_then(|winner| master.more_advanced(fenced, winner)).map(str::to_string);
         self.tell_choice(name, &choice);
         match (choice.winner, lacks) {
-            (Some(winner), None) => self.make_master(name, &winner, *paused_ms),
+            (Some(winner), None) => self.make_master(name, &winner, fenced, paused_ms),
             (Some(winner), Some(other)) => {
                 let reason = format!("{other} has more than {winner} and may not be promoted");
                 self.give_up_unfenced(name, paused_ms.is_some(), &reason);
@@ -378,22 +408,24 @@ impl Sentinel {
 
     /// The chosen one is told to be the master, with whom it has to count. An old master that can hear it learns that it is stale; one that has handed
     /// over is paused, and is made a replica soon.
-    fn make_master(&mut self, name: &str, label: &str, paused_ms: Option<u64>) {
+    fn make_master(&mut self, name: &str, label: &str, fenced: &BTreeMap<String, Standing>, paused_ms: Option<u64>) {
+        let epoch = self.masters.get(name).and_then(|master| Some(master.failover.as_ref()?.epoch));
+        let Some(epoch) = epoch else { return };
+        if paused_ms.is_none() {
+            _ = self.send_fence(&At::master(name), epoch);
+        }
+        self.tell_members_of_leader(name, epoch, fenced);
+        self.make_master_now(name, label, paused_ms, Some(epoch));
+    }
+
+    /// The new master is to count as this leader does, and so are those who replace it before it can tell them: so all who are fenced hear of the list before
+    /// there is one.
+    pub(crate) fn tell_members_of_leader(&mut self, name: &str, epoch: u64, fenced: &BTreeMap<String, Standing>) {
         let Some(master) = self.masters.get(name) else { return };
-        let Some(epoch) = master.failover.as_ref().map(|attempt| attempt.epoch) else { return };
         let mut members: Vec<String> = master.members().into_iter().map(str::to_string).collect();
         members.extend(master.own_id().map(str::to_string));
-        let Some(State::Fencing { fenced, .. }) = master.failover.as_ref().map(|attempt| &attempt.state) else {
-            return;
-        };
-        let fenced: Vec<String> = fenced.keys().cloned().collect();
-        if paused_ms.is_none() {
-            self.send_fence(&At::master(name), epoch);
-        }
-        // It is to count as this leader does, and so are those who replace it before it can tell them: so all hear of the list before it is the master.
         let list = ListId { epoch, number: 0, is_settled: false };
-        fenced.iter().for_each(|label| self.send_members(&At::replica(name, label), epoch, list, &members));
-        self.make_master_now(name, label, paused_ms, Some(epoch));
+        fenced.keys().for_each(|label| self.send_members(&At::replica(name, label), epoch, list, &members));
     }
 
     fn send_members(&mut self, at: &At, epoch: u64, list: ListId, members: &[String]) {
@@ -405,8 +437,8 @@ impl Sentinel {
         }
     }
 
-    /// A failover was given up after replicas had been fenced, and the master is there: they acknowledge nothing to it, and it can't be of their term. A
-    /// planned switch makes a master of a later one. Answers whether that is so.
+    /// A failover was given up after replicas had been fenced, and the master is there: they acknowledge nothing to it, and it can't be of their term. It is
+    /// appointed again in a later one, if it has most; one that was started again is replaced by a planned switch. Answers whether that is so.
     fn heal_half_done(&mut self, name: &str) -> bool {
         let Some(master) = self.masters.get(name) else { return false };
         let is_later = |replica: &Replica| {
@@ -416,13 +448,18 @@ impl Sentinel {
         let is_half_done = is_half_done || master.instance.is_unproven;
         if is_half_done && self.now_ms >= master.backoff.until_ms {
             let is_due = master.half_done_since_ms.is_some_and(|at| self.now_ms >= at + HEAL_MS);
-            if is_due && self.can_fence(master) {
+            let request = match (self.can_fence_with_master(master), self.can_fence(master)) {
+                (true, _) => Some((Request::Again, "it is fenced with the others, and goes on if it has most")),
+                (_, true) => Some((Request::User, "a planned switch ends it")),
+                _ => None,
+            };
+            if let Some((request, end)) = request.filter(|_| is_due) {
                 let why = match master.instance.is_unproven {
                     true => "was started again and can't tell whether it has all",
                     false => "was left half done by a failover",
                 };
-                self.log(Level::Warning, format!("'{name}' {why}: a planned switch ends it"));
-                self.begin_failover(name, Request::User);
+                self.log(Level::Warning, format!("'{name}' {why}: {end}"));
+                self.begin_failover(name, request);
             }
         }
         let now_ms = self.now_ms;
@@ -484,12 +521,12 @@ fn has_all(list: &[String], wanted: &[String]) -> bool {
 }
 
 /// The answer of a node that was fenced.
-struct Told {
-    node_id: String,
-    standing: Standing,
-    synchronous_replicas: u32,
-    members: Vec<String>,
-    list: ListId,
+pub(crate) struct Told {
+    pub node_id: String,
+    pub standing: Standing,
+    pub synchronous_replicas: u32,
+    pub members: Vec<String>,
+    pub list: ListId,
 }
 
 impl Told {

@@ -2,7 +2,7 @@
 //!
 //! A [`Sentinel`] is told the time, what its connections bring, and what its clients want; it hands out [`Action`]s. It opens no socket and no file,
 //! and reads no clock. In reading order: [`sentinel`] (the whole), [`master`], [`replica`], [`peer`], [`link`]; [`down`], [`votes`], [`election`],
-//! [`choice`], [`failover`], `fencing`, [`forgotten`]; [`hello`], [`info`]; [`configuration`], [`commands`].
+//! [`choice`], [`failover`], `fencing`, [`reappointment`], [`forgotten`]; [`hello`], [`info`]; [`configuration`], [`commands`].
 
 pub mod address;
 pub mod answer;
@@ -24,6 +24,7 @@ pub mod master;
 pub mod names;
 pub mod peer;
 pub mod periods;
+pub mod reappointment;
 pub mod replica;
 mod replies;
 pub mod scripts;

@@ -111,6 +111,7 @@ impl Sentinel {
                 let who = self.instance(at).map(|instance| instance.address.to_string()).unwrap_or_default();
                 let why = String::from_utf8_lossy(why);
                 self.log(Level::Warning, format!("{who} of '{}' refuses its role: {why}", at.master));
+                self.reappointment_refused(&at.master, answer);
                 if is_undone {
                     self.promotion_refused(at, &why);
                 }

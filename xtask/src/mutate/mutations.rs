@@ -375,8 +375,8 @@ pub const MUTATIONS: &[Mutation] = &[
             },
             Edit {
                 file: "crates/sentinel/src/fencing.rs",
-                from: "Some(rank(told)) > own)",
-                to: "!MUTATED && Some(rank(told)) > own)",
+                from: "Some(told.rank()) > own)",
+                to: "!MUTATED && Some(told.rank()) > own)",
             },
         ],
     },

@@ -38,7 +38,7 @@ impl Sentinel {
         match &at.who {
             Who::Master => {
                 flags.push((attempt.is_some(), "failover_in_progress"));
-                let is_forced = attempt.is_some_and(|a| a.request != crate::failover::Request::Nobody);
+                let is_forced = attempt.is_some_and(|a| a.request.is_users());
                 flags.push((is_forced, "force_failover"));
                 flags.push((
                     attempt.is_some_and(|a| a.request == crate::failover::Request::Coordinated),

@@ -152,3 +152,20 @@ fn a_hundred_are_remembered() {
     assert!(!forgotten.contains_key("10.0.0.1:1019") && forgotten.contains_key("10.0.0.1:1020"), "the first ones go");
     assert!(bench.has_logged("10.0.0.1:1019 of 'm' is looked for no longer"));
 }
+
+/// It came back, and was promoted before it was a member again.
+#[test]
+fn a_master_that_is_no_member_becomes_one() {
+    let mut bench = set_of_three(&[]);
+    bench.core.periods.info_ms = 500;
+    for (port, letter) in [(0, "d"), (1, "e"), (2, "f")] {
+        bench.answers[port].1 = member_info(letter, port == 0, "5.3", &["e", "f"]);
+    }
+    bench.run_ms(2_000);
+    assert!(bench.count_sent(2, "5.4,open") > 0 && bench.count_sent(3, "5.4,open") > 0, "{:?}", bench.sent);
+    for (port, letter) in [(1, "e"), (2, "f")] {
+        bench.answers[port].1 = member_info(letter, false, "5.4,open", &["d", "e", "f"]);
+    }
+    bench.run_ms(2_000);
+    assert!(bench.count_sent(1, "5.4,open") > 0, "{:?}", bench.sent);
+}

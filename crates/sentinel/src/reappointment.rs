@@ -1,0 +1,165 @@
+//! A failover that was given up half done, and a member that is gone for good: those who were fenced acknowledge nothing to the master any more, and are too few
+//! to be sure that nobody has more than they. But the old master is there. It has all that it released, and counts as one of those who tell what they have; if it
+//! has most, it is appointed again, in a term of its own.
+//!
+//! Of M members and the master, each acknowledged write is on N + 1 nodes, whoever of them was the master then. Who fences M − N members and the master has asked
+//! one of these. A master of another failover, of which this Sentinel has not heard, shows itself so by the later term of its data.
+
+use crate::answer::Answer;
+use crate::events::Level;
+use crate::failover::{Attempt, State};
+use crate::fencing::{ENOUGH_MS, OTHERS_MS, RETRY_MS, Standing, Told};
+use crate::info::Role;
+use crate::link::{At, Question};
+use crate::master::{Backoff, Master};
+use crate::sentinel::Sentinel;
+
+/// What is known of the old master, where it may be one of those who are fenced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OldMaster {
+    /// The others come first.
+    #[default]
+    NotAsked,
+    Asked,
+    Fenced(Standing),
+}
+
+/// Between two looks whether the master has its new term, ms; it must have it by then.
+const LOOK_MS: u64 = 15;
+const APPOINT_MS: u64 = 3000;
+
+impl Master {
+    /// What the old master has told counts: it has lost nothing, and its data are of a term.
+    fn counts(told: &Standing) -> bool {
+        told.is_certain && told.data_term.is_some()
+    }
+}
+
+impl Sentinel {
+    /// Enough members answer to be fenced if the old master is one more: it answers, knows what it has, and is a node that is known.
+    pub(crate) fn can_fence_with_master(&self, master: &Master) -> bool {
+        let is_there = self.link(&At::master(&master.name)).is_some_and(|link| link.commands.is_some());
+        let tells = !master.is_down() && !master.instance.is_unproven && master.instance.node_id.is_some();
+        let answer = self.members_that_answer(master);
+        is_there && tells && master.synchronous() > 0 && answer + 1 >= master.fences_needed()
+    }
+
+    /// Waits for the others; then fences the old master, and goes by what all have. Answers whether the others alone are to be looked at.
+    pub(crate) fn fence_with_master(&mut self, name: &str, attempt: &Attempt) -> bool {
+        let State::Fencing { fenced, old, .. } = &attempt.state else { return true };
+        let Some(master) = self.masters.get(name) else { return true };
+        let (needed, count) = (master.fences_needed(), master.fenced_members(fenced));
+        let waited_ms = self.now_ms.saturating_sub(attempt.since_ms);
+        match old {
+            OldMaster::NotAsked if count + 1 >= needed && waited_ms >= OTHERS_MS => {
+                self.fence_master(name, attempt.epoch)
+            }
+            OldMaster::NotAsked => self.wake_ms = self.wake_ms.min(attempt.since_ms + OTHERS_MS),
+            OldMaster::Fenced(told) if count + 1 >= needed && Master::counts(told) => {
+                self.decide_with_master(name, attempt, *told);
+                return false;
+            }
+            // It has told, and can't be counted.
+            OldMaster::Fenced(_) if count >= needed => return true,
+            _ => {}
+        }
+        if waited_ms < ENOUGH_MS {
+            self.wake_ms = self.wake_ms.min(attempt.since_ms + ENOUGH_MS);
+            return false;
+        }
+        true
+    }
+
+    fn fence_master(&mut self, name: &str, epoch: u64) {
+        if self.send_fence(&At::master(name), epoch) {
+            self.set_old(name, OldMaster::Asked);
+        }
+    }
+
+    fn set_old(&mut self, name: &str, to: OldMaster) {
+        let attempt = self.masters.get_mut(name).and_then(|master| master.failover.as_mut());
+        if let Some(State::Fencing { old, .. }) = attempt.map(|attempt| &mut attempt.state) {
+            *old = to;
+        }
+    }
+
+    /// The old master has promised this leader's term. Its list counts from now on, and what it would wait for.
+    pub(crate) fn master_fenced(&mut self, name: &str, told: Told) {
+        let Some(master) = self.masters.get_mut(name) else { return };
+        let state = master.failover.as_ref().map(|attempt| &attempt.state);
+        if !matches!(state, Some(State::Fencing { old: OldMaster::Asked, .. })) {
+            return;
+        }
+        if master.instance.node_id.as_ref() != Some(&told.node_id) {
+            return self
+                .log(Level::Warning, format!("Another server is where the master of '{name}' was: it does not count"));
+        }
+        (master.instance.members, master.instance.list) = (told.members, told.list);
+        self.is_dirty |= master.synchronous.replicas != told.synchronous_replicas;
+        master.synchronous.replicas = told.synchronous_replicas;
+        self.set_old(name, OldMaster::Fenced(told.standing));
+        self.advance(name);
+    }
+
+    /// Whoever has most is the master: the old one, if nobody has more.
+    fn decide_with_master(&mut self, name: &str, attempt: &Attempt, old: Standing) {
+        let State::Fencing { fenced, .. } = &attempt.state else { return };
+        let Some(master) = self.masters.get(name) else { return };
+        if fenced.values().all(|told| told.rank() <= old.rank()) {
+            return self.appoint_again(name, attempt);
+        }
+        let choice = self.choice_among(master, Some(fenced));
+        self.promote_chosen(name, choice, fenced, None);
+    }
+
+    /// The old master is told to be that of this term, and those who were fenced with whom it counts.
+    fn appoint_again(&mut self, name: &str, attempt: &Attempt) {
+        let (at, epoch, me) = (At::master(name), attempt.epoch.to_string(), self.id.clone());
+        let State::Fencing { fenced, .. } = &attempt.state else { return };
+        self.tell_members_of_leader(name, attempt.epoch, fenced);
+        if self.send(&at, Question::Role, &[b"REPLICATION", b"PROMOTE", epoch.as_bytes(), me.as_bytes()]) {
+            self.event(Level::Notice, "+failover-state-reappoint", &at, "");
+            self.enter(name, State::Reappointing);
+        }
+    }
+
+    /// Waits until the master says that it is one of this term.
+    pub(crate) fn reappoint(&mut self, name: &str, attempt: &Attempt) {
+        let now_ms = self.now_ms;
+        let Some(master) = self.masters.get(name) else { return };
+        let own = &master.instance;
+        let is_fresh = own.info_ms.is_some_and(|told| told > attempt.since_ms);
+        let is_master = own.role == Role::Master && !own.is_stale && !own.is_unproven;
+        if is_fresh && is_master && own.failover_epoch == attempt.epoch {
+            return self.reappointed(name, attempt.epoch);
+        }
+        let is_overtaken = is_fresh && own.failover_epoch > attempt.epoch;
+        if is_overtaken || now_ms.saturating_sub(attempt.since_ms) >= APPOINT_MS {
+            self.event(Level::Warning, "-failover-abort-not-reappointed", &At::master(name), "");
+            return self.abort(name, RETRY_MS, None);
+        }
+        if own.info_age_ms(now_ms).is_none_or(|age| age >= LOOK_MS) {
+            self.send_info(&At::master(name));
+        }
+        self.wake_ms = self.wake_ms.min(now_ms + LOOK_MS);
+    }
+
+    /// From now on its term counts, and all are told of it when that is saved.
+    fn reappointed(&mut self, name: &str, epoch: u64) {
+        let Some(master) = self.masters.get_mut(name) else { return };
+        master.config_epoch = epoch;
+        (master.failover, master.backoff, master.half_done_since_ms) = (None, Backoff::default(), None);
+        self.is_dirty = true;
+        self.event(Level::Warning, "+master-reappointed", &At::master(name), "");
+        self.hurry_hello(name);
+    }
+
+    /// The old master refuses its term: another leader has fenced it since, or it was started again.
+    pub(crate) fn reappointment_refused(&mut self, name: &str, answer: &Answer) {
+        let state = self.masters.get(name).and_then(|master| master.failover.as_ref()).map(|attempt| &attempt.state);
+        if state == Some(&State::Reappointing) && answer.is_error() {
+            self.event(Level::Warning, "-failover-abort-not-reappointed", &At::master(name), "");
+            self.abort(name, RETRY_MS, None);
+        }
+    }
+}
