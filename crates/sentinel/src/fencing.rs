@@ -129,10 +129,9 @@ impl Master {
     /// How many members are fenced that have lost nothing; all of them, if nobody else is left who could have more: they are all, and the master was started
     /// again, too, and is there to be followed. One that does not answer may be the only one that kept what they have lost. A node counts once, under whatever
     /// addresses it is known.
-    pub(crate) fn fenced_members(&self, fenced: &BTreeMap<String, Standing>) -> usize {
+    fn fenced_members(&self, fenced: &BTreeMap<String, Standing>, master_answers: bool) -> usize {
         let (all, certain) = self.count_fenced(fenced);
-        let may_have_lost = !self.is_down() && self.instance.is_unproven;
-        if all == self.members().len() && may_have_lost { all } else { certain }
+        if all == self.members().len() && master_answers && self.instance.is_unproven { all } else { certain }
     }
 
     /// How many members are fenced, and how many of them have lost nothing.
@@ -328,6 +327,15 @@ impl Sentinel {
         }
     }
 
+    /// As [`Master::fenced_members`]. A master that is called down for what it lacks answers all the same.
+    pub(crate) fn count_members(&self, master: &Master, fenced: &BTreeMap<String, Standing>) -> usize {
+        let answers = self.link(&At::master(&master.name)).is_some_and(|link| {
+            let silent_ms = self.now_ms.saturating_sub(link.last_ok_ms);
+            link.commands.is_some() && silent_ms <= master.settings.down_after_ms
+        });
+        master.fenced_members(fenced, answers)
+    }
+
     /// Promotes the most advanced of those who are fenced, once they are enough.
     pub(crate) fn fence(&mut self, name: &str, attempt: &Attempt) {
         if attempt.request == Request::Again && !self.fence_with_master(name, attempt) {
@@ -336,7 +344,7 @@ impl Sentinel {
         let State::Fencing { label, paused_ms, fenced, .. } = &attempt.state else { return };
         let Some(master) = self.masters.get(name) else { return };
         let waited_ms = self.now_ms.saturating_sub(attempt.since_ms);
-        let (needed, count) = (master.fences_needed(), master.fenced_members(fenced));
+        let (needed, count) = (master.fences_needed(), self.count_members(master, fenced));
         let all = master.replicas.len() == fenced.len();
         if count < needed || (!all && waited_ms < OTHERS_MS) {
             if waited_ms >= ENOUGH_MS {

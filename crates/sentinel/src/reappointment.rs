@@ -48,7 +48,7 @@ impl Sentinel {
     pub(crate) fn fence_with_master(&mut self, name: &str, attempt: &Attempt) -> bool {
         let State::Fencing { fenced, old, .. } = &attempt.state else { return true };
         let Some(master) = self.masters.get(name) else { return true };
-        let (needed, count) = (master.fences_needed(), master.fenced_members(fenced));
+        let (needed, count) = (master.fences_needed(), self.count_members(master, fenced));
         let waited_ms = self.now_ms.saturating_sub(attempt.since_ms);
         match old {
             OldMaster::NotAsked if count + 1 >= needed && waited_ms >= OTHERS_MS => {
