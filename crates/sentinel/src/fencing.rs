@@ -126,16 +126,8 @@ impl Master {
         (self.members().len() + 1).saturating_sub(self.synchronous() as usize).max(1)
     }
 
-    /// How many members are fenced that have lost nothing; all of them, if nobody else is left who could have more: they are all, and the master was started
-    /// again, too, and is there to be followed. One that does not answer may be the only one that kept what they have lost. A node counts once, under whatever
-    /// addresses it is known.
-    fn fenced_members(&self, fenced: &BTreeMap<String, Standing>, master_answers: bool) -> usize {
-        let (all, certain) = self.count_fenced(fenced);
-        if all == self.members().len() && master_answers && self.instance.is_unproven { all } else { certain }
-    }
-
-    /// How many members are fenced, and how many of them have lost nothing.
-    fn count_fenced(&self, fenced: &BTreeMap<String, Standing>) -> (usize, usize) {
+    /// How many members are fenced, and how many of them have lost nothing. A node counts once, under whatever addresses it is known.
+    pub(crate) fn count_fenced(&self, fenced: &BTreeMap<String, Standing>) -> (usize, usize) {
         let members = self.members();
         let count = |certain_only: bool| {
             let counts = |(_, told): &(&String, &Standing)| told.is_certain || !certain_only;
@@ -145,22 +137,20 @@ impl Master {
         (count(false), count(true))
     }
 
+    /// How many members there are beside the master.
+    pub(crate) fn count_members(&self) -> usize {
+        self.members().len()
+    }
+
     fn id_of(&self, label: &str) -> Option<&str> {
         self.replicas.get(label)?.instance.node_id.as_deref()
     }
 
-    /// Those of the fenced who may be promoted. Where they are so many because all members are fenced, and not because enough of them have lost nothing,
-    /// the members have all that there is: what one of them took over from a master that could not tell whether it has all is of no term, and would be given up
-    /// for what somebody has who is no member, and was left behind long ago.
-    fn eligible(&self, fenced: &BTreeMap<String, Standing>) -> BTreeMap<String, Standing> {
+    /// Those of the fenced who are members.
+    pub(crate) fn fenced_of_set(&self, fenced: &BTreeMap<String, Standing>) -> BTreeMap<String, Standing> {
         let members = self.members();
-        let is_enough = self.count_fenced(fenced).1 >= self.fences_needed();
         let is_member = |label: &String| self.id_of(label).is_some_and(|id| members.contains(id));
-        fenced
-            .iter()
-            .filter(|(label, _)| is_enough || is_member(label))
-            .map(|(label, told)| (label.clone(), *told))
-            .collect()
+        fenced.iter().filter(|(label, _)| is_member(label)).map(|(label, told)| (label.clone(), *told)).collect()
     }
 
     /// Whether a longer list may be told to the master: whichever members a leader fences, one of them knows of it. Of a list of M a leader that knows no
@@ -327,24 +317,15 @@ impl Sentinel {
         }
     }
 
-    /// As [`Master::fenced_members`]. A master that is called down for what it lacks answers all the same.
-    pub(crate) fn count_members(&self, master: &Master, fenced: &BTreeMap<String, Standing>) -> usize {
-        let answers = self.link(&At::master(&master.name)).is_some_and(|link| {
-            let silent_ms = self.now_ms.saturating_sub(link.last_ok_ms);
-            link.commands.is_some() && silent_ms <= master.settings.down_after_ms
-        });
-        master.fenced_members(fenced, answers)
-    }
-
     /// Promotes the most advanced of those who are fenced, once they are enough.
     pub(crate) fn fence(&mut self, name: &str, attempt: &Attempt) {
-        if attempt.request == Request::Again && !self.fence_with_master(name, attempt) {
+        if self.asks_master(name, attempt) && !self.fence_with_master(name, attempt) {
             return;
         }
         let State::Fencing { label, paused_ms, fenced, .. } = &attempt.state else { return };
         let Some(master) = self.masters.get(name) else { return };
         let waited_ms = self.now_ms.saturating_sub(attempt.since_ms);
-        let (needed, count) = (master.fences_needed(), self.count_members(master, fenced));
+        let (needed, (_, count)) = (master.fences_needed(), master.count_fenced(fenced));
         let all = master.replicas.len() == fenced.len();
         if count < needed || (!all && waited_ms < OTHERS_MS) {
             if waited_ms >= ENOUGH_MS {
@@ -354,7 +335,6 @@ impl Sentinel {
             self.wake_ms = self.wake_ms.min(attempt.since_ms + if count < needed { ENOUGH_MS } else { OTHERS_MS });
             return;
         }
-        let fenced = &master.eligible(fenced);
         let mut choice = self.choice_among(master, Some(fenced));
         // Who was chosen before has at least as much, or has come as far as the paused master.
         let is_as_far = |label: &String| choice.winner.as_ref().is_some_and(|w| fenced.get(w) == fenced.get(label));

@@ -5,9 +5,11 @@
 //! Of M members and the master, each acknowledged write is on N + 1 nodes, whoever of them was the master then. Who fences M − N members and the master has asked
 //! one of these. A master of another failover, of which this Sentinel has not heard, shows itself so by the later term of its data.
 
+use std::collections::BTreeMap;
+
 use crate::answer::Answer;
 use crate::events::Level;
-use crate::failover::{Attempt, State};
+use crate::failover::{Attempt, Request, State};
 use crate::fencing::{ENOUGH_MS, OTHERS_MS, RETRY_MS, Standing, Told};
 use crate::info::Role;
 use crate::link::{At, Question};
@@ -36,31 +38,67 @@ impl Master {
 }
 
 impl Sentinel {
-    /// Enough members answer to be fenced if the old master is one more: it answers, knows what it has, and is a node that is known.
+    /// Whether the master answers: one that is called down for what it lacks does so all the same.
+    fn master_answers(&self, master: &Master) -> bool {
+        self.link(&At::master(&master.name)).is_some_and(|link| {
+            let silent_ms = self.now_ms.saturating_sub(link.last_ok_ms);
+            link.commands.is_some() && silent_ms <= master.settings.down_after_ms
+        })
+    }
+
+    /// Enough members answer to be fenced if the old master is one more: it answers, and is a node that is known.
     pub(crate) fn can_fence_with_master(&self, master: &Master) -> bool {
-        let is_there = self.link(&At::master(&master.name)).is_some_and(|link| link.commands.is_some());
-        let tells = !master.is_down() && !master.instance.is_unproven && master.instance.node_id.is_some();
-        let answer = self.members_that_answer(master);
-        is_there && tells && master.synchronous() > 0 && answer + 1 >= master.fences_needed()
+        // One that was started again may have lost something, and counts only beside all others.
+        let enough = match master.instance.is_unproven {
+            true => master.count_members(),
+            false => master.fences_needed().saturating_sub(1),
+        };
+        master.synchronous() > 0
+            && master.instance.node_id.is_some()
+            && self.master_answers(master)
+            && self.members_that_answer(master) >= enough
+    }
+
+    /// The old master is asked, too, what it has: it is there, and nobody has asked it to hand over.
+    pub(crate) fn asks_master(&self, name: &str, attempt: &Attempt) -> bool {
+        let Some(master) = self.masters.get(name) else { return false };
+        match attempt.request {
+            Request::Again => true,
+            // Only where the others are not enough.
+            Request::Nobody => {
+                let State::Fencing { fenced, old, .. } = &attempt.state else { return false };
+                let is_asked = *old != OldMaster::NotAsked || self.can_fence_with_master(master);
+                is_asked && master.count_fenced(fenced).1 < master.fences_needed()
+            }
+            Request::User | Request::Coordinated => false,
+        }
     }
 
     /// Waits for the others; then fences the old master, and goes by what all have. Answers whether the others alone are to be looked at.
+    ///
+    /// Enough is known when so many have lost nothing as must be fenced, the old master with them; or when all members and the master have told what they
+    /// have, whatever they may have lost: nobody else is left who could have more.
     pub(crate) fn fence_with_master(&mut self, name: &str, attempt: &Attempt) -> bool {
         let State::Fencing { fenced, old, .. } = &attempt.state else { return true };
         let Some(master) = self.masters.get(name) else { return true };
-        let (needed, count) = (master.fences_needed(), self.count_members(master, fenced));
+        let (needed, (all, certain)) = (master.fences_needed(), master.count_fenced(fenced));
+        let are_all = all == master.count_members();
         let waited_ms = self.now_ms.saturating_sub(attempt.since_ms);
         match old {
-            OldMaster::NotAsked if count + 1 >= needed && waited_ms >= OTHERS_MS => {
+            OldMaster::NotAsked if (certain + 1 >= needed || are_all) && waited_ms >= OTHERS_MS => {
                 self.fence_master(name, attempt.epoch)
             }
             OldMaster::NotAsked => self.wake_ms = self.wake_ms.min(attempt.since_ms + OTHERS_MS),
-            OldMaster::Fenced(told) if count + 1 >= needed && Master::counts(told) => {
-                self.decide_with_master(name, attempt, *told);
+            OldMaster::Fenced(told) if certain + usize::from(Master::counts(told)) >= needed => {
+                self.decide_with_master(name, fenced, *told);
                 return false;
             }
-            // It has told, and can't be counted.
-            OldMaster::Fenced(_) if count >= needed => return true,
+            OldMaster::Fenced(told) if are_all => {
+                // Who is no member was left behind long ago.
+                let members = master.fenced_of_set(fenced);
+                self.decide_with_master(name, &members, *told);
+                return false;
+            }
             _ => {}
         }
         if waited_ms < ENOUGH_MS {
@@ -102,21 +140,21 @@ impl Sentinel {
     }
 
     /// Whoever has most is the master: the old one, if nobody has more.
-    fn decide_with_master(&mut self, name: &str, attempt: &Attempt, old: Standing) {
-        let State::Fencing { fenced, .. } = &attempt.state else { return };
+    fn decide_with_master(&mut self, name: &str, fenced: &BTreeMap<String, Standing>, old: Standing) {
         let Some(master) = self.masters.get(name) else { return };
         if fenced.values().all(|told| told.rank() <= old.rank()) {
-            return self.appoint_again(name, attempt);
+            return self.appoint_again(name, fenced);
         }
         let choice = self.choice_among(master, Some(fenced));
         self.promote_chosen(name, choice, fenced, None);
     }
 
     /// The old master is told to be that of this term, and those who were fenced with whom it counts.
-    fn appoint_again(&mut self, name: &str, attempt: &Attempt) {
-        let (at, epoch, me) = (At::master(name), attempt.epoch.to_string(), self.id.clone());
-        let State::Fencing { fenced, .. } = &attempt.state else { return };
-        self.tell_members_of_leader(name, attempt.epoch, fenced);
+    fn appoint_again(&mut self, name: &str, fenced: &BTreeMap<String, Standing>) {
+        let epoch = self.masters.get(name).and_then(|master| Some(master.failover.as_ref()?.epoch));
+        let Some(epoch) = epoch else { return };
+        self.tell_members_of_leader(name, epoch, fenced);
+        let (at, epoch, me) = (At::master(name), epoch.to_string(), self.id.clone());
         if self.send(&at, Question::Role, &[b"REPLICATION", b"PROMOTE", epoch.as_bytes(), me.as_bytes()]) {
             self.event(Level::Notice, "+failover-state-reappoint", &at, "");
             self.enter(name, State::Reappointing);
