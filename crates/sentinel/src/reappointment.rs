@@ -4,6 +4,9 @@
 //!
 //! Of M members and the master, each acknowledged write is on N + 1 nodes, whoever of them was the master then. Who fences M − N members and the master has asked
 //! one of these. A master of another failover, of which this Sentinel has not heard, shows itself so by the later term of its data.
+//!
+//! The same is asked where members may have lost what they had, by a restart or other data: then all of them and the master must tell, and the one that has most
+//! is the master. While the master does not answer, it may be the only one that kept something, and nobody is promoted.
 
 use std::collections::BTreeMap;
 
