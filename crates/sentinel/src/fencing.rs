@@ -426,7 +426,8 @@ impl Sentinel {
     }
 
     /// A failover was given up after replicas had been fenced, and the master is there: they acknowledge nothing to it, and it can't be of their term. It is
-    /// appointed again in a later one, if it has most; one that was started again is replaced by a planned switch. Answers whether that is so.
+    /// appointed again in a later one, if it has most. One that was started again is asked so only where all members answer; where enough do, a planned switch
+    /// replaces it. Answers whether that is so.
     fn heal_half_done(&mut self, name: &str) -> bool {
         let Some(master) = self.masters.get(name) else { return false };
         let is_later = |replica: &Replica| {

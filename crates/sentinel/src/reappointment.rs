@@ -85,7 +85,8 @@ impl Sentinel {
         let State::Fencing { fenced, old, .. } = &attempt.state else { return true };
         let Some(master) = self.masters.get(name) else { return true };
         let (needed, (all, certain)) = (master.fences_needed(), master.count_fenced(fenced));
-        let are_all = all == master.count_members();
+        // A set of nobody else has shown nothing.
+        let are_all = all > 0 && all == master.count_members();
         let waited_ms = self.now_ms.saturating_sub(attempt.since_ms);
         match old {
             OldMaster::NotAsked if (certain + 1 >= needed || are_all) && waited_ms >= OTHERS_MS => {
