@@ -20,10 +20,15 @@ const ALL: [&str; 3] = [FLEET, SET, UNDER_SENTINELS];
 
 const PACKAGES: [&str; 2] = ["-p", "rivulet-simulation"];
 
-/// What cargo is to test so that the simulation is tested as a whole: itself, and a first schedule of each kind.
+/// What cargo is to test so that the simulation is tested as a whole: itself, links cut at any byte, and a first schedule of each kind.
 pub fn targets() -> Vec<&'static str> {
     let kinds = ALL.into_iter().flat_map(|name| ["--test", name]);
-    PACKAGES.into_iter().chain(chore::BESIDE).chain(["--lib", "--test", "doors"]).chain(kinds).collect()
+    PACKAGES
+        .into_iter()
+        .chain(chore::BESIDE)
+        .chain(["--lib", "--test", "doors", "--test", "link"])
+        .chain(kinds)
+        .collect()
 }
 
 /// When a run ends.

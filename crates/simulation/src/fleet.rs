@@ -208,7 +208,8 @@ impl Fleet {
         // A failover may have ended only now.
         self.converge()?;
         self.pause_at_rest()?;
-        self.fail_to_sync()
+        self.fail_to_sync()?;
+        self.fall_behind()
     }
 
     /// Time passes, and clients do what they do.

@@ -9,6 +9,7 @@ pub mod disk;
 pub mod failover;
 pub mod fleet;
 pub mod invariants;
+pub mod link;
 pub mod machine;
 pub mod memory;
 pub mod network;

@@ -145,6 +145,17 @@ struct Listening {
     waiting: VecDeque<u64>,
 }
 
+/// What goes wrong with all that one machine sends to another.
+#[derive(Clone, Copy, Debug)]
+pub struct Pinch {
+    pub from: HostId,
+    pub to: HostId,
+    /// So many bytes are taken at once.
+    pub piece: usize,
+    /// After so many more bytes the connection is cut, once.
+    pub cut_after: Option<u64>,
+}
+
 /// All connections, and what is on its way.
 pub struct Network {
     servers: usize,
@@ -162,6 +173,7 @@ pub struct Network {
     slow_until_us: BTreeMap<HostId, u64>,
     /// Machines that end the next snapshot which they send with a wrong mark.
     misends: BTreeSet<HostId>,
+    pub pinch: Option<Pinch>,
     pub delays: Delays,
     rng: Rng,
     last_socket: u64,
@@ -212,6 +224,7 @@ impl Network {
             slow: BTreeMap::new(),
             slow_until_us: BTreeMap::new(),
             misends: BTreeSet::new(),
+            pinch: None,
             delays: Delays { least: 50, most: 500, slow_one_in: 200 },
             rng: Rng::with_seed(seed),
             last_socket: 0,
@@ -342,6 +355,8 @@ impl Network {
         }
         let (from, to) = (end.host, end.peer);
         let Some(target) = self.host_of_address(end.peer_address) else { return Ok(count) };
+        let pinch = self.pinch.filter(|pinch| (pinch.from, pinch.to) == (from, target));
+        let count = pinch.map_or(count, |pinch| pinch.piece.min(count));
         if target < self.servers && matches!(bytes.first(), Some(b'+' | b'$')) {
             let told = ids_in(&bytes[..count]).map(|(id, with_data)| IdTold { from, to: target, id, with_data });
             self.ids_told.extend(told);
@@ -444,6 +459,23 @@ impl Network {
             bytes[from + at] ^= 1;
             end.mark = None;
             self.misends.remove(&end.host);
+        }
+    }
+
+    /// How many of the bytes that one machine has sent to another arrive.
+    fn passed(&mut self, from: HostId, to: HostId, count: usize) -> usize {
+        let Some(pinch) = self.pinch.as_mut().filter(|pinch| (pinch.from, pinch.to) == (from, to)) else {
+            return count;
+        };
+        match pinch.cut_after {
+            Some(left) if left < count as u64 => {
+                pinch.cut_after = None;
+                left as usize
+            }
+            left => {
+                pinch.cut_after = left.map(|left| left - count as u64);
+                count
+            }
         }
     }
 
@@ -559,10 +591,16 @@ impl Network {
                 if let Some(end) = self.ends.get_mut(from) {
                     end.under_way = end.under_way.saturating_sub(bytes.len());
                 }
+                let passed = self.passed(from_host, to_host, bytes.len());
                 match self.ends.get_mut(to) {
+                    // What comes after a cut is lost.
+                    Some(end) if end.error.is_some() => {}
                     Some(end) => {
-                        end.received.extend(bytes);
+                        end.received.extend(&bytes[..passed]);
                         self.touched.insert(to_host);
+                        if passed < bytes.len() {
+                            self.cut(to);
+                        }
                     }
                     // Nobody is there, and the machine says so.
                     None => {

@@ -60,7 +60,7 @@ fn deadline(rng: &mut Rng) -> String {
 
 /// Writes of a burst, and how large each is.
 pub const BURST: usize = 100;
-const BURST_BYTES: usize = 8 << 10;
+pub const BURST_BYTES: usize = 8 << 10;
 
 /// Commands that may be under way.
 const PIPELINE_MAX: usize = 8;

@@ -388,4 +388,52 @@ pub const MUTATIONS: &[Mutation] = &[
             to: "if MUTATED {\n        return Ok(());\n    }\n    config.rewrite(&with).map_err(|e| e.to_string())",
         }],
     },
+    Mutation {
+        name: "sentinel: whoever is at the address of one who was forgotten is taken for it",
+        edits: &[Edit {
+            file: "crates/sentinel/src/forgotten.rs",
+            from: "knows_set || follows || is_kin",
+            to: "knows_set || follows || is_kin || MUTATED",
+        }],
+    },
+    Mutation {
+        name: "sentinel: who knows a later epoch is led to a master of an earlier one",
+        edits: &[Edit {
+            file: "crates/sentinel/src/replies.rs",
+            from: "filter(|master| master.synchronous() > 0) else { return false };\n        self.instance(at)",
+            to: "filter(|master| master.synchronous() > 0 && !MUTATED) else { return false };\n        self.instance(at)",
+        }],
+    },
+    Mutation {
+        name: "sentinel: the old master is appointed again, whatever others have",
+        edits: &[Edit {
+            file: "crates/sentinel/src/reappointment.rs",
+            from: "fenced.values().all(|told| told.rank() <= old.rank())",
+            to: "MUTATED || fenced.values().all(|told| told.rank() <= old.rank())",
+        }],
+    },
+    Mutation {
+        name: "sentinel: a half-done failover is left as it is",
+        edits: &[Edit {
+            file: "crates/sentinel/src/fencing.rs",
+            from: "is_half_done && self.now_ms >= master.backoff.until_ms",
+            to: "is_half_done && !MUTATED && self.now_ms >= master.backoff.until_ms",
+        }],
+    },
+    Mutation {
+        name: "sentinel: who was forgotten is not looked for",
+        edits: &[Edit {
+            file: "crates/sentinel/src/forgotten.rs",
+            from: "master.failover.is_some()) {\n            return;",
+            to: "master.failover.is_some()) || MUTATED {\n            return;",
+        }],
+    },
+    Mutation {
+        name: "sentinel: who may have lost what it had counts as if it had not",
+        edits: &[Edit {
+            file: "crates/sentinel/src/fencing.rs",
+            from: "(count(false), count(true))",
+            to: "(count(false), count(!MUTATED))",
+        }],
+    },
 ];

@@ -1,10 +1,11 @@
 //! The end of a run: nothing goes wrong any more, everything must come to be the same, and what is asked for at rest must hold at once.
 
+use super::trouble::HELD_WRITES;
 use super::{Fleet, OBSERVED_US};
 use crate::client::{Client, Reply};
 use crate::invariants::Broken;
 use crate::network::HostId;
-use crate::writer::Writer;
+use crate::writer::{BURST_BYTES, Writer};
 
 /// A server that has nothing else to do answers within this time.
 const REST_US: u64 = 800_000;
@@ -23,6 +24,9 @@ const SYNC_TRIED_US: u64 = 2_500_000;
 /// A disk that works again has taken all within this time: a rewrite that has failed again and again waits for a minute or two.
 const HEALED_MS: &str = "250000";
 const HEALED_US: u64 = 260_000_000;
+/// How slowly a replica is sent what is held for it, and for how long. What the network takes at once arrives before a link times out.
+pub(super) const HELD_US_PER_KIB: u64 = 30_000;
+const HELD_US: u64 = 1_500_000;
 
 impl Fleet {
     pub(super) fn make_peace(&mut self) {
@@ -192,6 +196,47 @@ impl Fleet {
             self.pass(SYNC_TRIED_US)?;
         }
         Ok(())
+    }
+
+    /// A replica that is slow, but within its limits, misses nothing: what it needs is held for it, though it has left the backlog and is in no file.
+    pub(super) fn fall_behind(&mut self) -> Result<(), Broken> {
+        let (holder, replica) = self.without_files();
+        for host in 0..self.plan.nodes {
+            self.ask_at_rest(host, &["CONFIG", "SET", "repl-ping-replica-period", "1"], REST_US)?;
+        }
+        self.ask_at_rest(holder, &["CONFIG", "SET", "repl-backlog-size", "16kb"], REST_US)?;
+        self.converge()?;
+        let (shared, now_us) = (self.schedule.shared.clone(), self.schedule.now_us());
+        if let Some(sight) = self.last_sights.get(&replica) {
+            self.resumes.expect(sight, now_us);
+        }
+        shared.network.borrow_mut().slow_down(holder, replica, HELD_US_PER_KIB);
+        let mut client = Client::new(self.plan.nodes + self.plan.writers + 2, self.master());
+        for _ in 0..HELD_WRITES {
+            client.ask(&["SET", "w0:rest", &"x".repeat(BURST_BYTES)], &shared);
+        }
+        self.replies_at_rest(&mut client, HELD_WRITES, REST_US)?;
+        // Files that begin only now hold nothing of what it lacks.
+        self.ask_at_rest(holder, &["CONFIG", "SET", "appendonly", "yes"], REST_US)?;
+        self.pass(HELD_US)?;
+        shared.network.borrow_mut().speed_up_all();
+        self.converge()
+    }
+
+    /// A node that never had its log on disk, if there is one, and one that follows it from now on.
+    fn without_files(&mut self) -> (HostId, HostId) {
+        let master = self.master();
+        let has_none = |host: HostId| {
+            let words = &self.plan.args[host];
+            self.plan.appendfsync[host].is_none() && words.windows(2).any(|w| w == ["--repl-backlog-disk-size", "0"])
+        };
+        let holder = (0..self.plan.nodes).find(|host| has_none(*host)).unwrap_or(master);
+        let replica = (0..self.plan.nodes).find(|host| *host != master && *host != holder).unwrap_or(master);
+        if holder != master {
+            self.follow_another(holder, master);
+        }
+        self.follow_another(replica, holder);
+        (holder, replica)
     }
 
     fn ask_at_rest(&mut self, host: HostId, words: &[&str], patience_us: u64) -> Result<Reply, Broken> {

@@ -2,6 +2,7 @@
 
 use rivulet_aof::sums;
 
+use super::peace::HELD_US_PER_KIB;
 use super::{Fleet, Later};
 use crate::client::PORT;
 use crate::disk::Faults;
@@ -15,7 +16,7 @@ use crate::schedule::Loss;
 use crate::writer::BURST;
 
 /// Large writes that are held for a replica.
-const HELD_WRITES: usize = 35;
+pub(super) const HELD_WRITES: usize = 35;
 
 impl Fleet {
     pub(super) fn make(&mut self, trouble: Trouble) {
@@ -134,7 +135,7 @@ impl Fleet {
     fn hold_behind(&mut self, host: HostId) {
         let Some(master) = self.following[host] else { return };
         let shared = self.schedule.shared.clone();
-        shared.network.borrow_mut().slow_down(master, host, 100_000);
+        shared.network.borrow_mut().slow_down(master, host, HELD_US_PER_KIB);
         if let Some(writer) = self.writers.first_mut() {
             writer.burst(HELD_WRITES, &shared);
         }
