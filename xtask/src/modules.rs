@@ -110,6 +110,8 @@ mod tests {
     const CIRCLE_MAX: usize = 3;
     /// So many are there in one circle if methods of `Node` count as well.
     const CIRCLE_BY_CALLS_MAX: usize = 89;
+    /// So many lines has a file at most.
+    const LINES_MAX: usize = 1_000;
     /// So many rooms know each other by their state: the log, and the process, which has the system's log.
     const ROOMS_CIRCLE_MAX: usize = 2;
 
@@ -122,6 +124,30 @@ mod tests {
             }
             let by_calls = largest(&components(&known_by_calls(&sources)));
             assert!(by_calls <= CIRCLE_BY_CALLS_MAX, "{name}: {by_calls} modules, calls on a node counted");
+        }
+    }
+
+    /// Lines of the longest file.
+    fn longest(folder: &Path) -> (usize, String) {
+        let entries =
+            std::fs::read_dir(folder).expect("the sources are there").map(|entry| entry.expect("an entry").path());
+        let lines = |path: &Path| std::fs::read_to_string(path).map_or(0, |text| text.lines().count());
+        let of_one = |path: std::path::PathBuf| match path.is_dir() {
+            true if path.ends_with("target") => Default::default(),
+            true => longest(&path),
+            false if path.extension().is_some_and(|extension| extension == "rs") => {
+                (lines(&path), path.display().to_string())
+            }
+            false => Default::default(),
+        };
+        entries.map(of_one).max().unwrap_or_default()
+    }
+
+    #[test]
+    fn no_file_is_too_long_to_be_read() {
+        for folder in ["crates", "tests", "xtask", "fuzz"] {
+            let (lines, path) = longest(&chore::root().join(folder));
+            assert!((1..=LINES_MAX).contains(&lines), "{path} has {lines} lines");
         }
     }
 
