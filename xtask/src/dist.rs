@@ -8,6 +8,7 @@ mod changelog;
 mod check;
 mod check_archive;
 mod check_debian;
+mod check_image;
 mod check_rpm;
 mod musl;
 mod notices;

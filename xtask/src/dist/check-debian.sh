@@ -75,6 +75,21 @@ dpkg -P redis-server >/dev/null 2>&1 || true
 dpkg -P rivulet-redis-compat >/check/dpkg.log 2>&1 || fail "$(cat /check/dpkg.log)"
 [ ! -e /usr/bin/redis-cli ] && [ ! -L /usr/bin/redis-cli ] || fail "redis-cli is still there"
 
+step "a newer version takes its place, and what was changed stays"
+dpkg-deb -R /check/rivulet-server.deb /check/newer
+sed -i 's/^Version: .*/Version: 99.0-1/' /check/newer/DEBIAN/control
+echo '# What a later version has to say.' >>/check/newer/etc/rivulet/rivulet.conf
+dpkg-deb -b /check/newer /check/newer.deb >/dev/null
+dpkg --force-confold -i /check/newer.deb >/check/dpkg.log 2>&1 || fail "$(cat /check/dpkg.log)"
+equal "the version" 99.0-1 "$(dpkg-query -W -f '${Version}' rivulet-server)"
+equal "owner of the data" rivulet:rivulet:750 "$(stat -c %U:%G:%a /var/lib/rivulet)"
+equal "owner of the configuration" rivulet:rivulet:640 "$(stat -c %U:%G:%a /etc/rivulet/rivulet.conf)"
+[ -s /etc/rivulet/rivulet.conf.dpkg-dist ] || fail "the later configuration is not beside the user's"
+start rivulet-server
+equal "GET" hello "$(cli GET greeting)"
+equal "CONFIG GET" 1234 "$(cli CONFIG GET maxclients | tail -n 1)"
+stop
+
 step "the server is removed, and nothing of its user's goes"
 dpkg -r rivulet-server >/check/dpkg.log 2>&1 || fail "$(cat /check/dpkg.log)"
 [ ! -e /usr/bin/rivulet-server ] || fail "the program is still there"

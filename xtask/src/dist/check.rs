@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{check_archive, check_debian, check_rpm, files, folder, target};
+use super::{check_archive, check_debian, check_image, check_rpm, files, folder, target};
 use crate::apt;
 use crate::chore::{self, Outcome};
 
@@ -15,7 +15,7 @@ pub enum Ran {
 
 type Check = fn(&Path) -> Outcome<Ran>;
 
-const CHECKS: [(&str, Check); 7] = [
+const CHECKS: [(&str, Check); 8] = [
     ("Checksums", checksums),
     ("Archive", check_archive::run),
     ("Archive for ARM64", check_archive::run_arm64),
@@ -23,6 +23,7 @@ const CHECKS: [(&str, Check); 7] = [
     ("Debian packages, as Lintian sees them", check_debian::lint),
     ("Debian packages", check_debian::run),
     ("RPM packages", check_rpm::run),
+    ("Container", check_image::run),
 ];
 
 /// Runs all checks, also behind one that finds a fault.

@@ -52,7 +52,7 @@ pub fn run(root: &Path, script: &str) -> Outcome {
 }
 
 /// The archive of a clean Debian, which is made once for the same packages.
-fn base(packages: &[&str]) -> Outcome<PathBuf> {
+pub fn base(packages: &[&str]) -> Outcome<PathBuf> {
     let name = [&[RELEASE], packages].concat().join("-");
     let archive = target().join(format!("dist-root-{name}.tar"));
     if !archive.is_file() {
