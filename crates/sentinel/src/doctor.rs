@@ -63,7 +63,7 @@ impl Sentinel {
         if let Some(attempt) = &master.failover {
             return format!("{name}: a failover is under way for {} ms ({}).", ago(attempt.began_ms), attempt.word());
         }
-        if let Some(replica) = master.outlived_by() {
+        if let Some(replica) = self.outlived_by(master) {
             return format!("{name}: it was started again and lacks what it had acknowledged; {replica} has that.");
         }
         match (master.instance.down_since_ms, master.agreed_down_since_ms, &master.reborn) {

@@ -25,7 +25,7 @@ impl Sentinel {
             let loads_ms = master.reboot_since_ms.map_or(0, |since| now_ms.saturating_sub(since));
             is_down |= instance.role == Role::Replica && is_wrong_for_long;
             is_down |= master.settings.reboot_down_after_ms != 0 && loads_ms > master.settings.reboot_down_after_ms;
-            is_down |= master.reborn.is_some() || master.outlived_by().is_some();
+            is_down |= master.reborn.is_some() || self.outlived_by(master).is_some();
         }
         let was_down = instance.down_since_ms.is_some();
         if !is_down && silent_ms > 0 {

@@ -39,6 +39,8 @@ pub struct Attempt {
     /// The term for which votes are asked, and that the new master gets.
     pub epoch: u64,
     pub request: Request,
+    /// A majority has given it this term, which no other leader has then. The user's own goes on without.
+    pub is_voted: bool,
     pub began_ms: u64,
     pub state: State,
     pub since_ms: u64,
@@ -226,7 +228,8 @@ impl Sentinel {
         self.event(Level::Warning, "+try-failover", &At::master(name), "");
         let me = self.id.clone();
         let Some(master) = self.masters.get_mut(name) else { return };
-        master.failover = Some(Attempt { epoch, request, began_ms: now_ms, state: State::WaitStart, since_ms: now_ms });
+        let (is_voted, state) = (false, State::WaitStart);
+        master.failover = Some(Attempt { epoch, request, is_voted, began_ms: now_ms, state, since_ms: now_ms });
         master.backoff = Backoff { splits: master.backoff.splits, ..Backoff::default() };
         if master.vote.give(&me, epoch) {
             self.event_text(Level::Warning, "+vote-for-leader", Some(name), &format!("{me} {epoch}"));
@@ -272,9 +275,9 @@ impl Sentinel {
         let needed = master.majority().max(master.settings.quorum);
         let tally = election::tally(&self.id, master.vote.of(attempt.epoch), &others, needed);
         let waited_ms = self.now_ms.saturating_sub(attempt.began_ms);
-        let is_forced = attempt.request.is_users() && waited_ms >= VOTES_MS;
+        let is_forced = attempt.request.is_users() && waited_ms >= VOTES_MS && self.can_go_without_votes(master);
         if tally == Tally::Won || (is_forced && tally != Tally::Lost) {
-            return self.elected(name, attempt.request);
+            return self.elected(name, attempt.request, tally == Tally::Won);
         }
         let timeout_ms = master.settings.failover_timeout_ms;
         let is_over = match tally {
@@ -309,7 +312,10 @@ impl Sentinel {
         delay_ms
     }
 
-    fn elected(&mut self, name: &str, request: Request) {
+    fn elected(&mut self, name: &str, request: Request, is_voted: bool) {
+        if let Some(attempt) = self.masters.get_mut(name).and_then(|master| master.failover.as_mut()) {
+            attempt.is_voted = is_voted;
+        }
         self.event(Level::Warning, "+elected-leader", &At::master(name), "");
         if self.failures.after_election {
             return self.simulate_crash();
@@ -664,7 +670,11 @@ impl Sentinel {
             self.event(Level::Notice, "-slave-reconf-sent-timeout", &at, "");
         }
         for at in waiting {
-            if busy < parallel && !self.is_disconnected(&at) && self.send_master(&at, &address) {
+            if busy < parallel
+                && !self.is_disconnected(&at)
+                && !self.knows_later_than(&at, attempt)
+                && self.send_master(&at, &address)
+            {
                 busy += 1;
                 self.mark_sent(&at);
                 self.event(Level::Notice, "+slave-reconf-sent", &at, "");
@@ -703,7 +713,8 @@ impl Sentinel {
         self.event(Level::Warning, "+failover-end", &At::master(name), "");
         for (at, reconfiguration) in open {
             let is_told = matches!(reconfiguration, Reconfiguration::Sent { .. });
-            if !is_told && !self.is_disconnected(&at) && self.send_master(&at, address) {
+            let may_be_told = !is_told && !self.is_disconnected(&at) && !self.knows_later_than(&at, attempt);
+            if may_be_told && self.send_master(&at, address) {
                 self.event(Level::Notice, "+slave-reconf-sent-be", &at, "");
             }
         }

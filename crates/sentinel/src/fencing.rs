@@ -121,6 +121,13 @@ impl Master {
             || others.any(|other| instance.members.iter().filter(is_shared).any(|id| other.members.contains(id)))
     }
 
+    /// So many must be fenced by this leader. One without votes may not be the only one of its term: it must have asked somebody of those whom any other one
+    /// has asked, and who acknowledge to nobody else then.
+    fn fences_needed_by(&self, attempt: &Attempt) -> usize {
+        let without_votes = if attempt.is_voted { 0 } else { self.synchronous() as usize + 1 };
+        self.fences_needed().max(without_votes)
+    }
+
     /// So many of them must be fenced.
     pub(crate) fn fences_needed(&self) -> usize {
         (self.members().len() + 1).saturating_sub(self.synchronous() as usize).max(1)
@@ -192,10 +199,15 @@ impl Master {
     }
 
     /// The members that the master should have, at most one other than now.
-    fn wanted_members(&self, own: &String, now_ms: u64) -> Vec<String> {
+    fn wanted_members(&self, own: &String, now_ms: u64, follows: impl Fn(&Replica) -> bool) -> Vec<String> {
         let present = &self.instance.members;
         // Who comes has come: it follows this master.
-        let known = || self.replicas.values().filter(|replica| present.is_empty() || self.is_followed_by(replica));
+        let has_come = |replica: &&Replica| {
+            let instance = &replica.instance;
+            let is_up = instance.down_since_ms.is_none() && instance.role == Role::Replica && replica.is_link_up;
+            present.is_empty() || is_up && follows(replica)
+        };
+        let known = || self.replicas.values().filter(has_come);
         let known = known().filter_map(|replica| replica.instance.node_id.as_ref());
         if present.is_empty() {
             return known.chain([own]).cloned().collect();
@@ -214,15 +226,6 @@ impl Master {
             _ => {}
         }
         wanted
-    }
-
-    /// A replica that is up, and whose link to this master is.
-    fn is_followed_by(&self, replica: &Replica) -> bool {
-        let follows = |host: &String| self.instance.address.is_named(host, replica.master_port);
-        replica.instance.down_since_ms.is_none()
-            && replica.instance.role == Role::Replica
-            && replica.is_link_up
-            && replica.master_host.as_ref().is_some_and(follows)
     }
 
     /// Who of its members is up, and who is not, and since when.
@@ -253,6 +256,12 @@ impl Sentinel {
     /// As many members answer as must be fenced, or none need be.
     pub(crate) fn can_fence(&self, master: &Master) -> bool {
         master.synchronous() == 0 || self.members_that_answer(master) >= master.fences_needed()
+    }
+
+    /// A user's failover may do without votes: none need be fenced, or as many answer as such a one must fence.
+    pub(crate) fn can_go_without_votes(&self, master: &Master) -> bool {
+        let needed = master.fences_needed().max(master.synchronous() as usize + 1);
+        master.synchronous() == 0 || self.members_that_answer(master) >= needed
     }
 
     /// Members that are connected, and have answered pings of late.
@@ -325,7 +334,7 @@ impl Sentinel {
         let State::Fencing { label, paused_ms, fenced, .. } = &attempt.state else { return };
         let Some(master) = self.masters.get(name) else { return };
         let waited_ms = self.now_ms.saturating_sub(attempt.since_ms);
-        let (needed, (_, count)) = (master.fences_needed(), master.count_fenced(fenced));
+        let (needed, (_, count)) = (master.fences_needed_by(attempt), master.count_fenced(fenced));
         let all = master.replicas.len() == fenced.len();
         if count < needed || (!all && waited_ms < OTHERS_MS) {
             if waited_ms >= ENOUGH_MS {
@@ -472,7 +481,10 @@ impl Sentinel {
         let Some(own) = master.instance.node_id.clone() else { return };
         // The nodes may know an older term than this Sentinel: that of the last failover before replies waited.
         let epoch = master.instance.failover_epoch;
-        let (present, wanted) = (master.instance.members.clone(), master.wanted_members(&own, now_ms));
+        let (present, wanted) = (
+            master.instance.members.clone(),
+            master.wanted_members(&own, now_ms, |replica| self.follows(replica, master)),
+        );
         if present.is_empty() && wanted.len() <= master.said_synchronous().max().unwrap_or(0) as usize {
             // With these alone no write would ever be acknowledged.
             return;

@@ -41,11 +41,9 @@ impl Master {
         ids.flatten().chain(&forgotten.replid).map(String::as_str).collect()
     }
 
-    /// Who is at an address.
-    fn is_address_known(&self, is_there: impl Fn(&Instance) -> bool) -> bool {
-        let replicas = self.replicas.values().map(|replica| &replica.instance);
-        let forgotten = self.forgotten.values().map(|forgotten| &forgotten.instance);
-        replicas.chain(forgotten).chain([&self.instance]).any(is_there)
+    /// The master, or a replica, is at an address.
+    fn is_address_in_set(&self, is_there: impl Fn(&Instance) -> bool) -> bool {
+        self.replicas.values().map(|replica| &replica.instance).chain([&self.instance]).any(is_there)
     }
 }
 
@@ -71,7 +69,8 @@ impl Sentinel {
     ) {
         let label = address.label(self.globals.announce_hostnames);
         let Some(master) = self.masters.get(name) else { return };
-        if master.is_address_known(|known| known.address.is_same(&address)) {
+        let is_there = |known: &Instance| known.address.is_same(&address);
+        if master.is_address_in_set(is_there) || master.forgotten.values().any(|known| is_there(&known.instance)) {
             return;
         }
         let (link, order) = (self.new_link(), self.next_id());
@@ -145,6 +144,16 @@ impl Sentinel {
         }
     }
 
+    /// Whoever is there says nothing of itself, as it wants a password.
+    pub(crate) fn refused_by_forgotten(&mut self, at: &At) {
+        let now_ms = self.now_ms;
+        if let Who::Forgotten(_) = at.who
+            && let Some(instance) = self.instance_mut(at)
+        {
+            instance.info_ms = Some(now_ms);
+        }
+    }
+
     /// Somebody answers at the address of one who was forgotten.
     pub(crate) fn learn_of_forgotten(&mut self, at: &At, text: Vec<u8>) {
         let info = Info::parse(&text);
@@ -168,7 +177,8 @@ impl Sentinel {
         }
     }
 
-    /// It has the node id of the one who was forgotten, knows nodes of the set, follows one of them, or stands in a history of the set.
+    /// It has the node id of the one who was forgotten, or knows nodes of the set. Of a server without such ids: it follows one of the set, or stands in a history of
+    /// that. A master may have begun with a copy of the set's data: its former history says nothing.
     fn is_same_server(&self, master: &Master, forgotten: &Forgotten, info: &Info) -> bool {
         let own = forgotten.instance.node_id.as_deref();
         if own.is_some() && own == info.node_id.as_deref() {
@@ -177,14 +187,17 @@ impl Sentinel {
         let ids = master.known_ids();
         let others = info.members.iter().filter(|id| Some(*id) != info.node_id.as_ref());
         let knows_set = others.into_iter().any(|id| ids.contains(id.as_str()));
+        if own.is_some() && info.node_id.is_some() && !knows_set {
+            return false;
+        }
         let follows =
             info.role == Some(Role::Replica)
                 && info.master_host.as_ref().zip(info.master_port).is_some_and(|(host, port)| {
-                    master.is_address_known(|known| self.is_at(&known.address, host, port))
+                    master.is_address_in_set(|known| self.is_at(&known.address, host, port))
                 });
         let histories = master.known_histories(forgotten);
         let is_kin = info.history.as_ref().is_some_and(|history| {
-            let former = history.former.as_ref().map(|(id, _)| id.as_str());
+            let former = history.former.as_ref().map(|(id, _)| id.as_str()).filter(|_| info.role != Some(Role::Master));
             [Some(history.replid.as_str()), former].into_iter().flatten().any(|id| histories.contains(id))
         });
         knows_set || follows || is_kin

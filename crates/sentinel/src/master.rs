@@ -228,18 +228,6 @@ impl Master {
         promoted.map_or(&self.instance.address, |replica| &replica.instance.address)
     }
 
-    /// The replica that has what this master, which was started again, has acknowledged and lost.
-    pub fn outlived_by(&self) -> Option<&str> {
-        let follows = |replica: &Replica| {
-            self.instance.address.is_named(replica.master_host.as_deref().unwrap_or_default(), replica.master_port)
-        };
-        let is_so = |replica: &Replica| {
-            replica.master_lacks_data && replica.instance.down_since_ms.is_none() && follows(replica)
-        };
-        let found = self.replicas.iter().find(|(_, replica)| is_so(replica)).map(|(label, _)| label.as_str());
-        found.filter(|_| self.settings.is_strict)
-    }
-
     /// The node id of the server at [`Master::current_address`].
     pub fn current_node_id(&self) -> Option<&str> {
         let promoted = self.failover.as_ref().and_then(Attempt::promoted).and_then(|label| self.replicas.get(label));

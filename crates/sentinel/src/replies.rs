@@ -2,7 +2,7 @@
 
 use crate::answer::Answer;
 use crate::events::Level;
-use crate::failover::State;
+use crate::failover::{Attempt, State};
 use crate::info::{History, Info, Role};
 use crate::link::{At, ConnId, LinkId, Question, Who};
 use crate::master::Synchronous;
@@ -24,8 +24,10 @@ impl Sentinel {
             Question::Nothing | Question::Subscribe => {}
             Question::Ping => self.ping_answered(link, &asked.at, &answer),
             Question::Info => {
-                if let Answer::Bulk(text) = answer {
-                    self.learn(&asked.at, text);
+                match answer {
+                    Answer::Bulk(text) => self.learn(&asked.at, text),
+                    // It is asked again at its time.
+                    _ => self.refused_by_forgotten(&asked.at),
                 }
             }
             Question::Hello if answer.is_error() => {}
@@ -330,9 +332,11 @@ impl Sentinel {
     fn replica_is_master(&mut self, at: &At) {
         let Who::Replica(label) = &at.who else { return };
         let Some(master) = self.masters.get(&at.master) else { return };
-        let state = master.failover.as_ref().map(|attempt| &attempt.state);
-        if matches!(state, Some(State::WaitPromotion { label: chosen, .. }) if chosen == label) {
-            return self.promoted(&at.master);
+        if let Some(attempt) = &master.failover
+            && matches!(&attempt.state, State::WaitPromotion { label: chosen, .. } if chosen == label)
+        {
+            let epoch = attempt.epoch;
+            return self.chosen_is_master(at, epoch);
         }
         let is_chosen = master.failover.as_ref().and_then(|attempt| attempt.chosen()) == Some(label.as_str());
         // A configuration that is newer may be on its way, unless the others have just said that there is none.
@@ -350,6 +354,18 @@ impl Sentinel {
             && self.send_role_of_master(at)
         {
             self.event(Level::Notice, "+convert-to-slave", at, "");
+        }
+    }
+
+    /// The chosen one is a master: of the leader's term, if it was fenced, or it was one before, and has not become that of this failover.
+    fn chosen_is_master(&mut self, at: &At, epoch: u64) {
+        let Some(instance) = self.instance(at) else { return };
+        let is_of_term = instance.failover_epoch == epoch && !instance.is_stale && !instance.is_unproven;
+        let is_overtaken = instance.failover_epoch > epoch;
+        match self.must_fence(&at.master) {
+            true if is_overtaken => self.promotion_refused(at, "it knows a later failover"),
+            true if !is_of_term => {}
+            _ => self.promoted(&at.master),
         }
     }
 
@@ -406,6 +422,11 @@ impl Sentinel {
     fn knows_later_term(&self, at: &At) -> bool {
         let Some(master) = self.masters.get(&at.master).filter(|master| master.synchronous() > 0) else { return false };
         self.instance(at).is_some_and(|instance| instance.failover_epoch > master.instance.failover_epoch)
+    }
+
+    /// The same of the failover that this leader is about to end.
+    pub(crate) fn knows_later_than(&self, at: &At, attempt: &Attempt) -> bool {
+        self.must_fence(&at.master) && self.instance(at).is_some_and(|instance| instance.failover_epoch > attempt.epoch)
     }
 
     /// A majority has said hello lately, and nobody knew of a newer term.

@@ -613,6 +613,21 @@ impl Sentinel {
         address.is_same(&self.address(host, port).unwrap_or_else(|| Address::new(host, port)))
     }
 
+    /// Whether a replica follows the address at which a master is.
+    pub(crate) fn follows(&self, replica: &Replica, master: &Master) -> bool {
+        let host = replica.master_host.as_ref();
+        host.is_some_and(|host| self.is_at(&master.instance.address, host, replica.master_port))
+    }
+
+    /// The replica that has what a master, which was started again, has acknowledged and lost.
+    pub(crate) fn outlived_by<'a>(&self, master: &'a Master) -> Option<&'a str> {
+        let is_so = |replica: &Replica| {
+            replica.master_lacks_data && replica.instance.down_since_ms.is_none() && self.follows(replica, master)
+        };
+        let found = master.replicas.iter().find(|(_, replica)| is_so(replica)).map(|(label, _)| label.as_str());
+        found.filter(|_| master.settings.is_strict)
+    }
+
     pub(crate) fn raise_epoch(&mut self, name: &str, epoch: u64) {
         self.current_epoch = epoch;
         self.is_dirty = true;

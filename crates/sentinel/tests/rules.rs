@@ -118,8 +118,13 @@ impl Bench {
         }
         let told = self.answers.iter().find(|(own, _)| *own == port).map(|(_, info)| info);
         if text.contains("INFO") {
-            if let Some(info) = told {
-                self.core.received(connection, format!("${}\r\n{info}\r\n", info.len()).as_bytes());
+            match told {
+                Some(error) if error.starts_with('-') => {
+                    self.core.received(connection, error.to_string().as_bytes());
+                    self.sent.push((port, text));
+                }
+                Some(info) => self.core.received(connection, format!("${}\r\n{info}\r\n", info.len()).as_bytes()),
+                None => {}
             }
             return;
         }
@@ -688,6 +693,92 @@ fn who_refuses_its_promotion_is_fenced_anew() {
         let epochs = bench.logged.iter().filter(|line| line.contains("+new-epoch")).count();
         assert_eq!(epochs, bench.count_sent(3, "FENCE"), "each attempt fences, in an epoch of its own");
     }
+}
+
+/// It was a master before, of another failover, and is one again after a restart; or another leader has fenced it since.
+#[test]
+fn who_is_a_master_of_another_failover_is_not_taken_for_promoted() {
+    let own = |epoch: u64, more: &str| {
+        member_info("e", true, "5.2", &["d", "e", "f"]).replace("failover_epoch:5", &format!("failover_epoch:{epoch}"))
+            + more
+    };
+    // Of the leader's term, but stale, or not sure of its data; of an earlier one; of a later one.
+    let rows = [
+        ("it is", own(1, ""), true),
+        ("stale", own(1, "stale_master:1\r\n"), false),
+        ("unproven", own(1, "synchronous_unproven:1\r\n"), false),
+        ("earlier", own(0, ""), false),
+        ("later", own(7, ""), false),
+    ];
+    for (name, info, is_promoted) in rows {
+        let mut bench = set_of_three(&[]);
+        bench.exec = "*1\r\n+OK\r\n";
+        bench.silent = vec![1];
+        while bench.count_sent(2, "PROMOTE") == 0 {
+            bench.run_ms(1);
+            assert!(bench.now_ms < 1_020_000, "{name}: {:?}", bench.logged);
+        }
+        bench.answers[1].1 = info;
+        bench.run_ms(1_000);
+        assert_eq!(bench.has_logged("+promoted-slave"), is_promoted, "{name}: {:?}", bench.logged);
+        assert_eq!(bench.has_logged("-failover-abort-not-fenced"), name == "later", "{name}: {:?}", bench.logged);
+    }
+}
+
+/// Another leader has fenced it for a later failover: it is that one's.
+#[test]
+fn who_knows_a_later_failover_is_not_led_to_the_promoted_one() {
+    for epoch in [1, 2] {
+        let mut bench = set_of_three(&["failover-timeout m 3000"]);
+        bench.exec = "*1\r\n+OK\r\n";
+        bench.silent = vec![1];
+        while bench.count_sent(2, "PROMOTE") == 0 {
+            bench.run_ms(1);
+        }
+        let of = |letter, is_master, epoch| {
+            member_info(letter, is_master, "5.2", &["d", "e", "f"])
+                .replace("failover_epoch:5", &format!("failover_epoch:{epoch}"))
+        };
+        (bench.answers[1].1, bench.answers[2].1) = (of("e", true, 1), of("f", false, epoch));
+        bench.run_ms(8_000);
+        assert!(bench.has_logged("+switch-master"), "{:?}", bench.logged);
+        assert_eq!(bench.count_sent(3, "SLAVEOF") > 0, epoch == 1, "{epoch}: {:?}", bench.logged);
+    }
+}
+
+/// Two leaders of one term, of whom a majority has voted for one at most, fence somebody in common.
+#[test]
+fn a_users_failover_without_votes_asks_more() {
+    let peer = format!("known-sentinel m 10.0.0.1 99 {}", "9".repeat(40));
+    for (options, is_elected) in [(vec![], true), (vec![peer.as_str()], false)] {
+        let mut bench = set_of_three(&options);
+        for (_, info) in &mut bench.answers {
+            *info = info.replace("synchronous_replicas:1", "synchronous_replicas:2");
+        }
+        bench
+            .fences
+            .values_mut()
+            .for_each(|told| *told = told.replace("synchronous_replicas\r\n:1", "synchronous_replicas\r\n:2"));
+        bench.core.periods.info_ms = 500;
+        bench.answers[0].1 += "master_failover_state:no-failover\r\n";
+        bench.silent = vec![99];
+        bench.run_ms(2_000);
+        bench.silent.push(3);
+        bench.run_ms(6_000);
+        assert_eq!(bench.call(&["SENTINEL", "FAILOVER", "m"]).0, Ok(Done::Promised), "one of two is enough");
+        bench.run_ms(15_000);
+        assert_eq!(bench.count_sent(2, "FENCE") > 0, is_elected, "{:?}", bench.logged);
+        assert_eq!(bench.has_logged("-failover-abort-not-elected"), !is_elected, "{:?}", bench.logged);
+    }
+    // With one of two acknowledging, both members are fenced anyway.
+    let mut bench = set_of_three(&[&peer]);
+    bench.core.periods.info_ms = 500;
+    bench.answers[0].1 += "master_failover_state:no-failover\r\n";
+    bench.silent = vec![99];
+    bench.run_ms(6_000);
+    bench.call(&["SENTINEL", "FAILOVER", "m"]).0.expect("both answer");
+    bench.run_ms(3_000);
+    assert!(bench.count_sent(2, "FENCE") > 0 && bench.count_sent(3, "FENCE") > 0, "{:?}", bench.logged);
 }
 
 /// Whoever is fenced for a failover that comes to nothing acknowledges nothing from then on.

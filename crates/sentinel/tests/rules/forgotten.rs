@@ -66,7 +66,12 @@ fn who_was_forgotten_is_led_home() {
 fn a_stranger_at_a_forgotten_address_is_left_alone() {
     let of_others = member_info("b", true, "2.1", &["b", "c"]).replace("old", "other");
     let follows = replica_info("other", 70).replace("master_port:1", "master_port:9");
+    let with_copy = master_info(RUN[1], "other", 70, "db0:keys=1\r\n")
+        .replace("second_repl_offset:-1", "master_replid2:old\r\nsecond_repl_offset:60");
+    let other_id = replica_info("old", 500) + &format!("node_id:{}\r\n", "b".repeat(40));
     let rows = [
+        ("a master that began with a copy of the set's data", with_copy),
+        ("another node, though it follows one of the set", other_id),
         ("a master", master_info(RUN[1], "other", 70, "db0:keys=1\r\n")),
         ("a master of another set", of_others),
         ("a replica of another set", follows),
@@ -79,6 +84,18 @@ fn a_stranger_at_a_forgotten_address_is_left_alone() {
         assert!(bench.has_logged("it is left alone"), "{name}: {:?}", bench.logged);
         assert_eq!(bench.count_sent(3, "SLAVEOF"), 0, "{name}");
     }
+}
+
+/// It is asked as often as one that answers.
+#[test]
+fn who_wants_a_password_is_asked_now_and_then() {
+    let mut bench = without_f();
+    bench.return_of_f("-NOAUTH Authentication required.\r\n");
+    bench.sent.clear();
+    bench.run_ms(10_000);
+    let asked = bench.count_sent(3, "INFO");
+    assert!((10..=21).contains(&asked), "{asked} times in 20 periods");
+    assert!(bench.is_forgotten(), "it may be itself");
 }
 
 #[test]
@@ -104,6 +121,20 @@ fn who_comes_back_is_a_member_when_its_link_is_up() {
     assert!(!is_told(&bench), "it follows another one: {:?}", bench.sent);
     bench.return_of_f(&f);
     assert!(is_told(&bench), "{:?}", bench.sent);
+}
+
+/// It names the master, where that is known by its number.
+#[test]
+fn who_follows_a_name_of_the_master_becomes_a_member() {
+    let f = member_info("f", false, "5.2", &["d", "e", "f"]).replace("master_host:10.0.0.1", "master_host:db.internal");
+    for (ip, is_told) in [([10, 0, 0, 1], true), ([10, 0, 0, 8], false)] {
+        let mut bench = without_f();
+        bench.call(&["SENTINEL", "CONFIG", "SET", "resolve-hostnames", "yes"]).0.expect("it is set");
+        bench.core.resolved("db.internal", Some(std::net::IpAddr::from(ip)));
+        bench.return_of_f(&f);
+        assert!(bench.is_replica(), "{:?}", bench.logged);
+        assert_eq!(bench.count_sent(2, "5.4,open") > 0, is_told, "{:?}", bench.sent);
+    }
 }
 
 /// It may be the master of a failover of which this Sentinel has not heard.
