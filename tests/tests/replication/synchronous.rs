@@ -524,6 +524,36 @@ fn a_master_that_was_ended_in_order_lacks_nothing() {
     assert_eq!(master.info("synchronous_unproven"), "1");
 }
 
+/// Others may have acknowledged what it has lost, and it writes something else there: what it had when it came back is what a choice goes by, in the term of that.
+#[test]
+fn what_an_unproven_master_writes_does_not_count() {
+    let (mut master, mut member) = pair(Kind::Rivulet, &["--appendonly", "yes", "--appendfsync", "always"]);
+    member.must("CONFIG SET synchronous-replicas 1");
+    let (a, b, gone) = (master.info("node_id"), member.info("node_id"), "6".repeat(40));
+    wait::until("they are taken", || !master.call(&format!("REPLICATION MEMBERS 3 {a} {b} {gone}")).is_error());
+    member.wait_for_link();
+    master.must("SET a 1");
+    member.shutdown("NOSAVE");
+    master.kill();
+    master.launch();
+    let had = master.count("master_repl_offset");
+    for round in 0..2 {
+        assert_eq!(master.info("synchronous_unproven"), "1", "round {round}");
+        let mut writer = master.client();
+        send(&mut writer, &["SET b 1"]);
+        assert_silent(&mut writer);
+        assert!(master.count("master_repl_offset") > had);
+        master.kill();
+        master.launch();
+    }
+    let told = fence(&mut master, 9);
+    let of = |name: &str| {
+        let at = told.items().iter().position(|item| matches!(item, Reply::Bulk(..)) && item.text() == name);
+        told.items()[at.expect("it is told") + 1].int()
+    };
+    assert_eq!([of("data_epoch"), of("offset"), of("certain")], [3, had as i64, 0]);
+}
+
 /// What a client is told of keys that it caches is no reply: it is sent as it is, and only once its write is acknowledged or the time is over.
 #[test]
 fn a_late_reply_leaves_the_messages_around_it_alone() {

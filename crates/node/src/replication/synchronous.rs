@@ -6,6 +6,7 @@ mod driver;
 use std::collections::BTreeMap;
 
 use rivulet_replication::position::ReplId;
+use rivulet_replication::promises::TermId;
 
 /// What a master knows of its synchronous replicas.
 pub struct Synchronous {
@@ -33,6 +34,8 @@ pub struct Synchronous {
     looked_ms: u64,
     /// Since its start somebody has shown that nothing is missing here that it had acknowledged: a master that it follows, a leader, or nothing was bound.
     pub is_certain: bool,
+    /// The latest term in which it may have acknowledged something that is gone: by its start, or as other data came.
+    pub acknowledged_in: Option<TermId>,
     /// The epoch in which it was fenced last, since its start, with the data that it has: what it told then is here.
     pub fenced_in: Option<u64>,
 }
@@ -51,6 +54,7 @@ impl Default for Synchronous {
             least: u64::MAX,
             looked_ms: 0,
             is_certain: true,
+            acknowledged_in: None,
             fenced_in: None,
         }
     }

@@ -8,7 +8,7 @@ use rivulet_engine::session::Kind;
 use rivulet_host::fs::{self, File};
 use rivulet_replication::history::Kinship;
 use rivulet_replication::position::ReplId;
-use rivulet_replication::promises::{EPOCH_MAX, Ended, ListId, Promises, Term};
+use rivulet_replication::promises::{EPOCH_MAX, Ended, ListId, Promises, Term, TermId};
 use rivulet_resp::Args;
 
 use super::{Kept, parse, to_bytes};
@@ -87,6 +87,7 @@ impl Node {
         let is_bound = !promises.members().is_empty();
         self.replication.synchronous.started(is_bound && self.config.replicaof.is_none());
         self.replication.synchronous.is_certain = !is_bound;
+        self.replication.synchronous.acknowledged_in = Some(TermId { epoch: promises.known(), start: u64::MAX });
         let is_of_this_file = |ended: &Ended| fs::metadata(&path).is_ok_and(|file| file.inode == ended.inode);
         let end = promises.take_end();
         let ends_elsewhere = end.as_ref().is_some_and(|end| !is_of_this_file(end));
@@ -105,17 +106,22 @@ impl Node {
     /// # Errors
     /// The file can't be changed.
     pub(crate) fn look_at_end_before(&mut self) -> Result<(), String> {
-        let Some((end, is_anothers)) = self.replication.kept.end.take() else { return Ok(()) };
-        self.keep_promises(self.replication.kept.promises.clone())?;
-        let Ended { id, offset, is_replica, .. } = end;
-        let r = &self.replication;
-        let has_all = r.offset() >= offset && matches!(r.history.kinship(id, offset as i64 + 1), Kinship::Shared);
-        if has_all && !is_anothers && is_replica == self.is_replica() {
-            log::notice!("This node was ended in order at offset {offset}, and has all that it had then.");
-            self.replication.synchronous.started(false);
-            self.replication.synchronous.is_certain = true;
+        let end = self.replication.kept.end.take();
+        let mut promises = self.replication.kept.promises.clone();
+        if let Some((Ended { id, offset, is_replica, .. }, is_anothers)) = end {
+            let r = &self.replication;
+            let has_all = r.offset() >= offset && matches!(r.history.kinship(id, offset as i64 + 1), Kinship::Shared);
+            if has_all && !is_anothers && is_replica == self.is_replica() {
+                log::notice!("This node was ended in order at offset {offset}, and has all that it had then.");
+                self.replication.synchronous.started(false);
+                self.replication.synchronous.is_certain = true;
+            }
         }
-        Ok(())
+        // What a master writes before it has proven that it lacks nothing may take the place of what others have acknowledged: what it has now is what counts,
+        // also if it is started again before that.
+        let doubts =
+            self.replication.synchronous.has_been_unproven() && promises.doubts_from(self.replication.offset());
+        if end.is_some() || doubts { self.keep_promises(promises) } else { Ok(()) }
     }
 
     /// The node has ended well, and its files are closed: the next start need not ask others whether something is missing.
@@ -247,7 +253,11 @@ impl Node {
         let known = &self.replication.kept.promises;
         let last = known.terms().last().map(|last| last.id);
         let has_come = link.state.master_end().is_some_and(|end| offset >= end);
-        if term.is_some() && has_come {
+        // It never acknowledged anything in a term that is news, and what it did before its master has: who has come to where that term began has all of it.
+        let acknowledged_in = self.replication.synchronous.acknowledged_in;
+        let is_news =
+            term.is_some_and(|term| acknowledged_in.is_some_and(|in_term| in_term < term.id) && offset >= term.from);
+        if term.is_some() && has_come || is_news {
             // What a restart may have taken is here again, from one who has all.
             self.replication.synchronous.started(false);
             self.replication.synchronous.is_certain = true;
@@ -283,9 +293,13 @@ impl Node {
     /// The data here are replaced: they are nobody's until a master that has proven that it lacks nothing is followed.
     pub fn has_other_data(&mut self) {
         self.replication.synchronous.fenced_in = None;
-        if !self.replication.kept.promises.members().is_empty() {
+        let promises = &self.replication.kept.promises;
+        if !promises.members().is_empty() {
             // What it acknowledged is gone, whatever comes in its place.
-            self.replication.synchronous.is_certain = false;
+            let last = promises.terms().last().map(|term| term.id).max(Some(promises.own_term()));
+            let synchronous = &mut self.replication.synchronous;
+            synchronous.acknowledged_in = synchronous.acknowledged_in.max(last);
+            synchronous.is_certain = false;
         }
         let mut promises = self.replication.kept.promises.clone();
         if promises.has_other_data()
@@ -402,9 +416,8 @@ impl Node {
         reply.bulk(b"epoch");
         reply.int(promises.known() as i64);
         reply.bulk(b"offset");
-        // What a master writes that may lack something is of no term.
+        // What a master has written that may lack something does not count.
         let (offset, term) = promises.counts_to(self.replication.offset());
-        let term = term.filter(|_| !self.replication.synchronous.has_been_unproven());
         reply.int(offset as i64);
         // What it would wait for as a master: who fences goes by the smallest.
         reply.bulk(b"synchronous_replicas");
