@@ -1,4 +1,4 @@
-//! The section of INFO that is a Sentinel's own, and ROLE.
+//! The sections of INFO that are a Sentinel's own, and ROLE.
 
 use rivulet_resp::Reply;
 
@@ -31,6 +31,31 @@ impl Sentinel {
                 address.port,
                 master.replicas.len(),
                 master.voters(),
+            );
+        }
+        text
+    }
+
+    /// `# Failover`: what stands between each master and its replacement. Redis has no such section, so it comes only to who asks for it. A name, which may be
+    /// any text, is the last of a line.
+    pub fn failover_section(&self) -> String {
+        let mut text = format!("# Failover\r\nfailover_epoch:{}\r\n", self.current_epoch);
+        for (i, master) in self.masters.values().enumerate() {
+            let (up, ..) = self.reachable(master);
+            // Where nothing is synchronous there are no members, and nobody is fenced.
+            let is_fenced = master.synchronous() > 0;
+            let or_none = |count: usize| if is_fenced { count } else { 0 };
+            text += &format!(
+                "failover{i}:epoch={},state={},sentinels_up={up},quorum={},majority={},members={},members_answering={},members_to_fence={},forgotten_replicas={},name={}\r\n",
+                master.config_epoch,
+                master.failover.as_ref().map_or("none", |attempt| attempt.word()),
+                master.settings.quorum,
+                master.majority(),
+                or_none(master.members().len()),
+                or_none(self.members_that_answer(master)),
+                or_none(master.fences_needed()),
+                master.forgotten.len(),
+                master.name,
             );
         }
         text
