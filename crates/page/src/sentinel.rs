@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_line_for_each_master() {
-        let text = "failover_epoch:4\nfailover0:epoch=4,state=wait_start,sentinels_up=2,quorum=2,majority=3,members=3,members_answering=2,members_to_fence=1,forgotten_replicas=5,name=a,quorum=9\nfailover1:epoch=0,state=none,sentinels_up=1,quorum=1,majority=1,name=b\nfailover2:no line";
+        let text = "sentinel_current_epoch:4\nfailover0:epoch=4,state=wait_start,sentinels_up=2,quorum=2,majority=3,members=3,members_answering=2,members_to_fence=1,forgotten_replicas=5,name=a,quorum=9\nfailover1:epoch=0,state=none,sentinels_up=1,quorum=1,majority=1,name=b\nfailover2:no line";
         let all = watched(&Info::parse(text));
         let first = Watched {
             name: "a,quorum=9".into(),

@@ -39,7 +39,7 @@ impl Sentinel {
     /// `# Failover`: what stands between each master and its replacement. Redis has no such section, so it comes only to who asks for it. A name, which may be
     /// any text, is the last of a line.
     pub fn failover_section(&self) -> String {
-        let mut text = format!("# Failover\r\nfailover_epoch:{}\r\n", self.current_epoch);
+        let mut text = format!("# Failover\r\nsentinel_current_epoch:{}\r\n", self.current_epoch);
         for (i, master) in self.masters.values().enumerate() {
             let (up, ..) = self.reachable(master);
             // Where nothing is synchronous there are no members, and nobody is fenced.

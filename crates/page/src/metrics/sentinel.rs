@@ -88,7 +88,7 @@ fn whole(out: &mut Exposition, info: &Info) {
             "redis_sentinel_simulate_failure_flags",
             "Where it is to fail on purpose: 1 after an election, 2 after a promotion.",
         ),
-        ("failover_epoch", "rivulet_sentinel_epoch", "The newest term that it knows of."),
+        ("sentinel_current_epoch", "rivulet_sentinel_epoch", "The newest term that it knows of."),
     ] {
         if let Some(value) = info.float(field) {
             out.add(name, Gauge, help, &[], value);
@@ -177,5 +177,88 @@ fn replacement(out: &mut Exposition, master: &Watched) {
         ),
     ] {
         out.add(&format!("rivulet_sentinel_master_{name}"), Gauge, help, &labels, value as f64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a Sentinel of two masters said, the second of which is down.
+    const INFO: &str = "redis_version:7.2.4\r\nrivulet_version:0.1.0\r\nredis_mode:sentinel\r\nrun_id:r\r\ntcp_port:26379\r\nuptime_in_seconds:10\r\n\
+        connected_clients:3\r\nmaxclients:10000\r\n# Sentinel\r\nsentinel_masters:2\r\nsentinel_tilt:0\r\nsentinel_tilt_since_seconds:-1\r\n\
+        sentinel_running_scripts:0\r\nsentinel_scripts_queue_length:1\r\nsentinel_simulate_failure_flags:0\r\n\
+        master0:name=a,b,status=ok,address=127.0.0.1:6379,slaves=2,sentinels=2\r\n\
+        master1:name=down,status=odown,address=10.0.0.9:6379,slaves=0,sentinels=1\r\n\r\n# Failover\r\nsentinel_current_epoch:7\r\n\
+        failover0:epoch=7,state=none,sentinels_up=1,quorum=2,majority=2,members=2,members_answering=1,members_to_fence=2,forgotten_replicas=1,name=a,b\r\n\
+        failover1:epoch=0,state=select_slave,sentinels_up=1,quorum=1,majority=1,members=0,members_answering=0,members_to_fence=0,forgotten_replicas=0,name=down\r\n";
+
+    fn fields(pairs: &[(&str, &str)]) -> Fields {
+        pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    }
+
+    fn lines(masters: &[Master]) -> Vec<String> {
+        let sources = Sources { info: Info::parse(INFO), unix_ms: 2_000_000, ..Sources::default() };
+        write(sources, masters).lines().map(str::to_string).collect()
+    }
+
+    fn master() -> Master {
+        let flags = |flags| fields(&[("flags", flags)]);
+        Master {
+            fields: fields(&[
+                ("name", "a,b"),
+                ("ip", "127.0.0.1"),
+                ("port", "6379"),
+                ("quorum", "2"),
+                ("config-epoch", "7"),
+                ("failover-timeout", "180000"),
+                ("parallel-syncs", "1"),
+                ("down-after-milliseconds", "2500"),
+                ("last-ok-ping-reply", "350"),
+            ]),
+            can_agree: false,
+            agreement: "NOQUORUM 1 usable Sentinels. \"Too few\"".into(),
+            replicas: vec![flags("slave"), flags("s_down,slave,disconnected"), flags("slave,reconf_done")],
+            sentinels: vec![flags("s_down,sentinel"), Fields::new()],
+        }
+    }
+
+    #[test]
+    fn recorded_replies_are_written() {
+        let lines = lines(&[master()]);
+        for line in [
+            "redis_up 1",
+            "redis_connected_clients 3",
+            "redis_start_time_seconds 1990",
+            "redis_sentinel_masters 2",
+            "redis_sentinel_scripts_queue_length 1",
+            "rivulet_sentinel_epoch 7",
+            "redis_sentinel_master_status{master_name=\"a,b\",master_address=\"127.0.0.1:6379\",master_status=\"ok\"} 1",
+            "redis_sentinel_master_status{master_name=\"down\",master_address=\"10.0.0.9:6379\",master_status=\"odown\"} 0",
+            "redis_sentinel_master_slaves{master_name=\"a,b\",master_address=\"127.0.0.1:6379\"} 2",
+            "redis_sentinel_master_ok_slaves{master_name=\"a,b\",master_address=\"127.0.0.1:6379\"} 2",
+            "redis_sentinel_master_ok_sentinels{master_name=\"a,b\",master_address=\"127.0.0.1:6379\"} 1",
+            "redis_sentinel_master_ckquorum_status{master_name=\"a,b\",message=\"NOQUORUM 1 usable Sentinels. \\\"Too few\\\"\"} 0",
+            "redis_sentinel_master_config_epoch{master_name=\"a,b\",master_address=\"127.0.0.1:6379\"} 7",
+            "redis_sentinel_master_last_ok_ping_reply_seconds{master_name=\"a,b\",master_address=\"127.0.0.1:6379\"} 0.35",
+            "rivulet_sentinel_master_down_after_seconds{master_name=\"a,b\"} 2.5",
+            "rivulet_sentinel_master_quorum_reached{master_name=\"a,b\"} 0",
+            "rivulet_sentinel_master_majority_reached{master_name=\"down\"} 1",
+            "rivulet_sentinel_master_failover_in_progress{master_name=\"down\"} 1",
+            "rivulet_sentinel_master_members_answering{master_name=\"a,b\"} 1",
+            "rivulet_sentinel_master_members_to_fence{master_name=\"a,b\"} 2",
+            "rivulet_sentinel_master_forgotten_replicas{master_name=\"a,b\"} 1",
+        ] {
+            assert!(lines.iter().any(|l| l == line), "{line}\n{lines:#?}");
+        }
+        assert!(!lines.iter().any(|line| line.starts_with("redis_db_")), "a Sentinel has no databases");
+    }
+
+    #[test]
+    fn what_was_not_said_is_left_out() {
+        let lines = lines(&[Master { fields: fields(&[("name", "x")]), ..Master::default() }]);
+        for name in ["redis_sentinel_master_config_epoch", "rivulet_sentinel_master_down_after_seconds"] {
+            assert!(!lines.iter().any(|line| line.contains(name)), "{name}");
+        }
     }
 }
