@@ -335,7 +335,7 @@ fn directives_are_checked_and_kept() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && said.contains(name), "{said}");
     }
-    let sentinel = Sentinel::start(&["http-bind 127.0.0.1 127.0.0.2".to_string()]);
+    let sentinel = Sentinel::start(&["http-bind \"127.0.0.1 127.0.0.2\"".to_string()]);
     sentinel.client().must("SENTINEL FLUSHCONFIG");
     let file = sentinel.file("sentinel.conf");
     assert!(file.contains(&format!("http-port {}\n", sentinel.page)), "{file}");
