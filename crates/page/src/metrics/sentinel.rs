@@ -172,7 +172,7 @@ fn replacement(out: &mut Exposition, master: &Watched) {
         ("members_to_fence", "Those of them that must be fenced before another is promoted.", master.members_to_fence),
         (
             "forgotten_replicas",
-            "Replicas that were forgotten, and are fenced should they come back.",
+            "Replicas that were gone for long: they count no more, and are asked whether they are back.",
             master.forgotten_replicas,
         ),
     ] {
