@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rivulet_tests::http;
 use rivulet_tests::process::{TempDir, free_port, rivulet, run};
+use rivulet_tests::tls::{Authority, Use};
 use rivulet_tests::{Client, Kind, Server, wait};
 use serde_json::Value;
 
@@ -168,6 +169,37 @@ fn a_master_that_lets_nobody_in_is_shown_as_silent() {
         links(&last) == [(master.port, replica.port, "online".to_string())]
     });
     assert!(has_come, "{last:#}");
+}
+
+#[test]
+fn a_set_over_tls_is_asked_over_tls() {
+    let authority = Authority::new("An authority");
+    authority.sign_for("server", Use::Any);
+    let start = |more: &[&str]| {
+        let tls = free_port();
+        let mut args: Vec<String> = authority.server_args("server", tls);
+        args.extend(["--tls-replication", "yes"].map(String::from));
+        args.extend(more.iter().map(|arg| arg.to_string()));
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        (Server::start(Kind::Rivulet, &args), tls)
+    };
+    let (_master, above) = start(&[]);
+    let (mut replica, below) = start(&["--replicaof", "127.0.0.1", &above.to_string()]);
+    replica.wait_for_link();
+    let mut lines = monitor("mymaster", above, 1);
+    lines.push("tls-replication yes".into());
+    for (name, of, extension) in
+        [("tls-cert-file", "server", "crt"), ("tls-key-file", "server", "key"), ("tls-ca-cert-file", "ca", "crt")]
+    {
+        lines.push(format!("{name} {}", authority.text(of, extension)));
+    }
+    let sentinel = Sentinel::start(&lines);
+    let mut last = Value::Null;
+    let is_shown = wait::within(Duration::from_secs(30), || {
+        last = http::get(sentinel.page, "/topology").json();
+        links(&last) == [(above, below, "online".to_string())]
+    });
+    assert!(is_shown && roles(&last).len() == 3, "{last:#}");
 }
 
 /// What differs by its nature: the exporter's questions are commands and connections, and time passes between the two.
