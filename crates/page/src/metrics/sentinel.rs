@@ -122,30 +122,35 @@ fn one(out: &mut Exposition, master: &Master) {
     let agreement = [name.clone(), ("message", master.agreement.clone())];
     let help = "Whether enough Sentinels are up to agree that a master is down and to elect who acts.";
     out.add("redis_sentinel_master_ckquorum_status", Gauge, help, &agreement, f64::from(u8::from(master.can_agree)));
-    let labels = [name.clone(), ("master_address", format!("{}:{}", text("ip"), text("port")))];
+    let labels = [name, ("master_address", format!("{}:{}", text("ip"), text("port")))];
+    let help = "Replicas of a master that are not believed to be down.";
+    out.add("redis_sentinel_master_ok_slaves", Gauge, help, &labels, count_up(&master.replicas));
+    let help = "Sentinels that are not believed to be down, with this one.";
+    out.add("redis_sentinel_master_ok_sentinels", Gauge, help, &labels, 1.0 + count_up(&master.sentinels));
+    figures(out, &master.fields, &labels);
+}
+
+/// What SENTINEL MASTERS has in numbers.
+fn figures(out: &mut Exposition, fields: &Fields, labels: &[(&str, String)]) {
+    let figure = |name: &str| fields.get(name).and_then(|text| text.parse::<f64>().ok());
     for (field, name, help) in [
         ("quorum", "redis_sentinel_master_setting_ckquorum", "Sentinels that must agree that a master is down."),
         ("failover-timeout", "redis_sentinel_master_setting_failover_timeout", "The setting of this name, ms."),
         ("parallel-syncs", "redis_sentinel_master_setting_parallel_syncs", "The setting of this name."),
         ("config-epoch", "redis_sentinel_master_config_epoch", "The term of the failover that made this the master."),
     ] {
-        if let Ok(value) = text(field).parse() {
-            out.add(name, Gauge, help, &labels, value);
+        if let Some(value) = figure(field) {
+            out.add(name, Gauge, help, labels, value);
         }
     }
-    let seconds = |field: &str| text(field).parse::<f64>().ok().map(|ms| ms / 1000.0);
-    if let Some(seconds) = seconds("last-ok-ping-reply") {
+    if let Some(ms) = figure("last-ok-ping-reply") {
         let help = "Seconds since a master answered a ping well.";
-        out.add("redis_sentinel_master_last_ok_ping_reply_seconds", Gauge, help, &labels, seconds);
+        out.add("redis_sentinel_master_last_ok_ping_reply_seconds", Gauge, help, labels, ms / 1000.0);
     }
-    if let Some(seconds) = seconds("down-after-milliseconds") {
+    if let Some(ms) = figure("down-after-milliseconds") {
         let help = "A master that does not answer for so long is believed to be down.";
-        out.add("rivulet_sentinel_master_down_after_seconds", Gauge, help, &[name], seconds);
+        out.add("rivulet_sentinel_master_down_after_seconds", Gauge, help, &labels[..1], ms / 1000.0);
     }
-    let help = "Replicas of a master that are not believed to be down.";
-    out.add("redis_sentinel_master_ok_slaves", Gauge, help, &labels, count_up(&master.replicas));
-    let help = "Sentinels that are not believed to be down, with this one.";
-    out.add("redis_sentinel_master_ok_sentinels", Gauge, help, &labels, 1.0 + count_up(&master.sentinels));
 }
 
 fn count_up(instances: &[Fields]) -> f64 {
