@@ -18,14 +18,13 @@ pub mod unauthenticated;
 pub mod writing;
 
 use rivulet_engine::client_id::ClientId;
-use rivulet_net::{Poll, TlsContext, Waker};
+use rivulet_net::{Poll, TlsContext, Visitors, Waker};
 use rivulet_resp::Batch;
 
 use crate::front::accept::Accepting;
 use crate::front::handshakes::Handshakes;
 use crate::front::held::Held;
 use crate::front::listeners::Listening;
-use crate::front::page::Visitors;
 use crate::lifecycle::signals::Signals;
 
 pub struct Front {

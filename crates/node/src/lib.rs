@@ -24,8 +24,8 @@ mod turn;
 
 pub use acl::start as users;
 pub use front::descriptors;
-pub use front::page::{Door, Visitor};
 pub use lifecycle::{signals, start};
+pub use rivulet_net::{Door, Visitor};
 
 /// The level of Redis whose behaviour this server has, as INFO announces it.
 pub const REDIS_VERSION: &str = "7.2.4";

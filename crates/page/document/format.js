@@ -40,6 +40,12 @@ function isInStep(link, master) {
   return link.behind_bytes != null && link.behind_bytes <= moment;
 }
 
+// There is room for a few names on a card.
+function watchesOf({ watched_names: names }) {
+  const all = names.join(", ");
+  return names.length && all.length <= 18 ? t("watches", { n: all }) : t("watchesMany", { n: names.length });
+}
+
 // The state of a node in one word for colours (step, late, far, sync, idle) and in words for people.
 function stateOf(view, node) {
   if (node.silent) return { tone: "far", text: t("silent"), more: heard(node.silent).text };
@@ -47,7 +53,7 @@ function stateOf(view, node) {
     const text = node.loading.percent == null ? t("loading") : t("loadingPart", { percent: percentOf(node.loading.percent) });
     return { tone: "sync", text, percent: node.loading.percent };
   }
-  if (node.role === "sentinel") return { tone: "idle", text: t("watches", { n: node.watches.join(", ") }) };
+  if (node.role === "sentinel") return { tone: "idle", text: watchesOf(node) };
   if (node.trouble.is_stale_master) return { tone: "far", text: t("stale") };
   if (node.role !== "replica") return { tone: "step", text: node.bytes_per_second ? t("writes", { rate: rate(node.bytes_per_second) }) : t("noWrites") };
   const link = view.above.get(node.id);

@@ -67,12 +67,20 @@ function drawActions(view) {
   const node = view.byId.get(state.chosen);
   const link = node && view.above.get(node.id);
   const canTake = isMaster && link?.master === view.own.id && link.state === "online" && !view.own.trouble.failover;
-  replaceIfNew(byId("node-actions"), `${language} ${canTake} ${state.chosen}`, () => {
-    if (!canTake) return [];
-    const button = html("button", { type: "button", class: "quiet" }, t("failover"));
-    button.addEventListener("click", () => failOver(state.view, state.view.byId.get(state.chosen)).then(showSession));
+  const master = node && watchedName(view, node);
+  replaceIfNew(byId("node-actions"), `${language} ${canTake} ${master} ${state.chosen}`, () => {
+    if (!canTake && master == null) return [];
+    const button = html("button", { type: "button", class: "quiet" }, t(canTake ? "failover" : "replace"));
+    const chosen = () => state.view.byId.get(state.chosen);
+    button.addEventListener("click", () => (canTake ? failOver(state.view, chosen()) : replaceMaster(master, chosen())).then(showSession));
     return [button];
   });
+}
+
+// Under which name this page's Sentinel watches a master that it can replace.
+function watchedName({ own }, node) {
+  if (own?.role !== "sentinel" || node.role !== "master" || node.silent || node.trouble.failover) return undefined;
+  return own.watched_names[own.watches.findIndex((address) => node.addresses.includes(address))];
 }
 
 function choose(id) {

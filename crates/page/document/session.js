@@ -72,13 +72,23 @@ function proofOf(reply) {
 }
 
 async function failOver(view, node) {
-  if (!(await ensureLogin())) return;
   const name = nameOf(node);
-  if (!(await isSure(t("sureFailover", { name }), t("sureFailoverText", { name })))) return;
   // The server knows its replica by the address that it was told.
   const seen = view.own.followers.map((follower) => follower.address);
   const to = node.addresses.find((address) => seen.includes(address)) || name;
-  const { error } = await act({ action: "failover", to });
+  await switchOver({ action: "failover", to }, t("sureFailover", { name }), t("sureFailoverText", { name }));
+}
+
+// A Sentinel chooses the replica itself.
+async function replaceMaster(master, node) {
+  const name = nameOf(node);
+  await switchOver({ action: "failover", master }, t("sureReplace", { name }), t("sureReplaceText", { name }));
+}
+
+async function switchOver(body, title, text) {
+  if (!(await ensureLogin())) return;
+  if (!(await isSure(title, text))) return;
+  const { error } = await act(body);
   say(byId("live"), error || t("asked"));
   if (error) byId("node-actions").append(html("p", { class: "error", lang: "en" }, error));
 }

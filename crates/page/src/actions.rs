@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(75);
 pub enum Action {
     /// Proves that all replicas are equal.
     Verify,
-    /// Hands over to a replica, or to the one that is ahead.
-    Failover { to: Option<String> },
+    /// Hands over to a replica, or to the one that is ahead; at a Sentinel from the master of a name to the replica that it chooses.
+    Failover { to: Option<String>, master: Option<String> },
     /// Gives up a failover that waits.
     Abort,
 }
@@ -40,8 +40,14 @@ impl Action {
         let words = |text: &str| text.split(' ').map(str::to_string).collect::<Vec<_>>();
         Ok(match self {
             Action::Verify => words(&format!("REPLICATION VERIFY ALL TIMEOUT {VERIFY_MS}")),
-            Action::Failover { to: None } => words("FAILOVER"),
-            Action::Failover { to: Some(to) } => {
+            Action::Failover { to: None, master: None } => words("FAILOVER"),
+            Action::Failover { to: None, master: Some(name) } => {
+                ["SENTINEL", "FAILOVER", name].map(str::to_string).to_vec()
+            }
+            Action::Failover { to: Some(_), master: Some(_) } => {
+                return Err("a Sentinel chooses the replica itself".into());
+            }
+            Action::Failover { to: Some(to), master: None } => {
                 let to = Address::parse(to).ok_or("no address of a replica")?;
                 let mut words = words("FAILOVER TO");
                 words.extend([to.host, to.port.to_string()]);
@@ -102,12 +108,15 @@ mod tests {
         assert_eq!(words(r#"{"action":"verify"}"#).as_deref(), Ok("REPLICATION VERIFY ALL TIMEOUT 60000"));
         assert_eq!(words(r#"{"action":"failover"}"#).as_deref(), Ok("FAILOVER"));
         assert_eq!(words(r#"{"action":"failover","to":"[::1]:7"}"#).as_deref(), Ok("FAILOVER TO ::1 7"));
+        let named = parse(r#"{"action":"failover","master":"a b"}"#).and_then(|action| action.words());
+        assert_eq!(named, Ok(vec!["SENTINEL".into(), "FAILOVER".into(), "a b".into()]));
         assert_eq!(words(r#"{"action":"abort"}"#).as_deref(), Ok("FAILOVER ABORT"));
         for wrong in [
             "",
             "{}",
             r#"{"action":"flushall"}"#,
             r#"{"action":"failover","to":"x y"}"#,
+            r#"{"action":"failover","to":"a:1","master":"m"}"#,
             r#"{"action":"failover","x":1}"#,
         ] {
             assert!(words(wrong).is_err(), "{wrong}");

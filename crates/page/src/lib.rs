@@ -1,10 +1,10 @@
-//! The page (docs/page.md): the replication that this server is part of as a picture in a browser, and what monitoring asks for.
+//! The page (docs/page.md): the replication that this server or Sentinel is part of as a picture in a browser, and what monitoring asks for.
 //!
 //! It is a client of its own server: [`Settings::door`] gives it connections to that, and through nothing else does it touch the server. [`Page::open`]
 //! binds the port, so that a port that is taken is told at the start; [`Page::run`] serves until the process ends, on the thread that calls it.
 //!
 //! In order: `http` (connections and their bounds), `guard` (whose requests are answered, and what each answer says to the browser), `routes`; `own` and
-//! `peers` (who is asked), `shared` (how often), `feed` (events), `readiness`, `metrics`; `sessions` and `actions`; `document`
+//! `peers` (who is asked), `shared` (how often), `feed` (events), `readiness`, `sentinel`, `metrics`; `sessions` and `actions`; `document`
 //! and `sentences` (what servers say, in Chinese).
 
 mod actions;
@@ -18,6 +18,7 @@ mod peers;
 mod readiness;
 mod routes;
 mod sentences;
+mod sentinel;
 mod sessions;
 mod shared;
 mod stall;
@@ -29,6 +30,13 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use rivulet_topology::Address;
+
+/// Which program the page is of. What follows speaks of the own server for both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    Server,
+    Sentinel,
+}
 
 /// For whom a connection to the own server is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +55,7 @@ pub type Door = Arc<dyn Fn(Visitor) -> io::Result<UnixStream> + Send + Sync>;
 pub struct Settings {
     pub port: u16,
     pub addresses: Vec<IpAddr>,
+    pub program: Program,
     /// Where clients reach the own server.
     pub own: Address,
     pub door: Door,

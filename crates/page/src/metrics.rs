@@ -1,4 +1,4 @@
-//! `/metrics`: the own server's figures for Prometheus.
+//! `/metrics`: the own server's figures for Prometheus, or a Sentinel's.
 //!
 //! Names that begin with `redis_` are those of redis_exporter, with the same values and labels, so that boards made for it go on; a test compares them with its
 //! output. Left out are those that `promtool check metrics` finds fault with by their names (`…_duration_sec`); the same figures are there with a `rivulet_` name.
@@ -7,6 +7,7 @@
 mod commands;
 mod exposition;
 mod replication;
+mod sentinel;
 mod table;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ use serde_json::Value;
 
 use crate::own::{Own, PATIENCE};
 use exposition::{Exposition, Kind};
+
+pub use sentinel::gather as gather_of_sentinel;
 
 /// Where Sentinels tell each other of themselves: each listens there at every server that it watches, with one connection for it. A server is told nothing
 /// else of them, above all not where they are.

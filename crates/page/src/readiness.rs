@@ -1,6 +1,8 @@
-//! Whether this node should be sent reads.
+//! Whether this node should be sent reads, or whether this Sentinel can replace its masters.
 
 use rivulet_topology::{Info, Link};
+
+use crate::sentinel::watched;
 
 /// How far behind a replica may be; 0 is no bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +55,28 @@ pub fn check(info: &Info, link: Option<&Link>, bounds: Bounds) -> Result<(), Str
         return Err("the link to the master is down".into());
     }
     if bounds.any() { within(info, link, bounds) } else { Ok(()) }
+}
+
+/// Answers why this Sentinel is not ready, if it is not: it would not act, or those that are up could not replace one of its masters.
+///
+/// # Errors
+/// The reason.
+pub fn check_sentinel(info: &Info) -> Result<(), String> {
+    if info.is_on("sentinel_tilt") {
+        return Err("the Sentinel was not run for a while and does not act yet (TILT)".into());
+    }
+    let masters = watched(info);
+    if masters.is_empty() {
+        return Err("no master is watched".into());
+    }
+    let lacks = |master: &&crate::sentinel::Watched| !master.has_quorum() || !master.has_majority();
+    masters.iter().find(lacks).map_or(Ok(()), |master| {
+        let (name, up) = (&master.name, master.sentinels_up);
+        let (quorum, majority) = (master.quorum, master.majority);
+        Err(format!(
+            "master '{name}': Sentinels that are up: {up}; {quorum} must agree that it is down, {majority} must elect who acts"
+        ))
+    })
 }
 
 fn within(info: &Info, link: Option<&Link>, bounds: Bounds) -> Result<(), String> {
@@ -114,6 +138,26 @@ mod tests {
         assert_eq!(why("role:slave\nmaster_link_status:down", None, 0, 0), "the link to the master is down");
         assert_eq!(why("role:slave", None, 0, 0), "the link to the master is down");
         assert_eq!(why(UP, None, 0, 0), "");
+    }
+
+    #[test]
+    fn a_sentinel_with_its_masters() {
+        let why = |text: &str| check_sentinel(&Info::parse(text)).err().unwrap_or_default();
+        let one = "sentinel_tilt:0\nfailover0:sentinels_up=2,quorum=2,majority=2,name=a";
+        assert_eq!(why(one), "");
+        assert_eq!(why("sentinel_tilt:0"), "no master is watched");
+        let tilted = one.replace("tilt:0", "tilt:1");
+        assert_eq!(why(&tilted), "the Sentinel was not run for a while and does not act yet (TILT)");
+        let of_b = |rest: &str| why(&format!("{one}\nfailover1:{rest},name=b"));
+        let expected = |numbers: [u32; 3]| {
+            let [up, quorum, majority] = numbers;
+            format!(
+                "master 'b': Sentinels that are up: {up}; {quorum} must agree that it is down, {majority} must elect who acts"
+            )
+        };
+        assert_eq!(of_b("sentinels_up=1,quorum=2,majority=1"), expected([1, 2, 1]));
+        assert_eq!(of_b("sentinels_up=1,quorum=1,majority=2"), expected([1, 1, 2]));
+        assert_eq!(of_b("sentinels_up=3,quorum=3,majority=3"), "");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::own::{Own, PATIENCE};
 use crate::readiness::{self, Bounds};
 use crate::sessions::{LoginError, Sessions};
 use crate::shared::Shared;
-use crate::{Door, Settings, Visitor, document};
+use crate::{Door, Program, Settings, Visitor, document};
 
 type Answer = Response<BoxBody<Bytes, std::convert::Infallible>>;
 
@@ -40,6 +40,7 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Everything that answers are made of.
 pub struct Site {
     pub feed: Arc<Feed>,
+    program: Program,
     door: Door,
     sessions: Sessions,
     verified: std::sync::Mutex<Option<Verified>>,
@@ -48,6 +49,7 @@ pub struct Site {
     metrics: Shared<String>,
     health: Shared<Result<(), Refusal>>,
     standing: Shared<Result<(Info, Bounds), Refusal>>,
+    watching: Shared<Result<Info, Refusal>>,
 }
 
 /// Logins and actions at once.
@@ -66,6 +68,7 @@ impl Site {
         let (feed, door) = (Feed::new(&settings), settings.door.clone());
         Site {
             feed,
+            program: settings.program,
             sessions: Sessions::new(door.clone()),
             door,
             verified: std::sync::Mutex::default(),
@@ -73,6 +76,7 @@ impl Site {
             metrics: Shared::default(),
             health: Shared::default(),
             standing: Shared::default(),
+            watching: Shared::default(),
         }
     }
 
@@ -154,12 +158,19 @@ impl Site {
     }
 
     async fn metrics_page(&self) -> String {
+        let page = match self.program {
+            Program::Server => self.server_metrics().await,
+            Program::Sentinel => self.ask(|own| metrics::gather_of_sentinel(own, now().unix_ms)).await,
+        };
+        // A scraper is told that the server does not answer, not that there is no page.
+        page.unwrap_or_else(|Refusal(_, why)| metrics::of_silence(&why))
+    }
+
+    async fn server_metrics(&self) -> Result<String, Refusal> {
         let picture = self.feed.topology(PICTURE).await;
         let link = picture.own().and_then(|own| picture.link_of(&own.id)).cloned();
         let verified = self.verified.lock().ok().and_then(|verified| verified.clone());
-        let page = self.ask(move |own| metrics::gather(own, link, verified, now().unix_ms)).await;
-        // A scraper is told that the server does not answer, not that there is no page.
-        page.unwrap_or_else(|Refusal(_, why)| metrics::of_silence(&why))
+        self.ask(move |own| metrics::gather(own, link, verified, now().unix_ms)).await
     }
 
     async fn health(&self) -> Result<Answer, Refusal> {
@@ -170,6 +181,26 @@ impl Site {
     }
 
     async fn ready(&self, query: &str) -> Result<Answer, Refusal> {
+        let checked = match self.program {
+            Program::Server => self.check_server(query).await?,
+            Program::Sentinel => self.check_sentinel(query).await?,
+        };
+        match checked {
+            Ok(()) => Ok(text(TEXT, "ready\n")),
+            Err(why) => Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}"))),
+        }
+    }
+
+    async fn check_sentinel(&self, query: &str) -> Result<Result<(), String>, Refusal> {
+        if !query.is_empty() {
+            let why = "a Sentinel has no data that could be behind: there are no parameters";
+            return Err(Refusal(StatusCode::BAD_REQUEST, why.into()));
+        }
+        let info = self.watching.get(now_ms, || self.ask(watching)).await?;
+        Ok(readiness::check_sentinel(&info))
+    }
+
+    async fn check_server(&self, query: &str) -> Result<Result<(), String>, Refusal> {
         // A wrong question is told before the server is asked.
         Bounds::default().with_query(query).map_err(|why| Refusal(StatusCode::BAD_REQUEST, why))?;
         let (info, configured) = self.standing.get(now_ms, || self.ask(standing)).await?;
@@ -179,10 +210,7 @@ impl Site {
             _ => None,
         };
         let link = picture.as_ref().and_then(|picture| picture.link_of(&picture.own()?.id));
-        match readiness::check(&info, link, bounds) {
-            Ok(()) => Ok(text(TEXT, "ready\n")),
-            Err(why) => Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}"))),
-        }
+        Ok(readiness::check(&info, link, bounds))
     }
 
     fn session(&self, headers: &HeaderMap) -> Answer {
@@ -261,6 +289,12 @@ fn standing(own: &mut Own) -> Result<(Info, Bounds), String> {
         lag_seconds_max: count("http-ready-max-lag-seconds"),
     };
     Ok((Info::parse(&info), bounds))
+}
+
+/// What a Sentinel says of itself and of the replacement of its masters.
+fn watching(own: &mut Own) -> Result<Info, String> {
+    let info = own.text(&["INFO", "sentinel", "failover"]).map_err(|error| error.to_string())?;
+    Ok(Info::parse(&info))
 }
 
 fn check_origin(headers: &HeaderMap) -> Result<(), Refusal> {

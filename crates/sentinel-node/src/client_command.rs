@@ -72,7 +72,8 @@ impl Filter {
     }
 
     fn fits(&self, client: &Client, me: u64) -> bool {
-        self.id.is_none_or(|id| id == client.id)
+        !client.is_internal
+            && self.id.is_none_or(|id| id == client.id)
             && self.address.as_ref().is_none_or(|address| *address == client.address)
             && self.local_address.as_ref().is_none_or(|address| *address == client.local_address)
             && self.kind.is_none_or(|kind| kind == kind_of(client))
@@ -141,7 +142,7 @@ impl Program {
     }
 
     fn client_list(&self, args: Args<'_>) -> Result<String, String> {
-        let all = self.clients.values();
+        let all = self.clients.values().filter(|client| !client.is_internal);
         let chosen: Vec<&Client> = if args.len() == 4 && args.is(2, "type") {
             let kind = kind(args.at(3))?;
             all.filter(|client| kind_of(client) == kind).collect()

@@ -39,6 +39,8 @@ pub struct Client {
     pub address: String,
     pub local_address: String,
     pub is_unix: bool,
+    /// It is the page's own connection.
+    pub is_internal: bool,
     pub input: Vec<u8>,
     decoder: Decoder,
     pub output: Vec<u8>,
@@ -110,10 +112,20 @@ impl Program {
         self.config.maxclients.min(descriptors::for_clients().saturating_sub(links))
     }
 
+    /// Clients without those that are the page's own.
+    pub fn served(&self) -> usize {
+        self.clients.len() - self.internal_clients
+    }
+
+    /// Whether there is room for one more client.
+    pub fn has_room(&self) -> bool {
+        (self.served() as u64) < self.clients_max()
+    }
+
     fn add_client(&mut self, mut stream: Stream, is_tls: bool) {
         let peer = stream.peer_address();
         let is_local = peer.is_none_or(|address| address.ip().to_canonical().is_loopback());
-        let refusal: Option<&[u8]> = if self.clients.len() as u64 >= self.clients_max() {
+        let refusal: Option<&[u8]> = if !self.has_room() {
             Some(b"-ERR max number of clients reached\r\n")
         } else if !is_tls && self.config.protected_mode && !is_local && self.default_is_open() {
             Some(PROTECTED)
@@ -134,18 +146,24 @@ impl Program {
         if self.config.tcp_keepalive > 0 {
             let _ = stream.set_keepalive(Duration::from_secs(self.config.tcp_keepalive));
         }
-        self.last_client += 1;
         self.stats.connections += 1;
-        let id = self.last_client;
-        if let Err(error) = self.poll.add(&stream, token(id), Interest::READ) {
-            log::write(Level::Warning, format_args!("Error registering fd event for the new client: {error}"));
-            return;
-        }
-        let client = self.new_client(id, stream);
-        self.clients.insert(id, client);
+        let Some(id) = self.register(stream) else { return };
         if is_tls {
             self.begin_handshake(id);
         }
+    }
+
+    /// A connection is watched from now on, and its commands are executed; answers whose they are.
+    pub fn register(&mut self, stream: Stream) -> Option<u64> {
+        self.last_client += 1;
+        let id = self.last_client;
+        if let Err(error) = self.poll.add(&stream, token(id), Interest::READ) {
+            log::write(Level::Warning, format_args!("Error registering fd event for the new client: {error}"));
+            return None;
+        }
+        let client = self.new_client(id, stream);
+        self.clients.insert(id, client);
+        Some(id)
     }
 
     /// Puts TLS on a connection, if that is wanted.
@@ -172,6 +190,7 @@ impl Program {
             address: shown(stream.peer_address()),
             local_address: shown(stream.local_address()),
             is_unix: stream.peer_address().is_none(),
+            is_internal: false,
             stream,
             input: Vec::new(),
             decoder: Decoder::default(),
@@ -230,7 +249,7 @@ impl Program {
             let mut batch = Batch::default();
             let limits = Limits {
                 bulk_len_max: self.config.proto_max_bulk_len,
-                authenticated: client.user.is_some(),
+                authenticated: client.user.is_some() || client.is_internal,
                 arrays_only: false,
             };
             let input = std::mem::take(&mut client.input);
@@ -272,6 +291,7 @@ impl Program {
         for id in gone {
             if let Some(client) = self.clients.remove(&id) {
                 self.handshakes.under_way -= usize::from(client.stream.is_handshaking());
+                self.internal_clients -= usize::from(client.is_internal);
                 // A socket that is about to be closed leaves the poll in any case.
                 let _ = self.poll.remove(&client.stream);
             }
@@ -285,7 +305,7 @@ impl Program {
         if limit_ms == 0 {
             return;
         }
-        for client in self.clients.values_mut() {
+        for client in self.clients.values_mut().filter(|client| !client.is_internal) {
             let idle_ms = now_ms.saturating_sub(client.active_ms);
             client.is_closing |= client.subscriptions.len() == 0 && idle_ms > limit_ms;
         }

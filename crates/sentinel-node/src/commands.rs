@@ -35,7 +35,9 @@ impl Program {
         }
         let (mut out, is_resp3) = (Vec::new(), client.is_resp3);
         self.stats.commands += 1;
-        let is_promise = match self.dispatch(id, args, &mut out, false) {
+        let is_pages = self.visitors.is_some() && self.answer_page(id, args, &mut out);
+        let answered = if is_pages { Ok(false) } else { self.dispatch(id, args, &mut out, false) };
+        let is_promise = match answered {
             Ok(is_promise) => is_promise,
             Err(text) => {
                 self.stats.errors += 1;
@@ -128,6 +130,9 @@ impl Program {
 
     /// Whether the client may call it now.
     fn admit(&mut self, id: u64, name: &str, command: &'static Command, args: Args<'_>) -> Answered {
+        if self.clients.get(&id).is_some_and(|client| client.is_internal) {
+            return Ok(());
+        }
         // A subcommand that there is not is nobody's to allow.
         let is_unknown = command_table::is_container(command) && args.len() > 1;
         let is_logged_in = self.clients.get(&id).is_some_and(|client| client.user.is_some());

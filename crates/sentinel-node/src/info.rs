@@ -8,7 +8,7 @@ use crate::program::Program;
 
 type Section = fn(&Program, &mut String);
 
-/// Sections in their order; that of the Sentinel itself follows.
+/// Sections in their order; those of the Sentinel itself follow.
 const SECTIONS: [(&str, &str, Section); 4] =
     [("server", "Server", server), ("clients", "Clients", clients), ("stats", "Stats", stats), ("cpu", "CPU", cpu)];
 
@@ -31,7 +31,7 @@ pub struct Stats {
 }
 
 impl Program {
-    /// The sections of these names, in small letters; all of them when there are none.
+    /// The sections of these names, in small letters; all that Redis has when there are none.
     pub fn info(&self, names: &[String]) -> String {
         let has = |word: &str| names.iter().any(|name| name == word);
         let all = names.is_empty() || has("all") || has("everything") || has("default");
@@ -45,6 +45,9 @@ impl Program {
         }
         if all || has("sentinel") {
             parts.push(self.core.info_section());
+        }
+        if has("failover") || has("all") || has("everything") {
+            parts.push(self.core.failover_section());
         }
         parts.join("\r\n")
     }
@@ -80,8 +83,8 @@ fn server(program: &Program, out: &mut String) {
 }
 
 fn clients(program: &Program, out: &mut String) {
-    let clients = program.clients.values();
-    field!(out, "connected_clients", program.clients.len());
+    let clients = program.clients.values().filter(|client| !client.is_internal);
+    field!(out, "connected_clients", program.served());
     field!(out, "cluster_connections", 0);
     field!(out, "maxclients", program.config.maxclients);
     field!(out, "client_recent_max_input_buffer", clients.clone().map(|c| c.input.len()).max().unwrap_or(0));

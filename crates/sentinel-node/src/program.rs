@@ -7,7 +7,7 @@ use std::time::Duration;
 use rivulet_acl::{Log, Users};
 use rivulet_config::{Config, Level};
 use rivulet_host::time;
-use rivulet_net::{Interest, Poll, Ready, TlsContext, Waker};
+use rivulet_net::{Interest, Poll, Ready, TlsContext, Visitors, Waker};
 use rivulet_node::process::pid_file;
 use rivulet_node::process::supervisor::{self, Supervisor};
 use rivulet_node::{log, signals::Signals};
@@ -30,6 +30,10 @@ pub struct Program {
     pub poll: Poll,
     pub listeners: Vec<Listening>,
     pub clients: BTreeMap<u64, Client>,
+    /// How many of them are the page's own.
+    pub internal_clients: usize,
+    /// Connections of the page that wait to be taken in, if there is a page.
+    pub visitors: Option<Visitors>,
     pub outgoing: BTreeMap<ConnId, Outgoing>,
     /// Connections to instances that were given something to send, or are to be watched otherwise.
     pub to_flush: BTreeSet<ConnId>,
@@ -59,7 +63,7 @@ pub struct Program {
     pub supervisor: Supervisor,
     /// The status to end with.
     pub exit: Option<i32>,
-    waker: Waker,
+    pub waker: Waker,
     signals: Signals,
 }
 
@@ -101,6 +105,8 @@ impl Program {
             poll,
             listeners,
             clients: BTreeMap::new(),
+            internal_clients: 0,
+            visitors: None,
             outgoing: BTreeMap::new(),
             to_flush: BTreeSet::new(),
             maker,
@@ -189,6 +195,7 @@ impl Program {
         if token == WAKER {
             self.waker.clear();
             self.heed_signal();
+            self.admit_visitors();
             for (host, ip) in self.resolver.answers() {
                 self.core.resolved(&host, ip);
                 self.go_on_after_name(&host);

@@ -8,13 +8,14 @@ use rivulet_node::{REDIS_VERSION, descriptors, log, system::os_error};
 use rivulet_sentinel::{Sentinel, configuration};
 
 use crate::listeners::listen;
+use crate::page::OpenPage;
 use crate::program::Program;
 use crate::users;
 
 /// Runs a Sentinel until it is to end; answers its exit status.
-pub fn serve(startup: Startup) -> i32 {
+pub fn serve(startup: Startup, open_page: OpenPage) -> i32 {
     log::set_role(b'X');
-    match prepare(startup) {
+    match prepare(startup, open_page) {
         Ok(Some(mut program)) => program.run(),
         // A child goes on.
         Ok(None) => 0,
@@ -36,7 +37,7 @@ enum Failure {
 }
 
 /// Nothing if a child goes on in the background.
-fn prepare(startup: Startup) -> Result<Option<Program>, Failure> {
+fn prepare(startup: Startup, open_page: OpenPage) -> Result<Option<Program>, Failure> {
     let Startup { mut config, warnings, users: lines_of_users, sentinel: lines, .. } = startup;
     let mut words = [0u8; 8 + 20];
     random::fill(&mut words).map_err(|e| Failure::Unusable(format!("No random numbers: {e}")))?;
@@ -66,11 +67,14 @@ fn prepare(startup: Startup) -> Result<Option<Program>, Failure> {
     let tls = tls_context(&config).map_err(Failure::Logged)?;
     let listeners = listen(&config).map_err(Failure::Logged)?;
     log::write(Level::Notice, format_args!("Running mode=sentinel, port={}.", config.main_port()));
-    pid_file::write(&config);
     title::begin(&config, title::SENTINEL);
     core.begin(&id);
-    let program = Program::new(config, core, known, listeners, tls, supervisor, &words)
+    let mut program = Program::new(config, core, known, listeners, tls, supervisor, &words)
         .map_err(|e| Failure::Logged(format!("Can't start: {e}")))?;
+    if program.config.http_port != 0 {
+        program.begin_page(open_page).map_err(Failure::Logged)?;
+    }
+    pid_file::write(&program.config);
     program.supervisor.tell(supervisor::SERVES);
     program.supervisor.tell(supervisor::READY);
     Ok(Some(program))

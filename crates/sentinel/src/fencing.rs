@@ -90,7 +90,7 @@ impl Master {
 
     /// Those who may have acknowledged something to the master, by all lists that were heard: those of the latest one that is settled, which is in the place of
     /// all before it, and of those after it, each of which may be the master's by now. Without numbers it is the longest; without lists all that are known.
-    fn members(&self) -> BTreeSet<&str> {
+    pub(crate) fn members(&self) -> BTreeSet<&str> {
         let instances = || self.replicas.values().map(|replica| &replica.instance);
         let lists = || instances().chain([&self.instance]).filter(|instance| self.has_list_of_set(instance));
         let settled = lists().map(|instance| instance.list).filter(|list| list.is_settled).max();

@@ -1,4 +1,4 @@
-//! The section of INFO that is a Sentinel's own, and ROLE.
+//! The sections of INFO that are a Sentinel's own, and ROLE.
 
 use rivulet_resp::Reply;
 
@@ -31,6 +31,31 @@ impl Sentinel {
                 address.port,
                 master.replicas.len(),
                 master.voters(),
+            );
+        }
+        text
+    }
+
+    /// `# Failover`: what stands between each master and its replacement. Redis has no such section, so it comes only to who asks for it. A name, which may be
+    /// any text, is the last of a line.
+    pub fn failover_section(&self) -> String {
+        let mut text = format!("# Failover\r\nsentinel_current_epoch:{}\r\n", self.current_epoch);
+        for (i, master) in self.masters.values().enumerate() {
+            let (up, ..) = self.reachable(master);
+            // Where nothing is synchronous there are no members, and nobody is fenced.
+            let is_fenced = master.synchronous() > 0;
+            let or_none = |count: usize| if is_fenced { count } else { 0 };
+            text += &format!(
+                "failover{i}:epoch={},state={},sentinels_up={up},quorum={},majority={},members={},members_answering={},members_to_fence={},forgotten_replicas={},name={}\r\n",
+                master.config_epoch,
+                master.failover.as_ref().map_or("none", |attempt| attempt.word()),
+                master.settings.quorum,
+                master.majority(),
+                or_none(master.members().len()),
+                or_none(self.members_that_answer(master)),
+                or_none(master.fences_needed()),
+                master.forgotten.len(),
+                master.name,
             );
         }
         text
@@ -71,6 +96,39 @@ pub(crate) fn ctime(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_between_a_master_and_its_replacement() {
+        let mut sentinel = Sentinel::new(1000, 1_000_000, 1);
+        for line in [
+            "monitor a 10.0.0.1 1 2",
+            "monitor b,c 10.0.0.2 2 1",
+            "config-epoch a 3",
+            "current-epoch 5",
+            "known-sentinel a 10.0.0.9 26379 1111111111111111111111111111111111111111",
+            "known-sentinel a 10.0.0.8 26379 2222222222222222222222222222222222222222",
+        ] {
+            let words: Vec<Vec<u8>> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+            sentinel.configure(&words).expect("a good line");
+        }
+        let nobody = "members=0,members_answering=0,members_to_fence=0,forgotten_replicas=0";
+        let expected = format!(
+            "# Failover\r\nsentinel_current_epoch:5\r\n\
+             failover0:epoch=3,state=none,sentinels_up=3,quorum=2,majority=2,{nobody},name=a\r\n\
+             failover1:epoch=0,state=none,sentinels_up=1,quorum=1,majority=1,{nobody},name=b,c\r\n"
+        );
+        assert_eq!(sentinel.failover_section(), expected);
+        // One synchronous replica, and two members: both are fenced, as either may be the one that has a write.
+        if let Some(master) = sentinel.masters.get_mut("a") {
+            master.synchronous.replicas = 1;
+            master.instance.members = ["x", "y"].map(String::from).into();
+        }
+        let told = sentinel.failover_section();
+        assert!(
+            told.contains("members=2,members_answering=0,members_to_fence=2,forgotten_replicas=0,name=a"),
+            "{told}"
+        );
+    }
 
     #[test]
     fn moments() {

@@ -2,7 +2,8 @@
 //!
 //! A [`Sentinel`] is told the time, what its connections bring, and what its clients want; it hands out [`Action`]s. It opens no socket and no file,
 //! and reads no clock. In reading order: [`sentinel`] (the whole), [`master`], [`replica`], [`peer`], [`link`]; [`down`], [`votes`], [`election`],
-//! [`choice`], [`failover`], `fencing`, [`reappointment`], [`forgotten`]; [`hello`], [`info`]; [`configuration`], [`commands`].
+//! [`choice`], [`failover`], `fencing`, [`reappointment`], [`forgotten`]; [`hello`], [`info`]; [`configuration`], [`commands`],
+//! [`reached`].
 
 pub mod address;
 pub mod answer;
@@ -24,6 +25,7 @@ pub mod master;
 pub mod names;
 pub mod peer;
 pub mod periods;
+pub mod reached;
 pub mod reappointment;
 pub mod replica;
 mod replies;
@@ -35,4 +37,5 @@ pub mod votes;
 pub use commands::{Done, NOT_SAVED, Outcome};
 pub use events::Level;
 pub use link::ConnId;
+pub use reached::Reached;
 pub use sentinel::{Action, Sentinel};

@@ -36,7 +36,7 @@ fn run() -> i32 {
             drop(counted);
             status
         }
-        Ok(Start::Sentinel(startup)) => rivulet_sentinel_node::serve(*startup),
+        Ok(Start::Sentinel(startup)) => rivulet_sentinel_node::serve(*startup, page::open_of_sentinel),
         Ok(_) => {
             eprintln!("rivulet-server: this mode is not supported yet");
             1

@@ -129,7 +129,9 @@ impl Schedule {
                         // `http-port` is off: nobody in this world speaks HTTP.
                         rivulet_node::start::serve(*startup, |_, _| Err("there is no page here".to_string()))
                     }
-                    Ok(Start::Sentinel(startup)) => rivulet_sentinel_node::serve(*startup),
+                    Ok(Start::Sentinel(startup)) => {
+                        rivulet_sentinel_node::serve(*startup, |_, _, _| Err("there is no page here".to_string()))
+                    }
                     Ok(_) => 0,
                     Err(error) => panic!("the arguments are right: {error}"),
                 };

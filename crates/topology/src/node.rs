@@ -134,6 +134,8 @@ pub struct Node {
     pub doctor: Option<Doctor>,
     /// What a Sentinel watches.
     pub watches: Vec<Address>,
+    /// The names of these, in their order.
+    pub watched_names: Vec<String>,
 }
 
 /// Its id as INFO tells it: the one that is kept over restarts, if there is one.
@@ -144,6 +146,7 @@ pub fn identity(info: &Info) -> Option<&str> {
 impl Node {
     /// What INFO says; what does not come from it is as in [`Node::default`].
     pub fn of(info: &Info) -> Node {
+        let watched = watched(info);
         Node {
             id: identity(info).unwrap_or_default().to_string(),
             role: role(info),
@@ -157,7 +160,8 @@ impl Node {
             backlog: backlog(info),
             load: load(info),
             trouble: trouble(info),
-            watches: watches(info),
+            watches: watched.iter().map(|(_, address)| address.clone()).collect(),
+            watched_names: watched.into_iter().map(|(name, _)| name).collect(),
             ..Node::default()
         }
     }
@@ -257,10 +261,14 @@ fn trouble(info: &Info) -> Trouble {
     }
 }
 
-/// The masters of a Sentinel: `master0:name=mymaster,status=ok,address=127.0.0.1:6379,slaves=2,sentinels=3`.
-fn watches(info: &Info) -> Vec<Address> {
+/// The masters of a Sentinel: `master0:name=mymaster,status=ok,address=127.0.0.1:6379,slaves=2,sentinels=3`. A name may be any text.
+fn watched(info: &Info) -> Vec<(String, Address)> {
     let lines = info.numbered("master").into_iter().take(REPLICAS_MAX);
-    lines.filter_map(|(_, line)| Address::parse(part(line, "address")?)).collect()
+    let one = |line: &str| {
+        let (name, rest) = line.strip_prefix("name=")?.rsplit_once(",status=")?;
+        Some((name.to_string(), Address::parse(part(rest, "address")?)?))
+    };
+    lines.filter_map(|(_, line)| one(line)).collect()
 }
 
 #[cfg(test)]
@@ -305,7 +313,12 @@ mod tests {
         let sentinel = recorded("sentinel");
         assert_eq!(sentinel.role, Role::Sentinel);
         let watches: Vec<String> = sentinel.watches.iter().map(Address::to_string).collect();
-        assert_eq!(watches, ["127.0.0.1:46021"]);
+        assert_eq!((watches, sentinel.watched_names), (vec!["127.0.0.1:46021".into()], vec!["mymaster".to_string()]));
+        let odd = Node::of(&Info::parse("master0:name=a,status=b,c,status=ok,address=[::1]:7,slaves=0,sentinels=1"));
+        assert_eq!(
+            (odd.watched_names, odd.watches[0].to_string()),
+            (vec!["a,status=b,c".to_string()], "[::1]:7".into())
+        );
         assert!(sentinel.upstream.is_none() && sentinel.followers.is_empty());
     }
 

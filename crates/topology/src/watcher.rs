@@ -233,7 +233,8 @@ impl Asker {
                 return Ok(());
             }
         }
-        if info.text("rivulet_version").is_some() && !info.is_on("loading") {
+        let is_sentinel = info.text("redis_mode") == Some("sentinel");
+        if info.text("rivulet_version").is_some() && !info.is_on("loading") && !is_sentinel {
             self.ask_for_syncs(&info, now.ms)?;
             self.ask_doctor(now.ms)?;
         }

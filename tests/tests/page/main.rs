@@ -2,6 +2,7 @@
 
 mod browser;
 mod metrics;
+mod sentinel;
 
 use std::time::Duration;
 

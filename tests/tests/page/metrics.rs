@@ -32,10 +32,11 @@ const MOVES: &[&str] = &[
 /// What the exporter tells of itself, or has by a name that promtool finds fault with.
 const NOT_OURS: &[&str] = &["redis_exporter_", "redis_target_", "redis_last_key_groups_", "_duration_sec"];
 
-struct Exporter(Child, u16);
+/// The exporter, and where it shows what it has asked.
+pub struct Exporter(Child, pub u16);
 
 impl Exporter {
-    fn start(server: u16) -> Option<Exporter> {
+    pub fn start(server: u16) -> Option<Exporter> {
         let program =
             std::env::var_os("RIVULET_EXPORTER").map(Into::into).or_else(|| tool("prometheus-redis-exporter"));
         let Some(program) = program else {
@@ -59,7 +60,7 @@ impl Drop for Exporter {
 }
 
 /// Samples by name and labels, the labels in their order.
-fn samples(text: &str) -> BTreeMap<String, f64> {
+pub fn samples(text: &str) -> BTreeMap<String, f64> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let sample = |line: &str| {
         let (name, value) = line.rsplit_once(' ')?;
@@ -73,7 +74,7 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
     lines.filter_map(sample).collect()
 }
 
-fn is_one_of(name: &str, parts: &[&str]) -> bool {
+pub fn is_one_of(name: &str, parts: &[&str]) -> bool {
     parts.iter().any(|part| name.starts_with(part) || part.starts_with('_') && name.contains(part))
 }
 
@@ -102,7 +103,7 @@ fn compare(page: u16, exporter: u16, what: &str) {
 }
 
 /// The exporter's page, which may come in pieces: it closes the connection at the end.
-fn exporters(port: u16) -> String {
+pub fn exporters(port: u16) -> String {
     let mut text = String::new();
     let Ok(mut socket) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return text };
     let _ = socket.write_all(b"GET /metrics HTTP/1.0\r\n\r\n");
@@ -127,23 +128,28 @@ fn names_labels_and_values_are_the_exporters() {
 
 #[test]
 fn promtool_finds_no_fault() {
-    let Some(program) = std::env::var_os("RIVULET_PROMTOOL").map(Into::into).or_else(|| tool("promtool")) else {
-        println!("skipped: promtool is not installed");
-        return;
-    };
     let mut master = Shown::start(&[]);
     let replica = Shown::below(&master.server, &["--appendonly", "yes"]);
     master.server.must("SET a 1");
     for shown in [&master, &replica] {
-        let text = http::get(shown.page, "/metrics").body;
-        let mut command = Command::new(&program);
-        command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("it starts");
-        child.stdin.take().expect("piped").write_all(text.as_bytes()).expect("it reads");
-        let output = child.wait_with_output().expect("it ends");
-        let said = [output.stdout, output.stderr].concat();
-        assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+        check_with_promtool(&http::get(shown.page, "/metrics").body);
     }
+}
+
+/// Where promtool is there, it must have nothing to say of a page.
+#[track_caller]
+pub fn check_with_promtool(text: &str) {
+    let Some(program) = std::env::var_os("RIVULET_PROMTOOL").map(Into::into).or_else(|| tool("promtool")) else {
+        println!("skipped: promtool is not installed");
+        return;
+    };
+    let mut command = Command::new(program);
+    command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    child.stdin.take().expect("piped").write_all(text.as_bytes()).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
 }
 
 /// A process that is ended with the test.

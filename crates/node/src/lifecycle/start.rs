@@ -8,10 +8,10 @@ use rivulet_engine::renames::Renames;
 use rivulet_host::world;
 use rivulet_keyspace::Keyspace;
 use rivulet_memory as memory;
+use rivulet_net::Door;
 
 use crate::acl::start::check_users;
 use crate::front::descriptors;
-use crate::front::page::Door;
 use crate::node::Node;
 use crate::process::supervisor::{self, Supervisor};
 use crate::process::{self, Entered, pid_file, title};
@@ -112,7 +112,8 @@ fn open(
     node.begin_tls()?;
     node.listen()?;
     if node.config.http_port != 0 {
-        node.begin_page(open_page)?;
+        let door = node.open_door();
+        begin_page(&node.config, open_page(&node.config, door)?);
     }
     pid_file::write(&node.config);
     banner(&node);
@@ -174,6 +175,16 @@ fn banner(node: &Node) {
     }
 }
 
+/// Begins a page that was opened: it serves from now on, also while data load, on a thread of its own.
+pub fn begin_page(config: &Config, work: PageWork) {
+    log::notice!("The page is at port {} of {}", config.http_port, config.http_bind);
+    helpers::start("page", || {
+        if let Err(error) = work() {
+            log::warning!("The page has ended: {}", os_error(&error));
+        }
+    });
+}
+
 impl Node {
     /// Whom `replicaof` names is followed from the beginning; what is loaded says where the stream goes on.
     fn begin_as_configured(&mut self) {
@@ -182,19 +193,6 @@ impl Node {
         if let Some(link) = &mut self.replication.link {
             link.waits_for_data = true;
         }
-    }
-
-    /// Opens the page, which serves from now on, also while the data load.
-    fn begin_page(&mut self, open_page: OpenPage) -> Result<(), String> {
-        let door = self.open_door();
-        let work = open_page(&self.config, door)?;
-        log::notice!("The page is at port {} of {}", self.config.http_port, self.config.http_bind);
-        helpers::start("page", || {
-            if let Err(error) = work() {
-                log::warning!("The page has ended: {}", os_error(&error));
-            }
-        });
-        Ok(())
     }
 
     /// Gives the system the score of the present role.

@@ -1,13 +1,8 @@
 //! Visitors of the page are taken in.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-
 use rivulet_engine::session::Login;
-use rivulet_host::sync::{self};
-use rivulet_net::{Interest, Stream};
+use rivulet_net::{Door, Interest, Stream, Visitor, Visitors};
 
-use super::{Door, Visitor, Visitors};
 use crate::log;
 use crate::node::Node;
 
@@ -17,16 +12,15 @@ const ADDRESS: &str = "page:0";
 impl Node {
     /// Opens the door through which the page comes.
     pub fn open_door(&mut self) -> Door {
-        let (to, visitors) = sync::channel();
-        let waiting = Arc::<AtomicUsize>::default();
-        self.front.visitors = Some(Visitors { visitors, waiting: waiting.clone() });
-        Door { to, waiting, waker: self.front.waker.clone() }
+        let (door, visitors) = Door::new(&self.front.waker);
+        self.front.visitors = Some(visitors);
+        door
     }
 
     /// Takes in those who wait at the door.
     pub fn admit_visitors(&mut self) {
-        while let Some((socket, visitor)) = self.front.visitors.as_ref().and_then(Visitors::next) {
-            self.admit_visitor(Stream::from_unix(socket), visitor);
+        while let Some((stream, visitor)) = self.front.visitors.as_ref().and_then(Visitors::next) {
+            self.admit_visitor(stream, visitor);
         }
     }
 
