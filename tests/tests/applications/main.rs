@@ -27,9 +27,10 @@ fn python_for(server: &Server, program: &Path) -> Command {
     command
 }
 
+/// A story says so in its last line. Behind it libraries may complain of the end of their interpreter.
 #[track_caller]
 fn must_be_well(said: &str) {
-    assert!(said.ends_with("all is well\n"), "{said}");
+    assert!(said.lines().any(|line| line == "all is well"), "{said}");
 }
 
 #[track_caller]
