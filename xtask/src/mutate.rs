@@ -90,13 +90,13 @@ fn switch(name: &str) -> String {
     )
 }
 
-/// Whether a simulation notices. The rules of a Sentinel have tests of their own: these are asked about what no set under Sentinels notices.
+/// Whether it is noticed. The rules of a Sentinel have tests of their own, which are quick: sets under Sentinels are asked about what these do not notice.
 fn is_noticed(mutation: &Mutation, copy: &Path) -> Outcome<bool> {
     if mutation.name.starts_with(OF_SETS) {
         return Ok(!sets_pass(copy, mutation.name)?);
     }
     if mutation.name.starts_with(OF_SENTINELS) {
-        return Ok(!sets_under_sentinels_pass(copy, mutation.name)? || !rules_pass(copy, mutation.name)?);
+        return Ok(!rules_pass(copy, mutation.name)? || !sets_under_sentinels_pass(copy, mutation.name)?);
     }
     Ok(!fleets_pass(copy, mutation.name)?)
 }

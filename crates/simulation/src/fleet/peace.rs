@@ -24,6 +24,8 @@ const SYNC_TRIED_US: u64 = 2_500_000;
 /// A disk that works again has taken all within this time: a rewrite that has failed again and again waits for a minute or two.
 const HEALED_MS: &str = "250000";
 const HEALED_US: u64 = 260_000_000;
+/// A replica that is told to follow another one has left its master within this time.
+const LINKED_US: u64 = 1_000_000;
 /// How slowly a replica is sent what is held for it, and for how long. What the network takes at once arrives before a link times out.
 pub(super) const HELD_US_PER_KIB: u64 = 30_000;
 const HELD_US: u64 = 1_500_000;
@@ -205,6 +207,8 @@ impl Fleet {
             self.ask_at_rest(host, &["CONFIG", "SET", "repl-ping-replica-period", "1"], REST_US)?;
         }
         self.ask_at_rest(holder, &["CONFIG", "SET", "repl-backlog-size", "16kb"], REST_US)?;
+        // What was seen before may be of the links before.
+        self.pass(LINKED_US)?;
         self.converge()?;
         let (shared, now_us) = (self.schedule.shared.clone(), self.schedule.now_us());
         if let Some(sight) = self.last_sights.get(&replica) {
