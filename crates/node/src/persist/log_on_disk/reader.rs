@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rivulet_aof::files::Location;
+use rivulet_aof::files::{Location, other_path};
 use rivulet_aof::scan::{Items, ItemsError, Place};
 use rivulet_aof::sums::{self, Block};
 use rivulet_engine::client_id::ClientId;
@@ -31,6 +31,8 @@ pub struct Wanted {
 pub struct Piece {
     pub client: ClientId,
     pub offset: u64,
+    /// The segment's file, as it was asked for.
+    pub path: PathBuf,
     pub bytes: io::Result<Vec<u8>>,
 }
 
@@ -46,7 +48,7 @@ impl LogReader {
             for Wanted { client, offset, location } in wanted {
                 let bytes = open.read(&location, offset);
                 // The executor is gone when the process ends.
-                let _ = pieces.send(Piece { client, offset, bytes });
+                let _ = pieces.send(Piece { client, offset, path: location.path, bytes });
                 waker.wake();
             }
         });
@@ -80,8 +82,8 @@ struct OpenSegment {
     blocks: Vec<Block>,
 }
 
-/// How long a name is waited for.
-const RENAME_TRIES: u32 = 400;
+/// How long a name is waited for. Then the executor says whether it is still the right one.
+const RENAME_TRIES: u32 = 20;
 const RENAME_WAIT: Duration = Duration::from_millis(5);
 /// So many files stay open.
 const OPEN_MAX: usize = 8;
@@ -91,12 +93,13 @@ impl OpenSegments {
         let index = match self.opened(&location.path) {
             Some(index) => index,
             None => {
-                let file = open(&location.path)?;
+                let (found, file) = open(&location.path)?;
                 if self.files.len() == OPEN_MAX {
                     self.files.remove(0);
                 }
                 let (path, unit) = (location.path.clone(), Place { file: 0, stream: location.start });
-                let blocks = sums::read(&path).unwrap_or_default();
+                // They take another name before the segment does.
+                let blocks = sums::read(&found).or_else(|| sums::read(&other_path(&found))).unwrap_or_default();
                 let identity = identity_of(&file.metadata()?);
                 self.files.push(OpenSegment { path, file, identity, unit, blocks });
                 self.files.len() - 1
@@ -176,15 +179,20 @@ impl OpenSegment {
     }
 }
 
-/// Opens a segment. At the end of a rewrite it may be about to be given its name.
-fn open(path: &Path) -> io::Result<File> {
+/// Opens a segment, under its own name or the one that it had before it was backlog, or has since it is. At the end of a first rewrite it may be about
+/// to be given another.
+fn open(path: &Path) -> io::Result<(PathBuf, File)> {
+    let names = [path.to_path_buf(), other_path(path)];
     for _ in 0..RENAME_TRIES {
-        match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => clock::sleep(RENAME_WAIT),
-            opened => return opened,
+        for name in &names {
+            match File::open(name) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                opened => return opened.map(|file| (name.clone(), file)),
+            }
         }
+        clock::sleep(RENAME_WAIT);
     }
-    File::open(path)
+    Err(io::ErrorKind::NotFound.into())
 }
 
 /// In a file that has lines of its own: where the byte after `offset` lies, and how many of the stream's bytes stand together there. The file is
