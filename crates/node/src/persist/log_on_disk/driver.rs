@@ -467,11 +467,12 @@ impl Node {
     fn piece_read(&mut self, piece: reader::Piece) {
         let Some(client) = self.clients.get_mut(piece.client) else { return };
         client.feed.piece_wanted = false;
-        if self.is_to_be_read_again(&piece) {
+        let disk = &self.persist.log;
+        if piece.is_stale(disk.files.locate(piece.offset).as_ref(), |path| disk.may_have_come(path)) {
+            // What it asks for then is read from where it is now.
             self.flush_replica(piece.client);
             return;
         }
-        let Some(client) = self.clients.get_mut(piece.client) else { return };
         match piece.bytes {
             Ok(bytes) => {
                 self.persist.log.read_bytes += bytes.len() as u64;
@@ -490,16 +491,6 @@ impl Node {
                 self.clients.close_soon(piece.client);
             }
         }
-    }
-
-    /// The file has got another name since the piece was asked for, or was on its way to the one that it has.
-    fn is_to_be_read_again(&self, piece: &reader::Piece) -> bool {
-        let disk = &self.persist.log;
-        if disk.files.locate(piece.offset).is_none_or(|location| location.path != piece.path) {
-            return true;
-        }
-        let is_missing = |e: &std::io::Error| e.kind() == std::io::ErrorKind::NotFound;
-        piece.bytes.as_ref().is_err_and(is_missing) && disk.may_have_come(&piece.path)
     }
 
     // ---- replies ----

@@ -36,6 +36,16 @@ pub struct Piece {
     pub bytes: io::Result<Vec<u8>>,
 }
 
+impl Piece {
+    /// Whether it is to be asked for once more: it is not there any more, or the file has got another name since, or none was found and
+    /// `may_have_come` says that one was on its way.
+    pub fn is_stale(&self, location: Option<&Location>, may_have_come: impl FnOnce(&Path) -> bool) -> bool {
+        let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        location.is_none_or(|location| location.path != self.path)
+            || self.bytes.as_ref().is_err_and(is_missing) && may_have_come(&self.path)
+    }
+}
+
 /// Bytes read at one time.
 const PIECE_BYTES: u64 = 1 << 20;
 
@@ -272,6 +282,48 @@ mod tests {
         let location = Location { start: 200, end: 211, ..location };
         assert_eq!(open.read(&location, 200).unwrap(), b"other bytes");
         std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_on_its_way_to_another_name_is_found() {
+        let directory = std::env::temp_dir().join(format!("rivulet-reader-way-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let (data, backlog) = (directory.join("1.incr"), directory.join("1.incr.backlog"));
+        for (asked, there) in [(&data, &backlog), (&backlog, &data)] {
+            std::fs::write(there, b"bytes").unwrap();
+            let (mut records, mut notes) = (sums::Records::default(), sums::Records::head().to_vec());
+            records.append(Block { end: 5, sum: 1 }, &mut notes);
+            let location = Location { path: asked.clone(), start: 100, end: 105, marked: false };
+            assert_eq!(OpenSegments::default().read(&location, 100).unwrap(), b"bytes");
+            // Its checksums may have one name or the other.
+            for sums in [&data, &backlog].map(|path| sums::path_of(path)) {
+                std::fs::write(&sums, &notes).unwrap();
+                let read = OpenSegments::default().read(&location, 100);
+                assert_eq!(read.unwrap_err().kind(), io::ErrorKind::InvalidData);
+                std::fs::remove_file(sums).unwrap();
+            }
+            std::fs::remove_file(there).unwrap();
+        }
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_piece_of_a_file_that_got_another_name_is_asked_for_again() {
+        let location = |path: &str| Location { path: path.into(), start: 0, end: 9, marked: false };
+        let piece = |bytes| Piece { client: 1, offset: 4, path: "temp.200".into(), bytes };
+        let missing = || piece(Err(io::ErrorKind::NotFound.into()));
+        let (here, there) = (location("temp.200"), location("200.backlog"));
+        for (piece, location, has_come, is_stale) in [
+            (piece(Ok(Vec::new())), Some(&here), true, false),
+            (piece(Ok(Vec::new())), Some(&there), false, true),
+            (piece(Ok(Vec::new())), None, false, true),
+            (missing(), Some(&here), true, true),
+            (missing(), Some(&here), false, false),
+            (missing(), Some(&there), false, true),
+            (piece(Err(io::ErrorKind::InvalidData.into())), Some(&here), true, false),
+        ] {
+            assert_eq!(piece.is_stale(location, |_| has_come), is_stale, "{:?} in {location:?}", piece.bytes);
+        }
     }
 
     #[test]

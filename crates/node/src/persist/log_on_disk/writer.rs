@@ -911,3 +911,58 @@ impl Syncer {
         let _ = self.to.send((file, mark, end));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn begin(path: &Path) -> Change {
+        Change { ops: vec![FileOp::Begin { path: path.to_path_buf() }], must: false }
+    }
+
+    fn append(writer: &mut LogWriter, bytes: &[u8], end: u64) {
+        writer.append(std::iter::once(bytes), end);
+    }
+
+    #[test]
+    fn what_is_nowhere_does_not_count_as_written() {
+        let directory = std::env::temp_dir().join(format!("rivulet-writer-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let (first, last) = (directory.join("100"), directory.join("107"));
+        let mut writer = LogWriter::start(100, Waker::new().unwrap());
+        writer.change(begin(&first), None);
+        append(&mut writer, b"one", 103);
+        writer.change(begin(&directory.join("no such directory/103")), Some(Token::FirstFile { start: 103 }));
+        append(&mut writer, b"lost", 107);
+        writer.change(begin(&last), None);
+        append(&mut writer, b"two", 110);
+        assert!(writer.wait_until_idle());
+        let results = writer.results();
+        assert!(matches!(results[..], [(Token::FirstFile { start: 103 }, Err(_))]), "{results:?}");
+        assert_eq!(std::fs::read(&first).unwrap(), b"one", "another file's bytes are not for it");
+        assert_eq!(std::fs::read(&last).unwrap(), b"two");
+        assert_eq!(writer.written(), Some(103));
+        writer.lost_is_known(110);
+        assert!(writer.wait_until_idle());
+        assert_eq!(writer.written(), Some(110));
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn it_says_that_a_name_is_on_its_way() {
+        let mut writer = LogWriter::start(0, Waker::new().unwrap());
+        writer.set_sleep(200_000);
+        let directory = std::env::temp_dir().join(format!("rivulet-writer-name-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let (from, to) = (directory.join("a"), directory.join("b"));
+        writer.change(begin(&from), None);
+        append(&mut writer, b"slow", 4);
+        writer.change(Change { ops: vec![FileOp::Rename { from, to: to.clone() }], must: false }, None);
+        assert!(writer.is_renaming());
+        assert!(writer.wait_until_idle());
+        assert!(!writer.is_renaming() && to.exists());
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+}
