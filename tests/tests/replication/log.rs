@@ -584,3 +584,129 @@ fn an_empty_master_does_not_wipe_its_replicas() {
         assert_eq!(replica.must("DBSIZE").int(), 0);
     }
 }
+
+/// Its append-only directory, or a file in it.
+fn inside(server: &Server, name: &str) -> std::path::PathBuf {
+    server.dir.path().join("appendonlydir").join(name)
+}
+
+fn names(directory: &std::path::Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// A master without append-only files, or with them, and a replica that stands far behind the memory until it is told to go on.
+fn with_one_far_behind(appendonly: &str) -> (Server, Server) {
+    let bounds = ["--repl-backlog-disk-size", "64mb", "--repl-backlog-size", "16kb"];
+    let others = ["--auto-aof-rewrite-percentage", "0", "--client-output-buffer-limit", "replica 0 0 0"];
+    let mut master = Server::start(Kind::Rivulet, &[&["--appendonly", appendonly], &bounds[..], &others].concat());
+    let mut replica = Server::start(Kind::Rivulet, &[]);
+    replica.follow(&master);
+    assert_in_step(&mut master, &mut replica);
+    signal(&replica, "STOP");
+    write_megabytes(&mut master, 32);
+    (master, replica)
+}
+
+#[test]
+fn a_first_file_that_can_not_be_made_costs_no_replica_a_full_sync() {
+    let (mut master, mut replica) = with_one_far_behind("no");
+    master.must(SLOWLY);
+    master.must("BGSAVE");
+    master.must("CONFIG SET appendonly yes");
+    let (there, away) = (inside(&master, ""), master.dir.path().join("away"));
+    std::fs::rename(&there, &away).expect("it can be moved");
+    master.must(AT_ONCE);
+    wait::until("the rewrite fails", || {
+        master.main().must("SET meanwhile 1");
+        master.log().contains("Can't open the append-only file temp-appendonly.aof.incr: No such file or directory")
+    });
+    write_megabytes(&mut master, 2);
+    std::fs::rename(&away, &there).expect("it can be moved back");
+    // Automatic ones may be put off by now.
+    wait::until("another rewrite begins", || !master.call("BGREWRITEAOF").is_error());
+    wait::until("the files are whole", || inside(&master, "appendonly.aof.manifest").exists());
+    wait_for_background(&mut master);
+    write_megabytes(&mut master, 2);
+    signal(&replica, "CONT");
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(syncs(&mut master), (1, 0), "{}", master.log());
+}
+
+#[test]
+fn a_rewrite_without_append_only_that_fails_costs_no_replica_a_full_sync() {
+    let (mut master, mut replica) = with_one_far_behind("yes");
+    master.must("CONFIG SET appendonly no");
+    let in_the_way = inside(&master, "appendonly.aof.2.base.rdb");
+    std::fs::create_dir(&in_the_way).expect("a directory");
+    master.must("BGREWRITEAOF");
+    wait_for_background(&mut master);
+    assert_eq!(master.info("aof_last_bgrewrite_status"), "err", "{}", master.log());
+    std::fs::remove_dir(&in_the_way).expect("it is empty");
+    write_megabytes(&mut master, 2);
+    // This one succeeds, and finds under their names the files that the replica stands in.
+    master.must("BGREWRITEAOF");
+    wait_for_background(&mut master);
+    assert_eq!(master.info("aof_last_bgrewrite_status"), "ok", "{}", master.log());
+    signal(&replica, "CONT");
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(syncs(&mut master), (1, 0), "{}", master.log());
+}
+
+#[test]
+fn files_that_nobody_needs_go() {
+    // What a first rewrite had begun, when append-only is switched off.
+    let mut server = Server::start(Kind::Rivulet, &[]);
+    server.must("SET a 1");
+    server.must(SLOWLY);
+    server.must("CONFIG SET appendonly yes");
+    server.must("SET b 1");
+    server.must("CONFIG SET appendonly no");
+    wait::until("nothing is left", || names(&inside(&server, "")).iter().all(|name| name == "appendonly.aof.tail"));
+    // What a killed server left for one without append-only files, and for one with them.
+    let backlog = server.dir.path().join(format!("replbacklog-{}", server.port));
+    std::fs::create_dir_all(&backlog).expect("a directory");
+    for (options, left) in [
+        (&["--appendonly", "no"], [inside(&server, "5.backlog"), inside(&server, "temp-appendonly.aof.incr.7")]),
+        (&["--appendonly", "yes"], [backlog.join("5.backlog"), inside(&server, "temp-appendonly.aof.incr")]),
+    ] {
+        server.kill();
+        let _ = std::fs::remove_file(inside(&server, "appendonly.aof.tail"));
+        left.iter().for_each(|path| std::fs::write(path, b"PING\r\n").expect("a file"));
+        server.launch_with(options);
+        assert!(left.iter().all(|path| !path.exists()), "{options:?}: {left:?}");
+    }
+}
+
+#[test]
+fn history_is_kept_until_somebody_says_otherwise() {
+    let mut found = Vec::new();
+    for kind in [Kind::Rivulet, Kind::Redis7].into_iter().filter(|kind| kind.is_there()) {
+        let mut server = Server::start(kind, &[AOF, &["--aof-disable-auto-gc", "yes"]].concat());
+        let mut seen = Vec::new();
+        let files = |server: &Server| {
+            let is_data = |name: &String| name.ends_with(".aof") || name.ends_with(".rdb");
+            names(&inside(server, "")).into_iter().filter(is_data).collect::<Vec<_>>()
+        };
+        for appendonly in ["yes", "no"] {
+            server.must("SET a 1");
+            server.must("BGREWRITEAOF");
+            wait_for_background(&mut server);
+            if appendonly == "yes" {
+                server.restart();
+            }
+            wait::pause(Duration::from_millis(300));
+            server.must(&format!("CONFIG SET appendonly {appendonly}"));
+            seen.push(files(&server));
+            server.must("CONFIG SET aof-disable-auto-gc no");
+            wait::until("what was kept is gone", || files(&server).len() == 2);
+            seen.push(files(&server));
+            server.must("CONFIG SET aof-disable-auto-gc yes");
+        }
+        found.push(seen);
+    }
+    assert!(found.iter().all(|seen| *seen == found[0]), "{found:?}");
+    assert_eq!(found[0][0].len(), 4, "{found:?}");
+}

@@ -528,7 +528,8 @@ impl Node {
         let incr = manifest::temp_incr_name(&self.config.appendfilename);
         log::warning!("Can't open the append-only file {incr}: {text}");
         // Another rewrite may have begun since, with a file of its own.
-        if !self.persist.log.files.has_pending()
+        if self.persist.log.files.is_aof()
+            && !self.persist.log.files.has_pending()
             && matches!(self.persist.saving.running, Some(Running { purpose: Purpose::AofRewrite, .. }))
         {
             self.cancel_snapshot();
