@@ -681,6 +681,26 @@ fn files_that_nobody_needs_go() {
 }
 
 #[test]
+fn another_size_of_the_backlog_on_disk_is_another_size_of_its_segments() {
+    let options = ["--repl-backlog-disk-size", "1gb", "--repl-backlog-size", "16kb"];
+    let mut master = Server::start(Kind::Rivulet, &options);
+    let mut replica = Server::start(Kind::Rivulet, &[]);
+    replica.follow(&master);
+    assert_in_step(&mut master, &mut replica);
+    let directory = master.dir.path().join(format!("replbacklog-{}", master.port));
+    let segments = || names(&directory).iter().filter(|name| name.ends_with(".backlog")).count();
+    write_megabytes(&mut master, 3);
+    wait::until("it is written", || master.count("repl_backlog_disk_bytes") >= 2 << 20);
+    assert_eq!(segments(), 1);
+    master.must("CONFIG SET repl-backlog-disk-size 4mb");
+    for _ in 0..3 {
+        write_megabytes(&mut master, 1);
+        wait_in_step(&mut master, &mut replica);
+    }
+    wait::until("there are more of them", || segments() > 2);
+}
+
+#[test]
 fn history_is_kept_until_somebody_says_otherwise() {
     let mut found = Vec::new();
     for kind in [Kind::Rivulet, Kind::Redis7].into_iter().filter(|kind| kind.is_there()) {
