@@ -655,6 +655,29 @@ fn a_rewrite_without_append_only_that_fails_costs_no_replica_a_full_sync() {
     assert_eq!(syncs(&mut master), (1, 0), "{}", master.log());
 }
 
+/// The disk gives the files their names seconds after it was decided that they should have them.
+#[test]
+fn a_file_that_waits_for_its_name_is_found() {
+    let (mut master, mut replica) = with_one_far_behind("yes");
+    in_the_file(&mut master);
+    master.must("DEBUG AOF-FLUSH-SLEEP 4000000");
+    // Its reply waits for the disk.
+    let mut writer = Client::connect(master.port).expect("it listens");
+    writer.add("SET slowly 1");
+    writer.flush().expect("it is sent");
+    wait::until("it is executed", || master.must("EXISTS slowly").int() == 1);
+    master.must("BGREWRITEAOF");
+    wait::until("the base is written", || master.log().contains("Background AOF rewrite terminated with success"));
+    signal(&replica, "CONT");
+    // In the order in which it is told: what it sleeps for now goes on.
+    wait::pause(Duration::from_millis(3000));
+    assert_eq!(master.info("aof_rewrite_in_progress"), "1", "the names are still on their way");
+    master.must("DEBUG AOF-FLUSH-SLEEP 0");
+    wait_for_background(&mut master);
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(syncs(&mut master), (1, 0), "{}", master.log());
+}
+
 #[test]
 fn files_that_nobody_needs_go() {
     // What a first rewrite had begun, when append-only is switched off.
