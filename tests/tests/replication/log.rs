@@ -613,21 +613,30 @@ fn with_one_far_behind(appendonly: &str) -> (Server, Server) {
 #[test]
 fn a_first_file_that_can_not_be_made_costs_no_replica_a_full_sync() {
     let (mut master, mut replica) = with_one_far_behind("no");
+    // A snapshot takes a second.
     master.must(SLOWLY);
     master.must("BGSAVE");
     master.must("CONFIG SET appendonly yes");
     let (there, away) = (inside(&master, ""), master.dir.path().join("away"));
     std::fs::rename(&there, &away).expect("it can be moved");
-    master.must(AT_ONCE);
+    // The stream goes on before the writer comes to the file.
+    master.must("DEBUG AOF-FLUSH-SLEEP 100000");
+    write_megabytes(&mut master, 2);
+    wait::until("a rewrite begins", || master.log().contains("Background append only file rewriting started"));
+    write_megabytes(&mut master, 2);
+    master.must("DEBUG AOF-FLUSH-SLEEP 0");
     wait::until("the rewrite fails", || {
-        master.main().must("SET meanwhile 1");
+        master.main().must("PING");
         master.log().contains("Can't open the append-only file temp-appendonly.aof.incr: No such file or directory")
     });
-    write_megabytes(&mut master, 2);
     std::fs::rename(&away, &there).expect("it can be moved back");
-    // Automatic ones may be put off by now.
-    wait::until("another rewrite begins", || !master.call("BGREWRITEAOF").is_error());
-    wait::until("the files are whole", || inside(&master, "appendonly.aof.manifest").exists());
+    write_megabytes(&mut master, 2);
+    // Those that begin by themselves may be put off by now.
+    wait::until("the files are whole", || {
+        master.call("BGREWRITEAOF");
+        inside(&master, "appendonly.aof.manifest").exists()
+    });
+    master.must(AT_ONCE);
     wait_for_background(&mut master);
     write_megabytes(&mut master, 2);
     signal(&replica, "CONT");
