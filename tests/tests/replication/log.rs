@@ -733,6 +733,33 @@ fn another_size_of_the_backlog_on_disk_is_another_size_of_its_segments() {
 }
 
 #[test]
+fn history_serves_replicas_after_a_restart_whether_it_is_kept_or_not() {
+    for kept in ["yes", "no"] {
+        let (mut master, mut replica) = with_one_far_behind("yes");
+        master.must("CONFIG SET aof-disable-auto-gc yes");
+        master.must("BGREWRITEAOF");
+        wait_for_background(&mut master);
+        master.must("SET after 1");
+        in_the_file(&mut master);
+        master.kill();
+        master.launch_with(&["--aof-disable-auto-gc", kept]);
+        let manifest = std::fs::read_to_string(inside(&master, "appendonly.aof.manifest")).expect("a manifest");
+        assert_eq!(manifest.contains("type h"), kept == "yes", "{manifest}");
+        assert_eq!(inside(&master, "appendonly.aof.1.incr.aof").exists(), kept == "yes");
+        signal(&replica, "CONT");
+        wait::until("the replica is back", || master.count("connected_slaves") == 1);
+        assert_in_step(&mut master, &mut replica);
+        assert_eq!(syncs(&mut master), (0, 1), "{kept}: {}", master.log());
+        replica.must("REPLICAOF NO ONE");
+        master.must("CONFIG SET repl-backlog-disk-size 0");
+        wait::until("what nobody needs goes", || names(&inside(&master, "")).iter().all(|n| !n.contains(".backlog")));
+        // Longer than the periodic tasks take to come to it.
+        wait::pause(Duration::from_millis(500));
+        assert_eq!(inside(&master, "appendonly.aof.1.incr.aof").exists(), kept == "yes", "what is named stays");
+    }
+}
+
+#[test]
 fn history_is_kept_until_somebody_says_otherwise() {
     let mut found = Vec::new();
     for kind in [Kind::Rivulet, Kind::Redis7].into_iter().filter(|kind| kind.is_there()) {
