@@ -93,6 +93,8 @@ impl Disk for SystemDisk {
     }
 
     fn begin(&mut self, path: &Path) -> io::Result<()> {
+        // What follows is not for the file before, whatever becomes of this one.
+        self.current = None;
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
         sync_directory(path)?;
         self.current = Some(Current::new(path, file, 0));
@@ -100,6 +102,7 @@ impl Disk for SystemDisk {
     }
 
     fn resume(&mut self, path: &Path, len: u64) -> io::Result<()> {
+        self.current = None;
         let file = OpenOptions::new().write(true).open(path)?;
         file.set_len(len)?;
         file.sync_all()?;
@@ -247,8 +250,9 @@ mod tests {
         Change { ops, must: false }.carry_out(&mut disk).unwrap();
         disk.append(b"three").unwrap();
         assert_eq!(fs::read(at("b")).unwrap(), b"onetwothree", "a name may change while the file is open");
-        disk.close();
-        assert!(disk.append(b"x").is_err());
+        assert!(disk.begin(&at("no such directory/c")).is_err());
+        assert!(disk.append(b"lost").is_err(), "what follows is not for the file before");
+        assert_eq!(fs::read(at("b")).unwrap(), b"onetwothree");
         disk.resume(&at("b"), 3).unwrap();
         disk.append(b"!").unwrap();
         assert_eq!(fs::read(at("b")).unwrap(), b"one!");

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rivulet_replication::history::History;
 
 use crate::identity::{Identity, Place, Role, SegmentLine, State};
-use crate::manifest::{self, BaseFormat, Manifest};
+use crate::manifest::{self, BaseFormat, FileInfo, Manifest};
 use crate::op::{Change, FileOp};
 use crate::tail;
 
@@ -26,6 +26,8 @@ pub struct LogFiles {
     segment_bytes_max: u64,
     /// While data are rewritten: the first segment that follows the new base.
     rewrite_from: Option<PathBuf>,
+    /// The last rewrite has named files that the disk may not have yet.
+    naming: bool,
     /// Appended bytes go to the last segment.
     open: bool,
     /// Where segments lie that were never more than backlog.
@@ -119,9 +121,15 @@ impl LogFiles {
             role,
             segment_bytes_max,
             rewrite_from: None,
+            naming: false,
             open: false,
             backlog: None,
         }
+    }
+
+    /// A segment ends when it has so many bytes.
+    pub fn set_segment_bytes_max(&mut self, bytes: u64) {
+        self.segment_bytes_max = bytes;
     }
 
     // ---- what is there ----
@@ -180,6 +188,16 @@ impl LogFiles {
     /// Bytes in files that only serve replicas.
     pub fn backlog_bytes(&self) -> u64 {
         self.segments.iter().filter(|segment| segment.kind == Kind::Backlog).map(|segment| segment.file_bytes).sum()
+    }
+
+    /// There are files that only serve replicas.
+    pub fn has_backlog(&self) -> bool {
+        self.segments.iter().any(|segment| segment.kind == Kind::Backlog)
+    }
+
+    /// A first rewrite has begun a file.
+    pub fn has_pending(&self) -> bool {
+        self.segments.back().is_some_and(|last| last.kind == Kind::Pending)
     }
 
     /// Where the tail of append-only files lies.
@@ -266,6 +284,7 @@ impl LogFiles {
             manifest.skip_incr(manifest::incr_seq(name, filename).unwrap_or(0));
         }
         self.mode = Mode::Aof { directory, filename: filename.to_string(), manifest };
+        self.naming = false;
     }
 
     /// Bytes go to files that only serve replicas, from `end` on. What is on disk stays if it reaches to there.
@@ -306,11 +325,12 @@ impl LogFiles {
             .then(|| Change { ops: vec![self.identity_op(State::Open)], must: true })
     }
 
-    /// The segment that is written has all the bytes that it should have.
+    /// The segment that is written has all the bytes that it should have, and another one may begin.
     pub fn is_full(&self) -> bool {
         // One that is pending takes its name when the rewrite ends, and there is one name only.
         let full = |last: &Segment| last.end - last.start >= self.segment_bytes_max && last.kind != Kind::Pending;
-        self.is_open() && self.segments.back().is_some_and(full)
+        // A manifest must not name another file while those that the last rewrite named may never be there.
+        self.is_open() && !self.naming && self.segments.back().is_some_and(full)
     }
 
     /// Another segment begins at `end`.
@@ -357,13 +377,32 @@ impl LogFiles {
         ops.extend(self.forget_unless_at(end));
         let Mode::Aof { directory, filename, .. } = &self.mode else { return Change::default() };
         self.open = true;
-        let path = directory.path.join(manifest::temp_incr_name(filename));
+        let path = directory.path.join(manifest::temp_incr_at(filename, end));
         ops.push(FileOp::Begin { path: path.clone() });
         self.segments.push_back(Segment::empty(path, end, Kind::Pending));
         Change { ops, must: false }
     }
 
-    /// The snapshot is in the file `base`, durably. What becomes of the old files is said by `old`. Also says the base's new name.
+    /// The first incremental file, which was to begin at `start`, could not be made: what was meant for it is nowhere. What lies before it serves on
+    /// if it is the last, as the stream may be gone on with from there.
+    pub fn first_file_failed(&mut self, start: u64) -> Change {
+        let is_meant = |segment: &Segment| {
+            let is_elsewhere = segment.path.parent() != self.backlog.as_deref();
+            segment.start == start && segment.kind != Kind::Data && is_elsewhere
+        };
+        let Some(index) = self.segments.iter().rposition(is_meant) else { return Change::default() };
+        if index + 1 < self.segments.len() {
+            let ops = self.segments.drain(..=index).filter_map(|segment| segment.removal()).collect();
+            return Change { ops, must: false };
+        }
+        (self.rewrite_from, self.naming) = (None, false);
+        self.segments.pop_back();
+        let ops = if std::mem::take(&mut self.open) { vec![FileOp::Close] } else { Vec::new() };
+        Change { ops, must: false }
+    }
+
+    /// The snapshot is in the file `base`, durably. What becomes of the old files is said by `old`. Also says the base's new name. Until the disk
+    /// is known to have all of it ([`LogFiles::rewrite_ended`]), nothing may rely on these names.
     pub fn end_rewrite(&mut self, base: &Path, format: BaseFormat, old: Old) -> (Change, String) {
         let Mode::Aof { directory, filename, manifest, .. } = &mut self.mode else {
             return (Change::default(), String::new());
@@ -381,53 +420,36 @@ impl LogFiles {
         let from = self.segments.iter().position(|segment| Some(&segment.path) == from.as_ref());
         let from = from.unwrap_or(self.segments.len().saturating_sub(1));
         next.retire_incr(self.segments.len() - from);
+        let with_history = manifest_op(&directory.path, filename, &next);
         let retired = if old == Old::Stay { Vec::new() } else { std::mem::take(&mut next.history) };
-        let manifest_op =
-            FileOp::Replace { path: directory.path.join(manifest::file_name(filename)), bytes: next.to_bytes() };
+        let without_history = (!retired.is_empty()).then(|| manifest_op(&directory.path, filename, &next));
         let directory = directory.path.clone();
         *manifest = next;
-        ops.push(FileOp::Sync);
-        ops.push(self.identity_op(State::Open));
-        ops.push(manifest_op);
+        self.naming = true;
+        ops.extend([FileOp::Sync, self.identity_op(State::Open), with_history]);
         if old == Old::Go {
             ops.extend(self.segments.drain(..from).filter_map(|segment| segment.removal()));
         } else {
             for segment in self.segments.iter_mut().take(from).filter(|segment| segment.kind == Kind::Data) {
-                // As history the manifest still names it.
-                (segment.kind, segment.stays) = (Kind::Backlog, old == Old::Stay);
+                // As history the manifest still names it, or that of another directory does.
+                let is_named = old == Old::Stay || segment.path.parent() != Some(&directory);
+                (segment.kind, segment.stays) = (Kind::Backlog, is_named);
             }
         }
-        for file in retired {
-            let path = directory.join(&file.name);
-            let segment = self.segments.iter_mut().find(|segment| segment.path == path);
-            ops.push(match segment {
-                Some(segment) if old == Old::Serve => {
-                    (segment.path, segment.stays) = (backlog_path(&path), false);
-                    FileOp::Rename { from: path, to: segment.path.clone() }
-                }
-                _ => FileOp::Remove { path },
-            });
-        }
+        ops.extend(self.retire(&directory, retired, old));
+        ops.extend(without_history);
         (Change { ops, must: false }, name)
     }
 
-    /// A rewrite while append-only is off: the snapshot in the file `base` becomes all that `directory` has; `manifest` is what it had. What
-    /// becomes of the old files is said by `old`. Also says the base's new name.
-    pub fn rewrite_alone(
-        &mut self,
-        directory: &Path,
-        filename: &str,
-        mut manifest: Manifest,
-        (base, format): (&Path, BaseFormat),
-        old: Old,
-    ) -> (Change, String) {
-        let name = manifest.next_base(filename, format).name.clone();
-        manifest.retire_incr(0);
-        let retired = if old == Old::Stay { Vec::new() } else { std::mem::take(&mut manifest.history) };
-        let mut ops = vec![
-            FileOp::Rename { from: base.to_path_buf(), to: directory.join(&name) },
-            FileOp::Replace { path: directory.join(manifest::file_name(filename)), bytes: manifest.to_bytes() },
-        ];
+    /// The disk has all that [`LogFiles::end_rewrite`] has named.
+    pub fn rewrite_ended(&mut self) {
+        self.naming = false;
+    }
+
+    /// What becomes of files that the manifest is about to name no more. Until this is done it names them as history, so that a start removes what a
+    /// crash has left of them.
+    fn retire(&mut self, directory: &Path, retired: Vec<FileInfo>, old: Old) -> Vec<FileOp> {
+        let mut ops = Vec::new();
         for file in retired {
             let path = directory.join(&file.name);
             match self.segments.iter().position(|segment| segment.path == path) {
@@ -443,7 +465,77 @@ impl LogFiles {
             }
             ops.push(FileOp::Remove { path });
         }
+        ops
+    }
+
+    /// Files that stayed as history go, if they do not serve replicas (`aof-disable-auto-gc no`).
+    pub fn remove_history(&mut self, serves: bool) -> Change {
+        let Mode::Aof { directory, filename, manifest } = &mut self.mode else { return Change::default() };
+        if self.naming {
+            return Change::default();
+        }
+        let (directory, filename, named) = (directory.path.clone(), filename.clone(), manifest.clone());
+        manifest.history.clear();
+        self.remove_history_alone(&directory, &filename, named, serves)
+    }
+
+    /// The same while append-only is off: `manifest` is what `directory` has.
+    pub fn remove_history_alone(
+        &mut self,
+        directory: &Path,
+        filename: &str,
+        mut manifest: Manifest,
+        serves: bool,
+    ) -> Change {
+        let retired = std::mem::take(&mut manifest.history);
+        if retired.is_empty() {
+            return Change::default();
+        }
+        let mut ops = self.retire(directory, retired, if serves { Old::Serve } else { Old::Go });
+        ops.push(manifest_op(directory, filename, &manifest));
+        Change { ops, must: false }
+    }
+
+    /// A rewrite while append-only is off: the snapshot in the file `base` becomes all that `directory` has; `manifest` is what it had. What
+    /// becomes of the old files is said by `old`. Also says the base's new name.
+    pub fn rewrite_alone(
+        &mut self,
+        directory: &Path,
+        filename: &str,
+        mut manifest: Manifest,
+        (base, format): (&Path, BaseFormat),
+        old: Old,
+    ) -> (Change, String) {
+        let name = manifest.next_base(filename, format).name.clone();
+        manifest.retire_incr(0);
+        let mut ops = vec![
+            FileOp::Rename { from: base.to_path_buf(), to: directory.join(&name) },
+            // It tells of files that are replaced: another program may give their names to others.
+            FileOp::Remove { path: directory.join(identity_name(filename)) },
+            manifest_op(directory, filename, &manifest),
+        ];
+        let retired = if old == Old::Stay { Vec::new() } else { std::mem::take(&mut manifest.history) };
+        if !retired.is_empty() {
+            ops.extend(self.retire(directory, retired, old));
+            ops.push(manifest_op(directory, filename, &manifest));
+        }
         (Change { ops, must: false }, name)
+    }
+
+    /// Not all of what [`LogFiles::rewrite_alone`] has said was done. `manifest` is what is there now: what it names is data, and other segments have
+    /// the name under which there is a file.
+    pub fn rewrite_alone_failed(&mut self, directory: &Path, manifest: &Manifest, is_there: impl Fn(&Path) -> bool) {
+        for segment in self.segments.iter_mut().filter(|segment| segment.path.parent() == Some(directory)) {
+            let plain = plain_path(&segment.path);
+            let name = plain.file_name().unwrap_or_default().to_string_lossy();
+            let is_named = |files: &[FileInfo]| files.iter().any(|file| file.name == name);
+            if is_named(&manifest.incr) {
+                (segment.path, segment.kind) = (plain, Kind::Data);
+            } else if !is_there(&segment.path) && is_there(&plain) {
+                segment.stays = is_named(&manifest.history);
+                segment.path = plain;
+            }
+        }
     }
 
     /// The rewrite failed or was given up. What the first one had begun is no data, but may be all that there is of the stream.
@@ -454,7 +546,7 @@ impl LogFiles {
     }
 
     fn give_up_pending(&mut self) -> Vec<FileOp> {
-        if self.segments.back().is_none_or(|last| last.kind != Kind::Pending) {
+        if !self.has_pending() {
             return Vec::new();
         }
         let Some(mut pending) = self.segments.pop_back() else { return Vec::new() };
@@ -477,8 +569,16 @@ impl LogFiles {
     pub fn disable(&mut self) -> Change {
         let mut change = self.close();
         change.ops.extend(self.give_up_pending());
-        self.mode = Mode::Off;
+        (self.mode, self.naming) = (Mode::Off, false);
         change
+    }
+
+    /// As [`LogFiles::disable`], where it is not known what the files hold: nobody is served from them, and what can't be synced is not.
+    pub fn abandon(&mut self) -> Change {
+        let mut ops = if std::mem::take(&mut self.open) { vec![FileOp::Close] } else { Vec::new() };
+        ops.extend(self.forget());
+        (self.mode, self.naming, self.rewrite_from) = (Mode::Off, false, None);
+        Change { ops, must: false }
     }
 
     /// The server ends well, with all bytes given to the writer and none that a replica has and the log has not.
@@ -532,11 +632,6 @@ impl LogFiles {
         if self.is_backlog() { self.close() } else { Change::default() }
     }
 
-    /// What the files hold is not known any more: nobody is served from them.
-    pub fn distrust(&mut self) -> Change {
-        Change { ops: self.forget(), must: false }
-    }
-
     fn close(&mut self) -> Change {
         match std::mem::take(&mut self.open) {
             true => Change { ops: vec![FileOp::Sync, FileOp::Close], must: false },
@@ -559,10 +654,7 @@ impl LogFiles {
         ops.extend(self.forget_unless_at(end));
         ops.extend(self.begin_segment(end, Kind::Data));
         if let Mode::Aof { directory, filename, manifest, .. } = &self.mode {
-            ops.push(FileOp::Replace {
-                path: directory.path.join(manifest::file_name(filename)),
-                bytes: manifest.to_bytes(),
-            });
+            ops.push(manifest_op(&directory.path, filename, manifest));
         }
         Change { ops, must: true }
     }
@@ -618,6 +710,24 @@ impl Segment {
     fn removal(&self) -> Option<FileOp> {
         (self.kind != Kind::Data && !self.stays).then(|| FileOp::Remove { path: self.path.clone() })
     }
+}
+
+fn manifest_op(directory: &Path, filename: &str, manifest: &Manifest) -> FileOp {
+    FileOp::Replace { path: directory.join(manifest::file_name(filename)), bytes: manifest.to_bytes() }
+}
+
+/// The name that a segment had, or would have, as data.
+fn plain_path(path: &Path) -> PathBuf {
+    match path.to_string_lossy().strip_suffix(BACKLOG_SUFFIX) {
+        Some(plain) => plain.into(),
+        None => path.to_path_buf(),
+    }
+}
+
+/// The other name that a segment may have: as backlog, or as data.
+pub fn other_path(path: &Path) -> PathBuf {
+    let plain = plain_path(path);
+    if plain == path { backlog_path(path) } else { plain }
 }
 
 /// The name of a segment that is data no more.

@@ -209,6 +209,17 @@ pub fn temp_incr_name(appendfilename: &str) -> String {
     format!("temp-{appendfilename}.incr")
 }
 
+/// Under which name it is begun at `start`. The next one has another: who is on his way to this one must not find that one.
+pub fn temp_incr_at(appendfilename: &str, start: u64) -> String {
+    format!("{}.{start}", temp_incr_name(appendfilename))
+}
+
+/// Whether a file is, or was, such.
+pub fn is_temp_incr(name: &str, appendfilename: &str) -> bool {
+    let rest = name.strip_prefix(&temp_incr_name(appendfilename));
+    rest.is_some_and(|rest| rest.is_empty() || rest.strip_prefix('.').is_some_and(|start| start.parse::<u64>().is_ok()))
+}
+
 /// Under which process `pid` writes a new base, in its rewrite with this number.
 pub fn temp_base_name(pid: u32, number: u64) -> String {
     format!("temp-rewriteaof-bg-{pid}-{number}.aof")

@@ -109,6 +109,11 @@ pub fn resume(found: &Found, replayed: &[Replayed], as_replica: bool, new: ReplI
     let mut segments = Vec::new();
     if let Some((identity, ..)) = &known {
         segments = backlog(&found.directory.path, &identity.segments, start);
+        // Another program, or an operator, may want what the manifest still names (`aof-disable-auto-gc`).
+        let history = &found.manifest.history;
+        let is_named =
+            |path: &Path| history.iter().any(|file| path.file_name().is_some_and(|name| name == &*file.name));
+        segments.iter_mut().for_each(|segment| segment.stays = is_named(&segment.path));
     }
     let mut end = start;
     for file in replayed {
@@ -180,6 +185,19 @@ pub fn find_backlog(directory: &Directory, id: ReplId, offset: u64) -> (Vec<Segm
     let segments = shared.as_ref().map_or_else(Vec::new, |found| backlog(&directory.path, &found.segments, offset));
     remove_others(&directory.path, &segments);
     (segments, shared.map(|identity| identity.history))
+}
+
+/// What earlier servers have left in a directory of append-only files goes: backlog that nobody knows of any more, and first files of a rewrite that
+/// never ended.
+pub fn remove_leftovers<'a>(directory: &Path, filename: &str, kept: impl IntoIterator<Item = &'a Segment> + Clone) {
+    remove_others(directory, kept);
+    for path in fs::list(directory).unwrap_or_default() {
+        let segment = sums::segment_of(&path).unwrap_or_else(|| path.clone());
+        let name = segment.file_name().unwrap_or_default().to_string_lossy();
+        if manifest::is_temp_incr(&name, filename) {
+            let _ = fs::remove_file(path);
+        }
+    }
 }
 
 /// Files of a backlog that nobody knows of any more go. One that can't be removed is overwritten when its name comes up again.

@@ -420,6 +420,7 @@ impl Life {
         let old = if rng.u8(..3) == 0 { Old::Go } else { Old::Serve };
         let (change, _) = self.files.end_rewrite(&path, BaseFormat::Aof, old);
         self.carry_out(change);
+        self.files.rewrite_ended();
         self.mark(self.handed, self.handed);
     }
 

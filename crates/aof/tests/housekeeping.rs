@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use fastrand::Rng;
 
+use rivulet_aof::disk::SystemDisk;
 use rivulet_aof::files::{Directory, Kind, LogFiles, Old};
 use rivulet_aof::identity::{Place, Role};
 use rivulet_aof::manifest::{self, BaseFormat, Manifest};
-use rivulet_aof::op::{Change, FileOp};
+use rivulet_aof::op::{Change, Disk, FileOp};
+use rivulet_aof::recover::{self, Replayed};
 use rivulet_replication::history::History;
 use rivulet_replication::position::ReplId;
 
@@ -103,7 +105,7 @@ impl Server {
     fn rest(&mut self) {
         if self.files.is_backlog() {
             self.begin_backlog_if_wanted();
-            if self.files.is_open() && self.limit == 0 && !self.stands_in_files() {
+            if self.files.has_backlog() && self.limit == 0 && !self.stands_in_files() {
                 let change = self.files.drop_backlog();
                 self.carry_out(change);
             }
@@ -174,6 +176,7 @@ impl Server {
             false => self.files.end_rewrite(&base, BaseFormat::Rdb, old),
         };
         self.carry_out(change);
+        self.files.rewrite_ended();
     }
 
     fn fail_rewrite(&mut self) {
@@ -269,4 +272,268 @@ fn who_is_attached_finds_what_it_needs() {
         }
         assert!(server.files.segments().all(|segment| segment.kind != Kind::Pending || server.files.is_open()));
     }
+}
+
+// ---- one rule each ----
+
+/// Append-only files in `aof`, with bytes from 0 to 300.
+fn append_only() -> Server {
+    let mut server = Server::new();
+    let change = server.files.create_aof(directory("aof"), NAME, Vec::new(), BaseFormat::Rdb, 0);
+    server.carry_out(change);
+    server.files.appended(300);
+    server
+}
+
+/// Append-only was switched on, and a first rewrite began at `start` with `bytes` behind it.
+fn first_rewrite(start: u64, bytes: u64) -> Server {
+    let mut server = Server::new();
+    server.files.enable_aof(directory("aof"), NAME, Manifest::default());
+    let change = server.files.begin_rewrite(start);
+    server.carry_out(change);
+    server.files.appended(bytes);
+    server
+}
+
+fn removed(change: &Change) -> Vec<&Path> {
+    change.ops.iter().filter_map(|op| if let FileOp::Remove { path } = op { Some(&**path) } else { None }).collect()
+}
+
+#[test]
+fn the_first_file_of_a_rewrite_has_a_name_that_no_earlier_one_had() {
+    let mut server = first_rewrite(200, 50);
+    let before = server.files.locate(200).expect("it is open").path;
+    let change = server.files.fail_rewrite();
+    server.carry_out(change);
+    server.files.appended(750);
+    let change = server.files.begin_rewrite(1000);
+    server.carry_out(change);
+    server.files.appended(10);
+    assert_ne!(server.files.locate(1000).expect("it is open").path, before);
+    assert_ne!(server.files.locate(200).expect("it serves on").path, before);
+}
+
+#[test]
+fn no_segment_begins_while_the_names_of_a_rewrite_may_not_be_there() {
+    let mut server = append_only();
+    let change = server.files.begin_rewrite(300);
+    server.carry_out(change);
+    let (change, _) = server.files.end_rewrite(Path::new("base"), BaseFormat::Rdb, Old::Go);
+    server.files.appended(SEGMENT_BYTES);
+    assert!(!server.files.is_full(), "its manifest would name a base that may never be there");
+    server.names.insert("base".into());
+    server.carry_out(change);
+    server.files.rewrite_ended();
+    assert!(server.files.is_full());
+}
+
+#[test]
+fn a_first_file_that_could_not_be_made_holds_nothing() {
+    // Nothing has happened since: the stream may be gone on with from where it ends.
+    let mut server = Server::new();
+    let change = server.files.begin_backlog(directory("backlog"), 100);
+    server.carry_out(change);
+    server.files.appended(100);
+    server.files.enable_aof(directory("aof"), NAME, Manifest::default());
+    let _ = server.files.begin_rewrite(200);
+    server.files.appended(50);
+    assert_eq!(server.files.first_file_failed(200).ops, [FileOp::Close]);
+    assert!(!server.files.is_open() && !server.files.has_pending());
+    assert_eq!((server.files.first_offset(), server.files.end_offset()), (Some(100), Some(200)));
+    assert_eq!(server.files.fail_rewrite(), Change::default(), "what is not there gets no name");
+    // The rewrite was given up, and something else goes on where its file would end: what comes before leads nowhere.
+    let _ = server.files.begin_rewrite(200);
+    server.files.appended(50);
+    let _ = server.files.fail_rewrite();
+    let _ = server.files.begin_backlog(directory("backlog"), 250);
+    server.files.appended(10);
+    assert_eq!(removed(&server.files.first_file_failed(200)).len(), 2);
+    assert!(server.files.is_open());
+    assert_eq!(server.files.first_offset(), Some(250));
+    assert_eq!(server.files.first_file_failed(200), Change::default());
+}
+
+#[test]
+fn what_another_directory_names_stays() {
+    for old in [Old::Serve, Old::Go] {
+        let mut server = append_only();
+        let change = server.files.disable();
+        server.carry_out(change);
+        server.files.enable_aof(directory("elsewhere"), NAME, Manifest::default());
+        let _ = server.files.begin_rewrite(300);
+        server.files.appended(50);
+        let (ended, _) = server.files.end_rewrite(Path::new("base"), BaseFormat::Rdb, old);
+        let trimmed = server.files.trim(0, None);
+        assert_eq!([removed(&ended), removed(&trimmed)].concat(), Vec::<&Path>::new(), "{old:?}");
+        assert_eq!(server.files.first_offset(), Some(300));
+    }
+}
+
+/// After each step a crash may come: what is there must be named, so that a start can remove what serves nobody.
+#[test]
+fn a_rewrite_that_a_crash_cuts_leaves_no_file_that_nobody_names() {
+    let played = |server: &mut Server, change: Change| {
+        for op in change.ops {
+            let is_manifest = matches!(&op, FileOp::Replace { path, .. } if path.ends_with("a.aof.manifest"));
+            server.carry_out(Change { ops: vec![op], must: false });
+            let manifest = &server.manifest;
+            let files: Vec<_> = manifest.data().chain(&manifest.history).map(|file| file.name.clone()).collect();
+            let is_begun = manifest.base.as_ref().is_some_and(|base| base.seq == 2);
+            assert!(!is_manifest || is_begun);
+            for name in server.names.iter().filter(|_| is_begun) {
+                let name = name.file_name().expect("a file").to_string_lossy().into_owned();
+                let is_list = name.ends_with(".manifest") || name.ends_with(".identity");
+                assert!(is_list || name.ends_with(".backlog") || files.contains(&name), "{name}: {manifest:?}");
+            }
+        }
+        assert!(server.manifest.history.is_empty());
+    };
+    for old in [Old::Serve, Old::Go] {
+        let mut server = append_only();
+        let change = server.files.begin_rewrite(300);
+        server.carry_out(change);
+        server.names.insert("base".into());
+        let (change, _) = server.files.end_rewrite(Path::new("base"), BaseFormat::Rdb, old);
+        played(&mut server, change);
+        let mut server = append_only();
+        let change = server.files.disable();
+        server.carry_out(change);
+        server.names.insert("base".into());
+        let (manifest, base) = (server.manifest.clone(), (Path::new("base"), BaseFormat::Rdb));
+        let (change, _) = server.files.rewrite_alone(Path::new("aof"), NAME, manifest, base, old);
+        played(&mut server, change);
+    }
+}
+
+#[test]
+fn a_rewrite_without_append_only_leaves_no_identity_of_what_it_replaces() {
+    let mut server = append_only();
+    let _ = server.files.disable();
+    let (manifest, base) = (server.manifest.clone(), (Path::new("base"), BaseFormat::Rdb));
+    let (change, _) = server.files.rewrite_alone(Path::new("aof"), NAME, manifest, base, Old::Go);
+    let of_identity = |op: &FileOp| *op == FileOp::Remove { path: "aof/a.aof.identity".into() };
+    let of_manifest = |op: &FileOp| matches!(op, FileOp::Replace { path, .. } if path.ends_with("a.aof.manifest"));
+    let (identity, manifest) = (change.ops.iter().position(of_identity), change.ops.iter().position(of_manifest));
+    assert!(identity.is_some() && identity < manifest, "{change:?}");
+}
+
+/// Whichever step fails, who stands in the files finds them, and what a restart begins with is not removed.
+#[test]
+fn a_rewrite_without_append_only_that_fails_costs_nobody_a_file() {
+    for done in 0.. {
+        let mut server = append_only();
+        let change = server.files.begin_rewrite(300);
+        server.carry_out(change);
+        server.files.appended(100);
+        let change = server.files.disable();
+        server.carry_out(change);
+        server.names.insert("base".into());
+        let (manifest, base) = (server.manifest.clone(), (Path::new("base"), BaseFormat::Rdb));
+        let (mut change, _) = server.files.rewrite_alone(Path::new("aof"), NAME, manifest, base, Old::Serve);
+        if done == change.ops.len() {
+            break;
+        }
+        change.ops.truncate(done);
+        server.carry_out(change);
+        let names = server.names.clone();
+        server.files.rewrite_alone_failed(Path::new("aof"), &server.manifest, |path| names.contains(path));
+        for at in [0, 300] {
+            let path = server.files.locate(at).expect("it is served").path;
+            assert!(server.names.contains(&path), "after {done} steps {path:?} is not there");
+        }
+        let change = server.files.trim(0, None);
+        server.carry_out(change);
+        for file in server.manifest.data() {
+            assert!(server.names.contains(&Path::new("aof").join(&file.name)), "after {done} steps: {file:?}");
+        }
+    }
+}
+
+#[test]
+fn history_that_was_kept_goes_when_it_may() {
+    for serves in [true, false] {
+        let mut server = append_only();
+        let change = server.files.begin_rewrite(300);
+        server.carry_out(change);
+        server.names.insert("base".into());
+        let (change, _) = server.files.end_rewrite(Path::new("base"), BaseFormat::Rdb, Old::Stay);
+        server.carry_out(change);
+        assert_eq!(server.files.remove_history(serves), Change::default(), "its names may not be there yet");
+        server.files.rewrite_ended();
+        let (before, kept) = (server.names.clone(), server.files.trim(0, Some(0)));
+        server.carry_out(kept);
+        assert_eq!(server.names, before);
+        let change = server.files.remove_history(serves);
+        server.carry_out(change);
+        assert!(server.manifest.history.is_empty());
+        assert_eq!(server.names.contains(Path::new("aof/a.aof.1.incr.aof.backlog")), serves);
+        assert_eq!(server.files.first_offset(), Some(if serves { 0 } else { 300 }));
+        for gone in ["aof/a.aof.1.incr.aof", "aof/a.aof.1.base.rdb"] {
+            assert!(!server.names.contains(Path::new(gone)), "{gone}");
+        }
+        assert_eq!(server.files.remove_history(serves), Change::default());
+    }
+}
+
+#[test]
+fn files_that_can_not_be_synced_are_closed_without() {
+    let mut server = append_only();
+    let change = server.files.abandon();
+    assert_eq!(change.ops, [FileOp::Close], "and what a restart begins with stays");
+    assert!(!server.files.is_aof() && server.files.first_offset().is_none());
+    let mut server = first_rewrite(200, 50);
+    let path = server.files.locate(200).expect("it is open").path;
+    assert_eq!(server.files.abandon().ops, [FileOp::Close, FileOp::Remove { path }]);
+}
+
+#[test]
+fn a_start_removes_what_earlier_servers_left_and_nothing_else() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let gone = [
+        "temp-a.aof.incr",
+        "temp-a.aof.incr.sums",
+        "temp-a.aof.incr.200",
+        "temp-a.aof.incr.200.sums",
+        "200.backlog",
+        "a.aof.1.incr.aof.backlog",
+        "a.aof.1.incr.aof.backlog.sums",
+    ];
+    let stays = ["a.aof.manifest", "a.aof.2.incr.aof", "temp-a.aof.incr.mine", "temp-b.aof.incr", "note.sums"];
+    for name in gone.iter().chain(&stays) {
+        std::fs::write(directory.path().join(name), b"").expect("a file");
+    }
+    recover::remove_leftovers(directory.path(), NAME, &[]);
+    let left: BTreeSet<_> = std::fs::read_dir(directory.path())
+        .expect("a directory")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .collect();
+    assert_eq!(left, stays.iter().map(|name| name.to_string()).collect());
+}
+
+#[test]
+fn what_the_manifest_names_as_history_stays_after_a_restart() {
+    let temporary = tempfile::tempdir().expect("a directory");
+    let base = temporary.path().join("base");
+    std::fs::write(&base, b"").expect("a base");
+    let directory = recover::open_directory(&temporary.path().join("aof")).expect("a directory");
+    let mut disk = SystemDisk::default();
+    let mut files = Server::new().files;
+    let mut play = |change: Change, bytes: &[u8]| {
+        change.carry_out(&mut disk).expect("the disk takes all");
+        disk.append(bytes).expect("the disk takes all");
+    };
+    play(files.create_aof(directory.clone(), NAME, Vec::new(), BaseFormat::Rdb, 0), b"PING\r\n");
+    files.appended(6);
+    play(files.begin_rewrite(6), b"PING\r\n");
+    files.appended(6);
+    play(files.end_rewrite(&base, BaseFormat::Rdb, Old::Stay).0, b"");
+    let found = recover::find(&directory.path, NAME).expect("what was written");
+    let (stream_bytes, file_bytes, marked) = (6, 6, false);
+    let name = found.manifest.incr[0].name.clone();
+    let replayed = [Replayed { name, stream_bytes, file_bytes, marked, diverged: false, proven_bytes: None }];
+    let resumed = recover::resume(&found, &replayed, false, ReplId::ZERO);
+    let stays: Vec<_> = resumed.segments.iter().map(|segment| (segment.start, segment.kind, segment.stays)).collect();
+    assert_eq!(stays, [(0, Kind::Backlog, true), (6, Kind::Data, false)]);
+    files.resume_aof(directory, NAME, found.manifest, resumed.segments, 12);
+    assert_eq!(files.trim(0, None), Change::default());
 }

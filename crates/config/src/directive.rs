@@ -97,6 +97,8 @@ pub enum Apply {
     /// Begins or ends append-only files.
     AppendOnly,
     AppendFsync,
+    /// Removes old parts of append-only files that were kept.
+    AppendOnlyHistory,
     LatencyTracking,
     /// Tells the link to the master, the replicas' sessions and the backlog.
     Replication,

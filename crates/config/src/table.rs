@@ -253,7 +253,7 @@ directives! {
     "aof-use-rdb-preamble" => aof_use_rdb_preamble: bool = true, Bool, 0, "A rewrite writes a snapshot.";
     "aof-timestamp-enabled" => aof_timestamp_enabled: bool = false, Bool, 0, "Note the time in the append-only file.";
     "aof-rewrite-incremental-fsync" => aof_rewrite_incremental_fsync: bool = true, Bool, NO_MEANING, "Sync a rewrite to disk while it is written.";
-    "aof-disable-auto-gc" => aof_disable_auto_gc: bool = false, Bool, 0, "Keep old parts of the append-only file.";
+    "aof-disable-auto-gc" => aof_disable_auto_gc: bool = false, Bool, 0 => AppendOnlyHistory, "Keep old parts of the append-only file.";
 
     // Cluster.
     "cluster-enabled" => cluster_enabled: bool = false, Bool, IMMUTABLE | NO_MEANING, "Be a node of a cluster.";

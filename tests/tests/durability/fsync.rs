@@ -158,6 +158,7 @@ fn what_the_system_dropped_is_written_from_memory() {
     wait_taken(&mut server);
     assert_eq!(durable(&mut server, 0), 1);
     assert_ne!(last_incr(&server), first, "the file with the hole is used no more\n{}", server.log());
+    assert_eq!(server.log().matches("The AOF files are begun anew").count(), 1, "{}", server.log());
     server.kill();
     server.launch();
     assert_eq!(server.must("EXISTS before during taken").int(), 3, "{}", server.log());

@@ -107,3 +107,27 @@ fn fill_up(path: &std::path::Path, left: usize) {
     // What could not be synced may be there in part.
     file.set_len(written.saturating_sub(left as u64)).and_then(|()| file.sync_all()).expect("it is cut");
 }
+
+/// What is to be written before they are begun may be what gives files their names.
+#[test]
+fn append_only_is_refused_while_its_earlier_files_wait_for_the_disk() {
+    let mut server = Server::prepare(Kind::Rivulet, &["--appendonly", "yes"]);
+    let point = server.dir.path().join(DIRECTORY);
+    let Some(_mount) = Mount::in_memory(&point, 16 << 20) else { return };
+    let spare = point.join("spare");
+    std::fs::write(&spare, vec![1; 2 << 20]).expect("there is room");
+    server.launch();
+    fill(&mut server, "k", 100_000, 10_000);
+    wait_refused(&mut server, NO_SPACE);
+    server.must("CONFIG SET appendonly no");
+    assert!(server.call("CONFIG SET appendonly yes").is_error());
+    assert!(
+        server.log().contains("The AOF files can't be begun while what was to be written before"),
+        "{}",
+        server.log()
+    );
+    assert_eq!(server.must("CONFIG GET appendonly").items()[1].text(), "no");
+    std::fs::remove_file(&spare).expect("the spare file goes");
+    wait::until("the disk takes it", || !server.call("CONFIG SET appendonly yes").is_error());
+    server.kill();
+}

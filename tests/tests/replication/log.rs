@@ -584,3 +584,208 @@ fn an_empty_master_does_not_wipe_its_replicas() {
         assert_eq!(replica.must("DBSIZE").int(), 0);
     }
 }
+
+/// Its append-only directory, or a file in it.
+fn inside(server: &Server, name: &str) -> std::path::PathBuf {
+    server.dir.path().join("appendonlydir").join(name)
+}
+
+fn names(directory: &std::path::Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// A master without append-only files, or with them, and a replica that stands far behind the memory until it is told to go on.
+fn with_one_far_behind(appendonly: &str) -> (Server, Server) {
+    let bounds = ["--repl-backlog-disk-size", "64mb", "--repl-backlog-size", "16kb"];
+    let others = ["--auto-aof-rewrite-percentage", "0", "--client-output-buffer-limit", "replica 0 0 0"];
+    let mut master = Server::start(Kind::Rivulet, &[&["--appendonly", appendonly], &bounds[..], &others].concat());
+    let mut replica = Server::start(Kind::Rivulet, &[]);
+    replica.follow(&master);
+    assert_in_step(&mut master, &mut replica);
+    signal(&replica, "STOP");
+    write_megabytes(&mut master, 32);
+    (master, replica)
+}
+
+#[test]
+fn a_first_file_that_can_not_be_made_costs_no_replica_a_full_sync() {
+    let (mut master, mut replica) = with_one_far_behind("no");
+    // A snapshot takes a second.
+    master.must(SLOWLY);
+    master.must("BGSAVE");
+    master.must("CONFIG SET appendonly yes");
+    let (there, away) = (inside(&master, ""), master.dir.path().join("away"));
+    std::fs::rename(&there, &away).expect("it can be moved");
+    // The stream goes on before the writer comes to the file.
+    master.must("DEBUG AOF-FLUSH-SLEEP 100000");
+    write_megabytes(&mut master, 2);
+    wait::until("a rewrite begins", || master.log().contains("Background append only file rewriting started"));
+    write_megabytes(&mut master, 2);
+    master.must("DEBUG AOF-FLUSH-SLEEP 0");
+    wait::until("the rewrite fails", || {
+        master.main().must("PING");
+        master.log().contains("Can't open the append-only file temp-appendonly.aof.incr: No such file or directory")
+    });
+    std::fs::rename(&away, &there).expect("it can be moved back");
+    write_megabytes(&mut master, 2);
+    // Those that begin by themselves may be put off by now.
+    wait::until("the files are whole", || {
+        master.call("BGREWRITEAOF");
+        inside(&master, "appendonly.aof.manifest").exists()
+    });
+    master.must(AT_ONCE);
+    wait_for_background(&mut master);
+    write_megabytes(&mut master, 2);
+    signal(&replica, "CONT");
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(syncs(&mut master), (1, 0), "{}", master.log());
+}
+
+#[test]
+fn a_rewrite_without_append_only_that_fails_costs_no_replica_a_full_sync() {
+    let (mut master, mut replica) = with_one_far_behind("yes");
+    master.must("CONFIG SET appendonly no");
+    let in_the_way = inside(&master, "appendonly.aof.2.base.rdb");
+    std::fs::create_dir(&in_the_way).expect("a directory");
+    master.must("BGREWRITEAOF");
+    wait_for_background(&mut master);
+    assert_eq!(master.info("aof_last_bgrewrite_status"), "err", "{}", master.log());
+    std::fs::remove_dir(&in_the_way).expect("it is empty");
+    write_megabytes(&mut master, 2);
+    // This one succeeds, and finds under their names the files that the replica stands in.
+    master.must("BGREWRITEAOF");
+    wait_for_background(&mut master);
+    assert_eq!(master.info("aof_last_bgrewrite_status"), "ok", "{}", master.log());
+    signal(&replica, "CONT");
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(syncs(&mut master), (1, 0), "{}", master.log());
+}
+
+/// The disk gives the files their names seconds after it was decided that they should have them.
+#[test]
+fn a_file_that_waits_for_its_name_is_found() {
+    let (mut master, mut replica) = with_one_far_behind("yes");
+    in_the_file(&mut master);
+    master.must("DEBUG AOF-FLUSH-SLEEP 4000000");
+    // Its reply waits for the disk.
+    let mut writer = Client::connect(master.port).expect("it listens");
+    writer.add("SET slowly 1");
+    writer.flush().expect("it is sent");
+    wait::until("it is executed", || master.must("EXISTS slowly").int() == 1);
+    master.must("BGREWRITEAOF");
+    wait::until("the base is written", || master.log().contains("Background AOF rewrite terminated with success"));
+    signal(&replica, "CONT");
+    // In the order in which it is told: what it sleeps for now goes on.
+    wait::pause(Duration::from_millis(3000));
+    assert_eq!(master.info("aof_rewrite_in_progress"), "1", "the names are still on their way");
+    master.must("DEBUG AOF-FLUSH-SLEEP 0");
+    wait_for_background(&mut master);
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(syncs(&mut master), (1, 0), "{}", master.log());
+}
+
+#[test]
+fn files_that_nobody_needs_go() {
+    // What a first rewrite had begun, when append-only is switched off.
+    let mut server = Server::start(Kind::Rivulet, &[]);
+    server.must("SET a 1");
+    server.must(SLOWLY);
+    server.must("CONFIG SET appendonly yes");
+    server.must("SET b 1");
+    server.must("CONFIG SET appendonly no");
+    wait::until("nothing is left", || names(&inside(&server, "")).iter().all(|name| name == "appendonly.aof.tail"));
+    // What a killed server left for one without append-only files, and for one with them.
+    let backlog = server.dir.path().join(format!("replbacklog-{}", server.port));
+    std::fs::create_dir_all(&backlog).expect("a directory");
+    for (options, left) in [
+        (&["--appendonly", "no"], [inside(&server, "5.backlog"), inside(&server, "temp-appendonly.aof.incr.7")]),
+        (&["--appendonly", "yes"], [backlog.join("5.backlog"), inside(&server, "temp-appendonly.aof.incr")]),
+    ] {
+        server.kill();
+        let _ = std::fs::remove_file(inside(&server, "appendonly.aof.tail"));
+        left.iter().for_each(|path| std::fs::write(path, b"PING\r\n").expect("a file"));
+        server.launch_with(options);
+        assert!(left.iter().all(|path| !path.exists()), "{options:?}: {left:?}");
+    }
+}
+
+#[test]
+fn another_size_of_the_backlog_on_disk_is_another_size_of_its_segments() {
+    let options = ["--repl-backlog-disk-size", "1gb", "--repl-backlog-size", "16kb"];
+    let mut master = Server::start(Kind::Rivulet, &options);
+    let mut replica = Server::start(Kind::Rivulet, &[]);
+    replica.follow(&master);
+    assert_in_step(&mut master, &mut replica);
+    let directory = master.dir.path().join(format!("replbacklog-{}", master.port));
+    let segments = || names(&directory).iter().filter(|name| name.ends_with(".backlog")).count();
+    write_megabytes(&mut master, 3);
+    wait::until("it is written", || master.count("repl_backlog_disk_bytes") >= 2 << 20);
+    assert_eq!(segments(), 1);
+    master.must("CONFIG SET repl-backlog-disk-size 4mb");
+    for _ in 0..3 {
+        write_megabytes(&mut master, 1);
+        wait_in_step(&mut master, &mut replica);
+    }
+    wait::until("there are more of them", || segments() > 2);
+}
+
+#[test]
+fn history_serves_replicas_after_a_restart_whether_it_is_kept_or_not() {
+    for kept in ["yes", "no"] {
+        let (mut master, mut replica) = with_one_far_behind("yes");
+        master.must("CONFIG SET aof-disable-auto-gc yes");
+        master.must("BGREWRITEAOF");
+        wait_for_background(&mut master);
+        master.must("SET after 1");
+        in_the_file(&mut master);
+        master.kill();
+        master.launch_with(&["--aof-disable-auto-gc", kept]);
+        let manifest = std::fs::read_to_string(inside(&master, "appendonly.aof.manifest")).expect("a manifest");
+        assert_eq!(manifest.contains("type h"), kept == "yes", "{manifest}");
+        assert_eq!(inside(&master, "appendonly.aof.1.incr.aof").exists(), kept == "yes");
+        signal(&replica, "CONT");
+        wait::until("the replica is back", || master.count("connected_slaves") == 1);
+        assert_in_step(&mut master, &mut replica);
+        assert_eq!(syncs(&mut master), (0, 1), "{kept}: {}", master.log());
+        replica.must("REPLICAOF NO ONE");
+        master.must("CONFIG SET repl-backlog-disk-size 0");
+        wait::until("what nobody needs goes", || names(&inside(&master, "")).iter().all(|n| !n.contains(".backlog")));
+        // Longer than the periodic tasks take to come to it.
+        wait::pause(Duration::from_millis(500));
+        assert_eq!(inside(&master, "appendonly.aof.1.incr.aof").exists(), kept == "yes", "what is named stays");
+    }
+}
+
+#[test]
+fn history_is_kept_until_somebody_says_otherwise() {
+    let mut found = Vec::new();
+    for kind in [Kind::Rivulet, Kind::Redis7].into_iter().filter(|kind| kind.is_there()) {
+        let mut server = Server::start(kind, &[AOF, &["--aof-disable-auto-gc", "yes"]].concat());
+        let mut seen = Vec::new();
+        let files = |server: &Server| {
+            let is_data = |name: &String| name.ends_with(".aof") || name.ends_with(".rdb");
+            names(&inside(server, "")).into_iter().filter(is_data).collect::<Vec<_>>()
+        };
+        for appendonly in ["yes", "no"] {
+            server.must("SET a 1");
+            server.must("BGREWRITEAOF");
+            wait_for_background(&mut server);
+            if appendonly == "yes" {
+                server.restart();
+            }
+            wait::pause(Duration::from_millis(300));
+            server.must(&format!("CONFIG SET appendonly {appendonly}"));
+            seen.push(files(&server));
+            server.must("CONFIG SET aof-disable-auto-gc no");
+            wait::until("what was kept is gone", || files(&server).len() == 2);
+            seen.push(files(&server));
+            server.must("CONFIG SET aof-disable-auto-gc yes");
+        }
+        found.push(seen);
+    }
+    assert!(found.iter().all(|seen| *seen == found[0]), "{found:?}");
+    assert_eq!(found[0][0].len(), 4, "{found:?}");
+}

@@ -179,6 +179,7 @@ impl Node {
                     writer.set_policy(self.config.appendfsync);
                 }
             }
+            Apply::AppendOnlyHistory => self.apply_auto_gc(),
             Apply::LatencyTracking => {
                 if !self.config.latency_tracking && before.latency_tracking {
                     self.ops.stats.by_command.iter_mut().for_each(|s| s.histogram = None);

@@ -46,8 +46,8 @@ struct Renaming {
     base: String,
     base_bytes: u64,
     first: bool,
-    /// Append-only is off: nothing goes on from this base.
-    alone: bool,
+    /// Append-only is off: nothing goes on from this base, which lies in this directory.
+    alone_in: Option<PathBuf>,
 }
 
 impl Aof {

@@ -6,6 +6,8 @@ mod driver;
 mod reader;
 mod writer;
 
+use std::path::Path;
+
 use rivulet_aof::files::{Directory, LogFiles};
 use rivulet_aof::identity::Role;
 use rivulet_aof::op::{Change, FileOp};
@@ -52,17 +54,15 @@ const SEGMENT_BYTES_MIN: u64 = 1 << 20;
 
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
 
-/// The end of a rewrite of append-only files.
-pub const TOKEN_REWRITE: Token = 1;
-
-/// The first incremental file of a rewrite.
-pub const TOKEN_REWRITE_BEGUN: Token = 3;
+/// So many bytes has a segment.
+pub fn segment_bytes(config: &Config) -> u64 {
+    (config.repl_backlog_disk_size / 4).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX)
+}
 
 impl LogOnDisk {
     pub fn new(config: &Config, history: History) -> LogOnDisk {
-        let segment = (config.repl_backlog_disk_size / 4).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
         LogOnDisk {
-            files: LogFiles::new(history, Role::Master, segment),
+            files: LogFiles::new(history, Role::Master, segment_bytes(config)),
             writer: None,
             reader: None,
             handed: 0,
@@ -97,6 +97,25 @@ impl LogOnDisk {
                 }
             });
         }
+    }
+
+    /// Files that could not be begun are dropped: the bytes that were meant for them are nowhere.
+    fn tell_lost_is_known(&self) {
+        if let Some(writer) = self.writer.as_ref().filter(|_| self.files.is_open()) {
+            writer.lost_is_known(self.handed);
+        }
+    }
+
+    /// The first file of a rewrite, which was to begin at `start`, could not be made.
+    pub fn first_file_failed(&mut self, start: u64) {
+        let change = self.files.first_file_failed(start);
+        self.change(change, None);
+        self.tell_lost_is_known();
+    }
+
+    /// A file that was not found under this name may have been about to get it.
+    fn may_have_come(&self, path: &Path) -> bool {
+        self.writer.as_ref().is_some_and(LogWriter::is_renaming) || rivulet_host::fs::metadata(path).is_ok()
     }
 
     /// The ids of this node are not on disk yet. A disk that refuses is not waited for.

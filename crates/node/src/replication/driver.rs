@@ -19,6 +19,7 @@ use crate::log;
 use crate::node::Node;
 use crate::ops::ReplPause;
 use crate::persist::load::Identity;
+use crate::persist::log_on_disk::segment_bytes;
 
 /// The version that a master is told of: a Valkey sends no fields with deadlines to one below 9, whose RDB files this server reads.
 const RDB_READER_VERSION: &str = "9.0.0";
@@ -102,6 +103,7 @@ impl Node {
             let (host, port, probe) = (link.host.clone(), link.port, link.state.config().probe);
             *link.state.config_mut() = LinkConfig { host, port, probe, ..config };
         }
+        self.persist.log.files.set_segment_bytes_max(segment_bytes(&self.config));
         self.size_backlog();
         self.look_at_synchronous();
     }

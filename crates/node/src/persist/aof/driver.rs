@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rivulet_aof::files::{Old, Segment};
+use rivulet_aof::files::{Old, Segment, backlog_path};
 use rivulet_aof::identity::Role;
 use rivulet_aof::manifest::{self, BaseFormat, Manifest};
 use rivulet_aof::op::{Change, FileOp};
@@ -24,7 +24,7 @@ use crate::log;
 use crate::node::Node;
 use crate::persist::load::{LoadWhy, Place};
 use crate::persist::loading::{AppendOnlyFile, AppendOnlyFiles, Source};
-use crate::persist::log_on_disk::{LogWriter, TOKEN_REWRITE, TOKEN_REWRITE_BEGUN};
+use crate::persist::log_on_disk::{LogWriter, Token};
 use crate::persist::saving::{Purpose, Running};
 use crate::persist::snapshot::{Destination, Form, Snapshot};
 use crate::replication::random_id;
@@ -67,6 +67,15 @@ impl Node {
         let (cut_allowed, renames) = (self.config.aof_load_truncated, self.engine.renames.clone());
         let load = AppendOnlyFiles { files, cut_allowed, renames, total };
         self.begin_load(Source::AppendOnly(load), LoadWhy::Startup, Place::Databases)
+    }
+
+    /// A start without append-only files has no use for the backlog that an earlier one with them has left. Where there is a tail, a server may be at work
+    /// in the directory.
+    pub fn clean_append_only_directory(&self) {
+        let (directory, filename) = (Path::new(&self.config.appenddirname), &self.config.appendfilename);
+        if fs::metadata(directory.join(tail::file_name(filename))).is_err() {
+            recover::remove_leftovers(directory, filename, &[]);
+        }
     }
 
     /// What the manifest names, and the bytes of all.
@@ -119,9 +128,16 @@ impl Node {
             return;
         }
         for file in std::mem::take(&mut found.manifest.history) {
-            log::notice!("Removing the history file {} in the background", file.name);
             let path = found.directory.path.join(&file.name);
             // A file that stays is not named any more.
+            if found.identity.as_ref().is_some_and(|identity| identity.segment(&file.name).is_some()) {
+                // Replicas may need it: as backlog it goes when none does.
+                let backlog = backlog_path(&path);
+                let _ = rivulet_host::fs::rename(sums::path_of(&path), sums::path_of(&backlog));
+                let _ = rivulet_host::fs::rename(path, backlog);
+                continue;
+            }
+            log::notice!("Removing the history file {} in the background", file.name);
             let _ = rivulet_host::fs::remove_file(sums::path_of(&path));
             let _ = rivulet_host::fs::remove_file(path);
         }
@@ -183,6 +199,9 @@ impl Node {
         let damaged_base = manifest.base.as_ref().filter(|_| base_damaged).map(|base| directory.path.join(&base.name));
         let dir = directory.path.clone();
         let had = manifest.incr.last().map(|file| file.name.clone());
+        // Others were of a process that was killed, or that was told to do without these files.
+        recover::remove_leftovers(&directory.path, &filename, &segments);
+        self.clean_backlog_directory();
         let mut change = if manifest.base.is_none() && manifest.incr.is_empty() {
             let (base, format) = self.empty_base();
             let change = self.persist.log.files.create_aof(directory, &filename, base, format, offset);
@@ -191,8 +210,6 @@ impl Node {
             log::notice!("Creating AOF base file {base} on server start");
             change
         } else {
-            // Others were of a process that was killed, or that was told to do without these files.
-            recover::remove_others(&directory.path, &segments);
             let files = &mut self.persist.log.files;
             files.resume_aof(directory, &filename, manifest, segments, offset)
         };
@@ -263,9 +280,14 @@ impl Node {
 
     fn begin_append_only(&mut self) -> Result<(), String> {
         let (dir, filename) = (self.config.appenddirname.clone(), self.config.appendfilename.clone());
-        // Changes of earlier files may still be queued.
-        if let Some(writer) = &self.persist.log.writer {
-            writer.wait_until_idle();
+        // Changes of earlier files may still be queued: what is there now is not what will be.
+        if let Some(writer) = self.persist.log.writer.as_ref()
+            && !writer.wait_until_idle()
+        {
+            let why = writer.failure().unwrap_or_default();
+            return Err(format!(
+                "The AOF files can't be begun while what was to be written before waits for the disk: {why}"
+            ));
         }
         let found = recover::find(dir.as_ref(), &filename).map_err(|error| match error {
             FindError::Io(path, e) => {
@@ -284,7 +306,7 @@ impl Node {
             self.replication.history.adopt(id);
             self.replication.log.create();
         }
-        recover::remove_others(&found.directory.path, self.persist.log.files.segments());
+        recover::remove_leftovers(&found.directory.path, &filename, self.persist.log.files.segments());
         self.persist.log.files.enable_aof(found.directory, &filename, found.manifest);
         self.begin_backlog_if_wanted();
         self.persist.aof.rewrite_scheduled = true;
@@ -318,15 +340,57 @@ impl Node {
     }
 
     fn end_append_only(&mut self) {
+        self.stop_rewrites();
+        let change = self.persist.log.files.disable();
+        self.close_append_only(change);
+    }
+
+    fn stop_rewrites(&mut self) {
         self.cancel_rewrite();
         (self.persist.aof.rewrite_scheduled, self.persist.aof.begin_again) = (false, false);
         self.set_not_whole(None);
         self.hand_over(self.replication.offset());
-        let change = self.persist.log.files.disable();
+    }
+
+    fn close_append_only(&mut self, change: Change) {
         if let Some(writer) = &self.persist.log.writer {
             writer.change(change, None);
             writer.close_tail();
         }
+    }
+
+    /// `aof-disable-auto-gc` was set: as in Redis, what was kept as history goes once nothing says that it should stay.
+    pub fn apply_auto_gc(&mut self) {
+        if self.config.aof_disable_auto_gc || self.persist.aof.renaming.is_some() {
+            return;
+        }
+        let serves = self.serves_replicas_from_files();
+        let change = match self.persist.log.files.is_aof() {
+            true => self.persist.log.files.remove_history(serves),
+            false => self.remove_history_alone(serves),
+        };
+        for op in &change.ops {
+            if let FileOp::Remove { path } = op {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                log::notice!("Removing the history file {name} in the background");
+            }
+        }
+        self.persist.log.change(change, None);
+    }
+
+    /// With append-only off: what the manifest on disk names.
+    fn remove_history_alone(&mut self, serves: bool) -> Change {
+        let (dir, filename) = (self.config.appenddirname.clone(), self.config.appendfilename.clone());
+        let is_idle = self.persist.log.writer.as_ref().is_none_or(LogWriter::wait_until_idle);
+        if !is_idle || !fs::is_directory(&dir) {
+            return Change::default();
+        }
+        // Files that can't be looked at stay.
+        let Ok(found) = recover::find(dir.as_ref(), &filename) else { return Change::default() };
+        if self.persist.log.writer.is_none() {
+            self.start_log_writer(self.replication.offset());
+        }
+        self.persist.log.files.remove_history_alone(&found.directory.path, &filename, found.manifest, serves)
     }
 
     // ---- rewriting ----
@@ -412,7 +476,7 @@ impl Node {
         }
         let change = self.persist.log.files.begin_rewrite(end);
         if let Some(writer) = &self.persist.log.writer {
-            let token = (!change.must).then_some(TOKEN_REWRITE_BEGUN);
+            let token = (!change.must).then_some(Token::FirstFile { start: end });
             writer.change(change, token);
             writer.hold_sync(self.config.no_appendfsync_on_rewrite);
         }
@@ -420,16 +484,26 @@ impl Node {
     }
 
     /// The files of a rewrite that nothing goes on from.
-    fn rewrite_alone(&mut self, temporary: &Path, format: BaseFormat, old: Old) -> Result<(Change, String), String> {
+    fn rewrite_alone(&mut self, temporary: &Path, format: BaseFormat, old: Old) -> Result<Named, String> {
         let filename = self.config.appendfilename.clone();
         let found = recover::find(self.config.appenddirname.as_ref(), &filename)
             .map_err(|_| format!("can't use the files in {}", self.config.appenddirname))?;
         if self.persist.log.writer.is_none() {
             self.start_log_writer(self.replication.offset());
         }
-        let directory = &found.directory.path;
+        let directory = found.directory.path;
         let files = &mut self.persist.log.files;
-        Ok(files.rewrite_alone(directory, &filename, found.manifest, (temporary, format), old))
+        let (change, base) = files.rewrite_alone(&directory, &filename, found.manifest, (temporary, format), old);
+        Ok(Named { change, base, alone_in: Some(directory) })
+    }
+
+    /// Not all of it was done: what serves replicas is under the names that are there.
+    fn rewrite_alone_failed(&mut self, directory: &Path) {
+        // Files that can't be looked at can't be read, either.
+        if let Ok(found) = recover::find(directory, &self.config.appendfilename) {
+            let is_there = |path: &Path| fs::metadata(path).is_ok();
+            self.persist.log.files.rewrite_alone_failed(&found.directory.path, &found.manifest, is_there);
+        }
     }
 
     /// Where the last rewrite that began writes its base. One that was given up may still be writing to another.
@@ -448,11 +522,16 @@ impl Node {
     }
 
     /// The first incremental file was made, or could not be: then nothing could go on from the base.
-    pub fn first_file_begun(&mut self, result: Result<(), String>) {
+    pub fn first_file_begun(&mut self, start: u64, result: Result<(), String>) {
         let Err(text) = result else { return };
+        self.persist.log.first_file_failed(start);
         let incr = manifest::temp_incr_name(&self.config.appendfilename);
         log::warning!("Can't open the append-only file {incr}: {text}");
-        if matches!(self.persist.saving.running, Some(Running { purpose: Purpose::AofRewrite, .. })) {
+        // Another rewrite may have begun since, with a file of its own.
+        if self.persist.log.files.is_aof()
+            && !self.persist.log.files.has_pending()
+            && matches!(self.persist.saving.running, Some(Running { purpose: Purpose::AofRewrite, .. }))
+        {
             self.cancel_snapshot();
             self.rewrite_failed();
         }
@@ -483,24 +562,20 @@ impl Node {
         log::notice!("Background AOF rewrite terminated with success");
         self.hand_over(self.replication.offset());
         let format = if self.config.aof_use_rdb_preamble { BaseFormat::Rdb } else { BaseFormat::Aof };
-        // An attached replica may stand in them, whatever the backlog's size: they go when it needs them no more.
-        let serves = match self.config.repl_backlog_disk_size {
-            0 => self.replication.master.log_hold().is_some(),
-            _ => self.replication.master.expects_replicas(self.now_ms()),
-        };
         let old = match () {
             () if self.config.aof_disable_auto_gc => Old::Stay,
-            () if serves => Old::Serve,
+            () if self.serves_replicas_from_files() => Old::Serve,
             () => Old::Go,
         };
         let first = self.persist.log.files.is_waiting_for_base();
         let temporary = self.temporary_base();
-        let alone = !self.persist.log.files.is_aof();
-        let named = match alone {
-            true => self.rewrite_alone(&temporary, format, old),
-            false => Ok(self.persist.log.files.end_rewrite(&temporary, format, old)),
+        let named = if self.persist.log.files.is_aof() {
+            let (change, base) = self.persist.log.files.end_rewrite(&temporary, format, old);
+            Ok(Named { change, base, alone_in: None })
+        } else {
+            self.rewrite_alone(&temporary, format, old)
         };
-        let (change, base) = match named {
+        let Named { change, base, alone_in } = match named {
             Ok(named) => named,
             Err(text) => {
                 log::warning!("Background AOF rewrite terminated with error: {text}");
@@ -508,17 +583,25 @@ impl Node {
                 return;
             }
         };
-        self.persist.aof.renaming = Some(Renaming { started_ms, temporary, base, base_bytes, first, alone });
+        self.persist.aof.renaming = Some(Renaming { started_ms, temporary, base, base_bytes, first, alone_in });
         match &self.persist.log.writer {
-            Some(writer) => writer.change(change, Some(TOKEN_REWRITE)),
+            Some(writer) => writer.change(change, Some(Token::Rewrite)),
             None => self.rewrite_files_changed(Err("the log writer has not been started".into())),
+        }
+    }
+
+    /// An attached replica may stand in old files, whatever the backlog's size: they go when it needs them no more.
+    fn serves_replicas_from_files(&self) -> bool {
+        match self.config.repl_backlog_disk_size {
+            0 => self.replication.master.log_hold().is_some(),
+            _ => self.replication.master.expects_replicas(self.now_ms()),
         }
     }
 
     /// The writer has given the files of a rewrite their names, or could not.
     pub fn rewrite_files_changed(&mut self, result: Result<(), String>) {
         let Some(renaming) = self.persist.aof.renaming.take() else { return };
-        let Renaming { started_ms, temporary, base, base_bytes, first, alone } = renaming;
+        let Renaming { started_ms, temporary, base, base_bytes, first, alone_in } = renaming;
         self.persist.aof.last_rewrite_seconds = Some(self.now_ms().saturating_sub(started_ms) / 1000);
         if let Err(text) = result {
             log::warning!(
@@ -526,10 +609,10 @@ impl Node {
                 temporary.display()
             );
             self.rewrite_failed();
-            if alone {
-                return;
+            match alone_in {
+                Some(directory) => self.rewrite_alone_failed(&directory),
+                None => self.begin_files_anew(&text),
             }
-            self.begin_files_anew(&text);
             return;
         }
         log::notice!("Successfully renamed the temporary AOF base file {} into {base}", temporary.display());
@@ -546,8 +629,13 @@ impl Node {
         self.persist.aof.last_rewrite_failed = false;
         self.persist.aof.consecutive_failures = 0;
         self.after_rewrite();
-        if !alone && self.persist.aof.not_whole {
-            self.set_not_whole(None);
+        if alone_in.is_none() {
+            self.persist.log.files.rewrite_ended();
+            if self.persist.aof.not_whole {
+                self.set_not_whole(None);
+            }
+            // `aof-disable-auto-gc` may have been switched off since it began.
+            self.apply_auto_gc();
         }
         log::notice!("Background AOF rewrite finished successfully");
     }
@@ -555,9 +643,9 @@ impl Node {
     /// It is not known which files the disk has, or what is in them: they are read again, and a rewrite makes them whole. That is tried by the
     /// periodic tasks until it succeeds; until then nothing is written that they would lack.
     fn begin_files_anew(&mut self, why: &str) {
-        self.end_append_only();
-        let change = self.persist.log.files.distrust();
-        self.persist.log.change(change, None);
+        self.stop_rewrites();
+        let change = self.persist.log.files.abandon();
+        self.close_append_only(change);
         if self.config.appendonly {
             self.set_not_whole(Some(why));
         }
@@ -812,6 +900,14 @@ impl Node {
         memory::used();
         result.map_err(failed)
     }
+}
+
+/// What gives the files of a rewrite their names.
+struct Named {
+    change: Change,
+    base: String,
+    /// As in [`Renaming`].
+    alone_in: Option<PathBuf>,
 }
 
 /// Whether a file can be made at this path.

@@ -44,6 +44,7 @@ impl Node {
         if self.config.appendonly {
             return self.load_append_only();
         }
+        self.clean_append_only_directory();
         let path = self.rdb_path();
         if fs::metadata(&path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
             return Ok(());

@@ -10,10 +10,10 @@ use rivulet_replication::history::History;
 use rivulet_replication::log::OnDisk;
 use rivulet_replication::position::ReplId;
 
+use super::BacklogLock;
 use super::reader;
 use super::reader::{LogReader, Wanted};
 use super::writer::{LogWriter, Token};
-use super::{BacklogLock, TOKEN_REWRITE, TOKEN_REWRITE_BEGUN};
 use crate::lifecycle::pauses::PauseWhy;
 use crate::log;
 use crate::node::Node;
@@ -34,12 +34,6 @@ const BACKLOG_PIECE_BYTES_MAX: u64 = 1 << 20;
 const HANDED_BYTES: u64 = 64 << 10;
 
 const BACKLOG_RETRY_MS: u64 = 60_000;
-
-/// A change of backlog files.
-const TOKEN_BACKLOG: Token = 0;
-
-/// An identity file with new ids.
-const TOKEN_IDS: Token = 2;
 
 impl Node {
     pub fn log_role(&self) -> Role {
@@ -113,10 +107,10 @@ impl Node {
         }
         for (token, result) in results {
             match token {
-                TOKEN_REWRITE => self.rewrite_files_changed(result),
-                TOKEN_REWRITE_BEGUN => self.first_file_begun(result),
-                TOKEN_IDS => self.persist.log.ids_due -= 1,
-                _ => {
+                Token::Rewrite => self.rewrite_files_changed(result),
+                Token::FirstFile { start } => self.first_file_begun(start, result),
+                Token::Ids => self.persist.log.ids_due -= 1,
+                Token::Backlog => {
                     if let Err(text) = result {
                         log::warning!("Can't keep the replication backlog on disk: {text}");
                         self.give_up_backlog();
@@ -271,7 +265,7 @@ impl Node {
         let disk = &mut self.persist.log;
         if let Some(change) = disk.files.set_history(&self.replication.history, role) {
             disk.ids_due += usize::from(disk.writer.is_some() && disk.files.is_aof());
-            disk.change(change, disk.files.is_aof().then_some(TOKEN_IDS));
+            disk.change(change, disk.files.is_aof().then_some(Token::Ids));
         }
     }
 
@@ -322,12 +316,16 @@ impl Node {
         log.held_from().zip(log.first_offset()).is_some_and(|(needed, first)| needed < first)
     }
 
-    /// Replicas may need what leaves the memory. While one stands in files, these go on however little `repl-backlog-disk-size` grants, so that
-    /// nothing is missing between them and the memory.
-    fn wants_backlog(&self) -> bool {
-        self.replication.log.is_active()
-            && self.replication.master.expects_replicas(self.now_ms())
+    /// Replicas may need what is in files. While one stands in them, these go on however little `repl-backlog-disk-size` grants, so that nothing is
+    /// missing between them and the memory.
+    fn needs_backlog(&self) -> bool {
+        self.replication.master.expects_replicas(self.now_ms())
             && (self.config.repl_backlog_disk_size > 0 || self.stands_in_files())
+    }
+
+    /// Replicas may need what leaves the memory.
+    fn wants_backlog(&self) -> bool {
+        self.replication.log.is_active() && self.needs_backlog()
     }
 
     /// Files that replicas may need begin now, if there are none.
@@ -357,9 +355,14 @@ impl Node {
             }
             (true, true) if disk.files.is_full() => {
                 let change = self.persist.log.files.rotate(self.persist.log.handed);
-                self.persist.log.change(change, Some(TOKEN_BACKLOG));
+                self.persist.log.change(change, Some(Token::Backlog));
             }
             (false, true) => {
+                let change = self.persist.log.files.drop_backlog();
+                self.persist.log.change(change, None);
+            }
+            // What a first rewrite had begun, for one, when append-only was switched off.
+            (false, false) if disk.files.has_backlog() && !self.needs_backlog() => {
                 let change = self.persist.log.files.drop_backlog();
                 self.persist.log.change(change, None);
             }
@@ -386,7 +389,7 @@ impl Node {
         let files = &mut self.persist.log.files;
         files.set_history(&history, role);
         let change = files.begin_backlog(lock, from);
-        self.persist.log.change(change, Some(TOKEN_BACKLOG));
+        self.persist.log.change(change, Some(Token::Backlog));
     }
 
     /// The directory of the backlog, which no other server may use at the same time.
@@ -416,6 +419,17 @@ impl Node {
         history
     }
 
+    /// A start with append-only files has no use for what an earlier one without them has left. Another server may use the directory: that one's stays.
+    pub fn clean_backlog_directory(&mut self) {
+        if !rivulet_host::fs::is_directory(self.backlog_directory()) {
+            return;
+        }
+        if let Ok(directory) = self.lock_backlog() {
+            recover::remove_others(&directory.path, self.persist.log.files.segments());
+            self.persist.log.backlog_lock = None;
+        }
+    }
+
     fn backlog_directory(&self) -> std::path::PathBuf {
         format!("replbacklog-{}", self.config.main_port()).into()
     }
@@ -424,6 +438,7 @@ impl Node {
         let change = self.persist.log.files.drop_backlog();
         self.persist.log.make_room(&change);
         self.persist.log.change(change, None);
+        self.persist.log.tell_lost_is_known();
         self.persist.log.backlog_retry_ms = self.now_ms() + BACKLOG_RETRY_MS;
     }
 
@@ -452,6 +467,12 @@ impl Node {
     fn piece_read(&mut self, piece: reader::Piece) {
         let Some(client) = self.clients.get_mut(piece.client) else { return };
         client.feed.piece_wanted = false;
+        let disk = &self.persist.log;
+        if piece.is_stale(disk.files.locate(piece.offset).as_ref(), |path| disk.may_have_come(path)) {
+            // What it asks for then is read from where it is now.
+            self.flush_replica(piece.client);
+            return;
+        }
         match piece.bytes {
             Ok(bytes) => {
                 self.persist.log.read_bytes += bytes.len() as u64;

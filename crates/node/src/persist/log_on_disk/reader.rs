@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rivulet_aof::files::Location;
+use rivulet_aof::files::{Location, other_path};
 use rivulet_aof::scan::{Items, ItemsError, Place};
 use rivulet_aof::sums::{self, Block};
 use rivulet_engine::client_id::ClientId;
@@ -31,7 +31,19 @@ pub struct Wanted {
 pub struct Piece {
     pub client: ClientId,
     pub offset: u64,
+    /// The segment's file, as it was asked for.
+    pub path: PathBuf,
     pub bytes: io::Result<Vec<u8>>,
+}
+
+impl Piece {
+    /// Whether it is to be asked for once more: it is not there any more, or the file has got another name since, or none was found and
+    /// `may_have_come` says that one was on its way.
+    pub fn is_stale(&self, location: Option<&Location>, may_have_come: impl FnOnce(&Path) -> bool) -> bool {
+        let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        location.is_none_or(|location| location.path != self.path)
+            || self.bytes.as_ref().is_err_and(is_missing) && may_have_come(&self.path)
+    }
 }
 
 /// Bytes read at one time.
@@ -46,7 +58,7 @@ impl LogReader {
             for Wanted { client, offset, location } in wanted {
                 let bytes = open.read(&location, offset);
                 // The executor is gone when the process ends.
-                let _ = pieces.send(Piece { client, offset, bytes });
+                let _ = pieces.send(Piece { client, offset, path: location.path, bytes });
                 waker.wake();
             }
         });
@@ -80,8 +92,8 @@ struct OpenSegment {
     blocks: Vec<Block>,
 }
 
-/// How long a name is waited for.
-const RENAME_TRIES: u32 = 400;
+/// How long a name is waited for. Then the executor says whether it is still the right one.
+const RENAME_TRIES: u32 = 20;
 const RENAME_WAIT: Duration = Duration::from_millis(5);
 /// So many files stay open.
 const OPEN_MAX: usize = 8;
@@ -91,12 +103,13 @@ impl OpenSegments {
         let index = match self.opened(&location.path) {
             Some(index) => index,
             None => {
-                let file = open(&location.path)?;
+                let (found, file) = open(&location.path)?;
                 if self.files.len() == OPEN_MAX {
                     self.files.remove(0);
                 }
                 let (path, unit) = (location.path.clone(), Place { file: 0, stream: location.start });
-                let blocks = sums::read(&path).unwrap_or_default();
+                // They take another name before the segment does.
+                let blocks = sums::read(&found).or_else(|| sums::read(&other_path(&found))).unwrap_or_default();
                 let identity = identity_of(&file.metadata()?);
                 self.files.push(OpenSegment { path, file, identity, unit, blocks });
                 self.files.len() - 1
@@ -176,15 +189,20 @@ impl OpenSegment {
     }
 }
 
-/// Opens a segment. At the end of a rewrite it may be about to be given its name.
-fn open(path: &Path) -> io::Result<File> {
+/// Opens a segment, under its own name or the one that it had before it was backlog, or has since it is. At the end of a first rewrite it may be about
+/// to be given another.
+fn open(path: &Path) -> io::Result<(PathBuf, File)> {
+    let names = [path.to_path_buf(), other_path(path)];
     for _ in 0..RENAME_TRIES {
-        match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => clock::sleep(RENAME_WAIT),
-            opened => return opened,
+        for name in &names {
+            match File::open(name) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                opened => return opened.map(|file| (name.clone(), file)),
+            }
         }
+        clock::sleep(RENAME_WAIT);
     }
-    File::open(path)
+    Err(io::ErrorKind::NotFound.into())
 }
 
 /// In a file that has lines of its own: where the byte after `offset` lies, and how many of the stream's bytes stand together there. The file is
@@ -264,6 +282,48 @@ mod tests {
         let location = Location { start: 200, end: 211, ..location };
         assert_eq!(open.read(&location, 200).unwrap(), b"other bytes");
         std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_on_its_way_to_another_name_is_found() {
+        let directory = std::env::temp_dir().join(format!("rivulet-reader-way-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let (data, backlog) = (directory.join("1.incr"), directory.join("1.incr.backlog"));
+        for (asked, there) in [(&data, &backlog), (&backlog, &data)] {
+            std::fs::write(there, b"bytes").unwrap();
+            let (mut records, mut notes) = (sums::Records::default(), sums::Records::head().to_vec());
+            records.append(Block { end: 5, sum: 1 }, &mut notes);
+            let location = Location { path: asked.clone(), start: 100, end: 105, marked: false };
+            assert_eq!(OpenSegments::default().read(&location, 100).unwrap(), b"bytes");
+            // Its checksums may have one name or the other.
+            for sums in [&data, &backlog].map(|path| sums::path_of(path)) {
+                std::fs::write(&sums, &notes).unwrap();
+                let read = OpenSegments::default().read(&location, 100);
+                assert_eq!(read.unwrap_err().kind(), io::ErrorKind::InvalidData);
+                std::fs::remove_file(sums).unwrap();
+            }
+            std::fs::remove_file(there).unwrap();
+        }
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_piece_of_a_file_that_got_another_name_is_asked_for_again() {
+        let location = |path: &str| Location { path: path.into(), start: 0, end: 9, marked: false };
+        let piece = |bytes| Piece { client: 1, offset: 4, path: "temp.200".into(), bytes };
+        let missing = || piece(Err(io::ErrorKind::NotFound.into()));
+        let (here, there) = (location("temp.200"), location("200.backlog"));
+        for (piece, location, has_come, is_stale) in [
+            (piece(Ok(Vec::new())), Some(&here), true, false),
+            (piece(Ok(Vec::new())), Some(&there), false, true),
+            (piece(Ok(Vec::new())), None, false, true),
+            (missing(), Some(&here), true, true),
+            (missing(), Some(&here), false, false),
+            (missing(), Some(&there), false, true),
+            (piece(Err(io::ErrorKind::InvalidData.into())), Some(&here), true, false),
+        ] {
+            assert_eq!(piece.is_stale(location, |_| has_come), is_stale, "{:?} in {location:?}", piece.bytes);
+        }
     }
 
     #[test]

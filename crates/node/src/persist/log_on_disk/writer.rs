@@ -48,7 +48,17 @@ pub struct LogWriter {
 }
 
 /// The executor's name for a change whose end it wants to know.
-pub type Token = u64;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Token {
+    /// Of files that only serve replicas.
+    Backlog,
+    /// An identity file with new ids.
+    Ids,
+    /// The first incremental file of a rewrite begins at `start`.
+    FirstFile { start: u64 },
+    /// The end of a rewrite of append-only files.
+    Rewrite,
+}
 
 enum Job {
     /// The tail is this file from now on.
@@ -76,6 +86,10 @@ enum Job {
         end: u64,
         generation: u64,
     },
+    /// The executor knows which bytes are nowhere. Those before this offset that it counts on are written.
+    LostIsKnown {
+        end: u64,
+    },
 }
 
 struct Shared {
@@ -85,6 +99,8 @@ struct Shared {
     /// Something was done: only those wait for it who must (the end of the process).
     done: Condvar,
     queued_bytes: AtomicUsize,
+    /// Changes that give files other names, and have not ended.
+    renames: AtomicUsize,
     /// How often the stream has begun anew. `written` and `fsynced` are of this beginning.
     generation: AtomicU64,
     written: AtomicU64,
@@ -182,6 +198,7 @@ impl LogWriter {
             queued: Condvar::new(),
             done: Condvar::new(),
             queued_bytes: AtomicUsize::new(0),
+            renames: AtomicUsize::new(0),
             generation: AtomicU64::new(0),
             written: AtomicU64::new(end),
             fsynced: AtomicU64::new(end),
@@ -209,6 +226,7 @@ impl LogWriter {
             prepared_ms: 0,
             syncer,
             unsynced: false,
+            lacks_bytes: false,
             policy: EVERY_SECOND,
         };
         helpers::start("log-writer", move || thread.run());
@@ -294,7 +312,20 @@ impl LogWriter {
         if change.ops.is_empty() && token.is_none() {
             return;
         }
+        if renames(&change) {
+            self.shared.renames.fetch_add(1, Ordering::AcqRel);
+        }
         self.shared.push(lock(&self.shared.queue), Job::Change { change, token });
+    }
+
+    /// A file may not have the name that it is to have.
+    pub fn is_renaming(&self) -> bool {
+        self.shared.renames.load(Ordering::Acquire) > 0
+    }
+
+    /// What was meant for a file that could not be begun is nowhere, and the executor counts on it no more. What it has given so far ends at `end`.
+    pub fn lost_is_known(&self, end: u64) {
+        self.shared.push(lock(&self.shared.queue), Job::LostIsKnown { end });
     }
 
     /// Changes that have ended since the last call.
@@ -361,8 +392,9 @@ impl LogWriter {
         self.shared.watched.store(true, Ordering::Release);
     }
 
-    /// Waits until all that was queued is done, or the disk refuses it. For the beginning and the end of the process, and for DEBUG.
-    pub fn wait_until_idle(&self) {
+    /// Waits until all that was queued is done, or the disk refuses it: answers which. For the beginning and the end of the process and of append-only
+    /// files, and for DEBUG.
+    pub fn wait_until_idle(&self) -> bool {
         let mut queue = lock(&self.shared.queue);
         while !queue.is_idle() && !self.shared.stuck.load(Ordering::Relaxed) {
             queue.hurry = true;
@@ -370,7 +402,12 @@ impl LogWriter {
             let waited = self.shared.done.wait_timeout(&self.shared.queue, queue, Duration::from_millis(100));
             queue = waited.unwrap_or_else(PoisonError::into_inner);
         }
+        queue.is_idle()
     }
+}
+
+fn renames(change: &Change) -> bool {
+    change.ops.iter().any(|op| matches!(op, FileOp::Rename { .. }))
 }
 
 impl Queue {
@@ -480,6 +517,8 @@ struct Thread {
     syncer: Syncer,
     /// Bytes were written since the last sync began.
     unsynced: bool,
+    /// There was no file for bytes of the stream: what follows them does not count as written before the executor knows.
+    lacks_bytes: bool,
     /// What it was when last looked at.
     policy: u8,
 }
@@ -574,6 +613,11 @@ impl Thread {
             Job::Share { parts, end } => self.append_shared(parts, end),
             Job::Change { change, token } => self.change(&change, token),
             Job::Rebase { end, generation } => self.rebase(end, generation),
+            Job::LostIsKnown { end } => {
+                if std::mem::take(&mut self.lacks_bytes) {
+                    self.tell_written(end);
+                }
+            }
             Job::OpenTail(path) => self.open_tail(path),
             Job::CloseTail => {
                 (self.tail_wanted, self.pages) = (None, None);
@@ -646,9 +690,7 @@ impl Thread {
         }
         drop(queue);
         self.shared.queued_bytes.fetch_sub(count, Ordering::Relaxed);
-        if is_written {
-            self.tell_written(end);
-        }
+        self.passed(end, is_written);
     }
 
     fn append_shared(&mut self, parts: Vec<SharedBytes>, end: u64) {
@@ -659,7 +701,13 @@ impl Thread {
         }
         // Who hears that the bytes are written may want the blocks.
         self.shared.queued_bytes.fetch_sub(count, Ordering::Relaxed);
-        if is_written {
+        self.passed(end, is_written);
+    }
+
+    /// The stream's bytes up to `end` are written, or there was no file for them.
+    fn passed(&mut self, end: u64, is_written: bool) {
+        self.lacks_bytes |= !is_written && end > self.shared.written.load(Ordering::Relaxed);
+        if is_written && !self.lacks_bytes {
             self.tell_written(end);
         }
     }
@@ -727,6 +775,9 @@ impl Thread {
             self.shared.tell_synced(self.shared.written.load(Ordering::Relaxed));
         }
         self.tell_doubt();
+        if renames(change) {
+            self.shared.renames.fetch_sub(1, Ordering::AcqRel);
+        }
         if let Some(token) = token {
             let result = result.map_err(|(_, error)| os_error(&error));
             lock(&self.shared.results).push((token, result));
@@ -737,6 +788,7 @@ impl Thread {
     fn rebase(&mut self, end: u64, generation: u64) {
         // The syncer may still be about to tell an offset of the old stream.
         self.wait_for_sync();
+        self.lacks_bytes = false;
         self.shared.written.store(end, Ordering::Release);
         self.shared.fsynced.store(end, Ordering::Release);
         self.shared.generation.store(generation, Ordering::Release);
@@ -857,5 +909,60 @@ impl Syncer {
         self.shared.sync_pending.store(true, Ordering::Release);
         // The thread ends with this end of the channel only.
         let _ = self.to.send((file, mark, end));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn begin(path: &Path) -> Change {
+        Change { ops: vec![FileOp::Begin { path: path.to_path_buf() }], must: false }
+    }
+
+    fn append(writer: &mut LogWriter, bytes: &[u8], end: u64) {
+        writer.append(std::iter::once(bytes), end);
+    }
+
+    #[test]
+    fn what_is_nowhere_does_not_count_as_written() {
+        let directory = std::env::temp_dir().join(format!("rivulet-writer-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let (first, last) = (directory.join("100"), directory.join("107"));
+        let mut writer = LogWriter::start(100, Waker::new().unwrap());
+        writer.change(begin(&first), None);
+        append(&mut writer, b"one", 103);
+        writer.change(begin(&directory.join("no such directory/103")), Some(Token::FirstFile { start: 103 }));
+        append(&mut writer, b"lost", 107);
+        writer.change(begin(&last), None);
+        append(&mut writer, b"two", 110);
+        assert!(writer.wait_until_idle());
+        let results = writer.results();
+        assert!(matches!(results[..], [(Token::FirstFile { start: 103 }, Err(_))]), "{results:?}");
+        assert_eq!(std::fs::read(&first).unwrap(), b"one", "another file's bytes are not for it");
+        assert_eq!(std::fs::read(&last).unwrap(), b"two");
+        assert_eq!(writer.written(), Some(103));
+        writer.lost_is_known(110);
+        assert!(writer.wait_until_idle());
+        assert_eq!(writer.written(), Some(110));
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn it_says_that_a_name_is_on_its_way() {
+        let mut writer = LogWriter::start(0, Waker::new().unwrap());
+        writer.set_sleep(200_000);
+        let directory = std::env::temp_dir().join(format!("rivulet-writer-name-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let (from, to) = (directory.join("a"), directory.join("b"));
+        writer.change(begin(&from), None);
+        append(&mut writer, b"slow", 4);
+        writer.change(Change { ops: vec![FileOp::Rename { from, to: to.clone() }], must: false }, None);
+        assert!(writer.is_renaming());
+        assert!(writer.wait_until_idle());
+        assert!(!writer.is_renaming() && to.exists());
+        std::fs::remove_dir_all(directory).unwrap();
     }
 }
