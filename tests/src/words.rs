@@ -164,7 +164,7 @@ const PATTERNS: &[(u32, &str)] = &[
     (1, "XREADGROUP GROUP {group} {consumer} [COUNT {count}] STREAMS {E} {id}"),
     (2, "XACK {E} {group} {id}+"),
     (2, "XPENDING {E} {group}"),
-    (2, "XPENDING {E} {group} [IDLE {small}] {id-from} {id-to} {count} [{consumer}]"),
+    (2, "XPENDING {E} {group} [IDLE (0|100000000)] {id-from} {id-to} {count} [{consumer}]"),
     (2, "XCLAIM {E} {group} {consumer} 0 {id}+ [(IDLE|TIME|RETRYCOUNT) {count}] [FORCE] [JUSTID] [LASTID {id}]"),
     (1, "XCLAIM {E} {group} {consumer} 100000000 {id}+ [FORCE] [JUSTID]"),
     (2, "XAUTOCLAIM {E} {group} {consumer} (0|100000000) {id-from} [COUNT {count}] [JUSTID]"),
