@@ -96,16 +96,21 @@ fn field(info: &str, name: &str) -> String {
     value.unwrap_or_default().trim().to_string()
 }
 
-/// The master that the Sentinels tell of has its replicas and its members.
-fn is_whole(sentinels: &[u16]) -> bool {
-    let Some(port) = master_port(sentinels) else { return false };
-    let Ok(mut client) = Client::connect(port) else { return false };
+fn replication_of(port: u16) -> Option<String> {
+    let mut client = Client::connect(port).ok()?;
     client.socket().set_read_timeout(Some(PATIENCE)).expect("it can be set");
-    let Ok(info) = client.try_call("INFO replication") else { return false };
-    let info = info.text();
+    client.try_call("INFO replication").ok().map(|info| info.text())
+}
+
+/// The master that the Sentinels tell of has its replicas and its members. It calls those online that it has sent all data; they have loaded them when they say so.
+fn is_whole(sentinels: &[u16]) -> bool {
+    let Some(info) = master_port(sentinels).and_then(replication_of) else { return false };
+    let online = info.lines().filter(|line| line.contains("state=online"));
+    let ports = online.filter_map(|line| line.split(',').find_map(|part| part.strip_prefix("port=")?.parse().ok()));
+    let is_up = |port| replication_of(port).is_some_and(|info| field(&info, "master_link_status") == "up");
     field(&info, "role") == "master"
         && field(&info, "stale_master") == "0"
-        && info.matches("state=online").count() == 2
+        && ports.filter(|port| is_up(*port)).count() == 2
         && field(&info, "members").split(',').count() == 3
 }
 
