@@ -551,7 +551,7 @@ fn what_an_unproven_master_writes_does_not_count() {
         let at = told.items().iter().position(|item| matches!(item, Reply::Bulk(..)) && item.text() == name);
         told.items()[at.expect("it is told") + 1].int()
     };
-    assert_eq!([of("data_epoch"), of("offset"), of("certain")], [3, had as i64, 0]);
+    assert_eq!([of("data_epoch"), of("offset"), of("certain")], [3, had, 0]);
 }
 
 /// What a client is told of keys that it caches is no reply: it is sent as it is, and only once its write is acknowledged or the time is over.
