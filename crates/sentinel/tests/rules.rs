@@ -734,6 +734,7 @@ fn who_knows_a_later_failover_is_not_led_to_the_promoted_one() {
         bench.silent = vec![1];
         while bench.count_sent(2, "PROMOTE") == 0 {
             bench.run_ms(1);
+            assert!(bench.now_ms < 1_020_000, "{:?}", bench.logged);
         }
         let of = |letter, is_master, epoch| {
             member_info(letter, is_master, "5.2", &["d", "e", "f"])
