@@ -2,6 +2,7 @@
 image=/usr/local/bin/entrypoint.sh
 # begin ARGS...: what a container with these arguments would run.
 begin() {
+  : >/check/log
   (cd /data && exec env -i PATH="$PATH" REDIS_EXTRA_FLAGS="$flags" "$image" "$@" >/check/log 2>&1) &
   pid=$!
 }
@@ -57,6 +58,7 @@ stop
 
 step "as another user it is left as it is"
 chown -R 1234 /data
+: >/check/log
 (cd /data && exec setpriv --reuid=1234 --regid=1234 --clear-groups -- "$image" --port 7003 >/check/log 2>&1) &
 pid=$! port=7003
 within "nobody answers on port 7003: $(cat /check/log)" answers
