@@ -121,11 +121,10 @@ impl Master {
             || others.any(|other| instance.members.iter().filter(is_shared).any(|id| other.members.contains(id)))
     }
 
-    /// So many must be fenced by this leader. One without votes may not be the only one of its term: it must have asked somebody of those whom any other one
-    /// has asked, and who acknowledge to nobody else then.
-    fn fences_needed_by(&self, attempt: &Attempt) -> usize {
-        let without_votes = if attempt.is_voted { 0 } else { self.synchronous() as usize + 1 };
-        self.fences_needed().max(without_votes)
+    /// So many must be fenced by a leader without votes. It may not be the only one of its term: it must have asked somebody of those whom any other one has
+    /// asked, and who acknowledge to nobody else then.
+    fn fences_needed_without_votes(&self) -> usize {
+        self.fences_needed().max(self.synchronous() as usize + 1)
     }
 
     /// So many of them must be fenced.
@@ -260,8 +259,7 @@ impl Sentinel {
 
     /// A user's failover may do without votes: none need be fenced, or as many answer as such a one must fence.
     pub(crate) fn can_go_without_votes(&self, master: &Master) -> bool {
-        let needed = master.fences_needed().max(master.synchronous() as usize + 1);
-        master.synchronous() == 0 || self.members_that_answer(master) >= needed
+        master.synchronous() == 0 || self.members_that_answer(master) >= master.fences_needed_without_votes()
     }
 
     /// Members that are connected, and have answered pings of late.
@@ -334,7 +332,8 @@ impl Sentinel {
         let State::Fencing { label, paused_ms, fenced, .. } = &attempt.state else { return };
         let Some(master) = self.masters.get(name) else { return };
         let waited_ms = self.now_ms.saturating_sub(attempt.since_ms);
-        let (needed, (_, count)) = (master.fences_needed_by(attempt), master.count_fenced(fenced));
+        let needed = if attempt.is_voted { master.fences_needed() } else { master.fences_needed_without_votes() };
+        let (_, count) = master.count_fenced(fenced);
         let all = master.replicas.len() == fenced.len();
         if count < needed || (!all && waited_ms < OTHERS_MS) {
             if waited_ms >= ENOUGH_MS {
