@@ -218,6 +218,11 @@ impl Promises {
         self.promised > 0 || !self.members.is_empty()
     }
 
+    /// It may have acknowledged something that counts: it is a member, or followed a master that may have counted it as one before anybody told it so.
+    pub fn may_have_counted(&self) -> bool {
+        !self.members.is_empty() || !self.terms.is_empty()
+    }
+
     /// The highest term that is known here.
     pub fn known(&self) -> u64 {
         self.promised.max(self.epoch)
@@ -348,6 +353,11 @@ impl Promises {
             self.doubtful_from = Some(offset);
         }
         is_news
+    }
+
+    /// It stands at this offset with a master of no term, or of an older one than its last: terms that began later were of data that it has lost.
+    pub fn forgets_terms_behind(&mut self, offset: u64) {
+        self.terms.retain(|term| term.from <= offset);
     }
 
     /// Whether what comes behind this offset is doubtful already.
@@ -696,7 +706,13 @@ mod tests {
             !node.enters(term(4, 1500)) && node.enters(term(5, 1500)),
             "a failover is later than all restarts before it"
         );
+        let (before, mut less) = (node.terms().len(), node.clone());
+        less.forgets_terms_behind(1499);
+        assert_eq!((before, less.terms().len(), at(&less, 9000)), (6, 5, of("4.2")), "what began there is gone");
+        less.forgets_terms_behind(999);
+        assert_eq!(less.terms(), [term(0, 0)]);
         assert!(node.has_other_data() && !node.has_other_data());
+        assert!(less.may_have_counted() && !node.may_have_counted());
         for epoch in 1..100 {
             node.enters(term(epoch, epoch * 10));
         }

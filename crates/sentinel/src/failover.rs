@@ -41,6 +41,8 @@ pub struct Attempt {
     pub request: Request,
     /// A majority has given it this term, which no other leader has then. The user's own goes on without.
     pub is_voted: bool,
+    /// Whom it promotes is fenced, and becomes the master of this term.
+    pub is_fenced: bool,
     pub began_ms: u64,
     pub state: State,
     pub since_ms: u64,
@@ -228,8 +230,9 @@ impl Sentinel {
         self.event(Level::Warning, "+try-failover", &At::master(name), "");
         let me = self.id.clone();
         let Some(master) = self.masters.get_mut(name) else { return };
-        let (is_voted, state) = (false, State::WaitStart);
-        master.failover = Some(Attempt { epoch, request, is_voted, began_ms: now_ms, state, since_ms: now_ms });
+        let (is_voted, is_fenced, state) = (false, false, State::WaitStart);
+        let attempt = Attempt { epoch, request, is_voted, is_fenced, began_ms: now_ms, state, since_ms: now_ms };
+        master.failover = Some(attempt);
         master.backoff = Backoff { splits: master.backoff.splits, ..Backoff::default() };
         if master.vote.give(&me, epoch) {
             self.event_text(Level::Warning, "+vote-for-leader", Some(name), &format!("{me} {epoch}"));
@@ -281,7 +284,9 @@ impl Sentinel {
         }
         let timeout_ms = master.settings.failover_timeout_ms;
         let is_over = match tally {
-            Tally::Lost | Tally::Split => !attempt.request.is_users() || tally == Tally::Lost,
+            Tally::Lost => true,
+            // The user's may yet go on without votes, if enough can be fenced for that.
+            Tally::Split => !attempt.request.is_users() || waited_ms >= VOTES_MS,
             Tally::Open | Tally::Won => waited_ms > self.periods.election_timeout_ms.min(timeout_ms),
         };
         if !is_over {
@@ -486,6 +491,9 @@ impl Sentinel {
         };
         if is_sent {
             self.event(Level::Notice, "+failover-state-wait-promotion", &at, "");
+            if let Some(attempt) = self.masters.get_mut(name).and_then(|master| master.failover.as_mut()) {
+                attempt.is_fenced = epoch.is_some();
+            }
             self.enter(name, State::WaitPromotion { label: label.to_string(), paused_ms });
         }
     }
@@ -700,6 +708,7 @@ impl Sentinel {
             *label != promoted
                 && replica.reconfiguration != Reconfiguration::Done
                 && replica.instance.down_since_ms.is_none()
+                && !self.knows_later_than(&At::replica(name, label), attempt)
         });
         let open: Vec<(At, Reconfiguration)> =
             open.map(|(label, replica)| (At::replica(name, label), replica.reconfiguration)).collect();
@@ -713,8 +722,7 @@ impl Sentinel {
         self.event(Level::Warning, "+failover-end", &At::master(name), "");
         for (at, reconfiguration) in open {
             let is_told = matches!(reconfiguration, Reconfiguration::Sent { .. });
-            let may_be_told = !is_told && !self.is_disconnected(&at) && !self.knows_later_than(&at, attempt);
-            if may_be_told && self.send_master(&at, address) {
+            if !is_told && !self.is_disconnected(&at) && self.send_master(&at, address) {
                 self.event(Level::Notice, "+slave-reconf-sent-be", &at, "");
             }
         }

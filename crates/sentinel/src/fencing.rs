@@ -109,7 +109,7 @@ impl Master {
 
     /// Whether an instance has a list, and not one of another set in which it was before: such a one has nobody but itself in common with those of others, or with
     /// the master's where that is known.
-    fn has_list_of_set(&self, instance: &Instance) -> bool {
+    pub(crate) fn has_list_of_set(&self, instance: &Instance) -> bool {
         if instance.members.is_empty() || std::ptr::eq(instance, &self.instance) {
             return !instance.members.is_empty();
         }
@@ -395,7 +395,7 @@ impl Sentinel {
     pub(crate) fn promotion_refused(&mut self, at: &At, why: &str) {
         let Some(attempt) = self.masters.get(&at.master).and_then(|master| master.failover.as_ref()) else { return };
         let State::WaitPromotion { label, paused_ms } = &attempt.state else { return };
-        if at.who != Who::Replica(label.clone()) || !self.must_fence(&at.master) {
+        if at.who != Who::Replica(label.clone()) || !attempt.is_fenced {
             return;
         }
         let (is_paused, reason) = (paused_ms.is_some(), format!("{label} refuses its role: {why}"));

@@ -30,7 +30,8 @@ impl Master {
     /// The ids of the set's nodes, by all that is known of it.
     fn known_ids(&self) -> BTreeSet<&str> {
         let instances = self.replicas.values().map(|replica| &replica.instance).chain([&self.instance]);
-        let ids = instances.flat_map(|instance| instance.members.iter().chain(&instance.node_id));
+        let members = |instance| if self.has_list_of_set(instance) { instance.members.as_slice() } else { &[] };
+        let ids = instances.flat_map(|instance| members(instance).iter().chain(&instance.node_id));
         ids.chain(&self.synchronous.node_id).map(String::as_str).collect()
     }
 
@@ -53,7 +54,7 @@ impl Sentinel {
         let replica = self.masters.get(name).and_then(|master| master.replicas.get(label));
         let Some(replica) = replica else { return };
         let instance = &replica.instance;
-        let (address, node_id) = (instance.address.clone(), instance.node_id.clone());
+        let (address, node_id) = (instance.address.clone(), instance.lasting_id().map(str::to_string));
         let replid = replica.history.as_ref().map(|history| history.replid.clone());
         self.remove_replica(name, label);
         self.remember(name, address, node_id, replid);
@@ -187,7 +188,8 @@ impl Sentinel {
         let ids = master.known_ids();
         let others = info.members.iter().filter(|id| Some(*id) != info.node_id.as_ref());
         let knows_set = others.into_iter().any(|id| ids.contains(id.as_str()));
-        if own.is_some() && info.node_id.is_some() && !knows_set {
+        let has_lasting_id = info.node_id.is_some() && (info.node_id != info.run_id || !info.members.is_empty());
+        if own.is_some() && has_lasting_id && !knows_set {
             return false;
         }
         let follows =

@@ -71,6 +71,12 @@ impl Instance {
         }
     }
 
+    /// Its node id, if that outlives a restart. Until a node has anything to keep it tells its run id.
+    pub(crate) fn lasting_id(&self) -> Option<&str> {
+        let lasts = self.node_id != self.run_id || !self.members.is_empty();
+        self.node_id.as_deref().filter(|_| lasts)
+    }
+
     /// Ms since the last INFO; nothing if there was none.
     pub fn info_age_ms(&self, now_ms: u64) -> Option<u64> {
         self.info_ms.map(|at| now_ms.saturating_sub(at))

@@ -9,6 +9,9 @@ use crate::master::Synchronous;
 use crate::replica::Reconfiguration;
 use crate::sentinel::Sentinel;
 
+/// Why one that was promoted is the master no more, or never was.
+const STARTED_AGAIN: &str = "it was started again";
+
 impl Sentinel {
     /// A reply on a connection for commands.
     pub(crate) fn answered(&mut self, link: LinkId, connection: ConnId, answer: Answer) {
@@ -188,6 +191,10 @@ impl Sentinel {
         let former = instance.run_id.replace(run_id.clone());
         if former.as_ref().is_some_and(|former| *former != run_id) {
             self.event(Level::Notice, "+reboot", at, "");
+            if info.role == Some(Role::Replica) {
+                // Whom this leader waits for has not heard of its promotion.
+                self.promotion_refused(at, STARTED_AGAIN);
+            }
             let now_ms = self.now_ms;
             let master = self.masters.get_mut(&at.master).filter(|_| at.who == Who::Master);
             if let Some(master) = master.filter(|master| master.settings.reboot_down_after_ms != 0) {
@@ -335,8 +342,8 @@ impl Sentinel {
         if let Some(attempt) = &master.failover
             && matches!(&attempt.state, State::WaitPromotion { label: chosen, .. } if chosen == label)
         {
-            let epoch = attempt.epoch;
-            return self.chosen_is_master(at, epoch);
+            let (epoch, is_fenced) = (attempt.epoch, attempt.is_fenced);
+            return self.chosen_is_master(at, epoch, is_fenced);
         }
         let is_chosen = master.failover.as_ref().and_then(|attempt| attempt.chosen()) == Some(label.as_str());
         // A configuration that is newer may be on its way, unless the others have just said that there is none.
@@ -358,12 +365,14 @@ impl Sentinel {
     }
 
     /// The chosen one is a master: of the leader's term, if it was fenced, or it was one before, and has not become that of this failover.
-    fn chosen_is_master(&mut self, at: &At, epoch: u64) {
+    fn chosen_is_master(&mut self, at: &At, epoch: u64, is_fenced: bool) {
         let Some(instance) = self.instance(at) else { return };
-        let is_of_term = instance.failover_epoch == epoch && !instance.is_stale && !instance.is_unproven;
-        let is_overtaken = instance.failover_epoch > epoch;
-        match self.must_fence(&at.master) {
+        let is_of_term = instance.failover_epoch == epoch && !instance.is_stale;
+        let (is_overtaken, is_unproven) = (instance.failover_epoch > epoch, instance.is_unproven);
+        match is_fenced {
             true if is_overtaken => self.promotion_refused(at, "it knows a later failover"),
+            // Nobody is led to it before it is the master, and so nobody comes to prove that it has all.
+            true if is_of_term && is_unproven => self.promotion_refused(at, STARTED_AGAIN),
             true if !is_of_term => {}
             _ => self.promoted(&at.master),
         }

@@ -3,6 +3,8 @@
 
 #[path = "rules/forgotten.rs"]
 mod forgotten;
+#[path = "rules/promotion.rs"]
+mod promotion;
 #[path = "rules/reappointment.rs"]
 mod reappointment;
 
@@ -34,6 +36,8 @@ struct Bench {
     fences: BTreeMap<u16, String>,
     /// What those of `answers` answer to EXEC.
     exec: &'static str,
+    /// What other Sentinels answer when they are asked for their votes.
+    votes: String,
 }
 
 /// What a replica has executed, what it has received, and how much it executes between two INFOs.
@@ -68,6 +72,7 @@ impl Bench {
             silent: vec![],
             fences: BTreeMap::new(),
             exec: "-EXECABORT it is not allowed\r\n",
+            votes: "+OK\r\n".to_string(),
         };
         bench.run_ms(1);
         bench
@@ -132,6 +137,7 @@ impl Bench {
         let answer = match told {
             _ if text.contains("PING") => "+PONG\r\n",
             Some(_) if text.contains("EXEC") => self.exec,
+            _ if text.to_ascii_lowercase().contains("is-master-down-by-addr") => &self.votes,
             _ => fence.map_or("+OK\r\n", String::as_str),
         };
         let answer = answer.to_string();
@@ -692,58 +698,6 @@ fn who_refuses_its_promotion_is_fenced_anew() {
         assert_eq!(bench.has_logged("-failover-abort-not-fenced"), is_over, "{:?}", bench.logged);
         let epochs = bench.logged.iter().filter(|line| line.contains("+new-epoch")).count();
         assert_eq!(epochs, bench.count_sent(3, "FENCE"), "each attempt fences, in an epoch of its own");
-    }
-}
-
-/// It was a master before, of another failover, and is one again after a restart; or another leader has fenced it since.
-#[test]
-fn who_is_a_master_of_another_failover_is_not_taken_for_promoted() {
-    let own = |epoch: u64, more: &str| {
-        member_info("e", true, "5.2", &["d", "e", "f"]).replace("failover_epoch:5", &format!("failover_epoch:{epoch}"))
-            + more
-    };
-    // Of the leader's term, but stale, or not sure of its data; of an earlier one; of a later one.
-    let rows = [
-        ("it is", own(1, ""), true),
-        ("stale", own(1, "stale_master:1\r\n"), false),
-        ("unproven", own(1, "synchronous_unproven:1\r\n"), false),
-        ("earlier", own(0, ""), false),
-        ("later", own(7, ""), false),
-    ];
-    for (name, info, is_promoted) in rows {
-        let mut bench = set_of_three(&[]);
-        bench.exec = "*1\r\n+OK\r\n";
-        bench.silent = vec![1];
-        while bench.count_sent(2, "PROMOTE") == 0 {
-            bench.run_ms(1);
-            assert!(bench.now_ms < 1_020_000, "{name}: {:?}", bench.logged);
-        }
-        bench.answers[1].1 = info;
-        bench.run_ms(1_000);
-        assert_eq!(bench.has_logged("+promoted-slave"), is_promoted, "{name}: {:?}", bench.logged);
-        assert_eq!(bench.has_logged("-failover-abort-not-fenced"), name == "later", "{name}: {:?}", bench.logged);
-    }
-}
-
-/// Another leader has fenced it for a later failover: it is that one's.
-#[test]
-fn who_knows_a_later_failover_is_not_led_to_the_promoted_one() {
-    for epoch in [1, 2] {
-        let mut bench = set_of_three(&["failover-timeout m 3000"]);
-        bench.exec = "*1\r\n+OK\r\n";
-        bench.silent = vec![1];
-        while bench.count_sent(2, "PROMOTE") == 0 {
-            bench.run_ms(1);
-            assert!(bench.now_ms < 1_020_000, "{:?}", bench.logged);
-        }
-        let of = |letter, is_master, epoch| {
-            member_info(letter, is_master, "5.2", &["d", "e", "f"])
-                .replace("failover_epoch:5", &format!("failover_epoch:{epoch}"))
-        };
-        (bench.answers[1].1, bench.answers[2].1) = (of("e", true, 1), of("f", false, epoch));
-        bench.run_ms(8_000);
-        assert!(bench.has_logged("+switch-master"), "{:?}", bench.logged);
-        assert_eq!(bench.count_sent(3, "SLAVEOF") > 0, epoch == 1, "{epoch}: {:?}", bench.logged);
     }
 }
 

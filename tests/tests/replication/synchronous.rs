@@ -546,12 +546,81 @@ fn what_an_unproven_master_writes_does_not_count() {
         master.kill();
         master.launch();
     }
-    let told = fence(&mut master, 9);
-    let of = |name: &str| {
-        let at = told.items().iter().position(|item| matches!(item, Reply::Bulk(..)) && item.text() == name);
+    assert_eq!(standing(&fence(&mut master, 9), &["data_epoch", "offset", "certain"]), [3, had, 0]);
+}
+
+/// Numbers of what a node has answered to FENCE.
+fn standing(told: &Reply, names: &[&str]) -> Vec<i64> {
+    let of = |name: &&str| {
+        let at = told.items().iter().position(|item| matches!(item, Reply::Bulk(..)) && item.text() == *name);
         told.items()[at.expect("it is told") + 1].int()
     };
-    assert_eq!([of("data_epoch"), of("offset"), of("certain")], [3, had, 0]);
+    names.iter().map(of).collect()
+}
+
+#[test]
+fn a_master_that_loads_says_that_it_is_unproven() {
+    let (mut master, mut member) = pair(Kind::Rivulet, &["--save", "3600 1"]);
+    member.must("CONFIG SET synchronous-replicas 1");
+    let (a, b) = (master.info("node_id"), member.info("node_id"));
+    wait::until("they are taken", || !master.call(&format!("REPLICATION MEMBERS 3 {a} {b}")).is_error());
+    member.wait_for_link();
+    for n in 0..100 {
+        master.must(&format!("SET key:{n} 1"));
+    }
+    master.must("SAVE");
+    master.kill();
+    master.spawn(&["--key-load-delay", "50000", "--loading-process-events-interval-bytes", "1024"]);
+    wait::until("it loads", || master.client_if_up().is_some());
+    assert_eq!(master.info("loading"), "1");
+    assert_eq!(master.info("synchronous_unproven"), "1");
+}
+
+/// It comes back with a part of what it had, and goes on with a master of before: that one's offsets say nothing of the later term.
+#[test]
+fn a_term_that_began_behind_what_is_left_is_forgotten() {
+    let (mut master, mut replica) = pair(Kind::Rivulet, &[]);
+    replica.must("CONFIG SET synchronous-replicas 1");
+    let (a, b) = (master.info("node_id"), replica.info("node_id"));
+    wait::until("they are taken", || !master.call(&format!("REPLICATION MEMBERS 3 {a} {b}")).is_error());
+    replica.wait_for_link();
+    master.must("SET a 1");
+    wait::until("it has that", || replica.must("GET a").text() == "1");
+    replica.must("SAVE");
+    let dump = replica.dir.path().join("dump.rdb");
+    let before = std::fs::read(&dump).expect("it is saved");
+    master.must("SET b 1");
+    assert!(!fence(&mut replica, 6).is_error());
+    replica.must(&format!("REPLICATION PROMOTE 6 {SENTINEL}"));
+    let began = replica.count("master_repl_offset");
+    assert_eq!(standing(&fence(&mut replica, 7), &["data_epoch"]), [6]);
+    replica.kill();
+    std::fs::write(&dump, before).expect("it is put back");
+    let mut writer = master.client();
+    send(&mut writer, &["SET c 1", "SET d 1", "SET e 1"]);
+    wait::until("it has gone on", || master.count("master_repl_offset") > began);
+    replica.launch_with(&["--replicaof", "127.0.0.1", &master.port.to_string(), "--synchronous-replicas", "1"]);
+    replica.wait_for_link();
+    wait::until("it has that, too", || replica.must("GET e").text() == "1");
+    assert!(replica.count("master_repl_offset") > began);
+    assert_eq!(standing(&fence(&mut replica, 8), &["data_epoch", "certain"]), [3, 0]);
+}
+
+/// A master may count it from its first list on, of which it has not heard.
+#[test]
+fn who_followed_a_term_and_knows_no_list_is_not_certain_after_a_restart() {
+    let (mut master, mut replica) = pair(Kind::Rivulet, &[]);
+    replica.must("CONFIG SET synchronous-replicas 1");
+    let (a, b) = (master.info("node_id"), replica.info("node_id"));
+    wait::until("they are taken", || !master.call(&format!("REPLICATION MEMBERS 3 {a} {b}")).is_error());
+    replica.wait_for_link();
+    master.must("SET a 1");
+    assert_eq!(replica.info("members"), "", "it was told of none");
+    let port = master.port.to_string();
+    master.kill();
+    replica.kill();
+    replica.launch_with(&["--replicaof", "127.0.0.1", &port, "--synchronous-replicas", "1"]);
+    assert_eq!(standing(&fence(&mut replica, 8), &["certain"]), [0]);
 }
 
 /// What a client is told of keys that it caches is no reply: it is sent as it is, and only once its write is acknowledged or the time is over.

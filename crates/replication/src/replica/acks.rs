@@ -7,7 +7,7 @@ use super::{ACK_PERIOD, Action, Actions, MasterName, ReplicaLink, State};
 use crate::Millis;
 use crate::messages::ack_command;
 use crate::position::Position;
-use crate::promises::{Term, term_at};
+use crate::promises::{Term, TermId, term_at};
 
 /// What was acknowledged, and what may be.
 #[derive(Debug, Default)]
@@ -67,6 +67,11 @@ impl ReplicaLink {
         let counts = self.is_up() && !is_unproven && self.may_acknowledge();
         let id = term.filter(|_| counts && node.is_some())?;
         Some(Term { id, from: began })
+    }
+
+    /// The term of the master that the stream comes from, whether it counts yet or not; `None` if it tells none.
+    pub fn master_term(&self) -> Option<TermId> {
+        self.master_name.term.filter(|_| self.master_name.node.is_some())
     }
 
     /// Where the stream of that master ended when this node came: who has come so far has all that it had.

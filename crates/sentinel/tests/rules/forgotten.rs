@@ -86,6 +86,16 @@ fn a_stranger_at_a_forgotten_address_is_left_alone() {
     }
 }
 
+/// A replica was in that set before, and brings its list along.
+#[test]
+fn who_is_in_a_list_of_another_set_is_a_stranger() {
+    let mut bench = without_f();
+    bench.answers[1].1 = member_info("e", false, "9.3", &["e", "b", "c"]);
+    bench.run_ms(2_000);
+    bench.return_of_f(&member_info("b", true, "9.4", &["b", "c"]).replace("old", "other"));
+    assert!(bench.has_logged("it is left alone") && !bench.is_replica(), "{:?}", bench.logged);
+}
+
 /// It is asked as often as one that answers.
 #[test]
 fn who_wants_a_password_is_asked_now_and_then() {

@@ -132,11 +132,14 @@ fn synchronous(node: &Node, out: &mut String) {
     field!(out, "members", members.join(","));
     field!(out, "members_list", promises.list());
     field!(out, "synchronous_replicas", node.config.synchronous_replicas);
+    // While data are loaded no reply waits yet, and a Sentinel must know it nevertheless.
+    if node.front.held.marks || node.is_unproven() {
+        field!(out, "synchronous_unproven", u8::from(node.is_unproven()));
+    }
     if !node.front.held.marks {
         return;
     }
     let r = &node.replication;
-    field!(out, "synchronous_unproven", u8::from(node.is_unproven()));
     field!(out, "synchronous_replicas_there", node.synchronous_replicas_there());
     field!(out, "synchronous_offset", r.synchronous.quorum());
     field!(out, "synchronous_lag_bytes", r.log.content_end().saturating_sub(r.synchronous.quorum()));

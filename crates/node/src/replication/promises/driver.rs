@@ -86,7 +86,8 @@ impl Node {
         // What it acknowledged, and may have lost, its members know.
         let is_bound = !promises.members().is_empty();
         self.replication.synchronous.started(is_bound && self.config.replicaof.is_none());
-        self.replication.synchronous.is_certain = !is_bound;
+        let is_replica = self.config.replicaof.is_some();
+        self.replication.synchronous.is_certain = !(is_bound || is_replica && promises.may_have_counted());
         self.replication.synchronous.acknowledged_in = Some(TermId { epoch: promises.known(), start: u64::MAX });
         let is_of_this_file = |ended: &Ended| fs::metadata(&path).is_ok_and(|file| file.inode == ended.inode);
         let end = promises.take_end();
@@ -128,8 +129,8 @@ impl Node {
     pub(crate) fn keep_end(&mut self) {
         let synchronous = &self.replication.synchronous;
         let lacks_nothing = synchronous.is_certain && !synchronous.has_been_unproven() && !self.is_loading();
-        let is_bound = self.replication.kept.is_durable && !self.replication.kept.promises.members().is_empty();
-        if !lacks_nothing || !is_bound {
+        let is_bound = self.replication.kept.promises.may_have_counted();
+        if !lacks_nothing || !is_bound || !self.replication.kept.is_durable {
             return;
         }
         let mut promises = self.replication.kept.promises.clone();
@@ -244,10 +245,10 @@ impl Node {
         if refused_ms.is_some_and(|ms| now < ms.saturating_add(REFUSED_MS)) {
             return;
         }
-        if refused_ms.is_some() {
+        let was_refused = self.replication.kept.refused_ms.take().is_some();
+        if was_refused {
             // What could not be written down then is tried again now.
             link.state.set_fence(fence);
-            self.replication.kept.refused_ms = None;
         }
         let (Some(epoch), term) = (link.state.master_epoch(), link.state.follows_in()) else { return };
         let known = &self.replication.kept.promises;
@@ -263,15 +264,25 @@ impl Node {
             self.replication.synchronous.is_certain = true;
         }
         let enters = term.filter(|term| last.is_none_or(|last| last < term.id) && self.replication.kept.is_durable);
-        let doubts = link.state.follows_unproven() && !known.members().is_empty() && !known.is_doubtful_behind(offset);
-        if known.fence().unwrap_or(0) >= epoch && enters.is_none() && !doubts {
+        let doubts = link.state.follows_unproven() && known.may_have_counted() && !known.is_doubtful_behind(offset);
+        // Terms that began later than what is here were of data that it has lost: what an older master sends now is not theirs.
+        let is_older = last.is_some_and(|last| link.state.master_term().is_none_or(|term| term < last));
+        let lacks_terms = is_older && known.terms().iter().any(|term| term.from > offset);
+        if known.fence().unwrap_or(0) >= epoch && enters.is_none() && !doubts && !lacks_terms && !was_refused {
             return;
         }
         let mut promises = known.clone();
-        promises.follows(epoch);
         if doubts {
             promises.doubts_from(offset);
         }
+        if lacks_terms {
+            promises.forgets_terms_behind(offset);
+        }
+        if doubts || lacks_terms {
+            // What is applied from here on must not count for more than it is, also while that can't be written down.
+            self.replication.kept.promises = promises.clone();
+        }
+        promises.follows(epoch);
         if let Some(Term { id, from }) = enters {
             // A full sync brings all that its master has, wherever its term began.
             let from = if last.is_none() { from.min(offset) } else { from };
@@ -294,7 +305,7 @@ impl Node {
     pub fn has_other_data(&mut self) {
         self.replication.synchronous.fenced_in = None;
         let promises = &self.replication.kept.promises;
-        if !promises.members().is_empty() {
+        if promises.may_have_counted() {
             // What it acknowledged is gone, whatever comes in its place.
             let last = promises.terms().last().map(|term| term.id).max(Some(promises.own_term()));
             let synchronous = &mut self.replication.synchronous;
