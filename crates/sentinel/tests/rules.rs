@@ -1,10 +1,20 @@
 //! The rules beyond Redis's, a test for each: with the rule switched off, or without what it stands on, the outcome is another one. Those about who is
 //! chosen are rows of a table in `choice.rs`; those of elections and of total restarts are in `simulation.rs` and `election.rs`.
 
+#[path = "rules/fencing.rs"]
+mod fencing;
 #[path = "rules/forgotten.rs"]
 mod forgotten;
+#[path = "rules/members.rs"]
+mod members;
+#[path = "rules/names.rs"]
+mod names;
+#[path = "rules/planned.rs"]
+mod planned;
 #[path = "rules/reappointment.rs"]
 mod reappointment;
+#[path = "rules/views.rs"]
+mod views;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -34,6 +44,8 @@ struct Bench {
     fences: BTreeMap<u16, String>,
     /// What those of `answers` answer to EXEC.
     exec: &'static str,
+    /// What anybody answers who is to let its writers wait.
+    pause: &'static str,
 }
 
 /// What a replica has executed, what it has received, and how much it executes between two INFOs.
@@ -68,6 +80,7 @@ impl Bench {
             silent: vec![],
             fences: BTreeMap::new(),
             exec: "-EXECABORT it is not allowed\r\n",
+            pause: "+OK\r\n",
         };
         bench.run_ms(1);
         bench
@@ -84,6 +97,7 @@ impl Bench {
         }
     }
 
+    /// Names that are to be looked up are logged, too.
     fn end_turn(&mut self) {
         let actions = self.core.take_actions();
         if self.core.is_unsaved() {
@@ -98,6 +112,7 @@ impl Bench {
                 Action::Close { connection } => self.connections.retain(|(_, id)| *id != connection),
                 Action::Send { connection, bytes, .. } => self.reply(connection, &bytes),
                 Action::Log { text, .. } => self.logged.push(text),
+                Action::Resolve { host } => self.logged.push(format!("resolve {host}")),
                 _ => {}
             }
         }
@@ -132,6 +147,7 @@ impl Bench {
         let answer = match told {
             _ if text.contains("PING") => "+PONG\r\n",
             Some(_) if text.contains("EXEC") => self.exec,
+            _ if text.contains("\r\nPAUSE\r\n") => self.pause,
             _ => fence.map_or("+OK\r\n", String::as_str),
         };
         let answer = answer.to_string();
