@@ -1,6 +1,8 @@
 //! The rules beyond Redis's, a test for each: with the rule switched off, or without what it stands on, the outcome is another one. Those about who is
 //! chosen are rows of a table in `choice.rs`; those of elections and of total restarts are in `simulation.rs` and `election.rs`.
 
+#[path = "rules/elections.rs"]
+mod elections;
 #[path = "rules/fencing.rs"]
 mod fencing;
 #[path = "rules/forgotten.rs"]
@@ -40,7 +42,7 @@ struct Bench {
     streams: BTreeMap<u16, Stream>,
     /// Ports at which nobody answers any more.
     silent: Vec<u16>,
-    /// What the server at a port answers to FENCE.
+    /// What the server at a port answers to FENCE, or the Sentinel there when it is asked for its vote.
     fences: BTreeMap<u16, String>,
     /// What those of `answers` answer to EXEC.
     exec: &'static str,
@@ -143,7 +145,7 @@ impl Bench {
             }
             return;
         }
-        let fence = self.fences.get(&port).filter(|_| text.contains("FENCE"));
+        let fence = self.fences.get(&port).filter(|_| text.contains("FENCE") || text.contains("is-master-down"));
         let answer = match told {
             _ if text.contains("PING") => "+PONG\r\n",
             Some(_) if text.contains("EXEC") => self.exec,
@@ -760,6 +762,7 @@ fn who_knows_a_later_failover_is_not_led_to_the_promoted_one() {
         bench.run_ms(8_000);
         assert!(bench.has_logged("+switch-master"), "{:?}", bench.logged);
         assert_eq!(bench.count_sent(3, "SLAVEOF") > 0, epoch == 1, "{epoch}: {:?}", bench.logged);
+        assert_eq!(bench.has_logged("+slave-reconf-sent"), epoch == 1, "{epoch}: {:?}", bench.logged);
     }
 }
 

@@ -36,7 +36,8 @@ fn promoted(bench: &Bench) -> Vec<u16> {
 #[test]
 fn a_leader_without_votes_promotes_nobody_with_too_few_fences() {
     let peer = format!("known-sentinel m 10.0.0.1 99 {}", "9".repeat(40));
-    for (synchronous, is_voted, is_enough) in [(1, false, false), (2, false, false), (2, true, true), (1, true, false)] {
+    for (synchronous, is_voted, is_enough) in [(1, false, false), (2, false, false), (2, true, true), (1, true, false)]
+    {
         let options = [peer.as_str()];
         let mut bench = one_of_three_refuses(synchronous, if is_voted { &[] } else { &options });
         bench.silent = vec![99];
@@ -54,9 +55,20 @@ fn a_leader_without_votes_promotes_nobody_with_too_few_fences() {
 fn what_was_told_at_the_fence_counts() {
     let mut bench = one_of_three_refuses(2, &[]);
     bench.fences.insert(2, fenced("e", 400, 2));
-    bench.answers[1].1 = bench.answers[1].1.replace("slave_repl_offset:500", "slave_repl_offset:900");
+    bench.fences.insert(3, String::new());
     bench.silent = vec![1];
-    bench.run_ms(2_000);
+    while bench.count_sent(3, "FENCE") == 0 {
+        bench.run_ms(1);
+        assert!(bench.now_ms < 1_005_000, "{:?}", bench.logged);
+    }
+    bench.silent.push(3);
+    bench.answers[1].1 = bench.answers[1].1.replace("slave_repl_offset:500", "slave_repl_offset:900");
+    bench.run_ms(300);
+    assert_eq!(bench.core.masters["m"].replicas["10.0.0.1:2"].offset, 900);
+    bench.silent.pop();
+    let late = bench.connections.iter().find(|(port, _)| *port == 3).expect("it is connected").1;
+    bench.core.received(late, fenced("f", 500, 2).as_bytes());
+    bench.end_turn();
     assert_eq!(promoted(&bench), [3], "{:?}", bench.logged);
 }
 

@@ -238,3 +238,9 @@ fn who_is_found_at_another_address_is_looked_for_no_longer() {
     bench.run_ms(2_000);
     assert!(bench.core.masters["m"].replicas.contains_key("10.0.0.1:4") && !bench.is_forgotten(), "{:?}", bench.logged);
 }
+
+#[test]
+fn who_is_forgotten_twice_is_looked_for_once() {
+    let bench = Bench::new(&["forgotten-replica m 10.0.0.1 4 - -"; 2]);
+    assert_eq!(bench.core.links(), 3, "one to the master, to the replica, and to who was forgotten");
+}

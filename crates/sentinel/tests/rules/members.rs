@@ -23,7 +23,7 @@ fn who_may_be_there_is_not_forgotten() {
         bench.run_ms(2_000);
         bench.silent = silent;
         bench.run_ms(70_000);
-        assert_eq!(bench.core.masters["m"].replicas.is_empty(), is_forgotten, "{more}: {:?}", bench.logged);
+        assert_eq!(bench.has_logged("-slave"), is_forgotten, "{more}: {:?}", bench.logged);
     }
 }
 

@@ -1,6 +1,6 @@
 //! A planned switch loses nothing (redis#6062): the master's writers wait until the replica has all, and go on if there is no switch.
 
-use super::{Bench, RUN, master_info, replica_info, set_of_three};
+use super::{Bench, RUN, Stream, master_info, replica_info, set_of_three};
 
 /// A master at offset 100, and a replica at another one.
 fn bench(offset: u64) -> Bench {
@@ -81,4 +81,43 @@ fn writers_do_not_wait_when_too_few_are_fenced() {
     bench.run_ms(5_000);
     assert!(bench.has_logged("-failover-abort-not-fenced"), "{:?}", bench.logged);
     assert_eq!((bench.count_sent(1, "UNPAUSE"), bench.count_sent(2, "PROMOTE")), (1, 0), "{:?}", bench.sent);
+}
+
+/// What it told before may be of another history, or gone.
+#[test]
+fn what_a_replica_told_before_the_pause_does_not_count() {
+    let mut bench = bench(100);
+    bench.core.periods.info_ms = 1_000;
+    bench.answers.pop();
+    bench.call(&COORDINATED).0.expect("it is fit");
+    bench.run_ms(1_000);
+    assert_eq!((bench.count_sent(1, "PAUSE"), bench.count_sent(2, "SLAVEOF")), (1, 0), "{:?}", bench.logged);
+}
+
+/// Who looks for the master when it is cut off finds the new one; and nothing is written to the old one any more.
+#[test]
+fn the_old_master_is_a_replica_before_its_writers_go_on_and_after_the_others_know() {
+    let mut bench = bench(100);
+    bench.hello(&format!("10.0.0.1,99,{},0,m,10.0.0.1,1,0", "9".repeat(40)));
+    bench.run_ms(100);
+    bench.call(&COORDINATED).0.expect("it is fit");
+    while bench.count_sent(2, "SLAVEOF") == 0 {
+        bench.run_ms(1);
+        assert!(bench.now_ms < 1_005_000, "{:?}", bench.logged);
+    }
+    bench.answers[1].1 = master_info(RUN[1], "new", 100, "db0:keys=1\r\n");
+    bench.run_ms(300);
+    let at = |port: u16, what: &str| bench.sent.iter().position(|(to, text)| *to == port && text.contains(what));
+    let steps = [at(99, ",m,10.0.0.1,2,"), at(1, "SLAVEOF"), at(1, "UNPAUSE")];
+    assert!(steps.is_sorted() && steps.iter().all(Option::is_some), "{steps:?} {:?}", bench.sent);
+}
+
+/// It is always behind a master that is written to: the pause ends that.
+#[test]
+fn the_stream_of_a_master_that_is_up_is_not_waited_for() {
+    let mut bench = bench(100);
+    bench.streams.insert(2, Stream { offset: 100, read_offset: 1_000_000, step: 1, link: "up" });
+    bench.call(&COORDINATED).0.expect("it is fit");
+    bench.run_ms(600);
+    assert_eq!(bench.count_sent(1, "PAUSE"), 1, "{:?}", bench.logged);
 }

@@ -23,6 +23,50 @@ fn another_view_of_the_same_term_needs_a_master() {
     }
 }
 
+/// While this one replaces the master itself, it knows better who is one.
+#[test]
+fn another_view_of_the_same_term_waits_for_the_end_of_a_failover() {
+    for (quorum, expected) in [("1", 1), ("3", 2)] {
+        let mut bench = Bench::new(&[&format!("known-sentinel m 10.0.0.1 99 {OTHER}")]);
+        bench.call(&["SENTINEL", "SET", "m", "quorum", quorum]).0.expect("it is set");
+        bench.tell(1, &master_info(RUN[0], "old", 500, "db0:keys=1\r\n"));
+        bench.tell(2, &replica_info("old", 500));
+        bench.answers = vec![(2, replica_info("old", 500))];
+        bench.silent = vec![1];
+        bench.run_ms(3_000);
+        assert_eq!(bench.core.masters["m"].failover.is_some(), quorum == "1", "{:?}", bench.logged);
+        bench.answers = vec![(2, master_info(RUN[1], "x", 5, "db0:keys=1\r\n"))];
+        bench.run_ms(1_500);
+        bench.hello(&hello(2, 0));
+        assert_eq!(bench.master_port(), expected, "{:?}", bench.logged);
+    }
+}
+
+/// The others hear of a new master as soon as it is one, though not all follow it yet.
+#[test]
+fn a_promotion_is_told_at_once() {
+    let mut bench = Bench::new(&["known-replica m 10.0.0.1 3"]);
+    bench.call(&["SENTINEL", "SET", "m", "quorum", "1"]).0.expect("it is set");
+    bench.answers = vec![(1, master_info(RUN[0], "old", 500, "")), (2, replica_info("old", 500))];
+    bench.answers.push((3, replica_info("old", 400).replace(&"c".repeat(40), &"e".repeat(40))));
+    for (port, info) in bench.answers.clone() {
+        bench.tell(port, &info);
+    }
+    bench.run_ms(200);
+    (bench.silent, bench.exec) = (vec![1], "*1\r\n+OK\r\n");
+    for step in ["+failover-state-wait-promotion", "+promoted-slave"] {
+        while !bench.has_logged(step) {
+            bench.run_ms(1);
+            assert!(bench.now_ms < 1_010_000, "{:?}", bench.logged);
+        }
+        bench.answers[1].1 = master_info(RUN[1], "new", 500, "");
+        bench.sent.clear();
+    }
+    bench.run_ms(110);
+    let new = ",m,10.0.0.1,2,1\r\n";
+    assert_eq!((bench.count_sent(2, new), bench.count_sent(3, new)), (1, 1), "{:?}", bench.sent);
+}
+
 /// It would end its failover as that of a term which has another master.
 #[test]
 fn a_later_term_of_the_same_master_ends_an_older_failover() {
