@@ -43,10 +43,8 @@ impl Master {
 impl Sentinel {
     /// Whether the master answers: one that is called down for what it lacks does so all the same.
     fn master_answers(&self, master: &Master) -> bool {
-        self.link(&At::master(&master.name)).is_some_and(|link| {
-            let silent_ms = self.now_ms.saturating_sub(link.last_ok_ms);
-            link.commands.is_some() && silent_ms <= master.settings.down_after_ms
-        })
+        self.link(&At::master(&master.name))
+            .is_some_and(|link| link.commands.is_some() && link.silent_ms(self.now_ms) <= master.settings.down_after_ms)
     }
 
     /// Enough members answer to be fenced if the old master is one more: it answers, and is a node that is known.

@@ -1,12 +1,24 @@
 //! The rules beyond Redis's, a test for each: with the rule switched off, or without what it stands on, the outcome is another one. Those about who is
 //! chosen are rows of a table in `choice.rs`; those of elections and of total restarts are in `simulation.rs` and `election.rs`.
 
+#[path = "rules/elections.rs"]
+mod elections;
+#[path = "rules/fencing.rs"]
+mod fencing;
 #[path = "rules/forgotten.rs"]
 mod forgotten;
+#[path = "rules/members.rs"]
+mod members;
+#[path = "rules/names.rs"]
+mod names;
+#[path = "rules/planned.rs"]
+mod planned;
 #[path = "rules/promotion.rs"]
 mod promotion;
 #[path = "rules/reappointment.rs"]
 mod reappointment;
+#[path = "rules/views.rs"]
+mod views;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -32,12 +44,12 @@ struct Bench {
     streams: BTreeMap<u16, Stream>,
     /// Ports at which nobody answers any more.
     silent: Vec<u16>,
-    /// What the server at a port answers to FENCE.
+    /// What the server at a port answers to FENCE, or the Sentinel there when it is asked for its vote.
     fences: BTreeMap<u16, String>,
     /// What those of `answers` answer to EXEC.
     exec: &'static str,
-    /// What other Sentinels answer when they are asked for their votes.
-    votes: String,
+    /// What anybody answers who is to let its writers wait.
+    pause: &'static str,
 }
 
 /// What a replica has executed, what it has received, and how much it executes between two INFOs.
@@ -72,7 +84,7 @@ impl Bench {
             silent: vec![],
             fences: BTreeMap::new(),
             exec: "-EXECABORT it is not allowed\r\n",
-            votes: "+OK\r\n".to_string(),
+            pause: "+OK\r\n",
         };
         bench.run_ms(1);
         bench
@@ -89,6 +101,7 @@ impl Bench {
         }
     }
 
+    /// Names that are to be looked up are logged, too.
     fn end_turn(&mut self) {
         let actions = self.core.take_actions();
         if self.core.is_unsaved() {
@@ -103,6 +116,7 @@ impl Bench {
                 Action::Close { connection } => self.connections.retain(|(_, id)| *id != connection),
                 Action::Send { connection, bytes, .. } => self.reply(connection, &bytes),
                 Action::Log { text, .. } => self.logged.push(text),
+                Action::Resolve { host } => self.logged.push(format!("resolve {host}")),
                 _ => {}
             }
         }
@@ -133,11 +147,11 @@ impl Bench {
             }
             return;
         }
-        let fence = self.fences.get(&port).filter(|_| text.contains("FENCE"));
+        let fence = self.fences.get(&port).filter(|_| text.contains("FENCE") || text.contains("is-master-down"));
         let answer = match told {
             _ if text.contains("PING") => "+PONG\r\n",
             Some(_) if text.contains("EXEC") => self.exec,
-            _ if text.to_ascii_lowercase().contains("is-master-down-by-addr") => &self.votes,
+            _ if text.contains("\r\nPAUSE\r\n") => self.pause,
             _ => fence.map_or("+OK\r\n", String::as_str),
         };
         let answer = answer.to_string();

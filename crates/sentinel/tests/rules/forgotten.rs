@@ -6,7 +6,11 @@ const LABEL: &str = "10.0.0.1:3";
 
 /// The set of `d`, `e` and `f`, in which the last one was forgotten, and is no member any more.
 fn without_f() -> Bench {
-    let mut bench = set_of_three(&["forget-after m 60000", "failover-timeout m 5000"]);
+    without_f_and(&[])
+}
+
+fn without_f_and(options: &[&str]) -> Bench {
+    let mut bench = set_of_three(&[&["forget-after m 60000", "failover-timeout m 5000"], options].concat());
     bench.core.periods.info_ms = 500;
     bench.silent = vec![3];
     bench.run_ms(70_000);
@@ -43,7 +47,15 @@ fn who_was_forgotten_is_led_home() {
     let of_e = member_info("f", false, "5.2", &three).replace("master_port:1", "master_port:2");
     let without_id = master_info(RUN[1], "old", 600, "db0:keys=1\r\n");
     let other_id = of_e.replace(&"f".repeat(40), &"a".repeat(40)).replace("old", "new");
+    let of_e_alone = replica_info("other", 70).replace("master_port:1", "master_port:2");
+    let id_alone = master_info(RUN[1], "other", 70, "db0:keys=1\r\n") + &format!("node_id:{}\r\n", "f".repeat(40));
+    let was_of_set = replica_info("other", 70)
+        .replace("master_port:1", "master_port:9")
+        .replace("second_repl_offset:-1", "master_replid2:old\r\nsecond_repl_offset:60");
     let rows = [
+        ("as a replica of the set, which is all that it tells", of_e_alone, "+fix-slave-config"),
+        ("with its id, which is all that it tells", id_alone, "+convert-to-slave"),
+        ("as a replica that has gone on from the set's history", was_of_set, "+fix-slave-config"),
         ("as a master", member_info("f", true, "5.2", &three), "+convert-to-slave"),
         ("as a replica of the one of before", of_e.clone(), "+fix-slave-config"),
         ("of the set's history", without_id, "+convert-to-slave"),
@@ -209,4 +221,36 @@ fn a_master_that_is_no_member_becomes_one() {
     }
     bench.run_ms(2_000);
     assert!(bench.count_sent(1, "5.4,open") > 0, "{:?}", bench.sent);
+}
+
+/// Another server may be at that address by now, or the two may be of one other set.
+#[test]
+fn who_follows_a_forgotten_address_is_a_stranger() {
+    let mut bench = without_f_and(&["forgotten-replica m 10.0.0.1 4 - -"]);
+    bench.return_of_f(&replica_info("other", 70).replace("master_port:1", "master_port:4"));
+    assert!(!bench.is_replica() && !bench.is_forgotten(), "{:?}", bench.logged);
+}
+
+/// It had none when it was forgotten, or nobody had heard it.
+#[test]
+fn who_has_an_id_by_now_may_come_back() {
+    let mut bench = without_f_and(&["forgotten-replica m 10.0.0.1 4 - -"]);
+    bench.answers.push((4, replica_info("other", 70) + &format!("node_id:{}\r\n", "b".repeat(40))));
+    bench.run_ms(2_000);
+    assert!(bench.core.masters["m"].replicas.contains_key("10.0.0.1:4"), "{:?}", bench.logged);
+}
+
+#[test]
+fn who_is_found_at_another_address_is_looked_for_no_longer() {
+    let mut bench = without_f();
+    bench.answers.push((4, member_info("f", false, "5.3", &["d", "e"])));
+    bench.answers[0].1 += "slave0:ip=10.0.0.1,port=4,state=online,offset=500,lag=0\r\n";
+    bench.run_ms(2_000);
+    assert!(bench.core.masters["m"].replicas.contains_key("10.0.0.1:4") && !bench.is_forgotten(), "{:?}", bench.logged);
+}
+
+#[test]
+fn who_is_forgotten_twice_is_looked_for_once() {
+    let bench = Bench::new(&["forgotten-replica m 10.0.0.1 4 - -"; 2]);
+    assert_eq!(bench.core.links(), 3, "one to the master, to the replica, and to who was forgotten");
 }

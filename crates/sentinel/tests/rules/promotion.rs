@@ -81,6 +81,7 @@ fn who_knows_a_later_failover_is_not_led_to_the_promoted_one() {
         bench.run_ms(20_000);
         assert!(bench.has_logged("+switch-master"), "{:?}", bench.logged);
         assert_eq!(bench.count_sent(3, "SLAVEOF") > 0, epoch == 1, "{epoch}: {:?}", bench.logged);
+        assert_eq!(bench.has_logged("+slave-reconf-sent"), epoch == 1, "{epoch}: {:?}", bench.logged);
     }
 }
 
@@ -94,7 +95,7 @@ fn a_users_failover_that_nobody_is_elected_for_ends() {
     }
     bench.core.periods.info_ms = 500;
     bench.answers[0].1 += "master_failover_state:no-failover\r\n";
-    bench.votes = format!("*3\r\n:0\r\n$40\r\n{}\r\n:1\r\n", "9".repeat(40));
+    bench.fences.insert(99, format!("*3\r\n:0\r\n$40\r\n{}\r\n:1\r\n", "9".repeat(40)));
     bench.run_ms(2_000);
     bench.silent = vec![3];
     bench.run_ms(6_000);

@@ -134,3 +134,49 @@ fn nobody_is_fenced_without_a_majority() {
     assert!(bench.has_logged("-failover-abort-not-elected"), "{:?}", bench.logged);
     assert_eq!(bench.count_sent(1, "FENCE") + bench.count_sent(2, "FENCE"), 0, "{:?}", bench.sent);
 }
+
+fn promoted(bench: &Bench) -> Vec<u16> {
+    (1..4).filter(|port| bench.count_sent(*port, "PROMOTE") > 0).collect()
+}
+
+/// The set, whose master was started again and can't tell whether it has all; nothing else is wrong.
+fn unproven() -> Bench {
+    let mut bench = set_of_three(&[]);
+    bench.core.periods.info_ms = 500;
+    bench.answers[0].1 += "synchronous_unproven:1\r\n";
+    bench
+}
+
+/// All have told what they have, whatever they may have lost: nobody else could have more.
+#[test]
+fn of_an_unproven_master_and_all_members_who_has_most_is_the_master() {
+    let rows = [
+        ("the master", [(600, false), (500, true), (500, true)], 1),
+        ("a member that may have lost something", [(500, false), (600, false), (400, true)], 2),
+        ("the master, and all may have lost something", [(600, false), (500, false), (500, false)], 1),
+    ];
+    for (name, told, winner) in rows {
+        let mut bench = unproven();
+        for ((port, letter), (offset, is_certain)) in (1..).zip(MEMBERS).zip(told) {
+            bench.fences.insert(port, Fenced { offset, is_certain, ..fenced(letter) }.reply());
+        }
+        bench.run_ms(7_000);
+        assert_eq!(promoted(&bench), [winner], "{name}: {:?}", bench.logged);
+    }
+}
+
+/// What it has beyond the others nobody has acknowledged.
+#[test]
+fn who_is_no_member_does_not_count_beside_an_unproven_master() {
+    let mut bench = unproven();
+    let (members, list) = (&["d", "e"], "5.3");
+    bench.answers[0].1 = member_info("d", true, list, members) + "synchronous_unproven:1\r\n";
+    bench.answers[1].1 = member_info("e", false, list, members);
+    for (port, letter) in [(1, "d"), (2, "e")] {
+        let told = Fenced { letter, is_certain: false, list, members, ..fenced(letter) };
+        bench.fences.insert(port, told.reply());
+    }
+    bench.fences.insert(3, Fenced { offset: 900, ..fenced("f") }.reply());
+    bench.run_ms(7_000);
+    assert_eq!(promoted(&bench), [1], "{:?}", bench.logged);
+}
