@@ -20,8 +20,6 @@ use crate::routes::Site;
 use crate::stall::Stalling;
 use crate::threads;
 
-/// Connections at once. Further ones wait in the system's queue.
-const CONNECTIONS_MAX: usize = 2048;
 /// Fields of a request's head.
 const FIELDS_MAX: usize = 64;
 /// Bytes of a request's head, and of what is buffered of an answer for a slow reader.
@@ -48,9 +46,10 @@ pub fn run(settings: Settings, listeners: Vec<StdListener>) -> io::Result<()> {
         .thread_name("page-asks")
         .build()?;
     runtime.block_on(async {
+        // Further connections wait in the system's queue.
+        let places = Arc::new(Semaphore::new(settings.connections_max));
         let site = Arc::new(Site::new(settings));
         site.feed.clone().publish_in_background();
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         for listener in listeners {
             let listener = TcpListener::from_std(listener)?;
             tokio::spawn(accept(listener, site.clone(), places.clone()));
