@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::address::Address;
 use crate::doctor::Doctor;
 use crate::event::{Changes, Event, EventKind};
-use crate::info::Info;
+use crate::info::{Info, brief};
 use crate::link::{End, Link};
 use crate::node::{Node, Role};
 use crate::rate::Rate;
@@ -189,7 +189,8 @@ impl Survey {
     }
 
     /// A node's REPLICATION HISTORY, newest first.
-    pub fn remembered(&mut self, address: &Address, syncs: Vec<SyncRecord>) {
+    pub fn remembered(&mut self, address: &Address, mut syncs: Vec<SyncRecord>) {
+        syncs.truncate(COUNTED_MAX);
         let Some(subject) = self.subjects.get_mut(address) else { return };
         subject.remembers = true;
         if let Some(node) = &mut subject.node {
@@ -209,7 +210,7 @@ impl Survey {
         let Some(subject) = self.subjects.get_mut(address) else { return };
         let is_news = subject.failure.is_none();
         subject.tried_ms = Some(now.ms);
-        subject.failure = Some(why.to_string());
+        subject.failure = Some(brief(why));
         if is_news && let Some(node) = &subject.node {
             self.changes.add(Event::new(EventKind::Silent, &node.id, now.unix_ms));
         }

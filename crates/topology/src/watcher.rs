@@ -39,7 +39,10 @@ impl fmt::Display for AskError {
     }
 }
 
-/// A connection to a node.
+/// No answer is larger: of INFO, which is the largest by far, more is not read.
+pub const REPLY_BYTES_MAX: usize = crate::info::TEXT_LEN_MAX;
+
+/// A connection to a node. What comes is bounded in bytes ([`REPLY_BYTES_MAX`]) and in the time that the whole of it may take: nobody knows who that is.
 pub trait Ask: Send {
     /// A command's reply as text.
     ///
