@@ -45,7 +45,7 @@ pub struct Site {
     sessions: Sessions,
     verified: std::sync::Mutex<Option<Verified>>,
     /// Logins and actions, which take as long as the server takes: others are not to wait for them.
-    acting: Semaphore,
+    acting: Arc<Semaphore>,
     metrics: Shared<String>,
     health: Shared<Result<(), Refusal>>,
     standing: Shared<Result<(Info, Bounds), Refusal>>,
@@ -72,7 +72,7 @@ impl Site {
             sessions: Sessions::new(door.clone()),
             door,
             verified: std::sync::Mutex::default(),
-            acting: Semaphore::new(ACTING_MAX),
+            acting: Arc::new(Semaphore::new(ACTING_MAX)),
             metrics: Shared::default(),
             health: Shared::default(),
             standing: Shared::default(),
@@ -139,28 +139,14 @@ impl Site {
         Ok(text(JSON, serde_json::to_string(&picture).map_err(internal)?))
     }
 
-    /// Runs what asks the server and waits, beside the thread that serves everybody.
-    async fn ask<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Own) -> Result<T, String> + Send + 'static,
-    ) -> Result<T, Refusal> {
-        let door = self.door.clone();
-        let asked = tokio::task::spawn_blocking(move || {
-            let mut own = door(Visitor::Page).and_then(Own::new).map_err(|error| error.to_string())?;
-            work(&mut own)
-        });
-        let answered = asked.await.map_err(internal)?;
-        answered.map_err(|why| Refusal(StatusCode::SERVICE_UNAVAILABLE, why))
+    async fn metrics(self: Arc<Self>) -> Result<Answer, Refusal> {
+        Ok(text(METRICS, self.metrics.get(now_ms, || self.clone().metrics_page()).await))
     }
 
-    async fn metrics(&self) -> Result<Answer, Refusal> {
-        Ok(text(METRICS, self.metrics.get(now_ms, || self.metrics_page()).await))
-    }
-
-    async fn metrics_page(&self) -> String {
+    async fn metrics_page(self: Arc<Self>) -> String {
         let page = match self.program {
             Program::Server => self.server_metrics().await,
-            Program::Sentinel => self.ask(|own| metrics::gather_of_sentinel(own, now().unix_ms)).await,
+            Program::Sentinel => ask(self.door.clone(), |own| metrics::gather_of_sentinel(own, now().unix_ms)).await,
         };
         // A scraper is told that the server does not answer, not that there is no page.
         page.unwrap_or_else(|Refusal(_, why)| metrics::of_silence(&why))
@@ -170,12 +156,12 @@ impl Site {
         let picture = self.feed.topology(PICTURE).await;
         let link = picture.own().and_then(|own| picture.link_of(&own.id)).cloned();
         let verified = self.verified.lock().ok().and_then(|verified| verified.clone());
-        self.ask(move |own| metrics::gather(own, link, verified, now().unix_ms)).await
+        ask(self.door.clone(), move |own| metrics::gather(own, link, verified, now().unix_ms)).await
     }
 
     async fn health(&self) -> Result<Answer, Refusal> {
         // A server that loads or has no master says so instead of PONG: it lives.
-        let ping = || self.ask(|own| own.ask(&[b"PING"], PATIENCE).map(|_| ()));
+        let ping = || ask(self.door.clone(), |own| own.ask(&[b"PING"], PATIENCE).map(|_| ()));
         self.health.get(now_ms, ping).await?;
         Ok(text(TEXT, "ok\n"))
     }
@@ -196,14 +182,14 @@ impl Site {
             let why = "a Sentinel has no data that could be behind: there are no parameters";
             return Err(Refusal(StatusCode::BAD_REQUEST, why.into()));
         }
-        let info = self.watching.get(now_ms, || self.ask(watching)).await?;
+        let info = self.watching.get(now_ms, || ask(self.door.clone(), watching)).await?;
         Ok(readiness::check_sentinel(&info))
     }
 
     async fn check_server(&self, query: &str) -> Result<Result<(), String>, Refusal> {
         // A wrong question is told before the server is asked.
         Bounds::default().with_query(query).map_err(|why| Refusal(StatusCode::BAD_REQUEST, why))?;
-        let (info, configured) = self.standing.get(now_ms, || self.ask(standing)).await?;
+        let (info, configured) = self.standing.get(now_ms, || ask(self.door.clone(), standing)).await?;
         let bounds = configured.with_query(query).map_err(|why| Refusal(StatusCode::BAD_REQUEST, why))?;
         let picture = match info.text("role") {
             Some("slave") if bounds != Bounds::default() => Some(self.feed.topology(PICTURE).await),
@@ -259,13 +245,17 @@ impl Site {
         let line = self.sessions.line(&cookie, &token, now().ms);
         let line = line.ok_or_else(|| Refusal(StatusCode::UNAUTHORIZED, "log in first".into()))?;
         let action = Action::parse(&body(request).await?).map_err(|why| Refusal(StatusCode::BAD_REQUEST, why))?;
-        let _place = self.acting.acquire().await.map_err(internal)?;
-        let run = action.clone();
-        let done = tokio::task::spawn_blocking(move || run.run(&line)).await.map_err(internal)?;
-        if let (Action::Verify, Ok(reply), Ok(mut verified)) = (&action, &done, self.verified.lock()) {
-            *verified = Some(Verified::of(reply, now().unix_ms));
-        }
-        match done {
+        let place = self.acting.clone().acquire_owned().await.map_err(internal)?;
+        let site = self.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            let done = action.run(&line);
+            if let (Action::Verify, Ok(reply), Ok(mut verified)) = (&action, &done, site.verified.lock()) {
+                *verified = Some(Verified::of(reply, now().unix_ms));
+            }
+            done
+        });
+        match done.await.map_err(internal)? {
             Ok(reply) => Ok(text(JSON, reply.to_string())),
             Err(why) => Ok(with_status(StatusCode::CONFLICT, text(JSON, json!({ "error": why }).to_string()))),
         }
@@ -295,6 +285,19 @@ fn standing(own: &mut Own) -> Result<(Info, Bounds), String> {
 fn watching(own: &mut Own) -> Result<Info, String> {
     let info = own.text(&["INFO", "sentinel", "failover"]).map_err(|error| error.to_string())?;
     Ok(Info::parse(&info))
+}
+
+/// Runs what asks the server and waits, beside the thread that serves everybody.
+async fn ask<T: Send + 'static>(
+    door: Door,
+    work: impl FnOnce(&mut Own) -> Result<T, String> + Send + 'static,
+) -> Result<T, Refusal> {
+    let asked = tokio::task::spawn_blocking(move || {
+        let mut own = door(Visitor::Page).and_then(Own::new).map_err(|error| error.to_string())?;
+        work(&mut own)
+    });
+    let answered = asked.await.map_err(internal)?;
+    answered.map_err(|why| Refusal(StatusCode::SERVICE_UNAVAILABLE, why))
 }
 
 fn check_origin(headers: &HeaderMap) -> Result<(), Refusal> {
