@@ -1,7 +1,7 @@
 //! The page of a Sentinel: what it shows of the sets that it watches, what monitoring asks of it, and who may have it replace a master.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use rivulet_tests::{Client, Kind, Server, wait};
 use serde_json::Value;
 
 use super::metrics::{Exporter, check_with_promtool, exporters, is_one_of, samples};
-use super::{address, crowd, links, log_in};
+use super::{address, crowd, links, log_in, log_in_at, own_ip};
 
 /// A Sentinel with a page, which ends with the value.
 struct Sentinel {
@@ -412,6 +412,22 @@ fn actions_are_commands_of_who_has_logged_in() {
     // A user who is gone takes her session along.
     client.must("ACL DELUSER ann");
     assert_eq!(act(&ann, replace).status, 409);
+}
+
+#[test]
+fn who_needs_no_password_is_let_in_from_the_sentinels_machine_only() {
+    let sentinel = Sentinel::start(&["http-bind 0.0.0.0".to_string(), "user ann on >secret +@all".to_string()]);
+    let here = SocketAddr::from(([127, 0, 0, 1], sentinel.page));
+    assert_eq!(log_in_at(here, "localhost", "", "").0, 200);
+    let there = own_ip().map(|ip| SocketAddr::new(ip, sentinel.page));
+    let strange = [(here, "evil.example".to_string())].into_iter().chain(there.map(|at| (at, at.to_string())));
+    for (to, host) in strange {
+        for (user, password) in [("", ""), ("default", "x")] {
+            let (status, why) = log_in_at(to, &host, user, password);
+            assert!(status == 403 && why.starts_with("set a password first"), "{host}: {status} {why}");
+        }
+        assert_eq!(log_in_at(to, &host, "ann", "secret").0, 200, "{host}");
+    }
 }
 
 #[test]
