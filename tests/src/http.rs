@@ -1,7 +1,7 @@
 //! HTTP by hand: requests as bytes, answers as they come, so that what is sent and what is not is the test's affair.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -34,7 +34,11 @@ pub struct Http(BufReader<TcpStream>);
 
 impl Http {
     pub fn connect(port: u16) -> io::Result<Http> {
-        let socket = TcpStream::connect(("127.0.0.1", port))?;
+        Http::at(SocketAddr::from(([127, 0, 0, 1], port)))
+    }
+
+    pub fn at(address: SocketAddr) -> io::Result<Http> {
+        let socket = TcpStream::connect(address)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         Ok(Http(BufReader::new(socket)))
     }

@@ -38,6 +38,7 @@ pub fn words(error: &ClientError) -> String {
         Failure::Closed => "Server closed the connection".into(),
         Failure::TimedOut => "Connection timed out".into(),
         Failure::Protocol(what) => format!("Protocol error, {what}"),
+        Failure::TooLarge(bytes) => format!("The reply has more than {bytes} bytes"),
         Failure::Resolve(error) => {
             let text = system_words(error);
             text.strip_prefix("failed to lookup address information: ").map_or(text.clone(), str::to_string)

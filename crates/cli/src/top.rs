@@ -16,6 +16,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use rivulet_client::ClientTls;
+use rivulet_topology::survey::NODES_MAX;
 use rivulet_topology::watcher::{Plan, Work};
 use rivulet_topology::{Address, Topology, Watcher};
 
@@ -50,6 +51,7 @@ pub fn run(options: &Options, tls: Option<ClientTls>, asked: Top) -> Result<(), 
     let watcher = Watcher::new(Plan {
         first: net.first.clone(),
         is_own: false,
+        nodes_max: NODES_MAX,
         connect: Box::new(net.clone()),
         spawn,
         period: PERIOD,

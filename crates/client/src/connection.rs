@@ -36,6 +36,17 @@ impl Timeouts {
     }
 }
 
+/// What each reply is held to, as a whole: for peers that are not trusted to end theirs.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplyBounds {
+    /// Bytes of it, with the pushes before it.
+    pub bytes_max: usize,
+    /// From the time at which it is waited for to its end.
+    pub patience: Duration,
+    /// Ms of a clock that never goes back.
+    pub now_ms: fn() -> u64,
+}
+
 /// The protocol of the replies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
@@ -61,6 +72,7 @@ pub struct Connection {
     decoder: ReplyDecoder,
     pushes: VecDeque<Reply>,
     scratch: Vec<u8>,
+    bounds: Option<ReplyBounds>,
 }
 
 impl Connection {
@@ -73,7 +85,7 @@ impl Connection {
         let timed = stream.set_read_timeout(timeouts.read).and_then(|()| stream.set_write_timeout(timeouts.write));
         timed.map_err(|error| at(address, Failure::Connect(error)))?;
         let (decoder, pushes) = (ReplyDecoder::default(), VecDeque::new());
-        Ok(Connection { address: address.clone(), stream, decoder, pushes, scratch: vec![0; READ_BYTES] })
+        Ok(Connection { address: address.clone(), stream, decoder, pushes, scratch: vec![0; READ_BYTES], bounds: None })
     }
 
     /// Connects and logs in.
@@ -115,6 +127,13 @@ impl Connection {
     fn must(&mut self, command: &'static str, args: &[&[u8]]) -> Result<(), ClientError> {
         let reply = self.ask(args)?;
         if reply.is_error() { Err(self.error(Failure::Refused { command, reply: Box::new(reply) })) } else { Ok(()) }
+    }
+
+    /// Bounds each reply from now on. Pushes between replies are not kept any more, as nothing would bound those. The read time-out is what is left of
+    /// the time.
+    pub fn bound_replies(&mut self, bounds: ReplyBounds) {
+        self.bounds = Some(bounds);
+        self.pushes.clear();
     }
 
     pub fn address(&self) -> &Address {
@@ -166,14 +185,41 @@ impl Connection {
     /// The next reply. Pushes that come before it are kept for [`Connection::take_push`].
     ///
     /// # Errors
-    /// The connection fails, or nothing comes in time.
+    /// The connection fails, nothing comes in time, or the reply exceeds its bounds.
     pub fn reply(&mut self) -> Result<Reply, ClientError> {
+        if let Some(bounds) = self.bounds {
+            return self.bounded_reply(bounds);
+        }
         loop {
             match self.receive()? {
                 push @ Reply::Push(_) => self.keep_push(push),
                 reply => return Ok(reply),
             }
         }
+    }
+
+    fn bounded_reply(&mut self, bounds: ReplyBounds) -> Result<Reply, ClientError> {
+        let begun_ms = (bounds.now_ms)();
+        let mut bytes = self.decoder.rest().len();
+        loop {
+            match self.decoded()? {
+                Some(Reply::Push(_)) => {}
+                Some(reply) => return Ok(reply),
+                None if bytes > bounds.bytes_max => return Err(self.error(Failure::TooLarge(bounds.bytes_max))),
+                None => bytes += self.fill_until(begun_ms, bounds)?,
+            }
+        }
+    }
+
+    /// Reads what comes in what is left of the time; answers how many bytes those were.
+    fn fill_until(&mut self, begun_ms: u64, bounds: ReplyBounds) -> Result<usize, ClientError> {
+        let taken = Duration::from_millis((bounds.now_ms)().saturating_sub(begun_ms));
+        let left = bounds.patience.checked_sub(taken).filter(|left| !left.is_zero());
+        let left = left.ok_or_else(|| self.error(Failure::TimedOut))?;
+        self.stream.set_read_timeout(Some(left)).map_err(|error| self.error(Failure::Read(error)))?;
+        let n = self.read()?;
+        self.decoder.feed(&self.scratch[..n]);
+        Ok(n)
     }
 
     /// What comes next, a reply or a push.

@@ -27,6 +27,8 @@ pub enum Failure {
     Closed,
     /// What came is no reply.
     Protocol(String),
+    /// A reply has more bytes than so many, which are all that it may have.
+    TooLarge(usize),
     /// The server refused what a connection begins with: which command, and its words.
     Refused {
         command: &'static str,
@@ -45,6 +47,7 @@ impl fmt::Display for ClientError {
             Failure::Read(error) => write!(f, "cannot read from {address}: {}", plain(error)),
             Failure::TimedOut => write!(f, "{address} does not answer in time"),
             Failure::Closed => write!(f, "{address} closed the connection"),
+            Failure::TooLarge(bytes) => write!(f, "{address} sends a reply of more than {bytes} bytes"),
             Failure::Protocol(what) => write!(f, "{address} speaks another protocol: {what}"),
             Failure::Refused { command, reply } => write!(f, "{address} refused {command}: {}", reply.text()),
         }
@@ -61,7 +64,7 @@ impl From<ClientError> for io::Error {
             Failure::Resolve(e) | Failure::Connect(e) | Failure::Tls(e) | Failure::Write(e) | Failure::Read(e) => {
                 e.kind()
             }
-            Failure::Protocol(_) | Failure::Refused { .. } => io::ErrorKind::Other,
+            Failure::Protocol(_) | Failure::TooLarge(_) | Failure::Refused { .. } => io::ErrorKind::Other,
         };
         io::Error::new(kind, error)
     }

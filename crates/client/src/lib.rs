@@ -12,7 +12,7 @@ mod reply;
 mod stream;
 
 pub use address::{Address, Target, UriError};
-pub use connection::{Connection, Login, Protocol, Timeouts};
+pub use connection::{Connection, Login, Protocol, ReplyBounds, Timeouts};
 pub use decode::ReplyDecoder;
 pub use error::{ClientError, Failure};
 pub use payload::Payload;

@@ -37,6 +37,8 @@ function draw() {
   byId("picture").classList.toggle("stale", state.isLost);
   if (!view) return;
   drawPicture(view, state.chosen, choose);
+  byId("left-out").hidden = !view.left_out;
+  say(byId("left-out"), view.left_out ? several("leftOut", view.left_out) : "");
   drawTiles(view);
   drawTable(view);
   const fresh = drawTimeline(view, state.known);

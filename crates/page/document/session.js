@@ -31,7 +31,11 @@ async function submitLogin(event) {
   const [user, password] = [byId("login-user").value, byId("login-password").value];
   const { ok, answer } = await request("/login", { user, password }).catch((error) => ({ ok: false, answer: { error: String(error) } }));
   byId("login-password").value = "";
-  if (!ok) return say(byId("login-error"), answer.error);
+  if (!ok) {
+    const { text, lang } = heard(answer.error);
+    byId("login-error").lang = lang || document.documentElement.lang;
+    return say(byId("login-error"), text);
+  }
   Object.assign(session, { user: answer.user, token: answer.token });
   byId("login-dialog").close();
 }

@@ -49,6 +49,7 @@ impl Feed {
         let watcher = Watcher::new(Plan {
             first: settings.own.clone(),
             is_own: true,
+            nodes_max: settings.nodes_max,
             connect: Box::new(Net::new(settings)),
             spawn: threads::spawn,
             period: PERIOD,

@@ -6,7 +6,16 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::document;
 
-/// Whether a request's `Host` may be meant for this machine, where the page is bound to a loopback address. Another name means that somebody else's name was
+/// Which way a connection has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    /// It is to a listener on a loopback address.
+    pub is_to_loopback: bool,
+    /// It is from one: whoever asks is on this machine.
+    pub is_from_loopback: bool,
+}
+
+/// Whether a request's `Host` may be meant for this machine, where only this machine may ask. Another name means that somebody else's name was
 /// given a local address, so that a page from there could read this one (DNS rebinding). An address as such belongs to no name.
 pub fn is_local_host(host: Option<&str>) -> bool {
     let Some(host) = host else { return false };

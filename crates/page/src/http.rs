@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::TcpListener as StdListener;
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +16,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::Settings;
+use crate::guard::Way;
 use crate::routes::Site;
 use crate::stall::Stalling;
 use crate::threads;
 
-/// Connections at once. Further ones wait in the system's queue.
-const CONNECTIONS_MAX: usize = 2048;
 /// Fields of a request's head.
 const FIELDS_MAX: usize = 64;
 /// Bytes of a request's head, and of what is buffered of an answer for a slow reader.
@@ -48,9 +47,10 @@ pub fn run(settings: Settings, listeners: Vec<StdListener>) -> io::Result<()> {
         .thread_name("page-asks")
         .build()?;
     runtime.block_on(async {
+        // Further connections wait in the system's queue.
+        let places = Arc::new(Semaphore::new(settings.connections_max));
         let site = Arc::new(Site::new(settings));
         site.feed.clone().publish_in_background();
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         for listener in listeners {
             let listener = TcpListener::from_std(listener)?;
             tokio::spawn(accept(listener, site.clone(), places.clone()));
@@ -60,29 +60,31 @@ pub fn run(settings: Settings, listeners: Vec<StdListener>) -> io::Result<()> {
 }
 
 async fn accept(listener: TcpListener, site: Arc<Site>, places: Arc<Semaphore>) {
-    let is_local = listener.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
+    let is_loopback = |address: SocketAddr| address.ip().to_canonical().is_loopback();
+    let is_to_loopback = listener.local_addr().is_ok_and(is_loopback);
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
-        let Ok((socket, _)) = listener.accept().await else {
+        let Ok((socket, peer)) = listener.accept().await else {
             // Descriptors are lacking; those that wait stay in the system's queue.
             tokio::time::sleep(REST).await;
             continue;
         };
         let site = site.clone();
+        let way = Way { is_to_loopback, is_from_loopback: is_loopback(peer) };
         tokio::spawn(async move {
-            serve(socket, site, is_local).await;
+            serve(socket, site, way).await;
             drop(place);
         });
     }
 }
 
 /// Serves a connection to its end, which is the peer's affair: an error of one is told to nobody.
-async fn serve(socket: TcpStream, site: Arc<Site>, is_local: bool) {
+async fn serve(socket: TcpStream, site: Arc<Site>, way: Way) {
     // Events are small, and each is to be seen at once.
     let _ = socket.set_nodelay(true);
     let answer = service_fn(move |request| {
         let site = site.clone();
-        async move { Ok::<_, Infallible>(site.answer(request, is_local).await) }
+        async move { Ok::<_, Infallible>(site.answer(request, way).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

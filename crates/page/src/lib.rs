@@ -59,6 +59,10 @@ pub struct Settings {
     /// Where clients reach the own server.
     pub own: Address,
     pub door: Door,
+    /// Connections of browsers and others at once, at most.
+    pub connections_max: usize,
+    /// Nodes that are asked at once, each over a connection, at most.
+    pub nodes_max: usize,
 }
 
 /// A page whose port is bound.

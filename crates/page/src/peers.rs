@@ -5,14 +5,19 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rivulet_client::{ClientTls, ClientTlsSettings, Connection, Credentials, Login, Reply, Timeouts};
+use rivulet_client::{
+    ClientError, ClientTls, ClientTlsSettings, Connection, Credentials, Login, Reply, ReplyBounds, Timeouts,
+};
+use rivulet_topology::watcher::REPLY_BYTES_MAX;
 use rivulet_topology::{Address, Ask, AskError, Connect};
 
 use crate::own::{Own, maps_of, text_of};
 use crate::{Door, Program, Settings, Visitor};
 
-/// For a connection, and for each answer.
+/// For a connection, and for each answer as a whole.
 const PATIENCE: Duration = Duration::from_secs(2);
+const BOUNDS: ReplyBounds =
+    ReplyBounds { bytes_max: REPLY_BYTES_MAX, patience: PATIENCE, now_ms: rivulet_host::time::monotonic_ms };
 
 /// The own server is asked anew how to reach others after so long: many that can't be reached are no reason to ask often.
 const CONFIGURATION_MS: u64 = 3000;
@@ -126,33 +131,47 @@ impl Configuration {
         self.directives.get(name).filter(|value| !value.is_empty()).cloned()
     }
 
-    /// As whom to log in at an address.
-    fn login(&self, to: &Address) -> Login {
-        let (user, password) = match &self.logins {
+    /// How to reach an address, and as whom. `ips_of` looks a name up.
+    fn way(&self, to: &Address, ips_of: impl FnOnce(&Address) -> Vec<IpAddr>) -> Way {
+        match &self.logins {
             Logins::OfLink => {
-                (self.text("masteruser").map(String::into_bytes), self.text("masterauth").map(String::into_bytes))
+                let bytes = |name: &str| self.text(name).map(String::into_bytes);
+                let login = Login { user: bytes("masteruser"), password: bytes("masterauth"), ..Login::default() };
+                Way { host: to.host.clone(), login }
             }
-            Logins::OfSentinel(all) => {
-                find(all, to).map_or((None, None), |k| (k.user.clone(), Some(k.password.clone())))
-            }
-        };
-        Login { user, password, ..Login::default() }
+            Logins::OfSentinel(all) => way_of_sentinel(all, to, ips_of),
+        }
     }
 }
 
-/// The node at an address. A name that the Sentinel does not know it by is looked up, as nodes are told of by others than the Sentinel.
-fn find<'a>(all: &'a [Known], to: &Address) -> Option<&'a Known> {
-    let is_ip = |known: &Known, ip: IpAddr| known.ip.is_some_and(|own| own.to_canonical() == ip.to_canonical());
+/// Where a connection goes, and what it shows there. It has no `Debug`, either.
+struct Way {
+    host: String,
+    login: Login,
+}
+
+/// A password goes to no other address than that of the node that it is for: a name may have several, and others the next time that it is looked up. A name
+/// that the Sentinel does not know is looked up once, as nodes are told of by others than the Sentinel.
+fn way_of_sentinel(all: &[Known], to: &Address, ips_of: impl FnOnce(&Address) -> Vec<IpAddr>) -> Way {
     let here: Vec<&Known> = all.iter().filter(|known| known.port == to.port).collect();
-    if here.is_empty() {
-        return None;
-    }
-    if let Some(known) = here.iter().find(|known| known.host.eq_ignore_ascii_case(&to.host)) {
-        return Some(known);
-    }
-    let ips: Vec<IpAddr> =
-        (to.host.as_str(), to.port).to_socket_addrs().into_iter().flatten().map(|a| a.ip()).collect();
-    here.into_iter().find(|known| ips.iter().any(|ip| is_ip(known, *ip)))
+    let by_name = here.iter().find(|known| known.host.eq_ignore_ascii_case(&to.host)).copied();
+    let is_one_of = |known: &&&Known, ips: &[IpAddr]| {
+        known.ip.is_some_and(|own| ips.iter().any(|ip| ip.to_canonical() == own.to_canonical()))
+    };
+    let found = by_name.or_else(|| {
+        let ips = if here.is_empty() { Vec::new() } else { ips_of(to) };
+        here.iter().find(|known| is_one_of(known, &ips)).copied()
+    });
+    let Some(known) = found else { return Way { host: to.host.clone(), login: Login::default() } };
+    // The Sentinel itself looks up a name of which it has no address.
+    let host = known.ip.map_or_else(|| to.host.clone(), |ip| ip.to_canonical().to_string());
+    let login = Login { user: known.user.clone(), password: Some(known.password.clone()), ..Login::default() };
+    Way { host, login }
+}
+
+fn looked_up(to: &Address) -> Vec<IpAddr> {
+    let found = (to.host.as_str(), to.port).to_socket_addrs().into_iter().flatten();
+    found.map(|address| address.ip()).collect()
 }
 
 struct Peer(Connection);
@@ -160,12 +179,17 @@ struct Peer(Connection);
 impl Peer {
     fn open(to: &Address, configuration: &Configuration) -> Result<Connection, String> {
         let text = |name: &str| configuration.text(name);
-        let login = configuration.login(to);
+        let Way { host, login } = configuration.way(to, looked_up);
         let is_tls = text("tls-replication").is_some_and(|value| value == "yes");
         let tls = if is_tls { Some(tls(&text)?) } else { None };
-        let address = rivulet_client::Address::Tcp { host: to.host.clone(), port: to.port };
-        let timeouts = Timeouts::all(PATIENCE);
-        Connection::open(&address, tls.as_ref(), &timeouts, &login).map_err(|error| error.to_string())
+        let address = rivulet_client::Address::Tcp { host, port: to.port };
+        let connect = || {
+            let mut connection = Connection::connect(&address, tls.as_ref(), &Timeouts::all(PATIENCE))?;
+            connection.bound_replies(BOUNDS);
+            connection.log_in(&login)?;
+            Ok(connection)
+        };
+        connect().map_err(|error: ClientError| error.to_string())
     }
 }
 
@@ -222,7 +246,7 @@ mod tests {
         let all =
             vec![known("db", "127.0.0.1", 1, "a"), known("127.0.0.1", "127.0.0.1", 2, "b"), known("c", "", 3, "c")];
         let configuration = Configuration { directives: BTreeMap::new(), logins: Logins::OfSentinel(all) };
-        let password = |at: &str| configuration.login(&Address::parse(at).expect("an address")).password;
+        let password = |at: &str| configuration.way(&Address::parse(at).expect("an address"), looked_up).login.password;
         for (at, want) in [
             ("DB:1", Some("a")),
             ("127.0.0.1:1", Some("a")),
@@ -237,11 +261,29 @@ mod tests {
     }
 
     #[test]
+    fn a_sentinels_password_goes_to_the_address_that_it_is_for() {
+        let all = vec![known("db", "10.0.0.1", 1, "a"), known("10.0.0.2", "10.0.0.2", 1, "b"), known("c", "", 1, "c")];
+        let ips = ["10.9.9.9", "::ffff:10.0.0.2", "10.0.0.1"].map(|ip| ip.parse().expect("an address"));
+        let way = |at: &str| {
+            let way = way_of_sentinel(&all, &Address::parse(at).expect("an address"), |_| ips.to_vec());
+            (way.host, way.login.password.map(|password| String::from_utf8(password).expect("text")))
+        };
+        let to = |host: &str, password: Option<&str>| (host.to_string(), password.map(str::to_string));
+        // Of the addresses of a name only the one that is known is spoken to, also if the name itself is.
+        assert_eq!(way("others-name:1"), to("10.0.0.1", Some("a")));
+        assert_eq!(way("DB:1"), to("10.0.0.1", Some("a")));
+        assert_eq!(way("c:1"), to("c", Some("c")));
+        // At another port nobody is known.
+        assert_eq!(way("others-name:2"), to("others-name", None));
+    }
+
+    #[test]
     fn a_link_logs_in_at_all_alike() {
         let directives =
             BTreeMap::from([("masterauth".to_string(), "x".to_string()), ("masteruser".into(), "".into())]);
-        let login = Configuration { directives, logins: Logins::OfLink }.login(&Address::parse("a:1").expect("one"));
-        assert_eq!((login.user, login.password), (None, Some(b"x".to_vec())));
+        let configuration = Configuration { directives, logins: Logins::OfLink };
+        let way = configuration.way(&Address::parse("a:1").expect("one"), |_| panic!("nobody asks"));
+        assert_eq!((way.host.as_str(), way.login.user, way.login.password), ("a", None, Some(b"x".to_vec())));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::actions::Action;
 use crate::feed::{Feed, now};
-use crate::guard;
+use crate::guard::{self, Way};
 use crate::metrics::{self, Verified};
 use crate::own::{Own, PATIENCE};
 use crate::readiness::{self, Bounds};
@@ -31,7 +31,8 @@ const BODY_BYTES_MAX: usize = 8 << 10;
 const BODY: Duration = Duration::from_secs(10);
 /// How long a picture waits for nodes that have not answered.
 const PICTURE: Duration = Duration::from_millis(800);
-const COOKIE: &str = "rivulet_session";
+/// The port follows: browsers send a cookie to all ports of a host, and there may be a page at each.
+const COOKIE: &str = "rivulet_session_";
 const TOKEN: &str = "x-rivulet-token";
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -41,11 +42,12 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub struct Site {
     pub feed: Arc<Feed>,
     program: Program,
+    port: u16,
     door: Door,
     sessions: Sessions,
     verified: std::sync::Mutex<Option<Verified>>,
     /// Logins and actions, which take as long as the server takes: others are not to wait for them.
-    acting: Semaphore,
+    acting: Arc<Semaphore>,
     metrics: Shared<String>,
     health: Shared<Result<(), Refusal>>,
     standing: Shared<Result<(Info, Bounds), Refusal>>,
@@ -69,10 +71,11 @@ impl Site {
         Site {
             feed,
             program: settings.program,
+            port: settings.port,
             sessions: Sessions::new(door.clone()),
             door,
             verified: std::sync::Mutex::default(),
-            acting: Semaphore::new(ACTING_MAX),
+            acting: Arc::new(Semaphore::new(ACTING_MAX)),
             metrics: Shared::default(),
             health: Shared::default(),
             standing: Shared::default(),
@@ -80,10 +83,10 @@ impl Site {
         }
     }
 
-    /// Answers a request. `is_local` says that it came to a loopback address.
-    pub async fn answer(self: Arc<Self>, request: Request<Incoming>, is_local: bool) -> Answer {
+    /// Answers a request.
+    pub async fn answer(self: Arc<Self>, request: Request<Incoming>, way: Way) -> Answer {
         let is_head = request.method() == Method::HEAD;
-        let mut answer = match self.route(request, is_local).await {
+        let mut answer = match self.route(request, way).await {
             Ok(answer) => answer,
             Err(Refusal(status, why)) => with_status(status, text(TEXT, format!("{why}\n"))),
         };
@@ -94,9 +97,8 @@ impl Site {
         answer
     }
 
-    async fn route(self: Arc<Self>, request: Request<Incoming>, is_local: bool) -> Result<Answer, Refusal> {
-        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-        if is_local && !guard::is_local_host(host) {
+    async fn route(self: Arc<Self>, request: Request<Incoming>, way: Way) -> Result<Answer, Refusal> {
+        if way.is_to_loopback && !guard::is_local_host(host(request.headers())) {
             let why = "This page is bound to an address of this machine only, and is asked for by another name.";
             return Err(Refusal(StatusCode::MISDIRECTED_REQUEST, why.into()));
         }
@@ -115,7 +117,7 @@ impl Site {
             (Method::GET, "/readyz") => self.ready(request.uri().query().unwrap_or_default()).await,
             (Method::GET, "/session") => Ok(self.session(request.headers())),
             (Method::GET, "/favicon.ico") => Ok(with_status(StatusCode::NO_CONTENT, text(TEXT, ""))),
-            (Method::POST, "/login") => self.log_in(request).await,
+            (Method::POST, "/login") => self.log_in(request, way).await,
             (Method::POST, "/logout") => self.log_out(request),
             (Method::POST, "/action") => self.act(request).await,
             (Method::GET | Method::POST, _) => {
@@ -139,28 +141,14 @@ impl Site {
         Ok(text(JSON, serde_json::to_string(&picture).map_err(internal)?))
     }
 
-    /// Runs what asks the server and waits, beside the thread that serves everybody.
-    async fn ask<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Own) -> Result<T, String> + Send + 'static,
-    ) -> Result<T, Refusal> {
-        let door = self.door.clone();
-        let asked = tokio::task::spawn_blocking(move || {
-            let mut own = door(Visitor::Page).and_then(Own::new).map_err(|error| error.to_string())?;
-            work(&mut own)
-        });
-        let answered = asked.await.map_err(internal)?;
-        answered.map_err(|why| Refusal(StatusCode::SERVICE_UNAVAILABLE, why))
+    async fn metrics(self: Arc<Self>) -> Result<Answer, Refusal> {
+        Ok(text(METRICS, self.metrics.get(now_ms, || self.clone().metrics_page()).await))
     }
 
-    async fn metrics(&self) -> Result<Answer, Refusal> {
-        Ok(text(METRICS, self.metrics.get(now_ms, || self.metrics_page()).await))
-    }
-
-    async fn metrics_page(&self) -> String {
+    async fn metrics_page(self: Arc<Self>) -> String {
         let page = match self.program {
             Program::Server => self.server_metrics().await,
-            Program::Sentinel => self.ask(|own| metrics::gather_of_sentinel(own, now().unix_ms)).await,
+            Program::Sentinel => ask(self.door.clone(), |own| metrics::gather_of_sentinel(own, now().unix_ms)).await,
         };
         // A scraper is told that the server does not answer, not that there is no page.
         page.unwrap_or_else(|Refusal(_, why)| metrics::of_silence(&why))
@@ -170,12 +158,12 @@ impl Site {
         let picture = self.feed.topology(PICTURE).await;
         let link = picture.own().and_then(|own| picture.link_of(&own.id)).cloned();
         let verified = self.verified.lock().ok().and_then(|verified| verified.clone());
-        self.ask(move |own| metrics::gather(own, link, verified, now().unix_ms)).await
+        ask(self.door.clone(), move |own| metrics::gather(own, link, verified, now().unix_ms)).await
     }
 
     async fn health(&self) -> Result<Answer, Refusal> {
         // A server that loads or has no master says so instead of PONG: it lives.
-        let ping = || self.ask(|own| own.ask(&[b"PING"], PATIENCE).map(|_| ()));
+        let ping = || ask(self.door.clone(), |own| own.ask(&[b"PING"], PATIENCE).map(|_| ()));
         self.health.get(now_ms, ping).await?;
         Ok(text(TEXT, "ok\n"))
     }
@@ -196,14 +184,14 @@ impl Site {
             let why = "a Sentinel has no data that could be behind: there are no parameters";
             return Err(Refusal(StatusCode::BAD_REQUEST, why.into()));
         }
-        let info = self.watching.get(now_ms, || self.ask(watching)).await?;
+        let info = self.watching.get(now_ms, || ask(self.door.clone(), watching)).await?;
         Ok(readiness::check_sentinel(&info))
     }
 
     async fn check_server(&self, query: &str) -> Result<Result<(), String>, Refusal> {
         // A wrong question is told before the server is asked.
         Bounds::default().with_query(query).map_err(|why| Refusal(StatusCode::BAD_REQUEST, why))?;
-        let (info, configured) = self.standing.get(now_ms, || self.ask(standing)).await?;
+        let (info, configured) = self.standing.get(now_ms, || ask(self.door.clone(), standing)).await?;
         let bounds = configured.with_query(query).map_err(|why| Refusal(StatusCode::BAD_REQUEST, why))?;
         let picture = match info.text("role") {
             Some("slave") if bounds != Bounds::default() => Some(self.feed.topology(PICTURE).await),
@@ -214,40 +202,62 @@ impl Site {
     }
 
     fn session(&self, headers: &HeaderMap) -> Answer {
-        let who = cookie(headers).and_then(|cookie| self.sessions.who(&cookie, now().ms));
+        let who = self.cookie(headers).and_then(|cookie| self.sessions.who(&cookie, now().ms));
         text(
             JSON,
             json!({ "user": who.as_ref().map(|w| &w.user), "token": who.as_ref().map(|w| &w.token) }).to_string(),
         )
     }
 
-    async fn log_in(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, Refusal> {
+    /// The name of the session's cookie: with the port by which the browser knows this page, which may be another than its own.
+    fn cookie_name(&self, headers: &HeaderMap) -> String {
+        let port = host(headers).and_then(|host| host.rsplit_once(':')?.1.parse::<u16>().ok());
+        format!("{COOKIE}{}", port.unwrap_or(self.port))
+    }
+
+    /// The session's cookie.
+    fn cookie(&self, headers: &HeaderMap) -> Option<String> {
+        let name = self.cookie_name(headers);
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        pairs.find(|(found, _)| *found == name).map(|(_, value)| value.to_string())
+    }
+
+    async fn log_in(self: Arc<Self>, request: Request<Incoming>, way: Way) -> Result<Answer, Refusal> {
         check_origin(request.headers())?;
+        let name = self.cookie_name(request.headers());
+        let is_from_here = way.is_from_loopback && guard::is_local_host(host(request.headers()));
         let body = body(request).await?;
         let login: Login =
             serde_json::from_slice(&body).map_err(|e| Refusal(StatusCode::BAD_REQUEST, e.to_string()))?;
-        let _place = self.acting.acquire().await.map_err(internal)?;
+        // Who hangs up leaves the place only when what was begun has ended.
+        let place = self.acting.clone().acquire_owned().await.map_err(internal)?;
         let site = self.clone();
-        let asked = tokio::task::spawn_blocking(move || site.sessions.log_in(&login.user, &login.password, now().ms));
+        let asked = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            site.sessions.log_in(&login.user, &login.password, is_from_here, now().ms)
+        });
         let (cookie, who) = asked.await.map_err(internal)?.map_err(|error| match error {
             LoginError::Refused(why) => Refusal(StatusCode::FORBIDDEN, why),
+            LoginError::NoPassword(why) => Refusal(StatusCode::FORBIDDEN, why),
             LoginError::TooSoon => Refusal(StatusCode::TOO_MANY_REQUESTS, "another attempt was just made".into()),
             LoginError::TooMany => Refusal(StatusCode::TOO_MANY_REQUESTS, "too many people are logged in".into()),
             LoginError::Failed(why) => Refusal(StatusCode::SERVICE_UNAVAILABLE, why),
         })?;
         let mut answer = text(JSON, serde_json::to_string(&who).map_err(internal)?);
-        let cookie = format!("{COOKIE}={cookie}; HttpOnly; SameSite=Strict; Path=/");
+        let cookie = format!("{name}={cookie}; HttpOnly; SameSite=Strict; Path=/");
         answer.headers_mut().insert(header::SET_COOKIE, HeaderValue::from_str(&cookie).map_err(internal)?);
         Ok(answer)
     }
 
     fn log_out(&self, request: Request<Incoming>) -> Result<Answer, Refusal> {
         check_origin(request.headers())?;
-        if let Some(cookie) = cookie(request.headers()) {
+        if let Some(cookie) = self.cookie(request.headers()) {
             self.sessions.log_out(&cookie);
         }
         let mut answer = text(JSON, "{}");
-        let gone = format!("{COOKIE}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
+        let name = self.cookie_name(request.headers());
+        let gone = format!("{name}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
         answer.headers_mut().insert(header::SET_COOKIE, HeaderValue::from_str(&gone).map_err(internal)?);
         Ok(answer)
     }
@@ -255,21 +265,38 @@ impl Site {
     async fn act(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, Refusal> {
         check_origin(request.headers())?;
         let token = request.headers().get(TOKEN).and_then(|token| token.to_str().ok()).unwrap_or_default().to_string();
-        let cookie = cookie(request.headers()).unwrap_or_default();
+        let cookie = self.cookie(request.headers()).unwrap_or_default();
         let line = self.sessions.line(&cookie, &token, now().ms);
         let line = line.ok_or_else(|| Refusal(StatusCode::UNAUTHORIZED, "log in first".into()))?;
         let action = Action::parse(&body(request).await?).map_err(|why| Refusal(StatusCode::BAD_REQUEST, why))?;
-        let _place = self.acting.acquire().await.map_err(internal)?;
-        let run = action.clone();
-        let done = tokio::task::spawn_blocking(move || run.run(&line)).await.map_err(internal)?;
-        if let (Action::Verify, Ok(reply), Ok(mut verified)) = (&action, &done, self.verified.lock()) {
-            *verified = Some(Verified::of(reply, now().unix_ms));
-        }
-        match done {
+        let place = self.acting.clone().acquire_owned().await.map_err(internal)?;
+        let site = self.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            let done = action.run(&line);
+            if let (Action::Verify, Ok(reply), Ok(mut verified)) = (&action, &done, site.verified.lock()) {
+                *verified = Some(Verified::of(reply, now().unix_ms));
+            }
+            done
+        });
+        match done.await.map_err(internal)? {
             Ok(reply) => Ok(text(JSON, reply.to_string())),
             Err(why) => Ok(with_status(StatusCode::CONFLICT, text(JSON, json!({ "error": why }).to_string()))),
         }
     }
+}
+
+/// Runs what asks the server and waits, beside the thread that serves everybody.
+async fn ask<T: Send + 'static>(
+    door: Door,
+    work: impl FnOnce(&mut Own) -> Result<T, String> + Send + 'static,
+) -> Result<T, Refusal> {
+    let asked = tokio::task::spawn_blocking(move || {
+        let mut own = door(Visitor::Page).and_then(Own::new).map_err(|error| error.to_string())?;
+        work(&mut own)
+    });
+    let answered = asked.await.map_err(internal)?;
+    answered.map_err(|why| Refusal(StatusCode::SERVICE_UNAVAILABLE, why))
 }
 
 #[derive(Deserialize)]
@@ -315,11 +342,8 @@ async fn body(request: Request<Incoming>) -> Result<Bytes, Refusal> {
     }
 }
 
-/// The session's cookie.
-fn cookie(headers: &HeaderMap) -> Option<String> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value.to_string())
+fn host(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::HOST).and_then(|host| host.to_str().ok())
 }
 
 fn html() -> Answer {

@@ -12,6 +12,8 @@ use crate::own::{Own, PATIENCE};
 use crate::{Door, Visitor};
 
 const SESSIONS_MAX: usize = 32;
+/// Of these are so many of people who needed no password, at most. They give way to others, the one that was used longest ago first.
+const OPEN_SESSIONS_MAX: usize = 8;
 /// A session that is not used for so long ends.
 const IDLE_MS: u64 = 30 * 60 * 1000;
 /// Between two attempts to log in, whoever makes them: passwords can't be tried out faster.
@@ -26,6 +28,8 @@ struct Session {
     token: String,
     line: Line,
     used_ms: u64,
+    /// Nobody had to know a password for it.
+    is_open: bool,
 }
 
 /// What the page is told of who is logged in.
@@ -41,6 +45,18 @@ struct State {
     attempted_ms: Option<u64>,
 }
 
+impl State {
+    fn insert(&mut self, cookie: String, session: Session) -> Result<(), LoginError> {
+        let open = self.sessions.iter().filter(|(_, session)| session.is_open);
+        if self.sessions.len() >= SESSIONS_MAX || session.is_open && open.clone().count() >= OPEN_SESSIONS_MAX {
+            let oldest = open.min_by_key(|(_, session)| session.used_ms).map(|(cookie, _)| cookie.clone());
+            self.sessions.remove(&oldest.ok_or(LoginError::TooMany)?);
+        }
+        self.sessions.insert(cookie, session);
+        Ok(())
+    }
+}
+
 /// All sessions.
 pub struct Sessions {
     door: Door,
@@ -52,6 +68,8 @@ pub struct Sessions {
 pub enum LoginError {
     TooSoon,
     TooMany,
+    /// The user needs no password, and whoever asks may be anybody.
+    NoPassword(String),
     Refused(String),
     Failed(String),
 }
@@ -67,14 +85,28 @@ impl Sessions {
     }
 
     /// Logs in as a user; without a name and a password as whom the server takes a new connection for. Answers the value of the cookie. It asks the server
-    /// and waits for that.
+    /// and waits for that. A user who needs no password is let in only if `is_from_here`: the request comes from this machine, and not from a page of
+    /// somebody else's that a browser here shows. The server's own protected mode does not see who comes through the page.
     ///
     /// # Errors
     /// Why not.
-    pub fn log_in(&self, user: &str, password: &str, now_ms: u64) -> Result<(String, Who), LoginError> {
+    pub fn log_in(
+        &self,
+        user: &str,
+        password: &str,
+        is_from_here: bool,
+        now_ms: u64,
+    ) -> Result<(String, Who), LoginError> {
         self.begin_attempt(now_ms)?;
-        let mut own = (self.door)(Visitor::Person).and_then(Own::new).map_err(failed)?;
         let name = if user.is_empty() { "default" } else { user };
+        let is_open = self.needs_no_password(name)?;
+        if is_open && !is_from_here {
+            let why = format!(
+                "set a password first: user '{name}' needs none, and is let in only from the page's own machine, by an address or as localhost"
+            );
+            return Err(LoginError::NoPassword(why));
+        }
+        let mut own = (self.door)(Visitor::Person).and_then(Own::new).map_err(failed)?;
         if !user.is_empty() || !password.is_empty() {
             must(&mut own, &[b"AUTH", name.as_bytes(), password.as_bytes()])?;
         }
@@ -86,17 +118,22 @@ impl Sessions {
         };
         let (cookie, token) = (random_word().map_err(failed)?, random_word().map_err(failed)?);
         let who = Who { user: user.clone(), token: token.clone() };
-        let session = Session { user, token, line: Arc::new(Mutex::new(own)), used_ms: now_ms };
-        self.lock().sessions.insert(cookie.clone(), session);
+        let session = Session { user, token, line: Arc::new(Mutex::new(own)), used_ms: now_ms, is_open };
+        self.lock().insert(cookie.clone(), session)?;
         Ok((cookie, who))
+    }
+
+    /// Whether any password is taken for this user's.
+    fn needs_no_password(&self, name: &str) -> Result<bool, LoginError> {
+        let mut own = (self.door)(Visitor::Page).and_then(Own::new).map_err(failed)?;
+        let reply = must(&mut own, &[b"ACL", b"GETUSER", name.as_bytes()])?;
+        let flags = reply.field("flags").and_then(Reply::items).unwrap_or_default();
+        Ok(flags.iter().any(|flag| flag.text() == "nopass"))
     }
 
     fn begin_attempt(&self, now_ms: u64) -> Result<(), LoginError> {
         let mut state = self.lock();
         state.sessions.retain(|_, session| now_ms.saturating_sub(session.used_ms) < IDLE_MS);
-        if state.sessions.len() >= SESSIONS_MAX {
-            return Err(LoginError::TooMany);
-        }
         if state.attempted_ms.is_some_and(|ms| now_ms.saturating_sub(ms) < ATTEMPT_MS) {
             return Err(LoginError::TooSoon);
         }
@@ -155,19 +192,26 @@ mod tests {
 
     use super::*;
 
-    /// A server that takes one password, and says who is there.
-    fn sessions() -> Sessions {
-        Sessions::new(Arc::new(|visitor| {
-            assert_eq!(visitor, Visitor::Person, "nobody logs in on the page's own connection");
+    /// A server that takes one password, and says who is there. Its default user needs none if `is_open`.
+    fn sessions(is_open: bool) -> Sessions {
+        Sessions::new(Arc::new(move |visitor| {
             let (ours, mut theirs) = UnixStream::pair()?;
             std::thread::spawn(move || {
-                let (mut bytes, mut user) = ([0; 4096], "nobody");
+                let (mut bytes, mut user) = ([0; 4096], if is_open { "default" } else { "nobody" });
                 while let Ok(n @ 1..) = theirs.read(&mut bytes) {
                     let text = String::from_utf8_lossy(&bytes[..n]).into_owned();
+                    let of_page = text.contains("GETUSER");
+                    assert_eq!(visitor == Visitor::Page, of_page, "nobody logs in on the page's own connection");
                     let reply = match () {
+                        () if of_page && !(text.contains("default") || text.contains("ann")) => "*-1\r\n".to_string(),
+                        () if of_page && is_open && text.contains("default") => {
+                            "*2\r\n$5\r\nflags\r\n*2\r\n$2\r\non\r\n$6\r\nnopass\r\n".into()
+                        }
+                        () if of_page => "*2\r\n$5\r\nflags\r\n*1\r\n$2\r\non\r\n".into(),
+                        () if is_open && text.contains("AUTH") && text.contains("default") => "+OK\r\n".into(),
                         () if text.contains("secret") => {
                             user = "ann";
-                            "+OK\r\n".to_string()
+                            "+OK\r\n".into()
                         }
                         () if text.contains("AUTH") => "-WRONGPASS no\r\n".into(),
                         () if user == "nobody" => "-NOAUTH Authentication required.\r\n".into(),
@@ -182,30 +226,64 @@ mod tests {
 
     #[test]
     fn a_login_needs_its_cookie_and_its_token() {
-        let sessions = sessions();
-        let (cookie, who) = sessions.log_in("ann", "secret", 0).expect("the password is right");
+        let sessions = sessions(false);
+        let (cookie, who) = sessions.log_in("ann", "secret", false, 0).expect("the password is right");
         assert_eq!(who.user, "ann");
         assert_eq!(sessions.who(&cookie, 1), Some(who.clone()));
         assert!(sessions.line(&cookie, &who.token, 1).is_some());
         assert!(sessions.line(&cookie, "", 1).is_none() && sessions.line(&cookie, &cookie, 1).is_none());
         assert!(sessions.line(&who.token, &who.token, 1).is_none());
         assert_eq!(sessions.who(&cookie, IDLE_MS + 1), None);
-        let (cookie, _) = sessions.log_in("ann", "secret", ATTEMPT_MS).expect("again");
+        let (cookie, _) = sessions.log_in("ann", "secret", false, ATTEMPT_MS).expect("again");
         sessions.log_out(&cookie);
         assert_eq!(sessions.who(&cookie, ATTEMPT_MS), None);
     }
 
     #[test]
     fn who_is_refused() {
-        let sessions = sessions();
-        let why = |user: &str, password: &str, ms: u64| sessions.log_in(user, password, ms).expect_err("refused");
+        let sessions = sessions(false);
+        let why = |user: &str, password: &str, ms: u64| sessions.log_in(user, password, true, ms).expect_err("refused");
         assert_eq!(why("ann", "wrong", 0), LoginError::Refused("WRONGPASS no".into()));
         assert_eq!(why("ann", "wrong", ATTEMPT_MS - 1), LoginError::TooSoon);
         assert_eq!(why("", "", ATTEMPT_MS), LoginError::Refused("NOAUTH Authentication required.".into()));
         for i in 0..SESSIONS_MAX as u64 {
-            sessions.log_in("ann", "secret", (i + 2) * ATTEMPT_MS).expect("there is room");
+            sessions.log_in("ann", "secret", true, (i + 2) * ATTEMPT_MS).expect("there is room");
         }
         assert_eq!(why("ann", "secret", 100 * ATTEMPT_MS), LoginError::TooMany);
-        sessions.log_in("ann", "secret", 100 * ATTEMPT_MS + IDLE_MS).expect("the others have ended");
+        sessions.log_in("ann", "secret", true, 100 * ATTEMPT_MS + IDLE_MS).expect("the others have ended");
+    }
+
+    #[test]
+    fn who_needs_no_password_must_be_here() {
+        let sessions = sessions(true);
+        // Any password is right for such a user, whether or not the name is said.
+        for (i, (user, password)) in [("", ""), ("default", "x"), ("", "x")].into_iter().enumerate() {
+            let ms = 2 * i as u64 * ATTEMPT_MS;
+            let refused = sessions.log_in(user, password, false, ms).expect_err("it may be anybody");
+            assert!(
+                matches!(&refused, LoginError::NoPassword(why) if why.starts_with("set a password first: user 'default'"))
+            );
+            let (_, who) = sessions.log_in(user, password, true, ms + ATTEMPT_MS).expect("it is somebody here");
+            assert_eq!(who.user, "default");
+        }
+        sessions.log_in("ann", "secret", false, 10 * ATTEMPT_MS).expect("she knows her password");
+    }
+
+    #[test]
+    fn who_needs_no_password_takes_no_others_place() {
+        let sessions = sessions(true);
+        let mut ms = 0;
+        let mut log_in = |user: &str, password: &str| {
+            ms += ATTEMPT_MS;
+            sessions.log_in(user, password, true, ms).map(|(cookie, _)| cookie)
+        };
+        let (first, ann) = (log_in("", "").expect("open"), log_in("ann", "secret").expect("there is room"));
+        (0..100).for_each(|_| _ = log_in("", "").expect("another one goes"));
+        assert_eq!(sessions.lock().sessions.len(), OPEN_SESSIONS_MAX + 1);
+        assert!(sessions.who(&ann, 0).is_some() && sessions.who(&first, 0).is_none());
+        (0..SESSIONS_MAX - 1).for_each(|_| _ = log_in("ann", "secret").expect("the open ones give way"));
+        assert_eq!(log_in("", ""), Err(LoginError::TooMany));
+        assert_eq!(log_in("ann", "secret"), Err(LoginError::TooMany));
+        assert!(sessions.who(&ann, 0).is_some());
     }
 }

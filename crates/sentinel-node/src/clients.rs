@@ -106,10 +106,12 @@ impl Program {
         }
     }
 
-    /// Clients that there is room for. What the links to instances need is not for strangers to take: without it all would seem to be down.
+    /// Clients that there is room for. What the links to instances need, and what the page may take, is not for strangers to take: without it all would seem to be
+    /// down.
     fn clients_max(&self) -> u64 {
         let links = 2 * self.core.links() as u64;
-        self.config.maxclients.min(descriptors::for_clients().saturating_sub(links))
+        let room = descriptors::for_clients(self.config.http_port != 0).saturating_sub(links);
+        self.config.maxclients.min(room)
     }
 
     /// Clients without those that are the page's own.

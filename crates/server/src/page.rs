@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rivulet_config::Config;
 use rivulet_node::start::PageWork;
-use rivulet_node::{Door, Visitor};
+use rivulet_node::{Door, Visitor, descriptors};
 use rivulet_page::{Page, Program, Settings};
 use rivulet_topology::Address;
 
@@ -30,11 +30,14 @@ pub fn open_of_sentinel(config: &Config, (host, port): (&str, u16), door: Door) 
 }
 
 fn open_at(config: &Config, program: Program, own: Address, door: Door) -> Result<PageWork, String> {
+    let share = descriptors::for_page();
     let page = Page::open(Settings {
         port: config.http_port,
         addresses: config.http_bind.split_whitespace().filter_map(|ip| ip.parse().ok()).collect(),
         program,
         own,
+        connections_max: share.connections as usize,
+        nodes_max: share.nodes as usize,
         door: Arc::new(move |visitor| {
             door.open(match visitor {
                 rivulet_page::Visitor::Page => Visitor::Page,

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::info::brief;
+
 /// More findings than these are not shown; the doctor has some twenty.
 const FINDINGS_MAX: usize = 50;
 
@@ -20,11 +22,11 @@ impl Doctor {
         let mut doctor = Doctor::default();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
             if let Some(measured) = line.strip_prefix("Measured:") {
-                doctor.measured = measured.trim().to_string();
+                doctor.measured = brief(measured.trim());
             } else if let Some(finding) = numbered(line)
                 && doctor.findings.len() < FINDINGS_MAX
             {
-                doctor.findings.push(finding.to_string());
+                doctor.findings.push(brief(finding));
             }
         }
         doctor

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 /// More of a text is not read: a real one has some 20 KiB, one of `INFO everything` with many commands some 100.
-const TEXT_LEN_MAX: usize = 4 << 20;
+pub const TEXT_LEN_MAX: usize = 4 << 20;
+/// Of a text that is kept and shown not more is taken: findings are the longest that there are.
+const BRIEF_LEN_MAX: usize = 4 << 10;
+const WORD_LEN_MAX: usize = 256;
 
 /// The fields of INFO, in the order of their names.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -12,9 +15,9 @@ pub struct Info(BTreeMap<String, String>);
 impl Info {
     /// Reads lines of `name:value`. What is no such line, as a section's title, is passed over. A name that comes twice has its last value.
     pub fn parse(text: &str) -> Info {
-        let end = (0..=text.len().min(TEXT_LEN_MAX)).rev().find(|at| text.is_char_boundary(*at));
-        let lines = text[..end.unwrap_or(0)].lines().filter(|line| !line.starts_with('#'));
-        let pairs = lines.filter_map(|line| line.trim_end().split_once(':'));
+        let lines = beginning(text, TEXT_LEN_MAX).lines().filter(|line| !line.starts_with('#'));
+        // Other blanks at the end belong to the value: a Sentinel's master may have any name.
+        let pairs = lines.filter_map(|line| line.strip_suffix('\r').unwrap_or(line).split_once(':'));
         Info(pairs.map(|(name, value)| (name.to_string(), value.to_string())).collect())
     }
 
@@ -65,6 +68,21 @@ impl Info {
     }
 }
 
+/// What somebody else has said, as much of it as is worth keeping.
+pub fn brief(text: &str) -> String {
+    beginning(text, BRIEF_LEN_MAX).to_string()
+}
+
+/// The same of what should be a word: a state, an id, the name of a set.
+pub fn word(text: &str) -> String {
+    beginning(text, WORD_LEN_MAX).to_string()
+}
+
+fn beginning(text: &str, len_max: usize) -> &str {
+    let end = (0..=text.len().min(len_max)).rev().find(|at| text.is_char_boundary(*at));
+    &text[..end.unwrap_or(0)]
+}
+
 fn digits(text: &str) -> Option<u64> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
@@ -103,6 +121,19 @@ mod tests {
         assert_eq!(part(info.numbered("slave")[0].1, "ip"), Some("::1"));
         assert_eq!(part_count(info.numbered("slave")[1].1, "lag"), None);
         assert_eq!(part("port=1", "por"), None);
+    }
+
+    #[test]
+    fn blanks_at_the_end_belong_to_the_value() {
+        let info = Info::parse("a:x \r\nb:y\t\nc: \r\nd:z\r");
+        assert_eq!(["a", "b", "c", "d"].map(|name| info.text(name)), [Some("x "), Some("y\t"), Some(" "), Some("z")]);
+    }
+
+    #[test]
+    fn what_is_kept_is_brief() {
+        assert_eq!(brief("ä"), "ä");
+        assert_eq!(brief(&"ä".repeat(BRIEF_LEN_MAX)).len(), BRIEF_LEN_MAX);
+        assert_eq!(word(&format!("x{}", "ä".repeat(WORD_LEN_MAX))).len(), WORD_LEN_MAX - 1);
     }
 
     #[test]

@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use crate::address::Address;
 use crate::doctor::Doctor;
-use crate::info::{Info, part, part_count};
+use crate::info::{Info, brief, part, part_count, word};
 use crate::sync::{Progress, SyncRecord};
 
-/// More replicas of one node than these are not shown.
+/// More replicas of one node, or masters of a Sentinel, than these are not shown.
 const REPLICAS_MAX: usize = 256;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -126,6 +126,9 @@ pub struct Node {
     pub replid2: String,
     pub upstream: Option<Upstream>,
     pub followers: Vec<Follower>,
+    /// Replicas, or masters of a Sentinel, that it named beyond those that are taken from one node.
+    #[serde(skip)]
+    pub left_out: usize,
     pub backlog: Option<Backlog>,
     pub load: Load,
     pub trouble: Trouble,
@@ -147,16 +150,18 @@ impl Node {
     /// What INFO says; what does not come from it is as in [`Node::default`].
     pub fn of(info: &Info) -> Node {
         let watched = watched(info);
+        let of = |name| word(info.text(name).unwrap_or_default());
         Node {
-            id: identity(info).unwrap_or_default().to_string(),
+            id: word(identity(info).unwrap_or_default()),
             role: role(info),
             software: software(info),
             loading: loading(info),
             offset: offset(info),
-            replid: info.text("master_replid").unwrap_or_default().to_string(),
-            replid2: info.text("master_replid2").unwrap_or_default().to_string(),
+            replid: of("master_replid"),
+            replid2: of("master_replid2"),
             upstream: upstream(info),
             followers: followers(info),
+            left_out: left_out(info),
             backlog: backlog(info),
             load: load(info),
             trouble: trouble(info),
@@ -179,7 +184,7 @@ fn role(info: &Info) -> Role {
 fn software(info: &Info) -> Software {
     let known = [("rivulet", "rivulet_version"), ("valkey", "valkey_version"), ("redis", "redis_version")];
     let found = known.iter().find_map(|(name, field)| Some((name, info.some_text(field)?)));
-    found.map_or_else(Software::default, |(name, version)| Software { name: name.to_string(), version: version.into() })
+    found.map_or_else(Software::default, |(name, version)| Software { name: name.to_string(), version: word(version) })
 }
 
 fn loading(info: &Info) -> Option<Loading> {
@@ -201,22 +206,30 @@ fn upstream(info: &Info) -> Option<Upstream> {
         last_io_seconds: info.count("master_last_io_seconds_ago"),
         sync: Progress::of(info),
         failures: info.count("master_sync_failures").unwrap_or(0),
-        failure: info.text("master_sync_failure").unwrap_or_default().to_string(),
+        failure: brief(info.text("master_sync_failure").unwrap_or_default()),
     })
 }
 
 fn followers(info: &Info) -> Vec<Follower> {
-    let lines = info.numbered("slave").into_iter().take(REPLICAS_MAX);
+    replica_lines(info).take(REPLICAS_MAX).filter_map(follower).collect()
+}
+
+fn replica_lines(info: &Info) -> impl Iterator<Item = &str> {
     // The second connection of a full sync is the same replica once more.
-    let lines = lines.filter(|(_, line)| part(line, "type") != Some("rdb-channel"));
-    lines.filter_map(|(_, line)| follower(line)).collect()
+    let lines = info.numbered("slave").into_iter().map(|(_, line)| line);
+    lines.filter(|line| part(line, "type") != Some("rdb-channel"))
+}
+
+fn left_out(info: &Info) -> usize {
+    let beyond = |count: usize| count.saturating_sub(REPLICAS_MAX);
+    beyond(replica_lines(info).count()) + beyond(info.numbered("master").len())
 }
 
 fn follower(line: &str) -> Option<Follower> {
     let port = part_count(line, "port").and_then(|port| u16::try_from(port).ok())?;
     Some(Follower {
         address: Address::new(part(line, "ip")?, port)?,
-        state: part(line, "state").unwrap_or_default().to_string(),
+        state: word(part(line, "state").unwrap_or_default()),
         offset: part_count(line, "offset").unwrap_or(0),
         lag_seconds: part_count(line, "lag"),
     })
@@ -254,9 +267,9 @@ fn load(info: &Info) -> Load {
 fn trouble(info: &Info) -> Trouble {
     let failover = info.some_text("master_failover_state").filter(|state| *state != "no-failover");
     Trouble {
-        diverged: info.is_on("diverged").then(|| info.text("diverged_reason").unwrap_or_default().to_string()),
+        diverged: info.is_on("diverged").then(|| brief(info.text("diverged_reason").unwrap_or_default())),
         is_stale_master: info.is_on("stale_master"),
-        failover: failover.map(str::to_string),
+        failover: failover.map(word),
         held_clients: info.count("synchronous_held_clients").unwrap_or(0),
     }
 }
@@ -266,7 +279,7 @@ fn watched(info: &Info) -> Vec<(String, Address)> {
     let lines = info.numbered("master").into_iter().take(REPLICAS_MAX);
     let one = |line: &str| {
         let (name, rest) = line.strip_prefix("name=")?.rsplit_once(",status=")?;
-        Some((name.to_string(), Address::parse(part(rest, "address")?)?))
+        Some((word(name), Address::parse(part(rest, "address")?)?))
     };
     lines.filter_map(|(_, line)| one(line)).collect()
 }

@@ -10,15 +10,16 @@ use serde::Serialize;
 use crate::address::Address;
 use crate::doctor::Doctor;
 use crate::event::{Changes, Event, EventKind};
-use crate::info::Info;
+use crate::info::{Info, brief};
 use crate::link::{End, Link};
 use crate::node::{Node, Role};
 use crate::rate::Rate;
 use crate::sync::{Counters, SyncRecord};
 
-/// Addresses that are known at once; further ones are left out.
-const ADDRESSES_MAX: usize = 256;
-/// Syncs that are kept of a node that counts them only.
+/// Nodes that are asked at once, at most; further ones are left out, and counted. Threads alone would allow more, but each node is asked four times a second, and
+/// reading a thousand times 20 KiB a second is no work for a server or a Sentinel beside its own. Other addresses of these nodes may be as many again.
+pub const NODES_MAX: usize = 256;
+/// Syncs that are kept of a node.
 const COUNTED_MAX: usize = 20;
 /// The longest timeline.
 const EVENTS_MAX: usize = 80;
@@ -26,6 +27,8 @@ const EVENTS_MAX: usize = 80;
 const FORGET_MS: u64 = 120_000;
 /// Who has never answered is forgotten sooner: it may have been a slip of the pen.
 const FORGET_UNKNOWN_MS: u64 = 5000;
+/// Between two looks at what hangs together.
+const REACH_MS: u64 = 1000;
 /// Nodes that are found so soon after the first are not told of.
 const SETTLE_MS: u64 = 3000;
 /// An answer that is older makes its node silent though no question has failed yet.
@@ -41,6 +44,8 @@ pub struct Topology {
     pub links: Vec<Link>,
     /// Newest first.
     pub events: Vec<Event>,
+    /// Nodes that were named and are not asked, as there are too many.
+    pub left_out: usize,
 }
 
 impl Topology {
@@ -66,7 +71,11 @@ pub struct Now {
 struct Subject {
     /// Stands for another address's node.
     alias_of: Option<Address>,
+    /// Who named it first; nobody named the first of all.
+    named_by: Option<Address>,
     mentioned_ms: u64,
+    /// When it last hung together with the first, by what nodes name.
+    reached_ms: u64,
     /// What it said, when, and which process it was.
     node: Option<Node>,
     answered_ms: u64,
@@ -92,17 +101,22 @@ pub struct Survey {
     /// The address that is never forgotten.
     first: Address,
     is_own: bool,
+    nodes_max: usize,
     subjects: BTreeMap<Address, Subject>,
+    /// When it was looked last what hangs together.
+    looked_ms: Option<u64>,
     changes: Changes,
     /// When the first answer came.
     began_ms: Option<u64>,
 }
 
 impl Survey {
-    /// Begins at an address; `is_own` says that it is the node which asks, so that what else is known of it need not be found out.
-    pub fn new(first: Address, is_own: bool) -> Survey {
+    /// Begins at an address; `is_own` says that it is the node which asks, so that what else is known of it need not be found out. At most `nodes_max` nodes,
+    /// and never more than [`NODES_MAX`], are asked.
+    pub fn new(first: Address, is_own: bool, nodes_max: usize) -> Survey {
         let subjects = BTreeMap::from([(first.clone(), Subject::default())]);
-        Survey { first, is_own, subjects, changes: Changes::default(), began_ms: None }
+        let nodes_max = nodes_max.clamp(1, NODES_MAX);
+        Survey { first, is_own, nodes_max, subjects, looked_ms: None, changes: Changes::default(), began_ms: None }
     }
 
     /// The addresses to ask.
@@ -134,8 +148,8 @@ impl Survey {
         if self.turns_out_known(address, &run_id) {
             return;
         }
-        for mentioned in mentioned_by(&node) {
-            self.mention(mentioned, now.ms);
+        for mentioned in mentions(&node).cloned() {
+            self.mention(address, mentioned, now.ms);
         }
         self.note(address, node, run_id, Counters::of(info), now);
         self.forget(now.ms);
@@ -152,7 +166,13 @@ impl Survey {
         let (main, alias) = if *address == self.first { (address.clone(), known) } else { (known, address.clone()) };
         let is_alias = alias == *address;
         if let Some(subject) = self.subjects.get_mut(&alias) {
-            *subject = Subject { alias_of: Some(main), mentioned_ms: subject.mentioned_ms, ..Subject::default() };
+            *subject = Subject {
+                alias_of: Some(main),
+                named_by: subject.named_by.take(),
+                mentioned_ms: subject.mentioned_ms,
+                reached_ms: subject.reached_ms,
+                ..Subject::default()
+            };
         }
         is_alias
     }
@@ -189,7 +209,8 @@ impl Survey {
     }
 
     /// A node's REPLICATION HISTORY, newest first.
-    pub fn remembered(&mut self, address: &Address, syncs: Vec<SyncRecord>) {
+    pub fn remembered(&mut self, address: &Address, mut syncs: Vec<SyncRecord>) {
+        syncs.truncate(COUNTED_MAX);
         let Some(subject) = self.subjects.get_mut(address) else { return };
         subject.remembers = true;
         if let Some(node) = &mut subject.node {
@@ -209,7 +230,7 @@ impl Survey {
         let Some(subject) = self.subjects.get_mut(address) else { return };
         let is_news = subject.failure.is_none();
         subject.tried_ms = Some(now.ms);
-        subject.failure = Some(why.to_string());
+        subject.failure = Some(brief(why));
         if is_news && let Some(node) = &subject.node {
             self.changes.add(Event::new(EventKind::Silent, &node.id, now.unix_ms));
         }
@@ -226,20 +247,80 @@ impl Survey {
         }
     }
 
-    fn mention(&mut self, address: Address, now_ms: u64) {
-        let is_own =
-            self.is_own && address.port == self.first.port && address.is_loopback() && self.first.is_loopback();
-        let address = if is_own { self.first.clone() } else { address };
-        if !self.subjects.contains_key(&address) && self.subjects.len() >= ADDRESSES_MAX {
+    fn mention(&mut self, by: &Address, address: Address, now_ms: u64) {
+        let address = self.known_as(&address).clone();
+        if !self.subjects.contains_key(&address) && !self.makes_room_for(by) {
             return;
         }
-        self.subjects.entry(address).or_default().mentioned_ms = now_ms;
+        let new = || Subject { named_by: Some(by.clone()), reached_ms: now_ms, ..Subject::default() };
+        self.subjects.entry(address).or_insert_with(new).mentioned_ms = now_ms;
     }
 
-    /// Forgets who is silent and mentioned by nobody.
+    /// The own address under the name by which it is known here, and others as they are.
+    fn known_as<'a>(&'a self, address: &'a Address) -> &'a Address {
+        let is_own =
+            self.is_own && address.port == self.first.port && address.is_loopback() && self.first.is_loopback();
+        if is_own { &self.first } else { address }
+    }
+
+    /// Whether one more that this node names can be taken. Where there is no place left, one of those that the node with the most has named gives way, so that
+    /// nobody crowds out the others. What the first one names never does.
+    fn makes_room_for(&mut self, by: &Address) -> bool {
+        let are_addresses_full = self.subjects.len() >= 2 * self.nodes_max;
+        if !are_addresses_full && self.targets().count() < self.nodes_max {
+            return true;
+        }
+        let counted = |subject: &Subject| are_addresses_full || subject.alias_of.is_none();
+        let mut named: BTreeMap<&Address, usize> = BTreeMap::new();
+        for namer in self.subjects.values().filter(|s| counted(s)).filter_map(|s| s.named_by.as_ref()) {
+            *named.entry(namer).or_default() += 1;
+        }
+        let own = named.get(by).copied().unwrap_or(0);
+        let most = named.into_iter().filter(|(namer, _)| **namer != self.first).max_by_key(|(_, count)| *count);
+        let Some((most, _)) = most.filter(|(_, count)| *by == self.first || *count > own + 1) else {
+            return false;
+        };
+        let theirs = self.subjects.iter().filter(|(_, s)| counted(s) && s.named_by.as_ref() == Some(most));
+        let last = theirs.max_by_key(|(_, subject)| subject.node.is_none()).map(|(address, _)| address.clone());
+        last.is_some_and(|address| self.subjects.remove(&address).is_some())
+    }
+
+    /// Notes what hangs together with the first one, in whichever direction nodes name each other.
+    fn note_reached(&mut self, now_ms: u64) {
+        if self.looked_ms.is_some_and(|ms| now_ms.saturating_sub(ms) < REACH_MS) {
+            return;
+        }
+        self.looked_ms = Some(now_ms);
+        let mut beside: BTreeMap<&Address, Vec<&Address>> = BTreeMap::new();
+        for (address, subject) in &self.subjects {
+            let named = subject.node.iter().flat_map(mentions).map(|named| self.known_as(named));
+            for other in named.chain(&subject.alias_of) {
+                beside.entry(address).or_default().push(other);
+                beside.entry(other).or_default().push(address);
+            }
+        }
+        let mut reached = BTreeSet::from([self.first.clone()]);
+        let mut open = vec![&self.first];
+        while let Some(address) = open.pop() {
+            let new = beside.get(address).into_iter().flatten().filter(|other| reached.insert((**other).clone()));
+            open.extend(new);
+        }
+        for (_, subject) in self.subjects.iter_mut().filter(|(address, _)| reached.contains(*address)) {
+            subject.reached_ms = now_ms;
+        }
+    }
+
+    /// Forgets who is silent and mentioned by nobody; from a Sentinel also what does not hang together with it any more, as a set that it was told to
+    /// watch no longer.
     fn forget(&mut self, now_ms: u64) {
+        self.note_reached(now_ms);
         let first = self.first.clone();
+        let begins = self.subjects.get(&first).and_then(|subject| subject.node.as_ref());
+        let is_sentinels = begins.is_some_and(|node| node.role == Role::Sentinel);
         self.subjects.retain(|address, subject| {
+            if is_sentinels && *address != first && now_ms.saturating_sub(subject.reached_ms) > FORGET_MS {
+                return false;
+            }
             let is_known = subject.alias_of.is_some() || subject.node.is_some();
             let forget_ms = if is_known { FORGET_MS } else { FORGET_UNKNOWN_MS };
             let is_fresh = |ms: u64| now_ms.saturating_sub(ms) <= forget_ms;
@@ -263,7 +344,17 @@ impl Survey {
         }
         let links = self.links(&nodes, &ids);
         let nodes = in_order_of_tree(nodes, &links);
-        Topology { time_ms: now.unix_ms, events: self.events(&ids), nodes, links }
+        let left_out = self.left_out(now.ms);
+        Topology { time_ms: now.unix_ms, events: self.events(&ids), nodes, links, left_out }
+    }
+
+    /// How many are named by those who answer, and not known here.
+    fn left_out(&self, now_ms: u64) -> usize {
+        let heard = self.subjects.values().filter(|subject| !subject.is_silent(now_ms));
+        let heard: Vec<&Node> = heard.filter_map(|subject| subject.node.as_ref()).collect();
+        let named = heard.iter().flat_map(|node| mentions(node)).map(|named| self.known_as(named));
+        let unknown: BTreeSet<&Address> = named.filter(|named| !self.subjects.contains_key(*named)).collect();
+        unknown.len() + heard.iter().map(|node| node.left_out).sum::<usize>()
     }
 
     /// The id of the node at each address. Two that answer with the same id, as copies of one directory do, are told apart by their processes.
@@ -299,9 +390,7 @@ impl Survey {
 
     /// The address under which a node is asked that was mentioned under this one.
     fn resolve(&self, address: &Address) -> Address {
-        let is_own =
-            self.is_own && address.port == self.first.port && address.is_loopback() && self.first.is_loopback();
-        let known = if is_own { &self.first } else { address };
+        let known = self.known_as(address);
         self.subjects.get(known).and_then(|subject| subject.alias_of.as_ref()).unwrap_or(known).clone()
     }
 
@@ -362,10 +451,10 @@ impl Survey {
 }
 
 /// The addresses that a node names.
-fn mentioned_by(node: &Node) -> Vec<Address> {
-    let above = node.upstream.iter().map(|up| up.address.clone());
-    let below = node.followers.iter().map(|follower| follower.address.clone());
-    above.chain(below).chain(node.watches.iter().cloned()).collect()
+fn mentions(node: &Node) -> impl Iterator<Item = &Address> {
+    let above = node.upstream.iter().map(|up| &up.address);
+    let below = node.followers.iter().map(|follower| &follower.address);
+    above.chain(below).chain(&node.watches)
 }
 
 /// Each tree from its root on, replicas below their masters, by address; then what hangs nowhere.
@@ -419,7 +508,7 @@ mod tests {
 
     #[test]
     fn the_chain_is_found_from_its_middle() {
-        let mut survey = Survey::new(address("127.0.0.1:2"), true);
+        let mut survey = Survey::new(address("127.0.0.1:2"), true, NODES_MAX);
         survey.answered(&address("127.0.0.1:2"), &info("b", &format!("{REPLICA}\nslave0:ip=c,port=9")), at(0));
         assert_eq!(targets(&survey), ["127.0.0.1:2", "c:9", "localhost:1"]);
         survey.answered(&address("localhost:1"), &info("a", MASTER), at(1));
@@ -437,7 +526,7 @@ mod tests {
 
     #[test]
     fn a_node_with_two_addresses_is_one() {
-        let mut survey = Survey::new(address("10.0.0.1:1"), false);
+        let mut survey = Survey::new(address("10.0.0.1:1"), false, NODES_MAX);
         survey.answered(&address("10.0.0.1:1"), &info("a", "role:master\nslave0:ip=10.0.0.2,port=2"), at(0));
         survey.answered(&address("10.0.0.2:2"), &info("b", "role:slave\nmaster_host:m.example\nmaster_port:1"), at(0));
         survey.answered(&address("m.example:1"), &info("a", "role:master"), at(0));
@@ -457,7 +546,7 @@ mod tests {
 
     #[test]
     fn copies_of_a_directory_are_two_nodes() {
-        let mut survey = Survey::new(address("a:1"), false);
+        let mut survey = Survey::new(address("a:1"), false, NODES_MAX);
         survey.answered(&address("a:1"), &Info::parse("node_id:n\nrun_id:x\nrole:master\nslave0:ip=b,port=2"), at(0));
         survey.answered(
             &address("b:2"),
@@ -472,7 +561,7 @@ mod tests {
 
     #[test]
     fn the_silent_are_shown_and_later_forgotten() {
-        let mut survey = Survey::new(address("a:1"), false);
+        let mut survey = Survey::new(address("a:1"), false, NODES_MAX);
         survey.answered(&address("a:1"), &info("a", "role:master\nslave0:ip=b,port=2,state=online,offset=5"), at(0));
         survey.answered(&address("b:2"), &info("b", "role:slave\nmaster_host:a\nmaster_port:1"), at(0));
         survey.failed(&address("b:2"), "refused", at(100));
@@ -494,7 +583,7 @@ mod tests {
 
     #[test]
     fn who_never_answered_is_forgotten_sooner() {
-        let mut survey = Survey::new(address("a:1"), false);
+        let mut survey = Survey::new(address("a:1"), false, NODES_MAX);
         survey.answered(&address("a:1"), &info("a", "role:slave\nmaster_host:nobody\nmaster_port:1"), at(0));
         assert_eq!(targets(&survey), ["a:1", "nobody:1"]);
         survey.answered(&address("a:1"), &info("a", "role:master"), at(FORGET_UNKNOWN_MS));
@@ -505,7 +594,7 @@ mod tests {
 
     #[test]
     fn a_hung_node_is_silent_before_its_question_fails() {
-        let mut survey = Survey::new(address("a:1"), false);
+        let mut survey = Survey::new(address("a:1"), false, NODES_MAX);
         survey.answered(&address("a:1"), &info("a", "role:master"), at(0));
         assert_eq!(survey.topology(at(STALE_MS)).nodes[0].silent, None);
         assert!(survey.topology(at(STALE_MS + 1)).nodes[0].silent.is_some());
@@ -513,7 +602,7 @@ mod tests {
 
     #[test]
     fn a_sync_is_told_once_and_by_the_master() {
-        let mut survey = Survey::new(address("a:1"), false);
+        let mut survey = Survey::new(address("a:1"), false, NODES_MAX);
         survey.answered(&address("a:1"), &info("a", "role:master\nslave0:ip=b,port=2"), at(0));
         survey.answered(&address("b:2"), &info("b", "role:slave\nmaster_host:a\nmaster_port:1"), at(0));
         let sync = |role: &str, peer: &str| SyncRecord {
@@ -536,7 +625,7 @@ mod tests {
 
     #[test]
     fn a_redis_counts_its_syncs() {
-        let mut survey = Survey::new(address("a:1"), false);
+        let mut survey = Survey::new(address("a:1"), false, NODES_MAX);
         survey.answered(&address("a:1"), &info("a", "role:master\nsync_full:3\nsync_partial_ok:1"), at(0));
         survey.answered(&address("a:1"), &info("a", "role:master\nsync_full:4\nsync_partial_ok:1"), at(1));
         let syncs: Vec<_> = survey.topology(at(1)).events.into_iter().filter_map(|e| e.sync).collect();
@@ -545,15 +634,90 @@ mod tests {
 
     #[test]
     fn a_ring_and_a_crowd_are_drawn() {
-        let mut survey = Survey::new(address("a:1"), false);
+        let mut survey = Survey::new(address("a:1"), false, NODES_MAX);
         survey.answered(&address("a:1"), &info("a", "role:slave\nmaster_host:b\nmaster_port:1"), at(0));
         survey.answered(&address("b:1"), &info("b", "role:slave\nmaster_host:a\nmaster_port:1"), at(0));
         assert_eq!(survey.topology(at(0)).nodes.len(), 2);
         let crowd: String = (0..2000).map(|i| format!("slave{i}:ip=h{i},port=1\n")).collect();
         survey.answered(&address("a:1"), &info("a", &crowd), at(0));
-        assert!(survey.targets().count() <= ADDRESSES_MAX);
+        assert_eq!(survey.targets().count(), NODES_MAX);
         // What nobody was told to ask is no answer.
         survey.answered(&address("z:1"), &info("z", MASTER), at(0));
         assert!(survey.topology(at(0)).nodes.iter().all(|node| node.id != "z"));
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted() {
+        let mut survey = Survey::new(address("a:1"), false, 4);
+        let crowd = |count: usize| (0..count).map(|i| format!("slave{i}:ip=h{i},port=1\n")).collect::<String>();
+        survey.answered(&address("a:1"), &info("a", &crowd(3)), at(0));
+        assert_eq!(survey.topology(at(0)).left_out, 0);
+        survey.answered(&address("a:1"), &info("a", &crowd(5)), at(1));
+        assert_eq!((survey.targets().count(), survey.topology(at(1)).left_out), (4, 2));
+        // Two that name the same one leave out one.
+        survey.answered(&address("h0:1"), &info("h", "role:slave\nslave0:ip=h4,port=1\n"), at(2));
+        assert_eq!(survey.topology(at(2)).left_out, 2);
+        survey.answered(&address("a:1"), &info("a", &crowd(300)), at(3));
+        assert_eq!(survey.topology(at(3)).left_out, 297, "also those that one node names beyond its share");
+    }
+
+    #[test]
+    fn other_addresses_of_nodes_take_no_places_of_nodes() {
+        let mut survey = Survey::new(address("a:1"), false, 3);
+        survey.answered(&address("a:1"), &info("a", "slave0:ip=b,port=1\nslave1:ip=c,port=1\n"), at(0));
+        survey.answered(&address("b:1"), &info("a", ""), at(1));
+        survey.answered(&address("a:1"), &info("a", "slave0:ip=d,port=1\n"), at(2));
+        assert_eq!(
+            (targets(&survey), survey.topology(at(2)).left_out),
+            (vec!["a:1".into(), "c:1".into(), "d:1".into()], 0)
+        );
+    }
+
+    #[test]
+    fn nobody_crowds_out_the_others() {
+        let mut survey = Survey::new(address("a:1"), false, 10);
+        survey.answered(&address("a:1"), &info("a", "slave0:ip=b,port=1\nslave1:ip=c,port=1\n"), at(0));
+        let many: String = (0..200).map(|i| format!("slave{i}:ip=x{i},port=1\n")).collect();
+        survey.answered(&address("b:1"), &info("b", &many), at(1));
+        assert_eq!(survey.targets().count(), 10);
+        let known = |survey: &Survey, name: &str| survey.is_target(&address(name));
+        survey.answered(&address("c:1"), &info("c", "slave0:ip=d,port=1\nslave1:ip=e,port=1\n"), at(2));
+        assert!(known(&survey, "d:1") && known(&survey, "e:1"));
+        // That one does not take them back, and the first one's own come before all.
+        survey.answered(&address("b:1"), &info("b", &many), at(3));
+        assert!(known(&survey, "d:1") && known(&survey, "e:1"));
+        let own: String = (0..7).map(|i| format!("slave{i}:ip=o{i},port=1\n")).collect();
+        survey.answered(&address("a:1"), &info("a", &own), at(4));
+        assert!((0..7).all(|i| known(&survey, &format!("o{i}:1"))), "{:?}", targets(&survey));
+        assert_eq!(survey.targets().count(), 10);
+    }
+
+    const WATCHES_BOTH: &str = "redis_mode:sentinel\nmaster0:name=x,status=ok,address=x:1,slaves=1,sentinels=1\nmaster1:name=y,status=ok,address=y:1,slaves=1,sentinels=1\n";
+    const WATCHES_ONE: &str = "redis_mode:sentinel\nmaster0:name=x,status=ok,address=x:1,slaves=1,sentinels=1\n";
+
+    #[test]
+    fn a_set_that_a_sentinel_watches_no_longer_is_forgotten() {
+        let mut survey = Survey::new(address("s:1"), true, NODES_MAX);
+        // The master of the first set is down all the time: its replica still says whom it follows.
+        let tell = |survey: &mut Survey, watches: &str, ms: u64| {
+            survey.answered(&address("s:1"), &info("s", watches), at(ms));
+            if ms == 0 {
+                survey.answered(&address("x:1"), &info("x", "role:master\nslave0:ip=xr,port=1\n"), at(ms));
+            } else {
+                survey.failed(&address("x:1"), "refused", at(ms));
+            }
+            survey.answered(&address("xr:1"), &info("xr", "role:slave\nmaster_host:x\nmaster_port:1\n"), at(ms));
+            survey.answered(&address("y:1"), &info("y", "role:master\nslave0:ip=yr,port=1\n"), at(ms));
+            survey.answered(&address("yr:1"), &info("yr", "role:slave\nmaster_host:y\nmaster_port:1\n"), at(ms));
+        };
+        (0..=FORGET_MS * 3).step_by(1000).for_each(|ms| tell(&mut survey, WATCHES_BOTH, ms));
+        assert_eq!(targets(&survey), ["s:1", "x:1", "xr:1", "y:1", "yr:1"]);
+        let removed_ms = FORGET_MS * 3 + 1000;
+        let looks = (removed_ms..removed_ms + FORGET_MS - 1000).step_by(1000);
+        looks.for_each(|ms| tell(&mut survey, WATCHES_ONE, ms));
+        assert_eq!(targets(&survey).len(), 5, "it may come back, as in a failover");
+        tell(&mut survey, WATCHES_ONE, removed_ms + FORGET_MS + 2000);
+        assert_eq!(targets(&survey), ["s:1", "x:1", "xr:1"]);
+        assert_eq!(survey.topology(at(removed_ms + FORGET_MS + 2000)).left_out, 0);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::info::Info;
+use crate::info::{Info, brief};
 
 /// One sync of REPLICATION HISTORY, or one that was counted by a server that remembers none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -34,7 +34,7 @@ pub struct SyncRecord {
 impl SyncRecord {
     /// A record from its fields; numbers that are missing or no numbers are 0.
     pub fn from_fields(fields: &BTreeMap<String, String>) -> SyncRecord {
-        let text = |name: &str| fields.get(name).cloned().unwrap_or_default();
+        let text = |name: &str| fields.get(name).map(|value| brief(value)).unwrap_or_default();
         let count = |name: &str| fields.get(name).and_then(|value| value.parse().ok()).unwrap_or(0);
         SyncRecord {
             number: count("number"),

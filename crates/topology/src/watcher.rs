@@ -39,7 +39,10 @@ impl fmt::Display for AskError {
     }
 }
 
-/// A connection to a node.
+/// No answer is larger: of INFO, which is the largest by far, more is not read.
+pub const REPLY_BYTES_MAX: usize = crate::info::TEXT_LEN_MAX;
+
+/// A connection to a node. What comes is bounded in bytes ([`REPLY_BYTES_MAX`]) and in the time that the whole of it may take: nobody knows who that is.
 pub trait Ask: Send {
     /// A command's reply as text.
     ///
@@ -71,6 +74,8 @@ pub struct Plan {
     /// Where it begins; whether that is the node that asks.
     pub first: Address,
     pub is_own: bool,
+    /// Nodes that are asked at once, at most.
+    pub nodes_max: usize,
     pub connect: Box<dyn Connect>,
     /// Starts a thread, of which there are as many as nodes: its stack is to be small.
     pub spawn: fn(Work) -> io::Result<()>,
@@ -102,7 +107,7 @@ pub struct Watcher(Arc<Shared>);
 impl Watcher {
     /// Nothing is asked before [`Watcher::want`].
     pub fn new(plan: Plan) -> Watcher {
-        let survey = Survey::new(plan.first.clone(), plan.is_own);
+        let survey = Survey::new(plan.first.clone(), plan.is_own, plan.nodes_max);
         let state = State { survey, wanted_until_ms: 0, asked: BTreeSet::new(), has_ended: false };
         Watcher(Arc::new(Shared { state: Mutex::new(state), turn: Condvar::new(), plan }))
     }
@@ -353,6 +358,7 @@ mod tests {
         let watcher = Watcher::new(Plan {
             first: Address::new("h", 1).expect("an address"),
             is_own: true,
+            nodes_max: 10,
             connect: Box::new(Net(questions.clone())),
             spawn: |work| std::thread::Builder::new().spawn(work).map(|_| ()),
             period: Duration::from_millis(1),

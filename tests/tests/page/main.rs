@@ -4,6 +4,8 @@ mod browser;
 mod metrics;
 mod sentinel;
 
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use rivulet_tests::http::{self, Http};
@@ -328,6 +330,99 @@ fn actions_are_commands_of_who_has_logged_in() {
     assert_eq!(act(&open, verify).status, 200);
     let out = http::post(master.page, "/logout", &open, "{}");
     assert_eq!((out.status, act(&open, verify).status), (200, 401));
+}
+
+/// An address of this machine by which others know it, if it has one. Nothing is sent.
+fn own_ip() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect(("192.0.2.1", 9)).ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+}
+
+/// The status and the body of a login under this name of the page, over a connection to this address.
+fn log_in_at(to: SocketAddr, host: &str, user: &str, password: &str) -> (u16, String) {
+    let body = serde_json::json!({ "user": user, "password": password }).to_string();
+    let head = format!("POST /login HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n");
+    let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+    let answer = Http::at(to).and_then(|mut http| http.send(request.as_bytes()).and_then(|()| http.answer()));
+    wait::pause(Duration::from_millis(250));
+    answer.map(|answer| (answer.status, answer.body)).unwrap_or_else(|error| panic!("no answer at {to}: {error}"))
+}
+
+#[test]
+fn who_needs_no_password_is_let_in_from_this_machine_only() {
+    let mut shown = Shown::start(&["--http-bind", "0.0.0.0"]);
+    shown.server.must("ACL SETUSER ann on >secret +@all");
+    let here = SocketAddr::from(([127, 0, 0, 1], shown.page));
+    let open = [("", ""), ("default", ""), ("default", "x")];
+    for host in ["localhost", "127.0.0.1:1", "[::1]", "10.0.0.1"] {
+        assert_eq!(log_in_at(here, host, "", "").0, 200, "{host}");
+    }
+    assert_eq!(log_in_at(here, "localhost", "default", "x").0, 200);
+    // Somebody else's name was given this address, so it is a page of theirs that asks; to look at this one is everybody's right.
+    let look = format!("GET /healthz HTTP/1.1\r\nHost: evil.example:{}\r\n\r\n", shown.page);
+    assert_eq!(http::request(shown.page, &look).status, 200);
+    let refused = |answer: (u16, String)| answer.0 == 403 && answer.1.starts_with("set a password first");
+    for (user, password) in open {
+        assert!(refused(log_in_at(here, "evil.example", user, password)), "{user} {password}");
+    }
+    assert_eq!(log_in_at(here, "evil.example", "ann", "secret").0, 200, "she knows what nobody else does");
+    let Some(ip) = own_ip() else {
+        println!("skipped: this machine has no address but its own");
+        return;
+    };
+    let there = SocketAddr::new(ip, shown.page);
+    for (user, password) in open {
+        assert!(refused(log_in_at(there, &there.to_string(), user, password)), "{user} {password}");
+    }
+    assert_eq!(log_in_at(there, &there.to_string(), "ann", "secret").0, 200);
+    shown.server.must("CONFIG SET requirepass word");
+    assert_eq!(log_in_at(there, &there.to_string(), "", "word").0, 200);
+}
+
+#[test]
+fn pages_on_one_host_have_cookies_of_their_own() {
+    let [one, other] = [Shown::start(&[]), Shown::start(&[])];
+    let fields = [&one, &other].map(|shown| log_in(shown.page, "", "").expect("it is open"));
+    let line = |i: usize, name: &str| fields[i].lines().find_map(|line| line.strip_prefix(name)).expect("it is there");
+    // A browser sends both, as it does not tell ports apart.
+    let both = format!("Cookie: {}; {}\r\n", line(0, "Cookie: "), line(1, "Cookie: "));
+    for (i, shown) in [&one, &other].into_iter().enumerate() {
+        let token = line(i, "X-Rivulet-Token: ");
+        let answer = http::post(shown.page, "/action", &format!("{both}X-Rivulet-Token: {token}\r\n"), "{}");
+        assert_eq!(answer.status, 400, "it is known who asks: {}", answer.body);
+    }
+    assert_ne!(line(0, "Cookie: ").split('=').next(), line(1, "Cookie: ").split('=').next());
+}
+
+/// Opens connections to a page, each of which wants events, until it takes no more, at most so many.
+pub fn crowd(page: u16, count: usize) -> Vec<TcpStream> {
+    let to = SocketAddr::from(([127, 0, 0, 1], page));
+    let connect = |_| {
+        let mut socket = TcpStream::connect_timeout(&to, Duration::from_millis(200)).ok()?;
+        socket.write_all(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").ok()?;
+        Some(socket)
+    };
+    (0..count).map_while(connect).collect()
+}
+
+#[test]
+fn a_crowd_at_the_page_leaves_clients_their_descriptors() {
+    let page = free_port();
+    let port = page.to_string();
+    let mut server = Server::prepare(Kind::Rivulet, &["--http-port", &port, "--maxclients", "100"]);
+    server.set_shell_line("ulimit -n 208");
+    server.launch();
+    let crowd = crowd(page, 250);
+    assert!(crowd.len() > 26, "{}", crowd.len());
+    wait::pause(Duration::from_millis(500));
+    let mut clients: Vec<_> = (0..99).map(|_| server.client()).collect();
+    clients.iter_mut().for_each(|client| _ = client.must("PING"));
+    assert!(server.must("SAVE").is_ok());
+    // What the page may take is no client's.
+    let refused = server.call("CONFIG SET maxclients 10000").text();
+    assert!(refused.ends_with("the specified number of clients, try with 111"), "{refused}");
+    drop(crowd);
 }
 
 #[test]

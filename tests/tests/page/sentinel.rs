@@ -1,6 +1,7 @@
 //! The page of a Sentinel: what it shows of the sets that it watches, what monitoring asks of it, and who may have it replace a master.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use rivulet_tests::{Client, Kind, Server, wait};
 use serde_json::Value;
 
 use super::metrics::{Exporter, check_with_promtool, exporters, is_one_of, samples};
-use super::{address, links, log_in};
+use super::{address, crowd, links, log_in, log_in_at, own_ip};
 
 /// A Sentinel with a page, which ends with the value.
 struct Sentinel {
@@ -35,11 +36,17 @@ impl Sentinel {
 
     /// The same with a page of its own choice, which need not come up.
     fn spawn(page: u16, lines: &[String]) -> Sentinel {
+        Sentinel::spawn_after("true", page, lines)
+    }
+
+    /// The same after a line of a shell: `ulimit` for example.
+    fn spawn_after(line: &str, page: u16, lines: &[String]) -> Sentinel {
         let (dir, port) = (TempDir::new(), free_port());
         let (shown, path) = (dir.path().display(), dir.path().join("sentinel.conf"));
         let head = format!("port {port}\nbind 127.0.0.1\ndir {shown}\nlogfile {shown}/log\n");
         std::fs::write(&path, format!("{head}{}\n", lines.join("\n"))).expect("a configuration file");
-        let mut command = Command::new(rivulet("rivulet-server"));
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("{line}; exec \"$0\" \"$@\"")).arg(rivulet("rivulet-server"));
         command.arg(&path).args(["--sentinel", "--http-port", &page.to_string()]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         Sentinel { child: child.expect("it starts"), port, page, dir }
@@ -169,6 +176,68 @@ fn a_master_that_lets_nobody_in_is_shown_as_silent() {
         links(&last) == [(master.port, replica.port, "online".to_string())]
     });
     assert!(has_come, "{last:#}");
+}
+
+/// Who answers each INFO that a page asks with a text that has no end, and everything else as a master does.
+fn endless() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("it has one").port();
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut bytes = [0; 4096];
+                while let Ok(n @ 1..) = socket.read(&mut bytes) {
+                    let asks = bytes[..n].windows(4).any(|word| word.eq_ignore_ascii_case(b"info"));
+                    let sent = socket.write_all(if asks { b"$1000000000000\r\n" } else { b"+PONG\r\n" });
+                    if asks && sent.is_ok() {
+                        while socket.write_all(&[b'x'; 1 << 16]).is_ok() {}
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn a_node_whose_answer_has_no_end_fills_no_memory() {
+    let port = endless();
+    let sentinel = Sentinel::start(&monitor("mymaster", port, 2));
+    let name = format!("127.0.0.1:{port}");
+    let mut last = Value::Null;
+    let is_told = wait::within(Duration::from_secs(20), || {
+        last = http::get(sentinel.page, "/topology").json();
+        let node = last["nodes"].as_array().and_then(|all| all.iter().find(|n| n["addresses"][0] == name.as_str()));
+        let why = node.and_then(|node| node["silent"].as_str()).unwrap_or_default().to_string();
+        why == format!("{name} sends a reply of more than 4194304 bytes")
+    });
+    assert!(is_told, "{last:#}");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", sentinel.child.id())).expect("it runs");
+    let peak_kib: u64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:")?.trim().split(' ').next()?.parse().ok())
+        .expect("a figure");
+    assert!(peak_kib < 200 << 10, "{peak_kib} KiB");
+}
+
+#[test]
+fn a_crowd_at_the_page_leaves_the_links_their_descriptors() {
+    let [master, replica] = pair(None);
+    let page = free_port();
+    let sentinel = Sentinel::spawn_after("ulimit -n 128", page, &[]);
+    wait::until("it answers", || {
+        Client::connect(sentinel.port).is_ok_and(|mut client| client.try_call("PING").is_ok())
+    });
+    let crowd = crowd(page, 160);
+    assert!(crowd.len() > 16, "{}", crowd.len());
+    wait::pause(Duration::from_millis(500));
+    let mut client = sentinel.client();
+    client.must(&format!("SENTINEL MONITOR mymaster 127.0.0.1 {} 1", master.port));
+    wait::until("it sees the set", || {
+        client.must("INFO sentinel").text().contains(",status=ok,")
+            && client.must("SENTINEL REPLICAS mymaster").items().len() == 1
+    });
+    drop((crowd, replica));
 }
 
 #[test]
@@ -343,6 +412,22 @@ fn actions_are_commands_of_who_has_logged_in() {
     // A user who is gone takes her session along.
     client.must("ACL DELUSER ann");
     assert_eq!(act(&ann, replace).status, 409);
+}
+
+#[test]
+fn who_needs_no_password_is_let_in_from_the_sentinels_machine_only() {
+    let sentinel = Sentinel::start(&["http-bind 0.0.0.0".to_string(), "user ann on >secret +@all".to_string()]);
+    let here = SocketAddr::from(([127, 0, 0, 1], sentinel.page));
+    assert_eq!(log_in_at(here, "localhost", "", "").0, 200);
+    let there = own_ip().map(|ip| SocketAddr::new(ip, sentinel.page));
+    let strange = [(here, "evil.example".to_string())].into_iter().chain(there.map(|at| (at, at.to_string())));
+    for (to, host) in strange {
+        for (user, password) in [("", ""), ("default", "x")] {
+            let (status, why) = log_in_at(to, &host, user, password);
+            assert!(status == 403 && why.starts_with("set a password first"), "{host}: {status} {why}");
+        }
+        assert_eq!(log_in_at(to, &host, "ann", "secret").0, 200, "{host}");
+    }
 }
 
 #[test]

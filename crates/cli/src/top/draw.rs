@@ -67,6 +67,9 @@ fn title(topology: &Topology, width: usize) -> Line {
     if silent > 0 {
         line = line.with(Style::Bad, &format!("  {silent} silent"));
     }
+    if topology.left_out > 0 {
+        line = line.with(Style::Warning, &format!("  {} not shown", topology.left_out));
+    }
     const KEYS: &str = "? help  q quit";
     line.padded(width.saturating_sub(KEYS.len())).with(Style::Faint, KEYS)
 }
@@ -224,6 +227,10 @@ fn answer(title: &str, text: &[String], from: usize, width: usize, height: usize
 pub fn plain(topology: &Topology, branches: Branches) -> String {
     let mut lines = vec![tree::head(PLAIN_WIDTH)];
     lines.extend(tree::rows(topology, None, branches, PLAIN_WIDTH));
+    if topology.left_out > 0 {
+        let text = format!("  {} more were named and are not asked or shown: there are too many", topology.left_out);
+        lines.push(Line::new(Style::Warning, &text));
+    }
     let found = findings_lines(topology, PLAIN_WIDTH);
     if !found.is_empty() {
         lines.extend([Line::default(), heading("Findings", "")]);

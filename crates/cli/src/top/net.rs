@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rivulet_client::{Address, ClientError, ClientTls, Connection, Failure, Login, Reply, Timeouts};
+use rivulet_client::{Address, ClientError, ClientTls, Connection, Failure, Login, Reply, ReplyBounds, Timeouts};
+use rivulet_topology::watcher::REPLY_BYTES_MAX;
 use rivulet_topology::{Ask, AskError, Connect};
+
+use crate::clock;
 
 /// For a connection, and for each answer to a question of the picture.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -23,7 +26,7 @@ pub struct Net {
 }
 
 impl Net {
-    /// Connects and logs in; `patience` is how long each answer may take.
+    /// Connects and logs in; `patience` is how long each answer may take as a whole.
     ///
     /// # Errors
     /// Nobody listens there, or the login is refused.
@@ -31,12 +34,14 @@ impl Net {
         let address = if *to == self.first { self.door.clone() } else { Address::tcp(to.host.clone(), to.port) };
         let timeouts = Timeouts {
             connect: Some(PATIENCE),
-            read: Some(patience),
+            read: Some(PATIENCE),
             write: Some(PATIENCE),
             prefers_ipv6: self.prefers_ipv6,
         };
         let login = Login { user: self.user.clone(), password: self.password.clone(), ..Login::default() };
         let mut connection = Connection::connect(&address, self.tls.as_ref(), &timeouts)?;
+        let now_ms = || clock::both().ms;
+        connection.bound_replies(ReplyBounds { bytes_max: REPLY_BYTES_MAX, patience, now_ms });
         match connection.log_in(&login) {
             // A Sentinel often has no password though its servers have one.
             Err(ClientError { failure: Failure::Refused { reply, .. }, .. }) if has_no_password(&reply) => {

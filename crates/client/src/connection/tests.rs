@@ -130,3 +130,55 @@ fn what_is_no_snapshot_is_said() {
     let error = payload_of(vec![b"\n-LOADING no\r\n".to_vec()]).expect_err("refused");
     assert!(matches!(error.failure, Failure::Refused { .. }), "{error}");
 }
+
+/// Each look is a millisecond later, whatever the machine does meanwhile.
+fn ticking_ms() -> u64 {
+    static MS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    MS.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
+
+fn bounded(address: &Address, bytes_max: usize, patience: Duration) -> Connection {
+    let mut connection = connect(address);
+    connection.bound_replies(ReplyBounds { bytes_max, patience, now_ms: ticking_ms });
+    connection
+}
+
+#[test]
+fn a_reply_without_an_end_is_cut_off_at_its_bound() {
+    // A text that is said to be large and is, and pushes before a reply that never comes.
+    let text = [b"$100000000\r\n".as_slice(), &[b'x'; 300_000]].concat();
+    for endless in [text, b">1\r\n+push\r\n".repeat(30_000)] {
+        let (address, thread) = server(vec![endless]);
+        let mut connection = bounded(&address, 100_000, Duration::from_secs(5));
+        let error = connection.ask(&["INFO"]).expect_err("it is too large");
+        assert_eq!(error.to_string(), format!("{address} sends a reply of more than 100000 bytes"));
+        drop(connection);
+        let _ = thread.join();
+    }
+    let (address, thread) = server(vec![b">1\r\n+push\r\n$5\r\nhello\r\n".to_vec()]);
+    let mut connection = bounded(&address, 24, Duration::from_secs(5));
+    assert_eq!(connection.ask(&["INFO"]).expect("a reply").text(), "hello");
+    assert_eq!(connection.take_push(), None, "nothing bounds what is kept");
+    drop(connection);
+    thread.join().expect("no panic");
+}
+
+#[test]
+fn a_reply_that_drips_ends_with_the_time_for_the_whole() {
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
+    let address = Address::tcp("127.0.0.1", listener.local_addr().expect("an address").port());
+    let thread = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().expect("a client");
+        // A byte each 5 ms, none of which is waited for in vain, until nobody takes them any more.
+        let mut sent = socket.write_all(b"$400\r\n");
+        for _ in 0..400 {
+            std::thread::park_timeout(Duration::from_millis(5));
+            sent = sent.and_then(|()| socket.write_all(b"x"));
+        }
+    });
+    let mut connection = bounded(&address, 1 << 20, Duration::from_millis(50));
+    let error = connection.ask(&["INFO"]).expect_err("too late");
+    assert!(matches!(error.failure, Failure::TimedOut), "{error}");
+    drop(connection);
+    thread.join().expect("no panic");
+}

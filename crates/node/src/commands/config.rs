@@ -210,7 +210,7 @@ impl Node {
     }
 
     fn make_room_for_clients(&mut self) -> Result<(), String> {
-        let made = crate::front::descriptors::make_room(self.config.maxclients);
+        let made = crate::front::descriptors::make_room(self.config.maxclients, self.config.http_port != 0);
         self.front.accepting.reserved_from = crate::front::descriptors::reserved_from();
         made.map_err(|possible| {
             format!("The operating system is not able to handle the specified number of clients, try with {possible}")

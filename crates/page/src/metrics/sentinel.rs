@@ -2,7 +2,7 @@
 //!
 //! Databases, of which redis_exporter tells of every server that there are sixteen, are left out: a Sentinel has none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rivulet_topology::info::{part, part_count};
 use rivulet_topology::{Ask, AskError, Info};
@@ -70,7 +70,9 @@ fn write(sources: Sources, masters: &[Master]) -> String {
     for master in masters {
         one(&mut out, master);
     }
-    for master in watched(&sources.info) {
+    // INFO ends a name at a line break, where it may be that of another master: no series is written twice.
+    let mut told = BTreeSet::new();
+    for master in watched(&sources.info).into_iter().filter(|master| told.insert(master.name.clone())) {
         replacement(&mut out, &master);
     }
     out.text()
@@ -257,6 +259,18 @@ mod tests {
             assert!(lines.iter().any(|l| l == line), "{line}\n{lines:#?}");
         }
         assert!(!lines.iter().any(|line| line.starts_with("redis_db_")), "a Sentinel has no databases");
+    }
+
+    #[test]
+    fn names_that_are_alike_give_no_series_twice() {
+        let line = |i: u32, name: &str| {
+            format!("failover{i}:epoch=0,state=none,sentinels_up={i},quorum=1,majority=1,name={name}\r\n")
+        };
+        let text = [line(1, "a"), line(2, "a "), line(3, "a\nb"), line(4, "a\t")].concat();
+        let written = write(Sources { info: Info::parse(&text), ..Sources::default() }, &[]);
+        let of = |line: &&str| line.starts_with("rivulet_sentinel_master_sentinels_up{");
+        let up: Vec<&str> = written.lines().filter(of).map(|line| line.split_once('{').expect("labels").1).collect();
+        assert_eq!(up, ["master_name=\"a\"} 1", "master_name=\"a \"} 2", "master_name=\"a\t\"} 4"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A model in, text out.
 
+use rivulet_topology::survey::NODES_MAX;
 use rivulet_topology::{Address, Info, Now, Survey};
 
 use super::*;
@@ -14,7 +15,7 @@ fn at(port: u16) -> Address {
 
 /// A master with two replicas, of which one is being sent all data and the other has a replica that is silent, and a Sentinel.
 fn survey() -> Survey {
-    let mut survey = Survey::new(at(26379), false);
+    let mut survey = Survey::new(at(26379), false, NODES_MAX);
     let mut answer = |port: u16, text: &str| {
         let text = format!("run_id:r{port}\nrivulet_version:1.0\nuptime_in_seconds:90\nmaster_replid:h\n{text}");
         survey.answered(&at(port), &Info::parse(&text), NOW);
@@ -98,6 +99,17 @@ fn a_picture_for_scripts() {
 }
 
 #[test]
+fn what_is_left_out_is_told() {
+    let topology = Topology { left_out: 7, ..survey().topology(NOW) };
+    let said = "  7 more were named and are not asked or shown: there are too many\n";
+    assert!(
+        plain(&topology, LINES).contains(said) && !plain(&survey().topology(NOW), LINES).contains("more were named")
+    );
+    let title = screen(&topology, &View::default(), None, canvas(100, 24))[0].text();
+    assert!(title.contains("  7 not shown  "), "{title}");
+}
+
+#[test]
 fn any_size_is_kept() {
     let (topology, mut view) = (survey().topology(NOW), View::default());
     for page in [Page::Map, Page::Help, Page::Log { from: 9 }] {
@@ -108,7 +120,7 @@ fn any_size_is_kept() {
             assert!(lines.iter().all(|line| line.width() <= width), "{width}x{height}");
         }
     }
-    let nothing = Topology { time_ms: 0, nodes: vec![], links: vec![], events: vec![] };
+    let nothing = Topology { time_ms: 0, nodes: vec![], links: vec![], events: vec![], left_out: 0 };
     assert_eq!(screen(&nothing, &View::default(), None, canvas(80, 24)).len(), 24);
 }
 
@@ -147,7 +159,7 @@ fn keys_choose_ask_and_order() {
 
 #[test]
 fn nodes_in_a_ring_are_drawn_once() {
-    let mut survey = Survey::new(at(1), false);
+    let mut survey = Survey::new(at(1), false, NODES_MAX);
     for (port, master) in [(1, 2), (2, 1)] {
         let text =
             format!("run_id:r{port}\nrole:slave\nmaster_host:10.0.0.1\nmaster_port:{master}\nmaster_link_status:up");
