@@ -47,9 +47,10 @@ fn fill_the_disk(server: &mut Server, spare: &std::path::Path) {
 fn a_small_file_system_that_is_full() {
     let mut server = Server::prepare(Kind::Rivulet, &["--appendonly", "yes"]);
     let point = server.dir.path().join(DIRECTORY);
-    let Some(_mount) = Mount::in_memory(&point, 16 << 20) else { return };
+    let Some(_mount) = Mount::in_memory(&point, 32 << 20) else { return };
     let spare = point.join("spare");
-    std::fs::write(&spare, vec![1; 2 << 20]).expect("there is room");
+    // More than waits for a writer that is late: all of a tail.
+    std::fs::write(&spare, vec![1; 12 << 20]).expect("there is room");
     server.launch();
     fill_the_disk(&mut server, &spare);
     server.kill();
@@ -113,9 +114,10 @@ fn fill_up(path: &std::path::Path, left: usize) {
 fn append_only_is_refused_while_its_earlier_files_wait_for_the_disk() {
     let mut server = Server::prepare(Kind::Rivulet, &["--appendonly", "yes"]);
     let point = server.dir.path().join(DIRECTORY);
-    let Some(_mount) = Mount::in_memory(&point, 16 << 20) else { return };
+    let Some(_mount) = Mount::in_memory(&point, 32 << 20) else { return };
     let spare = point.join("spare");
-    std::fs::write(&spare, vec![1; 2 << 20]).expect("there is room");
+    // More than waits for a writer that is late: all of a tail.
+    std::fs::write(&spare, vec![1; 12 << 20]).expect("there is room");
     server.launch();
     fill(&mut server, "k", 100_000, 10_000);
     wait_refused(&mut server, NO_SPACE);
