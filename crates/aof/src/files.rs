@@ -573,6 +573,12 @@ impl LogFiles {
         change
     }
 
+    /// What was appended is durable, as far as the disk takes it: to be done before [`LogFiles::abandon`] where a restart may begin with the file that is
+    /// written, as nothing else has what is in it.
+    pub fn sync_last(&self) -> Change {
+        Change { ops: if self.open { vec![FileOp::Sync] } else { Vec::new() }, must: false }
+    }
+
     /// As [`LogFiles::disable`], where it is not known what the files hold: nobody is served from them, and what can't be synced is not.
     pub fn abandon(&mut self) -> Change {
         let mut ops = if std::mem::take(&mut self.open) { vec![FileOp::Close] } else { Vec::new() };

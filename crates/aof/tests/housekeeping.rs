@@ -478,9 +478,11 @@ fn history_that_was_kept_goes_when_it_may() {
 #[test]
 fn files_that_can_not_be_synced_are_closed_without() {
     let mut server = append_only();
+    assert_eq!(server.files.sync_last().ops, [FileOp::Sync], "where they can, it comes first");
     let change = server.files.abandon();
     assert_eq!(change.ops, [FileOp::Close], "and what a restart begins with stays");
     assert!(!server.files.is_aof() && server.files.first_offset().is_none());
+    assert_eq!(server.files.sync_last(), Change::default());
     let mut server = first_rewrite(200, 50);
     let path = server.files.locate(200).expect("it is open").path;
     assert_eq!(server.files.abandon().ops, [FileOp::Close, FileOp::Remove { path }]);

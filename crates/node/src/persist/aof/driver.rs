@@ -19,7 +19,7 @@ use rivulet_replication::position::Position;
 use rivulet_replication::session::Filter;
 use rivulet_resp::{Args, OwnedArgs};
 
-use super::Renaming;
+use super::{NotWhole, Renaming};
 use crate::log;
 use crate::node::Node;
 use crate::persist::load::{LoadWhy, Place};
@@ -289,6 +289,8 @@ impl Node {
                 "The AOF files can't be begun while what was to be written before waits for the disk: {why}"
             ));
         }
+        // The files of before have all that they will ever have.
+        self.look_how_safe_the_log_is();
         let found = recover::find(dir.as_ref(), &filename).map_err(|error| match error {
             FindError::Io(path, e) => {
                 format!("Can't open or create append-only dir {}: {}", path.display(), os_error(&e))
@@ -348,7 +350,7 @@ impl Node {
     fn stop_rewrites(&mut self) {
         self.cancel_rewrite();
         (self.persist.aof.rewrite_scheduled, self.persist.aof.begin_again) = (false, false);
-        self.set_not_whole(None);
+        self.set_whole();
         self.hand_over(self.replication.offset());
     }
 
@@ -611,7 +613,12 @@ impl Node {
             self.rewrite_failed();
             match alone_in {
                 Some(directory) => self.rewrite_alone_failed(&directory),
-                None => self.begin_files_anew(&text),
+                None => {
+                    // The manifest that is there may name the file that is written.
+                    self.hand_over(self.replication.offset());
+                    self.persist.log.change(self.persist.log.files.sync_last(), None);
+                    self.begin_files_anew(&text);
+                }
             }
             return;
         }
@@ -631,9 +638,7 @@ impl Node {
         self.after_rewrite();
         if alone_in.is_none() {
             self.persist.log.files.rewrite_ended();
-            if self.persist.aof.not_whole {
-                self.set_not_whole(None);
-            }
+            self.set_whole();
             // `aof-disable-auto-gc` may have been switched off since it began.
             self.apply_auto_gc();
         }
@@ -643,11 +648,12 @@ impl Node {
     /// It is not known which files the disk has, or what is in them: they are read again, and a rewrite makes them whole. That is tried by the
     /// periodic tasks until it succeeds; until then nothing is written that they would lack.
     fn begin_files_anew(&mut self, why: &str) {
+        let before = self.persist.aof.not_whole;
         self.stop_rewrites();
         let change = self.persist.log.files.abandon();
         self.close_append_only(change);
         if self.config.appendonly {
-            self.set_not_whole(Some(why));
+            self.set_not_whole(before, why);
         }
         if self.config.appendonly
             && let Err(text) = self.begin_append_only()
@@ -657,10 +663,18 @@ impl Node {
         }
     }
 
-    fn set_not_whole(&mut self, why: Option<&str>) {
-        self.persist.aof.not_whole = why.is_some();
+    /// Writes are refused for this reason. `before`: what is known of the files that a restart begins with, if others were begun anew already.
+    fn set_not_whole(&mut self, before: Option<NotWhole>, why: &str) {
+        let Some(writer) = &self.persist.log.writer else { return };
+        writer.set_files_failing(Some(why));
+        let (generation, end) = (writer.generation(), self.replication.offset());
+        self.persist.aof.not_whole = before.or(Some(NotWhole { generation, end }));
+    }
+
+    fn set_whole(&mut self) {
+        self.persist.aof.not_whole = None;
         if let Some(writer) = &self.persist.log.writer {
-            writer.set_files_failing(why);
+            writer.set_files_failing(None);
         }
     }
 
@@ -718,6 +732,7 @@ impl Node {
             && self.config.appendfsync == AppendFsync::Always
             && self.persist.log.files.is_aof()
             && !self.persist.log.files.is_waiting_for_base()
+            && self.persist.aof.not_whole.is_none()
         {
             log::warning!("{text}");
             log::warning!("Can't recover from AOF write error when the AOF fsync policy is 'always'. Exiting...");
@@ -870,7 +885,7 @@ impl Node {
     pub fn check_aof(&self) -> Result<(), Fail> {
         let Some(text) = self.persist.log.failure() else { return Ok(()) };
         let files = &self.persist.log.files;
-        if self.persist.aof.not_whole || !files.is_backlog() {
+        if self.persist.aof.not_whole.is_some() || !files.is_backlog() {
             return Err(Fail::text(format!("MISCONF Errors writing to the AOF file: {text}")));
         }
         Ok(())
