@@ -126,6 +126,7 @@ pub fn resume(found: &Found, replayed: &[Replayed], as_replica: bool, new: ReplI
             kind: Kind::Data,
             stays: false,
             damaged: file.proven_bytes.is_some(),
+            first: None,
         });
         end += file.stream_bytes;
     }
@@ -167,7 +168,17 @@ fn backlog(directory: &Path, lines: &[SegmentLine], end: u64) -> Vec<Segment> {
         let Some((path, file_bytes)) = found else { break };
         let (start, marked) = (line.start, line.marked);
         let kind = Kind::Backlog;
-        segments.push(Segment { path, start, end: wanted, file_bytes, marked, kind, stays: false, damaged: false });
+        segments.push(Segment {
+            path,
+            start,
+            end: wanted,
+            file_bytes,
+            marked,
+            kind,
+            stays: false,
+            damaged: false,
+            first: None,
+        });
         wanted = line.start;
     }
     segments.reverse();

@@ -789,3 +789,85 @@ fn history_is_kept_until_somebody_says_otherwise() {
     assert!(found.iter().all(|seen| *seen == found[0]), "{found:?}");
     assert_eq!(found[0][0].len(), 4, "{found:?}");
 }
+
+/// As with Redis, a file that can't be removed does not make a rewrite fail. It goes later.
+#[test]
+fn an_old_file_that_can_not_be_removed_is_in_nobodys_way() {
+    for appendonly in ["yes", "no"] {
+        let mut server = append_only(Kind::Rivulet);
+        server.must("SET a 1");
+        server.must("BGREWRITEAOF");
+        wait_for_background(&mut server);
+        server.must(&format!("CONFIG SET appendonly {appendonly}"));
+        // What has its name now can't be removed as a file.
+        let old = inside(&server, "appendonly.aof.2.base.rdb");
+        std::fs::rename(&old, server.dir.path().join("away"))
+            .and_then(|()| std::fs::create_dir(&old))
+            .expect("a directory");
+        server.must("BGREWRITEAOF");
+        wait_for_background(&mut server);
+        assert_eq!(server.info("aof_last_bgrewrite_status"), "ok", "{}", server.log());
+        server.must("SET b 1");
+        wait::until("it is told", || server.log().contains("Can't remove the history files"));
+        let manifest = || std::fs::read_to_string(inside(&server, "appendonly.aof.manifest")).expect("a manifest");
+        assert!(manifest().contains("file appendonly.aof.2.base.rdb seq 2 type h"), "{}", manifest());
+        std::fs::remove_dir(&old).and_then(|()| std::fs::write(&old, b"")).expect("a file");
+        server.must("BGREWRITEAOF");
+        wait_for_background(&mut server);
+        let manifest = || std::fs::read_to_string(inside(&server, "appendonly.aof.manifest")).expect("a manifest");
+        wait::until("it is gone", || !old.exists() && !manifest().contains("type h"));
+        if appendonly == "yes" {
+            in_the_file(&mut server);
+            server.kill();
+            server.launch();
+            assert_eq!(server.must("EXISTS a b").int(), 2, "{}", server.log());
+        }
+    }
+}
+
+/// What a killed server had not written yet belongs to files that a rewrite without append-only has replaced.
+#[test]
+fn a_rewrite_without_append_only_leaves_no_tail() {
+    let mut server = append_only(Kind::Rivulet);
+    server.must("SET a 1");
+    let tail = inside(&server, "appendonly.aof.tail");
+    wait::until("there is a tail", || tail.exists());
+    in_the_file(&mut server);
+    // What comes before it is there goes to the file.
+    wait::pause(Duration::from_millis(300));
+    server.must("DEBUG AOF-FLUSH-SLEEP 60000000");
+    (0..10).for_each(|i| _ = server.must(&format!("SET key:{i} 1")));
+    server.kill();
+    assert!(tail.exists());
+    server.launch_with(&["--appendonly", "no"]);
+    server.must("BGREWRITEAOF");
+    wait_for_background(&mut server);
+    assert!(!tail.exists());
+    server.kill();
+    server.launch_with(&["--appendonly", "yes"]);
+    assert_eq!(server.must("DBSIZE").int(), 0, "{}", server.log());
+}
+
+/// Whoever says it while a rewrite without append-only waits for the disk.
+#[test]
+fn history_that_is_not_kept_any_more_goes_when_a_rewrite_has_ended() {
+    let mut server = Server::start(Kind::Rivulet, &[AOF, &["--aof-disable-auto-gc", "yes"]].concat());
+    server.must("SET a 1");
+    in_the_file(&mut server);
+    server.must("DEBUG AOF-FLUSH-SLEEP 3000000");
+    let mut writer = Client::connect(server.port).expect("it listens");
+    writer.add("SET slowly 1");
+    writer.flush().expect("it is sent");
+    wait::until("it is executed", || server.must("EXISTS slowly").int() == 1);
+    server.must("CONFIG SET appendonly no");
+    server.must("BGREWRITEAOF");
+    wait::until("the base is written", || server.log().contains("Background AOF rewrite terminated with success"));
+    server.must("CONFIG SET aof-disable-auto-gc no");
+    assert_eq!(server.info("aof_rewrite_in_progress"), "1", "it waits for the disk");
+    server.must("DEBUG AOF-FLUSH-SLEEP 0");
+    wait_for_background(&mut server);
+    let is_data = |name: &String| name.ends_with(".aof") || name.ends_with(".rdb");
+    wait::until("what it has replaced is gone", || {
+        names(&inside(&server, "")).into_iter().filter(is_data).collect::<Vec<_>>() == ["appendonly.aof.2.base.rdb"]
+    });
+}

@@ -106,9 +106,9 @@ impl LogOnDisk {
         }
     }
 
-    /// The first file of a rewrite, which was to begin at `start`, could not be made.
-    pub fn first_file_failed(&mut self, start: u64) {
-        let change = self.files.first_file_failed(start);
+    /// The first file of a rewrite could not be made.
+    pub fn first_file_failed(&mut self, number: u64) {
+        let change = self.files.first_file_failed(number);
         self.change(change, None);
         self.tell_lost_is_known();
     }

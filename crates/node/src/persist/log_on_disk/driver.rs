@@ -109,7 +109,8 @@ impl Node {
         for (token, result) in results {
             match token {
                 Token::Rewrite => self.rewrite_files_changed(result),
-                Token::FirstFile { start } => self.first_file_begun(start, result),
+                Token::History => self.history_changed(result),
+                Token::FirstFile { number } => self.first_file_begun(number, result),
                 Token::Ids => self.persist.log.ids_due -= 1,
                 Token::Backlog => {
                     if let Err(text) = result {

@@ -54,10 +54,12 @@ pub enum Token {
     Backlog,
     /// An identity file with new ids.
     Ids,
-    /// The first incremental file of a rewrite begins at `start`.
-    FirstFile { start: u64 },
+    /// The first incremental file of a rewrite, with its number ([`rivulet_aof::files::FirstFile`]).
+    FirstFile { number: u64 },
     /// The end of a rewrite of append-only files.
     Rewrite,
+    /// What rewrites have made history goes.
+    History,
 }
 
 enum Job {

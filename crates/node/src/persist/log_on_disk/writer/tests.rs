@@ -18,13 +18,13 @@ fn what_is_nowhere_does_not_count_as_written() {
     let mut writer = LogWriter::start(100, Waker::new().unwrap());
     writer.change(begin(&first), None);
     append(&mut writer, b"one", 103);
-    writer.change(begin(&directory.join("no such directory/103")), Some(Token::FirstFile { start: 103 }));
+    writer.change(begin(&directory.join("no such directory/103")), Some(Token::FirstFile { number: 1 }));
     append(&mut writer, b"lost", 107);
     writer.change(begin(&last), None);
     append(&mut writer, b"two", 110);
     assert!(writer.wait_until_idle());
     let results = writer.results();
-    assert!(matches!(results[..], [(Token::FirstFile { start: 103 }, Err(_))]), "{results:?}");
+    assert!(matches!(results[..], [(Token::FirstFile { number: 1 }, Err(_))]), "{results:?}");
     assert_eq!(std::fs::read(&first).unwrap(), b"one", "another file's bytes are not for it");
     assert_eq!(std::fs::read(&last).unwrap(), b"two");
     assert_eq!(writer.written(), Some(103));
