@@ -118,6 +118,11 @@ pub fn identity_name(filename: &str) -> String {
     format!("{filename}.identity")
 }
 
+/// The name of the file that a server keeps locked while such files of a directory may be its own.
+pub fn lock_name(filename: &str) -> String {
+    format!("{filename}.lock")
+}
+
 /// The name of the identity file of a backlog directory.
 pub const BACKLOG_IDENTITY: &str = "backlog.identity";
 const BACKLOG_SUFFIX: &str = ".backlog";
@@ -569,7 +574,8 @@ impl LogFiles {
             self.open = false;
             return vec![FileOp::Close, FileOp::Remove { path }];
         }
-        let name = path.with_file_name(format!("{}{BACKLOG_SUFFIX}", pending.start));
+        let Mode::Aof { filename, .. } = &self.mode else { return Vec::new() };
+        let name = path.with_file_name(given_up_name(filename, pending.start));
         // One without a byte may have had the name.
         self.segments.retain(|segment| segment.path != name);
         (pending.path, pending.kind) = (name.clone(), Kind::Backlog);
@@ -680,14 +686,18 @@ impl LogFiles {
     }
 
     fn begin_segment(&mut self, start: u64, kind: Kind) -> Vec<FileOp> {
-        let last = self.segments.back().and_then(|last| last.path.parent()).map(Path::to_path_buf);
-        let (path, identity) = match (&mut self.mode, kind, self.backlog.clone().or(last)) {
+        let (path, identity) = match (&mut self.mode, kind, &self.backlog) {
             (Mode::Aof { directory, filename, manifest }, Kind::Data, _) => {
                 (directory.path.join(&manifest.next_incr(filename).name), true)
             }
             // The identity file of append-only files says nothing of what is elsewhere.
             (mode, Kind::Backlog, Some(backlog)) => {
                 (backlog.join(format!("{start}{BACKLOG_SUFFIX}")), matches!(mode, Mode::Backlog { .. }))
+            }
+            // What a rewrite had begun goes on beside it.
+            (Mode::Aof { filename, .. }, Kind::Backlog, None) => {
+                let Some(last) = self.segments.back() else { return Vec::new() };
+                (last.path.with_file_name(given_up_name(filename, start)), false)
             }
             _ => return Vec::new(),
         };
@@ -736,6 +746,18 @@ impl Segment {
         let first = self.first.as_ref().map(|first| &first.path).filter(|first| **first != self.path);
         std::iter::once(&self.path).chain(first).map(|path| FileOp::Remove { path: path.clone() }).collect()
     }
+}
+
+/// The name of the file that a rewrite had begun at `start` and that goes on for replicas only.
+fn given_up_name(filename: &str, start: u64) -> String {
+    format!("{filename}.{start}{BACKLOG_SUFFIX}")
+}
+
+/// Whether a file in a directory of append-only files is, by its name, one that only serves replicas of the server with this `appendfilename`.
+pub fn is_backlog_of(name: &str, filename: &str) -> bool {
+    let Some(plain) = name.strip_suffix(BACKLOG_SUFFIX) else { return false };
+    let start = plain.strip_prefix(filename).and_then(|rest| rest.strip_prefix('.'));
+    manifest::incr_seq(plain, filename).is_some() || start.is_some_and(|start| start.parse::<u64>().is_ok())
 }
 
 fn manifest_op(directory: &Path, filename: &str, manifest: &Manifest) -> FileOp {

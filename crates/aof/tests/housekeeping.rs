@@ -578,22 +578,37 @@ fn files_that_can_not_be_synced_are_closed_without() {
 }
 
 #[test]
-fn a_start_removes_what_earlier_servers_left_and_nothing_else() {
+fn a_start_removes_what_earlier_servers_of_this_name_left_and_nothing_else() {
     let directory = tempfile::tempdir().expect("a directory");
     let gone = [
         "temp-a.aof.incr",
         "temp-a.aof.incr.sums",
         "temp-a.aof.incr.200",
         "temp-a.aof.incr.200.sums",
-        "200.backlog",
+        "a.aof.200.backlog",
+        "a.aof.200.backlog.sums",
         "a.aof.1.incr.aof.backlog",
         "a.aof.1.incr.aof.backlog.sums",
     ];
-    let stays = ["a.aof.manifest", "a.aof.2.incr.aof", "temp-a.aof.incr.mine", "temp-b.aof.incr", "note.sums"];
+    let stays = [
+        "a.aof.manifest",
+        "a.aof.2.incr.aof",
+        "temp-a.aof.incr.mine",
+        "temp-b.aof.incr",
+        "note.sums",
+        // Another server's in the same directory, and somebody's own.
+        "b.aof.200.backlog",
+        "b.aof.1.incr.aof.backlog",
+        "b.aof.1.incr.aof.backlog.sums",
+        "a.aof.mine.backlog",
+        "200.backlog",
+    ];
     for name in gone.iter().chain(&stays) {
         std::fs::write(directory.path().join(name), b"").expect("a file");
     }
-    recover::remove_leftovers(directory.path(), NAME, &[]);
+    for path in recover::leftovers(directory.path(), NAME, &[]) {
+        std::fs::remove_file(path).expect("it is there");
+    }
     let left: BTreeSet<_> = std::fs::read_dir(directory.path())
         .expect("a directory")
         .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))

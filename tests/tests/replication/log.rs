@@ -696,16 +696,24 @@ fn files_that_nobody_needs_go() {
     server.must("CONFIG SET appendonly yes");
     server.must("SET b 1");
     server.must("CONFIG SET appendonly no");
-    wait::until("nothing is left", || names(&inside(&server, "")).iter().all(|name| name == "appendonly.aof.tail"));
+    let are_few = ["appendonly.aof.lock", "appendonly.aof.tail"];
+    wait::until("nothing is left", || names(&inside(&server, "")).iter().all(|name| are_few.contains(&name.as_str())));
     // What a killed server left for one without append-only files, and for one with them.
     let backlog = server.dir.path().join(format!("replbacklog-{}", server.port));
     std::fs::create_dir_all(&backlog).expect("a directory");
     for (options, left) in [
-        (&["--appendonly", "no"], [inside(&server, "5.backlog"), inside(&server, "temp-appendonly.aof.incr.7")]),
+        (
+            &["--appendonly", "no"],
+            [inside(&server, "appendonly.aof.5.backlog"), inside(&server, "temp-appendonly.aof.incr.7")],
+        ),
         (&["--appendonly", "yes"], [backlog.join("5.backlog"), inside(&server, "temp-appendonly.aof.incr")]),
+        // That one was killed, and leaves a tail.
+        (
+            &["--appendonly", "no"],
+            [inside(&server, "appendonly.aof.1.incr.aof.backlog"), inside(&server, "temp-appendonly.aof.incr.7")],
+        ),
     ] {
         server.kill();
-        let _ = std::fs::remove_file(inside(&server, "appendonly.aof.tail"));
         left.iter().for_each(|path| std::fs::write(path, b"PING\r\n").expect("a file"));
         server.launch_with(options);
         assert!(left.iter().all(|path| !path.exists()), "{options:?}: {left:?}");
@@ -788,6 +796,42 @@ fn history_is_kept_until_somebody_says_otherwise() {
     }
     assert!(found.iter().all(|seen| *seen == found[0]), "{found:?}");
     assert_eq!(found[0][0].len(), 4, "{found:?}");
+}
+
+/// Files of one directory, by `appendfilename`; also those of a server that has switched append-only off go on serving its replicas.
+#[test]
+fn a_server_leaves_the_files_of_another_in_its_directory() {
+    let (mut master, mut replica) = with_one_far_behind("yes");
+    master.must("BGREWRITEAOF");
+    wait_for_background(&mut master);
+    master.must("CONFIG SET appendonly no");
+    let backlog = || {
+        let is_backlog = |name: &String| name.ends_with(".backlog") || name.ends_with(".backlog.sums");
+        names(&inside(&master, "")).into_iter().filter(is_backlog).collect::<Vec<_>>()
+    };
+    wait::until("its files have their names", || {
+        let manifest = std::fs::read_to_string(inside(&master, "appendonly.aof.manifest")).expect("a manifest");
+        backlog().len() >= 2 && !manifest.contains("type h")
+    });
+    std::fs::write(inside(&master, "mine.backlog"), b"a file of somebody").expect("a file");
+    let there = backlog();
+    let dir = master.dir.path().to_string_lossy().into_owned();
+    for (appendonly, filename) in [("no", "appendonly.aof"), ("no", "b.aof"), ("yes", "b.aof")] {
+        let mut other =
+            Server::start(Kind::Rivulet, &["--dir", &dir, "--appendonly", appendonly, "--appendfilename", filename]);
+        if filename == "b.aof" {
+            other.must("CONFIG SET appendonly no");
+            other.must("CONFIG SET appendonly yes");
+            first_files(&mut other);
+        }
+        other.kill();
+        let (mut left, is_its_own) = (backlog(), |name: &String| name.starts_with("b.aof."));
+        left.retain(|name| !is_its_own(name));
+        assert_eq!(left, there, "{appendonly} {filename}");
+    }
+    signal(&replica, "CONT");
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(syncs(&mut master), (1, 0), "{}", master.log());
 }
 
 /// As with Redis, a file that can't be removed does not make a rewrite fail. It goes later.

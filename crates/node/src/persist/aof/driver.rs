@@ -69,12 +69,30 @@ impl Node {
         self.begin_load(Source::AppendOnly(load), LoadWhy::Startup, Place::Databases)
     }
 
-    /// A start without append-only files has no use for the backlog that an earlier one with them has left. Where there is a tail, a server may be at work
-    /// in the directory.
-    pub fn clean_append_only_directory(&self) {
-        let (directory, filename) = (Path::new(&self.config.appenddirname), &self.config.appendfilename);
-        if fs::metadata(directory.join(tail::file_name(filename))).is_err() {
-            recover::remove_leftovers(directory, filename, &[]);
+    /// A start without append-only files has no use for the backlog that an earlier one with them has left.
+    pub fn clean_append_only_directory(&mut self) {
+        let directory = Path::new(&self.config.appenddirname).to_path_buf();
+        if !recover::leftovers(&directory, &self.config.appendfilename, &[]).is_empty() {
+            self.take_append_only_directory(&directory, &[]);
+            self.persist.log.append_only_locks.clear();
+        }
+    }
+
+    /// The directory's files with this server's name are its own, and those that it does not know of go. If another server is at work there with
+    /// the same name, they stay.
+    fn take_append_only_directory(&mut self, directory: &Path, segments: &[Segment]) {
+        let filename = &self.config.appendfilename;
+        if !self.persist.log.lock_append_only(directory, filename) {
+            log::warning!(
+                "Another server may use the files {filename}.* in {}: what earlier ones have left there stays.",
+                directory.display()
+            );
+            return;
+        }
+        let kept = segments.iter().chain(self.persist.log.files.segments());
+        for path in recover::leftovers(directory, filename, kept) {
+            // One that can't be removed is overwritten when its name comes up again, or goes with the next start.
+            let _ = fs::remove_file(path);
         }
     }
 
@@ -200,7 +218,7 @@ impl Node {
         let dir = directory.path.clone();
         let had = manifest.incr.last().map(|file| file.name.clone());
         // Others were of a process that was killed, or that was told to do without these files.
-        recover::remove_leftovers(&directory.path, &filename, &segments);
+        self.take_append_only_directory(&directory.path, &segments);
         self.clean_backlog_directory();
         let mut change = if manifest.base.is_none() && manifest.incr.is_empty() {
             let (base, format) = self.empty_base();
@@ -308,7 +326,7 @@ impl Node {
             self.replication.history.adopt(id);
             self.replication.log.create();
         }
-        recover::remove_leftovers(&found.directory.path, &filename, self.persist.log.files.segments());
+        self.take_append_only_directory(&found.directory.path, &[]);
         self.persist.log.files.enable_aof(found.directory, &filename, found.manifest);
         self.begin_backlog_if_wanted();
         self.persist.aof.rewrite_scheduled = true;
