@@ -28,6 +28,10 @@ pub struct LogFiles {
     rewrite_from: Option<PathBuf>,
     /// The last rewrite has named files that the disk may not have yet.
     naming: bool,
+    /// These are about to go; until that is done the manifest names them as history.
+    retiring: Option<Retiring>,
+    /// So many first files of rewrites were begun.
+    first_files: u64,
     /// Appended bytes go to the last segment.
     open: bool,
     /// Where segments lie that were never more than backlog.
@@ -50,6 +54,23 @@ pub struct Segment {
     pub stays: bool,
     /// It can't be read, or holds other bytes than were written: neither it nor what comes before it is served.
     pub damaged: bool,
+    /// It was begun as the first file of a rewrite, which has not ended.
+    pub first: Option<FirstFile>,
+}
+
+/// The first file of a rewrite, as it was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstFile {
+    /// No other one has this number.
+    pub number: u64,
+    pub path: PathBuf,
+}
+
+/// Files that the manifest of a directory names as history, and that are to go.
+#[derive(Debug)]
+struct Retiring {
+    directory: PathBuf,
+    names: Vec<String>,
 }
 
 /// What a segment is there for.
@@ -72,17 +93,6 @@ enum Mode {
     Backlog { directory: Directory },
     /// They are append-only files. Until a rewrite has begun the first of them, segments may go on that only serve replicas.
     Aof { directory: Directory, filename: String, manifest: Manifest },
-}
-
-/// What becomes of the files that a rewrite has replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Old {
-    /// Segments are kept for replicas.
-    Serve,
-    /// They are removed.
-    Go,
-    /// They stay and the manifest names them as history (`aof-disable-auto-gc`).
-    Stay,
 }
 
 /// A directory of segments.
@@ -108,6 +118,11 @@ pub fn identity_name(filename: &str) -> String {
     format!("{filename}.identity")
 }
 
+/// The name of the file that a server keeps locked while such files of a directory may be its own.
+pub fn lock_name(filename: &str) -> String {
+    format!("{filename}.lock")
+}
+
 /// The name of the identity file of a backlog directory.
 pub const BACKLOG_IDENTITY: &str = "backlog.identity";
 const BACKLOG_SUFFIX: &str = ".backlog";
@@ -122,6 +137,8 @@ impl LogFiles {
             segment_bytes_max,
             rewrite_from: None,
             naming: false,
+            retiring: None,
+            first_files: 0,
             open: false,
             backlog: None,
         }
@@ -329,8 +346,8 @@ impl LogFiles {
     pub fn is_full(&self) -> bool {
         // One that is pending takes its name when the rewrite ends, and there is one name only.
         let full = |last: &Segment| last.end - last.start >= self.segment_bytes_max && last.kind != Kind::Pending;
-        // A manifest must not name another file while those that the last rewrite named may never be there.
-        self.is_open() && !self.naming && self.segments.back().is_some_and(full)
+        // A manifest must not name another file while those that the last rewrite named may never be there, and those that go may still be.
+        self.is_open() && !self.naming && self.retiring.is_none() && self.segments.back().is_some_and(full)
     }
 
     /// Another segment begins at `end`.
@@ -379,31 +396,36 @@ impl LogFiles {
         self.open = true;
         let path = directory.path.join(manifest::temp_incr_at(filename, end));
         ops.push(FileOp::Begin { path: path.clone() });
-        self.segments.push_back(Segment::empty(path, end, Kind::Pending));
+        self.first_files += 1;
+        let first = Some(FirstFile { number: self.first_files, path: path.clone() });
+        self.segments.push_back(Segment { first, ..Segment::empty(path, end, Kind::Pending) });
         Change { ops, must: false }
     }
 
-    /// The first incremental file, which was to begin at `start`, could not be made: what was meant for it is nowhere. What lies before it serves on
-    /// if it is the last, as the stream may be gone on with from there.
-    pub fn first_file_failed(&mut self, start: u64) -> Change {
-        let is_meant = |segment: &Segment| {
-            let is_elsewhere = segment.path.parent() != self.backlog.as_deref();
-            segment.start == start && segment.kind != Kind::Data && is_elsewhere
-        };
+    /// The number of the first file that a rewrite has begun last.
+    pub fn first_file(&self) -> u64 {
+        self.first_files
+    }
+
+    /// The first incremental file with this number could not be made: what was meant for it is nowhere. What lies before it serves on if it is the
+    /// last, as the stream may be gone on with from there.
+    pub fn first_file_failed(&mut self, number: u64) -> Change {
+        let is_meant = |segment: &Segment| segment.first.as_ref().is_some_and(|first| first.number == number);
         let Some(index) = self.segments.iter().rposition(is_meant) else { return Change::default() };
         if index + 1 < self.segments.len() {
-            let ops = self.segments.drain(..=index).filter_map(|segment| segment.removal()).collect();
+            let ops = self.segments.drain(..=index).flat_map(|segment| segment.removals()).collect();
             return Change { ops, must: false };
         }
         (self.rewrite_from, self.naming) = (None, false);
-        self.segments.pop_back();
-        let ops = if std::mem::take(&mut self.open) { vec![FileOp::Close] } else { Vec::new() };
+        let mut ops = if std::mem::take(&mut self.open) { vec![FileOp::Close] } else { Vec::new() };
+        // Something of it may be there.
+        ops.extend(self.segments.pop_back().into_iter().flat_map(|segment| segment.removals()));
         Change { ops, must: false }
     }
 
-    /// The snapshot is in the file `base`, durably. What becomes of the old files is said by `old`. Also says the base's new name. Until the disk
-    /// is known to have all of it ([`LogFiles::rewrite_ended`]), nothing may rely on these names.
-    pub fn end_rewrite(&mut self, base: &Path, format: BaseFormat, old: Old) -> (Change, String) {
+    /// The snapshot is in the file `base`, durably. The old files are history, until [`LogFiles::remove_history`]. Also says the base's new name.
+    /// Until the disk is known to have all of it ([`LogFiles::rewrite_ended`]), nothing may rely on these names.
+    pub fn end_rewrite(&mut self, base: &Path, format: BaseFormat) -> (Change, String) {
         let Mode::Aof { directory, filename, manifest, .. } = &mut self.mode else {
             return (Change::default(), String::new());
         };
@@ -414,30 +436,20 @@ impl LogFiles {
         if let Some(pending) = last {
             let path = directory.path.join(&next.next_incr(filename).name);
             ops.push(FileOp::Rename { from: pending.path.clone(), to: path.clone() });
-            (pending.path, pending.kind) = (path, Kind::Data);
+            (pending.path, pending.kind, pending.first) = (path, Kind::Data, None);
         }
         let from = self.rewrite_from.take();
         let from = self.segments.iter().position(|segment| Some(&segment.path) == from.as_ref());
         let from = from.unwrap_or(self.segments.len().saturating_sub(1));
         next.retire_incr(self.segments.len() - from);
-        let with_history = manifest_op(&directory.path, filename, &next);
-        let retired = if old == Old::Stay { Vec::new() } else { std::mem::take(&mut next.history) };
-        let without_history = (!retired.is_empty()).then(|| manifest_op(&directory.path, filename, &next));
-        let directory = directory.path.clone();
+        let named = manifest_op(&directory.path, filename, &next);
         *manifest = next;
         self.naming = true;
-        ops.extend([FileOp::Sync, self.identity_op(State::Open), with_history]);
-        if old == Old::Go {
-            ops.extend(self.segments.drain(..from).filter_map(|segment| segment.removal()));
-        } else {
-            for segment in self.segments.iter_mut().take(from).filter(|segment| segment.kind == Kind::Data) {
-                // As history the manifest still names it, or that of another directory does.
-                let is_named = old == Old::Stay || segment.path.parent() != Some(&directory);
-                (segment.kind, segment.stays) = (Kind::Backlog, is_named);
-            }
+        ops.extend([FileOp::Sync, self.identity_op(State::Open), named]);
+        for segment in self.segments.iter_mut().take(from).filter(|segment| segment.kind == Kind::Data) {
+            // As history the manifest still names it, or that of another directory does.
+            (segment.kind, segment.stays) = (Kind::Backlog, true);
         }
-        ops.extend(self.retire(&directory, retired, old));
-        ops.extend(without_history);
         (Change { ops, must: false }, name)
     }
 
@@ -448,19 +460,19 @@ impl LogFiles {
 
     /// What becomes of files that the manifest is about to name no more. Until this is done it names them as history, so that a start removes what a
     /// crash has left of them.
-    fn retire(&mut self, directory: &Path, retired: Vec<FileInfo>, old: Old) -> Vec<FileOp> {
+    fn retire(&mut self, directory: &Path, retired: Vec<FileInfo>, serves: bool) -> Vec<FileOp> {
         let mut ops = Vec::new();
         for file in retired {
             let path = directory.join(&file.name);
             match self.segments.iter().position(|segment| segment.path == path) {
-                Some(index) if old == Old::Serve => {
+                Some(index) if serves => {
                     let segment = &mut self.segments[index];
                     (segment.path, segment.kind, segment.stays) = (backlog_path(&path), Kind::Backlog, false);
                     ops.push(FileOp::Rename { from: path, to: segment.path.clone() });
                     continue;
                 }
                 // What comes before it leads to nothing any more.
-                Some(index) => ops.extend(self.segments.drain(..=index).filter_map(|segment| segment.removal())),
+                Some(index) => ops.extend(self.segments.drain(..=index).flat_map(|segment| segment.removals())),
                 None => {}
             }
             ops.push(FileOp::Remove { path });
@@ -468,14 +480,14 @@ impl LogFiles {
         ops
     }
 
-    /// Files that stayed as history go, if they do not serve replicas (`aof-disable-auto-gc no`).
+    /// What rewrites have made history goes, if it does not serve replicas. Its end is told by [`LogFiles::history_removed`] or
+    /// [`LogFiles::history_stays`].
     pub fn remove_history(&mut self, serves: bool) -> Change {
-        let Mode::Aof { directory, filename, manifest } = &mut self.mode else { return Change::default() };
+        let Mode::Aof { directory, filename, manifest } = &self.mode else { return Change::default() };
         if self.naming {
             return Change::default();
         }
         let (directory, filename, named) = (directory.path.clone(), filename.clone(), manifest.clone());
-        manifest.history.clear();
         self.remove_history_alone(&directory, &filename, named, serves)
     }
 
@@ -488,54 +500,61 @@ impl LogFiles {
         serves: bool,
     ) -> Change {
         let retired = std::mem::take(&mut manifest.history);
-        if retired.is_empty() {
+        if retired.is_empty() || self.retiring.is_some() {
             return Change::default();
         }
-        let mut ops = self.retire(directory, retired, if serves { Old::Serve } else { Old::Go });
+        let names = retired.iter().map(|file| file.name.clone()).collect();
+        self.retiring = Some(Retiring { directory: directory.to_path_buf(), names });
+        let mut ops = self.retire(directory, retired, serves);
         ops.push(manifest_op(directory, filename, &manifest));
         Change { ops, must: false }
     }
 
-    /// A rewrite while append-only is off: the snapshot in the file `base` becomes all that `directory` has; `manifest` is what it had. What
-    /// becomes of the old files is said by `old`. Also says the base's new name.
+    /// The history that was to go is gone, and the manifest on disk does not name it.
+    pub fn history_removed(&mut self) {
+        let Some(Retiring { directory, names }) = self.retiring.take() else { return };
+        if let Mode::Aof { directory: own, manifest, .. } = &mut self.mode
+            && own.path == directory
+        {
+            manifest.history.retain(|file| !names.contains(&file.name));
+        }
+    }
+
+    /// Not all of it is gone. What is there stays history, and segments have the name under which there is a file.
+    pub fn history_stays(&mut self, is_there: impl Fn(&Path) -> bool) {
+        let Some(Retiring { directory, names }) = self.retiring.take() else { return };
+        for segment in self.segments.iter_mut().filter(|segment| segment.path.parent() == Some(&directory)) {
+            let plain = plain_path(&segment.path);
+            let name = plain.file_name().unwrap_or_default().to_string_lossy();
+            if names.iter().any(|file| *file == name) && !is_there(&segment.path) && is_there(&plain) {
+                (segment.path, segment.stays) = (plain, true);
+            }
+        }
+        if let Mode::Aof { directory: own, manifest, .. } = &mut self.mode
+            && own.path == directory
+        {
+            manifest.history.retain(|file| is_there(&directory.join(&file.name)));
+        }
+    }
+
+    /// A rewrite while append-only is off: the snapshot in the file `base` becomes all that `directory` has; `manifest` is what it had, and is
+    /// history then. Also says the base's new name.
     pub fn rewrite_alone(
-        &mut self,
         directory: &Path,
         filename: &str,
         mut manifest: Manifest,
         (base, format): (&Path, BaseFormat),
-        old: Old,
     ) -> (Change, String) {
         let name = manifest.next_base(filename, format).name.clone();
         manifest.retire_incr(0);
-        let mut ops = vec![
+        let ops = vec![
             FileOp::Rename { from: base.to_path_buf(), to: directory.join(&name) },
-            // It tells of files that are replaced: another program may give their names to others.
+            // They tell of files that are replaced: another program may give their names to others.
             FileOp::Remove { path: directory.join(identity_name(filename)) },
+            FileOp::Remove { path: directory.join(tail::file_name(filename)) },
             manifest_op(directory, filename, &manifest),
         ];
-        let retired = if old == Old::Stay { Vec::new() } else { std::mem::take(&mut manifest.history) };
-        if !retired.is_empty() {
-            ops.extend(self.retire(directory, retired, old));
-            ops.push(manifest_op(directory, filename, &manifest));
-        }
         (Change { ops, must: false }, name)
-    }
-
-    /// Not all of what [`LogFiles::rewrite_alone`] has said was done. `manifest` is what is there now: what it names is data, and other segments have
-    /// the name under which there is a file.
-    pub fn rewrite_alone_failed(&mut self, directory: &Path, manifest: &Manifest, is_there: impl Fn(&Path) -> bool) {
-        for segment in self.segments.iter_mut().filter(|segment| segment.path.parent() == Some(directory)) {
-            let plain = plain_path(&segment.path);
-            let name = plain.file_name().unwrap_or_default().to_string_lossy();
-            let is_named = |files: &[FileInfo]| files.iter().any(|file| file.name == name);
-            if is_named(&manifest.incr) {
-                (segment.path, segment.kind) = (plain, Kind::Data);
-            } else if !is_there(&segment.path) && is_there(&plain) {
-                segment.stays = is_named(&manifest.history);
-                segment.path = plain;
-            }
-        }
     }
 
     /// The rewrite failed or was given up. What the first one had begun is no data, but may be all that there is of the stream.
@@ -555,7 +574,8 @@ impl LogFiles {
             self.open = false;
             return vec![FileOp::Close, FileOp::Remove { path }];
         }
-        let name = path.with_file_name(format!("{}{BACKLOG_SUFFIX}", pending.start));
+        let Mode::Aof { filename, .. } = &self.mode else { return Vec::new() };
+        let name = path.with_file_name(given_up_name(filename, pending.start));
         // One without a byte may have had the name.
         self.segments.retain(|segment| segment.path != name);
         (pending.path, pending.kind) = (name.clone(), Kind::Backlog);
@@ -571,6 +591,12 @@ impl LogFiles {
         change.ops.extend(self.give_up_pending());
         (self.mode, self.naming) = (Mode::Off, false);
         change
+    }
+
+    /// What was appended is durable, as far as the disk takes it: to be done before [`LogFiles::abandon`] where a restart may begin with the file that is
+    /// written, as nothing else has what is in it.
+    pub fn sync_last(&self) -> Change {
+        Change { ops: if self.open { vec![FileOp::Sync] } else { Vec::new() }, must: false }
     }
 
     /// As [`LogFiles::disable`], where it is not known what the files hold: nobody is served from them, and what can't be synced is not.
@@ -608,7 +634,7 @@ impl LogFiles {
             && first.start < kept_from
             && needed_from.is_none_or(|needed| needed >= first.end)
         {
-            ops.extend(first.removal());
+            ops.extend(first.removals());
             self.segments.pop_front();
         }
         Change { ops, must: false }
@@ -623,7 +649,7 @@ impl LogFiles {
         }
         // What comes before them leads to nothing then.
         let count = self.segments.iter().rposition(|segment| segment.kind == Kind::Backlog).map_or(0, |last| last + 1);
-        ops.extend(self.segments.drain(..count).filter_map(|segment| segment.removal()));
+        ops.extend(self.segments.drain(..count).flat_map(|segment| segment.removals()));
         Change { ops, must: false }
     }
 
@@ -641,7 +667,7 @@ impl LogFiles {
 
     /// All segments are of no use any more.
     fn forget(&mut self) -> Vec<FileOp> {
-        std::mem::take(&mut self.segments).into_iter().filter_map(|segment| segment.removal()).collect()
+        std::mem::take(&mut self.segments).into_iter().flat_map(|segment| segment.removals()).collect()
     }
 
     fn forget_unless_at(&mut self, end: u64) -> Vec<FileOp> {
@@ -660,14 +686,18 @@ impl LogFiles {
     }
 
     fn begin_segment(&mut self, start: u64, kind: Kind) -> Vec<FileOp> {
-        let last = self.segments.back().and_then(|last| last.path.parent()).map(Path::to_path_buf);
-        let (path, identity) = match (&mut self.mode, kind, self.backlog.clone().or(last)) {
+        let (path, identity) = match (&mut self.mode, kind, &self.backlog) {
             (Mode::Aof { directory, filename, manifest }, Kind::Data, _) => {
                 (directory.path.join(&manifest.next_incr(filename).name), true)
             }
             // The identity file of append-only files says nothing of what is elsewhere.
             (mode, Kind::Backlog, Some(backlog)) => {
                 (backlog.join(format!("{start}{BACKLOG_SUFFIX}")), matches!(mode, Mode::Backlog { .. }))
+            }
+            // What a rewrite had begun goes on beside it.
+            (Mode::Aof { filename, .. }, Kind::Backlog, None) => {
+                let Some(last) = self.segments.back() else { return Vec::new() };
+                (last.path.with_file_name(given_up_name(filename, start)), false)
             }
             _ => return Vec::new(),
         };
@@ -703,13 +733,31 @@ impl LogFiles {
 
 impl Segment {
     fn empty(path: PathBuf, start: u64, kind: Kind) -> Segment {
-        Segment { path, start, end: start, file_bytes: 0, marked: false, kind, stays: false, damaged: false }
+        let (marked, stays, damaged) = (false, false, false);
+        Segment { path, start, end: start, file_bytes: 0, marked, kind, stays, damaged, first: None }
     }
 
     /// What is to be done with the file of a segment that serves nobody any more. Data may still be what a restart begins with.
-    fn removal(&self) -> Option<FileOp> {
-        (self.kind != Kind::Data && !self.stays).then(|| FileOp::Remove { path: self.path.clone() })
+    fn removals(&self) -> Vec<FileOp> {
+        if self.kind == Kind::Data || self.stays {
+            return Vec::new();
+        }
+        // It may not have got the name of one that was given up.
+        let first = self.first.as_ref().map(|first| &first.path).filter(|first| **first != self.path);
+        std::iter::once(&self.path).chain(first).map(|path| FileOp::Remove { path: path.clone() }).collect()
     }
+}
+
+/// The name of the file that a rewrite had begun at `start` and that goes on for replicas only.
+fn given_up_name(filename: &str, start: u64) -> String {
+    format!("{filename}.{start}{BACKLOG_SUFFIX}")
+}
+
+/// Whether a file in a directory of append-only files is, by its name, one that only serves replicas of the server with this `appendfilename`.
+pub fn is_backlog_of(name: &str, filename: &str) -> bool {
+    let Some(plain) = name.strip_suffix(BACKLOG_SUFFIX) else { return false };
+    let start = plain.strip_prefix(filename).and_then(|rest| rest.strip_prefix('.'));
+    manifest::incr_seq(plain, filename).is_some() || start.is_some_and(|start| start.parse::<u64>().is_ok())
 }
 
 fn manifest_op(directory: &Path, filename: &str, manifest: &Manifest) -> FileOp {

@@ -11,7 +11,7 @@ use rivulet_replication::history::History;
 use rivulet_replication::position::ReplId;
 
 use crate::disk::place;
-use crate::files::{BACKLOG_IDENTITY, Directory, Kind, Segment, backlog_path, identity_name};
+use crate::files::{self, BACKLOG_IDENTITY, Directory, Kind, Segment, backlog_path, identity_name};
 use crate::identity::{Identity, SegmentLine};
 use crate::manifest::{self, Manifest, ManifestError};
 use crate::sums;
@@ -126,6 +126,7 @@ pub fn resume(found: &Found, replayed: &[Replayed], as_replica: bool, new: ReplI
             kind: Kind::Data,
             stays: false,
             damaged: file.proven_bytes.is_some(),
+            first: None,
         });
         end += file.stream_bytes;
     }
@@ -167,7 +168,17 @@ fn backlog(directory: &Path, lines: &[SegmentLine], end: u64) -> Vec<Segment> {
         let Some((path, file_bytes)) = found else { break };
         let (start, marked) = (line.start, line.marked);
         let kind = Kind::Backlog;
-        segments.push(Segment { path, start, end: wanted, file_bytes, marked, kind, stays: false, damaged: false });
+        segments.push(Segment {
+            path,
+            start,
+            end: wanted,
+            file_bytes,
+            marked,
+            kind,
+            stays: false,
+            damaged: false,
+            first: None,
+        });
         wanted = line.start;
     }
     segments.reverse();
@@ -187,27 +198,38 @@ pub fn find_backlog(directory: &Directory, id: ReplId, offset: u64) -> (Vec<Segm
     (segments, shared.map(|identity| identity.history))
 }
 
-/// What earlier servers have left in a directory of append-only files goes: backlog that nobody knows of any more, and first files of a rewrite that
-/// never ended.
-pub fn remove_leftovers<'a>(directory: &Path, filename: &str, kept: impl IntoIterator<Item = &'a Segment> + Clone) {
-    remove_others(directory, kept);
-    for path in fs::list(directory).unwrap_or_default() {
-        let segment = sums::segment_of(&path).unwrap_or_else(|| path.clone());
+/// What earlier servers with this `appendfilename` have left in a directory of append-only files: backlog that nobody knows of any more, and first
+/// files of a rewrite that never ended. None of them may be at work there.
+pub fn leftovers<'a>(
+    directory: &Path,
+    filename: &str,
+    kept: impl IntoIterator<Item = &'a Segment> + Clone,
+) -> Vec<PathBuf> {
+    let is_theirs = |segment: &Path| {
         let name = segment.file_name().unwrap_or_default().to_string_lossy();
-        if manifest::is_temp_incr(&name, filename) {
-            let _ = fs::remove_file(path);
-        }
+        manifest::is_temp_incr(&name, filename) || files::is_backlog_of(&name, filename)
+    };
+    unknown(directory, is_theirs, kept)
+}
+
+/// Files of a backlog directory that nobody knows of any more go. One that can't be removed is overwritten when its name comes up again.
+pub fn remove_others<'a>(directory: &Path, kept: impl IntoIterator<Item = &'a Segment> + Clone) {
+    let is_segment = |segment: &Path| segment.extension().is_some_and(|extension| extension == "backlog");
+    for path in unknown(directory, is_segment, kept) {
+        let _ = fs::remove_file(path);
     }
 }
 
-/// Files of a backlog that nobody knows of any more go. One that can't be removed is overwritten when its name comes up again.
-pub fn remove_others<'a>(directory: &Path, kept: impl IntoIterator<Item = &'a Segment> + Clone) {
-    let Ok(paths) = fs::list(directory) else { return };
-    for path in paths {
-        let segment = sums::segment_of(&path).unwrap_or_else(|| path.clone());
-        let is_segment = segment.extension().is_some_and(|extension| extension == "backlog");
-        if is_segment && !kept.clone().into_iter().any(|kept| kept.path == segment) {
-            let _ = fs::remove_file(path);
-        }
-    }
+/// Such segments, and checksums of such, that are not among those which are kept.
+fn unknown<'a>(
+    directory: &Path,
+    is_such: impl Fn(&Path) -> bool,
+    kept: impl IntoIterator<Item = &'a Segment> + Clone,
+) -> Vec<PathBuf> {
+    let mut paths = fs::list(directory).unwrap_or_default();
+    paths.retain(|path| {
+        let segment = sums::segment_of(path).unwrap_or_else(|| path.clone());
+        is_such(&segment) && !kept.clone().into_iter().any(|kept| kept.path == segment)
+    });
+    paths
 }

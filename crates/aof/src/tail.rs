@@ -192,6 +192,11 @@ impl Tail {
     }
 }
 
+/// What a process has left there is nothing any more: it is of files that are not gone on with.
+pub fn discard(directory: &Path, filename: &str) -> io::Result<()> {
+    remove(&directory.join(file_name(filename)))
+}
+
 /// Adds to the file `last` of the directory what a process that was killed had put into the tail and not written; then the tail goes. Answers
 /// how many bytes were added.
 pub fn recover(directory: &Path, filename: &str, last: &str) -> io::Result<u64> {

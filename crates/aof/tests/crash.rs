@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use fastrand::Rng;
 
-use rivulet_aof::files::{Directory, LogFiles, Old};
+use rivulet_aof::files::{Directory, LogFiles};
 use rivulet_aof::identity::Role;
 use rivulet_aof::manifest::{BaseFormat, Kind, Manifest};
 use rivulet_aof::op::{Change, Disk, FileOp, Medium};
@@ -417,11 +417,13 @@ impl Life {
     fn end_rewrite(&mut self, rng: &mut Rng) {
         let Some((path, _)) = self.rewriting.take() else { return };
         self.hand_over();
-        let old = if rng.u8(..3) == 0 { Old::Go } else { Old::Serve };
-        let (change, _) = self.files.end_rewrite(&path, BaseFormat::Aof, old);
+        let (change, _) = self.files.end_rewrite(&path, BaseFormat::Aof);
         self.carry_out(change);
         self.files.rewrite_ended();
         self.mark(self.handed, self.handed);
+        let change = self.files.remove_history(rng.u8(..3) > 0);
+        self.carry_out(change);
+        self.files.history_removed();
     }
 
     fn give_up_rewrite(&mut self) {

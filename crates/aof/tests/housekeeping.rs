@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use fastrand::Rng;
 
 use rivulet_aof::disk::SystemDisk;
-use rivulet_aof::files::{Directory, Kind, LogFiles, Old};
+use rivulet_aof::files::{Directory, Kind, LogFiles};
 use rivulet_aof::identity::{Place, Role};
 use rivulet_aof::manifest::{self, BaseFormat, Manifest};
 use rivulet_aof::op::{Change, Disk, FileOp};
@@ -39,6 +39,8 @@ struct Server {
     /// The base that a rewrite makes, and whether append-only is off.
     rewriting: Option<(PathBuf, bool)>,
     bases: u64,
+    /// What could not be removed goes with the next start.
+    for_a_start: BTreeSet<PathBuf>,
 }
 
 impl Server {
@@ -55,6 +57,7 @@ impl Server {
             limit: 0,
             rewriting: None,
             bases: 0,
+            for_a_start: BTreeSet::new(),
         }
     }
 
@@ -162,21 +165,35 @@ impl Server {
 
     fn end_rewrite(&mut self, rng: &mut Rng) {
         let Some((base, alone)) = self.rewriting.take() else { return };
-        let serves = self.limit > 0 || self.needed.is_some();
-        let old = match rng.u8(..5) {
-            0 => Old::Stay,
-            _ if serves => Old::Serve,
-            _ => Old::Go,
-        };
         self.hand_over();
         let (change, _) = match alone {
-            true => {
-                self.files.rewrite_alone(Path::new("aof"), NAME, self.manifest.clone(), (&base, BaseFormat::Rdb), old)
-            }
-            false => self.files.end_rewrite(&base, BaseFormat::Rdb, old),
+            true => LogFiles::rewrite_alone(Path::new("aof"), NAME, self.manifest.clone(), (&base, BaseFormat::Rdb)),
+            false => self.files.end_rewrite(&base, BaseFormat::Rdb),
         };
         self.carry_out(change);
         self.files.rewrite_ended();
+        if rng.u8(..5) > 0 {
+            self.collect_history(rng);
+        }
+    }
+
+    /// What was history goes, if no step fails.
+    fn collect_history(&mut self, rng: &mut Rng) {
+        let serves = self.limit > 0 || self.needed.is_some();
+        let mut change = match self.files.is_aof() {
+            true => self.files.remove_history(serves),
+            false => self.files.remove_history_alone(Path::new("aof"), NAME, self.manifest.clone(), serves),
+        };
+        let fails = rng.bool().then(|| rng.usize(..=change.ops.len())).filter(|done| *done < change.ops.len());
+        let Some(done) = fails else {
+            self.carry_out(change);
+            return self.files.history_removed();
+        };
+        let left = change.ops.split_off(done);
+        self.for_a_start.extend(removed(&Change { ops: left, must: false }).into_iter().map(Path::to_path_buf));
+        self.carry_out(change);
+        let names = self.names.clone();
+        self.files.history_stays(|path| names.contains(path));
     }
 
     fn fail_rewrite(&mut self) {
@@ -246,7 +263,8 @@ impl Server {
                 name.starts_with("temp") || self.rewriting.as_ref().is_some_and(|(base, _)| base == name);
             let is_list = *name == Path::new("aof").join(manifest::file_name(NAME))
                 || name.extension().is_some_and(|extension| extension == "identity");
-            assert!(is_temporary || is_list || paths.contains(name) || named(name), "nobody knows of {name:?}");
+            let is_known = paths.contains(name) || named(name) || self.for_a_start.contains(name);
+            assert!(is_temporary || is_list || is_known, "nobody knows of {name:?}");
         }
         for file in self.manifest.incr.iter().chain(&self.manifest.base) {
             assert!(self.names.contains(&Path::new("aof").join(&file.name)), "{} is named and gone", file.name);
@@ -318,7 +336,7 @@ fn no_segment_begins_while_the_names_of_a_rewrite_may_not_be_there() {
     let mut server = append_only();
     let change = server.files.begin_rewrite(300);
     server.carry_out(change);
-    let (change, _) = server.files.end_rewrite(Path::new("base"), BaseFormat::Rdb, Old::Go);
+    let (change, _) = server.files.end_rewrite(Path::new("base"), BaseFormat::Rdb);
     server.files.appended(SEGMENT_BYTES);
     assert!(!server.files.is_full(), "its manifest would name a base that may never be there");
     server.names.insert("base".into());
@@ -337,34 +355,70 @@ fn a_first_file_that_could_not_be_made_holds_nothing() {
     server.files.enable_aof(directory("aof"), NAME, Manifest::default());
     let _ = server.files.begin_rewrite(200);
     server.files.appended(50);
-    assert_eq!(server.files.first_file_failed(200).ops, [FileOp::Close]);
+    let path = server.files.locate(200).expect("it is open").path;
+    let number = server.files.first_file();
+    let change = server.files.first_file_failed(number);
+    assert_eq!(change.ops, [FileOp::Close, FileOp::Remove { path }], "what was made of it goes");
     assert!(!server.files.is_open() && !server.files.has_pending());
     assert_eq!((server.files.first_offset(), server.files.end_offset()), (Some(100), Some(200)));
     assert_eq!(server.files.fail_rewrite(), Change::default(), "what is not there gets no name");
     // The rewrite was given up, and something else goes on where its file would end: what comes before leads nowhere.
     let _ = server.files.begin_rewrite(200);
     server.files.appended(50);
+    let number = server.files.first_file();
+    let begun = server.files.locate(200).expect("it is open").path;
     let _ = server.files.fail_rewrite();
+    let given_up = server.files.locate(200).expect("it serves on").path;
     let _ = server.files.begin_backlog(directory("backlog"), 250);
     server.files.appended(10);
-    assert_eq!(removed(&server.files.first_file_failed(200)).len(), 2);
+    let change = server.files.first_file_failed(number);
+    // It has the one name or the other.
+    assert_eq!(removed(&change), [Path::new("backlog/100.backlog"), &given_up, &begun]);
     assert!(server.files.is_open());
     assert_eq!(server.files.first_offset(), Some(250));
-    assert_eq!(server.files.first_file_failed(200), Change::default());
+    assert_eq!(server.files.first_file_failed(number), Change::default());
+}
+
+#[test]
+fn a_first_file_that_could_not_be_made_is_not_taken_for_the_next_at_the_same_place() {
+    let mut server = first_rewrite(200, 0);
+    let number = server.files.first_file();
+    let change = server.files.disable();
+    server.carry_out(change);
+    server.files.enable_aof(directory("aof"), NAME, Manifest::default());
+    let change = server.files.begin_rewrite(200);
+    server.carry_out(change);
+    assert_eq!(server.files.first_file_failed(number), Change::default());
+    assert!(server.files.is_open() && server.files.has_pending());
+}
+
+#[test]
+fn what_was_given_up_is_found_under_either_name() {
+    for has_name in [true, false] {
+        let mut server = first_rewrite(200, 50);
+        let mut change = server.files.fail_rewrite();
+        change.ops.truncate(usize::from(has_name));
+        server.carry_out(change);
+        let change = server.files.reset(&History::new(ReplId::ZERO), Role::Master);
+        server.carry_out(change);
+        assert_eq!(server.names, BTreeSet::new());
+    }
 }
 
 #[test]
 fn what_another_directory_names_stays() {
-    for old in [Old::Serve, Old::Go] {
+    for serves in [true, false] {
         let mut server = append_only();
         let change = server.files.disable();
         server.carry_out(change);
         server.files.enable_aof(directory("elsewhere"), NAME, Manifest::default());
         let _ = server.files.begin_rewrite(300);
         server.files.appended(50);
-        let (ended, _) = server.files.end_rewrite(Path::new("base"), BaseFormat::Rdb, old);
+        let (ended, _) = server.files.end_rewrite(Path::new("base"), BaseFormat::Rdb);
+        server.files.rewrite_ended();
+        let collected = server.files.remove_history(serves);
         let trimmed = server.files.trim(0, None);
-        assert_eq!([removed(&ended), removed(&trimmed)].concat(), Vec::<&Path>::new(), "{old:?}");
+        assert_eq!([removed(&ended), removed(&collected), removed(&trimmed)].concat(), Vec::<&Path>::new(), "{serves}");
         assert_eq!(server.files.first_offset(), Some(300));
     }
 }
@@ -386,65 +440,98 @@ fn a_rewrite_that_a_crash_cuts_leaves_no_file_that_nobody_names() {
                 assert!(is_list || name.ends_with(".backlog") || files.contains(&name), "{name}: {manifest:?}");
             }
         }
-        assert!(server.manifest.history.is_empty());
     };
-    for old in [Old::Serve, Old::Go] {
+    for serves in [true, false] {
         let mut server = append_only();
         let change = server.files.begin_rewrite(300);
         server.carry_out(change);
         server.names.insert("base".into());
-        let (change, _) = server.files.end_rewrite(Path::new("base"), BaseFormat::Rdb, old);
+        let (change, _) = server.files.end_rewrite(Path::new("base"), BaseFormat::Rdb);
         played(&mut server, change);
+        server.files.rewrite_ended();
+        let change = server.files.remove_history(serves);
+        played(&mut server, change);
+        assert!(server.manifest.history.is_empty());
         let mut server = append_only();
         let change = server.files.disable();
         server.carry_out(change);
         server.names.insert("base".into());
-        let (manifest, base) = (server.manifest.clone(), (Path::new("base"), BaseFormat::Rdb));
-        let (change, _) = server.files.rewrite_alone(Path::new("aof"), NAME, manifest, base, old);
-        played(&mut server, change);
+        played_alone(&mut server, serves, played);
+        assert!(server.manifest.history.is_empty());
     }
 }
 
-#[test]
-fn a_rewrite_without_append_only_leaves_no_identity_of_what_it_replaces() {
-    let mut server = append_only();
-    let _ = server.files.disable();
-    let (manifest, base) = (server.manifest.clone(), (Path::new("base"), BaseFormat::Rdb));
-    let (change, _) = server.files.rewrite_alone(Path::new("aof"), NAME, manifest, base, Old::Go);
-    let of_identity = |op: &FileOp| *op == FileOp::Remove { path: "aof/a.aof.identity".into() };
-    let of_manifest = |op: &FileOp| matches!(op, FileOp::Replace { path, .. } if path.ends_with("a.aof.manifest"));
-    let (identity, manifest) = (change.ops.iter().position(of_identity), change.ops.iter().position(of_manifest));
-    assert!(identity.is_some() && identity < manifest, "{change:?}");
+/// A rewrite without append-only, and the removal of what it replaces.
+fn played_alone(server: &mut Server, serves: bool, play: impl Fn(&mut Server, Change)) {
+    let base = (Path::new("base"), BaseFormat::Rdb);
+    let (change, _) = LogFiles::rewrite_alone(Path::new("aof"), NAME, server.manifest.clone(), base);
+    play(server, change);
+    let change = server.files.remove_history_alone(Path::new("aof"), NAME, server.manifest.clone(), serves);
+    play(server, change);
 }
 
-/// Whichever step fails, who stands in the files finds them, and what a restart begins with is not removed.
 #[test]
-fn a_rewrite_without_append_only_that_fails_costs_nobody_a_file() {
-    for done in 0.. {
-        let mut server = append_only();
-        let change = server.files.begin_rewrite(300);
-        server.carry_out(change);
-        server.files.appended(100);
-        let change = server.files.disable();
-        server.carry_out(change);
-        server.names.insert("base".into());
-        let (manifest, base) = (server.manifest.clone(), (Path::new("base"), BaseFormat::Rdb));
-        let (mut change, _) = server.files.rewrite_alone(Path::new("aof"), NAME, manifest, base, Old::Serve);
-        if done == change.ops.len() {
-            break;
-        }
-        change.ops.truncate(done);
-        server.carry_out(change);
-        let names = server.names.clone();
-        server.files.rewrite_alone_failed(Path::new("aof"), &server.manifest, |path| names.contains(path));
-        for at in [0, 300] {
-            let path = server.files.locate(at).expect("it is served").path;
-            assert!(server.names.contains(&path), "after {done} steps {path:?} is not there");
-        }
-        let change = server.files.trim(0, None);
-        server.carry_out(change);
-        for file in server.manifest.data() {
-            assert!(server.names.contains(&Path::new("aof").join(&file.name)), "after {done} steps: {file:?}");
+fn a_rewrite_without_append_only_leaves_nothing_that_tells_of_what_it_replaces() {
+    let server = append_only();
+    let base = (Path::new("base"), BaseFormat::Rdb);
+    let (change, _) = LogFiles::rewrite_alone(Path::new("aof"), NAME, server.manifest, base);
+    let of_manifest = |op: &FileOp| matches!(op, FileOp::Replace { path, .. } if path.ends_with("a.aof.manifest"));
+    let manifest = change.ops.iter().position(of_manifest);
+    for name in ["aof/a.aof.identity", "aof/a.aof.tail"] {
+        let goes = change.ops.iter().position(|op| *op == FileOp::Remove { path: name.into() });
+        assert!(goes.is_some() && goes < manifest, "{name}: {change:?}");
+    }
+}
+
+/// Whichever step fails, who stands in the files finds them, what a restart begins with is there, and what should have gone goes the next time.
+#[test]
+fn history_that_can_not_be_removed_costs_nobody_a_file() {
+    for alone in [true, false] {
+        for done in 0.. {
+            let mut server = append_only();
+            let change = server.files.begin_rewrite(300);
+            server.carry_out(change);
+            server.files.appended(100);
+            if alone {
+                let change = server.files.disable();
+                server.carry_out(change);
+            }
+            server.names.insert("base".into());
+            let base = (Path::new("base"), BaseFormat::Rdb);
+            let change = match alone {
+                true => LogFiles::rewrite_alone(Path::new("aof"), NAME, server.manifest.clone(), base).0,
+                false => server.files.end_rewrite(base.0, base.1).0,
+            };
+            server.carry_out(change);
+            server.files.rewrite_ended();
+            let collect = |server: &mut Server| match alone {
+                true => server.files.remove_history_alone(Path::new("aof"), NAME, server.manifest.clone(), true),
+                false => server.files.remove_history(true),
+            };
+            let mut change = collect(&mut server);
+            if done == change.ops.len() {
+                break;
+            }
+            assert_eq!(collect(&mut server), Change::default(), "it is on its way");
+            change.ops.truncate(done);
+            server.carry_out(change);
+            let names = server.names.clone();
+            server.files.history_stays(|path| names.contains(path));
+            for at in [0, 300 - u64::from(!alone)] {
+                let path = server.files.locate(at).expect("it is served").path;
+                assert!(server.names.contains(&path), "after {done} steps {path:?} is not there");
+            }
+            for file in server.manifest.data() {
+                assert!(server.names.contains(&Path::new("aof").join(&file.name)), "after {done} steps: {file:?}");
+            }
+            let change = collect(&mut server);
+            server.carry_out(change);
+            server.files.history_removed();
+            // Until it is written again it may name what is gone.
+            let is_there = |name: &String| server.names.contains(&Path::new("aof").join(name));
+            assert!(!server.manifest.history.iter().any(|file| is_there(&file.name)), "after {done} steps");
+            server.handed = 400;
+            server.check();
         }
     }
 }
@@ -456,7 +543,7 @@ fn history_that_was_kept_goes_when_it_may() {
         let change = server.files.begin_rewrite(300);
         server.carry_out(change);
         server.names.insert("base".into());
-        let (change, _) = server.files.end_rewrite(Path::new("base"), BaseFormat::Rdb, Old::Stay);
+        let (change, _) = server.files.end_rewrite(Path::new("base"), BaseFormat::Rdb);
         server.carry_out(change);
         assert_eq!(server.files.remove_history(serves), Change::default(), "its names may not be there yet");
         server.files.rewrite_ended();
@@ -466,6 +553,8 @@ fn history_that_was_kept_goes_when_it_may() {
         let change = server.files.remove_history(serves);
         server.carry_out(change);
         assert!(server.manifest.history.is_empty());
+        server.files.history_removed();
+        assert!(server.files.manifest().is_some_and(|manifest| manifest.history.is_empty()));
         assert_eq!(server.names.contains(Path::new("aof/a.aof.1.incr.aof.backlog")), serves);
         assert_eq!(server.files.first_offset(), Some(if serves { 0 } else { 300 }));
         for gone in ["aof/a.aof.1.incr.aof", "aof/a.aof.1.base.rdb"] {
@@ -478,31 +567,48 @@ fn history_that_was_kept_goes_when_it_may() {
 #[test]
 fn files_that_can_not_be_synced_are_closed_without() {
     let mut server = append_only();
+    assert_eq!(server.files.sync_last().ops, [FileOp::Sync], "where they can, it comes first");
     let change = server.files.abandon();
     assert_eq!(change.ops, [FileOp::Close], "and what a restart begins with stays");
     assert!(!server.files.is_aof() && server.files.first_offset().is_none());
+    assert_eq!(server.files.sync_last(), Change::default());
     let mut server = first_rewrite(200, 50);
     let path = server.files.locate(200).expect("it is open").path;
     assert_eq!(server.files.abandon().ops, [FileOp::Close, FileOp::Remove { path }]);
 }
 
 #[test]
-fn a_start_removes_what_earlier_servers_left_and_nothing_else() {
+fn a_start_removes_what_earlier_servers_of_this_name_left_and_nothing_else() {
     let directory = tempfile::tempdir().expect("a directory");
     let gone = [
         "temp-a.aof.incr",
         "temp-a.aof.incr.sums",
         "temp-a.aof.incr.200",
         "temp-a.aof.incr.200.sums",
-        "200.backlog",
+        "a.aof.200.backlog",
+        "a.aof.200.backlog.sums",
         "a.aof.1.incr.aof.backlog",
         "a.aof.1.incr.aof.backlog.sums",
     ];
-    let stays = ["a.aof.manifest", "a.aof.2.incr.aof", "temp-a.aof.incr.mine", "temp-b.aof.incr", "note.sums"];
+    let stays = [
+        "a.aof.manifest",
+        "a.aof.2.incr.aof",
+        "temp-a.aof.incr.mine",
+        "temp-b.aof.incr",
+        "note.sums",
+        // Another server's in the same directory, and somebody's own.
+        "b.aof.200.backlog",
+        "b.aof.1.incr.aof.backlog",
+        "b.aof.1.incr.aof.backlog.sums",
+        "a.aof.mine.backlog",
+        "200.backlog",
+    ];
     for name in gone.iter().chain(&stays) {
         std::fs::write(directory.path().join(name), b"").expect("a file");
     }
-    recover::remove_leftovers(directory.path(), NAME, &[]);
+    for path in recover::leftovers(directory.path(), NAME, &[]) {
+        std::fs::remove_file(path).expect("it is there");
+    }
     let left: BTreeSet<_> = std::fs::read_dir(directory.path())
         .expect("a directory")
         .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
@@ -526,7 +632,7 @@ fn what_the_manifest_names_as_history_stays_after_a_restart() {
     files.appended(6);
     play(files.begin_rewrite(6), b"PING\r\n");
     files.appended(6);
-    play(files.end_rewrite(&base, BaseFormat::Rdb, Old::Stay).0, b"");
+    play(files.end_rewrite(&base, BaseFormat::Rdb).0, b"");
     let found = recover::find(&directory.path, NAME).expect("what was written");
     let (stream_bytes, file_bytes, marked) = (6, 6, false);
     let name = found.manifest.incr[0].name.clone();

@@ -1,16 +1,16 @@
 //! A disk whose fsync fails, or takes its time. A library that is loaded before the C library stands for it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use rivulet_tests::process::{TempDir, tool};
 use rivulet_tests::{Kind, Server, wait};
 
-use crate::{last_incr, wait_refused, wait_taken};
+use crate::{file, last_incr, wait_refused, wait_taken};
 
 /// While the file FAULT is there, fsync of an incremental file fails. If it says so, the system also loses what was not synced: what is read then is
-/// what an older block held. Or it succeeds, but only after [`SLOW`].
+/// what an older block held. Or it succeeds, but only after [`SLOW`]. The file SYNCED has the name and the length of each that was synced well.
 const LIBRARY: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -34,7 +34,13 @@ static int fails(int fd) {
     struct stat now;
     if (fstat(fd, &now)) return 0;
     int fault = open(getenv("FAULT"), O_RDONLY);
-    if (fault < 0) { synced = now.st_size; return 0; }
+    if (fault < 0) {
+        synced = now.st_size;
+        FILE *told = fopen(getenv("SYNCED"), "a");
+        fprintf(told, "%s %ld\n", strrchr(path, '/') + 1, (long)synced);
+        fclose(told);
+        return 0;
+    }
     char drops = 0;
     ssize_t got = read(fault, &drops, 1);
     close(fault);
@@ -98,8 +104,17 @@ impl Faults {
         let mut server = Server::prepare(kind, &[&["--appendonly", "yes"], args].concat());
         server.set_env("LD_PRELOAD", &self.library().to_string_lossy());
         server.set_env("FAULT", &self.file().to_string_lossy());
+        server.set_env("SYNCED", &self.directory.path().join("synced").to_string_lossy());
         server.launch();
         server
+    }
+
+    /// Whether all that is in an incremental file was synced.
+    fn covered(&self, path: &Path) -> bool {
+        let told = std::fs::read_to_string(self.directory.path().join("synced")).unwrap_or_default();
+        let len = std::fs::metadata(path).expect("it is there").len();
+        let name = path.file_name().expect("a name").to_string_lossy();
+        told.lines().any(|line| line == format!("{name} {len}"))
     }
 
     fn begin(&self, how: &str) {
@@ -198,6 +213,34 @@ fn with_always_nothing_is_acknowledged_and_the_server_ends() {
     server.kill();
     server.launch();
     assert_eq!(server.must("EXISTS before").int(), 1);
+}
+
+/// The manifest that is there names the file that the rewrite has begun: until another rewrite has ended nothing else has what is in it.
+#[test]
+fn a_rewrite_that_fails_at_its_end_leaves_a_file_that_is_synced() {
+    let Some(faults) = Faults::new() else { return };
+    for fsync in ["everysec", "always"] {
+        let mut server = faults.server(Kind::Rivulet, &["--appendfsync", fsync]);
+        server.must("SET before 1");
+        let in_the_way = file(&server, "appendonly.aof.2.base.rdb");
+        std::fs::create_dir(&in_the_way).expect("a directory");
+        let mut writer = server.client();
+        writer.add("BGREWRITEAOF");
+        writer.add("SET during 1");
+        writer.flush().expect("it is sent");
+        (0..2).for_each(|_| assert!(!writer.read().expect("a reply").is_error()));
+        wait::until("the rewrite fails", || {
+            server.log().contains("Error trying to rename the temporary AOF base file")
+        });
+        let last = last_incr(&server);
+        assert!(last.ends_with("appendonly.aof.2.incr.aof"), "{last:?}");
+        wait::until("it is synced", || faults.covered(&last));
+        assert!(server.call("SET refused 1").is_error());
+        server.kill();
+        std::fs::remove_dir(&in_the_way).expect("it is empty");
+        server.launch();
+        assert_eq!(server.must("EXISTS before during").int(), 2, "{}", server.log());
+    }
 }
 
 #[test]

@@ -133,3 +133,45 @@ fn append_only_is_refused_while_its_earlier_files_wait_for_the_disk() {
     wait::until("the disk takes it", || !server.call("CONFIG SET appendonly yes").is_error());
     server.kill();
 }
+
+/// What waits for the disk when a rewrite fails at its end is in no file that a restart begins with.
+#[test]
+fn what_waits_for_a_full_disk_is_not_acknowledged_when_a_rewrite_fails() {
+    let mut server = Server::prepare(Kind::Rivulet, &["--appendonly", "yes", "--auto-aof-rewrite-percentage", "0"]);
+    let point = server.dir.path().join(DIRECTORY);
+    // The base is made on another file system, and can't take its name on this one.
+    let Some(_mount) = Mount::in_memory(&point, 16 << 20) else { return };
+    server.launch();
+    fill(&mut server, "k", 10, 20);
+    // A snapshot takes two seconds.
+    server.must("CONFIG SET rdb-key-save-delay 100000");
+    server.must("BGREWRITEAOF");
+    server.must("SET begun 1");
+    let last = point.join("appendonly.aof.2.incr.aof");
+    wait::until("the file of the rewrite has something", || last.metadata().is_ok_and(|file| file.len() > 0));
+    let spare = point.join("spare");
+    fill_up(&spare, 0);
+    fill_to_the_last_page(&point.join("rest"));
+    // There is room for this one in the page of the one before. While it waits to be written, the rewrite ends, and another write comes.
+    server.must("DEBUG AOF-FLUSH-SLEEP 6000000");
+    server.must("SET small 1");
+    wait::until("the base is written", || server.log().contains("Background AOF rewrite terminated with success"));
+    let mut writer = server.client();
+    writer.add(&["SET", "large", &"v".repeat(100_000)]);
+    writer.flush().expect("it is sent");
+    server.must("DEBUG AOF-FLUSH-SLEEP 0");
+    let reply = writer.read();
+    assert!(server.log().contains("Error trying to rename the temporary AOF base file"), "{}", server.log());
+    wait_refused(&mut server, "Invalid cross-device link");
+    server.kill();
+    std::fs::remove_file(&spare).expect("the spare file goes");
+    server.launch();
+    let there = server.must("EXISTS large").int();
+    assert!(reply.is_err() || there == 1, "{reply:?}, and it is lost");
+    assert_eq!(server.must("EXISTS begun small").int(), 2, "{}", server.log());
+}
+
+fn fill_to_the_last_page(path: &std::path::Path) {
+    let mut file = std::fs::File::create(path).expect("a file");
+    while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {}
+}

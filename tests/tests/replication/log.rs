@@ -696,16 +696,24 @@ fn files_that_nobody_needs_go() {
     server.must("CONFIG SET appendonly yes");
     server.must("SET b 1");
     server.must("CONFIG SET appendonly no");
-    wait::until("nothing is left", || names(&inside(&server, "")).iter().all(|name| name == "appendonly.aof.tail"));
+    let are_few = ["appendonly.aof.lock", "appendonly.aof.tail"];
+    wait::until("nothing is left", || names(&inside(&server, "")).iter().all(|name| are_few.contains(&name.as_str())));
     // What a killed server left for one without append-only files, and for one with them.
     let backlog = server.dir.path().join(format!("replbacklog-{}", server.port));
     std::fs::create_dir_all(&backlog).expect("a directory");
     for (options, left) in [
-        (&["--appendonly", "no"], [inside(&server, "5.backlog"), inside(&server, "temp-appendonly.aof.incr.7")]),
+        (
+            &["--appendonly", "no"],
+            [inside(&server, "appendonly.aof.5.backlog"), inside(&server, "temp-appendonly.aof.incr.7")],
+        ),
         (&["--appendonly", "yes"], [backlog.join("5.backlog"), inside(&server, "temp-appendonly.aof.incr")]),
+        // That one was killed, and leaves a tail.
+        (
+            &["--appendonly", "no"],
+            [inside(&server, "appendonly.aof.1.incr.aof.backlog"), inside(&server, "temp-appendonly.aof.incr.7")],
+        ),
     ] {
         server.kill();
-        let _ = std::fs::remove_file(inside(&server, "appendonly.aof.tail"));
         left.iter().for_each(|path| std::fs::write(path, b"PING\r\n").expect("a file"));
         server.launch_with(options);
         assert!(left.iter().all(|path| !path.exists()), "{options:?}: {left:?}");
@@ -788,4 +796,122 @@ fn history_is_kept_until_somebody_says_otherwise() {
     }
     assert!(found.iter().all(|seen| *seen == found[0]), "{found:?}");
     assert_eq!(found[0][0].len(), 4, "{found:?}");
+}
+
+/// Files of one directory, by `appendfilename`; also those of a server that has switched append-only off go on serving its replicas.
+#[test]
+fn a_server_leaves_the_files_of_another_in_its_directory() {
+    let (mut master, mut replica) = with_one_far_behind("yes");
+    master.must("BGREWRITEAOF");
+    wait_for_background(&mut master);
+    master.must("CONFIG SET appendonly no");
+    let backlog = || {
+        let is_backlog = |name: &String| name.ends_with(".backlog") || name.ends_with(".backlog.sums");
+        names(&inside(&master, "")).into_iter().filter(is_backlog).collect::<Vec<_>>()
+    };
+    wait::until("its files have their names", || {
+        let manifest = std::fs::read_to_string(inside(&master, "appendonly.aof.manifest")).expect("a manifest");
+        backlog().len() >= 2 && !manifest.contains("type h")
+    });
+    std::fs::write(inside(&master, "mine.backlog"), b"a file of somebody").expect("a file");
+    let there = backlog();
+    let dir = master.dir.path().to_string_lossy().into_owned();
+    for (appendonly, filename) in [("no", "appendonly.aof"), ("no", "b.aof"), ("yes", "b.aof")] {
+        let mut other =
+            Server::start(Kind::Rivulet, &["--dir", &dir, "--appendonly", appendonly, "--appendfilename", filename]);
+        if filename == "b.aof" {
+            other.must("CONFIG SET appendonly no");
+            other.must("CONFIG SET appendonly yes");
+            first_files(&mut other);
+        }
+        other.kill();
+        let (mut left, is_its_own) = (backlog(), |name: &String| name.starts_with("b.aof."));
+        left.retain(|name| !is_its_own(name));
+        assert_eq!(left, there, "{appendonly} {filename}");
+    }
+    signal(&replica, "CONT");
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(syncs(&mut master), (1, 0), "{}", master.log());
+}
+
+/// As with Redis, a file that can't be removed does not make a rewrite fail. It goes later.
+#[test]
+fn an_old_file_that_can_not_be_removed_is_in_nobodys_way() {
+    for appendonly in ["yes", "no"] {
+        let mut server = append_only(Kind::Rivulet);
+        server.must("SET a 1");
+        server.must("BGREWRITEAOF");
+        wait_for_background(&mut server);
+        server.must(&format!("CONFIG SET appendonly {appendonly}"));
+        // What has its name now can't be removed as a file.
+        let old = inside(&server, "appendonly.aof.2.base.rdb");
+        std::fs::rename(&old, server.dir.path().join("away"))
+            .and_then(|()| std::fs::create_dir(&old))
+            .expect("a directory");
+        server.must("BGREWRITEAOF");
+        wait_for_background(&mut server);
+        assert_eq!(server.info("aof_last_bgrewrite_status"), "ok", "{}", server.log());
+        server.must("SET b 1");
+        wait::until("it is told", || server.log().contains("Can't remove the history files"));
+        let manifest = || std::fs::read_to_string(inside(&server, "appendonly.aof.manifest")).expect("a manifest");
+        assert!(manifest().contains("file appendonly.aof.2.base.rdb seq 2 type h"), "{}", manifest());
+        std::fs::remove_dir(&old).and_then(|()| std::fs::write(&old, b"")).expect("a file");
+        server.must("BGREWRITEAOF");
+        wait_for_background(&mut server);
+        let manifest = || std::fs::read_to_string(inside(&server, "appendonly.aof.manifest")).expect("a manifest");
+        wait::until("it is gone", || !old.exists() && !manifest().contains("type h"));
+        if appendonly == "yes" {
+            in_the_file(&mut server);
+            server.kill();
+            server.launch();
+            assert_eq!(server.must("EXISTS a b").int(), 2, "{}", server.log());
+        }
+    }
+}
+
+/// What a killed server had not written yet belongs to files that a rewrite without append-only has replaced.
+#[test]
+fn a_rewrite_without_append_only_leaves_no_tail() {
+    let mut server = append_only(Kind::Rivulet);
+    server.must("SET a 1");
+    let tail = inside(&server, "appendonly.aof.tail");
+    wait::until("there is a tail", || tail.exists());
+    in_the_file(&mut server);
+    // What comes before it is there goes to the file.
+    wait::pause(Duration::from_millis(300));
+    server.must("DEBUG AOF-FLUSH-SLEEP 60000000");
+    (0..10).for_each(|i| _ = server.must(&format!("SET key:{i} 1")));
+    server.kill();
+    assert!(tail.exists());
+    server.launch_with(&["--appendonly", "no"]);
+    server.must("BGREWRITEAOF");
+    wait_for_background(&mut server);
+    assert!(!tail.exists());
+    server.kill();
+    server.launch_with(&["--appendonly", "yes"]);
+    assert_eq!(server.must("DBSIZE").int(), 0, "{}", server.log());
+}
+
+/// Whoever says it while a rewrite without append-only waits for the disk.
+#[test]
+fn history_that_is_not_kept_any_more_goes_when_a_rewrite_has_ended() {
+    let mut server = Server::start(Kind::Rivulet, &[AOF, &["--aof-disable-auto-gc", "yes"]].concat());
+    server.must("SET a 1");
+    in_the_file(&mut server);
+    server.must("DEBUG AOF-FLUSH-SLEEP 3000000");
+    let mut writer = Client::connect(server.port).expect("it listens");
+    writer.add("SET slowly 1");
+    writer.flush().expect("it is sent");
+    wait::until("it is executed", || server.must("EXISTS slowly").int() == 1);
+    server.must("CONFIG SET appendonly no");
+    server.must("BGREWRITEAOF");
+    wait::until("the base is written", || server.log().contains("Background AOF rewrite terminated with success"));
+    server.must("CONFIG SET aof-disable-auto-gc no");
+    assert_eq!(server.info("aof_rewrite_in_progress"), "1", "it waits for the disk");
+    server.must("DEBUG AOF-FLUSH-SLEEP 0");
+    wait_for_background(&mut server);
+    let is_data = |name: &String| name.ends_with(".aof") || name.ends_with(".rdb");
+    wait::until("what it has replaced is gone", || {
+        names(&inside(&server, "")).into_iter().filter(is_data).collect::<Vec<_>>() == ["appendonly.aof.2.base.rdb"]
+    });
 }

@@ -24,8 +24,7 @@ pub struct Aof {
     pub base_bytes: u64,
     /// Append-only is on, but its files could not be begun: that is tried again.
     begin_again: bool,
-    /// Files that a restart would begin with lack something that was acknowledged: no writes before a rewrite has made them whole.
-    not_whole: bool,
+    not_whole: Option<NotWhole>,
     /// What a start found; kept until the files are loaded.
     found: Option<Found>,
     pub replayed: Vec<Replayed>,
@@ -40,6 +39,15 @@ pub struct Aof {
     annotated_s: u64,
 }
 
+/// Files that a restart would begin with may lack something that was executed: no writes before a rewrite has made them whole.
+#[derive(Clone, Copy)]
+pub struct NotWhole {
+    /// The stream's generation that was written to them. What is written after it proves nothing before the rewrite has ended.
+    pub generation: u64,
+    /// They were to hold the stream up to here.
+    pub end: u64,
+}
+
 struct Renaming {
     started_ms: u64,
     temporary: PathBuf,
@@ -51,6 +59,10 @@ struct Renaming {
 }
 
 impl Aof {
+    pub fn not_whole(&self) -> Option<NotWhole> {
+        self.not_whole
+    }
+
     /// The loader has come to the end of a file.
     pub fn file_loaded(&mut self, replayed: Option<Replayed>, base_damaged: bool) {
         self.replayed.extend(replayed);

@@ -6,13 +6,14 @@ mod driver;
 mod reader;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rivulet_aof::files::{Directory, LogFiles};
+use rivulet_aof::files::{Directory, LogFiles, lock_name};
 use rivulet_aof::identity::Role;
 use rivulet_aof::op::{Change, FileOp};
 use rivulet_config::Config;
 use rivulet_engine::client_id::ClientId;
+use rivulet_host::fs::{self, File};
 use rivulet_replication::history::History;
 
 use crate::helpers;
@@ -36,6 +37,8 @@ pub struct LogOnDisk {
     untold: Vec<ClientId>,
     /// The lock of the backlog directory, while this server writes there.
     backlog_lock: Option<BacklogLock>,
+    /// The locks of append-only files that are, or were, this server's, with their paths.
+    pub append_only_locks: Vec<(PathBuf, File)>,
     /// The disk refused the backlog; it is tried again then.
     backlog_retry_ms: u64,
     /// Pieces read for replicas so far, in bytes.
@@ -46,7 +49,7 @@ pub struct LogOnDisk {
 struct BacklogLock {
     directory: Directory,
     /// The lock is given up with the file.
-    _file: rivulet_host::fs::File,
+    _file: File,
 }
 
 /// A segment is a quarter of `repl-backlog-disk-size`, within these.
@@ -70,6 +73,7 @@ impl LogOnDisk {
             ids_due: 0,
             untold: Vec::new(),
             backlog_lock: None,
+            append_only_locks: Vec::new(),
             backlog_retry_ms: 0,
             read_bytes: 0,
         }
@@ -93,7 +97,7 @@ impl LogOnDisk {
             helpers::start("room-maker", move || {
                 for path in paths {
                     // As said: the writer tries again.
-                    let _ = rivulet_host::fs::remove_file(path);
+                    let _ = fs::remove_file(path);
                 }
             });
         }
@@ -106,16 +110,30 @@ impl LogOnDisk {
         }
     }
 
-    /// The first file of a rewrite, which was to begin at `start`, could not be made.
-    pub fn first_file_failed(&mut self, start: u64) {
-        let change = self.files.first_file_failed(start);
+    /// Whether the append-only files of this name in a directory are this server's: until it ends, no other server gets them. Also those that are data
+    /// no more may serve its replicas.
+    pub fn lock_append_only(&mut self, directory: &Path, filename: &str) -> bool {
+        let Ok(directory) = fs::canonicalize(directory) else { return false };
+        let path = directory.join(lock_name(filename));
+        if self.append_only_locks.iter().any(|(locked, _)| *locked == path) {
+            return true;
+        }
+        let locked = File::create(&path).and_then(|file| file.lock().map(|()| file));
+        let is_ours = locked.is_ok();
+        self.append_only_locks.extend(locked.map(|file| (path, file)));
+        is_ours
+    }
+
+    /// The first file of a rewrite could not be made.
+    pub fn first_file_failed(&mut self, number: u64) {
+        let change = self.files.first_file_failed(number);
         self.change(change, None);
         self.tell_lost_is_known();
     }
 
     /// A file that was not found under this name may have been about to get it.
     fn may_have_come(&self, path: &Path) -> bool {
-        self.writer.as_ref().is_some_and(LogWriter::is_renaming) || rivulet_host::fs::metadata(path).is_ok()
+        self.writer.as_ref().is_some_and(LogWriter::is_renaming) || fs::metadata(path).is_ok()
     }
 
     /// The ids of this node are not on disk yet. A disk that refuses is not waited for.

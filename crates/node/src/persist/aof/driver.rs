@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rivulet_aof::files::{Old, Segment, backlog_path};
+use rivulet_aof::files::{LogFiles, Segment, backlog_path};
 use rivulet_aof::identity::Role;
 use rivulet_aof::manifest::{self, BaseFormat, Manifest};
 use rivulet_aof::op::{Change, FileOp};
@@ -19,7 +19,7 @@ use rivulet_replication::position::Position;
 use rivulet_replication::session::Filter;
 use rivulet_resp::{Args, OwnedArgs};
 
-use super::Renaming;
+use super::{NotWhole, Renaming};
 use crate::log;
 use crate::node::Node;
 use crate::persist::load::{LoadWhy, Place};
@@ -69,12 +69,30 @@ impl Node {
         self.begin_load(Source::AppendOnly(load), LoadWhy::Startup, Place::Databases)
     }
 
-    /// A start without append-only files has no use for the backlog that an earlier one with them has left. Where there is a tail, a server may be at work
-    /// in the directory.
-    pub fn clean_append_only_directory(&self) {
-        let (directory, filename) = (Path::new(&self.config.appenddirname), &self.config.appendfilename);
-        if fs::metadata(directory.join(tail::file_name(filename))).is_err() {
-            recover::remove_leftovers(directory, filename, &[]);
+    /// A start without append-only files has no use for the backlog that an earlier one with them has left.
+    pub fn clean_append_only_directory(&mut self) {
+        let directory = Path::new(&self.config.appenddirname).to_path_buf();
+        if !recover::leftovers(&directory, &self.config.appendfilename, &[]).is_empty() {
+            self.take_append_only_directory(&directory, &[]);
+            self.persist.log.append_only_locks.clear();
+        }
+    }
+
+    /// The directory's files with this server's name are its own, and those that it does not know of go. If another server is at work there with
+    /// the same name, they stay.
+    fn take_append_only_directory(&mut self, directory: &Path, segments: &[Segment]) {
+        let filename = &self.config.appendfilename;
+        if !self.persist.log.lock_append_only(directory, filename) {
+            log::warning!(
+                "Another server may use the files {filename}.* in {}: what earlier ones have left there stays.",
+                directory.display()
+            );
+            return;
+        }
+        let kept = segments.iter().chain(self.persist.log.files.segments());
+        for path in recover::leftovers(directory, filename, kept) {
+            // One that can't be removed is overwritten when its name comes up again, or goes with the next start.
+            let _ = fs::remove_file(path);
         }
     }
 
@@ -200,7 +218,7 @@ impl Node {
         let dir = directory.path.clone();
         let had = manifest.incr.last().map(|file| file.name.clone());
         // Others were of a process that was killed, or that was told to do without these files.
-        recover::remove_leftovers(&directory.path, &filename, &segments);
+        self.take_append_only_directory(&directory.path, &segments);
         self.clean_backlog_directory();
         let mut change = if manifest.base.is_none() && manifest.incr.is_empty() {
             let (base, format) = self.empty_base();
@@ -289,6 +307,8 @@ impl Node {
                 "The AOF files can't be begun while what was to be written before waits for the disk: {why}"
             ));
         }
+        // The files of before have all that they will ever have.
+        self.look_how_safe_the_log_is();
         let found = recover::find(dir.as_ref(), &filename).map_err(|error| match error {
             FindError::Io(path, e) => {
                 format!("Can't open or create append-only dir {}: {}", path.display(), os_error(&e))
@@ -306,7 +326,7 @@ impl Node {
             self.replication.history.adopt(id);
             self.replication.log.create();
         }
-        recover::remove_leftovers(&found.directory.path, &filename, self.persist.log.files.segments());
+        self.take_append_only_directory(&found.directory.path, &[]);
         self.persist.log.files.enable_aof(found.directory, &filename, found.manifest);
         self.begin_backlog_if_wanted();
         self.persist.aof.rewrite_scheduled = true;
@@ -348,7 +368,7 @@ impl Node {
     fn stop_rewrites(&mut self) {
         self.cancel_rewrite();
         (self.persist.aof.rewrite_scheduled, self.persist.aof.begin_again) = (false, false);
-        self.set_not_whole(None);
+        self.set_whole();
         self.hand_over(self.replication.offset());
     }
 
@@ -364,33 +384,66 @@ impl Node {
         if self.config.aof_disable_auto_gc || self.persist.aof.renaming.is_some() {
             return;
         }
+        // With append-only off the manifest on disk is what counts, and changes of it may still be queued.
+        let is_on = self.persist.log.files.is_aof();
+        if is_on || self.persist.log.writer.as_ref().is_none_or(LogWriter::wait_until_idle) {
+            self.collect_history(None);
+        }
+    }
+
+    /// What rewrites have made history goes, unless it is to stay: with append-only off what the manifest in `directory` names, which is
+    /// `appenddirname` otherwise.
+    fn collect_history(&mut self, directory: Option<&Path>) {
+        if self.config.aof_disable_auto_gc || self.persist.aof.renaming.is_some() {
+            return;
+        }
         let serves = self.serves_replicas_from_files();
         let change = match self.persist.log.files.is_aof() {
             true => self.persist.log.files.remove_history(serves),
-            false => self.remove_history_alone(serves),
+            false => {
+                let directory = directory.map_or_else(|| self.config.appenddirname.clone().into(), Path::to_path_buf);
+                self.remove_history_alone(&directory, serves)
+            }
         };
+        if change.ops.is_empty() {
+            return;
+        }
         for op in &change.ops {
             if let FileOp::Remove { path } = op {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 log::notice!("Removing the history file {name} in the background");
             }
         }
-        self.persist.log.change(change, None);
-    }
-
-    /// With append-only off: what the manifest on disk names.
-    fn remove_history_alone(&mut self, serves: bool) -> Change {
-        let (dir, filename) = (self.config.appenddirname.clone(), self.config.appendfilename.clone());
-        let is_idle = self.persist.log.writer.as_ref().is_none_or(LogWriter::wait_until_idle);
-        if !is_idle || !fs::is_directory(&dir) {
-            return Change::default();
-        }
-        // Files that can't be looked at stay.
-        let Ok(found) = recover::find(dir.as_ref(), &filename) else { return Change::default() };
         if self.persist.log.writer.is_none() {
             self.start_log_writer(self.replication.offset());
         }
+        self.persist.log.change(change, Some(Token::History));
+    }
+
+    /// With append-only off: what the manifest on disk names.
+    fn remove_history_alone(&mut self, directory: &Path, serves: bool) -> Change {
+        if !fs::is_directory(directory) {
+            return Change::default();
+        }
+        // Files that can't be looked at stay.
+        let filename = self.config.appendfilename.clone();
+        let Ok(found) = recover::find(directory, &filename) else { return Change::default() };
         self.persist.log.files.remove_history_alone(&found.directory.path, &filename, found.manifest, serves)
+    }
+
+    /// The history has gone, or not all of it: then it is tried again after the next rewrite, and by a start.
+    pub fn history_changed(&mut self, result: Result<(), String>) {
+        match result {
+            Ok(()) => {
+                self.persist.log.files.history_removed();
+                // Another rewrite may have ended meanwhile.
+                self.collect_history(None);
+            }
+            Err(text) => {
+                log::warning!("Can't remove the history files of the AOF: {text}");
+                self.persist.log.files.history_stays(|path| fs::metadata(path).is_ok());
+            }
+        }
     }
 
     // ---- rewriting ----
@@ -476,7 +529,8 @@ impl Node {
         }
         let change = self.persist.log.files.begin_rewrite(end);
         if let Some(writer) = &self.persist.log.writer {
-            let token = (!change.must).then_some(Token::FirstFile { start: end });
+            let number = self.persist.log.files.first_file();
+            let token = (!change.must).then_some(Token::FirstFile { number });
             writer.change(change, token);
             writer.hold_sync(self.config.no_appendfsync_on_rewrite);
         }
@@ -484,7 +538,7 @@ impl Node {
     }
 
     /// The files of a rewrite that nothing goes on from.
-    fn rewrite_alone(&mut self, temporary: &Path, format: BaseFormat, old: Old) -> Result<Named, String> {
+    fn rewrite_alone(&mut self, temporary: &Path, format: BaseFormat) -> Result<Named, String> {
         let filename = self.config.appendfilename.clone();
         let found = recover::find(self.config.appenddirname.as_ref(), &filename)
             .map_err(|_| format!("can't use the files in {}", self.config.appenddirname))?;
@@ -492,18 +546,8 @@ impl Node {
             self.start_log_writer(self.replication.offset());
         }
         let directory = found.directory.path;
-        let files = &mut self.persist.log.files;
-        let (change, base) = files.rewrite_alone(&directory, &filename, found.manifest, (temporary, format), old);
+        let (change, base) = LogFiles::rewrite_alone(&directory, &filename, found.manifest, (temporary, format));
         Ok(Named { change, base, alone_in: Some(directory) })
-    }
-
-    /// Not all of it was done: what serves replicas is under the names that are there.
-    fn rewrite_alone_failed(&mut self, directory: &Path) {
-        // Files that can't be looked at can't be read, either.
-        if let Ok(found) = recover::find(directory, &self.config.appendfilename) {
-            let is_there = |path: &Path| fs::metadata(path).is_ok();
-            self.persist.log.files.rewrite_alone_failed(&found.directory.path, &found.manifest, is_there);
-        }
     }
 
     /// Where the last rewrite that began writes its base. One that was given up may still be writing to another.
@@ -522,9 +566,9 @@ impl Node {
     }
 
     /// The first incremental file was made, or could not be: then nothing could go on from the base.
-    pub fn first_file_begun(&mut self, start: u64, result: Result<(), String>) {
+    pub fn first_file_begun(&mut self, number: u64, result: Result<(), String>) {
         let Err(text) = result else { return };
-        self.persist.log.first_file_failed(start);
+        self.persist.log.first_file_failed(number);
         let incr = manifest::temp_incr_name(&self.config.appendfilename);
         log::warning!("Can't open the append-only file {incr}: {text}");
         // Another rewrite may have begun since, with a file of its own.
@@ -562,18 +606,13 @@ impl Node {
         log::notice!("Background AOF rewrite terminated with success");
         self.hand_over(self.replication.offset());
         let format = if self.config.aof_use_rdb_preamble { BaseFormat::Rdb } else { BaseFormat::Aof };
-        let old = match () {
-            () if self.config.aof_disable_auto_gc => Old::Stay,
-            () if self.serves_replicas_from_files() => Old::Serve,
-            () => Old::Go,
-        };
         let first = self.persist.log.files.is_waiting_for_base();
         let temporary = self.temporary_base();
         let named = if self.persist.log.files.is_aof() {
-            let (change, base) = self.persist.log.files.end_rewrite(&temporary, format, old);
+            let (change, base) = self.persist.log.files.end_rewrite(&temporary, format);
             Ok(Named { change, base, alone_in: None })
         } else {
-            self.rewrite_alone(&temporary, format, old)
+            self.rewrite_alone(&temporary, format)
         };
         let Named { change, base, alone_in } = match named {
             Ok(named) => named,
@@ -609,9 +648,11 @@ impl Node {
                 temporary.display()
             );
             self.rewrite_failed();
-            match alone_in {
-                Some(directory) => self.rewrite_alone_failed(&directory),
-                None => self.begin_files_anew(&text),
+            if alone_in.is_none() {
+                // The manifest that is there may name the file that is written.
+                self.hand_over(self.replication.offset());
+                self.persist.log.change(self.persist.log.files.sync_last(), None);
+                self.begin_files_anew(&text);
             }
             return;
         }
@@ -631,23 +672,21 @@ impl Node {
         self.after_rewrite();
         if alone_in.is_none() {
             self.persist.log.files.rewrite_ended();
-            if self.persist.aof.not_whole {
-                self.set_not_whole(None);
-            }
-            // `aof-disable-auto-gc` may have been switched off since it began.
-            self.apply_auto_gc();
+            self.set_whole();
         }
+        self.collect_history(alone_in.as_deref());
         log::notice!("Background AOF rewrite finished successfully");
     }
 
     /// It is not known which files the disk has, or what is in them: they are read again, and a rewrite makes them whole. That is tried by the
     /// periodic tasks until it succeeds; until then nothing is written that they would lack.
     fn begin_files_anew(&mut self, why: &str) {
+        let before = self.persist.aof.not_whole;
         self.stop_rewrites();
         let change = self.persist.log.files.abandon();
         self.close_append_only(change);
         if self.config.appendonly {
-            self.set_not_whole(Some(why));
+            self.set_not_whole(before, why);
         }
         if self.config.appendonly
             && let Err(text) = self.begin_append_only()
@@ -657,10 +696,18 @@ impl Node {
         }
     }
 
-    fn set_not_whole(&mut self, why: Option<&str>) {
-        self.persist.aof.not_whole = why.is_some();
+    /// Writes are refused for this reason. `before`: what is known of the files that a restart begins with, if others were begun anew already.
+    fn set_not_whole(&mut self, before: Option<NotWhole>, why: &str) {
+        let Some(writer) = &self.persist.log.writer else { return };
+        writer.set_files_failing(Some(why));
+        let (generation, end) = (writer.generation(), self.replication.offset());
+        self.persist.aof.not_whole = before.or(Some(NotWhole { generation, end }));
+    }
+
+    fn set_whole(&mut self) {
+        self.persist.aof.not_whole = None;
         if let Some(writer) = &self.persist.log.writer {
-            writer.set_files_failing(why);
+            writer.set_files_failing(None);
         }
     }
 
@@ -718,6 +765,7 @@ impl Node {
             && self.config.appendfsync == AppendFsync::Always
             && self.persist.log.files.is_aof()
             && !self.persist.log.files.is_waiting_for_base()
+            && self.persist.aof.not_whole.is_none()
         {
             log::warning!("{text}");
             log::warning!("Can't recover from AOF write error when the AOF fsync policy is 'always'. Exiting...");
@@ -870,7 +918,7 @@ impl Node {
     pub fn check_aof(&self) -> Result<(), Fail> {
         let Some(text) = self.persist.log.failure() else { return Ok(()) };
         let files = &self.persist.log.files;
-        if self.persist.aof.not_whole || !files.is_backlog() {
+        if self.persist.aof.not_whole.is_some() || !files.is_backlog() {
             return Err(Fail::text(format!("MISCONF Errors writing to the AOF file: {text}")));
         }
         Ok(())
@@ -918,7 +966,11 @@ fn probe(path: &Path) -> std::io::Result<()> {
 
 /// Completes the last file with what a killed process had not written yet.
 fn add_tail(found: &Found, filename: &str) -> Result<(), String> {
-    let Some(last) = found.manifest.incr.last() else { return Ok(()) };
+    let Some(last) = found.manifest.incr.last() else {
+        // Its file may get a name that it knows.
+        return tail::discard(&found.directory.path, filename)
+            .map_err(|e| format!("Can't remove {}: {}", tail::file_name(filename), os_error(&e)));
+    };
     match tail::recover(&found.directory.path, filename, &last.name) {
         Ok(0) => {}
         Ok(bytes) => log::notice!(
@@ -936,3 +988,6 @@ fn add_tail(found: &Found, filename: &str) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ use super::writer::{LogWriter, Token};
 use crate::lifecycle::pauses::PauseWhy;
 use crate::log;
 use crate::node::Node;
+use crate::persist::aof::NotWhole;
 use crate::system::os_error;
 
 /// With so much waiting to be written, a backlog that is only for replicas is given up.
@@ -108,7 +109,8 @@ impl Node {
         for (token, result) in results {
             match token {
                 Token::Rewrite => self.rewrite_files_changed(result),
-                Token::FirstFile { start } => self.first_file_begun(start, result),
+                Token::History => self.history_changed(result),
+                Token::FirstFile { number } => self.first_file_begun(number, result),
                 Token::Ids => self.persist.log.ids_due -= 1,
                 Token::Backlog => {
                     if let Err(text) = result {
@@ -508,10 +510,25 @@ impl Node {
     /// The offset up to which replies may tell of writes; no limit without append-only files.
     fn safe_offset(&self) -> u64 {
         let disk = &self.persist.log;
+        if let Some(not_whole) = self.persist.aof.not_whole() {
+            return self.safe_while_not_whole(not_whole);
+        }
         let waits = disk.files.is_aof() && disk.files.is_open() && !disk.files.is_waiting_for_base();
         let Some(writer) = disk.writer.as_ref().filter(|_| waits) else { return u64::MAX };
         // A disk that refuses is told of by refused writes. Of those that were executed before nobody is told that they are safe.
         self.kept_by(writer).unwrap_or(0)
+    }
+
+    /// A restart begins with what those files have; other ones prove nothing before the rewrite has ended. With all that they were to have they ask for
+    /// nothing more: writes are refused since.
+    fn safe_while_not_whole(&self, not_whole: NotWhole) -> u64 {
+        let disk = &self.persist.log;
+        if disk.safe == u64::MAX {
+            return u64::MAX;
+        }
+        let writer = disk.writer.as_ref().filter(|writer| writer.generation() == not_whole.generation);
+        let kept = writer.and_then(|writer| self.kept_by(writer)).unwrap_or(disk.safe);
+        if kept >= not_whole.end { u64::MAX } else { kept }
     }
 
     /// The master wants to be told at once of what is durable here.

@@ -54,10 +54,12 @@ pub enum Token {
     Backlog,
     /// An identity file with new ids.
     Ids,
-    /// The first incremental file of a rewrite begins at `start`.
-    FirstFile { start: u64 },
+    /// The first incremental file of a rewrite, with its number ([`rivulet_aof::files::FirstFile`]).
+    FirstFile { number: u64 },
     /// The end of a rewrite of append-only files.
     Rewrite,
+    /// What rewrites have made history goes.
+    History,
 }
 
 enum Job {
@@ -226,6 +228,7 @@ impl LogWriter {
             prepared_ms: 0,
             syncer,
             unsynced: false,
+            closed_unsynced: false,
             lacks_bytes: false,
             policy: EVERY_SECOND,
         };
@@ -354,6 +357,11 @@ impl LogWriter {
         let waits = self.kept < self.tailed_end && clock::monotonic_us() - self.appended_us <= LINGER_US;
         let kept = if waits { self.kept } else { self.tailed_end };
         self.written().map(|written| written.max(kept))
+    }
+
+    /// How often the stream has begun anew.
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     fn is_current(&self) -> bool {
@@ -517,6 +525,8 @@ struct Thread {
     syncer: Syncer,
     /// Bytes were written since the last sync began.
     unsynced: bool,
+    /// Bytes were in a file when it was closed that no sync has covered: nothing is durable before a file, or the stream, begins anew.
+    closed_unsynced: bool,
     /// There was no file for bytes of the stream: what follows them does not count as written before the executor knows.
     lacks_bytes: bool,
     /// What it was when last looked at.
@@ -756,6 +766,7 @@ impl Thread {
         if change.ops.iter().any(|op| matches!(op, Sync | Begin { .. } | Resume { .. } | Close)) {
             self.wait_for_sync();
         }
+        let in_doubt = self.disk.is_in_doubt();
         let mut result = change.carry_out(&mut self.disk);
         while let (true, false, Err((_, error))) = (change.must, self.disk.is_lost(), &result) {
             self.shared.failed(Failing::Writing, "Error changing the files of the log", error);
@@ -771,9 +782,8 @@ impl Thread {
             }
             Err(_) => {}
         }
-        if result.is_ok() && change.ops.contains(&Sync) {
-            self.shared.tell_synced(self.shared.written.load(Ordering::Relaxed));
-        }
+        let done = result.as_ref().map_or_else(|(step, _)| *step, |()| change.ops.len());
+        self.look_what_was_synced(&change.ops[..done], in_doubt);
         self.tell_doubt();
         if renames(change) {
             self.shared.renames.fetch_sub(1, Ordering::AcqRel);
@@ -785,10 +795,29 @@ impl Thread {
         }
     }
 
+    /// These steps were done. `in_doubt`: before them a sync had failed.
+    fn look_what_was_synced(&mut self, done: &[FileOp], in_doubt: bool) {
+        let mut unsynced = self.unsynced || in_doubt;
+        for op in done {
+            match op {
+                FileOp::Sync => {
+                    unsynced = false;
+                    self.tell_synced();
+                }
+                FileOp::Close => {
+                    self.closed_unsynced |= unsynced;
+                    (self.unsynced, unsynced) = (false, false);
+                }
+                FileOp::Begin { .. } | FileOp::Resume { .. } => self.closed_unsynced = false,
+                _ => {}
+            }
+        }
+    }
+
     fn rebase(&mut self, end: u64, generation: u64) {
         // The syncer may still be about to tell an offset of the old stream.
         self.wait_for_sync();
-        self.lacks_bytes = false;
+        (self.lacks_bytes, self.closed_unsynced) = (false, false);
         self.shared.written.store(end, Ordering::Release);
         self.shared.fsynced.store(end, Ordering::Release);
         self.shared.generation.store(generation, Ordering::Release);
@@ -851,13 +880,24 @@ impl Thread {
     fn synced(&mut self) {
         self.unsynced = false;
         self.shared.can_sync();
-        self.shared.tell_synced(self.shared.written.load(Ordering::Relaxed));
+        self.tell_synced();
+    }
+
+    /// All that was written is durable, if no file was closed before a sync had covered what is in it.
+    fn tell_synced(&self) {
+        if !self.closed_unsynced {
+            self.shared.tell_synced(self.shared.written.load(Ordering::Relaxed));
+        }
     }
 
     /// Another file may have been begun, or the bytes of this one can't be had.
     fn tell_doubt(&self) {
         if !self.disk.is_in_doubt() {
-            self.shared.can_sync();
+            // With a file that was closed meanwhile nothing fails any more, but it was not synced, either.
+            match self.closed_unsynced {
+                true => _ = self.shared.works(Failing::Syncing),
+                false => self.shared.can_sync(),
+            }
         } else if self.disk.is_lost() && !self.shared.lost.swap(true, Ordering::AcqRel) {
             self.shared.waker.wake();
         }
@@ -913,56 +953,4 @@ impl Syncer {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    fn begin(path: &Path) -> Change {
-        Change { ops: vec![FileOp::Begin { path: path.to_path_buf() }], must: false }
-    }
-
-    fn append(writer: &mut LogWriter, bytes: &[u8], end: u64) {
-        writer.append(std::iter::once(bytes), end);
-    }
-
-    #[test]
-    fn what_is_nowhere_does_not_count_as_written() {
-        let directory = std::env::temp_dir().join(format!("rivulet-writer-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        let (first, last) = (directory.join("100"), directory.join("107"));
-        let mut writer = LogWriter::start(100, Waker::new().unwrap());
-        writer.change(begin(&first), None);
-        append(&mut writer, b"one", 103);
-        writer.change(begin(&directory.join("no such directory/103")), Some(Token::FirstFile { start: 103 }));
-        append(&mut writer, b"lost", 107);
-        writer.change(begin(&last), None);
-        append(&mut writer, b"two", 110);
-        assert!(writer.wait_until_idle());
-        let results = writer.results();
-        assert!(matches!(results[..], [(Token::FirstFile { start: 103 }, Err(_))]), "{results:?}");
-        assert_eq!(std::fs::read(&first).unwrap(), b"one", "another file's bytes are not for it");
-        assert_eq!(std::fs::read(&last).unwrap(), b"two");
-        assert_eq!(writer.written(), Some(103));
-        writer.lost_is_known(110);
-        assert!(writer.wait_until_idle());
-        assert_eq!(writer.written(), Some(110));
-        std::fs::remove_dir_all(directory).unwrap();
-    }
-
-    #[test]
-    fn it_says_that_a_name_is_on_its_way() {
-        let mut writer = LogWriter::start(0, Waker::new().unwrap());
-        writer.set_sleep(200_000);
-        let directory = std::env::temp_dir().join(format!("rivulet-writer-name-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        let (from, to) = (directory.join("a"), directory.join("b"));
-        writer.change(begin(&from), None);
-        append(&mut writer, b"slow", 4);
-        writer.change(Change { ops: vec![FileOp::Rename { from, to: to.clone() }], must: false }, None);
-        assert!(writer.is_renaming());
-        assert!(writer.wait_until_idle());
-        assert!(!writer.is_renaming() && to.exists());
-        std::fs::remove_dir_all(directory).unwrap();
-    }
-}
+mod tests;

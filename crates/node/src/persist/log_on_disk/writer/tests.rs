@@ -1,0 +1,87 @@
+use std::path::Path;
+
+use super::*;
+
+fn begin(path: &Path) -> Change {
+    Change { ops: vec![FileOp::Begin { path: path.to_path_buf() }], must: false }
+}
+
+fn append(writer: &mut LogWriter, bytes: &[u8], end: u64) {
+    writer.append(std::iter::once(bytes), end);
+}
+
+#[test]
+fn what_is_nowhere_does_not_count_as_written() {
+    let directory = std::env::temp_dir().join(format!("rivulet-writer-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let (first, last) = (directory.join("100"), directory.join("107"));
+    let mut writer = LogWriter::start(100, Waker::new().unwrap());
+    writer.change(begin(&first), None);
+    append(&mut writer, b"one", 103);
+    writer.change(begin(&directory.join("no such directory/103")), Some(Token::FirstFile { number: 1 }));
+    append(&mut writer, b"lost", 107);
+    writer.change(begin(&last), None);
+    append(&mut writer, b"two", 110);
+    assert!(writer.wait_until_idle());
+    let results = writer.results();
+    assert!(matches!(results[..], [(Token::FirstFile { number: 1 }, Err(_))]), "{results:?}");
+    assert_eq!(std::fs::read(&first).unwrap(), b"one", "another file's bytes are not for it");
+    assert_eq!(std::fs::read(&last).unwrap(), b"two");
+    assert_eq!(writer.written(), Some(103));
+    writer.lost_is_known(110);
+    assert!(writer.wait_until_idle());
+    assert_eq!(writer.written(), Some(110));
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn it_says_that_a_name_is_on_its_way() {
+    let mut writer = LogWriter::start(0, Waker::new().unwrap());
+    writer.set_sleep(200_000);
+    let directory = std::env::temp_dir().join(format!("rivulet-writer-name-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let (from, to) = (directory.join("a"), directory.join("b"));
+    writer.change(begin(&from), None);
+    append(&mut writer, b"slow", 4);
+    writer.change(Change { ops: vec![FileOp::Rename { from, to: to.clone() }], must: false }, None);
+    assert!(writer.is_renaming());
+    assert!(writer.wait_until_idle());
+    assert!(!writer.is_renaming() && to.exists());
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+/// What lies in a file that was closed counts as durable only if a sync has covered it.
+#[test]
+fn what_was_closed_unsynced_is_not_called_durable() {
+    let sync = || Change { ops: vec![FileOp::Sync], must: false };
+    let close = || Change { ops: vec![FileOp::Close], must: false };
+    let directory = std::env::temp_dir().join(format!("rivulet-writer-closed-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    for is_synced in [true, false] {
+        let mut writer = LogWriter::start(0, Waker::new().unwrap());
+        writer.set_policy(AppendFsync::Always);
+        writer.change(begin(&directory.join("a")), None);
+        writer.set_sleep(200_000);
+        append(&mut writer, b"one", 3);
+        clock::sleep(Duration::from_millis(50));
+        // While it writes that, the rest comes together.
+        append(&mut writer, b"two", 6);
+        if is_synced {
+            writer.change(sync(), None);
+        }
+        writer.change(close(), None);
+        assert!(writer.wait_until_idle());
+        let durable = Some(if is_synced { 6 } else { 3 });
+        assert_eq!((writer.written(), writer.fsynced()), (Some(6), durable));
+        writer.change(sync(), None);
+        assert!(writer.wait_until_idle());
+        assert_eq!(writer.fsynced(), durable, "there is no file that could be synced");
+        // The stream begins anew, with data that are elsewhere.
+        writer.rebase(6);
+        writer.change(begin(&directory.join("b")), None);
+        append(&mut writer, b"six", 9);
+        assert!(writer.wait_until_idle());
+        assert_eq!(writer.fsynced(), Some(9));
+    }
+    std::fs::remove_dir_all(directory).unwrap();
+}
