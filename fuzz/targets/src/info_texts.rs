@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use rivulet_topology::doctor::Doctor;
+use rivulet_topology::survey::NODES_MAX;
 use rivulet_topology::{Address, Info, Now, Survey};
 
 /// Answers are set apart by a byte that no text has.
@@ -10,7 +11,7 @@ const SPLIT: u8 = 0;
 
 pub fn run(bytes: &[u8]) {
     let first = Address { host: "127.0.0.1".into(), port: 1 };
-    let mut survey = Survey::new(first, bytes.len().is_multiple_of(2));
+    let mut survey = Survey::new(first, bytes.len().is_multiple_of(2), NODES_MAX);
     for (i, text) in bytes.split(|byte| *byte == SPLIT).take(64).enumerate() {
         let text = String::from_utf8_lossy(text);
         // Each is the answer of another of those who are to be asked.
