@@ -511,13 +511,15 @@ impl LogFiles {
     }
 
     /// The history that was to go is gone, and the manifest on disk does not name it.
-    pub fn history_removed(&mut self) {
-        let Some(Retiring { directory, names }) = self.retiring.take() else { return };
+    /// Answers in which directory.
+    pub fn history_removed(&mut self) -> Option<PathBuf> {
+        let Retiring { directory, names } = self.retiring.take()?;
         if let Mode::Aof { directory: own, manifest, .. } = &mut self.mode
             && own.path == directory
         {
             manifest.history.retain(|file| !names.contains(&file.name));
         }
+        Some(directory)
     }
 
     /// Not all of it is gone. What is there stays history, and segments have the name under which there is a file.
@@ -534,6 +536,9 @@ impl LogFiles {
             && own.path == directory
         {
             manifest.history.retain(|file| is_there(&directory.join(&file.name)));
+            // What can't be removed does not keep the others the next time.
+            let at_most = manifest.history.len().min(1);
+            manifest.history.rotate_left(at_most);
         }
     }
 
@@ -715,9 +720,12 @@ impl LogFiles {
             Mode::Backlog { directory } => (directory, BACKLOG_IDENTITY.to_string()),
             Mode::Aof { directory, filename, .. } => (directory, identity_name(filename)),
         };
+        let is_aof = self.is_aof();
         let lines = self.segments.iter().filter_map(|segment| {
             let inside = segment.path.parent() == Some(&directory.path) && segment.kind != Kind::Pending;
-            let name = segment.path.file_name()?.to_string_lossy().into_owned();
+            // Beside a manifest it may not have got its name as backlog yet: a start looks for both.
+            let path = if is_aof { plain_path(&segment.path) } else { segment.path.clone() };
+            let name = path.file_name()?.to_string_lossy().into_owned();
             inside.then_some(SegmentLine { name, start: segment.start, marked: segment.marked })
         });
         let identity = Identity {

@@ -187,7 +187,8 @@ impl Server {
         let fails = rng.bool().then(|| rng.usize(..=change.ops.len())).filter(|done| *done < change.ops.len());
         let Some(done) = fails else {
             self.carry_out(change);
-            return self.files.history_removed();
+            self.files.history_removed();
+            return;
         };
         let left = change.ops.split_off(done);
         self.for_a_start.extend(removed(&Change { ops: left, must: false }).into_iter().map(Path::to_path_buf));

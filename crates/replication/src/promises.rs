@@ -197,6 +197,11 @@ impl Refusal {
     }
 }
 
+/// At the very offset where a term began nothing of it is there yet.
+fn is_lacked(term: &Term, offset: u64, master: Option<TermId>) -> bool {
+    term.from >= offset && master.is_none_or(|master| term.id > master)
+}
+
 impl Promises {
     pub fn new(node_id: ReplId) -> Promises {
         Promises {
@@ -355,9 +360,15 @@ impl Promises {
         is_news
     }
 
-    /// It stands at this offset with a master of no term, or of an older one than its last: terms that began later were of data that it has lost.
-    pub fn forgets_terms_behind(&mut self, offset: u64) {
-        self.terms.retain(|term| term.from <= offset);
+    /// It stands at this offset with a master of this term, or of none. Later terms of which it has no byte here are of data that it has lost, or never had: what
+    /// comes from that master is not theirs. Answers whether there are such.
+    pub fn lacks_terms(&self, offset: u64, master: Option<TermId>) -> bool {
+        self.terms.iter().any(|term| is_lacked(term, offset, master))
+    }
+
+    /// It counts with none of those any more.
+    pub fn forgets_terms(&mut self, offset: u64, master: Option<TermId>) {
+        self.terms.retain(|term| !is_lacked(term, offset, master));
     }
 
     /// Whether what comes behind this offset is doubtful already.
@@ -707,9 +718,11 @@ mod tests {
             "a failover is later than all restarts before it"
         );
         let (before, mut less) = (node.terms().len(), node.clone());
-        less.forgets_terms_behind(1499);
+        assert!(!less.lacks_terms(1501, None) && less.lacks_terms(1500, None));
+        assert!(!less.lacks_terms(1000, Some(TermId::of_epoch(5))), "they are its master's");
+        less.forgets_terms(1500, Some(TermId::of_epoch(4)));
         assert_eq!((before, less.terms().len(), at(&less, 9000)), (6, 5, of("4.2")), "what began there is gone");
-        less.forgets_terms_behind(999);
+        less.forgets_terms(999, None);
         assert_eq!(less.terms(), [term(0, 0)]);
         assert!(node.has_other_data() && !node.has_other_data());
         assert!(less.may_have_counted() && !node.may_have_counted());

@@ -442,7 +442,7 @@ impl Sentinel {
             replica.instance.down_since_ms.is_none() && replica.instance.failover_epoch > master.instance.failover_epoch
         };
         let is_half_done = master.instance.is_stale || master.replicas.values().any(is_later);
-        let is_half_done = is_half_done || master.instance.is_unproven;
+        let is_half_done = is_half_done || master.instance.is_unproven && !master.instance.is_loading;
         if is_half_done && self.now_ms >= master.backoff.until_ms {
             let is_due = master.half_done_since_ms.is_some_and(|at| self.now_ms >= at + HEAL_MS);
             let request = match (self.can_fence_with_master(master), self.can_fence(master)) {

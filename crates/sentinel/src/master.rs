@@ -31,6 +31,8 @@ pub struct Instance {
     pub is_stale: bool,
     /// As a master it was started again, and acknowledges nothing until members have come.
     pub is_unproven: bool,
+    /// Its data are being loaded: whether it lacks something is known when they are here.
+    pub is_loading: bool,
     pub members: Vec<String>,
     pub list: ListId,
     /// When a hello was last taken by it.
@@ -58,6 +60,7 @@ impl Instance {
             failover_epoch: 0,
             is_stale: false,
             is_unproven: false,
+            is_loading: false,
             members: Vec::new(),
             list: ListId::default(),
             hello_sent_ms: now_ms,

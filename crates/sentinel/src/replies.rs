@@ -179,7 +179,7 @@ impl Sentinel {
         instance.node_id = info.node_id.clone().or(instance.node_id.take());
         instance.synchronous_replicas = info.synchronous_replicas;
         instance.is_stale = info.is_stale;
-        instance.is_unproven = info.is_unproven;
+        (instance.is_unproven, instance.is_loading) = (info.is_unproven, info.is_loading);
         instance.failover_epoch = info.failover_epoch;
         instance.members.clone_from(&info.members);
         instance.list = info.list;
@@ -191,7 +191,7 @@ impl Sentinel {
         let former = instance.run_id.replace(run_id.clone());
         if former.as_ref().is_some_and(|former| *former != run_id) {
             self.event(Level::Notice, "+reboot", at, "");
-            if info.role == Some(Role::Replica) {
+            if info.role == Some(Role::Replica) || info.is_stale {
                 // Whom this leader waits for has not heard of its promotion.
                 self.promotion_refused(at, STARTED_AGAIN);
             }

@@ -48,6 +48,8 @@ pub struct Fleet {
     pause_asked: Vec<Option<(u64, u64)>>,
     /// Until when each may be paused, whatever became of it since.
     paused_until_us: Vec<u64>,
+    /// Until then a master may hand over that was told to.
+    hands_over_until_us: u64,
     offered: Vec<Offered>,
     resumes: Resumes,
     histories: Histories,
@@ -129,6 +131,7 @@ impl Fleet {
             pauses: Pauses::default(),
             pause_asked: vec![None; nodes],
             paused_until_us: vec![0; nodes],
+            hands_over_until_us: 0,
             offered: Vec::new(),
             resumes: Resumes::default(),
             histories: Histories::default(),
@@ -205,7 +208,8 @@ impl Fleet {
         self.converge()?;
         self.look_at_registers()?;
         self.rest()?;
-        // A failover may have ended only now.
+        // A failover may have ended only now: what was seen before tells of the time before.
+        self.last_sights.clear();
         self.converge()?;
         self.pause_at_rest()?;
         self.fail_to_sync()?;

@@ -137,7 +137,12 @@ fn append_only_is_refused_while_its_earlier_files_wait_for_the_disk() {
 /// What waits for the disk when a rewrite fails at its end is in no file that a restart begins with.
 #[test]
 fn what_waits_for_a_full_disk_is_not_acknowledged_when_a_rewrite_fails() {
-    let mut server = Server::prepare(Kind::Rivulet, &["--appendonly", "yes", "--auto-aof-rewrite-percentage", "0"]);
+    ["everysec", "always"].into_iter().for_each(fail_a_rewrite_on_a_full_disk);
+}
+
+fn fail_a_rewrite_on_a_full_disk(fsync: &str) {
+    let args = ["--appendonly", "yes", "--auto-aof-rewrite-percentage", "0", "--appendfsync", fsync];
+    let mut server = Server::prepare(Kind::Rivulet, &args);
     let point = server.dir.path().join(DIRECTORY);
     // The base is made on another file system, and can't take its name on this one.
     let Some(_mount) = Mount::in_memory(&point, 16 << 20) else { return };
@@ -154,7 +159,9 @@ fn what_waits_for_a_full_disk_is_not_acknowledged_when_a_rewrite_fails() {
     fill_to_the_last_page(&point.join("rest"));
     // There is room for this one in the page of the one before. While it waits to be written, the rewrite ends, and another write comes.
     server.must("DEBUG AOF-FLUSH-SLEEP 6000000");
-    server.must("SET small 1");
+    let mut before = server.client();
+    before.add("SET small 1");
+    before.flush().expect("it is sent");
     wait::until("the base is written", || server.log().contains("Background AOF rewrite terminated with success"));
     let mut writer = server.client();
     writer.add(&["SET", "large", &"v".repeat(100_000)]);
@@ -162,7 +169,9 @@ fn what_waits_for_a_full_disk_is_not_acknowledged_when_a_rewrite_fails() {
     server.must("DEBUG AOF-FLUSH-SLEEP 0");
     let reply = writer.read();
     assert!(server.log().contains("Error trying to rename the temporary AOF base file"), "{}", server.log());
+    // Who asks for nothing that waits is answered, and who writes is told why not.
     wait_refused(&mut server, "Invalid cross-device link");
+    assert_eq!(server.client().must("GET begun").text(), "1", "{fsync}");
     server.kill();
     std::fs::remove_file(&spare).expect("the spare file goes");
     server.launch();

@@ -606,6 +606,29 @@ fn a_term_that_began_behind_what_is_left_is_forgotten() {
     assert_eq!(standing(&fence(&mut replica, 8), &["data_epoch", "certain"]), [3, 0]);
 }
 
+/// It has no byte of the term that began where it stands.
+#[test]
+fn a_term_of_which_nothing_is_here_is_forgotten_with_an_older_master() {
+    let (mut master, mut replica) = pair(Kind::Rivulet, &[]);
+    replica.must("CONFIG SET synchronous-replicas 1");
+    let (a, b) = (master.info("node_id"), replica.info("node_id"));
+    wait::until("they are taken", || !master.call(&format!("REPLICATION MEMBERS 3 {a} {b}")).is_error());
+    replica.wait_for_link();
+    master.must("SET a 1");
+    wait::until("it has that", || replica.count("master_repl_offset") == master.count("master_repl_offset"));
+    assert!(!fence(&mut replica, 6).is_error());
+    replica.must(&format!("REPLICATION PROMOTE 6 {SENTINEL}"));
+    let began = replica.count("master_repl_offset");
+    let mut writer = master.client();
+    send(&mut writer, &["SET c 1", "SET d 1"]);
+    wait::until("it has gone on", || master.count("master_repl_offset") > began);
+    replica.follow(&master);
+    wait::until("it has that, too", || replica.must("GET d").text() == "1");
+    let told = fence(&mut replica, 8);
+    let epoch = standing(&told, &["data_epoch"])[0];
+    assert!(epoch < 6, "what the older master sends is not of epoch {epoch}");
+}
+
 /// A master may count it from its first list on, of which it has not heard.
 #[test]
 fn who_followed_a_term_and_knows_no_list_is_not_certain_after_a_restart() {

@@ -17,6 +17,7 @@ use rivulet_host::fs::{self, File};
 use rivulet_replication::history::History;
 
 use crate::helpers;
+use crate::system::os_error;
 use reader::LogReader;
 
 pub use writer::{LogWriter, Token};
@@ -112,16 +113,21 @@ impl LogOnDisk {
 
     /// Whether the append-only files of this name in a directory are this server's: until it ends, no other server gets them. Also those that are data
     /// no more may serve its replicas.
-    pub fn lock_append_only(&mut self, directory: &Path, filename: &str) -> bool {
-        let Ok(directory) = fs::canonicalize(directory) else { return false };
-        let path = directory.join(lock_name(filename));
+    ///
+    /// # Errors
+    /// Another server has them, or that can't be told.
+    pub fn lock_append_only(&mut self, directory: &Path, filename: &str) -> Result<(), String> {
+        let path = fs::canonicalize(directory).map_err(|e| os_error(&e))?.join(lock_name(filename));
         if self.append_only_locks.iter().any(|(locked, _)| *locked == path) {
-            return true;
+            return Ok(());
         }
         let locked = File::create(&path).and_then(|file| file.lock().map(|()| file));
-        let is_ours = locked.is_ok();
-        self.append_only_locks.extend(locked.map(|file| (path, file)));
-        is_ours
+        let file = locked.map_err(|e| match e.kind() {
+            std::io::ErrorKind::WouldBlock => "another server uses them".to_string(),
+            _ => format!("{} can't be locked: {}", path.display(), os_error(&e)),
+        })?;
+        self.append_only_locks.push((path, file));
+        Ok(())
     }
 
     /// The first file of a rewrite could not be made.

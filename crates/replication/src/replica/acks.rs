@@ -74,6 +74,11 @@ impl ReplicaLink {
         self.master_name.term.filter(|_| self.master_name.node.is_some())
     }
 
+    /// The stream comes from a master that tells no node id, and so counts no members.
+    pub fn is_masters_kind_foreign(&self) -> bool {
+        self.is_up() && self.master_name.node.is_none()
+    }
+
     /// Where the stream of that master ended when this node came: who has come so far has all that it had.
     pub fn master_end(&self) -> Option<u64> {
         self.master_name.end

@@ -29,8 +29,9 @@ fn of_epoch(letter: &str, is_master: bool, epoch: u64) -> String {
 /// chosen, with its promotion or without.
 #[test]
 fn who_is_a_master_of_another_failover_is_not_taken_for_promoted() {
-    let own = |epoch: u64, more: &str| of_epoch("e", true, epoch) + more;
+    let own = |epoch: u64, more: &str| of_epoch("e", true, epoch).replacen(RUN[0], &"e".repeat(40), 1) + more;
     let restarted = of_epoch("e", false, 1).replacen(&"e".repeat(40), RUN[1], 1);
+    let restarted_master = own(1, "stale_master:1\r\n").replacen(&"e".repeat(40), RUN[1], 1);
     // Of the leader's term, but stale, or not sure of its data; of an earlier one; of a later one. Only who waits for something is waited for.
     let rows = [
         ("it is", own(1, ""), true, false),
@@ -40,6 +41,7 @@ fn who_is_a_master_of_another_failover_is_not_taken_for_promoted() {
         ("later", own(7, ""), false, true),
         ("a replica yet", of_epoch("e", false, 1), false, false),
         ("started again before it heard of it", restarted, false, true),
+        ("started again, as a master of before", restarted_master, false, true),
     ];
     for (name, info, is_promoted, is_over) in rows {
         let mut bench = with_chosen(&[]);

@@ -147,6 +147,18 @@ fn unproven() -> Bench {
     bench
 }
 
+/// What it has is not known before, and it may prove by itself that it has all.
+#[test]
+fn a_master_that_loads_is_waited_for() {
+    let mut bench = unproven();
+    bench.answers[0].1 += "loading:1\r\n";
+    bench.run_ms(15_000);
+    assert!(!bench.has_logged("+try-failover"), "{:?}", bench.logged);
+    bench.answers[0].1 += "loading:0\r\n";
+    bench.run_ms(7_000);
+    assert!(bench.has_logged("+try-failover"), "{:?}", bench.logged);
+}
+
 /// All have told what they have, whatever they may have lost: nobody else could have more.
 #[test]
 fn of_an_unproven_master_and_all_members_who_has_most_is_the_master() {

@@ -111,7 +111,7 @@ impl Fleet {
     /// Nobody writes any more, and nothing comes by itself: what each is told now it answers by itself, too.
     pub(super) fn rest(&mut self) -> Result<(), Broken> {
         let no_pause_us = self.paused_until_us.iter().max().map_or(0, |us| us + 1_000_000);
-        while self.schedule.now_us() < no_pause_us {
+        while self.schedule.now_us() < no_pause_us.max(self.hands_over_until_us) {
             self.tick()?;
         }
         for (policy, waits_ms) in [("no", 50), ("always", 0), ("everysec", 50), ("always", 0)] {

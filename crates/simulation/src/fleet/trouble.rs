@@ -15,6 +15,8 @@ use crate::reader::Reader;
 use crate::schedule::Loss;
 use crate::writer::BURST;
 
+/// A master gives up to hand over after so long.
+const HAND_OVER_MS: u64 = 2000;
 /// Large writes that are held for a replica.
 pub(super) const HELD_WRITES: usize = 35;
 
@@ -371,7 +373,8 @@ impl Fleet {
         self.end_promise("another node may become the master");
         (0..self.plan.nodes).for_each(|i| self.expect_nothing_of(i));
         let (to, port) = (ip(host).to_string(), PORT.to_string());
-        self.order(master, &["FAILOVER", "TO", &to, &port, "TIMEOUT", "2000"]);
+        self.order(master, &["FAILOVER", "TO", &to, &port, "TIMEOUT", &HAND_OVER_MS.to_string()]);
+        self.hands_over_until_us = self.schedule.now_us() + HAND_OVER_MS * 1000 + 1_000_000;
         // Whatever comes of it, later it is made so.
         self.undo_in(2_500, 4_000, Later::Arrange);
     }

@@ -127,9 +127,11 @@ impl Node {
         }
     }
 
-    /// With `appendfsync always` every reply waits for all that was executed before it.
+    /// With `appendfsync always` every reply waits for all that was executed before it. While the files are not whole nothing is executed that they would
+    /// lack, and only who had written before waits.
     fn answers_at_end_of_log(&self) -> bool {
-        self.persist.log.safe != u64::MAX && self.config.appendfsync == AppendFsync::Always
+        let is_always = self.persist.log.safe != u64::MAX && self.config.appendfsync == AppendFsync::Always;
+        is_always && self.persist.aof.not_whole().is_none()
     }
 
     // ---- letting go ----

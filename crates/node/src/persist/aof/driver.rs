@@ -82,11 +82,9 @@ impl Node {
     /// the same name, they stay.
     fn take_append_only_directory(&mut self, directory: &Path, segments: &[Segment]) {
         let filename = &self.config.appendfilename;
-        if !self.persist.log.lock_append_only(directory, filename) {
-            log::warning!(
-                "Another server may use the files {filename}.* in {}: what earlier ones have left there stays.",
-                directory.display()
-            );
+        if let Err(why) = self.persist.log.lock_append_only(directory, filename) {
+            let files = directory.join(filename);
+            log::warning!("What earlier servers have left of {}.* stays: {why}", files.display());
             return;
         }
         let kept = segments.iter().chain(self.persist.log.files.segments());
@@ -435,9 +433,9 @@ impl Node {
     pub fn history_changed(&mut self, result: Result<(), String>) {
         match result {
             Ok(()) => {
-                self.persist.log.files.history_removed();
-                // Another rewrite may have ended meanwhile.
-                self.collect_history(None);
+                let directory = self.persist.log.files.history_removed();
+                // Another rewrite may have ended there meanwhile.
+                self.collect_history(directory.as_deref());
             }
             Err(text) => {
                 log::warning!("Can't remove the history files of the AOF: {text}");
@@ -648,13 +646,13 @@ impl Node {
                 temporary.display()
             );
             self.rewrite_failed();
-            if alone_in.is_none() {
-                // The manifest that is there may name the file that is written.
-                self.hand_over(self.replication.offset());
-                self.persist.log.change(self.persist.log.files.sync_last(), None);
-                self.begin_files_anew(&text);
+            if alone_in.is_some() {
+                return self.collect_history(alone_in.as_deref());
             }
-            return;
+            // The manifest that is there may name the file that is written.
+            self.hand_over(self.replication.offset());
+            self.persist.log.change(self.persist.log.files.sync_last(), None);
+            return self.begin_files_anew(&text);
         }
         log::notice!("Successfully renamed the temporary AOF base file {} into {base}", temporary.display());
         if first {

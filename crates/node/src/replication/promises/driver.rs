@@ -258,16 +258,17 @@ impl Node {
         let acknowledged_in = self.replication.synchronous.acknowledged_in;
         let is_news =
             term.is_some_and(|term| acknowledged_in.is_some_and(|in_term| in_term < term.id) && offset >= term.from);
-        if term.is_some() && has_come || is_news {
+        // What a server of another kind hears from here counts for nobody.
+        let is_free = link.state.is_masters_kind_foreign() && known.members().is_empty();
+        if term.is_some() && has_come || is_news || is_free {
             // What a restart may have taken is here again, from one who has all.
             self.replication.synchronous.started(false);
             self.replication.synchronous.is_certain = true;
         }
         let enters = term.filter(|term| last.is_none_or(|last| last < term.id) && self.replication.kept.is_durable);
         let doubts = link.state.follows_unproven() && known.may_have_counted() && !known.is_doubtful_behind(offset);
-        // Terms that began later than what is here were of data that it has lost: what an older master sends now is not theirs.
-        let is_older = last.is_some_and(|last| link.state.master_term().is_none_or(|term| term < last));
-        let lacks_terms = is_older && known.terms().iter().any(|term| term.from > offset);
+        let master_term = link.state.master_term();
+        let lacks_terms = known.lacks_terms(offset, master_term);
         if known.fence().unwrap_or(0) >= epoch && enters.is_none() && !doubts && !lacks_terms && !was_refused {
             return;
         }
@@ -276,7 +277,7 @@ impl Node {
             promises.doubts_from(offset);
         }
         if lacks_terms {
-            promises.forgets_terms_behind(offset);
+            promises.forgets_terms(offset, master_term);
         }
         if doubts || lacks_terms {
             // What is applied from here on must not count for more than it is, also while that can't be written down.
