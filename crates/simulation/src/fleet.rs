@@ -257,7 +257,7 @@ impl Fleet {
                 self.resumes.saw(&sight)?;
                 self.histories.saw(&sight)?;
                 self.look_at_replicas_of(&sight)?;
-                limits::check(&sight)?;
+                limits::check(&sight, self.last_sights.get(&i))?;
                 self.last_sights.insert(i, sight);
             }
         }

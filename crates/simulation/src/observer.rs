@@ -28,6 +28,8 @@ pub struct Sight {
     /// Bytes that wait for the append-only file, and that are held for slow replicas.
     pub queued: u64,
     pub held: u64,
+    /// So many replicas it has cut off because too much was held for them.
+    pub cut_off: u64,
     /// What its last synchronization was, with the bytes and the time that it took, which tell it from the one before.
     pub last_sync: String,
 }
@@ -114,6 +116,7 @@ impl Observer {
             last_sync: field(&info, "last_sync").unwrap_or_default().to_string(),
             queued: field(&info, "aof_buffer_length").map_or(Some(0), |n| n.parse().ok())?,
             held: field(&info, "repl_hold_bytes")?.parse().ok()?,
+            cut_off: field(&info, "repl_hold_disconnections")?.parse().ok()?,
         })
     }
 }

@@ -5,6 +5,7 @@ mod fsync;
 mod full;
 mod limits;
 mod settings;
+mod snapshots;
 
 use std::path::{Path, PathBuf};
 

@@ -31,11 +31,10 @@ impl Node {
         Ok(())
     }
 
-    /// A save that runs is of what is gone: it ends, and with save points the next one follows at once.
+    /// A save that runs is of what is gone: it ends, also if replicas wait for it, as it would take the place of the next one, which follows at once with
+    /// save points.
     fn save_emptied(&mut self) {
-        if matches!(self.persist.saving.running, Some(Running { purpose: Purpose::Save, .. }))
-            && self.replication.running.is_none()
-        {
+        if self.persist.saving.is_saving() {
             self.cancel_snapshot();
         }
         self.persist.saving.saves_emptied = !self.config.save.is_empty();

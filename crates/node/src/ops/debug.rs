@@ -216,6 +216,7 @@ impl Node {
             flush = false;
         }
         self.refuse_second_load()?;
+        self.cancel_rewrite();
         self.cancel_snapshot();
         if save && self.save_now().is_err() {
             return Err(Fail::new("ERR Error trying to load the RDB dump, check server logs."));

@@ -19,6 +19,8 @@ pub struct Saving {
     pub last: LastSave,
     pub saves: u64,
     pub running: Option<Running>,
+    /// So many files were begun in the background: each has a name of its own until it is whole, as one that is given up may still be written to.
+    files_begun: u64,
     /// Payloads that are made, and that not all of their replicas have been sent. They keep nobody from making another snapshot.
     pub sending: Vec<Sending>,
     /// Commands that had been executed when the walker last had its turn, and when there was one more.
@@ -84,6 +86,7 @@ impl Saving {
             sending: Vec::new(),
             commands_seen: 0,
             command_at_us: 0,
+            files_begun: 0,
             saves_emptied: false,
             scheduled: false,
             begins_after_unit: false,

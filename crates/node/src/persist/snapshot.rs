@@ -247,8 +247,8 @@ impl Head {
 
 /// Where it goes.
 pub enum Destination {
-    /// A file at this path, written beside it and renamed.
-    File(PathBuf),
+    /// A file, written elsewhere and renamed if that is another name. No other snapshot may have the first of these names while this one runs.
+    File { temporary: PathBuf, path: PathBuf },
     /// Blocks for the sockets of replicas; so many bytes of them stay in memory for those who are slow.
     Sockets { mark: [u8; 40], window: u64 },
     /// Nowhere: what a marker asks for is found in it.
@@ -259,8 +259,7 @@ impl Destination {
     /// Opens it for the serializer, and for the executor what it sends to sockets. Fails where the file can't be created.
     fn open(self, head: &Head, waker: &Waker) -> io::Result<(Output, Option<Payload>)> {
         Ok(match self {
-            Destination::File(path) => {
-                let temporary = temporary_path(&path);
+            Destination::File { temporary, path } => {
                 let file = File::create(&temporary)?;
                 (Output::File { file: BufWriter::with_capacity(1 << 20, file), temporary, path, unsynced: 0 }, None)
             }
@@ -284,6 +283,8 @@ pub struct Snapshot {
     under_way: Arc<AtomicUsize>,
     cancelled: Arc<AtomicBool>,
     serializer: Option<Helper<io::Result<u64>>>,
+    /// Its names until it is whole and then, if it goes to a file.
+    names: Option<(PathBuf, PathBuf)>,
     walking: bool,
     queue_limit: u64,
     /// The most bytes that were under way.
@@ -311,6 +312,10 @@ impl Snapshot {
         let cancelled = Arc::new(AtomicBool::new(false));
         let written = Arc::new(AtomicU64::new(0));
         let keys_total = head.add_databases(keyspace);
+        let names = match &destination {
+            Destination::File { temporary, path } => Some((temporary.clone(), path.clone())),
+            Destination::Sockets { .. } | Destination::Digest { .. } => None,
+        };
         let (output, payload) = destination.open(&head, &waker)?;
         let (spares, spares_maker) = Spares::new();
         let capture = Capture::new(&mut head, spares, to, under_way.clone());
@@ -334,6 +339,7 @@ impl Snapshot {
             under_way,
             cancelled,
             serializer: Some(serializer),
+            names,
             walking: true,
             queue_limit: head.queue_limit,
             peak: 0,
@@ -401,6 +407,11 @@ impl Snapshot {
         trash
     }
 
+    /// The file that it makes, if it makes one.
+    pub fn path(&self) -> Option<&Path> {
+        self.names.as_ref().map(|(_, path)| path.as_path())
+    }
+
     /// The result, when the serializer has ended: bytes written.
     pub fn poll_end(&mut self) -> Option<io::Result<u64>> {
         let result = self.serializer.as_ref()?.poll()?;
@@ -408,9 +419,13 @@ impl Snapshot {
         Some(result.flatten())
     }
 
-    /// Ends a snapshot that nobody wants any more. The file it wrote is removed.
+    /// Ends a snapshot that nobody wants any more, or one that has ended. The file of one that has not ended is removed, here and by the serializer
+    /// when it sees that it is cancelled: whoever comes last finds all that was made, and the file takes its name from now on no more.
     pub fn cancel(self, keyspace: &mut Keyspace) -> Vec<rivulet_keyspace::Trash> {
-        self.cancelled.store(true, Ordering::Relaxed);
+        self.cancelled.store(true, Ordering::SeqCst);
+        if let (Some(_), Some((temporary, _))) = (&self.serializer, &self.names) {
+            remove_unfinished(temporary);
+        }
         let trash = if self.walking { keyspace.abort_snapshot() } else { Vec::new() };
         // Its channel ends with the capture, and so does the serializer.
         drop(self.capture);
@@ -418,9 +433,10 @@ impl Snapshot {
     }
 }
 
-/// Where a file is written before it takes its name.
-pub fn temporary_path(path: &Path) -> PathBuf {
-    path.with_file_name(format!("temp-{}.rdb", std::process::id()))
+/// Removes what was made of a file, with its checksums. What can't be removed stays; no other snapshot has its name.
+fn remove_unfinished(temporary: &Path) {
+    let _ = fs::remove_file(temporary);
+    let _ = fs::remove_file(rivulet_aof::sums::path_of(temporary));
 }
 
 enum Output {
@@ -464,9 +480,10 @@ impl Serializer {
         self.waker.wake();
         crate::lifecycle::scheduling::give_way();
         let result = self.serialize();
-        if let (Err(_), Output::File { temporary, .. }) = (&result, &self.output) {
-            // The error is what is told; a file that can't be removed is overwritten by the next.
-            let _ = fs::remove_file(temporary);
+        if let Output::File { temporary, .. } = &self.output
+            && (result.is_err() || self.cancelled.load(Ordering::SeqCst))
+        {
+            remove_unfinished(temporary);
         }
         result
     }
@@ -562,7 +579,9 @@ impl Serializer {
             Output::File { file, temporary, path, .. } => {
                 file.flush()?;
                 file.get_ref().sync_all()?;
-                fs::rename(&*temporary, &*path)?;
+                if temporary != path {
+                    fs::rename(&*temporary, &*path)?;
+                }
                 // An RDB file has a checksum of its own.
                 if matches!(self.writer, Encoder::Commands)
                     && let Err(e) = rivulet_aof::sums::make(path)

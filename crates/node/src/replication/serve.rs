@@ -1,6 +1,7 @@
 //! The master's end: who asks to be a replica, what each is sent, and the snapshots that they need.
 
 use std::io::IoSlice;
+use std::path::Path;
 
 use rivulet_commands::fail::Fail;
 use rivulet_engine::asker::Asker;
@@ -637,7 +638,6 @@ impl Node {
     pub fn socket_snapshot_made(&mut self, result: std::io::Result<u64>) {
         if let Err(e) = result {
             log::warning!("Background transfer error: {}", os_error(&e));
-            self.drop_receivers();
             self.end_socket_snapshot();
             return;
         }
@@ -693,12 +693,11 @@ impl Node {
 
     fn end_socket_snapshot(&mut self) {
         self.cancel_snapshot();
-        self.replication.running = None;
         self.replication_tick();
     }
 
     /// Those who are sent the snapshot that is being made.
-    fn drop_receivers(&mut self) {
+    pub fn drop_receivers(&mut self) {
         let Some(running) = &self.persist.saving.running else { return };
         let Some(mark) = running.snapshot.payload.as_ref().map(|payload| payload.mark) else { return };
         for id in running.snapshot.receivers.clone() {
@@ -711,35 +710,39 @@ impl Node {
     /// Ends a snapshot for sockets; its replicas ask again.
     pub fn restart_socket_snapshot(&mut self) {
         if matches!(self.persist.saving.running, Some(Running { purpose: Purpose::ReplicasSockets, .. })) {
-            self.drop_receivers();
             self.end_socket_snapshot();
         }
     }
 
-    /// A snapshot in a file has ended: those who waited for it are sent it.
-    pub fn stored_snapshot_ended(&mut self, ok: bool) {
+    /// Replicas that wait for a snapshot in a file.
+    fn waiting_for_file(&self) -> Vec<ClientId> {
+        let waits = |s: &Session| matches!(s.state(), State::WaitSnapshotEnd { target: Target::Stored, .. });
+        self.replication.master.sessions().filter(|(_, s)| waits(s)).map(|(id, _)| id).collect()
+    }
+
+    /// The snapshot that replicas may have waited for will never be.
+    pub fn snapshot_for_replicas_cancelled(&mut self) {
+        if self.replication.running.take().is_some() {
+            self.waiting_for_file().into_iter().for_each(|id| self.clients.close_soon(id));
+        }
+    }
+
+    /// A snapshot in a file has ended: those who waited for it are sent it. Without a path it has failed.
+    pub fn stored_snapshot_ended(&mut self, path: Option<&Path>) {
         if self.replication.running.take().is_none() {
             return;
         }
-        let path = self.rdb_path();
-        let ids: Vec<ClientId> = self
-            .replication
-            .master
-            .sessions()
-            .filter(|(_, s)| matches!(s.state(), State::WaitSnapshotEnd { target: Target::Stored, .. }))
-            .map(|(id, _)| id)
-            .collect();
-        for id in ids {
-            let opened = rivulet_host::fs::File::open(&path).and_then(|f| Ok((f.metadata()?.len, f)));
-            match opened {
-                Ok((len, file)) if ok => {
+        let open = |path: &Path| rivulet_host::fs::File::open(path).and_then(|f| Ok((f.metadata()?.len, f))).ok();
+        for id in self.waiting_for_file() {
+            match path.and_then(open) {
+                Some((len, file)) => {
                     if let Some(session) = self.replication.master.get_mut(id) {
                         session.snapshot_stored();
                     }
                     self.clients.at(id).feed.payload = Some(PayloadCursor::stored(counted_header(len), file, len));
                     self.clients.queue_write(id);
                 }
-                _ => {
+                None => {
                     log::warning!("SYNC failed. BGSAVE child returned an error");
                     self.clients.close_soon(id);
                 }
@@ -920,7 +923,6 @@ impl Node {
         {
             log::notice!("No replica waits for the snapshot any more: cancelling it.");
             self.cancel_snapshot();
-            self.replication.running = None;
         }
         self.shutdown_progress();
     }

@@ -495,7 +495,7 @@ impl Node {
         match Snapshot::begin(
             &mut self.engine.keyspace,
             head,
-            Destination::File(path),
+            Destination::File { temporary: path.clone(), path },
             self.front.waker.clone(),
             now_ms,
         ) {

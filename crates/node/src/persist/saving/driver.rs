@@ -1,7 +1,7 @@
 //! Snapshots begin, get their turns, and end.
 
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use rivulet_commands::fail::Fail;
@@ -13,9 +13,7 @@ use rivulet_replication::session::Filter;
 
 use super::{Purpose, Running};
 use crate::node::Node;
-use crate::persist::snapshot::{
-    AccessInfo, Destination, Encoder, Form, Head, Snapshot, sync_directory, temporary_path,
-};
+use crate::persist::snapshot::{AccessInfo, Destination, Encoder, Form, Head, Snapshot, sync_directory};
 use crate::system::os_error;
 use crate::{clock, log};
 
@@ -98,7 +96,8 @@ impl Node {
     /// Saves with everything else standing still.
     pub fn save_now(&mut self) -> Result<(), String> {
         let path = self.rdb_path();
-        let temporary = temporary_path(&path);
+        // A second SIGINT removes it by this name, which no snapshot in the background has.
+        let temporary = path.with_file_name(format!("temp-{}.rdb", std::process::id()));
         let saved = self.write_file(&temporary).and_then(|()| {
             fs::rename(&temporary, &path)?;
             sync_directory(&path)
@@ -205,9 +204,11 @@ impl Node {
         let form = Form::Rdb { version: rdb_version, compress: self.config.rdbcompression, aof_base: false };
         let head = self.snapshot_head(form, Filter::default());
         let path = self.rdb_path();
+        self.persist.saving.files_begun += 1;
+        let name = format!("temp-{}.{}.rdb", std::process::id(), self.persist.saving.files_begun);
+        let destination = Destination::File { temporary: path.with_file_name(name), path };
         let now_ms = self.now_ms();
-        let begun =
-            Snapshot::begin(&mut self.engine.keyspace, head, Destination::File(path), self.front.waker.clone(), now_ms);
+        let begun = Snapshot::begin(&mut self.engine.keyspace, head, destination, self.front.waker.clone(), now_ms);
         match begun {
             Ok(snapshot) => {
                 log::notice!("Background saving started by pid {}", std::process::id());
@@ -308,24 +309,29 @@ impl Node {
                 self.persist.saving.last.ok = false;
             }
         }
+        let path = running.snapshot.path().filter(|_| ok).map(Path::to_path_buf);
         // A snapshot whose serializer failed may not have been walked to its end.
         let trash = running.snapshot.cancel(&mut self.engine.keyspace);
         self.free_later(trash);
-        self.stored_snapshot_ended(ok);
+        self.stored_snapshot_ended(path.as_deref());
         if std::mem::take(&mut self.persist.saving.scheduled) {
             // The failure is logged, and the save points try again.
             let _ = self.begin_save(Purpose::Save);
         }
     }
 
-    /// Ends the running snapshot without a result.
+    /// Ends the running snapshot without a result. Replicas that it is for are disconnected, and ask again.
     pub fn cancel_snapshot(&mut self) {
-        if let Some(running) = self.persist.saving.running.take() {
-            let trash = running.snapshot.cancel(&mut self.engine.keyspace);
-            self.free_later(trash);
-            if matches!(running.purpose, Purpose::Verify) {
-                self.digest_ended();
+        self.drop_receivers();
+        let Some(running) = self.persist.saving.running.take() else { return };
+        let trash = running.snapshot.cancel(&mut self.engine.keyspace);
+        self.free_later(trash);
+        match running.purpose {
+            Purpose::Save | Purpose::ReplicasStored | Purpose::ReplicasSockets => {
+                self.snapshot_for_replicas_cancelled()
             }
+            Purpose::Verify => self.digest_ended(),
+            Purpose::AofRewrite => {}
         }
     }
 

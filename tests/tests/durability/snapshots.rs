@@ -1,0 +1,91 @@
+//! Snapshots that are written while another one is, or is given up: each has a file of its own.
+
+use rivulet_tests::{Kind, Server, wait};
+
+/// Enough of them, at a millisecond each, to do something else meanwhile.
+const KEYS: usize = 1_000;
+
+/// A server with keys of which each takes a snapshot a millisecond.
+fn slow_to_save(args: &[&str]) -> Server {
+    let mut server = Server::start(Kind::Rivulet, args);
+    server.must(&format!("DEBUG POPULATE {KEYS}"));
+    server.must("CONFIG SET rdb-key-save-delay 1000");
+    server
+}
+
+/// Names of what is not whole in the server's directory.
+fn unfinished(server: &Server) -> Vec<String> {
+    let entries = std::fs::read_dir(server.dir.path()).expect("a directory");
+    let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("temp-")).collect()
+}
+
+#[test]
+fn a_save_during_a_rewrite_leaves_both_whole() {
+    for preamble in ["yes", "no"] {
+        let mut server = slow_to_save(&["--appendonly", "yes", "--aof-use-rdb-preamble", preamble]);
+        let rewrites = server.count("aof_rewrites");
+        server.must("BGREWRITEAOF");
+        server.must("SAVE");
+        wait::until("the rewrite has ended", || server.info("aof_rewrite_in_progress") == "0");
+        assert_eq!(server.info("aof_last_bgrewrite_status"), "ok", "{}", server.log());
+        assert_eq!(server.count("aof_rewrites"), rewrites + 1);
+        server.kill();
+        // First what SAVE has written, then what the rewrite has.
+        for appendonly in ["no", "yes"] {
+            server.launch_with(&["--appendonly", appendonly]);
+            assert_eq!(server.must("DBSIZE").int(), KEYS as i64, "{}", server.log());
+            server.kill();
+        }
+        assert!(unfinished(&server).is_empty(), "{:?}", unfinished(&server));
+    }
+}
+
+#[test]
+fn a_shutdown_during_a_save_saves() {
+    let mut server = slow_to_save(&["--save", "3600 1"]);
+    server.must("BGSAVE");
+    // This is in no snapshot that runs.
+    server.must("SET later 1");
+    wait::until("it is under way", || !unfinished(&server).is_empty());
+    server.shutdown("");
+    server.launch();
+    assert_eq!(server.must("DBSIZE").int(), KEYS as i64 + 1, "{}", server.log());
+    assert!(unfinished(&server).is_empty(), "{:?}", unfinished(&server));
+}
+
+#[test]
+fn a_rewrite_that_is_given_up_does_no_harm_to_the_next() {
+    let mut server = slow_to_save(&["--appendonly", "yes"]);
+    for _ in 0..3 {
+        server.must("BGREWRITEAOF");
+        wait::until("it is under way", || server.info("aof_rewrite_in_progress") == "1");
+        server.must("CONFIG SET appendonly no");
+        server.must("CONFIG SET appendonly yes");
+        wait::until("the files are made", || server.info("aof_rewrite_in_progress") == "0");
+        assert_eq!(server.info("aof_last_bgrewrite_status"), "ok", "{}", server.log());
+    }
+    server.kill();
+    server.launch();
+    assert_eq!(server.must("DBSIZE").int(), KEYS as i64, "{}", server.log());
+    wait::until("nothing is left", || unfinished(&server).is_empty());
+}
+
+#[test]
+fn flushall_ends_a_file_for_replicas_with_what_it_removes() {
+    let mut master = slow_to_save(&["--repl-diskless-sync", "no", "--save", "3600 1"]);
+    let mut replica = Server::start(Kind::Rivulet, &[]);
+    replica.must(&format!("REPLICAOF 127.0.0.1 {}", master.port));
+    wait::until("its file is under way", || master.info("rdb_bgsave_in_progress") == "1");
+    master.must("FLUSHALL");
+    // With save points the file says so before anybody is told.
+    let saved = std::fs::read(master.dir.path().join("dump.rdb")).expect("a file");
+    wait::pause(std::time::Duration::from_millis(100));
+    master.must("SET after 1");
+    replica.wait_for_link();
+    wait::until("it has all", || replica.must("DBSIZE").int() == 1);
+    assert!(saved.len() < 1_000, "{} bytes", saved.len());
+    master.kill();
+    master.launch();
+    assert!(master.must("DBSIZE").int() <= 1, "{}", master.log());
+}
