@@ -258,7 +258,7 @@ fn refusing_disk(error: &str) -> String {
 }
 
 fn lacking_master() -> String {
-    "The master was started again and lacks what this replica has acknowledged to it, so it is not followed: a full sync would take that from here, \
+    "The master was started again, or another node is in its place, and it lacks what this replica has acknowledged to it, so it is not followed: a full sync would take that from here, \
      too. Make this node, or another that has all, the master (SENTINEL FAILOVER, or REPLICAOF NO ONE here and REPLICAOF there); to give the data up, \
      use REPLICAOF NO ONE here and REPLICAOF again."
         .to_string()

@@ -51,6 +51,8 @@ pub struct ReplicaLink {
     acks: Acks,
     /// What the master told of itself in the greeting.
     master_name: MasterName,
+    /// The node whose stream, in some term, was followed at this address.
+    followed: Option<ReplId>,
     /// The master was started again and has less of its stream than this node: it was not followed there.
     lacks_data: bool,
     failover: bool,
@@ -68,6 +70,8 @@ pub struct ReplicaLink {
 /// Which node a master is, and by whose word.
 #[derive(Debug, Clone, Copy, Default)]
 struct MasterName {
+    /// It was asked for its name, which nodes have that have promised something, and knows no such thing.
+    is_foreign: bool,
     /// Nothing if it is no Rivulet.
     node: Option<ReplId>,
     /// The term in which it is a master.
@@ -242,6 +246,7 @@ impl ReplicaLink {
             fsynced: None,
             acks: Acks::default(),
             master_name: MasterName::default(),
+            followed: None,
             lacks_data: false,
             failover: false,
             attempted_at: None,
@@ -426,7 +431,7 @@ impl ReplicaLink {
         self.one_channel = false;
         self.loop_seen_at = None;
         (self.unloadable, self.broken) = (Unloadable::default(), None);
-        self.lacks_data = false;
+        (self.followed, self.lacks_data) = (None, false);
         self.state = State::Waiting { retry_at: now };
         self.tick(now, out);
     }
@@ -739,6 +744,7 @@ impl ReplicaLink {
         self.one_channel = false;
         self.unloadable = Unloadable::default();
         self.acks.stream_began();
+        self.followed = self.master_name.node.filter(|_| self.master_name.term.is_some());
         self.state = State::Streaming { position, ack_at: now, deadline: now + self.config.timeout };
     }
 }

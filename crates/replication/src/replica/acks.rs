@@ -76,7 +76,7 @@ impl ReplicaLink {
 
     /// The stream comes from a master that tells no node id, and so counts no members.
     pub fn is_masters_kind_foreign(&self) -> bool {
-        self.is_up() && self.master_name.node.is_none()
+        self.is_up() && self.master_name.is_foreign
     }
 
     /// Where the stream of that master ended when this node came: who has come so far has all that it had.
@@ -98,23 +98,27 @@ impl ReplicaLink {
     /// The data stay as they are, and the master is asked again: it may be another one then.
     pub(super) fn refuse_to_lose(&mut self, now: Millis, out: Actions<'_, '_>) {
         self.lacks_data = true;
-        let text = "The master was started again and lacks what this replica has acknowledged to it: a full sync would lose that here, too. Another node must become the master. (REPLICAOF NO ONE, and then REPLICAOF again, gives the data up.)";
+        let text = "The master was started again, or another node is in its place, and it lacks what this replica has acknowledged to it: a full sync would lose that here, too. Another node must become the master. (REPLICAOF NO ONE, and then REPLICAOF again, gives the data up.)";
         self.refuse(now, text.to_string(), out);
     }
 
-    /// Whether a full sync would take from this node what it has acknowledged in the term of this master, or in a later one.
+    /// Whether a full sync would take from this node what it has acknowledged in the term of this master, or in a later one. Of a master that was started
+    /// again without its directory nothing tells that it was one: but another node than before is the master here only by a failover, in a later term, or
+    /// because a user says so.
     pub(super) fn would_lose(&self, target: Option<Position>) -> bool {
-        let MasterName { term, is_unproven, began, end, .. } = self.master_name;
+        let MasterName { node, term, is_unproven, began, end, .. } = self.master_name;
+        let is_another = self.followed.is_some_and(|followed| node.is_some_and(|node| node != followed));
         // It does not even have the beginning of its own term, and so not what the terms before ended with. Who has given up what he had has none.
         let lacks_term = end.is_some_and(|end| end < began) && !self.config.terms.is_empty();
         let has_all = |own: Position| target.is_some_and(|t| t.id == own.id && t.offset >= own.offset);
         let counts =
             |own: Position| term_at(&self.config.terms, own.offset).is_some_and(|own| own >= term.unwrap_or_default());
-        is_unproven && self.cached.is_some_and(|own| (counts(own) || lacks_term) && !has_all(own))
+        (is_unproven || is_another) && self.cached.is_some_and(|own| (counts(own) || lacks_term) && !has_all(own))
     }
 
+    /// Who knows no terms, such as a Redis server, promises its clients nothing that a fence would break.
     fn may_acknowledge(&self) -> bool {
-        self.acks.fence.is_none_or(|fence| self.master_name.epoch() >= fence)
+        self.master_name.is_foreign || self.acks.fence.is_none_or(|fence| self.master_name.epoch() >= fence)
     }
 
     /// What makes the stream begin after a full sync. It must be an acknowledgement, so one that may not be given is one of nothing.

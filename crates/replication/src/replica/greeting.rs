@@ -50,6 +50,7 @@ impl ReplicaLink {
             Some(Expected::NodeId) => {
                 // Others than a Rivulet know no such option, and are no masters by a leader's word.
                 self.master_name = MasterName::parse(line).unwrap_or_default();
+                self.master_name.is_foreign = line.starts_with(b"-");
             }
             Some(Expected::Psync) => return self.psync_reply(now, line, out),
             None => return self.refuse(now, format!("Unexpected line from master in the handshake: '{text}'"), out),
@@ -198,6 +199,6 @@ impl MasterName {
         let term = if term == "-" { None } else { Some(term.parse().ok()?) };
         let end = end.map(str::parse).transpose().ok()?;
         let node = Some(ReplId::parse(node.as_bytes())?);
-        Some(MasterName { node, term, began: began.parse().ok()?, end, is_unproven })
+        Some(MasterName { node, term, began: began.parse().ok()?, end, is_unproven, is_foreign: false })
     }
 }

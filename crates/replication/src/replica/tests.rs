@@ -268,7 +268,8 @@ fn a_fenced_replica_only_says_that_it_is_there() {
     story.link.set_fence(Some(5));
     let other = id(3);
     for (reply, lifted) in [
-        ("-ERR Unrecognized REPLCONF option: node-id\r\n".to_string(), false),
+        // A server of another kind promises its clients nothing.
+        ("-ERR Unrecognized REPLCONF option: node-id\r\n".to_string(), true),
         (format!("+OK {other} 4 0\r\n"), false),
         (format!("+OK {other} 5 0\r\n"), true),
         (format!("+OK {other} -5 0\r\n"), false),
@@ -319,6 +320,42 @@ fn a_master_that_lost_data_in_its_term_does_not_take_them_from_its_replica() {
     let mut story = Story::new(config(), None);
     story.greet().hear(&format!("+OK {master} 4 0 unproven\r\n")).hear(&full(id(2), 0));
     assert!(!story.link.master_lacks_data(), "who has nothing loses nothing");
+}
+
+/// Whoever is at the master's address without a failover, and has a name of its own, is another node: the master's directory may be gone, with all that told
+/// of its term.
+#[test]
+fn another_node_in_the_masters_place_takes_nothing_from_its_replica() {
+    let (own, master) = (Position { id: id(1), offset: 100 }, id(3));
+    let terms = |epoch| vec![Term { id: TermId::of_epoch(epoch), from: 90 }];
+    let config = |epoch| LinkConfig { node_id: Some(id(7)), terms: terms(epoch), ..config() };
+    for (epoch, name, is_told, refused) in [
+        (0, format!("+OK {} 0 0", id(5)), false, true),
+        (4, format!("+OK {} 0 0", id(5)), false, true),
+        (4, format!("+OK {} 4 0", id(5)), false, true),
+        // It was made the master by a failover, or a user has said so.
+        (4, format!("+OK {} 5 0", id(5)), false, false),
+        (4, format!("+OK {} 4.1 0", id(5)), false, false),
+        (4, format!("+OK {} 0 0", id(5)), true, false),
+        // It is the same node, or no node that knows of such things.
+        (4, format!("+OK {master} 4 0"), false, false),
+        (4, "-ERR Unrecognized REPLCONF option: node-id".to_string(), false, false),
+    ] {
+        let mut story = Story::new(config(epoch), Some(own));
+        story.greet().hear(&format!("+OK {master} {epoch} 0\r\n")).hear("+CONTINUE\r\n").pass(0);
+        story.tell(|link, now, out| link.disconnected(now, "reset", out)).pass(1_000);
+        if is_told {
+            story.tell(|link, now, out| link.retarget(now, "10.0.0.9", 6379, out));
+        }
+        story.greet().hear(&format!("{name}\r\n")).hear(&format!("+FULLRESYNC {} 500\r\n", id(2)));
+        assert_eq!(story.link.master_lacks_data(), refused, "{name} after {epoch}");
+        assert!(!refused || story.link.position() == Some(own), "it keeps what it has");
+        if refused {
+            // Also when it asks once more.
+            story.pass(10_000).greet().hear(&format!("{name}\r\n")).hear(&format!("+FULLRESYNC {} 500\r\n", id(2)));
+            assert!(story.link.master_lacks_data());
+        }
+    }
 }
 
 /// A master that is killed may not remember an id that it took just before; what was sent under that id it does.
