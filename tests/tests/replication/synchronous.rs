@@ -479,6 +479,31 @@ fn a_master_that_lost_its_data_does_not_take_them_from_its_members() {
     assert_eq!(member.info("master_lacks_data"), "0");
 }
 
+/// With its directory the master has lost whose master it was, too.
+#[test]
+fn a_master_that_lost_its_directory_does_not_take_the_data_from_its_members() {
+    let (mut master, mut member) = pair(Kind::Rivulet, &[]);
+    member.must("CONFIG SET synchronous-replicas 1");
+    let (a, b) = (master.info("node_id"), member.info("node_id"));
+    wait::until("they are taken", || !master.call(&format!("REPLICATION MEMBERS 0 {a} {b}")).is_error());
+    wait::until("they are passed on", || member.info("master_link_status") == "up");
+    master.must("SET a 1");
+    master.kill();
+    std::fs::remove_file(master.dir.path().join(format!("failover-{}.state", master.port))).expect("it was there");
+    master.launch();
+    assert_ne!(master.info("node_id"), a, "it takes itself for another node");
+    let mut writer = master.client();
+    send(&mut writer, &["SET b 1"]);
+    wait::until("it is refused", || member.info("master_lacks_data") == "1");
+    assert_eq!(member.must("GET a").text(), "1");
+    assert_silent(&mut writer);
+    // A user may want it so.
+    member.must("REPLICAOF NO ONE");
+    member.follow(&master);
+    assert_reads(&mut writer, &["OK"]);
+    assert_eq!(member.must("EXISTS a").int(), 0);
+}
+
 /// Who was ended in order need not ask members that are gone for good; who was killed must, also when it was ended in order before that.
 #[test]
 fn a_master_that_was_ended_in_order_lacks_nothing() {

@@ -175,11 +175,25 @@ impl Set {
             self.lossy.insert(host);
         }
         self.schedule.stop(host, loss);
+        // Who has lost its name with all else is a member for ever where nobody is forgotten.
+        if loss == Loss::Power && self.shape.forget_after_ms > 0 && self.shape.is_quick && self.rng.bool() {
+            self.replace_disk(host);
+        }
         if self.rng.u8(..3) == 0 {
             let for_us = self.rng.u64(0..200_000);
             self.pass(for_us);
             self.start(host);
         }
+    }
+
+    /// A server comes back with nothing but the configuration that it began with: it knows neither its data nor its name, nor what it promised.
+    fn replace_disk(&mut self, host: HostId) {
+        let files = self.schedule.host(host).disk.lock().list();
+        for (path, _) in files {
+            self.schedule.host(host).disk.remove(&path).expect("the disk is whole");
+        }
+        let text = self.server_file(host);
+        self.write_file(host, "/data/redis.conf", &text);
     }
 
     /// A machine does nothing for a while.
