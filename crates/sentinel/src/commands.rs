@@ -304,6 +304,8 @@ impl Sentinel {
         let instance = &mut master.instance;
         let link = instance.link;
         (instance.run_id, instance.role, instance.role_since_ms) = (None, crate::info::Role::Master, now_ms);
+        // Whoever is there is the master, under the id that it tells.
+        (instance.node_id, master.synchronous.node_id) = (None, None);
         self.disconnect(link);
         if let Some(link) = self.links.get_mut(&link) {
             link.start_over(now_ms);

@@ -237,12 +237,12 @@ impl Master {
         promoted.map_or(&self.instance.address, |replica| &replica.instance.address)
     }
 
-    /// The node id of the server at [`Master::current_address`].
+    /// The node id of the master at [`Master::current_address`], as the lists name it.
     pub fn current_node_id(&self) -> Option<&str> {
         let promoted = self.failover.as_ref().and_then(Attempt::promoted).and_then(|label| self.replicas.get(label));
         match promoted {
             Some(replica) => replica.instance.node_id.as_deref(),
-            None => self.instance.node_id.as_deref().or(self.synchronous.node_id.as_deref()),
+            None => self.synchronous.node_id.as_deref().or(self.instance.node_id.as_deref()),
         }
     }
 

@@ -5,7 +5,6 @@ use crate::events::Level;
 use crate::failover::{Attempt, State};
 use crate::info::{History, Info, Role};
 use crate::link::{At, ConnId, LinkId, Question, Who};
-use crate::master::Synchronous;
 use crate::replica::Reconfiguration;
 use crate::sentinel::Sentinel;
 
@@ -175,6 +174,7 @@ impl Sentinel {
     }
 
     fn learn_identity(&mut self, at: &At, info: &Info) {
+        let was_renewed = self.masters.get(&at.master).is_some_and(|master| master.is_renewed());
         let Some(instance) = self.instance_mut(at) else { return };
         instance.node_id = info.node_id.clone().or(instance.node_id.take());
         instance.synchronous_replicas = info.synchronous_replicas;
@@ -185,6 +185,13 @@ impl Sentinel {
         instance.list = info.list;
         if at.who == Who::Master && info.role == Some(Role::Master) {
             self.note_synchronous(&at.master, info);
+            if !was_renewed && self.masters.get(&at.master).is_some_and(|master| master.is_renewed()) {
+                let text = format!(
+                    "The server that is the master of '{}' has another id than before, and no member knows it",
+                    at.master
+                );
+                self.log(Level::Warning, text);
+            }
         }
         let Some(instance) = self.instance_mut(at) else { return };
         let Some(run_id) = info.run_id.clone() else { return };
@@ -209,10 +216,7 @@ impl Sentinel {
     /// Kept in the file: after a start, too, it must be known how many replicas have to be fenced.
     fn note_synchronous(&mut self, name: &str, info: &Info) {
         let Some(master) = self.masters.get_mut(name) else { return };
-        let told = Synchronous { replicas: info.synchronous_replicas, node_id: info.node_id.clone() };
-        let matters = told.replicas > 0 || master.synchronous.replicas > 0;
-        self.is_dirty |= matters && master.synchronous != told;
-        master.synchronous = told;
+        self.is_dirty |= master.learn_synchronous(info.synchronous_replicas, info.node_id.clone());
     }
 
     /// The same server at another address is the same server: the old entry goes.
