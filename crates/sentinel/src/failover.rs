@@ -792,6 +792,9 @@ impl Sentinel {
 
     /// Tells an instance whom to follow, or to be a master; it writes that down, and its clients are cut so that they look again.
     pub(crate) fn send_master(&mut self, at: &At, master: &Address) -> bool {
+        if self.is_at_two_addresses(at, master) {
+            return false;
+        }
         let (host, port) = (master.announced(self.globals.announce_hostnames), master.port.to_string());
         self.send_role(at, &[b"SLAVEOF", host.as_bytes(), port.as_bytes()])
     }

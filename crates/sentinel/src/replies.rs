@@ -1,5 +1,6 @@
 //! What instances answer, and what follows from it.
 
+use crate::address::Address;
 use crate::answer::Answer;
 use crate::events::Level;
 use crate::failover::{Attempt, State};
@@ -227,15 +228,13 @@ impl Sentinel {
         let Who::Replica(label) = &at.who else { return };
         let Some(master) = self.masters.get(&at.master) else { return };
         let Some(own) = master.replicas.get(label) else { return };
-        let is_same = |other: &crate::master::Instance| match (&own.instance.node_id, &other.node_id) {
-            (Some(own), Some(other)) => own == other,
-            _ => own.instance.run_id.is_some() && own.instance.run_id == other.run_id,
-        };
         let busy = master.failover.as_ref().and_then(|attempt| attempt.chosen());
         let gone: Vec<String> = master
             .replicas
             .iter()
-            .filter(|(other, replica)| *other != label && busy != Some(other.as_str()) && is_same(&replica.instance))
+            .filter(|(other, replica)| {
+                *other != label && busy != Some(other.as_str()) && own.instance.is_same_server(&replica.instance)
+            })
             .filter(|(_, replica)| self.links.get(&replica.instance.link).is_none_or(|link| link.is_disconnected))
             .map(|(other, _)| other.clone())
             .collect();
@@ -465,5 +464,13 @@ impl Sentinel {
             return false;
         };
         self.send_master(at, &address)
+    }
+
+    /// Another address of the master itself, as its ids tell: it would be made its own replica.
+    pub(crate) fn is_at_two_addresses(&self, at: &At, master: &Address) -> bool {
+        let Some(set) = self.masters.get(&at.master) else { return false };
+        let all = set.replicas.values().map(|replica| &replica.instance).chain([&set.instance]);
+        let other = all.into_iter().find(|instance| instance.address.is_same(master));
+        other.zip(self.instance(at)).is_some_and(|(other, own)| other.is_same_server(own))
     }
 }

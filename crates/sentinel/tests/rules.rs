@@ -17,6 +17,8 @@ mod planned;
 mod promotion;
 #[path = "rules/reappointment.rs"]
 mod reappointment;
+#[path = "rules/strangers.rs"]
+mod strangers;
 #[path = "rules/views.rs"]
 mod views;
 
