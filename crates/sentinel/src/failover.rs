@@ -702,7 +702,9 @@ impl Sentinel {
     fn end_if_all_follow(&mut self, name: &str, attempt: &Attempt, promoted: &str, address: &Address) {
         let Some(master) = self.masters.get(name) else { return };
         if master.replicas.get(promoted).is_none_or(|replica| replica.instance.down_since_ms.is_some()) {
-            return;
+            // All have been told its term. It is the master, and is replaced as any other that is down.
+            self.event(Level::Warning, "+failover-end", &At::master(name), " #the promoted one is down");
+            return self.switch(name, address.clone());
         }
         let open = master.replicas.iter().filter(|(label, replica)| {
             *label != promoted

@@ -168,6 +168,13 @@ impl Bench {
         self.end_turn();
     }
 
+    /// The server at a port was away, and is there again.
+    fn come_back(&mut self, port: u16) {
+        self.silent.retain(|silent| *silent != port);
+        let gone: Vec<_> = self.connections.extract_if(.., |(own, _)| *own == port).collect();
+        gone.into_iter().for_each(|(_, id)| self.core.closed(id));
+    }
+
     fn hello(&mut self, message: &str) {
         self.core.hear(message.as_bytes());
         self.end_turn();
