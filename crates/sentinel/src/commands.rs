@@ -296,6 +296,8 @@ impl Sentinel {
     /// SENTINEL RESET: the master is looked at as if it had just been named.
     fn reset(&mut self, name: &str) {
         self.release_writers(name);
+        // The term of who is promoted is told and saved: nobody else is the master of it.
+        self.end_if_promoted(name);
         self.drop_set(name, true);
         let now_ms = self.now_ms;
         let Some(master) = self.masters.get_mut(name) else { return };

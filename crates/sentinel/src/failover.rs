@@ -706,14 +706,7 @@ impl Sentinel {
             self.event(Level::Warning, "+failover-end", &At::master(name), " #the promoted one is down");
             return self.switch(name, address.clone());
         }
-        let open = master.replicas.iter().filter(|(label, replica)| {
-            *label != promoted
-                && replica.reconfiguration != Reconfiguration::Done
-                && replica.instance.down_since_ms.is_none()
-                && !self.knows_later_than(&At::replica(name, label), attempt)
-        });
-        let open: Vec<(At, Reconfiguration)> =
-            open.map(|(label, replica)| (At::replica(name, label), replica.reconfiguration)).collect();
+        let open = self.open_replicas(master, attempt, promoted);
         let is_late = self.now_ms.saturating_sub(attempt.since_ms) > master.settings.failover_timeout_ms;
         if !open.is_empty() && !is_late {
             return;
@@ -722,13 +715,43 @@ impl Sentinel {
             self.event(Level::Warning, "+failover-end-for-timeout", &At::master(name), "");
         }
         self.event(Level::Warning, "+failover-end", &At::master(name), "");
+        self.lead_rest_and_switch(name, open, address);
+    }
+
+    /// Who has not been told whom to follow is told so now, whatever becomes of it.
+    fn lead_rest_and_switch(&mut self, name: &str, open: Vec<(At, Reconfiguration)>, to: &Address) {
         for (at, reconfiguration) in open {
             let is_told = matches!(reconfiguration, Reconfiguration::Sent { .. });
-            if !is_told && !self.is_disconnected(&at) && self.send_master(&at, address) {
+            if !is_told && !self.is_disconnected(&at) && self.send_master(&at, to) {
                 self.event(Level::Notice, "+slave-reconf-sent-be", &at, "");
             }
         }
-        self.switch(name, address.clone());
+        self.switch(name, to.clone());
+    }
+
+    /// Nobody waits until all follow: whoever is promoted is the master, as all have been told.
+    pub(crate) fn end_if_promoted(&mut self, name: &str) {
+        let Some(master) = self.masters.get(name) else { return };
+        let Some(attempt) = master.failover.clone() else { return };
+        let State::Reconfiguring { label, demote_ms } = &attempt.state else { return };
+        let Some(to) = master.replicas.get(label).map(|replica| replica.instance.address.clone()) else { return };
+        let open = self.open_replicas(master, &attempt, label);
+        if demote_ms.is_some() {
+            self.demote(name, label, &to);
+        }
+        self.lead_rest_and_switch(name, open, &to);
+    }
+
+    /// Replicas that are up, and do not follow the promoted one yet as far as they have said.
+    fn open_replicas(&self, master: &Master, attempt: &Attempt, promoted: &str) -> Vec<(At, Reconfiguration)> {
+        let at = |label: &str| At::replica(&master.name, label);
+        let open = master.replicas.iter().filter(|(label, replica)| {
+            *label != promoted
+                && replica.reconfiguration != Reconfiguration::Done
+                && replica.instance.down_since_ms.is_none()
+                && !self.knows_later_than(&at(label), attempt)
+        });
+        open.map(|(label, replica)| (at(label), replica.reconfiguration)).collect()
     }
 
     fn switch(&mut self, name: &str, to: Address) {

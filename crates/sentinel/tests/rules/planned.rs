@@ -121,3 +121,23 @@ fn the_stream_of_a_master_that_is_up_is_not_waited_for() {
     bench.run_ms(600);
     assert_eq!(bench.count_sent(1, "PAUSE"), 1, "{:?}", bench.logged);
 }
+
+/// The old one waits with its writers, and is not known any more after that.
+#[test]
+fn a_reset_after_the_switch_was_made_ends_it() {
+    let mut bench = bench(100);
+    bench.call(&COORDINATED).0.expect("it is fit");
+    while bench.count_sent(2, "SLAVEOF") == 0 {
+        bench.run_ms(1);
+        assert!(bench.now_ms < 1_005_000, "{:?}", bench.logged);
+    }
+    bench.answers[1].1 = master_info(RUN[1], "new", 100, "db0:keys=1\r\n");
+    while !bench.has_logged("+promoted-slave") {
+        bench.run_ms(1);
+        assert!(bench.now_ms < 1_005_000, "{:?}", bench.logged);
+    }
+    bench.call(&["SENTINEL", "RESET", "m"]).0.expect("it is done");
+    assert_eq!(bench.master_port(), 2, "{:?}", bench.logged);
+    assert!(bench.count_sent(1, "SLAVEOF\r\n$8\r\n10.0.0.1\r\n$1\r\n2\r\n") > 0, "{:?}", bench.sent);
+    assert_eq!(bench.count_sent(1, "UNPAUSE"), 1);
+}
