@@ -293,11 +293,12 @@ impl Sentinel {
         master.synchronous() == 0 || self.members_that_answer(master) >= master.fences_needed_without_votes()
     }
 
-    /// Members that are connected, and have answered pings of late.
+    /// Members that are connected, and have answered pings of late. Who loads refuses to be fenced.
     pub(crate) fn members_that_answer(&self, master: &Master) -> usize {
         let answers = |replica: &&Replica| {
             let link = self.links.get(&replica.instance.link).filter(|link| !link.is_disconnected);
             replica.instance.down_since_ms.is_none()
+                && !replica.instance.is_loading
                 && link.is_some_and(|link| self.now_ms.saturating_sub(link.last_ok_ms) <= self.periods.ping_ms * 5)
         };
         let ids = master.replicas.values().filter(answers).filter_map(|replica| replica.instance.node_id.as_deref());

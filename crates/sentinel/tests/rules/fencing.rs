@@ -91,3 +91,16 @@ fn who_has_more_at_the_fence_takes_the_place_of_the_chosen_one() {
     assert!(bench.has_logged("10.0.0.1:3 has more than 10.0.0.1:2 and may not be promoted"), "{:?}", bench.logged);
     assert_eq!(promoted(&bench), []);
 }
+
+/// A server that loads its data refuses to be fenced.
+#[test]
+fn who_loads_does_not_count_as_one_that_can_be_fenced() {
+    for (more, is_begun) in [("", true), ("loading:1\r\n", false)] {
+        let mut bench = set_of_three(&[]);
+        bench.answers[2].1 += more;
+        bench.run_ms(200);
+        let done = bench.call(&["SENTINEL", "FAILOVER", "m"]).0;
+        assert_eq!(done.is_ok(), is_begun, "{done:?}");
+        assert_eq!(bench.has_logged("+try-failover"), is_begun, "{:?}", bench.logged);
+    }
+}
