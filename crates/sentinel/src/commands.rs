@@ -252,6 +252,10 @@ fn monitor(sentinel: &mut Sentinel, call: Call<'_, '_, '_>) -> Outcome {
     let address = sentinel.address(&host, address).filter(|address| address.ip.is_some());
     let address = address.ok_or("ERR Invalid IP address or hostname specified")?;
     let at = sentinel.monitor(&call.text(2), address, quorum).map_err(|reason| format!("ERR {reason}"))?;
+    if let Some(master) = sentinel.masters.get_mut(&at.master) {
+        // It may have been watched before, and a vote have been given in any term until now: as after a restart.
+        master.vote.epoch = sentinel.current_epoch;
+    }
     sentinel.event(Level::Warning, "+monitor", &at, &format!(" quorum {quorum}"));
     sentinel.wake_ms = sentinel.now_ms;
     call.reply.ok();
