@@ -245,6 +245,9 @@ impl Sentinel {
 
     /// Takes each step that can be taken now.
     pub(crate) fn advance(&mut self, name: &str) {
+        if self.tilt.is_on() {
+            return;
+        }
         // No state comes twice in a row of steps.
         for _ in 0..8 {
             let Some(before) = self.masters.get(name).and_then(|master| master.failover.clone()) else { return };
@@ -513,10 +516,12 @@ impl Sentinel {
             // What it told before its master stood still does not count.
             told_ms >= attempt.since_ms && replica.offset >= offset
         });
-        if has_all {
+        // The master's writers wait no longer than that: it may have more by now than it told.
+        let is_late = waited_ms > HAND_OVER_MS;
+        if has_all && !is_late {
             return self.promote_now(name, label, Some(attempt.since_ms));
         }
-        if waited_ms > HAND_OVER_MS || self.is_disconnected(&at) || self.is_disconnected(&At::master(name)) {
+        if is_late || self.is_disconnected(&at) || self.is_disconnected(&At::master(name)) {
             return self.no_hand_over(name, attempt, label, "the replica did not get all in time");
         }
         if self.now_ms >= told_ms + OFFSET_LOOK_MS {
