@@ -337,6 +337,11 @@ impl Sentinel {
             return;
         }
         let Some(told) = Told::parse(answer) else { return };
+        let attempt = self.masters.get(&at.master).and_then(|master| master.failover.as_ref());
+        if attempt.is_none_or(|attempt| attempt.epoch != told.epoch) {
+            // It answers a fence of before: where it stood then says nothing of now, and another leader may have fenced it since.
+            return;
+        }
         let now_ms = self.now_ms;
         let label = match &at.who {
             Who::Replica(label) => label,
@@ -563,6 +568,8 @@ fn has_all(list: &[String], wanted: &[String]) -> bool {
 /// The answer of a node that was fenced.
 pub(crate) struct Told {
     pub node_id: String,
+    /// What it has promised.
+    pub epoch: u64,
     pub standing: Standing,
     pub synchronous_replicas: u32,
     pub members: Vec<String>,
@@ -580,6 +587,7 @@ impl Told {
         let field = |name: &str| {
             items.chunks_exact(2).find(|pair| text(&pair[0]).as_deref() == Some(name)).map(|pair| &pair[1])
         };
+        let Answer::Int(epoch) = field("epoch")? else { return None };
         let Answer::Int(offset) = field("offset")? else { return None };
         let Answer::Int(replicas) = field("synchronous_replicas")? else { return None };
         let Answer::Int(data_epoch) = field("data_epoch")? else { return None };
@@ -591,6 +599,7 @@ impl Told {
         let Answer::Array(members) = field("members")? else { return None };
         Some(Told {
             node_id: text(field("node_id")?)?,
+            epoch: u64::try_from(*epoch).ok()?,
             standing: Standing {
                 offset: u64::try_from(*offset).ok()?,
                 data_term: DataTerm::told(*data_epoch, data_start),
@@ -616,6 +625,8 @@ mod tests {
                 bulk("n"),
                 bulk("role"),
                 bulk("replica"),
+                bulk("epoch"),
+                Answer::Int(6),
                 bulk("offset"),
                 offset,
                 bulk("synchronous_replicas"),
@@ -633,7 +644,7 @@ mod tests {
             ])
         };
         let told = Told::parse(&map(Answer::Int(7))).expect("it is whole");
-        assert_eq!((told.node_id.as_str(), told.standing.offset, told.members.len()), ("n", 7, 2));
+        assert_eq!((told.node_id.as_str(), told.epoch, told.standing.offset, told.members.len()), ("n", 6, 7, 2));
         assert_eq!(told.list.to_string(), "5.2");
         for wrong in [map(Answer::Int(-1)), map(bulk("7")), Answer::Null, Answer::Array(vec![bulk("offset")])] {
             assert!(Told::parse(&wrong).is_none(), "{wrong:?}");

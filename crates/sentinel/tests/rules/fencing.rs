@@ -67,7 +67,7 @@ fn what_was_told_at_the_fence_counts() {
     assert_eq!(bench.core.masters["m"].replicas["10.0.0.1:2"].offset, 900);
     bench.silent.pop();
     let late = bench.connections.iter().find(|(port, _)| *port == 3).expect("it is connected").1;
-    bench.core.received(late, fenced("f", 500, 2).as_bytes());
+    bench.core.received(late, fenced("f", 500, 2).replace("@epoch", "1").as_bytes());
     bench.end_turn();
     assert_eq!(promoted(&bench), [3], "{:?}", bench.logged);
 }
@@ -102,5 +102,20 @@ fn who_loads_does_not_count_as_one_that_can_be_fenced() {
         let done = bench.call(&["SENTINEL", "FAILOVER", "m"]).0;
         assert_eq!(done.is_ok(), is_begun, "{done:?}");
         assert_eq!(bench.has_logged("+try-failover"), is_begun, "{:?}", bench.logged);
+    }
+}
+
+/// It is of a failover before, and came late: what it told may be true no more.
+#[test]
+fn an_answer_of_an_earlier_epoch_does_not_count() {
+    for (epoch, counts) in [("@epoch", true), ("0", false)] {
+        let mut bench = set_of_three(&[]);
+        let told = bench.fences[&3].replace("@epoch", epoch);
+        bench.fences.insert(3, told);
+        bench.exec = "*1\r\n+OK\r\n";
+        bench.silent = vec![1];
+        bench.run_ms(6_000);
+        assert!(bench.count_sent(3, "FENCE") > 0, "{:?}", bench.logged);
+        assert_eq!(!promoted(&bench).is_empty(), counts, "{:?}", bench.logged);
     }
 }
