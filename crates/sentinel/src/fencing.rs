@@ -403,6 +403,14 @@ impl Sentinel {
         match (choice.winner, lacks) {
             (Some(winner), None) => self.make_master(name, &winner, fenced, paused_ms),
             (Some(winner), Some(other)) => {
+                let is_never = self.masters.get(name).and_then(|master| master.replicas.get(&other));
+                if is_never.is_some_and(|other| other.priority == 0) {
+                    // It can't hand over what it has, as nobody gets data from a replica whose own link is down.
+                    let text = format!(
+                        "'{name}' stays without a master: {other} is to be promoted if its replica-priority is above 0 (CONFIG SET there), as nobody else has all"
+                    );
+                    self.log(Level::Warning, text);
+                }
                 let reason = format!("{other} has more than {winner} and may not be promoted");
                 self.give_up_unfenced(name, paused_ms.is_some(), &reason);
             }

@@ -88,8 +88,21 @@ fn who_has_more_at_the_fence_takes_the_place_of_the_chosen_one() {
     bench.run_ms(50);
     bench.silent = vec![1];
     bench.run_ms(3_000);
-    assert!(bench.has_logged("10.0.0.1:3 has more than 10.0.0.1:2 and may not be promoted"), "{:?}", bench.logged);
     assert_eq!(promoted(&bench), []);
+    assert!(bench.has_logged("10.0.0.1:3 has more than 10.0.0.1:2 and may not be promoted"), "{:?}", bench.logged);
+    let epochs = bench.logged.iter().filter(|line| line.contains("+elected-leader")).count();
+    let told = bench
+        .logged
+        .iter()
+        .filter(|line| line.contains("10.0.0.1:3 is to be promoted if its replica-priority is above 0"));
+    assert_eq!((told.count(), epochs > 0), (epochs, true), "once each time: {:?}", bench.logged);
+    let said = bench.call(&["SENTINEL", "DOCTOR", "m"]).1;
+    assert!(said.contains("10.0.0.1:3 has priority 0") && said.contains("nobody is promoted"), "{said}");
+    // A user has done so.
+    bench.answers[2].1 = bench.answers[2].1.replace("slave_priority:0", "slave_priority:100");
+    bench.run_ms(3_000);
+    assert_eq!(promoted(&bench), [3], "{:?}", bench.logged);
+    assert!(!bench.call(&["SENTINEL", "DOCTOR", "m"]).1.contains("has priority 0"));
 }
 
 /// A server that loads its data refuses to be fenced.
