@@ -252,6 +252,10 @@ fn monitor(sentinel: &mut Sentinel, call: Call<'_, '_, '_>) -> Outcome {
     let address = sentinel.address(&host, address).filter(|address| address.ip.is_some());
     let address = address.ok_or("ERR Invalid IP address or hostname specified")?;
     let at = sentinel.monitor(&call.text(2), address, quorum).map_err(|reason| format!("ERR {reason}"))?;
+    if let Some(master) = sentinel.masters.get_mut(&at.master) {
+        // It may have been watched before, and a vote have been given in any term until now: as after a restart.
+        master.vote.epoch = sentinel.current_epoch;
+    }
     sentinel.event(Level::Warning, "+monitor", &at, &format!(" quorum {quorum}"));
     sentinel.wake_ms = sentinel.now_ms;
     call.reply.ok();
@@ -296,6 +300,8 @@ impl Sentinel {
     /// SENTINEL RESET: the master is looked at as if it had just been named.
     fn reset(&mut self, name: &str) {
         self.release_writers(name);
+        // The term of who is promoted is told and saved: nobody else is the master of it.
+        self.end_if_promoted(name);
         self.drop_set(name, true);
         let now_ms = self.now_ms;
         let Some(master) = self.masters.get_mut(name) else { return };
@@ -304,6 +310,8 @@ impl Sentinel {
         let instance = &mut master.instance;
         let link = instance.link;
         (instance.run_id, instance.role, instance.role_since_ms) = (None, crate::info::Role::Master, now_ms);
+        // Whoever is there is the master, under the id that it tells.
+        (instance.node_id, master.synchronous.node_id) = (None, None);
         self.disconnect(link);
         if let Some(link) = self.links.get_mut(&link) {
             link.start_over(now_ms);

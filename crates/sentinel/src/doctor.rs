@@ -47,12 +47,25 @@ impl Sentinel {
                 master.fences_needed()
             ));
         }
+        findings.extend(self.never_promoted(master));
         findings.extend(choice.remarks.iter().map(|(label, remark)| format!("  {label}: {remark}.")));
         if let Some(last) = master.last_choice.as_ref().filter(|last| **last != choice) {
             findings.push("At the last failover that this Sentinel led:".into());
             findings.extend(last.remarks.iter().map(|(label, remark)| format!("  {label}: {remark}.")));
         }
         findings
+    }
+
+    /// Whose acknowledgements count, though they may never be the master.
+    fn never_promoted(&self, master: &Master) -> Vec<String> {
+        let never = master.replicas.iter().filter(|(_, replica)| replica.priority == 0);
+        let tell = |label: &str| {
+            format!(
+                "{label} has priority 0, and acknowledges writes: if it has more than all others when the master fails, nobody is promoted until it has another \
+                 one (CONFIG SET replica-priority)."
+            )
+        };
+        never.filter(|_| master.synchronous() > 0).map(|(label, _)| tell(label)).collect()
     }
 
     fn state_of(&self, master: &Master) -> String {

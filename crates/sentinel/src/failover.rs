@@ -245,6 +245,9 @@ impl Sentinel {
 
     /// Takes each step that can be taken now.
     pub(crate) fn advance(&mut self, name: &str) {
+        if self.tilt.is_on() {
+            return;
+        }
         // No state comes twice in a row of steps.
         for _ in 0..8 {
             let Some(before) = self.masters.get(name).and_then(|master| master.failover.clone()) else { return };
@@ -513,10 +516,12 @@ impl Sentinel {
             // What it told before its master stood still does not count.
             told_ms >= attempt.since_ms && replica.offset >= offset
         });
-        if has_all {
+        // The master's writers wait no longer than that: it may have more by now than it told.
+        let is_late = waited_ms > HAND_OVER_MS;
+        if has_all && !is_late {
             return self.promote_now(name, label, Some(attempt.since_ms));
         }
-        if waited_ms > HAND_OVER_MS || self.is_disconnected(&at) || self.is_disconnected(&At::master(name)) {
+        if is_late || self.is_disconnected(&at) || self.is_disconnected(&At::master(name)) {
             return self.no_hand_over(name, attempt, label, "the replica did not get all in time");
         }
         if self.now_ms >= told_ms + OFFSET_LOOK_MS {
@@ -702,16 +707,11 @@ impl Sentinel {
     fn end_if_all_follow(&mut self, name: &str, attempt: &Attempt, promoted: &str, address: &Address) {
         let Some(master) = self.masters.get(name) else { return };
         if master.replicas.get(promoted).is_none_or(|replica| replica.instance.down_since_ms.is_some()) {
-            return;
+            // All have been told its term. It is the master, and is replaced as any other that is down.
+            self.event(Level::Warning, "+failover-end", &At::master(name), " #the promoted one is down");
+            return self.switch(name, address.clone());
         }
-        let open = master.replicas.iter().filter(|(label, replica)| {
-            *label != promoted
-                && replica.reconfiguration != Reconfiguration::Done
-                && replica.instance.down_since_ms.is_none()
-                && !self.knows_later_than(&At::replica(name, label), attempt)
-        });
-        let open: Vec<(At, Reconfiguration)> =
-            open.map(|(label, replica)| (At::replica(name, label), replica.reconfiguration)).collect();
+        let open = self.open_replicas(master, attempt, promoted);
         let is_late = self.now_ms.saturating_sub(attempt.since_ms) > master.settings.failover_timeout_ms;
         if !open.is_empty() && !is_late {
             return;
@@ -720,13 +720,43 @@ impl Sentinel {
             self.event(Level::Warning, "+failover-end-for-timeout", &At::master(name), "");
         }
         self.event(Level::Warning, "+failover-end", &At::master(name), "");
+        self.lead_rest_and_switch(name, open, address);
+    }
+
+    /// Who has not been told whom to follow is told so now, whatever becomes of it.
+    fn lead_rest_and_switch(&mut self, name: &str, open: Vec<(At, Reconfiguration)>, to: &Address) {
         for (at, reconfiguration) in open {
             let is_told = matches!(reconfiguration, Reconfiguration::Sent { .. });
-            if !is_told && !self.is_disconnected(&at) && self.send_master(&at, address) {
+            if !is_told && !self.is_disconnected(&at) && self.send_master(&at, to) {
                 self.event(Level::Notice, "+slave-reconf-sent-be", &at, "");
             }
         }
-        self.switch(name, address.clone());
+        self.switch(name, to.clone());
+    }
+
+    /// Nobody waits until all follow: whoever is promoted is the master, as all have been told.
+    pub(crate) fn end_if_promoted(&mut self, name: &str) {
+        let Some(master) = self.masters.get(name) else { return };
+        let Some(attempt) = master.failover.clone() else { return };
+        let State::Reconfiguring { label, demote_ms } = &attempt.state else { return };
+        let Some(to) = master.replicas.get(label).map(|replica| replica.instance.address.clone()) else { return };
+        let open = self.open_replicas(master, &attempt, label);
+        if demote_ms.is_some() {
+            self.demote(name, label, &to);
+        }
+        self.lead_rest_and_switch(name, open, &to);
+    }
+
+    /// Replicas that are up, and do not follow the promoted one yet as far as they have said.
+    fn open_replicas(&self, master: &Master, attempt: &Attempt, promoted: &str) -> Vec<(At, Reconfiguration)> {
+        let at = |label: &str| At::replica(&master.name, label);
+        let open = master.replicas.iter().filter(|(label, replica)| {
+            *label != promoted
+                && replica.reconfiguration != Reconfiguration::Done
+                && replica.instance.down_since_ms.is_none()
+                && !self.knows_later_than(&at(label), attempt)
+        });
+        open.map(|(label, replica)| (at(label), replica.reconfiguration)).collect()
     }
 
     fn switch(&mut self, name: &str, to: Address) {
@@ -792,6 +822,9 @@ impl Sentinel {
 
     /// Tells an instance whom to follow, or to be a master; it writes that down, and its clients are cut so that they look again.
     pub(crate) fn send_master(&mut self, at: &At, master: &Address) -> bool {
+        if self.is_at_two_addresses(at, master) {
+            return false;
+        }
         let (host, port) = (master.announced(self.globals.announce_hostnames), master.port.to_string());
         self.send_role(at, &[b"SLAVEOF", host.as_bytes(), port.as_bytes()])
     }

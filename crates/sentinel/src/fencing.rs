@@ -16,7 +16,7 @@ use crate::events::Level;
 use crate::failover::{Attempt, Request, State};
 use crate::info::Role;
 use crate::link::{At, Question, Who};
-use crate::master::{Instance, Master};
+use crate::master::{Instance, Master, Synchronous};
 use crate::reappointment::OldMaster;
 use crate::replica::Replica;
 use crate::sentinel::Sentinel;
@@ -83,9 +83,40 @@ impl Master {
         said.chain([self.synchronous.replicas]).filter(|replicas| *replicas > 0)
     }
 
-    /// The master's own id, which it may have told to this Sentinel before its start.
+    /// The id under which the lists name the master, which it may have told to this Sentinel before its start.
     fn own_id(&self) -> Option<&str> {
-        self.instance.node_id.as_deref().or(self.synchronous.node_id.as_deref())
+        let former = self.synchronous.node_id.as_deref();
+        if self.is_renewed() { former } else { self.instance.node_id.as_deref().or(former) }
+    }
+
+    /// The server at the master's address tells an id that no list of the set has, while the master's former one is in one: it was started without its
+    /// directory, or is another server. It is not whom the members have acknowledged anything to.
+    pub(crate) fn is_renewed(&self) -> bool {
+        let Some((former, told)) = self.synchronous.node_id.as_ref().zip(self.instance.node_id.as_ref()) else {
+            return false;
+        };
+        former != told && self.is_listed(former) && !self.is_listed(told)
+    }
+
+    fn is_listed(&self, id: &String) -> bool {
+        let instances = self.replicas.values().map(|replica| &replica.instance).chain([&self.instance]);
+        instances.filter(|instance| self.has_list_of_set(instance)).any(|instance| instance.members.contains(id))
+    }
+
+    /// The master has told of itself. With synchronous replicas its former id is kept until a list has the one that it tells now: which lists there are may be
+    /// heard later than that.
+    pub(crate) fn learn_synchronous(&mut self, replicas: u32, node_id: Option<String>) -> bool {
+        let matters = replicas > 0 || self.synchronous.replicas > 0;
+        let keeps = matters && self.synchronous.node_id.is_some() || self.is_renewed();
+        let node_id = match node_id {
+            Some(told) if !keeps || self.is_listed(&told) => Some(told),
+            Some(_) | None if keeps => self.synchronous.node_id.clone(),
+            told => told,
+        };
+        let told = Synchronous { replicas, node_id };
+        let is_new = self.synchronous != told;
+        self.synchronous = told;
+        is_new && matters
     }
 
     /// Those who may have acknowledged something to the master, by all lists that were heard: those of the latest one that is settled, which is in the place of
@@ -262,11 +293,12 @@ impl Sentinel {
         master.synchronous() == 0 || self.members_that_answer(master) >= master.fences_needed_without_votes()
     }
 
-    /// Members that are connected, and have answered pings of late.
+    /// Members that are connected, and have answered pings of late. Who loads refuses to be fenced.
     pub(crate) fn members_that_answer(&self, master: &Master) -> usize {
         let answers = |replica: &&Replica| {
             let link = self.links.get(&replica.instance.link).filter(|link| !link.is_disconnected);
             replica.instance.down_since_ms.is_none()
+                && !replica.instance.is_loading
                 && link.is_some_and(|link| self.now_ms.saturating_sub(link.last_ok_ms) <= self.periods.ping_ms * 5)
         };
         let ids = master.replicas.values().filter(answers).filter_map(|replica| replica.instance.node_id.as_deref());
@@ -305,6 +337,11 @@ impl Sentinel {
             return;
         }
         let Some(told) = Told::parse(answer) else { return };
+        let attempt = self.masters.get(&at.master).and_then(|master| master.failover.as_ref());
+        if attempt.is_none_or(|attempt| attempt.epoch != told.epoch) {
+            // It answers a fence of before: where it stood then says nothing of now, and another leader may have fenced it since.
+            return;
+        }
         let now_ms = self.now_ms;
         let label = match &at.who {
             Who::Replica(label) => label,
@@ -366,6 +403,14 @@ impl Sentinel {
         match (choice.winner, lacks) {
             (Some(winner), None) => self.make_master(name, &winner, fenced, paused_ms),
             (Some(winner), Some(other)) => {
+                let is_never = self.masters.get(name).and_then(|master| master.replicas.get(&other));
+                if is_never.is_some_and(|other| other.priority == 0) {
+                    // It can't hand over what it has, as nobody gets data from a replica whose own link is down.
+                    let text = format!(
+                        "'{name}' stays without a master: {other} is to be promoted if its replica-priority is above 0 (CONFIG SET there), as nobody else has all"
+                    );
+                    self.log(Level::Warning, text);
+                }
                 let reason = format!("{other} has more than {winner} and may not be promoted");
                 self.give_up_unfenced(name, paused_ms.is_some(), &reason);
             }
@@ -405,21 +450,29 @@ impl Sentinel {
     /// The chosen one is told to be the master, with whom it has to count. An old master that can hear it learns that it is stale; one that has handed
     /// over is paused, and is made a replica soon.
     fn make_master(&mut self, name: &str, label: &str, fenced: &BTreeMap<String, Standing>, paused_ms: Option<u64>) {
-        let epoch = self.masters.get(name).and_then(|master| Some(master.failover.as_ref()?.epoch));
-        let Some(epoch) = epoch else { return };
+        let Some(master) = self.masters.get(name) else { return };
+        let Some(epoch) = master.failover.as_ref().map(|attempt| attempt.epoch) else { return };
+        // A former id is gone with what it had. Who has it no more is added as anybody who comes.
+        let own = master.own_id().filter(|_| !master.is_renewed()).map(str::to_string);
         if paused_ms.is_none() {
             _ = self.send_fence(&At::master(name), epoch);
         }
-        self.tell_members_of_leader(name, epoch, fenced);
+        self.tell_members_of_leader(name, epoch, own, fenced);
         self.make_master_now(name, label, paused_ms, Some(epoch));
     }
 
     /// The new master is to count as this leader does, and so are those who replace it before it can tell them: so all who are fenced hear of the list before
     /// there is one.
-    pub(crate) fn tell_members_of_leader(&mut self, name: &str, epoch: u64, fenced: &BTreeMap<String, Standing>) {
+    pub(crate) fn tell_members_of_leader(
+        &mut self,
+        name: &str,
+        epoch: u64,
+        own: Option<String>,
+        fenced: &BTreeMap<String, Standing>,
+    ) {
         let Some(master) = self.masters.get(name) else { return };
         let mut members: Vec<String> = master.members().into_iter().map(str::to_string).collect();
-        members.extend(master.own_id().map(str::to_string));
+        members.extend(own);
         let list = ListId { epoch, number: 0, is_settled: false };
         fenced.keys().for_each(|label| self.send_members(&At::replica(name, label), epoch, list, &members));
     }
@@ -523,6 +576,8 @@ fn has_all(list: &[String], wanted: &[String]) -> bool {
 /// The answer of a node that was fenced.
 pub(crate) struct Told {
     pub node_id: String,
+    /// What it has promised.
+    pub epoch: u64,
     pub standing: Standing,
     pub synchronous_replicas: u32,
     pub members: Vec<String>,
@@ -540,6 +595,7 @@ impl Told {
         let field = |name: &str| {
             items.chunks_exact(2).find(|pair| text(&pair[0]).as_deref() == Some(name)).map(|pair| &pair[1])
         };
+        let Answer::Int(epoch) = field("epoch")? else { return None };
         let Answer::Int(offset) = field("offset")? else { return None };
         let Answer::Int(replicas) = field("synchronous_replicas")? else { return None };
         let Answer::Int(data_epoch) = field("data_epoch")? else { return None };
@@ -551,6 +607,7 @@ impl Told {
         let Answer::Array(members) = field("members")? else { return None };
         Some(Told {
             node_id: text(field("node_id")?)?,
+            epoch: u64::try_from(*epoch).ok()?,
             standing: Standing {
                 offset: u64::try_from(*offset).ok()?,
                 data_term: DataTerm::told(*data_epoch, data_start),
@@ -576,6 +633,8 @@ mod tests {
                 bulk("n"),
                 bulk("role"),
                 bulk("replica"),
+                bulk("epoch"),
+                Answer::Int(6),
                 bulk("offset"),
                 offset,
                 bulk("synchronous_replicas"),
@@ -593,7 +652,7 @@ mod tests {
             ])
         };
         let told = Told::parse(&map(Answer::Int(7))).expect("it is whole");
-        assert_eq!((told.node_id.as_str(), told.standing.offset, told.members.len()), ("n", 7, 2));
+        assert_eq!((told.node_id.as_str(), told.epoch, told.standing.offset, told.members.len()), ("n", 6, 7, 2));
         assert_eq!(told.list.to_string(), "5.2");
         for wrong in [map(Answer::Int(-1)), map(bulk("7")), Answer::Null, Answer::Array(vec![bulk("offset")])] {
             assert!(Told::parse(&wrong).is_none(), "{wrong:?}");

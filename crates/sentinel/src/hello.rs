@@ -255,6 +255,10 @@ impl Sentinel {
         let Some(master) = self.masters.get(&hello.master) else { return };
         let is_newer = hello.config_epoch > master.config_epoch;
         let is_elsewhere = !self.is_at(&master.instance.address, &hello.master_host, hello.master_port);
+        if is_elsewhere && address.ip.is_none() {
+            // It may be the same server by another name. The next message comes when that is known.
+            return;
+        }
         let is_other_view = hello.config_epoch == master.config_epoch
             && is_elsewhere
             && master.settings.is_strict

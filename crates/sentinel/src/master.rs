@@ -80,6 +80,14 @@ impl Instance {
         self.node_id.as_deref().filter(|_| lasts)
     }
 
+    /// Whether another one is the same server, by what both have told: their node ids, or else their run ids.
+    pub(crate) fn is_same_server(&self, other: &Instance) -> bool {
+        match (&self.node_id, &other.node_id) {
+            (Some(own), Some(other)) => own == other,
+            _ => self.run_id.is_some() && self.run_id == other.run_id,
+        }
+    }
+
     /// Ms since the last INFO; nothing if there was none.
     pub fn info_age_ms(&self, now_ms: u64) -> Option<u64> {
         self.info_ms.map(|at| now_ms.saturating_sub(at))
@@ -237,12 +245,12 @@ impl Master {
         promoted.map_or(&self.instance.address, |replica| &replica.instance.address)
     }
 
-    /// The node id of the server at [`Master::current_address`].
+    /// The node id of the master at [`Master::current_address`], as the lists name it.
     pub fn current_node_id(&self) -> Option<&str> {
         let promoted = self.failover.as_ref().and_then(Attempt::promoted).and_then(|label| self.replicas.get(label));
         match promoted {
             Some(replica) => replica.instance.node_id.as_deref(),
-            None => self.instance.node_id.as_deref().or(self.synchronous.node_id.as_deref()),
+            None => self.synchronous.node_id.as_deref().or(self.instance.node_id.as_deref()),
         }
     }
 

@@ -49,8 +49,8 @@ impl Sentinel {
 
     /// Enough members answer to be fenced if the old master is one more: it answers, and is a node that is known.
     pub(crate) fn can_fence_with_master(&self, master: &Master) -> bool {
-        // One that was started again may have lost something, and counts only beside all others.
-        let enough = match master.instance.is_unproven {
+        // One that was started again may have lost something, or all, and counts only beside all others.
+        let enough = match master.instance.is_unproven || master.is_renewed() {
             true => master.count_members(),
             false => master.fences_needed().saturating_sub(1),
         };
@@ -137,7 +137,9 @@ impl Sentinel {
         (master.instance.members, master.instance.list) = (told.members, told.list);
         self.is_dirty |= master.synchronous.replicas != told.synchronous_replicas;
         master.synchronous.replicas = told.synchronous_replicas;
-        self.set_old(name, OldMaster::Fenced(told.standing));
+        // Nobody has acknowledged anything to it under the id of before: it is not one of those of whom all but N must tell.
+        let is_certain = told.standing.is_certain && !master.is_renewed();
+        self.set_old(name, OldMaster::Fenced(Standing { is_certain, ..told.standing }));
         self.advance(name);
     }
 
@@ -153,9 +155,10 @@ impl Sentinel {
 
     /// The old master is told to be that of this term, and those who were fenced with whom it counts.
     fn appoint_again(&mut self, name: &str, fenced: &BTreeMap<String, Standing>) {
-        let epoch = self.masters.get(name).and_then(|master| Some(master.failover.as_ref()?.epoch));
-        let Some(epoch) = epoch else { return };
-        self.tell_members_of_leader(name, epoch, fenced);
+        let Some(master) = self.masters.get(name) else { return };
+        let Some(epoch) = master.failover.as_ref().map(|attempt| attempt.epoch) else { return };
+        let own = master.instance.node_id.clone();
+        self.tell_members_of_leader(name, epoch, own, fenced);
         let (at, epoch, me) = (At::master(name), epoch.to_string(), self.id.clone());
         if self.send(&at, Question::Role, &[b"REPLICATION", b"PROMOTE", epoch.as_bytes(), me.as_bytes()]) {
             self.event(Level::Notice, "+failover-state-reappoint", &at, "");

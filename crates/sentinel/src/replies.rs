@@ -1,11 +1,11 @@
 //! What instances answer, and what follows from it.
 
+use crate::address::Address;
 use crate::answer::Answer;
 use crate::events::Level;
 use crate::failover::{Attempt, State};
 use crate::info::{History, Info, Role};
 use crate::link::{At, ConnId, LinkId, Question, Who};
-use crate::master::Synchronous;
 use crate::replica::Reconfiguration;
 use crate::sentinel::Sentinel;
 
@@ -175,6 +175,7 @@ impl Sentinel {
     }
 
     fn learn_identity(&mut self, at: &At, info: &Info) {
+        let was_renewed = self.masters.get(&at.master).is_some_and(|master| master.is_renewed());
         let Some(instance) = self.instance_mut(at) else { return };
         instance.node_id = info.node_id.clone().or(instance.node_id.take());
         instance.synchronous_replicas = info.synchronous_replicas;
@@ -185,6 +186,13 @@ impl Sentinel {
         instance.list = info.list;
         if at.who == Who::Master && info.role == Some(Role::Master) {
             self.note_synchronous(&at.master, info);
+            if !was_renewed && self.masters.get(&at.master).is_some_and(|master| master.is_renewed()) {
+                let text = format!(
+                    "The server that is the master of '{}' has another id than before, and no member knows it",
+                    at.master
+                );
+                self.log(Level::Warning, text);
+            }
         }
         let Some(instance) = self.instance_mut(at) else { return };
         let Some(run_id) = info.run_id.clone() else { return };
@@ -209,10 +217,7 @@ impl Sentinel {
     /// Kept in the file: after a start, too, it must be known how many replicas have to be fenced.
     fn note_synchronous(&mut self, name: &str, info: &Info) {
         let Some(master) = self.masters.get_mut(name) else { return };
-        let told = Synchronous { replicas: info.synchronous_replicas, node_id: info.node_id.clone() };
-        let matters = told.replicas > 0 || master.synchronous.replicas > 0;
-        self.is_dirty |= matters && master.synchronous != told;
-        master.synchronous = told;
+        self.is_dirty |= master.learn_synchronous(info.synchronous_replicas, info.node_id.clone());
     }
 
     /// The same server at another address is the same server: the old entry goes.
@@ -223,15 +228,13 @@ impl Sentinel {
         let Who::Replica(label) = &at.who else { return };
         let Some(master) = self.masters.get(&at.master) else { return };
         let Some(own) = master.replicas.get(label) else { return };
-        let is_same = |other: &crate::master::Instance| match (&own.instance.node_id, &other.node_id) {
-            (Some(own), Some(other)) => own == other,
-            _ => own.instance.run_id.is_some() && own.instance.run_id == other.run_id,
-        };
         let busy = master.failover.as_ref().and_then(|attempt| attempt.chosen());
         let gone: Vec<String> = master
             .replicas
             .iter()
-            .filter(|(other, replica)| *other != label && busy != Some(other.as_str()) && is_same(&replica.instance))
+            .filter(|(other, replica)| {
+                *other != label && busy != Some(other.as_str()) && own.instance.is_same_server(&replica.instance)
+            })
             .filter(|(_, replica)| self.links.get(&replica.instance.link).is_none_or(|link| link.is_disconnected))
             .map(|(other, _)| other.clone())
             .collect();
@@ -461,5 +464,13 @@ impl Sentinel {
             return false;
         };
         self.send_master(at, &address)
+    }
+
+    /// Another address of the master itself, as its ids tell: it would be made its own replica.
+    pub(crate) fn is_at_two_addresses(&self, at: &At, master: &Address) -> bool {
+        let Some(set) = self.masters.get(&at.master) else { return false };
+        let all = set.replicas.values().map(|replica| &replica.instance).chain([&set.instance]);
+        let other = all.into_iter().find(|instance| instance.address.is_same(master));
+        other.zip(self.instance(at)).is_some_and(|(other, own)| other.is_same_server(own))
     }
 }

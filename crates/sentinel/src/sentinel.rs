@@ -186,6 +186,16 @@ impl Sentinel {
     pub fn set_time(&mut self, now_ms: u64, unix_ms: u64) {
         self.now_ms = now_ms.max(self.now_ms);
         self.unix_ms = unix_ms;
+        self.look_at_tilt();
+    }
+
+    /// Before anything is taken: what has come while this one was not run tells of then.
+    fn look_at_tilt(&mut self) {
+        match self.tilt.look(self.now_ms, &self.periods) {
+            Some(TiltChange::Entered) => self.event_text(Level::Warning, "+tilt", None, "#tilt mode entered"),
+            Some(TiltChange::Left) => self.event_text(Level::Warning, "-tilt", None, "#tilt mode exited"),
+            None => {}
+        }
     }
 
     /// When [`Sentinel::tick`] wants to be called again.
@@ -241,11 +251,7 @@ impl Sentinel {
     pub fn tick(&mut self) {
         // Not all at the same moments: who wakes together asks for votes together.
         self.wake_ms = self.now_ms + 50 + self.random() % 50;
-        match self.tilt.look(self.now_ms, &self.periods) {
-            Some(TiltChange::Entered) => self.event_text(Level::Warning, "+tilt", None, "#tilt mode entered"),
-            Some(TiltChange::Left) => self.event_text(Level::Warning, "-tilt", None, "#tilt mode exited"),
-            None => {}
-        }
+        self.look_at_tilt();
         for name in self.names_of_masters() {
             for at in self.everybody(&name) {
                 self.attend(&at);

@@ -23,7 +23,7 @@ impl Tilt {
         self.since_ms.is_some()
     }
 
-    /// To be called at each tick.
+    /// To be called whenever the time is told, and at each tick.
     pub fn look(&mut self, now_ms: u64, periods: &Periods) -> Option<TiltChange> {
         let last = self.last_ms.replace(now_ms).unwrap_or(now_ms);
         if now_ms < last || now_ms - last > periods.tilt_trigger_ms {

@@ -17,6 +17,8 @@ mod planned;
 mod promotion;
 #[path = "rules/reappointment.rs"]
 mod reappointment;
+#[path = "rules/strangers.rs"]
+mod strangers;
 #[path = "rules/views.rs"]
 mod views;
 
@@ -154,7 +156,9 @@ impl Bench {
             _ if text.contains("\r\nPAUSE\r\n") => self.pause,
             _ => fence.map_or("+OK\r\n", String::as_str),
         };
-        let answer = answer.to_string();
+        // A fence is answered with its own epoch.
+        let epoch = text.split("\r\n").skip_while(|word| *word != "FENCE").nth(2);
+        let answer = answer.replace("@epoch", epoch.unwrap_or_default());
         self.sent.push((port, text));
         self.core.received(connection, answer.as_bytes());
     }
@@ -164,6 +168,13 @@ impl Bench {
         let id = self.connections.iter().find(|(own, _)| *own == port).expect("it is connected").1;
         self.core.received(id, format!("${}\r\n{info}\r\n", info.len()).as_bytes());
         self.end_turn();
+    }
+
+    /// The server at a port was away, and is there again.
+    fn come_back(&mut self, port: u16) {
+        self.silent.retain(|silent| *silent != port);
+        let gone: Vec<_> = self.connections.extract_if(.., |(own, _)| *own == port).collect();
+        gone.into_iter().for_each(|(_, id)| self.core.closed(id));
     }
 
     fn hello(&mut self, message: &str) {
@@ -662,6 +673,7 @@ impl Fenced<'_> {
         let members: String = self.members.iter().map(|letter| bulk(&letter.repeat(40))).collect();
         let fields = [
             ("node_id", bulk(&self.letter.repeat(40))),
+            ("epoch", ":@epoch\r\n".to_string()),
             ("offset", format!(":{}\r\n", self.offset)),
             ("synchronous_replicas", ":1\r\n".to_string()),
             ("data_epoch", format!(":{}\r\n", self.data_epoch)),
@@ -671,7 +683,7 @@ impl Fenced<'_> {
             ("members_list", bulk(self.list)),
         ];
         let fields: String = fields.iter().map(|(name, value)| bulk(name) + value).collect();
-        format!("*16\r\n{fields}")
+        format!("*18\r\n{fields}")
     }
 }
 

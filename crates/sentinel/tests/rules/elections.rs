@@ -84,3 +84,34 @@ fn after_a_split_chance_decides_more() {
     let latest = |round| (0..1000).map(|random| delay_ms("m", "a", &[], round, random)).max();
     assert!(latest(0) < Some(60) && latest(1) > Some(60) && latest(3) > latest(1).map(|ms| 3 * ms));
 }
+
+/// A master that is named again: whom this Sentinel has voted for under that name before is not known any more, only in which terms it may have.
+#[test]
+fn a_master_that_is_named_again_gets_no_second_vote_of_one_term() {
+    let candidate = |letter: &str| letter.repeat(40);
+    let mut bench = Bench::new(&[]);
+    let ask = |bench: &mut Bench, letter: &str, epoch: &str| {
+        bench.hello(&format!("10.0.0.1,99,{},0,m,10.0.0.1,1,0", candidate(letter)));
+        let words = ["SENTINEL", "IS-MASTER-DOWN-BY-ADDR", "10.0.0.1", "1", epoch, &candidate(letter)];
+        bench.call(&words).1.contains(&candidate(letter))
+    };
+    assert!(ask(&mut bench, "d", "50"));
+    bench.call(&["SENTINEL", "REMOVE", "m"]).0.expect("it is known");
+    bench.call(&["SENTINEL", "MONITOR", "m", "10.0.0.1", "1", "1"]).0.expect("it is not known");
+    assert!(!ask(&mut bench, "e", "50"), "it has voted in that term");
+    assert!(ask(&mut bench, "e", "51"));
+}
+
+#[test]
+fn a_master_that_is_named_late_is_replaced() {
+    let mut bench = Bench::new(&["current-epoch 50"]);
+    bench.call(&["SENTINEL", "REMOVE", "m"]).0.expect("it is known");
+    bench.call(&["SENTINEL", "MONITOR", "m", "10.0.0.1", "1", "1"]).0.expect("it is not known");
+    bench.call(&["SENTINEL", "SET", "m", "down-after-milliseconds", "1000"]).0.expect("it is set");
+    let named = "slave0:ip=10.0.0.1,port=2,state=online,offset=500,lag=0\r\n";
+    bench.answers = vec![(1, master_info(RUN[0], "old", 500, "") + named), (2, replica_info("old", 500))];
+    bench.run_ms(300);
+    bench.silent = vec![1];
+    bench.run_ms(3_000);
+    assert!(bench.has_logged("+elected-leader") && bench.count_sent(2, "SLAVEOF") > 0, "{:?}", bench.logged);
+}

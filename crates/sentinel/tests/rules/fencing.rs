@@ -67,7 +67,7 @@ fn what_was_told_at_the_fence_counts() {
     assert_eq!(bench.core.masters["m"].replicas["10.0.0.1:2"].offset, 900);
     bench.silent.pop();
     let late = bench.connections.iter().find(|(port, _)| *port == 3).expect("it is connected").1;
-    bench.core.received(late, fenced("f", 500, 2).as_bytes());
+    bench.core.received(late, fenced("f", 500, 2).replace("@epoch", "1").as_bytes());
     bench.end_turn();
     assert_eq!(promoted(&bench), [3], "{:?}", bench.logged);
 }
@@ -88,6 +88,47 @@ fn who_has_more_at_the_fence_takes_the_place_of_the_chosen_one() {
     bench.run_ms(50);
     bench.silent = vec![1];
     bench.run_ms(3_000);
-    assert!(bench.has_logged("10.0.0.1:3 has more than 10.0.0.1:2 and may not be promoted"), "{:?}", bench.logged);
     assert_eq!(promoted(&bench), []);
+    assert!(bench.has_logged("10.0.0.1:3 has more than 10.0.0.1:2 and may not be promoted"), "{:?}", bench.logged);
+    let epochs = bench.logged.iter().filter(|line| line.contains("+elected-leader")).count();
+    let told = bench
+        .logged
+        .iter()
+        .filter(|line| line.contains("10.0.0.1:3 is to be promoted if its replica-priority is above 0"));
+    assert_eq!((told.count(), epochs > 0), (epochs, true), "once each time: {:?}", bench.logged);
+    let said = bench.call(&["SENTINEL", "DOCTOR", "m"]).1;
+    assert!(said.contains("10.0.0.1:3 has priority 0") && said.contains("nobody is promoted"), "{said}");
+    // A user has done so.
+    bench.answers[2].1 = bench.answers[2].1.replace("slave_priority:0", "slave_priority:100");
+    bench.run_ms(3_000);
+    assert_eq!(promoted(&bench), [3], "{:?}", bench.logged);
+    assert!(!bench.call(&["SENTINEL", "DOCTOR", "m"]).1.contains("has priority 0"));
+}
+
+/// A server that loads its data refuses to be fenced.
+#[test]
+fn who_loads_does_not_count_as_one_that_can_be_fenced() {
+    for (more, is_begun) in [("", true), ("loading:1\r\n", false)] {
+        let mut bench = set_of_three(&[]);
+        bench.answers[2].1 += more;
+        bench.run_ms(200);
+        let done = bench.call(&["SENTINEL", "FAILOVER", "m"]).0;
+        assert_eq!(done.is_ok(), is_begun, "{done:?}");
+        assert_eq!(bench.has_logged("+try-failover"), is_begun, "{:?}", bench.logged);
+    }
+}
+
+/// It is of a failover before, and came late: what it told may be true no more.
+#[test]
+fn an_answer_of_an_earlier_epoch_does_not_count() {
+    for (epoch, counts) in [("@epoch", true), ("0", false)] {
+        let mut bench = set_of_three(&[]);
+        let told = bench.fences[&3].replace("@epoch", epoch);
+        bench.fences.insert(3, told);
+        bench.exec = "*1\r\n+OK\r\n";
+        bench.silent = vec![1];
+        bench.run_ms(6_000);
+        assert!(bench.count_sent(3, "FENCE") > 0, "{:?}", bench.logged);
+        assert_eq!(!promoted(&bench).is_empty(), counts, "{:?}", bench.logged);
+    }
 }

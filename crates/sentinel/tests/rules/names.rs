@@ -54,3 +54,21 @@ fn a_master_lacks_what_its_own_replica_has() {
         assert_eq!(bench.core.masters["m"].is_down(), is_down, "{host} {last} {port}");
     }
 }
+
+/// Whether it is another server is known when its name is: the master would be made its own replica.
+#[test]
+fn a_master_is_not_taken_by_a_name_that_is_not_known_yet() {
+    for (last, has_moved) in [(1, false), (7, true)] {
+        let mut bench = Bench::new(&["resolve-hostnames yes"]);
+        bench.tell(1, &master_info(RUN[0], "old", 500, ""));
+        let message = format!("10.0.0.1,99,{},5,m,db.internal,1,5", "d".repeat(40));
+        bench.hello(&message);
+        let epoch = |bench: &Bench| bench.core.masters["m"].config_epoch;
+        assert_eq!((epoch(&bench), bench.has_logged("+switch-master")), (0, false), "{:?}", bench.logged);
+        bench.core.resolved("db.internal", ip(last));
+        bench.hello(&message);
+        assert_eq!((epoch(&bench), bench.has_logged("+switch-master")), (5, has_moved), "{:?}", bench.logged);
+        let host = &bench.core.masters["m"].instance.address.host;
+        assert_eq!(host == "db.internal", has_moved);
+    }
+}

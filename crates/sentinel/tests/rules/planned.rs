@@ -121,3 +121,47 @@ fn the_stream_of_a_master_that_is_up_is_not_waited_for() {
     bench.run_ms(600);
     assert_eq!(bench.count_sent(1, "PAUSE"), 1, "{:?}", bench.logged);
 }
+
+/// The old one waits with its writers, and is not known any more after that.
+#[test]
+fn a_reset_after_the_switch_was_made_ends_it() {
+    let mut bench = bench(100);
+    bench.call(&COORDINATED).0.expect("it is fit");
+    while bench.count_sent(2, "SLAVEOF") == 0 {
+        bench.run_ms(1);
+        assert!(bench.now_ms < 1_005_000, "{:?}", bench.logged);
+    }
+    bench.answers[1].1 = master_info(RUN[1], "new", 100, "db0:keys=1\r\n");
+    while !bench.has_logged("+promoted-slave") {
+        bench.run_ms(1);
+        assert!(bench.now_ms < 1_005_000, "{:?}", bench.logged);
+    }
+    bench.call(&["SENTINEL", "RESET", "m"]).0.expect("it is done");
+    assert_eq!(bench.master_port(), 2, "{:?}", bench.logged);
+    assert!(bench.count_sent(1, "SLAVEOF\r\n$8\r\n10.0.0.1\r\n$1\r\n2\r\n") > 0, "{:?}", bench.sent);
+    assert_eq!(bench.count_sent(1, "UNPAUSE"), 1);
+}
+
+/// This Sentinel did not run for a while: the master's writers go on by then, and what came meanwhile was true before that.
+#[test]
+fn what_came_while_this_one_stood_still_is_not_acted_on() {
+    for (trigger_ms, is_over) in [(2_000, false), (100_000, true)] {
+        let mut bench = bench(90);
+        bench.core.periods.tilt_trigger_ms = trigger_ms;
+        bench.call(&COORDINATED).0.expect("it is fit");
+        bench.run_ms(500);
+        assert!(bench.count_sent(1, "PAUSE") > 0, "{:?}", bench.logged);
+        // It is asked, and its answer comes when nobody takes it.
+        bench.answers.pop();
+        bench.run_ms(6);
+        bench.now_ms += 20_000;
+        bench.core.set_time(bench.now_ms, bench.now_ms);
+        bench.tell(2, &replica_info("h", 100));
+        assert_eq!(bench.count_sent(2, "SLAVEOF"), 0, "{trigger_ms}: {:?}", bench.logged);
+        assert_eq!(bench.has_logged("-failover-abort-hand-over"), is_over, "{:?}", bench.logged);
+        assert_eq!(bench.has_logged("+tilt"), !is_over, "{:?}", bench.logged);
+        bench.run_ms(35_000);
+        assert!(bench.has_logged("-failover-abort-hand-over"), "{:?}", bench.logged);
+        assert_eq!(bench.count_sent(2, "SLAVEOF"), 0, "{:?}", bench.logged);
+    }
+}

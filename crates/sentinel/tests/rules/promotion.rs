@@ -136,3 +136,43 @@ fn a_server_of_an_ordinary_set_that_was_forgotten_is_led_home() {
         assert!(bench.core.masters["m"].replicas.contains_key("10.0.0.1:3"), "{name}: {:?}", bench.logged);
     }
 }
+
+/// `e` is the master of its term when it goes, before all follow it.
+fn with_promoted(options: &[&str]) -> Bench {
+    let mut bench = with_chosen(&[&["failover-timeout m 60000"], options].concat());
+    bench.answers[2].1 = of_epoch("f", false, 1);
+    bench.run_ms(100);
+    bench.answers[1].1 = of_epoch("e", true, 1);
+    while !bench.has_logged("+promoted-slave") {
+        bench.run_ms(1);
+        assert!(bench.now_ms < 1_020_000, "{:?}", bench.logged);
+    }
+    bench
+}
+
+#[test]
+fn who_is_promoted_and_goes_is_replaced() {
+    let mut bench = with_promoted(&[]);
+    // The old one is there again, and answers to be fenced.
+    bench.answers[0].1 = of_epoch("d", true, 1) + "stale_master:1\r\n";
+    bench.come_back(1);
+    bench.silent = vec![2];
+    bench.run_ms(2_500);
+    assert!(bench.has_logged("+switch-master m 10.0.0.1 1 10.0.0.1 2"), "{:?}", bench.logged);
+    bench.run_ms(6_000);
+    let epochs = bench.logged.iter().filter(|line| line.starts_with("+elected-leader")).count();
+    assert!(epochs > 1, "{:?}", bench.logged);
+    assert!(bench.count_sent(1, "PROMOTE") + bench.count_sent(3, "PROMOTE") > 0, "{:?}", bench.logged);
+}
+
+/// All know the term by then, and that it is the master of it.
+#[test]
+fn a_reset_does_not_take_back_who_is_promoted() {
+    let mut bench = with_promoted(&["known-replica m 10.0.0.1 4"]);
+    bench.call(&["SENTINEL", "RESET", "m"]).0.expect("it is done");
+    assert_eq!((bench.master_port(), bench.core.masters["m"].config_epoch), (2, 1), "{:?}", bench.logged);
+    assert!(bench.has_logged("+switch-master") && bench.has_logged("+reset-master master m 10.0.0.1 2"));
+    let line = bench.core.lines().into_iter().find(|(name, _)| *name == "sentinel monitor").expect("it is written");
+    assert_eq!(String::from_utf8_lossy(&line.1[0].0).contains("10.0.0.1 2"), true);
+    assert!(bench.count_sent(3, "SLAVEOF\r\n$8\r\n10.0.0.1\r\n$1\r\n2\r\n") > 0, "{:?}", bench.sent);
+}

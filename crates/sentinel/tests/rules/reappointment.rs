@@ -192,3 +192,13 @@ fn who_is_no_member_does_not_count_beside_an_unproven_master() {
     bench.run_ms(7_000);
     assert_eq!(promoted(&bench), [1], "{:?}", bench.logged);
 }
+
+/// It is of a failover before.
+#[test]
+fn a_late_answer_of_the_old_master_does_not_count() {
+    let mut bench = half_done(&[]);
+    let told = bench.fences[&1].replace("@epoch", "9");
+    bench.fences.insert(1, told);
+    bench.run_ms(12_000);
+    assert!(bench.count_sent(1, "FENCE") > 0 && bench.count_sent(1, "PROMOTE") == 0, "{:?}", bench.logged);
+}
