@@ -381,6 +381,14 @@ pub const MUTATIONS: &[Mutation] = &[
         ],
     },
     Mutation {
+        name: "sentinel: a master without its former id counts as a new one",
+        edits: &[Edit {
+            file: "crates/sentinel/src/fencing.rs",
+            from: "former != told && self.is_listed(former)",
+            to: "!MUTATED && former != told && self.is_listed(former)",
+        }],
+    },
+    Mutation {
         name: "sentinel: votes and epochs are in no file",
         edits: &[Edit {
             file: "crates/sentinel-node/src/store.rs",
