@@ -292,6 +292,9 @@ impl Sentinel {
         let peers: Vec<String> = master.peers.keys().filter(|_| with_peers).cloned().collect();
         replicas.iter().for_each(|label| self.remove_replica(name, label));
         self.drop_forgotten_if(name, |_| true);
+        if let Some(master) = self.masters.get_mut(name) {
+            master.strangers.clear();
+        }
         for id in peers {
             self.remove_peer(name, &id);
         }

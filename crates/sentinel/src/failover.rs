@@ -773,6 +773,7 @@ impl Sentinel {
         let Some(master) = self.masters.get_mut(name) else { return };
         let label =
             master.replicas.iter().find(|(_, r)| r.instance.address.is_same(&to)).map(|(label, _)| label.clone());
+        let known = master.known_master();
         let promoted = label.and_then(|label| master.replicas.remove(&label));
         let is_elsewhere = !master.instance.address.is_same(&to);
         master.reset_state();
@@ -798,7 +799,7 @@ impl Sentinel {
         let mut replica = crate::replica::Replica::new(old, now_ms);
         replica.instance.down_since_ms = None;
         replica.instance.role_since_ms = now_ms;
-        replica.was_master = true;
+        (replica.was_master, replica.known) = (true, known);
         let link = replica.instance.link;
         master.replicas.insert(label, replica);
         let labels: Vec<String> = master.replicas.keys().cloned().collect();

@@ -36,10 +36,16 @@ impl Master {
     }
 
     /// The ids of the histories in which the set stands, or stood, and this one of it.
-    fn known_histories<'a>(&'a self, forgotten: &'a Forgotten) -> BTreeSet<&'a str> {
+    pub(crate) fn known_histories<'a>(&'a self, own: Option<&'a String>) -> BTreeSet<&'a str> {
         let histories = self.history.iter().chain(&self.former_history);
         let ids = histories.flat_map(|history| [Some(&history.replid), history.former.as_ref().map(|(id, _)| id)]);
-        ids.flatten().chain(&forgotten.replid).map(String::as_str).collect()
+        ids.flatten().chain(own).map(String::as_str).collect()
+    }
+
+    /// A server has nodes of the set in its list, beside itself.
+    pub(crate) fn knows_some_of(&self, info: &Info) -> bool {
+        let ids = self.known_ids();
+        info.members.iter().filter(|id| Some(*id) != info.node_id.as_ref()).any(|id| ids.contains(id.as_str()))
     }
 
     /// The master, or a replica, is at an address.
@@ -185,24 +191,23 @@ impl Sentinel {
         if own.is_some() && own == info.node_id.as_deref() {
             return true;
         }
-        let ids = master.known_ids();
-        let others = info.members.iter().filter(|id| Some(*id) != info.node_id.as_ref());
-        let knows_set = others.into_iter().any(|id| ids.contains(id.as_str()));
-        let has_lasting_id = info.node_id.is_some() && (info.node_id != info.run_id || !info.members.is_empty());
-        if own.is_some() && has_lasting_id && !knows_set {
+        let knows_set = master.knows_some_of(info);
+        if own.is_some() && info.lasting_id().is_some() && !knows_set {
             return false;
         }
-        let follows =
-            info.role == Some(Role::Replica)
-                && info.master_host.as_ref().zip(info.master_port).is_some_and(|(host, port)| {
-                    master.is_address_in_set(|known| self.is_at(&known.address, host, port))
-                });
-        let histories = master.known_histories(forgotten);
+        let follows = self.follows_set(master, info);
+        let histories = master.known_histories(forgotten.replid.as_ref());
         let is_kin = info.history.as_ref().is_some_and(|history| {
             let former = history.former.as_ref().map(|(id, _)| id.as_str()).filter(|_| info.role != Some(Role::Master));
             [Some(history.replid.as_str()), former].into_iter().flatten().any(|id| histories.contains(id))
         });
         knows_set || follows || is_kin
+    }
+
+    /// It is a replica of somebody who is known.
+    pub(crate) fn follows_set(&self, master: &Master, info: &Info) -> bool {
+        let whom = info.master_host.as_ref().zip(info.master_port).filter(|_| info.role == Some(Role::Replica));
+        whom.is_some_and(|(host, port)| master.is_address_in_set(|known| self.is_at(&known.address, host, port)))
     }
 
     /// It is a replica again, as one that was never known, and is led to the master as such.

@@ -82,6 +82,12 @@ pub struct Info {
 const REPLICAS_MAX: usize = 10_000;
 
 impl Info {
+    /// Its node id, if that outlives a restart. Until a node has anything to keep it tells its run id.
+    pub(crate) fn lasting_id(&self) -> Option<&str> {
+        let lasts = self.node_id != self.run_id || !self.members.is_empty();
+        self.node_id.as_deref().filter(|_| lasts)
+    }
+
     pub fn parse(text: &[u8]) -> Info {
         let mut info = Info::default();
         let mut history = History::default();

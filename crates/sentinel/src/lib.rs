@@ -31,6 +31,7 @@ pub mod replica;
 mod replies;
 pub mod scripts;
 pub mod sentinel;
+pub mod strangers;
 pub mod tilt;
 pub mod votes;
 

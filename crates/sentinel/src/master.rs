@@ -13,6 +13,7 @@ use crate::link::LinkId;
 use crate::peer::Peer;
 use crate::periods::Periods;
 use crate::replica::Replica;
+use crate::strangers::Stranger;
 use crate::votes::Vote;
 
 /// What is known of any instance.
@@ -155,6 +156,8 @@ pub struct Master {
     pub settings: Settings,
     /// By label.
     pub replicas: BTreeMap<String, Replica>,
+    /// Servers at addresses of replicas that are left alone, by label.
+    pub strangers: BTreeMap<String, Stranger>,
     /// Replicas that were forgotten, by label: nothing counts with them.
     pub forgotten: BTreeMap<String, Forgotten>,
     /// By id.
@@ -218,6 +221,7 @@ impl Master {
             instance,
             settings,
             replicas: BTreeMap::new(),
+            strangers: BTreeMap::new(),
             forgotten: BTreeMap::new(),
             peers: BTreeMap::new(),
             config_epoch: 0,

@@ -2,6 +2,7 @@
 
 use crate::info::{History, Info};
 use crate::master::Instance;
+use crate::strangers::Known;
 
 /// How far a replica has come on its way to a new master.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct Replica {
     pub reconfiguration: Reconfiguration,
     /// When the master last named it as its replica.
     pub named_ms: u64,
+    /// Who is expected at its address.
+    pub known: Known,
     /// It was the master before, and has not said yet that it is a replica.
     pub was_master: bool,
     /// It does not follow its master, which lacks what it has acknowledged.
@@ -55,6 +58,7 @@ impl Replica {
             history: None,
             reconfiguration: Reconfiguration::None,
             named_ms: now_ms,
+            known: Known::default(),
             was_master: false,
             master_lacks_data: false,
         }

@@ -132,6 +132,9 @@ impl Sentinel {
         }
         let info = Info::parse(&text);
         let now_ms = self.now_ms;
+        if self.is_left_alone(at, &info) {
+            return;
+        }
         self.learn_identity(at, &info);
         let Some(instance) = self.instance_mut(at) else { return };
         instance.info = Some(text);
@@ -297,6 +300,9 @@ impl Sentinel {
     fn find_replicas(&mut self, name: &str, told: &[(String, u16)]) {
         for (host, port) in told {
             let Some(address) = self.address(host, *port) else { continue };
+            if self.waits_for_stranger(name, &address.label(self.globals.announce_hostnames)) {
+                continue;
+            }
             if address.ip.is_none() {
                 // It is looked at again when the name is known.
                 self.names.ask(host);
@@ -351,9 +357,10 @@ impl Sentinel {
         let is_chosen = master.failover.as_ref().and_then(|attempt| attempt.chosen()) == Some(label.as_str());
         // A configuration that is newer may be on its way, unless the others have just said that there is none.
         let Some(replica) = master.replicas.get(label) else { return };
-        // But a former master that comes back takes writes that will be lost, as long as one waits.
+        // But a former master that comes back, if it is that one, takes writes that will be lost, as long as one waits.
         let is_back = replica.was_master && master.vote.epoch <= master.config_epoch;
-        let is_certain = master.settings.is_strict && is_back && self.is_up_to_date(&at.master);
+        let is_certain =
+            master.settings.is_strict && is_back && replica.is_known_one(master) && self.is_up_to_date(&at.master);
         let wait_ms = if is_certain { 0 } else { self.periods.publish_ms * 4 };
         let role_ms = self.now_ms.saturating_sub(replica.instance.role_since_ms);
         if !is_chosen

@@ -652,7 +652,11 @@ impl Sentinel {
         self.drop_forgotten_if(name, |forgotten| forgotten.address.is_same(&address));
         let (link, now_ms) = (self.new_link(), self.now_ms);
         let instance = Instance::new(address, link, Role::Replica, now_ms);
-        self.masters.get_mut(name)?.replicas.insert(label.clone(), Replica::new(instance, now_ms));
+        let master = self.masters.get_mut(name)?;
+        let mut replica = Replica::new(instance, now_ms);
+        // Where another one was for a while, the one of before is expected.
+        replica.known = master.strangers.get(&label).map(|stranger| stranger.known.clone()).unwrap_or_default();
+        master.replicas.insert(label.clone(), replica);
         Some(At::replica(name, &label))
     }
 

@@ -173,6 +173,6 @@ fn a_reset_does_not_take_back_who_is_promoted() {
     assert_eq!((bench.master_port(), bench.core.masters["m"].config_epoch), (2, 1), "{:?}", bench.logged);
     assert!(bench.has_logged("+switch-master") && bench.has_logged("+reset-master master m 10.0.0.1 2"));
     let line = bench.core.lines().into_iter().find(|(name, _)| *name == "sentinel monitor").expect("it is written");
-    assert_eq!(String::from_utf8_lossy(&line.1[0].0).contains("10.0.0.1 2"), true);
+    assert!(String::from_utf8_lossy(&line.1[0].0).contains("10.0.0.1 2"));
     assert!(bench.count_sent(3, "SLAVEOF\r\n$8\r\n10.0.0.1\r\n$1\r\n2\r\n") > 0, "{:?}", bench.sent);
 }
