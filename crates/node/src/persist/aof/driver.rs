@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use rivulet_aof::files::{LogFiles, Segment, backlog_path};
+use rivulet_aof::files::{LogFiles, Segment};
 use rivulet_aof::identity::Role;
-use rivulet_aof::manifest::{self, BaseFormat, Manifest};
+use rivulet_aof::manifest::{self, BaseFormat};
 use rivulet_aof::op::{Change, FileOp};
 use rivulet_aof::recover::{self, FindError, Found};
 use rivulet_aof::sums;
-use rivulet_aof::tail;
 use rivulet_commands::fail::Fail;
 use rivulet_config::AppendFsync;
 use rivulet_engine::asker::{Asker, Origin};
@@ -19,7 +18,7 @@ use rivulet_replication::position::Position;
 use rivulet_replication::session::Filter;
 use rivulet_resp::{Args, OwnedArgs};
 
-use super::{NotWhole, Renaming};
+use super::{NotWhole, Renaming, found};
 use crate::log;
 use crate::node::Node;
 use crate::persist::load::{LoadWhy, Place};
@@ -53,9 +52,11 @@ impl Node {
                 return Err(last);
             }
         };
-        self.take_over_old_file(&mut found, &filename)?;
-        self.remove_history(&mut found, &filename);
-        add_tail(&found, &filename)?;
+        found::take_over_old_file(&mut found, &filename, &name)?;
+        if !self.config.aof_disable_auto_gc {
+            found::remove_history(&mut found, &filename);
+        }
+        found::add_tail(&found, &filename)?;
         let (files, total) = self.files_to_load(&found)?;
         self.persist.aof.base_bytes = files.first().filter(|file| file.is_base).map_or(0, |file| file.len);
         self.persist.aof.rewritten_bytes = self.persist.aof.base_bytes;
@@ -100,7 +101,7 @@ impl Node {
         let mut total = 0;
         for file in found.manifest.data() {
             let path = found.directory.path.join(&file.name);
-            let len = rivulet_host::fs::metadata(&path)
+            let len = fs::metadata(&path)
                 .map_err(|e| format!("Unable to obtain the AOF file {} length. stat: {}", file.name, os_error(&e)))?
                 .len;
             total += len;
@@ -109,59 +110,6 @@ impl Node {
             files.push(AppendOnlyFile { path, name: file.name.clone(), is_base, old_style, len });
         }
         Ok((files, total))
-    }
-
-    /// An append-only file of before Redis 7 becomes the base.
-    fn take_over_old_file(&self, found: &mut Found, filename: &str) -> Result<(), String> {
-        let manifest = &found.manifest;
-        let inside = found.directory.path.join(filename);
-        let was_interrupted = manifest.incr.is_empty()
-            && manifest.base.as_ref().is_some_and(|base| base.name == filename)
-            && fs::metadata(&inside).is_err();
-        let empty = manifest.base.is_none() && manifest.incr.is_empty();
-        if !fs::metadata(filename).is_ok_and(|file| !file.is_directory) || !(empty || was_interrupted) {
-            return Ok(());
-        }
-        let dir = &self.config.appenddirname;
-        found.manifest = Manifest::for_upgrade(filename);
-        let path = found.directory.path.join(manifest::file_name(filename));
-        let moved = Change {
-            ops: vec![
-                FileOp::Replace { path, bytes: found.manifest.to_bytes() },
-                FileOp::Rename { from: filename.into(), to: inside },
-            ],
-            must: false,
-        };
-        moved.carry_out(&mut rivulet_aof::disk::SystemDisk::default()).map_err(|(_, e)| {
-            format!("Error trying to move the old AOF file {filename} into dir {dir}: {}", os_error(&e))
-        })?;
-        log::notice!("Successfully migrated an old-style AOF file ({filename}) into the AOF directory ({dir}).");
-        Ok(())
-    }
-
-    fn remove_history(&self, found: &mut Found, filename: &str) {
-        if self.config.aof_disable_auto_gc || found.manifest.history.is_empty() {
-            return;
-        }
-        for file in std::mem::take(&mut found.manifest.history) {
-            let path = found.directory.path.join(&file.name);
-            // A file that stays is not named any more.
-            if found.identity.as_ref().is_some_and(|identity| identity.segment(&file.name).is_some()) {
-                // Replicas may need it: as backlog it goes when none does.
-                let backlog = backlog_path(&path);
-                let _ = rivulet_host::fs::rename(sums::path_of(&path), sums::path_of(&backlog));
-                let _ = rivulet_host::fs::rename(path, backlog);
-                continue;
-            }
-            log::notice!("Removing the history file {} in the background", file.name);
-            let _ = rivulet_host::fs::remove_file(sums::path_of(&path));
-            let _ = rivulet_host::fs::remove_file(path);
-        }
-        let path = found.directory.path.join(manifest::file_name(filename));
-        let replaced = FileOp::Replace { path, bytes: found.manifest.to_bytes() };
-        if let Err(e) = replaced.carry_out(&mut rivulet_aof::disk::SystemDisk::default()) {
-            log::warning!("Can't write the AOF manifest: {}", os_error(&e));
-        }
     }
 
     /// The files are loaded: the node stands where they end. `db` is the database that the stream was in.
@@ -961,31 +909,3 @@ fn probe(path: &Path) -> std::io::Result<()> {
     rivulet_host::fs::File::create(path)?;
     rivulet_host::fs::remove_file(path)
 }
-
-/// Completes the last file with what a killed process had not written yet.
-fn add_tail(found: &Found, filename: &str) -> Result<(), String> {
-    let Some(last) = found.manifest.incr.last() else {
-        // Its file may get a name that it knows.
-        return tail::discard(&found.directory.path, filename)
-            .map_err(|e| format!("Can't remove {}: {}", tail::file_name(filename), os_error(&e)));
-    };
-    match tail::recover(&found.directory.path, filename, &last.name) {
-        Ok(0) => {}
-        Ok(bytes) => log::notice!(
-            "Added the last {bytes} bytes to AOF file {}, which were not written before the server was killed",
-            last.name
-        ),
-        Err(e) => {
-            return Err(format!(
-                "Can't add the bytes in {} to {}: {}",
-                tail::file_name(filename),
-                last.name,
-                os_error(&e)
-            ));
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests;
