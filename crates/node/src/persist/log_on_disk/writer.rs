@@ -10,6 +10,8 @@
 //! What a failed fsync covered is not durable before it was written again and synced ([`Summed`]); until then `failure` says so. If it can't be
 //! read back, the executor is told to begin the files anew from the data.
 
+mod tail;
+
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
@@ -175,10 +177,6 @@ enum Activity {
 /// What the disk refused is tried again after so long.
 const RETRY: Duration = Duration::from_secs(1);
 const SYNC_PERIOD_MS: u64 = 1000;
-/// A tail that could not be made, or broke, is made again after so long.
-const TAIL_RETRY_MS: u64 = 60_000;
-/// The pages of the tail are prepared so often, so that the executor need not wait for them.
-const PREPARE_PERIOD_MS: u64 = 100;
 /// A larger buffer is not kept.
 const SPARE_BYTES_MAX: usize = 1 << 20;
 /// After a write the next one is put off so long, unless so much has come together.
@@ -630,11 +628,8 @@ impl Thread {
             }
             Job::OpenTail(path) => self.open_tail(path),
             Job::CloseTail => {
-                (self.tail_wanted, self.pages) = (None, None);
-                let tail = lock(&self.shared.queue).tail.take();
-                if let Some(tail) = tail {
-                    tail.remove();
-                }
+                self.tail_wanted = None;
+                self.remove_tail();
             }
         }
         // Nothing is put into the tail while such a job is there, so all of it is written now.
@@ -646,45 +641,6 @@ impl Thread {
             }
         }
         queue.others -= 1;
-    }
-
-    fn open_tail(&mut self, path: PathBuf) {
-        match Tail::create(&path) {
-            Ok(tail) => {
-                self.pages = Some(tail.pages());
-                lock(&self.shared.queue).tail = Some(tail);
-            }
-            // Replies wait for the file then.
-            Err(e) => log::warning!("Can't make {}: {}", path.display(), os_error(&e)),
-        }
-        self.tail_retry_ms = clock::monotonic_ms() + TAIL_RETRY_MS;
-        self.tail_wanted = Some(path);
-    }
-
-    /// A tail that broke goes, and is made again later.
-    fn mend_tail(&mut self) {
-        let Some(path) = &self.tail_wanted else { return };
-        let now_ms = clock::monotonic_ms();
-        if let Some(pages) = self.pages.as_mut().filter(|_| now_ms >= self.prepared_ms + PREPARE_PERIOD_MS) {
-            pages.prepare();
-            self.prepared_ms = now_ms;
-        }
-        let mut queue = lock(&self.shared.queue);
-        let broken = queue.tail.take_if(|tail| tail.is_broken());
-        let is_there = queue.tail.is_some();
-        drop(queue);
-        if let Some(broken) = broken {
-            log::warning!(
-                "The disk has taken {} away from the server. Until there is another one, replies wait for the AOF file.",
-                path.display()
-            );
-            self.pages = None;
-            broken.remove();
-            self.tail_retry_ms = now_ms + TAIL_RETRY_MS;
-        } else if !is_there && now_ms >= self.tail_retry_ms {
-            self.tail_retry_ms = u64::MAX;
-            self.shared.push(lock(&self.shared.queue), Job::OpenTail(path.clone()));
-        }
     }
 
     fn append(&mut self, mut bytes: Vec<u8>, end: u64, in_tail: bool) {
