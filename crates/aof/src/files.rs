@@ -353,7 +353,11 @@ impl LogFiles {
     /// Another segment begins at `end`.
     pub fn rotate(&mut self, end: u64) -> Change {
         match self.is_backlog() {
-            true => Change { ops: self.begin_segment(end, Kind::Backlog), must: false },
+            true => {
+                let mut ops = vec![FileOp::Sync];
+                ops.extend(self.begin_segment(end, Kind::Backlog));
+                Change { ops, must: false }
+            }
             false => self.begin_data_segment(end),
         }
     }

@@ -233,6 +233,10 @@ impl Node {
         begun.map_err(|text| {
             log::warning!("{text}");
             log::warning!(
+        if self.persist.log.writer.as_ref().is_some_and(|writer| !writer.wait_until_idle()) {
+            // It is of files that were closed, or that only serve replicas.
+            self.give_up_files();
+        }
                 "Redis needs to enable the AOF but can't trigger a background AOF rewrite operation. Check the above logs for more info about the error."
             );
             if self.persist.log.files.is_aof() {
@@ -311,6 +315,10 @@ impl Node {
         self.close_append_only(change);
     }
 
+        if let Some(why) = self.persist.log.failure() {
+            log::warning!("The AOF files are closed without what the disk refuses: {why}");
+            return self.give_up_files();
+        }
     fn stop_rewrites(&mut self) {
         self.cancel_rewrite();
         (self.persist.aof.rewrite_scheduled, self.persist.aof.begin_again) = (false, false);
@@ -322,6 +330,17 @@ impl Node {
         if let Some(writer) = &self.persist.log.writer {
             writer.change(change, None);
             writer.close_tail();
+    /// The disk refuses what is to be written, and a restart need not have it: it keeps nothing else waiting. Nobody is served from files that lack it.
+    fn give_up_files(&mut self) {
+        let mut change = self.persist.log.files.abandon();
+        // Also one that is to be closed already.
+        change.ops.insert(0, FileOp::Close);
+        if let Some(writer) = &self.persist.log.writer {
+            writer.give_up(change);
+            writer.close_tail();
+        }
+    }
+
         }
     }
 
@@ -659,7 +678,7 @@ impl Node {
 
     /// What a failed fsync covered is on no disk: only the data in memory can bring it there.
     pub fn begin_files_anew_if_lost(&mut self) {
-        if !self.persist.log.writer.as_ref().is_some_and(LogWriter::take_lost) || !self.persist.log.files.is_aof() {
+        if !self.persist.log.writer.as_ref().is_some_and(LogWriter::take_lost) {
             return;
         }
         let why = self.persist.log.failure().unwrap_or_default();
@@ -694,6 +713,9 @@ impl Node {
             self.persist.aof.rewrite_scheduled = true;
         }
     }
+        if self.persist.log.files.is_backlog() {
+            return self.give_up_lost_backlog();
+        }
 
     fn after_rewrite(&mut self) {
         if let Some(writer) = &self.persist.log.writer {

@@ -39,6 +39,13 @@ impl Thread {
         }
     }
 
+    /// The file that it belongs to is given up. A restart may begin with that one, and then adds what was acknowledged: the tail stays where it is.
+    pub(super) fn leave_tail(&mut self) {
+        (self.tail_wanted, self.pages) = (None, None);
+        // What is in the pages is the system's, who has the file or not.
+        drop(lock(&self.shared.queue).tail.take());
+    }
+
     /// A tail that broke goes, and is made again later.
     pub(super) fn mend_tail(&mut self) {
         let Some(path) = &self.tail_wanted else { return };

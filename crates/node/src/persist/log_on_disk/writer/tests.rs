@@ -107,6 +107,36 @@ fn a_broken_tail_stays_while_it_has_what_the_file_has_not() {
     std::fs::remove_dir_all(directory).unwrap();
 }
 
+#[test]
+fn what_the_disk_refuses_can_be_given_up() {
+    let directory = std::env::temp_dir().join(format!("rivulet-writer-given-up-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let (first, other) = (directory.join("a"), directory.join("b"));
+    let mut writer = LogWriter::start(0, Waker::new().unwrap());
+    writer.change(begin(&first), None);
+    append(&mut writer, b"one", 3);
+    assert!(writer.wait_until_idle());
+    let refused = FileOp::Replace { path: directory.join("no such directory/identity"), bytes: Vec::new() };
+    writer.change(Change { ops: vec![refused], must: true }, Some(Token::Ids));
+    append(&mut writer, b"two", 6);
+    writer.change(begin(&other), None);
+    append(&mut writer, b"six", 9);
+    assert!(!writer.wait_until_idle());
+    assert!(writer.failure().is_some());
+    writer.give_up(Change { ops: vec![FileOp::Close], must: false });
+    assert!(writer.wait_until_idle(), "nothing waits for it any more");
+    assert!(matches!(writer.results()[..], [(Token::Ids, Err(_))]));
+    assert_eq!((writer.written(), writer.queued_bytes(), writer.failure()), (Some(3), 0, None));
+    assert_eq!(std::fs::read(&first).unwrap(), b"one");
+    assert!(!other.exists(), "what follows a gap is in no file");
+    writer.rebase(9);
+    writer.change(begin(&other), None);
+    append(&mut writer, b"new", 12);
+    assert!(writer.wait_until_idle());
+    assert_eq!((writer.written(), std::fs::read(&other).unwrap()), (Some(12), b"new".to_vec()));
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
 /// What lies in a file that was closed counts as durable only if a sync has covered it.
 #[test]
 fn what_was_closed_unsynced_is_not_called_durable() {
