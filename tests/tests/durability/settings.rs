@@ -91,3 +91,51 @@ fn append_only_is_refused_where_its_files_cannot_be_made() {
         assert_eq!(server.must("EXISTS a b c").int(), 3, "{kind:?}");
     }
 }
+
+/// The new base may be no better than the old one, and then that is all that there is.
+#[test]
+fn a_start_that_can_not_load_the_base_removes_no_history() {
+    let mut server = Server::start(Kind::Rivulet, &["--appendonly", "yes"]);
+    server.must("SET a 1");
+    let old = std::fs::read(file(&server, "appendonly.aof.1.base.rdb")).expect("the first base");
+    server.must("BGREWRITEAOF");
+    wait::until("it is over", || !file(&server, "appendonly.aof.1.base.rdb").exists());
+    server.kill();
+    // As after a kill between the manifest and the end of what it calls history.
+    let (history, manifest) = (file(&server, "appendonly.aof.1.base.rdb"), file(&server, "appendonly.aof.manifest"));
+    std::fs::write(&history, old).expect("a file");
+    let lines = std::fs::read_to_string(&manifest).expect("a manifest");
+    let named = format!("{lines}file appendonly.aof.1.base.rdb seq 1 type h\n");
+    std::fs::write(&manifest, &named).expect("a manifest");
+    let base = file(&server, "appendonly.aof.2.base.rdb");
+    let whole = std::fs::read(&base).expect("the second base");
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 0xff;
+    std::fs::write(&base, &damaged).expect("a file");
+    server.spawn(&[]);
+    assert!(!server.wait_for_end().success());
+    assert!(history.exists(), "{}", server.log());
+    assert_eq!(std::fs::read_to_string(&manifest).expect("a manifest"), named);
+    std::fs::write(&base, &whole).expect("a file");
+    server.launch();
+    assert_eq!(server.must("EXISTS a").int(), 1);
+    assert!(!history.exists());
+}
+
+#[test]
+fn a_rewrite_without_append_only_leaves_the_files_of_another_server() {
+    let mut owner = Server::start(Kind::Rivulet, &["--appendonly", "yes"]);
+    owner.must("SET a 1");
+    let mut other = Server::start(Kind::Rivulet, &["--enable-protected-configs", "yes"]);
+    other.must(&["CONFIG", "SET", "dir", &owner.dir.path().to_string_lossy()]);
+    let manifest = || std::fs::read_to_string(file(&owner, "appendonly.aof.manifest")).expect("a manifest");
+    let before = manifest();
+    other.must("BGREWRITEAOF");
+    wait::until("it fails", || other.info("aof_last_bgrewrite_status") == "err");
+    assert!(other.log().contains("another server uses them"), "{}", other.log());
+    assert_eq!(manifest(), before);
+    owner.must("SET b 1");
+    owner.kill();
+    owner.launch();
+    assert_eq!(owner.must("EXISTS a b").int(), 2);
+}

@@ -53,9 +53,6 @@ impl Node {
             }
         };
         found::take_over_old_file(&mut found, &filename, &name)?;
-        if !self.config.aof_disable_auto_gc {
-            found::remove_history(&mut found, &filename);
-        }
         found::add_tail(&found, &filename)?;
         let (files, total) = self.files_to_load(&found)?;
         self.persist.aof.base_bytes = files.first().filter(|file| file.is_base).map_or(0, |file| file.len);
@@ -115,7 +112,14 @@ impl Node {
     /// The files are loaded: the node stands where they end. `db` is the database that the stream was in.
     /// `diverged` is what the base says.
     pub fn append_only_loaded(&mut self, db: Option<usize>, diverged: bool) -> Result<(), String> {
-        let Some(found) = self.persist.aof.found.take() else { return Ok(()) };
+        let Some(mut found) = self.persist.aof.found.take() else { return Ok(()) };
+        // Before the new base was loaded the old files may have been all that there was of the data.
+        let filename = self.config.appendfilename.clone();
+        if !self.config.aof_disable_auto_gc
+            && self.persist.log.lock_append_only(&found.directory.path, &filename).is_ok()
+        {
+            found::remove_history(&mut found, &filename);
+        }
         let replayed = std::mem::take(&mut self.persist.aof.replayed);
         let as_replica = self.config.replicaof.is_some();
         let resumed = recover::resume(&found, &replayed, as_replica, random_id(&mut self.engine.rng));
@@ -393,6 +397,11 @@ impl Node {
         // Files that can't be looked at stay.
         let filename = self.config.appendfilename.clone();
         let Ok(found) = recover::find(directory, &filename) else { return Change::default() };
+        if found.manifest.history.is_empty()
+            || self.persist.log.lock_append_only(&found.directory.path, &filename).is_err()
+        {
+            return Change::default();
+        }
         self.persist.log.files.remove_history_alone(&found.directory.path, &filename, found.manifest, serves)
     }
 
@@ -507,10 +516,14 @@ impl Node {
         let filename = self.config.appendfilename.clone();
         let found = recover::find(self.config.appenddirname.as_ref(), &filename)
             .map_err(|_| format!("can't use the files in {}", self.config.appenddirname))?;
+        let directory = found.directory.path;
+        self.persist
+            .log
+            .lock_append_only(&directory, &filename)
+            .map_err(|why| format!("the files {} can't be replaced: {why}", directory.join(&filename).display()))?;
         if self.persist.log.writer.is_none() {
             self.start_log_writer(self.replication.offset());
         }
-        let directory = found.directory.path;
         let (change, base) = LogFiles::rewrite_alone(&directory, &filename, found.manifest, (temporary, format));
         Ok(Named { change, base, alone_in: Some(directory) })
     }
