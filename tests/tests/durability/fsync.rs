@@ -207,6 +207,28 @@ fn a_backlog_that_can_not_be_read_back_is_given_up() {
 }
 
 #[test]
+fn a_save_makes_way_for_files_that_are_begun_anew() {
+    let Some(faults) = Faults::new() else { return };
+    let mut server = faults.server(Kind::Rivulet, &[]);
+    (0..100).for_each(|n| _ = server.must(&format!("SET k:{n} 1")));
+    assert_eq!(durable(&mut server, 0), 1);
+    // A snapshot takes five seconds.
+    server.must("CONFIG SET rdb-key-save-delay 50000");
+    faults.begin("drops");
+    server.must("SET during 1");
+    wait_refused(&mut server, "Input/output error");
+    server.must("BGSAVE");
+    faults.end();
+    wait::until("the save makes way", || server.log().contains("The background save makes way"));
+    server.must("CONFIG SET rdb-key-save-delay 0");
+    wait_taken(&mut server);
+    wait::until("it is made afterwards", || server.dir.path().join("dump.rdb").exists());
+    server.kill();
+    server.launch();
+    assert_eq!(server.must("EXISTS k:99 during taken").int(), 3, "{}", server.log());
+}
+
+#[test]
 fn a_rewrite_does_not_make_it_look_durable() {
     let Some(faults) = Faults::new() else { return };
     let mut server = faults.server(Kind::Rivulet, &[]);

@@ -233,14 +233,14 @@ impl Node {
 
     /// `appendonly yes` at run time. What can't begin is refused, and nothing has changed then.
     fn turn_on_append_only(&mut self) -> Result<(), String> {
-        let begun = self.begin_append_only().and_then(|()| self.schedule_first_rewrite());
-        begun.map_err(|text| {
-            log::warning!("{text}");
-            log::warning!(
         if self.persist.log.writer.as_ref().is_some_and(|writer| !writer.wait_until_idle()) {
             // It is of files that were closed, or that only serve replicas.
             self.give_up_files();
         }
+        let begun = self.begin_append_only().and_then(|()| self.schedule_first_rewrite());
+        begun.map_err(|text| {
+            log::warning!("{text}");
+            log::warning!(
                 "Redis needs to enable the AOF but can't trigger a background AOF rewrite operation. Check the above logs for more info about the error."
             );
             if self.persist.log.files.is_aof() {
@@ -315,14 +315,14 @@ impl Node {
 
     fn end_append_only(&mut self) {
         self.stop_rewrites();
-        let change = self.persist.log.files.disable();
-        self.close_append_only(change);
-    }
-
         if let Some(why) = self.persist.log.failure() {
             log::warning!("The AOF files are closed without what the disk refuses: {why}");
             return self.give_up_files();
         }
+        let change = self.persist.log.files.disable();
+        self.close_append_only(change);
+    }
+
     fn stop_rewrites(&mut self) {
         self.cancel_rewrite();
         (self.persist.aof.rewrite_scheduled, self.persist.aof.begin_again) = (false, false);
@@ -330,10 +330,6 @@ impl Node {
         self.hand_over(self.replication.offset());
     }
 
-    fn close_append_only(&mut self, change: Change) {
-        if let Some(writer) = &self.persist.log.writer {
-            writer.change(change, None);
-            writer.close_tail();
     /// The disk refuses what is to be written, and a restart need not have it: it keeps nothing else waiting. Nobody is served from files that lack it.
     fn give_up_files(&mut self) {
         let mut change = self.persist.log.files.abandon();
@@ -345,6 +341,10 @@ impl Node {
         }
     }
 
+    fn close_append_only(&mut self, change: Change) {
+        if let Some(writer) = &self.persist.log.writer {
+            writer.change(change, None);
+            writer.close_tail();
         }
     }
 
@@ -666,11 +666,30 @@ impl Node {
         if self.config.appendonly {
             self.set_not_whole(before, why);
         }
-        if self.config.appendonly
-            && let Err(text) = self.begin_append_only()
-        {
+        if self.config.appendonly {
+            self.begin_append_only_again();
+        }
+    }
+
+    /// What was begun meanwhile for replicas goes on.
+    fn begin_append_only_again(&mut self) {
+        let begun = self.begin_append_only();
+        self.persist.aof.begin_again = begun.is_err();
+        if let Err(text) = begun {
             log::warning!("{text}");
-            self.persist.aof.begin_again = true;
+        }
+    }
+
+    /// Writes are refused until the files are whole: a save for the user is made after the rewrite. One that replicas wait for goes on, as do snapshots
+    /// that are for nobody else: with their end the rewrite begins.
+    fn make_way_for_rewrite(&mut self) {
+        let is_in_the_way = matches!(self.persist.saving.running, Some(Running { purpose: Purpose::Save, .. }))
+            && self.replication.running.is_none();
+        let aof = &self.persist.aof;
+        if is_in_the_way && aof.not_whole.is_some() && aof.rewrite_scheduled && !self.is_limited() {
+            log::notice!("The background save makes way for the rewrite of the AOF files, and is made after it.");
+            self.cancel_snapshot();
+            self.persist.saving.scheduled = true;
         }
     }
 
@@ -693,6 +712,9 @@ impl Node {
     pub fn begin_files_anew_if_lost(&mut self) {
         if !self.persist.log.writer.as_ref().is_some_and(LogWriter::take_lost) {
             return;
+        }
+        if self.persist.log.files.is_backlog() {
+            return self.give_up_lost_backlog();
         }
         let why = self.persist.log.failure().unwrap_or_default();
         log::warning!(
@@ -726,9 +748,6 @@ impl Node {
             self.persist.aof.rewrite_scheduled = true;
         }
     }
-        if self.persist.log.files.is_backlog() {
-            return self.give_up_lost_backlog();
-        }
 
     fn after_rewrite(&mut self) {
         if let Some(writer) = &self.persist.log.writer {
@@ -754,16 +773,18 @@ impl Node {
             return;
         }
         self.begin_files_anew_if_lost();
-        if self.persist.saving.running.is_some() || self.is_loading() || self.persist.aof.renaming.is_some() {
+        if self.is_loading() || self.is_rewriting() {
             return;
         }
         if self.persist.aof.begin_again {
             if !self.is_limited() {
-                self.persist.aof.begin_again = false;
                 self.persist.aof.consecutive_failures += 1;
-                let why = self.persist.log.failure().unwrap_or_default();
-                self.begin_files_anew(&why);
+                self.begin_append_only_again();
             }
+            return;
+        }
+        self.make_way_for_rewrite();
+        if self.persist.saving.running.is_some() {
             return;
         }
         if self.persist.aof.rewrite_scheduled {
