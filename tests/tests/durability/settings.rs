@@ -139,3 +139,40 @@ fn a_rewrite_without_append_only_leaves_the_files_of_another_server() {
     owner.launch();
     assert_eq!(owner.must("EXISTS a b").int(), 2);
 }
+
+/// A restart looks for the backlog where port and `dir` say.
+#[test]
+fn the_backlog_on_disk_goes_along_with_the_port_and_the_directory() {
+    let options =
+        ["--repl-backlog-size", "16kb", "--repl-backlog-disk-size", "64mb", "--enable-protected-configs", "yes"];
+    let mut master = Server::start(Kind::Rivulet, &options);
+    let mut replica = Server::start(Kind::Rivulet, &[]);
+    replica.follow(&master);
+    let write = |master: &mut Server| {
+        let value = "v".repeat(10_000);
+        (0..30).for_each(|n| _ = master.must(&["SET", &format!("k:{n}"), &value]));
+        master.must("WAIT 1 5000");
+    };
+    write(&mut master);
+    let first = master.dir.path().join(format!("replbacklog-{}", master.port));
+    wait::until("there is a backlog", || first.join("backlog.identity").exists());
+    let elsewhere = master.dir.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).expect("a directory");
+    master.must(&["CONFIG", "SET", "dir", &elsewhere.to_string_lossy()]);
+    let second = elsewhere.join(format!("replbacklog-{}", master.port));
+    assert!(!first.exists() && second.join("backlog.identity").exists(), "{}", master.log());
+    write(&mut master);
+    let bytes = master.count("repl_backlog_disk_bytes");
+    assert!(bytes > 300_000, "what was there before serves on: {bytes}");
+    // One that is there already is not replaced as a whole.
+    let port = rivulet_tests::process::free_port();
+    let third = elsewhere.join(format!("replbacklog-{port}"));
+    std::fs::create_dir(&third).expect("a directory");
+    std::fs::write(third.join("5.backlog"), b"theirs").expect("a file");
+    master.must(&format!("CONFIG SET port {port}"));
+    master.port = port;
+    wait::until("the old one is given up", || {
+        !std::fs::read_dir(&second).expect("it stays").flatten().any(|e| e.file_name() != "lock")
+    });
+    assert!(master.log().contains("can't go along"), "{}", master.log());
+}

@@ -7,6 +7,7 @@ use rivulet_aof::recover;
 use rivulet_config::AppendFsync;
 use rivulet_engine::client_id::ClientId;
 use rivulet_engine::session::Kind;
+use rivulet_host::fs;
 use rivulet_replication::history::History;
 use rivulet_replication::log::OnDisk;
 use rivulet_replication::position::ReplId;
@@ -437,6 +438,43 @@ impl Node {
 
     fn backlog_directory(&self) -> std::path::PathBuf {
         format!("replbacklog-{}", self.config.main_port()).into()
+    }
+
+    /// `dir` or the port was set: a restart looks for the backlog's directory there. Where it can't be taken along, the backlog begins anew.
+    pub fn take_backlog_along(&mut self) {
+        let Some(BacklogLock { directory, .. }) = &self.persist.log.backlog_lock else { return };
+        let from = directory.path.clone();
+        let Ok(to) = fs::canonicalize(".").map(|dir| dir.join(self.backlog_directory())) else { return };
+        if from == to {
+            return;
+        }
+        // Steps that are on their way know the name of before.
+        let change = self.persist.log.files.close_backlog();
+        self.persist.log.change(change, None);
+        let is_idle = self.persist.log.writer.as_ref().is_none_or(LogWriter::wait_until_idle);
+        let moved = match is_idle && fs::metadata(&to).is_err() {
+            true => fs::rename(&from, &to).and_then(|()| recover::open_directory(&to)),
+            false => Err(std::io::ErrorKind::AlreadyExists.into()),
+        };
+        match moved {
+            Ok(directory) => {
+                self.persist.log.files.move_backlog(directory.clone());
+                if let Some(lock) = &mut self.persist.log.backlog_lock {
+                    lock.directory = directory;
+                }
+            }
+            Err(e) => {
+                log::warning!(
+                    "The replication backlog in {} can't go along to {}, and is given up: {}",
+                    from.display(),
+                    to.display(),
+                    os_error(&e)
+                );
+                let change = self.persist.log.files.leave_backlog();
+                self.persist.log.change(change, None);
+                self.persist.log.backlog_lock = None;
+            }
+        }
     }
 
     /// What a failed fsync covered can't be read back, and only replicas were to read it: nobody knows what the files hold.
