@@ -353,7 +353,11 @@ impl LogFiles {
     /// Another segment begins at `end`.
     pub fn rotate(&mut self, end: u64) -> Change {
         match self.is_backlog() {
-            true => Change { ops: self.begin_segment(end, Kind::Backlog), must: false },
+            true => {
+                let mut ops = vec![FileOp::Sync];
+                ops.extend(self.begin_segment(end, Kind::Backlog));
+                Change { ops, must: false }
+            }
             false => self.begin_data_segment(end),
         }
     }
@@ -643,6 +647,28 @@ impl LogFiles {
             self.segments.pop_front();
         }
         Change { ops, must: false }
+    }
+
+    /// The directory of segments that were never more than backlog has another name. Nothing is written there, and no step on files is on its way.
+    pub fn move_backlog(&mut self, to: Directory) {
+        let Some(from) = self.backlog.replace(to.path.clone()) else { return };
+        for segment in self.segments.iter_mut().filter(|segment| segment.path.parent() == Some(&from)) {
+            segment.path = to.path.join(segment.path.file_name().unwrap_or_default());
+        }
+        if let Mode::Backlog { directory } = &mut self.mode {
+            *directory = to;
+        }
+    }
+
+    /// That directory is left for good: nothing stays in it that a later server could take for its own.
+    pub fn leave_backlog(&mut self) -> Change {
+        let mut change = self.drop_backlog();
+        let own = self.backlog.take().map(|directory| directory.join(BACKLOG_IDENTITY));
+        change.ops.extend(own.map(|path| FileOp::Remove { path }));
+        if matches!(self.mode, Mode::Backlog { .. }) {
+            self.mode = Mode::Off;
+        }
+        change
     }
 
     /// Nothing on disk serves replicas any more, but for what is data.

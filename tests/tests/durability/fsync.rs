@@ -9,7 +9,7 @@ use rivulet_tests::{Kind, Server, wait};
 
 use crate::{file, last_incr, wait_refused, wait_taken};
 
-/// While the file FAULT is there, fsync of an incremental file fails. If it says so, the system also loses what was not synced: what is read then is
+/// While the file FAULT is there, fsync of a file with a part of the stream fails. If it says so, the system also loses what was not synced: what is read then is
 /// what an older block held. Or it succeeds, but only after [`SLOW`]. The file SYNCED has the name and the length of each that was synced well.
 const LIBRARY: &str = r#"
 #define _GNU_SOURCE
@@ -30,7 +30,7 @@ static int fails(int fd) {
     ssize_t len = readlink(link, path, sizeof path - 1);
     if (len < 0) return 0;
     path[len] = 0;
-    if (!strstr(path, ".incr.aof")) return 0;
+    if (!strstr(path, ".incr.aof") && !strstr(path, ".backlog")) return 0;
     struct stat now;
     if (fstat(fd, &now)) return 0;
     int fault = open(getenv("FAULT"), O_RDONLY);
@@ -177,6 +177,55 @@ fn what_the_system_dropped_is_written_from_memory() {
     server.kill();
     server.launch();
     assert_eq!(server.must("EXISTS before during taken").int(), 3, "{}", server.log());
+}
+
+/// What replicas would be sent from there is not what was written.
+#[test]
+fn a_backlog_that_can_not_be_read_back_is_given_up() {
+    let Some(faults) = Faults::new() else { return };
+    let options = ["--appendonly", "no", "--repl-backlog-size", "16kb", "--repl-backlog-disk-size", "64mb"];
+    let mut master = faults.server(Kind::Rivulet, &options);
+    let mut replica = Server::start(Kind::Rivulet, &[]);
+    replica.follow(&master);
+    faults.begin("drops");
+    let value = "v".repeat(10_000);
+    (0..50).for_each(|n| _ = master.must(&["SET", &format!("k:{n}"), &value]));
+    wait::until("the sync fails", || master.log().contains("Fail to fsync"));
+    faults.end();
+    wait::until("it is told", || master.log().contains("The replication backlog on disk is begun anew"));
+    let directory = master.dir.path().join(format!("replbacklog-{}", master.port));
+    let segments = || std::fs::read_dir(&directory).expect("a directory").flatten().map(|entry| entry.file_name());
+    wait::until("the files go", || !segments().any(|name| name.to_string_lossy().ends_with(".backlog")));
+    assert!(!master.call("SET after 1").is_error());
+    // Nothing of that is left for the files of another time.
+    master.must("CONFIG SET appendonly yes");
+    wait::until("the first files are whole", || {
+        file(&master, "appendonly.aof.manifest").exists() && master.info("aof_rewrite_in_progress") == "0"
+    });
+    assert_eq!(durable(&mut master, 0), 1);
+    assert!(!master.log().contains("The AOF files are begun anew"), "{}", master.log());
+}
+
+#[test]
+fn a_save_makes_way_for_files_that_are_begun_anew() {
+    let Some(faults) = Faults::new() else { return };
+    let mut server = faults.server(Kind::Rivulet, &[]);
+    (0..100).for_each(|n| _ = server.must(&format!("SET k:{n} 1")));
+    assert_eq!(durable(&mut server, 0), 1);
+    // A snapshot takes five seconds.
+    server.must("CONFIG SET rdb-key-save-delay 50000");
+    faults.begin("drops");
+    server.must("SET during 1");
+    wait_refused(&mut server, "Input/output error");
+    server.must("BGSAVE");
+    faults.end();
+    wait::until("the save makes way", || server.log().contains("The background save makes way"));
+    server.must("CONFIG SET rdb-key-save-delay 0");
+    wait_taken(&mut server);
+    wait::until("it is made afterwards", || server.dir.path().join("dump.rdb").exists());
+    server.kill();
+    server.launch();
+    assert_eq!(server.must("EXISTS k:99 during taken").int(), 3, "{}", server.log());
 }
 
 #[test]

@@ -109,28 +109,68 @@ fn fill_up(path: &std::path::Path, left: usize) {
     file.set_len(written.saturating_sub(left as u64)).and_then(|()| file.sync_all()).expect("it is cut");
 }
 
-/// What is to be written before they are begun may be what gives files their names.
 #[test]
-fn append_only_is_refused_while_its_earlier_files_wait_for_the_disk() {
-    let mut server = Server::prepare(Kind::Rivulet, &["--appendonly", "yes"]);
+fn files_that_a_full_disk_refuses_can_be_given_up() {
+    let mut server = Server::prepare(Kind::Rivulet, &["--appendonly", "yes", "--enable-protected-configs", "yes"]);
     let point = server.dir.path().join(DIRECTORY);
     let Some(_mount) = Mount::in_memory(&point, 32 << 20) else { return };
     let spare = point.join("spare");
     // More than waits for a writer that is late: all of a tail.
     std::fs::write(&spare, vec![1; 12 << 20]).expect("there is room");
     server.launch();
-    fill(&mut server, "k", 100_000, 10_000);
+    let count = fill(&mut server, "k", 100_000, 10_000);
     wait_refused(&mut server, NO_SPACE);
     server.must("CONFIG SET appendonly no");
-    assert!(server.call("CONFIG SET appendonly yes").is_error());
-    assert!(
-        server.log().contains("The AOF files can't be begun while what was to be written before"),
-        "{}",
-        server.log()
-    );
-    assert_eq!(server.must("CONFIG GET appendonly").items()[1].text(), "no");
+    // Writes go on, and nothing waits for that disk any more.
+    server.must("SET without 1");
+    let elsewhere = server.dir.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).expect("a directory");
+    server.must(&["CONFIG", "SET", "dir", &elsewhere.to_string_lossy()]);
+    server.must("CONFIG SET appendonly yes");
+    wait::until("the first files are whole", || {
+        elsewhere.join(DIRECTORY).join("appendonly.aof.manifest").exists()
+            && server.info("aof_rewrite_in_progress") == "0"
+    });
+    wait_taken(&mut server);
+    assert_eq!(server.must("WAITAOF 1 0 5000").items()[0].int(), 1);
+    server.kill();
+    server.launch_with(&["--dir", &elsewhere.to_string_lossy()]);
+    assert_filled(&mut server, "k", 100_000, count);
+    assert_eq!(server.must("EXISTS without taken").int(), 2);
+    server.kill();
+    // What was acknowledged before is in the old files, too: what they lack is in the tail.
     std::fs::remove_file(&spare).expect("the spare file goes");
-    wait::until("the disk takes it", || !server.call("CONFIG SET appendonly yes").is_error());
+    server.launch();
+    assert_filled(&mut server, "k", 100_000, count);
+    assert_eq!(server.must("EXISTS without").int(), 0);
+    server.kill();
+}
+
+/// It refuses after they were switched off; what is to be written before others are begun is of no use to them.
+#[test]
+fn files_that_are_closed_keep_no_others_waiting() {
+    let mut server = Server::prepare(Kind::Rivulet, &["--appendonly", "yes", "--enable-protected-configs", "yes"]);
+    let point = server.dir.path().join(DIRECTORY);
+    let Some(_mount) = Mount::in_memory(&point, 16 << 20) else { return };
+    server.launch();
+    server.must("SET before 1");
+    fill_up(&point.join("spare"), 0);
+    fill_to_the_last_page(&point.join("rest"));
+    // It is not known yet that there is no room for this.
+    server.must("DEBUG AOF-FLUSH-SLEEP 300000");
+    server.must(&["SET", "large", &"v".repeat(100_000)]);
+    server.must("CONFIG SET appendonly no");
+    server.must("DEBUG AOF-FLUSH-SLEEP 0");
+    wait::until("the disk refuses it", || server.log().contains("Error writing to the AOF file"));
+    let elsewhere = server.dir.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).expect("a directory");
+    server.must(&["CONFIG", "SET", "dir", &elsewhere.to_string_lossy()]);
+    server.must("CONFIG SET appendonly yes");
+    wait::until("the first files are whole", || {
+        elsewhere.join(DIRECTORY).join("appendonly.aof.manifest").exists()
+            && server.info("aof_rewrite_in_progress") == "0"
+    });
+    wait_taken(&mut server);
     server.kill();
 }
 

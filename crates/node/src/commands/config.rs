@@ -143,13 +143,15 @@ impl Node {
             }
             Apply::Listen => {
                 self.listen_as_changed(CANT_LISTEN)?;
-                return self.take_promises_along();
+                self.take_promises_along()?;
+                self.take_backlog_along();
             }
             Apply::ListenTls => {
                 self.need_tls()?;
                 self.apply_replication_config();
                 self.listen_as_changed(CANT_LISTEN)?;
-                return self.take_promises_along();
+                self.take_promises_along()?;
+                self.take_backlog_along();
             }
             Apply::Tls => {
                 self.apply_replication_config();
@@ -157,7 +159,8 @@ impl Node {
             }
             Apply::Directory => {
                 rivulet_host::fs::set_current_dir(&self.config.dir).map_err(|e| crate::system::os_error(&e))?;
-                return self.take_promises_along();
+                self.take_promises_along()?;
+                self.take_backlog_along();
             }
             Apply::LogLevel => log::set_level(self.config.loglevel),
             Apply::LogFormat => log::set_format(&self.config),

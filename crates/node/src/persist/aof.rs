@@ -3,6 +3,7 @@
 //! The bytes and files are those of the log on disk ([`crate::persist::log_on_disk`]); here is when they begin, when they are rewritten, and what is told.
 
 mod driver;
+mod found;
 
 use std::path::PathBuf;
 

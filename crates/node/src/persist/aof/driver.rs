@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use rivulet_aof::files::{LogFiles, Segment, backlog_path};
+use rivulet_aof::files::{LogFiles, Segment};
 use rivulet_aof::identity::Role;
-use rivulet_aof::manifest::{self, BaseFormat, Manifest};
+use rivulet_aof::manifest::{self, BaseFormat};
 use rivulet_aof::op::{Change, FileOp};
 use rivulet_aof::recover::{self, FindError, Found};
 use rivulet_aof::sums;
-use rivulet_aof::tail;
 use rivulet_commands::fail::Fail;
 use rivulet_config::AppendFsync;
 use rivulet_engine::asker::{Asker, Origin};
@@ -19,7 +18,7 @@ use rivulet_replication::position::Position;
 use rivulet_replication::session::Filter;
 use rivulet_resp::{Args, OwnedArgs};
 
-use super::{NotWhole, Renaming};
+use super::{NotWhole, Renaming, found};
 use crate::log;
 use crate::node::Node;
 use crate::persist::load::{LoadWhy, Place};
@@ -53,9 +52,8 @@ impl Node {
                 return Err(last);
             }
         };
-        self.take_over_old_file(&mut found, &filename)?;
-        self.remove_history(&mut found, &filename);
-        add_tail(&found, &filename)?;
+        found::take_over_old_file(&mut found, &filename, &name)?;
+        found::add_tail(&found, &filename)?;
         let (files, total) = self.files_to_load(&found)?;
         self.persist.aof.base_bytes = files.first().filter(|file| file.is_base).map_or(0, |file| file.len);
         self.persist.aof.rewritten_bytes = self.persist.aof.base_bytes;
@@ -100,7 +98,7 @@ impl Node {
         let mut total = 0;
         for file in found.manifest.data() {
             let path = found.directory.path.join(&file.name);
-            let len = rivulet_host::fs::metadata(&path)
+            let len = fs::metadata(&path)
                 .map_err(|e| format!("Unable to obtain the AOF file {} length. stat: {}", file.name, os_error(&e)))?
                 .len;
             total += len;
@@ -111,63 +109,17 @@ impl Node {
         Ok((files, total))
     }
 
-    /// An append-only file of before Redis 7 becomes the base.
-    fn take_over_old_file(&self, found: &mut Found, filename: &str) -> Result<(), String> {
-        let manifest = &found.manifest;
-        let inside = found.directory.path.join(filename);
-        let was_interrupted = manifest.incr.is_empty()
-            && manifest.base.as_ref().is_some_and(|base| base.name == filename)
-            && fs::metadata(&inside).is_err();
-        let empty = manifest.base.is_none() && manifest.incr.is_empty();
-        if !fs::metadata(filename).is_ok_and(|file| !file.is_directory) || !(empty || was_interrupted) {
-            return Ok(());
-        }
-        let dir = &self.config.appenddirname;
-        found.manifest = Manifest::for_upgrade(filename);
-        let path = found.directory.path.join(manifest::file_name(filename));
-        let moved = Change {
-            ops: vec![
-                FileOp::Replace { path, bytes: found.manifest.to_bytes() },
-                FileOp::Rename { from: filename.into(), to: inside },
-            ],
-            must: false,
-        };
-        moved.carry_out(&mut rivulet_aof::disk::SystemDisk::default()).map_err(|(_, e)| {
-            format!("Error trying to move the old AOF file {filename} into dir {dir}: {}", os_error(&e))
-        })?;
-        log::notice!("Successfully migrated an old-style AOF file ({filename}) into the AOF directory ({dir}).");
-        Ok(())
-    }
-
-    fn remove_history(&self, found: &mut Found, filename: &str) {
-        if self.config.aof_disable_auto_gc || found.manifest.history.is_empty() {
-            return;
-        }
-        for file in std::mem::take(&mut found.manifest.history) {
-            let path = found.directory.path.join(&file.name);
-            // A file that stays is not named any more.
-            if found.identity.as_ref().is_some_and(|identity| identity.segment(&file.name).is_some()) {
-                // Replicas may need it: as backlog it goes when none does.
-                let backlog = backlog_path(&path);
-                let _ = rivulet_host::fs::rename(sums::path_of(&path), sums::path_of(&backlog));
-                let _ = rivulet_host::fs::rename(path, backlog);
-                continue;
-            }
-            log::notice!("Removing the history file {} in the background", file.name);
-            let _ = rivulet_host::fs::remove_file(sums::path_of(&path));
-            let _ = rivulet_host::fs::remove_file(path);
-        }
-        let path = found.directory.path.join(manifest::file_name(filename));
-        let replaced = FileOp::Replace { path, bytes: found.manifest.to_bytes() };
-        if let Err(e) = replaced.carry_out(&mut rivulet_aof::disk::SystemDisk::default()) {
-            log::warning!("Can't write the AOF manifest: {}", os_error(&e));
-        }
-    }
-
     /// The files are loaded: the node stands where they end. `db` is the database that the stream was in.
     /// `diverged` is what the base says.
     pub fn append_only_loaded(&mut self, db: Option<usize>, diverged: bool) -> Result<(), String> {
-        let Some(found) = self.persist.aof.found.take() else { return Ok(()) };
+        let Some(mut found) = self.persist.aof.found.take() else { return Ok(()) };
+        // Before the new base was loaded the old files may have been all that there was of the data.
+        let filename = self.config.appendfilename.clone();
+        if !self.config.aof_disable_auto_gc
+            && self.persist.log.lock_append_only(&found.directory.path, &filename).is_ok()
+        {
+            found::remove_history(&mut found, &filename);
+        }
         let replayed = std::mem::take(&mut self.persist.aof.replayed);
         let as_replica = self.config.replicaof.is_some();
         let resumed = recover::resume(&found, &replayed, as_replica, random_id(&mut self.engine.rng));
@@ -281,6 +233,10 @@ impl Node {
 
     /// `appendonly yes` at run time. What can't begin is refused, and nothing has changed then.
     fn turn_on_append_only(&mut self) -> Result<(), String> {
+        if self.persist.log.writer.as_ref().is_some_and(|writer| !writer.wait_until_idle()) {
+            // It is of files that were closed, or that only serve replicas.
+            self.give_up_files();
+        }
         let begun = self.begin_append_only().and_then(|()| self.schedule_first_rewrite());
         begun.map_err(|text| {
             log::warning!("{text}");
@@ -359,6 +315,10 @@ impl Node {
 
     fn end_append_only(&mut self) {
         self.stop_rewrites();
+        if let Some(why) = self.persist.log.failure() {
+            log::warning!("The AOF files are closed without what the disk refuses: {why}");
+            return self.give_up_files();
+        }
         let change = self.persist.log.files.disable();
         self.close_append_only(change);
     }
@@ -368,6 +328,17 @@ impl Node {
         (self.persist.aof.rewrite_scheduled, self.persist.aof.begin_again) = (false, false);
         self.set_whole();
         self.hand_over(self.replication.offset());
+    }
+
+    /// The disk refuses what is to be written, and a restart need not have it: it keeps nothing else waiting. Nobody is served from files that lack it.
+    fn give_up_files(&mut self) {
+        let mut change = self.persist.log.files.abandon();
+        // Also one that is to be closed already.
+        change.ops.insert(0, FileOp::Close);
+        if let Some(writer) = &self.persist.log.writer {
+            writer.give_up(change);
+            writer.close_tail();
+        }
     }
 
     fn close_append_only(&mut self, change: Change) {
@@ -426,6 +397,11 @@ impl Node {
         // Files that can't be looked at stay.
         let filename = self.config.appendfilename.clone();
         let Ok(found) = recover::find(directory, &filename) else { return Change::default() };
+        if found.manifest.history.is_empty()
+            || self.persist.log.lock_append_only(&found.directory.path, &filename).is_err()
+        {
+            return Change::default();
+        }
         self.persist.log.files.remove_history_alone(&found.directory.path, &filename, found.manifest, serves)
     }
 
@@ -540,10 +516,14 @@ impl Node {
         let filename = self.config.appendfilename.clone();
         let found = recover::find(self.config.appenddirname.as_ref(), &filename)
             .map_err(|_| format!("can't use the files in {}", self.config.appenddirname))?;
+        let directory = found.directory.path;
+        self.persist
+            .log
+            .lock_append_only(&directory, &filename)
+            .map_err(|why| format!("the files {} can't be replaced: {why}", directory.join(&filename).display()))?;
         if self.persist.log.writer.is_none() {
             self.start_log_writer(self.replication.offset());
         }
-        let directory = found.directory.path;
         let (change, base) = LogFiles::rewrite_alone(&directory, &filename, found.manifest, (temporary, format));
         Ok(Named { change, base, alone_in: Some(directory) })
     }
@@ -686,11 +666,30 @@ impl Node {
         if self.config.appendonly {
             self.set_not_whole(before, why);
         }
-        if self.config.appendonly
-            && let Err(text) = self.begin_append_only()
-        {
+        if self.config.appendonly {
+            self.begin_append_only_again();
+        }
+    }
+
+    /// What was begun meanwhile for replicas goes on.
+    fn begin_append_only_again(&mut self) {
+        let begun = self.begin_append_only();
+        self.persist.aof.begin_again = begun.is_err();
+        if let Err(text) = begun {
             log::warning!("{text}");
-            self.persist.aof.begin_again = true;
+        }
+    }
+
+    /// Writes are refused until the files are whole: a save for the user is made after the rewrite. One that replicas wait for goes on, as do snapshots
+    /// that are for nobody else: with their end the rewrite begins.
+    fn make_way_for_rewrite(&mut self) {
+        let is_in_the_way = matches!(self.persist.saving.running, Some(Running { purpose: Purpose::Save, .. }))
+            && self.replication.running.is_none();
+        let aof = &self.persist.aof;
+        if is_in_the_way && aof.not_whole.is_some() && aof.rewrite_scheduled && !self.is_limited() {
+            log::notice!("The background save makes way for the rewrite of the AOF files, and is made after it.");
+            self.cancel_snapshot();
+            self.persist.saving.scheduled = true;
         }
     }
 
@@ -711,8 +710,11 @@ impl Node {
 
     /// What a failed fsync covered is on no disk: only the data in memory can bring it there.
     pub fn begin_files_anew_if_lost(&mut self) {
-        if !self.persist.log.writer.as_ref().is_some_and(LogWriter::take_lost) || !self.persist.log.files.is_aof() {
+        if !self.persist.log.writer.as_ref().is_some_and(LogWriter::take_lost) {
             return;
+        }
+        if self.persist.log.files.is_backlog() {
+            return self.give_up_lost_backlog();
         }
         let why = self.persist.log.failure().unwrap_or_default();
         log::warning!(
@@ -771,16 +773,18 @@ impl Node {
             return;
         }
         self.begin_files_anew_if_lost();
-        if self.persist.saving.running.is_some() || self.is_loading() || self.persist.aof.renaming.is_some() {
+        if self.is_loading() || self.is_rewriting() {
             return;
         }
         if self.persist.aof.begin_again {
             if !self.is_limited() {
-                self.persist.aof.begin_again = false;
                 self.persist.aof.consecutive_failures += 1;
-                let why = self.persist.log.failure().unwrap_or_default();
-                self.begin_files_anew(&why);
+                self.begin_append_only_again();
             }
+            return;
+        }
+        self.make_way_for_rewrite();
+        if self.persist.saving.running.is_some() {
             return;
         }
         if self.persist.aof.rewrite_scheduled {
@@ -961,31 +965,3 @@ fn probe(path: &Path) -> std::io::Result<()> {
     rivulet_host::fs::File::create(path)?;
     rivulet_host::fs::remove_file(path)
 }
-
-/// Completes the last file with what a killed process had not written yet.
-fn add_tail(found: &Found, filename: &str) -> Result<(), String> {
-    let Some(last) = found.manifest.incr.last() else {
-        // Its file may get a name that it knows.
-        return tail::discard(&found.directory.path, filename)
-            .map_err(|e| format!("Can't remove {}: {}", tail::file_name(filename), os_error(&e)));
-    };
-    match tail::recover(&found.directory.path, filename, &last.name) {
-        Ok(0) => {}
-        Ok(bytes) => log::notice!(
-            "Added the last {bytes} bytes to AOF file {}, which were not written before the server was killed",
-            last.name
-        ),
-        Err(e) => {
-            return Err(format!(
-                "Can't add the bytes in {} to {}: {}",
-                tail::file_name(filename),
-                last.name,
-                os_error(&e)
-            ));
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests;

@@ -2,10 +2,12 @@
 
 use rivulet_aof::files::{Directory, Segment};
 use rivulet_aof::identity::Role;
+use rivulet_aof::op::FileOp;
 use rivulet_aof::recover;
 use rivulet_config::AppendFsync;
 use rivulet_engine::client_id::ClientId;
 use rivulet_engine::session::Kind;
+use rivulet_host::fs;
 use rivulet_replication::history::History;
 use rivulet_replication::log::OnDisk;
 use rivulet_replication::position::ReplId;
@@ -90,7 +92,9 @@ impl Node {
             self.follow_disk();
             // A replica's stream waits by itself.
             let has_writers = !self.is_replica() || !self.config.replica_read_only;
-            if has_writers && self.persist.log.is_congested(self.config.log_queue_limit) && !self.is_paused() {
+            // A backlog that is only for replicas keeps nobody waiting.
+            let waits = has_writers && !self.persist.log.files.is_backlog();
+            if waits && self.persist.log.is_congested(self.config.log_queue_limit) && !self.is_paused() {
                 let until_ms = self.now_ms() + CONGESTION_PAUSE_MS;
                 self.life.pauses.begin(PauseWhy::Congestion, until_ms, true);
             }
@@ -436,10 +440,64 @@ impl Node {
         format!("replbacklog-{}", self.config.main_port()).into()
     }
 
+    /// `dir` or the port was set: a restart looks for the backlog's directory there. Where it can't be taken along, the backlog begins anew.
+    pub fn take_backlog_along(&mut self) {
+        let Some(BacklogLock { directory, .. }) = &self.persist.log.backlog_lock else { return };
+        let from = directory.path.clone();
+        let Ok(to) = fs::canonicalize(".").map(|dir| dir.join(self.backlog_directory())) else { return };
+        if from == to {
+            return;
+        }
+        // Steps that are on their way know the name of before.
+        let change = self.persist.log.files.close_backlog();
+        self.persist.log.change(change, None);
+        let is_idle = self.persist.log.writer.as_ref().is_none_or(LogWriter::wait_until_idle);
+        let moved = match is_idle && fs::metadata(&to).is_err() {
+            true => fs::rename(&from, &to).and_then(|()| recover::open_directory(&to)),
+            false => Err(std::io::ErrorKind::AlreadyExists.into()),
+        };
+        match moved {
+            Ok(directory) => {
+                self.persist.log.files.move_backlog(directory.clone());
+                if let Some(lock) = &mut self.persist.log.backlog_lock {
+                    lock.directory = directory;
+                }
+            }
+            Err(e) => {
+                log::warning!(
+                    "The replication backlog in {} can't go along to {}, and is given up: {}",
+                    from.display(),
+                    to.display(),
+                    os_error(&e)
+                );
+                let change = self.persist.log.files.leave_backlog();
+                self.persist.log.change(change, None);
+                self.persist.log.backlog_lock = None;
+            }
+        }
+    }
+
+    /// What a failed fsync covered can't be read back, and only replicas were to read it: nobody knows what the files hold.
+    pub fn give_up_lost_backlog(&mut self) {
+        log::warning!(
+            "What the failed fsync covered can't be read back. The replication backlog on disk is begun anew."
+        );
+        let files = &mut self.persist.log.files;
+        let mut change = if files.is_aof() { files.drop_backlog() } else { files.abandon() };
+        // Also a file that could not be synced when it was to be closed.
+        change.ops.insert(0, FileOp::Close);
+        self.persist.log.change(change, None);
+        self.persist.log.backlog_retry_ms = self.now_ms() + BACKLOG_RETRY_MS;
+    }
+
     fn give_up_backlog(&mut self) {
         let change = self.persist.log.files.drop_backlog();
         self.persist.log.make_room(&change);
-        self.persist.log.change(change, None);
+        match &self.persist.log.writer {
+            // Nobody waits for what the disk refuses of it, but it would keep others waiting.
+            Some(writer) if change.ops.contains(&FileOp::Close) => writer.give_up(change),
+            _ => self.persist.log.change(change, None),
+        }
         self.persist.log.tell_lost_is_known();
         self.persist.log.backlog_retry_ms = self.now_ms() + BACKLOG_RETRY_MS;
     }

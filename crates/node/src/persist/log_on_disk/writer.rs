@@ -9,6 +9,10 @@
 //!
 //! What a failed fsync covered is not durable before it was written again and synced ([`Summed`]); until then `failure` says so. If it can't be
 //! read back, the executor is told to begin the files anew from the data.
+//!
+//! A file that the disk refuses can be given up: what was not written by then goes nowhere, and nothing is tried again before the file is closed.
+
+mod tail;
 
 use std::collections::VecDeque;
 use std::io;
@@ -114,8 +118,13 @@ struct Shared {
     failing: AtomicU8,
     /// The writer tries again and again, and comes to nothing else.
     stuck: AtomicBool,
-    /// What a failed fsync covered can't be brought to the disk: the files must be begun anew.
-    lost: AtomicBool,
+    /// Changes that begin or close the file which is written: so many were queued, and so many have ended. The latter is the file's number.
+    files_queued: AtomicU64,
+    files_ended: AtomicU64,
+    /// Before so many have ended nothing that the disk refuses is tried again.
+    given_up: AtomicU64,
+    /// What a failed fsync covered can't be brought to the disk, in the file of this number: the files must be begun anew.
+    lost: AtomicU64,
     /// The executor wants to know when `written` or `fsynced` has moved.
     watched: AtomicBool,
     sync_pending: AtomicBool,
@@ -173,17 +182,16 @@ enum Activity {
 }
 
 /// What the disk refused is tried again after so long.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY_MS: u64 = 1000;
+/// Whether it is given up instead is looked at so often.
+const REST: Duration = Duration::from_millis(50);
 const SYNC_PERIOD_MS: u64 = 1000;
-/// A tail that could not be made, or broke, is made again after so long.
-const TAIL_RETRY_MS: u64 = 60_000;
-/// The pages of the tail are prepared so often, so that the executor need not wait for them.
-const PREPARE_PERIOD_MS: u64 = 100;
 /// A larger buffer is not kept.
 const SPARE_BYTES_MAX: usize = 1 << 20;
 /// After a write the next one is put off so long, unless so much has come together.
 const LINGER_US: u64 = 2_000;
 const LINGER_BYTES: usize = 1 << 20;
+const NOT_LOST: u64 = u64::MAX;
 const NO_POLICY: u8 = 0;
 const EVERY_SECOND: u8 = 1;
 const ALWAYS: u8 = 2;
@@ -208,7 +216,10 @@ impl LogWriter {
             hold_sync: AtomicBool::new(false),
             failing: AtomicU8::new(0),
             stuck: AtomicBool::new(false),
-            lost: AtomicBool::new(false),
+            files_queued: AtomicU64::new(0),
+            files_ended: AtomicU64::new(0),
+            given_up: AtomicU64::new(0),
+            lost: AtomicU64::new(NOT_LOST),
             watched: AtomicBool::new(false),
             sync_pending: AtomicBool::new(false),
             sync_ended: Mutex::default(),
@@ -230,6 +241,7 @@ impl LogWriter {
             unsynced: false,
             closed_unsynced: false,
             lacks_bytes: false,
+            refused: false,
             policy: EVERY_SECOND,
         };
         helpers::start("log-writer", move || thread.run());
@@ -259,9 +271,10 @@ impl LogWriter {
         };
     }
 
-    /// What a failed fsync covered can't be brought to the disk. Told once.
+    /// What a failed fsync covered can't be brought to the disk. Told once, and of no file that is to be closed already.
     pub fn take_lost(&self) -> bool {
-        self.shared.lost.load(Ordering::Relaxed) && self.shared.lost.swap(false, Ordering::AcqRel)
+        let number = self.shared.files_queued.load(Ordering::Relaxed);
+        self.shared.lost.compare_exchange(number, NOT_LOST, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Bytes for files beside it may go through the tail at `path`.
@@ -318,7 +331,18 @@ impl LogWriter {
         if renames(&change) {
             self.shared.renames.fetch_add(1, Ordering::AcqRel);
         }
+        if ends_file(&change) {
+            self.shared.files_queued.fetch_add(1, Ordering::AcqRel);
+        }
         self.shared.push(lock(&self.shared.queue), Job::Change { change, token });
+    }
+
+    /// As [`LogWriter::change`], for one that closes the file and what is still to be written to it: what the disk refuses is not tried again before
+    /// that. It does not count as written, and the stream must begin anew.
+    pub fn give_up(&self, change: Change) {
+        debug_assert!(ends_file(&change), "nothing else ends what is given up");
+        self.change(change, None);
+        self.shared.given_up.store(self.shared.files_queued.load(Ordering::Acquire), Ordering::Release);
     }
 
     /// A file may not have the name that it is to have.
@@ -404,7 +428,7 @@ impl LogWriter {
     /// files, and for DEBUG.
     pub fn wait_until_idle(&self) -> bool {
         let mut queue = lock(&self.shared.queue);
-        while !queue.is_idle() && !self.shared.stuck.load(Ordering::Relaxed) {
+        while !queue.is_idle() && (!self.shared.stuck.load(Ordering::Relaxed) || self.shared.gives_up()) {
             queue.hurry = true;
             self.shared.queued.notify_one();
             let waited = self.shared.done.wait_timeout(&self.shared.queue, queue, Duration::from_millis(100));
@@ -416,6 +440,10 @@ impl LogWriter {
 
 fn renames(change: &Change) -> bool {
     change.ops.iter().any(|op| matches!(op, FileOp::Rename { .. }))
+}
+
+fn ends_file(change: &Change) -> bool {
+    change.ops.iter().any(|op| matches!(op, FileOp::Begin { .. } | FileOp::Resume { .. } | FileOp::Close))
 }
 
 impl Queue {
@@ -460,6 +488,11 @@ impl Shared {
         if wanted {
             self.queued.notify_one();
         }
+    }
+
+    /// What the disk refuses now is not tried again.
+    fn gives_up(&self) -> bool {
+        self.files_ended.load(Ordering::Acquire) < self.given_up.load(Ordering::Acquire)
     }
 
     fn tell_progress(&self) {
@@ -529,6 +562,8 @@ struct Thread {
     closed_unsynced: bool,
     /// There was no file for bytes of the stream: what follows them does not count as written before the executor knows.
     lacks_bytes: bool,
+    /// The disk has refused what is given up: nothing more is done before that is closed, so that nothing has a gap.
+    refused: bool,
     /// What it was when last looked at.
     policy: u8,
 }
@@ -624,17 +659,14 @@ impl Thread {
             Job::Change { change, token } => self.change(&change, token),
             Job::Rebase { end, generation } => self.rebase(end, generation),
             Job::LostIsKnown { end } => {
-                if std::mem::take(&mut self.lacks_bytes) {
+                if !self.refused && std::mem::take(&mut self.lacks_bytes) {
                     self.tell_written(end);
                 }
             }
             Job::OpenTail(path) => self.open_tail(path),
             Job::CloseTail => {
-                (self.tail_wanted, self.pages) = (None, None);
-                let tail = lock(&self.shared.queue).tail.take();
-                if let Some(tail) = tail {
-                    tail.remove();
-                }
+                self.tail_wanted = None;
+                self.remove_tail();
             }
         }
         // Nothing is put into the tail while such a job is there, so all of it is written now.
@@ -648,57 +680,24 @@ impl Thread {
         queue.others -= 1;
     }
 
-    fn open_tail(&mut self, path: PathBuf) {
-        match Tail::create(&path) {
-            Ok(tail) => {
-                self.pages = Some(tail.pages());
-                lock(&self.shared.queue).tail = Some(tail);
-            }
-            // Replies wait for the file then.
-            Err(e) => log::warning!("Can't make {}: {}", path.display(), os_error(&e)),
-        }
-        self.tail_retry_ms = clock::monotonic_ms() + TAIL_RETRY_MS;
-        self.tail_wanted = Some(path);
-    }
-
-    /// A tail that broke goes, and is made again later.
-    fn mend_tail(&mut self) {
-        let Some(path) = &self.tail_wanted else { return };
-        let now_ms = clock::monotonic_ms();
-        if let Some(pages) = self.pages.as_mut().filter(|_| now_ms >= self.prepared_ms + PREPARE_PERIOD_MS) {
-            pages.prepare();
-            self.prepared_ms = now_ms;
-        }
-        let mut queue = lock(&self.shared.queue);
-        let broken = queue.tail.take_if(|tail| tail.is_broken());
-        let is_there = queue.tail.is_some();
-        drop(queue);
-        if let Some(broken) = broken {
-            log::warning!(
-                "The disk has taken {} away from the server. Until there is another one, replies wait for the AOF file.",
-                path.display()
-            );
-            self.pages = None;
-            broken.remove();
-            self.tail_retry_ms = now_ms + TAIL_RETRY_MS;
-        } else if !is_there && now_ms >= self.tail_retry_ms {
-            self.tail_retry_ms = u64::MAX;
-            self.shared.push(lock(&self.shared.queue), Job::OpenTail(path.clone()));
-        }
-    }
-
     fn append(&mut self, mut bytes: Vec<u8>, end: u64, in_tail: bool) {
         let is_written = self.write(&bytes);
         let count = bytes.len();
         bytes.clear();
         let mut queue = lock(&self.shared.queue);
-        if in_tail && let Some(tail) = &mut queue.tail {
+        if in_tail
+            && !self.refused
+            && let Some(tail) = &mut queue.tail
+        {
             tail.taken(count);
         }
         if bytes.capacity() <= SPARE_BYTES_MAX {
             queue.spare = bytes;
         }
         drop(queue);
+        if in_tail && self.refused {
+            self.leave_tail();
+        }
         self.shared.queued_bytes.fetch_sub(count, Ordering::Relaxed);
         self.passed(end, is_written);
     }
@@ -724,7 +723,7 @@ impl Thread {
 
     /// Answers whether there is a file for it: one that could not be begun was told of, and what was meant for it goes nowhere.
     fn write(&mut self, bytes: &[u8]) -> bool {
-        if self.disk.disk().end().is_none() {
+        if self.disk.disk().end().is_none() || self.refused {
             return false;
         }
         let sleep_us = self.shared.sleep_us.load(Ordering::Relaxed);
@@ -732,6 +731,11 @@ impl Thread {
             clock::sleep(Duration::from_micros(sleep_us));
         }
         while let Err(error) = self.disk.append(bytes) {
+            if self.shared.gives_up() {
+                self.refused = true;
+                self.goes_on();
+                return false;
+            }
             self.shared.failed(Failing::Writing, "Error writing to the AOF file", &error);
             self.rest();
         }
@@ -745,7 +749,10 @@ impl Thread {
     fn rest(&self) {
         self.shared.stuck.store(true, Ordering::Relaxed);
         self.shared.done.notify_all();
-        clock::sleep(RETRY);
+        let until_ms = clock::monotonic_ms() + RETRY_MS;
+        while clock::monotonic_ms() < until_ms && !self.shared.gives_up() {
+            clock::sleep(REST);
+        }
     }
 
     fn goes_on(&self) {
@@ -767,8 +774,16 @@ impl Thread {
             self.wait_for_sync();
         }
         let in_doubt = self.disk.is_in_doubt();
-        let mut result = change.carry_out(&mut self.disk);
-        while let (true, false, Err((_, error))) = (change.must, self.disk.is_lost(), &result) {
+        self.look_whether_all_is_given_up(change);
+        let mut result = match self.refused {
+            true => Err((0, io::Error::other("the file before it was given up"))),
+            false => change.carry_out(&mut self.disk),
+        };
+        while let (true, false, Err((_, error))) = (change.must, self.disk.is_lost() || self.refused, &result) {
+            if self.shared.gives_up() {
+                self.refused = true;
+                break;
+            }
             self.shared.failed(Failing::Writing, "Error changing the files of the log", error);
             self.rest();
             result = change.carry_out(&mut self.disk);
@@ -784,6 +799,9 @@ impl Thread {
         }
         let done = result.as_ref().map_or_else(|(step, _)| *step, |()| change.ops.len());
         self.look_what_was_synced(&change.ops[..done], in_doubt);
+        if ends_file(change) {
+            self.shared.files_ended.fetch_add(1, Ordering::AcqRel);
+        }
         self.tell_doubt();
         if renames(change) {
             self.shared.renames.fetch_sub(1, Ordering::AcqRel);
@@ -792,6 +810,15 @@ impl Thread {
             let result = result.map_err(|(_, error)| os_error(&error));
             lock(&self.shared.results).push((token, result));
             self.shared.waker.wake();
+        }
+    }
+
+    /// With this change what was refused is closed: what comes behind it is tried as ever.
+    fn look_whether_all_is_given_up(&mut self, change: &Change) {
+        let ended = self.shared.files_ended.load(Ordering::Acquire);
+        if self.refused && ends_file(change) && ended + 1 >= self.shared.given_up.load(Ordering::Acquire) {
+            self.refused = false;
+            self.shared.works(Failing::Writing);
         }
     }
 
@@ -861,6 +888,9 @@ impl Thread {
             if self.disk.is_lost() {
                 return self.tell_doubt();
             }
+            if self.shared.gives_up() {
+                return self.goes_on();
+            }
             self.rest();
         }
         self.goes_on();
@@ -898,8 +928,11 @@ impl Thread {
                 true => _ = self.shared.works(Failing::Syncing),
                 false => self.shared.can_sync(),
             }
-        } else if self.disk.is_lost() && !self.shared.lost.swap(true, Ordering::AcqRel) {
-            self.shared.waker.wake();
+        } else if self.disk.is_lost() {
+            let number = self.shared.files_ended.load(Ordering::Acquire);
+            if self.shared.lost.swap(number, Ordering::AcqRel) != number {
+                self.shared.waker.wake();
+            }
         }
     }
 

@@ -50,6 +50,93 @@ fn it_says_that_a_name_is_on_its_way() {
     std::fs::remove_dir_all(directory).unwrap();
 }
 
+fn has_tail(writer: &LogWriter) -> bool {
+    lock(&writer.shared.queue).tail.is_some()
+}
+
+#[test]
+fn a_tail_that_can_not_be_replaced_is_not_gone_on_with() {
+    let directory = std::env::temp_dir().join(format!("rivulet-writer-tail-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let tail = directory.join("a.tail");
+    let mut writer = LogWriter::start(0, Waker::new().unwrap());
+    writer.change(begin(&directory.join("a")), None);
+    writer.open_tail(tail.clone());
+    assert!(writer.wait_until_idle() && has_tail(&writer) && tail.exists());
+    writer.open_tail(directory.join("no such directory/a.tail"));
+    assert!(writer.wait_until_idle());
+    assert!(!has_tail(&writer) && !tail.exists());
+    writer.set_sleep(200_000);
+    append(&mut writer, b"one", 3);
+    append(&mut writer, b"two", 6);
+    assert_eq!(writer.kept(), Some(0), "replies wait for the file");
+    assert!(writer.wait_until_idle());
+    assert_eq!(writer.kept(), Some(6));
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn a_broken_tail_stays_while_it_has_what_the_file_has_not() {
+    let directory = std::env::temp_dir().join(format!("rivulet-writer-broken-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let tail = directory.join("a.tail");
+    let mut writer = LogWriter::start(0, Waker::new().unwrap());
+    writer.change(begin(&directory.join("a")), None);
+    writer.open_tail(tail.clone());
+    assert!(writer.wait_until_idle());
+    writer.set_sleep(300_000);
+    append(&mut writer, b"one", 3);
+    clock::sleep(Duration::from_millis(100));
+    // While it writes that, more is put into the tail, which breaks behind it.
+    append(&mut writer, b"two", 6);
+    clock::sleep(Duration::from_millis(20));
+    assert_eq!(writer.kept(), Some(6));
+    std::fs::OpenOptions::new().write(true).open(&tail).unwrap().set_len(8192).unwrap();
+    append(&mut writer, &[7; 10_000], 10_006);
+    while writer.written() == Some(0) {
+        clock::sleep(Duration::from_millis(1));
+    }
+    clock::sleep(Duration::from_millis(100));
+    assert_eq!(writer.written(), Some(3));
+    assert!(has_tail(&writer) && tail.exists(), "a kill would cost what was acknowledged");
+    assert!(writer.wait_until_idle());
+    while has_tail(&writer) {
+        clock::sleep(Duration::from_millis(1));
+    }
+    assert!(!tail.exists());
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn what_the_disk_refuses_can_be_given_up() {
+    let directory = std::env::temp_dir().join(format!("rivulet-writer-given-up-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let (first, other) = (directory.join("a"), directory.join("b"));
+    let mut writer = LogWriter::start(0, Waker::new().unwrap());
+    writer.change(begin(&first), None);
+    append(&mut writer, b"one", 3);
+    assert!(writer.wait_until_idle());
+    let refused = FileOp::Replace { path: directory.join("no such directory/identity"), bytes: Vec::new() };
+    writer.change(Change { ops: vec![refused], must: true }, Some(Token::Ids));
+    append(&mut writer, b"two", 6);
+    writer.change(begin(&other), None);
+    append(&mut writer, b"six", 9);
+    assert!(!writer.wait_until_idle());
+    assert!(writer.failure().is_some());
+    writer.give_up(Change { ops: vec![FileOp::Close], must: false });
+    assert!(writer.wait_until_idle(), "nothing waits for it any more");
+    assert!(matches!(writer.results()[..], [(Token::Ids, Err(_))]));
+    assert_eq!((writer.written(), writer.queued_bytes(), writer.failure()), (Some(3), 0, None));
+    assert_eq!(std::fs::read(&first).unwrap(), b"one");
+    assert!(!other.exists(), "what follows a gap is in no file");
+    writer.rebase(9);
+    writer.change(begin(&other), None);
+    append(&mut writer, b"new", 12);
+    assert!(writer.wait_until_idle());
+    assert_eq!((writer.written(), std::fs::read(&other).unwrap()), (Some(12), b"new".to_vec()));
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
 /// What lies in a file that was closed counts as durable only if a sync has covered it.
 #[test]
 fn what_was_closed_unsynced_is_not_called_durable() {

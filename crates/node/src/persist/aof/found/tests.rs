@@ -1,3 +1,4 @@
+use rivulet_aof::recover;
 use rivulet_aof::tail::Tail;
 
 use super::*;
