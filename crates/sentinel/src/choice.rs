@@ -40,6 +40,8 @@ pub struct Terms {
     pub info_age_max_ms: u64,
     pub link_down_max_ms: u64,
     pub is_strict: bool,
+    /// The master is down, and whoever is promoted is fenced first, and tells the term of its data then.
+    pub asks_for_terms: bool,
     /// Where the master stood when it was last heard.
     pub history: Option<History>,
     /// Where the one before its last restart stood.
@@ -59,10 +61,10 @@ pub struct Choice {
 /// Chooses among the replicas.
 pub fn choose(replicas: &[Facts], terms: &Terms) -> Choice {
     let mut refused: Vec<Option<String>> = replicas.iter().map(|facts| unfit(facts, terms)).collect();
-    let are_fenced = replicas.iter().any(|facts| facts.is_fenced == Some(true));
+    let have_terms = replicas.iter().any(|facts| facts.is_fenced == Some(true) && facts.data_term.is_some());
     match terms.is_strict {
         // They have told the term of their data, which says more than any history that this Sentinel has heard of.
-        true if are_fenced => refuse_older_data(replicas, &mut refused),
+        true if have_terms => refuse_older_data(replicas, &mut refused),
         true => refuse_other_histories(replicas, terms, &mut refused),
         false => {}
     }
@@ -146,6 +148,10 @@ fn refuse_other_histories(replicas: &[Facts], terms: &Terms, refused: &mut [Opti
     let kept = kept_history(replicas, refused);
     let other = if fits(present) { None } else { former.or_else(|| common_history(replicas, terms, present)) };
     let other = kept.or(other);
+    // Nobody has come over to a master before it was gone, or was made a replica by a leader that is late.
+    if other.is_none() && !fits(present) && terms.asks_for_terms {
+        return;
+    }
     let history = other.as_ref().unwrap_or(present);
     for (facts, reason) in replicas.iter().zip(refused.iter_mut()) {
         if reason.is_none()
@@ -254,6 +260,7 @@ mod tests {
             info_age_max_ms: 5000,
             link_down_max_ms: 10_000,
             is_strict: true,
+            asks_for_terms: false,
             history: Some(History { replid: "present".into(), offset: 1000, former: Some(("past".into(), 500)) }),
             former: None,
         }
@@ -293,6 +300,27 @@ mod tests {
         let mut a = facts("a", 900);
         (a.silent_ms, a.info_age_ms, a.link_down_ms) = (5000, Some(5000), 10_000);
         assert_eq!(winner(&[a, facts("b", 900)], &terms()), Some("a".into()));
+    }
+
+    /// Where those who are fenced tell the term of their data, a history that nobody came over to keeps nobody from being asked.
+    #[test]
+    fn who_is_asked_for_its_term_need_not_stand_in_the_masters_history() {
+        let of = |replid: &str, f: Facts| Facts {
+            history: Some(History { replid: replid.into(), offset: f.offset, former: None }),
+            ..f
+        };
+        let replicas = [of("other", facts("a", 900)), of("third", facts("b", 800))];
+        assert_eq!(winner(&replicas, &terms()), None);
+        let asks = Terms { asks_for_terms: true, ..terms() };
+        assert_eq!(winner(&replicas, &asks), Some("a".into()), "it is to be fenced");
+        let told = |f: &Facts, data_term| Facts { is_fenced: Some(true), data_term, ..f.clone() };
+        let later = DataTerm { epoch: 3, ..DataTerm::default() };
+        let fenced = [told(&replicas[0], Some(DataTerm::default())), told(&replicas[1], Some(later))];
+        assert_eq!(winner(&fenced, &asks), Some("b".into()), "its data are of the later term");
+        let silent = replicas.clone().map(|f| told(&f, None));
+        assert_eq!(winner(&silent, &terms()), None, "who tells no term is judged by its history");
+        let mixed = [replicas[0].clone(), facts("b", 700)];
+        assert_eq!(winner(&mixed, &asks), Some("b".into()), "as long as somebody stands in it");
     }
 
     /// It may be the only one that has what the master has lost.

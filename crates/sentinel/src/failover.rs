@@ -437,6 +437,7 @@ impl Sentinel {
             info_age_max_ms: if down_ms.is_some() { periods.ping_ms * 5 } else { periods.info_ms * 3 },
             link_down_max_ms: down_ms.unwrap_or(0).saturating_add(settings.down_after_ms.saturating_mul(10)),
             is_strict: settings.is_strict,
+            asks_for_terms: master.synchronous() > 0 && master.is_down() && fenced.is_none(),
             history: master.history.clone(),
             former: master.former_history.clone(),
         };
@@ -720,7 +721,9 @@ impl Sentinel {
             self.event(Level::Warning, "+failover-end-for-timeout", &At::master(name), "");
         }
         self.event(Level::Warning, "+failover-end", &At::master(name), "");
-        self.lead_rest_and_switch(name, open, address);
+        // Another leader is elected since: what it promotes is led nowhere by one that is late.
+        let is_overtaken = is_late && self.current_epoch > attempt.epoch;
+        self.lead_rest_and_switch(name, if is_overtaken { Vec::new() } else { open }, address);
     }
 
     /// Who has not been told whom to follow is told so now, whatever becomes of it.
