@@ -89,3 +89,51 @@ fn flushall_ends_a_file_for_replicas_with_what_it_removes() {
     master.launch();
     assert!(master.must("DBSIZE").int() <= 1, "{}", master.log());
 }
+
+#[test]
+fn a_snapshot_whose_last_replica_is_freed_ends() {
+    let mut master = Server::start(Kind::Rivulet, &["--repl-diskless-sync", "yes", "--rdbcompression", "no"]);
+    // More than waits for a replica that takes nothing.
+    master.must("DEBUG POPULATE 4000 key 16384");
+    let mut replica = master.client();
+    replica.call("REPLCONF capa eof");
+    replica.add("PSYNC ? -1");
+    replica.flush().expect("it is sent");
+    wait::until("it is sent a snapshot", || master.log().contains("Background RDB transfer started"));
+    wait::pause(std::time::Duration::from_millis(300));
+    assert_eq!(master.must("CLIENT KILL TYPE replica").int(), 1);
+    wait::until("others can be made", || !master.call("BGSAVE").is_error());
+    let mut other = Server::start(Kind::Rivulet, &[]);
+    other.follow(&master);
+    assert_eq!(other.must("DBSIZE").int(), 4000);
+}
+
+#[test]
+fn what_is_half_loaded_is_not_saved_by_a_signal() {
+    let mut master = Server::start(Kind::Rivulet, &["--repl-diskless-sync", "no"]);
+    master.must(&format!("DEBUG POPULATE {KEYS}"));
+    let mut replica = Server::start(Kind::Rivulet, &["--save", "3600 1", "--repl-diskless-load", "disabled"]);
+    replica.must("SET own 1");
+    replica.must("CONFIG SET key-load-delay 2000");
+    replica.must(&format!("REPLICAOF 127.0.0.1 {}", master.port));
+    wait::until("it loads", || replica.info("loading") == "1");
+    wait::pause(std::time::Duration::from_millis(200));
+    let (text, ok) = rivulet_tests::process::run("kill", &["-TERM", &replica.pid().to_string()]);
+    assert!(ok, "{text}");
+    replica.wait_for_end();
+    replica.launch();
+    assert_eq!(replica.must("DBSIZE").int(), KEYS as i64, "{}", replica.log());
+}
+
+#[test]
+fn a_save_does_not_outlive_the_data_that_it_is_of() {
+    let mut replica = slow_to_save(&["--repl-diskless-load", "disabled"]);
+    let mut master = Server::start(Kind::Rivulet, &["--repl-diskless-sync", "no"]);
+    master.must("SET a 1");
+    replica.must("BGSAVE");
+    replica.follow(&master);
+    wait::until("nothing is saved", || replica.info("rdb_bgsave_in_progress") == "0");
+    replica.kill();
+    replica.launch();
+    assert_eq!(replica.must("DBSIZE").int(), 1, "{}", replica.log());
+}

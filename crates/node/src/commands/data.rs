@@ -37,7 +37,8 @@ impl Node {
         if self.persist.saving.is_saving() {
             self.cancel_snapshot();
         }
-        self.persist.saving.saves_emptied = !self.config.save.is_empty();
+        // What is replayed goes on, and the file is not of a part of it.
+        self.persist.saving.saves_emptied = !self.config.save.is_empty() && !self.is_loading();
     }
 
     pub fn flushdb(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {

@@ -121,6 +121,8 @@ pub struct Loader {
     decodes_at_once: bool,
     queued: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
+    /// The name of what is stored until it is whole.
+    temporary: Option<PathBuf>,
     /// Bytes decoded.
     pub read: Arc<AtomicU64>,
     /// Bytes in all, if that is known.
@@ -152,6 +154,10 @@ impl Loader {
             _ => 0,
         };
         let (bytes_to, bytes_from) = sync::channel();
+        let temporary = match &source {
+            Source::Stored { path, .. } | Source::Early { path: Some(path), .. } => Some(store::temporary_name(path)),
+            _ => None,
+        };
         let decodes_at_once = matches!(source, Source::Stream { .. });
         let bytes_to = if matches!(source, Source::File(_) | Source::AppendOnly(_)) { None } else { Some(bytes_to) };
         let bytes = Bytes {
@@ -162,7 +168,16 @@ impl Loader {
             stop: stop.clone(),
             storing: None,
         };
-        let worker = Worker { to, hasher, clock_use, key_delay, waker, stop: stop.clone(), read: read.clone() };
+        let worker = Worker {
+            to,
+            hasher,
+            clock_use,
+            key_delay,
+            waker,
+            stop: stop.clone(),
+            temporary: temporary.clone(),
+            read: read.clone(),
+        };
         helpers::start("loader", move || worker.run(source, bytes, options));
         Ok(Loader {
             from,
@@ -171,6 +186,7 @@ impl Loader {
             decodes_at_once,
             queued,
             stop,
+            temporary,
             read,
             total,
             started_ms: now_ms,
@@ -260,7 +276,11 @@ impl Loader {
 
 impl Drop for Loader {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop.store(true, Ordering::SeqCst);
+        // What is not whole by now takes no other file's place any more: either it is here, or not all of its bytes will be read.
+        if let Some(temporary) = &self.temporary {
+            let _ = fs::remove_file(temporary);
+        }
     }
 }
 
@@ -324,6 +344,8 @@ struct Worker {
     key_delay: Arc<AtomicI64>,
     waker: Waker,
     stop: Arc<AtomicBool>,
+    /// Where is stored what is not whole.
+    temporary: Option<PathBuf>,
     read: Arc<AtomicU64>,
 }
 
@@ -337,16 +359,15 @@ impl Worker {
             }
             Source::Early { path: Some(path), framing } => self.load_and_store(&mut bytes, &path, framing, options),
             Source::Stored { path, remove, framing } => {
-                let stored = self.store(&mut bytes, &path, framing, options.clone());
-                let result = stored.and_then(|()| {
+                self.store(&mut bytes, &path, framing, options.clone()).and_then(|file| {
                     self.tell(Loaded::Checked);
-                    self.load_file(&path, options)
-                });
-                if remove {
-                    // A file that can't be removed is overwritten by the next.
-                    let _ = fs::remove_file(&path);
-                }
-                result
+                    let result = self.load_opened(file, options);
+                    if remove {
+                        // A file that can't be removed is overwritten by the next.
+                        let _ = fs::remove_file(&path);
+                    }
+                    result
+                })
             }
         };
         self.tell(Loaded::End(result));
@@ -354,8 +375,11 @@ impl Worker {
 
     /// A file from its beginning.
     fn load_file(&self, path: &Path, options: Options) -> Result<(), String> {
-        let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len, file)));
-        let (len, file) = opened.map_err(|e| e.to_string())?;
+        self.load_opened(File::open(path).map_err(|e| e.to_string())?, options)
+    }
+
+    fn load_opened(&self, file: File, options: Options) -> Result<(), String> {
+        let len = file.metadata().map_err(|e| e.to_string())?.len;
         self.load_snapshot(file, Some(len), options).map(|_| ())
     }
 

@@ -535,7 +535,7 @@ impl Node {
     // ---- full sync ----
 
     fn payload_begins(&mut self, len: Option<u64>, mode: LoadMode, target: Option<Position>) {
-        let removes = self.config.rdb_del_sync_files && self.config.save.is_empty();
+        let removes = self.config.rdb_del_sync_files && self.config.save.is_empty() && !self.config.appendonly;
         let path = self.rdb_path();
         // Nothing is given up for what is decoded while it comes, if there is nothing. A delay that is asked for is one of the load.
         let early = self.engine.keyspace.is_empty() && self.config.key_load_delay == 0;
@@ -588,6 +588,10 @@ impl Node {
     pub fn replace_data(&mut self) {
         self.has_other_data();
         self.drop_replicas();
+        if self.persist.saving.is_saving() {
+            // What it saves would take the place of what is loaded now.
+            self.cancel_snapshot();
+        }
         let id = random_id(&mut self.engine.rng);
         self.replication.history.adopt(id);
         self.replication.log.free();

@@ -682,7 +682,11 @@ impl Node {
             return;
         };
         let Some(payload) = &snapshot.payload else { return };
-        let anyone = snapshot.receivers.iter().any(|id| self.clients.get(*id).is_some_and(|c| !c.connection.closing));
+        // Who is being freed is no replica any more, and among the clients still.
+        let is_there = |id: &ClientId| {
+            self.replication.master.get(*id).is_some() && self.clients.get(*id).is_some_and(|c| !c.connection.closing)
+        };
+        let anyone = snapshot.receivers.iter().any(is_there);
         // A replica that wanted no more than the snapshot may be gone before the serializer has said that it is done.
         if anyone || payload.is_whole() {
             return;

@@ -37,11 +37,6 @@ impl Node {
         {
             return Err(Fail::new("ERR SHUTDOWN without NOW or ABORT isn't allowed for DENY BLOCKING client"));
         }
-        if self.is_loading() {
-            // What is half loaded must not replace the file.
-            request.nosave = true;
-            request.save = false;
-        }
         log::warning!("User requested shutdown...");
         self.shut_down(request, Some(id)).map_err(Fail::text)
     }
@@ -159,7 +154,8 @@ impl Node {
             self.cancel_rewrite();
         }
         self.cancel_snapshot();
-        let wants_save = request.save || (!request.nosave && !self.config.save.is_empty());
+        // What is half loaded must not replace the file, whoever has asked for the end, and when.
+        let wants_save = !self.is_loading() && (request.save || (!request.nosave && !self.config.save.is_empty()));
         if wants_save {
             log::notice!("Saving the final RDB snapshot before exiting.");
             self.life.supervisor.tell(supervisor::SAVES);

@@ -3,8 +3,9 @@
 //! What is only stored is taken apart too, so that a snapshot that can't be loaded, or never ends, is known while the old data are still there.
 
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use rivulet_host::fs::File;
 use rivulet_rdb::read::{Event, Options, Reader};
 
 use super::decode::{BLOCK_BYTES, BLOCK_ENTRIES, said};
@@ -29,22 +30,26 @@ impl Worker {
         framing: Framing,
         options: Options,
     ) -> Result<(), String> {
-        bytes.storing = Some(Storing::start(path).map_err(|e| store::failure(&e))?);
+        bytes.storing = Some(Storing::start(self.temporary_of(path), path).map_err(|e| store::failure(&e))?);
         let loaded = self.load_stream(bytes, framing, options);
         let stored = bytes.storing.take().map_or(Ok(()), |storing| storing.end(loaded.is_ok()));
         // If it can't be stored, that is why it could not be loaded.
         stored.map_err(|e| store::failure(&e)).and(loaded)
     }
 
-    /// Writes what comes to a file, and goes through it.
+    fn temporary_of(&self, path: &Path) -> PathBuf {
+        self.temporary.clone().unwrap_or_else(|| store::temporary_name(path))
+    }
+
+    /// Writes what comes to a file, and goes through it. Answers the file, whoever has its name by then.
     pub(super) fn store(
         &self,
         bytes: &mut Bytes,
         path: &Path,
         framing: Framing,
         options: Options,
-    ) -> Result<(), String> {
-        let mut store = Store::create(path, true).map_err(|e| store::failure(&e))?;
+    ) -> Result<File, String> {
+        let mut store = Store::create(self.temporary_of(path), path, true).map_err(|e| store::failure(&e))?;
         let mut passing = Passing { from: bytes, to: &mut store, failure: None };
         let end = go_through(Reader::new(&mut passing, options));
         if let Some(e) = passing.failure {

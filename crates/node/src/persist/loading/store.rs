@@ -21,6 +21,13 @@ const ALIGNMENT: usize = 4096;
 /// Pieces that may wait for the disk.
 const PIECES_MAX: usize = 64;
 
+/// What a file is called until it is whole. One that is given up and the next may overlap, and each removes what is not whole of its own.
+pub fn temporary_name(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let (seconds, count) = (clock::unix_ms() / 1000, COUNT.fetch_add(1, Ordering::Relaxed));
+    path.with_file_name(format!("temp-{seconds}.{}.{count}.rdb", std::process::id()))
+}
+
 /// A file that takes its name when it is whole.
 pub struct Store {
     file: File,
@@ -38,11 +45,7 @@ pub struct Store {
 
 impl Store {
     /// A file that will be `path`. Its bytes stay in the cache if it is to be read soon.
-    pub fn create(path: &Path, read_soon: bool) -> io::Result<Store> {
-        // One that is given up and the next may overlap, and each removes what is not whole of its own.
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let (seconds, count) = (clock::unix_ms() / 1000, COUNT.fetch_add(1, Ordering::Relaxed));
-        let temporary = path.with_file_name(format!("temp-{seconds}.{}.{count}.rdb", std::process::id()));
+    pub fn create(temporary: PathBuf, path: &Path, read_soon: bool) -> io::Result<Store> {
         let open = OpenOptions::new().write(true).create(true).truncate(true);
         let direct = if read_soon { None } else { open.direct(true).open(&temporary).ok() };
         let (file, direct) = match direct {
@@ -86,13 +89,15 @@ impl Store {
         Ok(())
     }
 
-    /// Makes it durable under its name.
-    pub fn finish(mut self) -> io::Result<()> {
+    /// Makes it durable under its name. Answers the file, to be read.
+    pub fn finish(mut self) -> io::Result<File> {
         self.write_out()?;
         self.file.sync_all()?;
+        let file = File::open(&self.temporary)?;
         fs::rename(&self.temporary, &self.path)?;
         self.has_its_name = true;
-        sync_directory(&self.path)
+        sync_directory(&self.path)?;
+        Ok(file)
     }
 }
 
@@ -134,8 +139,8 @@ pub struct Storing {
 }
 
 impl Storing {
-    pub fn start(path: &Path) -> io::Result<Storing> {
-        let store = Store::create(path, false)?;
+    pub fn start(temporary: PathBuf, path: &Path) -> io::Result<Storing> {
+        let store = Store::create(temporary, path, false)?;
         let (to, from) = sync::sync_channel(PIECES_MAX);
         let (ends, ended) = sync::channel();
         helpers::start("store", move || {
@@ -154,7 +159,7 @@ impl Storing {
     pub fn end(self, whole: bool) -> io::Result<()> {
         drop(self.to);
         let store = self.ended.recv().unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))?;
-        if whole { store.finish() } else { Ok(()) }
+        if whole { store.finish().map(|_| ()) } else { Ok(()) }
     }
 }
 
@@ -182,7 +187,7 @@ mod tests {
         let bytes: Vec<u8> = (0..3 * WRITE_BYTES + 4097).map(|i| (i % 251) as u8).collect();
         for read_soon in [false, true] {
             for len in [0, 1, ALIGNMENT, WRITE_BYTES, WRITE_BYTES + 1, bytes.len()] {
-                let mut store = Store::create(&path, read_soon).expect("a file");
+                let mut store = Store::create(temporary_name(&path), &path, read_soon).expect("a file");
                 for piece in bytes[..len].chunks(100_001) {
                     store.write_all(piece).expect("it is written");
                 }
@@ -196,7 +201,8 @@ mod tests {
     #[test]
     fn what_is_not_whole_leaves_nothing() {
         let directory = directory("part");
-        let storing = Storing::start(&directory.join("dump.rdb")).expect("a thread");
+        let path = directory.join("dump.rdb");
+        let storing = Storing::start(temporary_name(&path), &path).expect("a thread");
         assert!(storing.push(Arc::new(vec![7; 10_000])));
         storing.end(false).expect("nothing failed");
         std::fs::remove_dir(directory).expect("it is empty");

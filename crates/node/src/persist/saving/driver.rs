@@ -79,8 +79,9 @@ impl Node {
     }
 
     fn aux<'a>(&self, id: &'a str) -> Aux<'a> {
-        let replication =
-            self.replication.saved_position().map(|(offset, db)| AuxReplication { stream_db: db, id, offset });
+        // In the middle of a unit the data are those of no position.
+        let position = self.replication.saved_position().filter(|_| !self.is_within_unit());
+        let replication = position.map(|(offset, db)| AuxReplication { stream_db: db, id, offset });
         Aux {
             redis_version: crate::REDIS_VERSION,
             ctime_s: self.unix_ms() / 1000,
@@ -314,9 +315,8 @@ impl Node {
         let trash = running.snapshot.cancel(&mut self.engine.keyspace);
         self.free_later(trash);
         self.stored_snapshot_ended(path.as_deref());
-        if std::mem::take(&mut self.persist.saving.scheduled) {
-            // The failure is logged, and the save points try again.
-            let _ = self.begin_save(Purpose::Save);
+        if self.persist.saving.scheduled {
+            self.save_if_due();
         }
     }
 
@@ -341,7 +341,7 @@ impl Node {
             return;
         }
         if std::mem::take(&mut self.persist.saving.scheduled) {
-            // As above.
+            // The failure is logged, and the save points try again.
             let _ = self.begin_save(Purpose::Save);
             return;
         }
