@@ -3,6 +3,7 @@
 
 use std::fs::{File, Permissions};
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -70,7 +71,9 @@ pub fn base(packages: &[&str]) -> Outcome<PathBuf> {
 
 /// Listens as systemd does, and writes each message as a line of `notified`, where the script looks.
 pub fn hear(place: &Path) -> std::io::Result<()> {
-    let path = place.join("notify");
+    // The name of a socket has 107 bytes at most, and that of the folder may have more.
+    let folder = File::open(place)?;
+    let path = PathBuf::from(format!("/proc/self/fd/{}/notify", folder.as_raw_fd()));
     let socket = UnixDatagram::bind(&path)?;
     // The servers write to it as their own user.
     std::fs::set_permissions(&path, Permissions::from_mode(0o777))?;
