@@ -22,12 +22,14 @@ within() {
     sleep 0.1
   done
 }
+# Where `env` would look for it without a PATH, it need not be.
+chroot=$(command -v chroot)
 # program NAME ARGS...
 program() {
   name=$1
   shift
   # shellcheck disable=SC2086
-  exec env -i NOTIFY_SOCKET=/check/notify chroot "$root" $emulator "/bin/$name" "$@"
+  exec env -i NOTIFY_SOCKET=/check/notify "$chroot" "$root" $emulator "/bin/$name" "$@"
 }
 cli() { (program rivulet-cli "$@" 2>&1); }
 ready_count() { grep -c READY=1 "$root/check/notified" || true; }
