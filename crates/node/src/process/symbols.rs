@@ -29,10 +29,19 @@ impl Symbols {
 
 fn map_program() -> Option<&'static [u8]> {
     let (protection, flags) = (libc::PROT_READ, libc::MAP_PRIVATE);
-    // SAFETY: the path ends with a NUL; the descriptor is this function's. The mapping has the file's length and is never given back. A program's file
+    // SAFETY: both paths end with a NUL, that of the system lives as long as the process; the descriptor is this function's. The mapping has the file's length and is never given back. A program's file
     // does not change while it runs: the system refuses that.
     unsafe {
-        let file = libc::open(c"/proc/self/exe".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+        let flags_of_open = libc::O_RDONLY | libc::O_CLOEXEC;
+        let mut file = libc::open(c"/proc/self/exe".as_ptr(), flags_of_open);
+        if file < 0 {
+            // Where there is no /proc, the system has told how the program was named. A relative name may mean another file by now.
+            let name = libc::getauxval(libc::AT_EXECFN) as *const libc::c_char;
+            if name.is_null() || *name.cast::<u8>() != b'/' {
+                return None;
+            }
+            file = libc::open(name, flags_of_open);
+        }
         if file < 0 {
             return None;
         }
