@@ -393,7 +393,9 @@ impl Set {
                 }
                 _ => String::new(),
             };
-            if let Some(master) = first.filter(|_| self.is_whole(&info)) {
+            if let Some(master) = first.filter(|_| self.is_whole(&info))
+                && self.are_members(&info)
+            {
                 self.lossy.clear();
                 return Ok(master);
             }
@@ -401,6 +403,16 @@ impl Set {
             self.pass(100_000);
         }
         Err(format!("the set is not whole again ({:?}): {:?}", self.shape, last))
+    }
+
+    /// The master's list is of the servers that there are: one that has lost its name with its disk is another member than before.
+    fn are_members(&mut self, info: &str) -> bool {
+        let field = |info: &str, name: &str| info.lines().find_map(|line| Some(line.strip_prefix(name)?.to_string()));
+        let Some(members) = field(info, "members:") else { return false };
+        (0..self.shape.nodes).all(|host| {
+            let own = self.ask(host, &["INFO", "replication"], REPLY_US).and_then(|r| field(&r.text(), "node_id:"));
+            own.is_some_and(|own| members.split(',').any(|member| member == own))
+        })
     }
 
     fn is_whole(&self, info: &str) -> bool {
