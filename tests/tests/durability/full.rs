@@ -123,15 +123,7 @@ fn files_that_a_full_disk_refuses_can_be_given_up() {
     server.must("CONFIG SET appendonly no");
     // Writes go on, and nothing waits for that disk any more.
     server.must("SET without 1");
-    let elsewhere = server.dir.path().join("elsewhere");
-    std::fs::create_dir(&elsewhere).expect("a directory");
-    server.must(&["CONFIG", "SET", "dir", &elsewhere.to_string_lossy()]);
-    server.must("CONFIG SET appendonly yes");
-    wait::until("the first files are whole", || {
-        elsewhere.join(DIRECTORY).join("appendonly.aof.manifest").exists()
-            && server.info("aof_rewrite_in_progress") == "0"
-    });
-    wait_taken(&mut server);
+    let elsewhere = begin_elsewhere(&mut server);
     assert_eq!(server.must("WAITAOF 1 0 5000").items()[0].int(), 1);
     server.kill();
     server.launch_with(&["--dir", &elsewhere.to_string_lossy()]);
@@ -144,6 +136,20 @@ fn files_that_a_full_disk_refuses_can_be_given_up() {
     assert_filled(&mut server, "k", 100_000, count);
     assert_eq!(server.must("EXISTS without").int(), 0);
     server.kill();
+}
+
+/// Append-only begins in another directory, and is whole there.
+fn begin_elsewhere(server: &mut Server) -> std::path::PathBuf {
+    let elsewhere = server.dir.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).expect("a directory");
+    server.must(&["CONFIG", "SET", "dir", &elsewhere.to_string_lossy()]);
+    server.must("CONFIG SET appendonly yes");
+    wait::until("the first files are whole", || {
+        elsewhere.join(DIRECTORY).join("appendonly.aof.manifest").exists()
+            && server.info("aof_rewrite_in_progress") == "0"
+    });
+    wait_taken(server);
+    elsewhere
 }
 
 /// It refuses after they were switched off; what is to be written before others are begun is of no use to them.
@@ -162,15 +168,7 @@ fn files_that_are_closed_keep_no_others_waiting() {
     server.must("CONFIG SET appendonly no");
     server.must("DEBUG AOF-FLUSH-SLEEP 0");
     wait::until("the disk refuses it", || server.log().contains("Error writing to the AOF file"));
-    let elsewhere = server.dir.path().join("elsewhere");
-    std::fs::create_dir(&elsewhere).expect("a directory");
-    server.must(&["CONFIG", "SET", "dir", &elsewhere.to_string_lossy()]);
-    server.must("CONFIG SET appendonly yes");
-    wait::until("the first files are whole", || {
-        elsewhere.join(DIRECTORY).join("appendonly.aof.manifest").exists()
-            && server.info("aof_rewrite_in_progress") == "0"
-    });
-    wait_taken(&mut server);
+    begin_elsewhere(&mut server);
     server.kill();
 }
 
