@@ -376,7 +376,8 @@ impl LogFiles {
     /// A full sync brought other data, which stand at `end`. Append-only files of the old data stay until a rewrite has made new ones.
     pub fn reset(&mut self, history: &History, role: Role) -> Change {
         (self.history, self.role) = (history.clone(), role);
-        let mut change = self.close();
+        // What goes at once need not be durable before.
+        let mut change = if self.is_backlog() { self.drop_backlog() } else { self.close() };
         change.ops.extend(self.forget());
         change
     }

@@ -18,7 +18,7 @@ use crate::invariants::still::Pauses;
 use crate::invariants::{Broken, answers, disk, garbled, limits, memory};
 use crate::network::{HostId, ip};
 use crate::observer::{Observer, Sight};
-use crate::plan::{Plan, Trouble};
+use crate::plan::{LONG, Plan, Trouble};
 use crate::reader::Reader;
 use crate::schedule::Schedule;
 use crate::writer::{Register, Writer};
@@ -295,11 +295,21 @@ impl Fleet {
     fn look_at_machines(&mut self) -> Result<(), Broken> {
         let asked = self.asked_bytes_max();
         for host in 0..self.plan.nodes {
-            let has_auto_backlog = self.plan.args[host].iter().any(|arg| arg == "auto");
-            memory::check(host, self.schedule.memory(host), asked, has_auto_backlog)?;
+            let has = |value: &str| self.plan.args[host].iter().any(|arg| arg == value);
+            let allowed = memory::Allowed {
+                asked,
+                has_auto_backlog: has("auto"),
+                has_refused_backlog: self.plan.appendfsync[host].is_none() && has(LONG) && self.disks_failed(),
+            };
+            memory::check(host, self.schedule.memory(host), allowed)?;
             disk::check(host, self.schedule.host(host).disk.lock().used())?;
         }
         Ok(())
+    }
+
+    /// A disk has refused something, or was slow.
+    fn disks_failed(&self) -> bool {
+        ["DiskFull", "SyncFails", "DiskSlow", "Flood"].iter().any(|name| self.troubles.contains_key(*name))
     }
 
     fn order(&mut self, host: HostId, words: &[&str]) {

@@ -31,7 +31,7 @@ pub const HOLD_LIMIT: u64 = 512 << 10;
 /// The command that is not known.
 const LACKING: &str = "APPEND";
 /// A log on disk that goes back as far as a run does.
-const LONG: &str = "1gb";
+pub const LONG: &str = "1gb";
 
 impl Plan {
     pub fn new(rng: &mut Rng) -> Plan {

@@ -308,10 +308,8 @@ impl Fleet {
                 Trouble::Cut | Trouble::Block | Trouble::Stop => true,
                 _ => false,
             };
-        let disks_failed =
-            ["DiskFull", "SyncFails", "DiskSlow", "Flood"].iter().any(|name| self.troubles.contains_key(*name));
         let is_calm = self.later.is_empty() && now_us > self.last_trouble_us + 600_000;
-        if !happens || !is_calm || disks_failed || !self.schedule.shared.network.borrow().is_open(now_us) {
+        if !happens || !is_calm || self.disks_failed() || !self.schedule.shared.network.borrow().is_open(now_us) {
             return;
         }
         for replica in 0..self.plan.nodes {
