@@ -62,7 +62,8 @@ pub const COMMANDS: &[Command] = &[
         .since("3.2.0")
         .complexity(SEARCH)
         .summary("Answers or stores the members around a place")
-        .keys(&[at(1, key::RO | key::ACCESS), after("STORE", 6), after("STOREDIST", 6)]),
+        .keys(&[at(1, key::RO | key::ACCESS), after("STORE", 6), after("STOREDIST", 6)])
+        .get_keys(search::georadius_keys),
     row("georadius_ro", -6, READONLY, search::georadius_ro)
         .since("3.2.10")
         .complexity(SEARCH)
@@ -72,7 +73,8 @@ pub const COMMANDS: &[Command] = &[
         .since("3.2.0")
         .complexity(SEARCH)
         .summary("Answers or stores the members around one of them")
-        .keys(&[at(1, key::RO | key::ACCESS), after("STORE", 5), after("STOREDIST", 5)]),
+        .keys(&[at(1, key::RO | key::ACCESS), after("STORE", 5), after("STOREDIST", 5)])
+        .get_keys(search::georadiusbymember_keys),
     row("georadiusbymember_ro", -5, READONLY, search::georadiusbymember_ro)
         .since("3.2.10")
         .complexity(SEARCH)

@@ -1,8 +1,10 @@
 //! Where a command's keys and channels are among its arguments, and what is done to each key: the one source for ACL, COMMAND GETKEYS and
 //! GETKEYSANDFLAGS, and for everything else that asks for keys without running the command.
 //!
-//! The rules are those of Redis 7.0. The specifications of a command's row are gone by first. Where they can't say it (SORT, MIGRATE) or depend on
-//! options (SET, BITFIELD) the row's own finder answers, and where a number of keys makes no sense there are none. Nothing is allocated.
+//! The rules are those of Redis 7.0. The row's own finder answers where a specification can't say it (SORT, MIGRATE), where flags depend on options
+//! (SET, BITFIELD), and where the first word that a specification looks for need not be the one that the command goes by (GEORADIUS, XREADGROUP: Redis
+//! looks at another key there than it uses). Otherwise the specifications of the row are gone by, and where a number of keys makes no sense there are
+//! none. Nothing is allocated.
 
 use rivulet_resp::Args;
 
@@ -78,13 +80,9 @@ pub fn has_keys(command: &Command) -> bool {
 
 /// The keys of a command line, all of which are on it; a line that is too short for the command may have fewer than it would.
 pub fn keys_of(command: &Command, args: Args<'_>) -> Keys {
-    let depends_on_options = command.keys.iter().any(|spec| spec.flags & key::VARIABLE_FLAGS != 0);
-    if !depends_on_options && let Some(keys) = by_specs(command, args) {
-        return keys;
-    }
     match command.get_keys {
         Some(find) => find(args).within(args.len()),
-        None => counted(command, args).unwrap_or(Keys::NONE),
+        None => by_specs(command, args).or_else(|| counted(command, args)).unwrap_or(Keys::NONE),
     }
 }
 
@@ -132,11 +130,12 @@ fn range(spec: &KeySpec, first: usize, args: Args<'_>) -> Option<KeyRange> {
         Find::Count { at, first, step } => {
             let keys = crate::parse::int(args.get((start + i64::from(at)) as usize)?).ok()?;
             let first = start + i64::from(first);
-            (first, first.checked_add(keys)? - 1, step)
+            let last = keys.checked_sub(1)?.checked_mul(i64::from(step))?.checked_add(first)?;
+            (first, last, step)
         }
         Find::Unknown => return None,
     };
-    let is_on_line = first <= last && last < count;
+    let is_on_line = 0 <= first && first <= last && last < count;
     is_on_line.then_some(KeyRange {
         first: first as usize,
         last: last as usize,
@@ -227,6 +226,9 @@ mod tests {
         for (line, want) in [
             ("GET a", "1:RO,access"),
             ("MSET a 1 b 2", "1:OW,update 3:OW,update"),
+            ("MSETEX 1 a 1", "2:OW,update"),
+            ("MSETEX 3 a 1 b 2 c 3 EX 10", "2:OW,update 4:OW,update 6:OW,update"),
+            ("DELEX a", "1:RM,delete"),
             ("DEL a b c", "1:RM,delete 2:RM,delete 3:RM,delete"),
             ("ZUNIONSTORE to 2 a b WEIGHTS 1 2", "1:OW,update 3:RO,access 4:RO,access"),
             ("BLPOP a b 0", "1:RW,access,delete 2:RW,access,delete"),
@@ -252,6 +254,7 @@ mod tests {
             ("BITFIELD k INCRBY u8 0 1", "1:RW,access,update"),
             ("BITFIELD k nonsense", "1:RW,access,update"),
             ("BITFIELD k GET u8", "1:RW,access,update"),
+            ("DELEX k IFEQ v", "1:RW,access,delete"),
         ] {
             assert_eq!(shown(line), want, "{line}");
         }
@@ -264,6 +267,19 @@ mod tests {
             ("SORT k STORE a LIMIT 0 1 STORE b", "1:RO,access 8:OW,update"),
             ("SORT k STORE", "1:RO,access"),
             ("SORT_RO k STORE a", "1:RO,access"),
+            ("GEORADIUS k 0 0 1 km STORE a STORE b", "1:RO,access 9:OW,update"),
+            ("GEORADIUS k 0 0 1 km STORE STORE COUNT 1", "1:RO,access 7:OW,update"),
+            ("GEORADIUS k 0 0 1 km STORE a STOREDIST b", "1:RO,access 9:OW,update"),
+            ("GEORADIUS k 0 0 1 km COUNT 1 ANY ASC STOREDIST b", "1:RO,access 11:OW,update"),
+            ("GEORADIUS k 0 0 1 km nonsense STORE b", "1:RO,access 8:OW,update"),
+            ("GEORADIUS k 0 0 1 km", "1:RO,access"),
+            ("GEORADIUSBYMEMBER k m 1 km STORE a STORE b", "1:RO,access 8:OW,update"),
+            ("XREAD STREAMS streams 0", "2:RO,access"),
+            ("XREAD COUNT streams STREAMS a 0", "4:RO,access"),
+            ("XREAD STREAMS a", ""),
+            ("XREADGROUP GROUP g streams STREAMS a >", "5:RO,access"),
+            ("XREADGROUP COUNT 1 GROUP g streams STREAMS a >", "7:RO,access"),
+            ("XREADGROUP BLOCK 0 NOACK GROUP streams streams STREAMS a b > >", "8:RO,access 9:RO,access"),
             ("MIGRATE h 1 k 0 5", "3:RW,access,delete"),
             ("MIGRATE h 1 \"\" 0 5 AUTH keys", "3:RW,access,delete"),
             ("MIGRATE h 1 k 0 5 AUTH keys x KEYS y", ""),
@@ -286,6 +302,23 @@ mod tests {
             ("LMPOP 9223372036854775807 a LEFT", ""),
         ] {
             assert_eq!(shown(line), want, "{line}");
+        }
+    }
+
+    /// Nobody is let near a key unseen.
+    #[test]
+    fn no_command_has_a_key_that_nobody_finds() {
+        for command in table::by_id().iter().filter(|command| has_keys(command)) {
+            let first = command.keys.iter().find_map(|spec| match (spec.begin, spec.find) {
+                (Begin::Index(at), Find::Range { .. }) if spec.flags & key::NOT_KEY == 0 => usize::try_from(at).ok(),
+                _ => None,
+            });
+            let Some(first) = first else { continue };
+            let length = command.arity.unsigned_abs().max(first as u32 + 1) as usize;
+            let line: Vec<&str> = std::iter::once(command.name).chain(std::iter::repeat_n("1", length - 1)).collect();
+            let args = OwnedArgs::from_slices(&line);
+            let keys = keys_of(command, args.as_args());
+            assert!(keys.iter().any(|(at, _)| at == first), "{line:?}");
         }
     }
 

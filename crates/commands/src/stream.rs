@@ -74,14 +74,16 @@ pub const COMMANDS: &[Command] = &[
         .since("5.0.0")
         .complexity("O(M) for M entries answered")
         .summary("Answers the entries of several streams behind given IDs, or waits for some")
-        .keys(&[after_streams(1)]),
+        .keys(&[after_streams(1)])
+        .get_keys(read::keys),
     row("xreadgroup", -7, WRITE | BLOCKING, read::xreadgroup)
         .since("5.0.0")
         .complexity("O(M) for M entries answered")
         .summary(
             "Delivers new entries to a consumer of a group, or waits for some, or answers what it has not acknowledged",
         )
-        .keys(&[after_streams(4)]),
+        .keys(&[after_streams(4)])
+        .get_keys(read::keys),
     row("xack", -4, WRITE | FAST, pending::xack)
         .since("5.0.0")
         .complexity("O(1) for each ID")

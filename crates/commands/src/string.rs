@@ -51,7 +51,8 @@ pub const COMMANDS: &[Command] = &[
         .since("8.4.0")
         .complexity("O(1) for IFEQ and IFNE, O(N) in the length of the string for IFDEQ and IFDNE")
         .summary("Removes a key if its string, or the string's digest, is as expected")
-        .keys(&[one_key(key::RW | key::DELETE | key::VARIABLE_FLAGS)]),
+        .keys(&[one_key(key::RW | key::DELETE | key::VARIABLE_FLAGS)])
+        .get_keys(condition::delex_keys),
     row("delifeq", 3, WRITE | FAST, condition::delifeq)
         .since("9.0.0")
         .complexity("O(1)")

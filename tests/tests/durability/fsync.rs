@@ -68,12 +68,12 @@ int fsync(int fd) {
 /// How long an fsync takes that is slow.
 const SLOW: Duration = Duration::from_millis(400);
 
-struct Faults {
+pub struct Faults {
     directory: TempDir,
 }
 
 impl Faults {
-    fn new() -> Option<Faults> {
+    pub fn new() -> Option<Faults> {
         let Some(compiler) = tool("cc") else {
             println!("skipped: there is no C compiler");
             return None;
@@ -100,7 +100,7 @@ impl Faults {
         self.directory.path().join("fault")
     }
 
-    fn server(&self, kind: Kind, args: &[&str]) -> Server {
+    pub fn server(&self, kind: Kind, args: &[&str]) -> Server {
         let mut server = Server::prepare(kind, &[&["--appendonly", "yes"], args].concat());
         server.set_env("LD_PRELOAD", &self.library().to_string_lossy());
         server.set_env("FAULT", &self.file().to_string_lossy());
@@ -117,11 +117,11 @@ impl Faults {
         told.lines().any(|line| line == format!("{name} {len}"))
     }
 
-    fn begin(&self, how: &str) {
+    pub fn begin(&self, how: &str) {
         std::fs::write(self.file(), how).expect("a file");
     }
 
-    fn end(&self) {
+    pub fn end(&self) {
         std::fs::remove_file(self.file()).expect("it goes");
     }
 }

@@ -4,6 +4,7 @@ mod checksums;
 mod fsync;
 mod full;
 mod limits;
+mod retries;
 mod settings;
 mod snapshots;
 

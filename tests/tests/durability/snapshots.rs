@@ -137,3 +137,44 @@ fn a_save_does_not_outlive_the_data_that_it_is_of() {
     replica.launch();
     assert_eq!(replica.must("DBSIZE").int(), 1, "{}", replica.log());
 }
+
+/// As in Redis, whose child is where it was: what is written goes to the directory in which it was begun.
+#[test]
+fn what_is_written_is_not_lost_when_the_directory_is_another() {
+    let args = ["--appendonly", "yes", "--enable-protected-configs", "yes", "--save", "3600 1"];
+    let mut server = slow_to_save(&args);
+    let elsewhere = server.dir.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).expect("a directory");
+    let (here, elsewhere) =
+        (server.dir.path().to_string_lossy().into_owned(), elsewhere.to_string_lossy().into_owned());
+    let rewrites = server.count("aof_rewrites");
+    server.must("BGREWRITEAOF");
+    server.must(&["CONFIG", "SET", "dir", &elsewhere]);
+    wait::until("the rewrite has ended", || server.info("aof_rewrite_in_progress") == "0");
+    assert_eq!(server.info("aof_last_bgrewrite_status"), "ok", "{}", server.log());
+    assert_eq!(server.count("aof_rewrites"), rewrites + 1, "{}", server.log());
+    server.must(&["CONFIG", "SET", "dir", &here]);
+    server.must("BGSAVE");
+    server.must(&["CONFIG", "SET", "dir", &elsewhere]);
+    wait::until("the save has ended", || server.info("rdb_bgsave_in_progress") == "0");
+    assert_eq!(server.info("rdb_last_bgsave_status"), "ok", "{}", server.log());
+    assert!(server.dir.path().join("dump.rdb").exists(), "{}", server.log());
+    assert!(unfinished(&server).is_empty(), "{:?}", unfinished(&server));
+}
+
+#[test]
+fn a_full_sync_is_stored_when_the_directory_is_another() {
+    let mut master = slow_to_save(&["--repl-diskless-sync", "no"]);
+    let mut replica = Server::start(Kind::Rivulet, &["--enable-protected-configs", "yes"]);
+    let elsewhere = replica.dir.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).expect("a directory");
+    // It comes as slowly as it is made.
+    master.must("CONFIG SET repl-diskless-sync yes");
+    replica.must(&format!("REPLICAOF 127.0.0.1 {}", master.port));
+    wait::until("it comes", || replica.info("master_sync_in_progress") == "1" && !unfinished(&replica).is_empty());
+    replica.must(&["CONFIG", "SET", "dir", &elsewhere.to_string_lossy()]);
+    replica.wait_for_link();
+    assert_eq!(replica.must("DBSIZE").int(), KEYS as i64);
+    assert_eq!(master.info("sync_full"), "1", "{}", master.log());
+    assert!(unfinished(&replica).is_empty(), "{:?}", unfinished(&replica));
+}

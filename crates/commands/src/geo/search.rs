@@ -15,6 +15,8 @@ use crate::ctx::Ctx;
 use crate::effects::class;
 use crate::fail::{Fail, SYNTAX};
 use crate::parse;
+use crate::places::{KeyRange, Keys};
+use crate::spec::key;
 
 /// How a command says what is searched.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,28 @@ enum Form {
     Search,
     /// `destination key`, and all else in options.
     SearchStore,
+}
+
+/// The keys of GEORADIUS: what is stored goes where the last such option says.
+pub(super) fn georadius_keys(args: Args<'_>) -> Keys {
+    keys_of(args, Form::Radius)
+}
+
+/// The keys of GEORADIUSBYMEMBER, likewise.
+pub(super) fn georadiusbymember_keys(args: Args<'_>) -> Keys {
+    keys_of(args, Form::RadiusByMember)
+}
+
+/// The options are gone through as the command does, with which no key may be another one here than there.
+fn keys_of(args: Args<'_>, form: Form) -> Keys {
+    let (mut to, mut i) = (None, form.options_at());
+    while i + 1 < args.len() {
+        let stores = args.is(i, "store") || args.is(i, "storedist");
+        to = if stores { Some(i + 1) } else { to };
+        i += if stores || args.is(i, "count") { 2 } else { 1 };
+    }
+    let keys = Keys::of(KeyRange::one(1, key::RO | key::ACCESS));
+    to.map_or(keys, |to| keys.and(KeyRange::one(to, key::OW | key::UPDATE)))
 }
 
 impl Form {

@@ -2,7 +2,7 @@
 
 use rivulet_keyspace::value::stream::{Entries, Group, Id, Name, Pending, Progress};
 use rivulet_keyspace::{Key, Stream, Type};
-use rivulet_resp::{OwnedArgs, Reply};
+use rivulet_resp::{Args, OwnedArgs, Reply};
 
 use super::ids;
 use super::propagation::Changes;
@@ -10,6 +10,29 @@ use crate::collections;
 use crate::ctx::Ctx;
 use crate::effects::{Again, Block, OnTimeout, class};
 use crate::fail::{Fail, SYNTAX};
+use crate::places::{KeyRange, Keys};
+use crate::spec::key;
+
+/// The keys of XREAD and XREADGROUP. The options are gone through as [`Asked::parse`] does, as a group and a consumer may be named like one.
+pub(super) fn keys(args: Args<'_>) -> Keys {
+    let mut at = 1;
+    while at + 1 < args.len() {
+        if args.is(at, "streams") {
+            let count = (args.len() - at - 1) / 2;
+            return if count == 0 {
+                Keys::NONE
+            } else {
+                Keys::of(KeyRange::run(at + 1, at + count, key::RO | key::ACCESS))
+            };
+        }
+        at += match () {
+            () if args.is(at, "group") => 3,
+            () if args.is(at, "block") || args.is(at, "count") => 2,
+            () => 1,
+        };
+    }
+    Keys::NONE
+}
 
 /// Who reads for a group.
 struct Reader {

@@ -9,6 +9,8 @@ use twox_hash::XxHash3_64;
 use crate::ctx::Ctx;
 use crate::fail::{Fail, SYNTAX, WRONG_TYPE};
 use crate::keys::{self, with_read};
+use crate::places::{KeyRange, Keys};
+use crate::spec::key;
 
 /// A condition on what is at a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +93,12 @@ pub(super) fn digest(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
 
 pub(super) fn delifeq(ctx: &mut Ctx<'_>) -> Result<(), Fail> {
     delete_if(ctx, Condition::Equal(ctx.args.at(2)))
+}
+
+/// The key of DELEX, which is read only where something is compared.
+pub(super) fn delex_keys(args: Args<'_>) -> Keys {
+    let flags = if args.len() > 2 { key::RW | key::ACCESS | key::DELETE } else { key::RM | key::DELETE };
+    Keys::of(KeyRange::one(1, flags))
 }
 
 pub(super) fn delex(ctx: &mut Ctx<'_>) -> Result<(), Fail> {

@@ -31,11 +31,15 @@ pub struct Aof {
     pub replayed: Vec<Replayed>,
     /// A command of the files has failed.
     pub replay_failed: bool,
+    /// Where the last rewrite that began writes its base, whatever `dir` is by now. One that was given up may still be writing to another.
+    temporary_base: PathBuf,
     /// The snapshot is written, and its file takes its name.
     renaming: Option<Renaming>,
     /// After repeated failures: no automatic rewrite before then, and how long the next pause is.
     limited_until_ms: u64,
     limit_minutes: u64,
+    /// No rewrite before then that writes wait for.
+    urgent_from_ms: u64,
     /// The second that the file was last told of (`aof-timestamp-enabled`).
     annotated_s: u64,
 }
@@ -47,9 +51,13 @@ pub struct NotWhole {
     pub generation: u64,
     /// They were to hold the stream up to here.
     pub end: u64,
+    /// What a failed fsync covered is in none of them, and only the data in memory have it.
+    pub lacks_data: bool,
 }
 
 struct Renaming {
+    /// Of the rewrite. The result of one that was given up meanwhile is nobody's.
+    number: u64,
     started_ms: u64,
     temporary: PathBuf,
     base: String,
@@ -62,6 +70,11 @@ struct Renaming {
 impl Aof {
     pub fn not_whole(&self) -> Option<NotWhole> {
         self.not_whole
+    }
+
+    /// Writes are refused until a rewrite has ended, or files could be begun at all.
+    fn is_urgent(&self) -> bool {
+        self.not_whole.is_some() || self.begin_again
     }
 
     /// The loader has come to the end of a file.

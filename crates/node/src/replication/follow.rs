@@ -536,7 +536,7 @@ impl Node {
 
     fn payload_begins(&mut self, len: Option<u64>, mode: LoadMode, target: Option<Position>) {
         let removes = self.config.rdb_del_sync_files && self.config.save.is_empty() && !self.config.appendonly;
-        let path = self.rdb_path();
+        let path = self.rdb_path_for_long();
         // Nothing is given up for what is decoded while it comes, if there is nothing. A delay that is asked for is one of the load.
         let early = self.engine.keyspace.is_empty() && self.config.key_load_delay == 0;
         let same_history = target.is_some_and(|t| t.id == self.replication.history.id());

@@ -153,6 +153,14 @@ impl Node {
             log::warning!("There is a child rewriting the AOF. Killing it!");
             self.cancel_rewrite();
         }
+        if self.persist.aof.not_whole().is_some_and(|not_whole| not_whole.lacks_data) {
+            log::warning!("What a failed fsync covered is in memory only, and the AOF files are not made anew yet.");
+            if !request.force {
+                log::warning!("That would be lost, can't exit.");
+                return Err("ERR Errors trying to SHUTDOWN. Check logs.".into());
+            }
+            log::warning!("Exiting anyway because of FORCE.");
+        }
         self.cancel_snapshot();
         // What is half loaded must not replace the file, whoever has asked for the end, and when.
         let wants_save = !self.is_loading() && (request.save || (!request.nosave && !self.config.save.is_empty()));

@@ -24,7 +24,7 @@ use crate::node::Node;
 use crate::persist::load::{LoadWhy, Place};
 use crate::persist::loading::{AppendOnlyFile, AppendOnlyFiles, Source};
 use crate::persist::log_on_disk::{LogWriter, Token};
-use crate::persist::saving::{Purpose, Running};
+use crate::persist::saving::{Purpose, Running, from_here};
 use crate::persist::snapshot::{Destination, Form, Snapshot};
 use crate::replication::random_id;
 use crate::system::os_error;
@@ -33,6 +33,12 @@ use crate::system::os_error;
 const FAILURES_MAX: u64 = 3;
 
 const LIMIT_MINUTES_MAX: u64 = 60;
+
+/// A rewrite that writes wait for is tried again so soon, however often it has failed: the disk may be well again.
+const URGENT_RETRY_MS: u64 = 5_000;
+
+/// Files that could not be begun are tried again so soon.
+const BEGIN_RETRY_MS: u64 = 1_000;
 
 impl Node {
     // ---- the start ----
@@ -272,7 +278,7 @@ impl Node {
         let incr = manifest::temp_incr_name(&filename);
         probe(&found.directory.path.join(&incr))
             .map_err(|e| format!("Can't open the append-only file {incr}: {}", os_error(&e)))?;
-        let base = self.temporary_base();
+        let base = self.temporary_base_name();
         probe(&base).map_err(|e| format!("Can't open the AOF base file {}: {}", base.display(), os_error(&e)))?;
         if !self.replication.log.is_active() && !self.is_replica() {
             // What came before is in no log: a new history begins (rule 8).
@@ -326,6 +332,8 @@ impl Node {
     fn stop_rewrites(&mut self) {
         self.cancel_rewrite();
         (self.persist.aof.rewrite_scheduled, self.persist.aof.begin_again) = (false, false);
+        // What it finds is of files that are no more.
+        self.persist.aof.renaming = None;
         self.set_whole();
         self.hand_over(self.replication.offset());
     }
@@ -467,7 +475,8 @@ impl Node {
             }
         };
         let head = self.snapshot_head(form, Filter::default());
-        let path = self.temporary_base();
+        let path = from_here(self.temporary_base_name());
+        self.persist.aof.temporary_base.clone_from(&path);
         match Snapshot::begin(
             &mut self.engine.keyspace,
             head,
@@ -528,8 +537,7 @@ impl Node {
         Ok(Named { change, base, alone_in: Some(directory) })
     }
 
-    /// Where the last rewrite that began writes its base. One that was given up may still be writing to another.
-    fn temporary_base(&self) -> PathBuf {
+    fn temporary_base_name(&self) -> PathBuf {
         manifest::temp_base_name(std::process::id(), self.persist.aof.rewrites_begun).into()
     }
 
@@ -585,7 +593,7 @@ impl Node {
         self.hand_over(self.replication.offset());
         let format = if self.config.aof_use_rdb_preamble { BaseFormat::Rdb } else { BaseFormat::Aof };
         let first = self.persist.log.files.is_waiting_for_base();
-        let temporary = self.temporary_base();
+        let temporary = self.persist.aof.temporary_base.clone();
         let named = if self.persist.log.files.is_aof() {
             let (change, base) = self.persist.log.files.end_rewrite(&temporary, format);
             Ok(Named { change, base, alone_in: None })
@@ -600,10 +608,11 @@ impl Node {
                 return;
             }
         };
-        self.persist.aof.renaming = Some(Renaming { started_ms, temporary, base, base_bytes, first, alone_in });
+        let number = self.persist.aof.rewrites_begun;
+        self.persist.aof.renaming = Some(Renaming { number, started_ms, temporary, base, base_bytes, first, alone_in });
         match &self.persist.log.writer {
-            Some(writer) => writer.change(change, Some(Token::Rewrite)),
-            None => self.rewrite_files_changed(Err("the log writer has not been started".into())),
+            Some(writer) => writer.change(change, Some(Token::Rewrite { number })),
+            None => self.rewrite_files_changed(number, Err("the log writer has not been started".into())),
         }
     }
 
@@ -616,15 +625,19 @@ impl Node {
     }
 
     /// The writer has given the files of a rewrite their names, or could not.
-    pub fn rewrite_files_changed(&mut self, result: Result<(), String>) {
-        let Some(renaming) = self.persist.aof.renaming.take() else { return };
-        let Renaming { started_ms, temporary, base, base_bytes, first, alone_in } = renaming;
+    pub fn rewrite_files_changed(&mut self, number: u64, result: Result<(), String>) {
+        let Some(renaming) = self.persist.aof.renaming.take_if(|renaming| renaming.number == number) else {
+            if result.is_err() {
+                // One that has got its name is found by that.
+                let _ = fs::remove_file(manifest::temp_base_name(std::process::id(), number));
+            }
+            return;
+        };
+        let Renaming { started_ms, temporary, base, base_bytes, first, alone_in, .. } = renaming;
+        let temporary_name = temporary.file_name().unwrap_or_default().display();
         self.persist.aof.last_rewrite_seconds = Some(self.now_ms().saturating_sub(started_ms) / 1000);
         if let Err(text) = result {
-            log::warning!(
-                "Error trying to rename the temporary AOF base file {} into {base}: {text}",
-                temporary.display()
-            );
+            log::warning!("Error trying to rename the temporary AOF base file {temporary_name} into {base}: {text}");
             self.rewrite_failed();
             if alone_in.is_some() {
                 return self.collect_history(alone_in.as_deref());
@@ -632,9 +645,9 @@ impl Node {
             // The manifest that is there may name the file that is written.
             self.hand_over(self.replication.offset());
             self.persist.log.change(self.persist.log.files.sync_last(), None);
-            return self.begin_files_anew(&text);
+            return self.begin_files_anew(false, &text);
         }
-        log::notice!("Successfully renamed the temporary AOF base file {} into {base}", temporary.display());
+        log::notice!("Successfully renamed the temporary AOF base file {temporary_name} into {base}");
         if first {
             let incr = self.persist.log.files.manifest().and_then(|m| m.incr.last()).map(|file| file.name.clone());
             log::notice!(
@@ -658,13 +671,13 @@ impl Node {
 
     /// It is not known which files the disk has, or what is in them: they are read again, and a rewrite makes them whole. That is tried by the
     /// periodic tasks until it succeeds; until then nothing is written that they would lack.
-    fn begin_files_anew(&mut self, why: &str) {
+    fn begin_files_anew(&mut self, lacks_data: bool, why: &str) {
         let before = self.persist.aof.not_whole;
         self.stop_rewrites();
         let change = self.persist.log.files.abandon();
         self.close_append_only(change);
         if self.config.appendonly {
-            self.set_not_whole(before, why);
+            self.set_not_whole(before, lacks_data, why);
         }
         if self.config.appendonly {
             self.begin_append_only_again();
@@ -674,9 +687,13 @@ impl Node {
     /// What was begun meanwhile for replicas goes on.
     fn begin_append_only_again(&mut self) {
         let begun = self.begin_append_only();
-        self.persist.aof.begin_again = begun.is_err();
+        let is_told = std::mem::replace(&mut self.persist.aof.begin_again, begun.is_err());
         if let Err(text) = begun {
-            log::warning!("{text}");
+            self.persist.aof.urgent_from_ms = self.now_ms() + BEGIN_RETRY_MS;
+            match is_told {
+                true => log::verbose!("{text}"),
+                false => log::warning!("{text}"),
+            }
         }
     }
 
@@ -686,7 +703,7 @@ impl Node {
         let is_in_the_way = matches!(self.persist.saving.running, Some(Running { purpose: Purpose::Save, .. }))
             && self.replication.running.is_none();
         let aof = &self.persist.aof;
-        if is_in_the_way && aof.not_whole.is_some() && aof.rewrite_scheduled && !self.is_limited() {
+        if is_in_the_way && aof.not_whole.is_some() && aof.rewrite_scheduled && !self.must_wait() {
             log::notice!("The background save makes way for the rewrite of the AOF files, and is made after it.");
             self.cancel_snapshot();
             self.persist.saving.scheduled = true;
@@ -694,11 +711,13 @@ impl Node {
     }
 
     /// Writes are refused for this reason. `before`: what is known of the files that a restart begins with, if others were begun anew already.
-    fn set_not_whole(&mut self, before: Option<NotWhole>, why: &str) {
+    fn set_not_whole(&mut self, before: Option<NotWhole>, lacks_data: bool, why: &str) {
         let Some(writer) = &self.persist.log.writer else { return };
         writer.set_files_failing(Some(why));
         let (generation, end) = (writer.generation(), self.replication.offset());
-        self.persist.aof.not_whole = before.or(Some(NotWhole { generation, end }));
+        let mut not_whole = before.unwrap_or(NotWhole { generation, end, lacks_data });
+        not_whole.lacks_data |= lacks_data;
+        self.persist.aof.not_whole = Some(not_whole);
     }
 
     fn set_whole(&mut self) {
@@ -720,15 +739,18 @@ impl Node {
         log::warning!(
             "What the failed fsync covered can't be read back. The AOF files are begun anew from the data in memory."
         );
-        self.begin_files_anew(&why);
+        self.begin_files_anew(true, &why);
     }
 
     fn rewrite_failed(&mut self) {
         self.persist.aof.last_rewrite_failed = true;
         self.persist.aof.consecutive_failures += 1;
+        if self.persist.aof.consecutive_failures >= FAILURES_MAX {
+            self.persist.aof.urgent_from_ms = self.now_ms() + URGENT_RETRY_MS;
+        }
         self.after_rewrite();
         // The snapshot's own thread has removed its file, if it could.
-        let base = self.temporary_base();
+        let base = std::mem::take(&mut self.persist.aof.temporary_base);
         let _ = rivulet_host::fs::remove_file(sums::path_of(&base));
         let _ = rivulet_host::fs::remove_file(base);
         self.drop_pending_file();
@@ -777,8 +799,7 @@ impl Node {
             return;
         }
         if self.persist.aof.begin_again {
-            if !self.is_limited() {
-                self.persist.aof.consecutive_failures += 1;
+            if !self.must_wait() {
                 self.begin_append_only_again();
             }
             return;
@@ -788,7 +809,7 @@ impl Node {
             return;
         }
         if self.persist.aof.rewrite_scheduled {
-            if !self.is_limited() {
+            if !self.must_wait() {
                 self.start_rewrite_if_scheduled();
             }
             return;
@@ -799,7 +820,7 @@ impl Node {
             return;
         }
         let growth = (size * 100 / self.persist.aof.rewritten_bytes.max(1)).saturating_sub(100);
-        if growth >= percentage && !self.is_limited() {
+        if growth >= percentage && !self.must_wait() {
             log::notice!("Starting automatic rewriting of AOF on {growth}% growth");
             // A failure is logged and counted.
             let _ = self.start_rewrite();
@@ -816,10 +837,13 @@ impl Node {
         }
     }
 
-    /// After several failures the next attempt waits.
-    fn is_limited(&mut self) -> bool {
+    /// After several failures the next attempt waits, and is told so: to be asked right before it only.
+    fn must_wait(&mut self) -> bool {
         let now = self.now_ms();
         let aof = &mut self.persist.aof;
+        if aof.is_urgent() {
+            return now < aof.urgent_from_ms;
+        }
         if aof.consecutive_failures < FAILURES_MAX {
             (aof.limit_minutes, aof.limited_until_ms) = (0, 0);
             return false;

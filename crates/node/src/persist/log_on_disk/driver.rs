@@ -112,7 +112,7 @@ impl Node {
         }
         for (token, result) in results {
             match token {
-                Token::Rewrite => self.rewrite_files_changed(result),
+                Token::Rewrite { number } => self.rewrite_files_changed(number, result),
                 Token::History => self.history_changed(result),
                 Token::FirstFile { number } => self.first_file_begun(number, result),
                 Token::Ids => self.persist.log.ids_due -= 1,

@@ -60,8 +60,8 @@ pub enum Token {
     Ids,
     /// The first incremental file of a rewrite, with its number ([`rivulet_aof::files::FirstFile`]).
     FirstFile { number: u64 },
-    /// The end of a rewrite of append-only files.
-    Rewrite,
+    /// The end of a rewrite of append-only files, with its number.
+    Rewrite { number: u64 },
     /// What rewrites have made history goes.
     History,
 }

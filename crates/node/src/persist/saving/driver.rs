@@ -27,9 +27,19 @@ const MOMENT_US: u64 = 100_000;
 /// After a failed save, the next one by save points waits so long.
 const RETRY_SECONDS: u64 = 5;
 
+/// A path that stays what it is when the working directory becomes another.
+pub fn from_here(path: PathBuf) -> PathBuf {
+    fs::canonicalize(".").map_or(path.clone(), |here| here.join(path))
+}
+
 impl Node {
     pub fn rdb_path(&self) -> PathBuf {
         PathBuf::from(&self.config.dbfilename)
+    }
+
+    /// The same for who writes it in the background: `dir` may be another one when that ends.
+    pub fn rdb_path_for_long(&self) -> PathBuf {
+        from_here(self.rdb_path())
     }
 
     fn access_info(&self) -> AccessInfo {
@@ -204,7 +214,7 @@ impl Node {
         self.persist.saving.last.tried_ms = self.now_ms();
         let form = Form::Rdb { version: rdb_version, compress: self.config.rdbcompression, aof_base: false };
         let head = self.snapshot_head(form, Filter::default());
-        let path = self.rdb_path();
+        let path = self.rdb_path_for_long();
         self.persist.saving.files_begun += 1;
         let name = format!("temp-{}.{}.rdb", std::process::id(), self.persist.saving.files_begun);
         let destination = Destination::File { temporary: path.with_file_name(name), path };

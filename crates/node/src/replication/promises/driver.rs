@@ -245,12 +245,12 @@ impl Node {
         if refused_ms.is_some_and(|ms| now < ms.saturating_add(REFUSED_MS)) {
             return;
         }
-        let was_refused = self.replication.kept.refused_ms.take().is_some();
-        if was_refused {
-            // What could not be written down then is tried again now.
+        if refused_ms.is_some() {
+            // What could not be written down then is tried again now, or as soon as it is known whom this node follows.
             link.state.set_fence(fence);
         }
         let (Some(epoch), term) = (link.state.master_epoch(), link.state.follows_in()) else { return };
+        let was_refused = self.replication.kept.refused_ms.take().is_some();
         let known = &self.replication.kept.promises;
         let last = known.terms().last().map(|last| last.id);
         let has_come = link.state.master_end().is_some_and(|end| offset >= end);
