@@ -91,6 +91,10 @@ fn by_specs(command: &Command, args: Args<'_>) -> Option<Keys> {
     let mut keys = Keys::NONE;
     for spec in command.keys.iter().filter(|spec| spec.flags & key::NOT_KEY == 0) {
         let Some(first) = begin(spec.begin, args)? else { continue };
+        // The rest of the line, of which there is nothing: what was found before is there (PFMERGE with a destination alone).
+        if first == args.len() && !keys.is_empty() && matches!(spec.find, Find::Range { last: ..0, .. }) {
+            continue;
+        }
         keys = keys.and(range(spec, first, args)?);
         if spec.flags & key::INCOMPLETE != 0 {
             return None;
@@ -229,6 +233,8 @@ mod tests {
             ("MSETEX 1 a 1", "2:OW,update"),
             ("MSETEX 3 a 1 b 2 c 3 EX 10", "2:OW,update 4:OW,update 6:OW,update"),
             ("DELEX a", "1:RM,delete"),
+            ("PFMERGE to", "1:RW,access,insert"),
+            ("PFMERGE to a", "1:RW,access,insert 2:RO,access"),
             ("DEL a b c", "1:RM,delete 2:RM,delete 3:RM,delete"),
             ("ZUNIONSTORE to 2 a b WEIGHTS 1 2", "1:OW,update 3:RO,access 4:RO,access"),
             ("BLPOP a b 0", "1:RW,access,delete 2:RW,access,delete"),
