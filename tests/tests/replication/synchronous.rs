@@ -574,6 +574,32 @@ fn what_an_unproven_master_writes_does_not_count() {
     assert_eq!(standing(&fence(&mut master, 9), &["data_epoch", "offset", "certain"]), [3, had, 0]);
 }
 
+/// The disk refuses what a replica would write down of an unproven master, and is well again only when the link has gone.
+#[test]
+fn what_could_not_be_written_down_is_when_the_link_is_back() {
+    let (mut master, mut member) = pair(Kind::Rivulet, &["--appendonly", "yes", "--appendfsync", "always"]);
+    member.must("CONFIG SET synchronous-replicas 1");
+    let (a, b, gone) = (master.info("node_id"), member.info("node_id"), "6".repeat(40));
+    wait::until("they are taken", || !master.call(&format!("REPLICATION MEMBERS 3 {a} {b} {gone}")).is_error());
+    member.wait_for_link();
+    master.must("SET a 1");
+    let promises = member.dir.path().join(format!("failover-{}.state", member.port));
+    let in_the_way = promises.with_extension("state.tmp");
+    std::fs::create_dir(&in_the_way).expect("a directory");
+    master.kill();
+    master.launch();
+    wait::until("it is refused", || member.log().contains("Nothing is acknowledged, as it is not kept"));
+    master.kill();
+    wait::until("the link is gone", || member.info("master_link_status") == "down");
+    // It is tried again each second.
+    wait::pause(std::time::Duration::from_millis(1500));
+    std::fs::remove_dir(&in_the_way).expect("it is empty");
+    master.launch();
+    member.wait_for_link();
+    let has_doubts = || std::fs::read_to_string(&promises).is_ok_and(|text| text.contains("\ndoubtful "));
+    wait::until("it is written down", has_doubts);
+}
+
 /// Numbers of what a node has answered to FENCE.
 fn standing(told: &Reply, names: &[&str]) -> Vec<i64> {
     let of = |name: &&str| {
