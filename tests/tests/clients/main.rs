@@ -5,6 +5,7 @@ mod descriptors;
 mod memory;
 mod migrate;
 mod output;
+mod replies;
 mod requests;
 mod strangers;
 mod tools;

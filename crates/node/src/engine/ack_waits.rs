@@ -29,7 +29,6 @@ impl Node {
             let Some(Blocked { reason: BlockedOn::Acks { .. }, .. }) = waits else { continue };
             self.unblock_silently(id);
             self.write_acks(id, wish, offset, &progress);
-            self.clients.queue_write(id);
         }
     }
 
@@ -45,6 +44,6 @@ impl Node {
     }
 
     fn write_acks(&mut self, id: ClientId, wish: Wish, offset: u64, progress: &Progress) {
-        progress.tell(&mut self.reply(id), wish, offset);
+        self.reply_late(id, |reply| progress.tell(reply, wish, offset));
     }
 }

@@ -58,10 +58,10 @@ impl Node {
                 let outbox = &mut self.clients.at(id).connection.outbox;
                 outbox.hold.forget_pushes();
                 let start = outbox.output.end();
-                match block.on_timeout {
-                    OnTimeout::NullArray => self.reply(id).null_array(),
-                    OnTimeout::Null => self.reply(id).null(),
-                }
+                self.reply_late(id, |reply| match block.on_timeout {
+                    OnTimeout::NullArray => reply.null_array(),
+                    OnTimeout::Null => reply.null(),
+                });
                 self.mark_nothing_found(id, start);
             }
             BlockedOn::Acks { wish, offset } => self.reply_acks(id, *wish, *offset),

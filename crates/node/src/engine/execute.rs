@@ -274,9 +274,17 @@ impl Node {
     /// Tells a client of an error that is no reply to a command which runs, and counts it.
     pub fn send_error(&mut self, id: ClientId, text: &[u8]) {
         self.ops.stats.error(text);
-        self.reply(id).error(text);
-        self.clients.queue_write(id);
+        self.reply_late(id, |reply| reply.error(text));
         self.note_error_to_peer(id, text);
+    }
+
+    /// Answers a command that has waited, unless its client wants no answer (CLIENT REPLY).
+    pub fn reply_late(&mut self, id: ClientId, write: impl FnOnce(&mut Reply<'_>)) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if client.session.replies.mode == ReplyMode::On {
+            write(&mut Reply::new(&mut client.connection.outbox.output.bytes, client.session.resp3));
+        }
+        self.clients.queue_write(id);
     }
 
     /// A command has ended that wrote to `out` after `mark`: that is sent, or thrown away as the client asked.

@@ -4,6 +4,7 @@ use std::io;
 
 use rivulet_engine::client_id::ClientId;
 use rivulet_engine::look_up::BATCH_COMMANDS;
+use rivulet_engine::session::ReplyMode;
 use rivulet_net::Stream;
 use rivulet_resp::decode::Limits;
 
@@ -236,6 +237,10 @@ impl Node {
         let client = self.clients.at(id);
         log::verbose!("Protocol error ({text}) from client: id={} addr={}", client.id, client.connection.peer.address);
         client.connection.close_after_reply = true;
+        // The one to be skipped was skipped.
+        if client.session.replies.mode == ReplyMode::Skip {
+            client.session.replies.mode = ReplyMode::On;
+        }
         self.send_error(id, format!("ERR Protocol error: {text}").as_bytes());
     }
 }

@@ -5,6 +5,7 @@ use rivulet_commands::Command;
 use rivulet_engine::admit::changes_data;
 use rivulet_engine::blocked::BlockedOn;
 use rivulet_engine::client_id::ClientId;
+use rivulet_engine::session::ReplyMode;
 use rivulet_resp::Args;
 
 use crate::lifecycle::pauses::PauseWhy;
@@ -30,6 +31,11 @@ impl Node {
     }
 
     pub fn block_for_pause(&mut self, id: ClientId, args: Args<'_>) {
+        let mode = &mut self.clients.at(id).session.replies.mode;
+        // It comes again, and its reply is still the next one.
+        if *mode == ReplyMode::Skip {
+            *mode = ReplyMode::SkipNext;
+        }
         self.block(id, BlockedOn::Pause { args: args.to_owned() }, None);
     }
 

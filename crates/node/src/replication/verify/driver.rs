@@ -128,13 +128,14 @@ impl Node {
     pub fn reply_verify(&mut self, id: ClientId) {
         let Some(asked) = self.replication.verify.asked.take_if(|asked| asked.client == id) else { return };
         let nodes = asked.verification.nodes();
-        let mut reply = self.reply(id);
-        reply.map(2);
-        reply.bulk(b"offset");
-        reply.int(asked.offset as i64);
-        reply.bulk(b"replicas");
-        reply.array(nodes.len());
-        nodes.iter().for_each(|node| reply_node(&mut reply, node));
+        self.reply_late(id, |reply| {
+            reply.map(2);
+            reply.bulk(b"offset");
+            reply.int(asked.offset as i64);
+            reply.bulk(b"replicas");
+            reply.array(nodes.len());
+            nodes.iter().for_each(|node| reply_node(reply, node));
+        });
     }
 
     // ---- digests ----
