@@ -89,6 +89,84 @@ fn a_pipeline_is_stopped_when_it_passes_the_limit() {
     assert!(peak < 100 << 20, "{peak}");
 }
 
+const MEGABYTE: usize = 1_000_000;
+
+/// With those limits, 10 MB for each class.
+fn limited(options: &[&str]) -> Server {
+    let limits = "normal 10mb 0 0 pubsub 10mb 0 0";
+    let mut server = Server::start(Kind::Rivulet, &[&["--client-output-buffer-limit", limits], options].concat());
+    server.must(&["SET", "value", &"v".repeat(MEGABYTE)]);
+    server.must("CONFIG RESETSTAT");
+    server
+}
+
+/// One client was closed, before it had much more than it may.
+fn assert_closed_early(server: &mut Server) {
+    wait::until("it is closed", || server.count("client_output_buffer_limit_disconnections") == 1);
+    let peak = server.count("used_memory_peak");
+    assert!(peak < 60 << 20, "{peak}");
+}
+
+fn queue(client: &mut Client, command: &[&str; 3], times: usize) {
+    client.must("MULTI");
+    (0..times).for_each(|_| client.add(command));
+    client.flush().expect("the server reads");
+    (0..times).for_each(|_| assert_eq!(client.read().expect("a reply").text(), "QUEUED"));
+}
+
+/// A script may say any number of things to who does not read.
+#[test]
+fn a_script_is_not_kept_for_who_listens_or_monitors() {
+    for listens in ["SUBSCRIBE channel", "MONITOR"] {
+        let mut server = limited(&[]);
+        let mut reader = server.client();
+        reader.must(listens);
+        let script = "for i = 1, 300 do redis.call('publish', 'channel', redis.call('get', 'value')) end return 'end'";
+        assert_eq!(server.must(&["EVAL", script, "0"]).text(), "end");
+        assert_closed_early(&mut server);
+    }
+}
+
+/// So may a transaction, where each command is short.
+#[test]
+fn a_transaction_is_not_kept_for_who_listens() {
+    for own in [false, true] {
+        let mut server = limited(&[]);
+        let mut reader = server.client();
+        reader.must("HELLO 3");
+        reader.must("SUBSCRIBE channel");
+        let mut other = server.client();
+        let speaker = if own { &mut reader } else { &mut other };
+        let say = "for i = 1, 10 do redis.call('publish', 'channel', redis.call('get', 'value')) end";
+        queue(speaker, &["EVAL", say, "0"], 30);
+        speaker.add("EXEC");
+        speaker.flush().expect("the server reads");
+        assert_closed_early(&mut server);
+    }
+}
+
+/// The replies of a transaction, too, have their limit. It is executed to its end all the same.
+#[test]
+fn a_transaction_whose_replies_pass_the_limit_is_whole() {
+    let mut server = limited(&[]);
+    let mut reader = server.client();
+    reader.must("MULTI");
+    (0..300).for_each(|_| reader.add("GET value"));
+    reader.add("SET last 1");
+    reader.add("EXEC");
+    reader.flush().expect("the server reads");
+    assert_closed_early(&mut server);
+    assert_eq!(server.must("GET last").text(), "1");
+    // Who wants no replies has none waiting.
+    let mut quiet = server.client();
+    ["CLIENT REPLY OFF", "MULTI"].iter().for_each(|line| quiet.add(*line));
+    (0..300).for_each(|_| quiet.add("GET value"));
+    ["EXEC", "CLIENT REPLY ON"].iter().for_each(|line| quiet.add(*line));
+    quiet.flush().expect("the server reads");
+    assert!(quiet.read().expect("a reply").is_ok());
+    assert_closed_early(&mut server);
+}
+
 /// What a large command has left is given back, though its connection stays and is used.
 #[test]
 fn what_a_large_command_needed_is_given_back() {

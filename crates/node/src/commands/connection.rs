@@ -8,6 +8,7 @@ use rivulet_engine::session::{Kind, ReplyMode, Wishes};
 use rivulet_replication::verify::Marker;
 use rivulet_resp::{Args, Reply};
 
+use crate::front::output::UNCOUNTED_BYTES;
 use crate::node::Node;
 use crate::{REDIS_VERSION, clock};
 
@@ -195,7 +196,11 @@ impl Node {
                 reply.raw(b"+");
                 reply.raw(&line);
                 reply.raw(b"\r\n");
+                let is_much = reply.written() > UNCOUNTED_BYTES;
                 self.clients.queue_write(monitor);
+                if is_much {
+                    self.bound_pushes(monitor);
+                }
             }
         }
         self.ops.monitors = monitors;

@@ -14,6 +14,7 @@ use rivulet_engine::unit::Speaker;
 use rivulet_resp::{Args, Reply};
 
 use crate::commands::connection::wrong_subcommand;
+use crate::front::output::UNCOUNTED_BYTES;
 use crate::node::Node;
 
 /// The lines of PUBSUB HELP.
@@ -150,11 +151,25 @@ impl Node {
         let Some(client) = self.clients.get_mut(id).filter(|c| !c.connection.closing) else { return false };
         let out = if is_own { &mut self.engine.speaker.own_pushes } else { &mut client.connection.outbox.output.bytes };
         write(&mut Reply::new(out, client.session.resp3));
+        let is_much = out.len() > UNCOUNTED_BYTES;
         if !is_own {
             client.connection.outbox.hold.tells_of_writes |= self.front.held.announces;
             self.clients.queue_write(id);
         }
+        if is_much {
+            self.bound_pushes(id);
+        }
         true
+    }
+
+    /// A transaction or a script may push any number of messages: who has more waiting than it may is closed as soon as that is so, and takes nothing more.
+    #[cold]
+    pub fn bound_pushes(&mut self, id: ClientId) {
+        let is_own = id == self.engine.speaker.executing;
+        let own = if is_own { self.engine.speaker.own_pushes.len() } else { 0 };
+        if self.close_if_over_limit(id, own) && is_own {
+            self.engine.speaker.own_pushes = Vec::new();
+        }
     }
 
     /// What a client has caused itself to be told follows the reply of its command, or of its EXEC, and never stands within (as since Redis 7.2).

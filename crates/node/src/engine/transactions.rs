@@ -5,10 +5,11 @@ use rivulet_commands::Command;
 use rivulet_commands::fail::Fail;
 use rivulet_engine::asker::{Asker, Origin};
 use rivulet_engine::client_id::ClientId;
-use rivulet_engine::session::Multi;
+use rivulet_engine::session::{Multi, ReplyMode};
 use rivulet_engine::watches::WatchedKeys;
 use rivulet_resp::Args;
 
+use crate::front::output::UNCOUNTED_BYTES;
 use crate::node::Node;
 use crate::scripts::permits::effective_flags;
 
@@ -69,11 +70,13 @@ impl Node {
         }
         // What others did before is not to wait for a script in it.
         self.save_if_emptied();
+        let mark = by.reply.written();
         by.reply.array(multi.queued.len());
         self.engine.unit.is_open = true;
         by.origin = Origin::Exec;
         for (command, args) in &multi.queued {
-            if self.clients.get(id).is_none_or(|c| c.connection.closing) {
+            // Also for a client that is closed meanwhile: no half of a transaction is executed.
+            if self.clients.get(id).is_none() {
                 break;
             }
             match self.check_user(id, command, args.as_args()) {
@@ -86,11 +89,25 @@ impl Node {
                     self.reply_error(by, &denied.in_exec().0);
                 }
             }
+            if by.reply.written() > UNCOUNTED_BYTES && self.gets_no_replies(by) {
+                by.reply.truncate(mark);
+            }
         }
         by.origin = Origin::Client;
         self.engine.unit.is_open = false;
         self.release_pushes();
         Ok(())
+    }
+
+    /// Whether the client of a transaction gets none of its replies: it wants none, or so much of them waits that it is closed.
+    #[cold]
+    fn gets_no_replies(&mut self, by: &Asker<'_>) -> bool {
+        let Some(client) = self.clients.get(by.id) else { return true };
+        let replies = &client.session.replies;
+        let are_off = replies.mode != ReplyMode::On && !replies.pushed;
+        are_off
+            || client.connection.closing
+            || self.close_if_over_limit(by.id, by.reply.written() + self.engine.speaker.own_pushes.len())
     }
 
     pub fn watch(&mut self, by: &mut Asker<'_>, args: Args<'_>) -> Result<(), Fail> {

@@ -76,6 +76,11 @@ impl Client {
 
     /// Whether more waits for it than `client-output-buffer-limit` allows its class, or waits for too long. Replicas are asked elsewhere.
     pub fn is_over_limit(&mut self, limits: &[(u64, u64, u64); 3], now_ms: u64) -> bool {
+        self.is_over_limit_with(0, limits, now_ms)
+    }
+
+    /// The same when `more` bytes come to what waits.
+    pub fn is_over_limit_with(&mut self, more: usize, limits: &[(u64, u64, u64); 3], now_ms: u64) -> bool {
         let (hard, soft, seconds) = match self.session.kind {
             Kind::Normal => limits[0],
             Kind::Pubsub => limits[2],
@@ -85,7 +90,7 @@ impl Client {
             return false;
         }
         let outbox = &mut self.connection.outbox;
-        let counted = outbox.output.shape().2 as u64;
+        let counted = (outbox.output.shape().2 + more) as u64;
         let is_too_long = outbox.is_over_soft_limit(counted, soft, now_ms).is_some_and(|ms| ms / 1000 > seconds);
         hard > 0 && counted > hard
             || is_too_long

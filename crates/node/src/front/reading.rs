@@ -187,7 +187,7 @@ impl Node {
             // Who asks for more than it reads is closed before it has asked for all.
             let client = if client.connection.outbox.output.bytes.len() <= UNCOUNTED_BYTES {
                 client
-            } else if self.close_if_over_limit(id) {
+            } else if self.close_if_over_limit(id, 0) {
                 break false;
             } else {
                 self.clients.at(id)

@@ -127,12 +127,12 @@ impl Node {
 
     // ---- limits ----
 
-    /// Closes a client, and answers that it did, if too much output waits for it.
+    /// Closes a client, and answers that it did, if too much output waits for it with `more` bytes that are to come to that.
     #[cold]
-    pub fn close_if_over_limit(&mut self, id: ClientId) -> bool {
+    pub fn close_if_over_limit(&mut self, id: ClientId, more: usize) -> bool {
         let now_ms = self.now_ms();
         let limits = self.config.client_output_buffer_limit;
-        let is_over = self.clients.get_mut(id).is_some_and(|client| client.is_over_limit(&limits, now_ms));
+        let is_over = self.clients.get_mut(id).is_some_and(|client| client.is_over_limit_with(more, &limits, now_ms));
         if is_over {
             self.close_over_limit(vec![id]);
         }
@@ -161,6 +161,10 @@ impl Node {
             );
             self.ops.stats.connections.output_limit += 1;
             self.clients.close_soon(id);
+            // Nothing of it will be sent, and until the client has gone a script may run for long.
+            if let Some(client) = self.clients.get_mut(id) {
+                client.connection.outbox.output.clear();
+            }
         }
     }
 }
