@@ -14,6 +14,12 @@ use crate::subscriptions::Subscriptions;
 
 /// As much may wait for a client that does not read.
 const OUTPUT_MAX: usize = 32 << 20;
+/// And as much for a stranger, who has not shown the password that is needed.
+const STRANGER_OUTPUT_MAX: usize = 16 << 10;
+/// Input and output of all strangers.
+const STRANGERS_BYTES_MAX: usize = 4 << 20;
+/// A stranger's buffer with no more room than that is left as it is.
+const STRANGER_SPARE_BYTES: usize = 2 << 10;
 const READ_MAX: usize = 64 << 10;
 const COMMANDS_MAX: usize = 16;
 const ACCEPTS_MAX: usize = 100;
@@ -244,14 +250,14 @@ impl Program {
                 return;
             }
             // Who asks for more than it reads goes before it has asked for all.
-            if client.output.len() > OUTPUT_MAX {
+            if client.output.len() > client.output_max() {
                 client.is_closing = true;
                 return;
             }
             let mut batch = Batch::default();
             let limits = Limits {
                 bulk_len_max: self.config.proto_max_bulk_len,
-                authenticated: client.user.is_some() || client.is_internal,
+                authenticated: !client.is_stranger(),
                 arrays_only: false,
             };
             let input = std::mem::take(&mut client.input);
@@ -282,14 +288,15 @@ impl Program {
 
     /// Sends what is to be sent, and lets those go who are to go.
     pub fn flush_clients(&mut self) {
-        let mut gone = Vec::new();
         for (id, client) in &mut self.clients {
             if client.is_closing || !client.flush(&mut self.poll, &mut self.stats.output_bytes) {
-                gone.push(*id);
+                client.is_closing = true;
             } else if !client.stream.is_handshaking() && client.stream.has_more() {
                 self.unread.insert(token(*id));
             }
         }
+        self.bound_strangers();
+        let gone: Vec<u64> = self.clients.iter().filter(|(_, client)| client.is_closing).map(|(id, _)| *id).collect();
         for id in gone {
             if let Some(client) = self.clients.remove(&id) {
                 self.handshakes.under_way -= usize::from(client.stream.is_handshaking());
@@ -297,6 +304,34 @@ impl Program {
                 // A socket that is about to be closed leaves the poll in any case.
                 let _ = self.poll.remove(&client.stream);
             }
+        }
+    }
+
+    /// Closes those strangers for whom most is kept, until half of what may be is left.
+    fn bound_strangers(&mut self) {
+        let mut total = 0;
+        for client in self.clients.values_mut().filter(|client| client.is_stranger() && !client.is_closing) {
+            client.give_back();
+            total += client.kept_bytes();
+        }
+        if total <= STRANGERS_BYTES_MAX {
+            return;
+        }
+        log::write(
+            Level::Warning,
+            format_args!(
+                "Clients that have not authenticated hold more than {STRANGERS_BYTES_MAX} bytes of memory: closing those with most"
+            ),
+        );
+        let strangers = self.clients.values_mut().filter(|client| client.is_stranger() && !client.is_closing);
+        let mut strangers: Vec<&mut Client> = strangers.collect();
+        strangers.sort_unstable_by_key(|client| std::cmp::Reverse(client.kept_bytes()));
+        for client in strangers {
+            if total <= STRANGERS_BYTES_MAX / 2 {
+                return;
+            }
+            total -= client.kept_bytes();
+            client.is_closing = true;
         }
     }
 
@@ -315,6 +350,30 @@ impl Program {
 }
 
 impl Client {
+    /// It has not shown the password that is needed.
+    fn is_stranger(&self) -> bool {
+        self.user.is_none() && !self.is_internal
+    }
+
+    /// So much may wait for it.
+    fn output_max(&self) -> usize {
+        if self.is_stranger() { STRANGER_OUTPUT_MAX } else { OUTPUT_MAX }
+    }
+
+    /// What is in memory of its input and output.
+    fn kept_bytes(&self) -> usize {
+        self.input.capacity() + self.output.capacity()
+    }
+
+    /// Gives the room back that its buffers have and do not need.
+    fn give_back(&mut self) {
+        for buffer in [&mut self.input, &mut self.output] {
+            if buffer.capacity() > 2 * buffer.len() + STRANGER_SPARE_BYTES {
+                buffer.shrink_to_fit();
+            }
+        }
+    }
+
     /// The bytes that were not executed; `from`: where they begin, if the decoder is to begin there anew.
     fn keep_rest(&mut self, mut input: Vec<u8>, from: Option<usize>) {
         match from {
@@ -356,6 +415,6 @@ impl Client {
                 return false;
             }
         }
-        self.output.len() <= OUTPUT_MAX
+        self.output.len() <= self.output_max()
     }
 }

@@ -1,5 +1,7 @@
 //! Users of a Sentinel, beside those of the peers' Sentinels.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use rivulet_tests::process::{TempDir, free_port, peer, rivulet, tool};
@@ -233,6 +235,69 @@ fn users_are_kept_in_their_file() {
 }
 
 /// Sentinels show themselves to each other by `sentinel sentinel-user` and `sentinel-pass`, and a stranger gets nothing.
+fn connect(sentinel: &Alone) -> TcpStream {
+    TcpStream::connect(("127.0.0.1", sentinel.port)).expect("it accepts")
+}
+
+/// Bytes of memory that a Sentinel has had at most.
+fn peak(sentinel: &Alone) -> usize {
+    let pid = sentinel.child.as_ref().expect("it runs").id();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("it has memory");
+    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<usize>().ok()).expect("a number") * 1024
+}
+
+/// Whether it was closed; nothing is read of what it was sent, but for the end.
+fn is_cut(socket: &mut TcpStream, bytes: &[u8]) -> bool {
+    socket.set_nonblocking(true).expect("it can be set");
+    match socket.write(bytes) {
+        Ok(_) => false,
+        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+    }
+}
+
+/// What waits for somebody without the password is little.
+#[test]
+fn strangers_are_kept_little() {
+    let sentinel = Alone::ours("requirepass secret\n");
+    let mut friend = sentinel.client();
+    friend.must("AUTH secret");
+    let before = peak(&sentinel);
+    let errors = b"x\r\n".repeat(20_000);
+    let mut strangers: Vec<TcpStream> = (0..20).map(|_| connect(&sentinel)).collect();
+    for stranger in &mut strangers {
+        // It reads nothing.
+        wait::until("it is closed", || is_cut(stranger, &errors));
+    }
+    let grown = peak(&sentinel).saturating_sub(before);
+    assert!(grown < 16 << 20, "{grown}");
+    // Who is known may have more waiting.
+    (0..20_000).for_each(|_| friend.add("x"));
+    friend.flush().expect("it reads");
+    (0..20_000).for_each(|_| assert!(friend.read().expect("a reply").is_error()));
+}
+
+/// Many together may not have much more than one.
+#[test]
+fn all_strangers_are_bounded_together() {
+    let sentinel = Alone::ours("requirepass secret\n");
+    let mut friend = sentinel.client();
+    friend.must("AUTH secret");
+    let mut command = b"*10\r\n".to_vec();
+    (0..9).for_each(|_| command.extend([b"$16000\r\n".as_slice(), &[b'a'; 16000], b"\r\n"].concat()));
+    // Half a command each.
+    let mut strangers: Vec<TcpStream> = (0..200).map(|_| connect(&sentinel)).collect();
+    for stranger in &mut strangers {
+        let _ = stranger.write_all(&command);
+    }
+    friend.must("PING");
+    // What is not the whole of a line leads to nothing.
+    let mut count_cut = || strangers.iter_mut().map(|stranger| is_cut(stranger, b"a")).filter(|is_cut| *is_cut).count();
+    wait::until("most are closed", || count_cut() >= 150);
+    assert!(count_cut() < 200, "those with half of what may be stay");
+    friend.must("PING");
+}
+
 #[test]
 fn sentinels_log_in_to_each_other() {
     let master = rivulet_tests::Server::start(rivulet_tests::Kind::Rivulet, &[]);
