@@ -7,6 +7,15 @@ pub struct Span {
     pub len: u32,
 }
 
+impl Span {
+    /// What lies there.
+    #[inline]
+    fn of(self, bytes: &[u8]) -> &[u8] {
+        let start = self.start as usize;
+        &bytes[start..start + self.len as usize]
+    }
+}
+
 /// The arguments of a command, its name first, borrowed from the bytes that arrived.
 #[derive(Clone, Copy)]
 pub struct Args<'a> {
@@ -34,8 +43,7 @@ impl<'a> Args<'a> {
     /// Argument `i`; 0 is the command's name. Panics when there is none, as a slice does.
     #[inline]
     pub fn at(&self, i: usize) -> &'a [u8] {
-        let Span { start, len } = self.spans[i];
-        &self.bytes[start as usize..(start + len) as usize]
+        self.spans[i].of(self.bytes)
     }
 
     #[inline]
@@ -45,7 +53,7 @@ impl<'a> Args<'a> {
 
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + Clone + use<'a> {
         let bytes = self.bytes;
-        self.spans.iter().map(move |s| &bytes[s.start as usize..(s.start + s.len) as usize])
+        self.spans.iter().map(move |span| span.of(bytes))
     }
 
     /// The arguments from `first` on.
@@ -95,7 +103,7 @@ pub struct OwnedArgs {
 }
 
 impl OwnedArgs {
-    /// Copies the arguments, in the form of an array of bulk strings.
+    /// Copies the arguments, in the form of an array of bulk strings. Of those that end beyond 4 GiB, as none does that was decoded, only the bytes are right.
     pub fn new<'a>(args: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> OwnedArgs {
         let mut bytes = Vec::with_capacity(16 + args.clone().map(|a| a.len() + 16).sum::<usize>());
         crate::append_command(&mut bytes, args.clone());
@@ -130,6 +138,16 @@ impl OwnedArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_argument_may_end_beyond_four_gib() {
+        // The system gives pages that nobody writes to no memory.
+        let bytes = vec![0; (4 << 30) + 100];
+        let spans = [Span { start: u32::MAX - 5, len: 50 }];
+        let args = Args::new(&bytes, &spans, false);
+        assert_eq!(args.at(0), [0; 50]);
+        assert_eq!(args.iter().next(), Some([0; 50].as_slice()));
+    }
 
     #[test]
     fn owned_arguments_are_those_that_were_given() {

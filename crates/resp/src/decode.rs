@@ -14,6 +14,9 @@ const LINE_LEN_MAX: usize = 64 * 1024;
 /// The longest argument, whatever `proto-max-bulk-len` says: spans count bytes in 32 bits.
 const ARG_LEN_MAX: usize = (2 << 30) - 1;
 
+/// Where the last argument of a command ends at most, for the same reason.
+const ARGS_END_MAX: usize = u32::MAX as usize;
+
 /// Why a connection must be closed. Its text follows `-ERR Protocol error: `.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProtocolError {
@@ -276,6 +279,9 @@ impl Decoder {
                     if len > 16384 && !limits.authenticated {
                         return Err(ProtocolError::UnauthenticatedBulkLen);
                     }
+                    if next + len - self.start > ARGS_END_MAX {
+                        return Err(ProtocolError::InvalidBulkLen);
+                    }
                     self.sloppy |= buffer[next - 1] != b'\n';
                     self.at = next;
                     len
@@ -286,8 +292,7 @@ impl Decoder {
                 return Ok(false);
             }
             self.bulk_len = None;
-            let start = u32::try_from(self.at - self.start).map_err(|_| ProtocolError::InvalidBulkLen)?;
-            self.spans.push(Span { start, len: len as u32 });
+            self.spans.push(Span { start: (self.at - self.start) as u32, len: len as u32 });
             self.sloppy |= &buffer[self.at + len..self.at + len + 2] != b"\r\n";
             self.at += len + 2;
             self.missing -= 1;
@@ -382,6 +387,23 @@ mod tests {
         let error = all(b"*1\r\n$2147483648\r\n", open).expect_err("too long");
         assert_eq!(error, ProtocolError::InvalidBulkLen);
         assert_eq!(all(b"*1\r\n$2147483647\r\n", open).expect("may be"), Vec::<Vec<Vec<u8>>>::new());
+    }
+
+    #[test]
+    fn no_argument_ends_where_no_span_can_say() {
+        let open = Limits { bulk_len_max: u64::MAX, authenticated: true, arrays_only: false };
+        let longest = (2 << 30) - 1;
+        let head = b"*2\r\n$2147483647\r\n";
+        let after_first = head.len() + longest + 2;
+        // The header of the second one is 13 bytes.
+        for (second, is_taken) in [(ARGS_END_MAX - after_first - 13, true), (ARGS_END_MAX - after_first - 12, false)] {
+            // The system gives pages that nobody writes to no memory.
+            let mut buffer = vec![0; after_first + 13];
+            buffer[..head.len()].copy_from_slice(head);
+            buffer[after_first - 2..].copy_from_slice(format!("\r\n${second}\r\n").as_bytes());
+            let decoded = Decoder::default().decode(&buffer, &mut Batch::default(), 1, open);
+            assert_eq!(decoded.is_ok(), is_taken, "{second}");
+        }
     }
 
     #[test]
