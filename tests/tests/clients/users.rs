@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use rivulet_tests::process::TempDir;
 use rivulet_tests::{Client, Kind, Reply, Server, wait};
 
 /// A connection that is this user.
@@ -165,6 +166,36 @@ fn users_that_can_not_be_had_stop_the_start() {
 }
 
 /// A replica logs in as a user that may do nothing but that; what comes over the link, and from the files, is not checked.
+/// What a command is called does not matter to what it hides.
+#[test]
+fn passwords_are_hidden_whatever_the_command_is_called() {
+    let dir = TempDir::new();
+    let file = dir.path().join("redis.conf");
+    let names = [("AUTH", "login"), ("ACL", "rules"), ("HELLO", "greet"), ("CONFIG", "settings"), ("ECHO", "auth")];
+    let lines: String = names.iter().map(|(name, new)| format!("rename-command {name} {new}\n")).collect();
+    std::fs::write(&file, format!("{lines}slowlog-log-slower-than 0\n")).expect("a configuration file");
+    let mut server = Server::prepare(Kind::Rivulet, &[]);
+    server.set_config_file(&file);
+    server.launch();
+    let mut monitor = server.client();
+    monitor.must("MONITOR");
+    let mut client = server.client();
+    client.must("rules setuser bob on >secret +@all");
+    client.must("login bob secret");
+    client.must("greet 3 auth bob secret");
+    client.must("settings set masterauth secret");
+    client.must("auth shown");
+    client.must("PING");
+    let mut lines = Vec::new();
+    while !lines.last().is_some_and(|line: &String| line.contains("PING")) {
+        lines.push(monitor.read().expect("a line").text());
+    }
+    let noted = format!("{:?}", client.must("SLOWLOG GET"));
+    assert!(!lines.iter().any(|line| line.contains("secret")), "{lines:?}");
+    assert!(["greet", "shown"].iter().all(|word| lines.iter().any(|line| line.contains(word))), "{lines:?}");
+    assert!(noted.contains("settings") && noted.contains("shown") && !noted.contains("secret"), "{noted}");
+}
+
 #[test]
 fn links_and_files_are_not_checked() {
     let mut master = Server::start(Kind::Rivulet, &[]);

@@ -52,7 +52,8 @@ impl Node {
 
     fn noted(&self, id: ClientId, args: Args<'_>) -> Noted {
         let shown = if args.len() > ARGS_MAX { ARGS_MAX - 1 } else { args.len() };
-        let mut kept: Vec<Vec<u8>> = (0..shown).map(|i| shown_argument(args, i)).collect();
+        let command = args.get(0).and_then(|name| self.find_command(name));
+        let mut kept: Vec<Vec<u8>> = (0..shown).map(|i| shown_argument(command, args, i)).collect();
         if shown < args.len() {
             kept.push(format!("... ({} more arguments)", args.len() - shown).into_bytes());
         }
@@ -142,8 +143,9 @@ fn reply_noted(reply: &mut Reply<'_>, noted: &Noted) {
     reply.bulk(&noted.name);
 }
 
-pub fn shown_argument(args: Args<'_>, i: usize) -> Vec<u8> {
-    if is_secret(args, i) {
+/// Argument `i` of a command as the logs show it.
+pub fn shown_argument(command: Option<&Command>, args: Args<'_>, i: usize) -> Vec<u8> {
+    if is_secret(command, args, i) {
         return b"(redacted)".to_vec();
     }
     let arg = args.at(i);

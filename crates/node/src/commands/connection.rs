@@ -1,5 +1,6 @@
 //! The connection's own commands: PING, SELECT, AUTH, HELLO, RESET, MONITOR.
 
+use rivulet_commands::Command;
 use rivulet_commands::fail::{DB_OUT_OF_RANGE, Fail};
 use rivulet_config::is_sensitive;
 use rivulet_engine::asker::{Asker, Origin};
@@ -185,9 +186,10 @@ impl Node {
             client.connection.peer.address.clone()
         };
         let mut line = format!("{}.{:06} [{} {from}]", us / 1_000_000, us % 1_000_000, client.session.db).into_bytes();
+        let command = args.get(0).and_then(|name| self.find_command(name));
         for (i, arg) in args.iter().enumerate() {
             line.push(b' ');
-            line.extend(rivulet_resp::inline::quote(if is_secret(args, i) { b"(redacted)" } else { arg }));
+            line.extend(rivulet_resp::inline::quote(if is_secret(command, args, i) { b"(redacted)" } else { arg }));
         }
         let monitors = std::mem::take(&mut self.ops.monitors);
         for &monitor in &monitors {
@@ -207,16 +209,18 @@ impl Node {
     }
 }
 
-/// Whether argument `i` is a password, or a name that goes with one: MONITOR and SLOWLOG do not show it.
-pub fn is_secret(args: Args<'_>, i: usize) -> bool {
+/// Whether argument `i` is a password, or a name that goes with one: MONITOR and SLOWLOG do not show it. `command` is what the first word says here
+/// (`rename-command`).
+pub fn is_secret(command: Option<&Command>, args: Args<'_>, i: usize) -> bool {
     let follows = |word: &str, from: usize, places: usize| (1..=places).any(|n| i >= from + n && args.is(i - n, word));
-    match i {
-        0 => false,
-        _ if args.is(0, "auth") => true,
-        _ if args.is(0, "acl") => i >= 2 && args.is(1, "setuser"),
-        _ if args.is(0, "hello") => follows("auth", 1, 2),
-        _ if args.is(0, "migrate") => follows("auth", MIGRATE_OPTIONS, 1) || follows("auth2", MIGRATE_OPTIONS, 2),
-        _ => args.is(0, "config") && args.is(1, "set") && i >= 3 && i % 2 == 1 && is_sensitive(args.at(i - 1)),
+    match command.map_or("", |command| command.name) {
+        _ if i == 0 => false,
+        "auth" => true,
+        "acl" => i >= 2 && args.is(1, "setuser"),
+        "hello" => follows("auth", 1, 2),
+        "migrate" => follows("auth", MIGRATE_OPTIONS, 1) || follows("auth2", MIGRATE_OPTIONS, 2),
+        "config" => args.is(1, "set") && i >= 3 && i % 2 == 1 && is_sensitive(args.at(i - 1)),
+        _ => false,
     }
 }
 

@@ -108,7 +108,7 @@ fn tell_arguments(report: &mut Report, args: Args<'_>, command: Option<&Command>
     let is_secret = command.is_some_and(|command| command.is(flag::SKIP_SLOWLOG));
     let shown = if is_secret { 1 } else { args.len().min(ARGS_MAX) };
     for i in 0..shown {
-        report.text(format_args!("argv[{i}]: '\"{}\"'\n", shown_argument(args, i).escape_ascii()));
+        report.text(format_args!("argv[{i}]: '\"{}\"'\n", shown_argument(command, args, i).escape_ascii()));
     }
     if shown < args.len() {
         report.text(format_args!("... ({} more arguments)\n", args.len() - shown));
