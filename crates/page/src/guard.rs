@@ -9,6 +9,8 @@ use crate::document;
 /// Which way a connection has come.
 #[derive(Clone, Copy, Debug)]
 pub struct Way {
+    /// From where.
+    pub peer: IpAddr,
     /// It is to a listener on a loopback address.
     pub is_to_loopback: bool,
     /// It is from one: whoever asks is on this machine.

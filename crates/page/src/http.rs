@@ -70,7 +70,7 @@ async fn accept(listener: TcpListener, site: Arc<Site>, places: Arc<Semaphore>) 
             continue;
         };
         let site = site.clone();
-        let way = Way { is_to_loopback, is_from_loopback: is_loopback(peer) };
+        let way = Way { peer: peer.ip(), is_to_loopback, is_from_loopback: is_loopback(peer) };
         tokio::spawn(async move {
             serve(socket, site, way).await;
             drop(place);

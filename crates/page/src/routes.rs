@@ -235,7 +235,7 @@ impl Site {
         let site = self.clone();
         let asked = tokio::task::spawn_blocking(move || {
             let _place = place;
-            site.sessions.log_in(&login.user, &login.password, is_from_here, now().ms)
+            site.sessions.log_in(&login.user, &login.password, way.peer, is_from_here, now().ms)
         });
         let (cookie, who) = asked.await.map_err(internal)?.map_err(|error| match error {
             LoginError::Refused(why) => Refusal(StatusCode::FORBIDDEN, why),

@@ -4,6 +4,7 @@
 //! has gone or was changed, ends the session. All is in memory: a restart logs everybody out.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rivulet_client::Reply;
@@ -16,8 +17,10 @@ const SESSIONS_MAX: usize = 32;
 const OPEN_SESSIONS_MAX: usize = 8;
 /// A session that is not used for so long ends.
 const IDLE_MS: u64 = 30 * 60 * 1000;
-/// Between two attempts to log in, whoever makes them: passwords can't be tried out faster.
+/// Between two attempts to log in from one address: passwords can't be tried out faster.
 const ATTEMPT_MS: u64 = 200;
+/// Addresses with an attempt within that time that are remembered.
+const ATTEMPTS_MAX: usize = 1024;
 
 /// Somebody's connection. Only one command runs on it at a time.
 pub type Line = Arc<Mutex<Own>>;
@@ -39,10 +42,40 @@ pub struct Who {
     pub token: String,
 }
 
+/// Who has just tried to log in: nobody's attempts keep others from theirs.
+#[derive(Default)]
+struct Attempts(HashMap<IpAddr, u64>);
+
+impl Attempts {
+    /// Whether an attempt may be made from this address now. If too many are remembered the oldest is forgotten, which was to be so soon in any case: who
+    /// has so many addresses can try often, and can't keep anybody out.
+    fn begin(&mut self, peer: IpAddr, now_ms: u64) -> bool {
+        self.0.retain(|_, ms| now_ms.saturating_sub(*ms) < ATTEMPT_MS);
+        let peer = network(peer);
+        if self.0.contains_key(&peer) {
+            return false;
+        }
+        if self.0.len() >= ATTEMPTS_MAX {
+            let oldest = self.0.iter().min_by_key(|(_, ms)| **ms).map(|(peer, _)| *peer);
+            oldest.and_then(|oldest| self.0.remove(&oldest));
+        }
+        self.0.insert(peer, now_ms);
+        true
+    }
+}
+
+/// What stands for all addresses that one peer may have: of IPv6 everybody has 64 bits.
+fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
+        v4 => v4,
+    }
+}
+
 #[derive(Default)]
 struct State {
     sessions: HashMap<String, Session>,
-    attempted_ms: Option<u64>,
+    attempts: Attempts,
 }
 
 impl State {
@@ -84,7 +117,7 @@ impl Sessions {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Logs in as a user; without a name and a password as whom the server takes a new connection for. Answers the value of the cookie. It asks the server
+    /// Logs in as a user, for somebody at the address `peer`; without a name and a password as whom the server takes a new connection for. Answers the value of the cookie. It asks the server
     /// and waits for that. A user who needs no password is let in only if `is_from_here`: the request comes from this machine, and not from a page of
     /// somebody else's that a browser here shows. The server's own protected mode does not see who comes through the page.
     ///
@@ -94,10 +127,11 @@ impl Sessions {
         &self,
         user: &str,
         password: &str,
+        peer: IpAddr,
         is_from_here: bool,
         now_ms: u64,
     ) -> Result<(String, Who), LoginError> {
-        self.begin_attempt(now_ms)?;
+        self.begin_attempt(peer, now_ms)?;
         let name = if user.is_empty() { "default" } else { user };
         let is_open = self.needs_no_password(name)?;
         if is_open && !is_from_here {
@@ -131,14 +165,10 @@ impl Sessions {
         Ok(flags.iter().any(|flag| flag.text() == "nopass"))
     }
 
-    fn begin_attempt(&self, now_ms: u64) -> Result<(), LoginError> {
+    fn begin_attempt(&self, peer: IpAddr, now_ms: u64) -> Result<(), LoginError> {
         let mut state = self.lock();
         state.sessions.retain(|_, session| now_ms.saturating_sub(session.used_ms) < IDLE_MS);
-        if state.attempted_ms.is_some_and(|ms| now_ms.saturating_sub(ms) < ATTEMPT_MS) {
-            return Err(LoginError::TooSoon);
-        }
-        state.attempted_ms = Some(now_ms);
-        Ok(())
+        if state.attempts.begin(peer, now_ms) { Ok(()) } else { Err(LoginError::TooSoon) }
     }
 
     /// Whose cookie this is.
@@ -188,9 +218,12 @@ fn random_word() -> std::io::Result<String> {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
+    use std::net::Ipv4Addr;
     use std::os::unix::net::UnixStream;
 
     use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     /// A server that takes one password, and says who is there. Its default user needs none if `is_open`.
     fn sessions(is_open: bool) -> Sessions {
@@ -227,14 +260,14 @@ mod tests {
     #[test]
     fn a_login_needs_its_cookie_and_its_token() {
         let sessions = sessions(false);
-        let (cookie, who) = sessions.log_in("ann", "secret", false, 0).expect("the password is right");
+        let (cookie, who) = sessions.log_in("ann", "secret", HERE, false, 0).expect("the password is right");
         assert_eq!(who.user, "ann");
         assert_eq!(sessions.who(&cookie, 1), Some(who.clone()));
         assert!(sessions.line(&cookie, &who.token, 1).is_some());
         assert!(sessions.line(&cookie, "", 1).is_none() && sessions.line(&cookie, &cookie, 1).is_none());
         assert!(sessions.line(&who.token, &who.token, 1).is_none());
         assert_eq!(sessions.who(&cookie, IDLE_MS + 1), None);
-        let (cookie, _) = sessions.log_in("ann", "secret", false, ATTEMPT_MS).expect("again");
+        let (cookie, _) = sessions.log_in("ann", "secret", HERE, false, ATTEMPT_MS).expect("again");
         sessions.log_out(&cookie);
         assert_eq!(sessions.who(&cookie, ATTEMPT_MS), None);
     }
@@ -242,15 +275,46 @@ mod tests {
     #[test]
     fn who_is_refused() {
         let sessions = sessions(false);
-        let why = |user: &str, password: &str, ms: u64| sessions.log_in(user, password, true, ms).expect_err("refused");
+        let why =
+            |user: &str, password: &str, ms: u64| sessions.log_in(user, password, HERE, true, ms).expect_err("refused");
         assert_eq!(why("ann", "wrong", 0), LoginError::Refused("WRONGPASS no".into()));
         assert_eq!(why("ann", "wrong", ATTEMPT_MS - 1), LoginError::TooSoon);
         assert_eq!(why("", "", ATTEMPT_MS), LoginError::Refused("NOAUTH Authentication required.".into()));
         for i in 0..SESSIONS_MAX as u64 {
-            sessions.log_in("ann", "secret", true, (i + 2) * ATTEMPT_MS).expect("there is room");
+            sessions.log_in("ann", "secret", HERE, true, (i + 2) * ATTEMPT_MS).expect("there is room");
         }
         assert_eq!(why("ann", "secret", 100 * ATTEMPT_MS), LoginError::TooMany);
-        sessions.log_in("ann", "secret", true, 100 * ATTEMPT_MS + IDLE_MS).expect("the others have ended");
+        sessions.log_in("ann", "secret", HERE, true, 100 * ATTEMPT_MS + IDLE_MS).expect("the others have ended");
+    }
+
+    #[test]
+    fn nobodys_attempts_keep_others_out() {
+        let sessions = sessions(false);
+        let peer = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let try_from = |from: &str, ms: u64| sessions.log_in("ann", "wrong", peer(from), false, ms).expect_err("wrong");
+        let (refused, too_soon) = (LoginError::Refused("WRONGPASS no".into()), LoginError::TooSoon);
+        assert_eq!(try_from("192.0.2.1", 0), refused);
+        assert_eq!(try_from("::ffff:192.0.2.1", 1), too_soon);
+        assert_eq!(try_from("192.0.2.2", 1), refused);
+        assert_eq!(try_from("2001:db8::1", 1), refused);
+        assert_eq!(try_from("2001:db8::2:0:0:1", 2), too_soon);
+        assert_eq!(try_from("2001:db8:0:1::1", 2), refused);
+        assert_eq!(try_from("192.0.2.1", ATTEMPT_MS), refused);
+        sessions.log_in("ann", "secret", peer("192.0.2.3"), false, ATTEMPT_MS).expect("she has not tried yet");
+    }
+
+    #[test]
+    fn attempts_of_many_are_few_and_let_others_in() {
+        let mut attempts = Attempts::default();
+        let all = |n: u32| (0..n).map(|i| IpAddr::from(i.to_be_bytes()));
+        for (i, peer) in all(2 * ATTEMPTS_MAX as u32).enumerate() {
+            assert!(attempts.begin(peer, i as u64 / 100));
+            assert!(attempts.0.len() <= ATTEMPTS_MAX);
+        }
+        // The latest still wait.
+        assert!(!attempts.begin(IpAddr::from([0, 0, 7, 255]), 25));
+        assert!(attempts.begin(IpAddr::from([10, 0, 0, 1]), 25 + ATTEMPT_MS));
+        assert_eq!(attempts.0.len(), 1);
     }
 
     #[test]
@@ -259,14 +323,14 @@ mod tests {
         // Any password is right for such a user, whether or not the name is said.
         for (i, (user, password)) in [("", ""), ("default", "x"), ("", "x")].into_iter().enumerate() {
             let ms = 2 * i as u64 * ATTEMPT_MS;
-            let refused = sessions.log_in(user, password, false, ms).expect_err("it may be anybody");
+            let refused = sessions.log_in(user, password, HERE, false, ms).expect_err("it may be anybody");
             assert!(
                 matches!(&refused, LoginError::NoPassword(why) if why.starts_with("set a password first: user 'default'"))
             );
-            let (_, who) = sessions.log_in(user, password, true, ms + ATTEMPT_MS).expect("it is somebody here");
+            let (_, who) = sessions.log_in(user, password, HERE, true, ms + ATTEMPT_MS).expect("it is somebody here");
             assert_eq!(who.user, "default");
         }
-        sessions.log_in("ann", "secret", false, 10 * ATTEMPT_MS).expect("she knows her password");
+        sessions.log_in("ann", "secret", HERE, false, 10 * ATTEMPT_MS).expect("she knows her password");
     }
 
     #[test]
@@ -275,7 +339,7 @@ mod tests {
         let mut ms = 0;
         let mut log_in = |user: &str, password: &str| {
             ms += ATTEMPT_MS;
-            sessions.log_in(user, password, true, ms).map(|(cookie, _)| cookie)
+            sessions.log_in(user, password, HERE, true, ms).map(|(cookie, _)| cookie)
         };
         let (first, ann) = (log_in("", "").expect("open"), log_in("ann", "secret").expect("there is room"));
         (0..100).for_each(|_| _ = log_in("", "").expect("another one goes"));
