@@ -109,7 +109,7 @@ mod tests {
     /// So many modules may know each other.
     const CIRCLE_MAX: usize = 3;
     /// So many are there in one circle if methods of `Node` count as well.
-    const CIRCLE_BY_CALLS_MAX: usize = 89;
+    const CIRCLE_BY_CALLS_MAX: usize = 90;
     /// So many lines has a file at most.
     const LINES_MAX: usize = 1_000;
     /// So many rooms know each other by their state: the log, and the process, which has the system's log.

@@ -2,8 +2,6 @@
 
 mod driver;
 
-pub use driver::from_here;
-
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 

@@ -14,7 +14,7 @@ use rivulet_replication::session::Filter;
 use super::{Purpose, Running};
 use crate::node::Node;
 use crate::persist::snapshot::{AccessInfo, Destination, Encoder, Form, Head, Snapshot, sync_directory};
-use crate::system::os_error;
+use crate::system::{from_here, os_error};
 use crate::{clock, log};
 
 /// The walker works so long between two looks at the sockets: while clients send commands, and when nobody has for a moment.
@@ -26,11 +26,6 @@ const MOMENT_US: u64 = 100_000;
 
 /// After a failed save, the next one by save points waits so long.
 const RETRY_SECONDS: u64 = 5;
-
-/// A path that stays what it is when the working directory becomes another.
-pub fn from_here(path: PathBuf) -> PathBuf {
-    fs::canonicalize(".").map_or(path.clone(), |here| here.join(path))
-}
 
 impl Node {
     pub fn rdb_path(&self) -> PathBuf {
