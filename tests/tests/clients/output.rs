@@ -167,6 +167,27 @@ fn a_transaction_whose_replies_pass_the_limit_is_whole() {
     assert_closed_early(&mut server);
 }
 
+/// Replies that waited for replicas are thrown away with the rest, also when it is time to make errors of them.
+#[test]
+fn who_waits_for_replicas_may_pass_the_limit() {
+    let mut server = limited(&["--enable-debug-command", "yes"]);
+    server.must("CONFIG SET synchronous-timeout 500 synchronous-replicas 1");
+    let mut reader = server.client();
+    reader.must("HELLO 3");
+    reader.must("SUBSCRIBE channel");
+    reader.add("SET key 1");
+    reader.flush().expect("the server reads");
+    wait::until("it is executed", || server.must("EXISTS key").int() == 1);
+    let mut speaker = server.client();
+    let say = "for i = 1, 30 do redis.call('publish', 'channel', redis.call('get', 'value')) end";
+    ["MULTI", "DEBUG SLEEP 0.6"].iter().for_each(|line| speaker.add(*line));
+    speaker.add(&["EVAL", say, "0"]);
+    speaker.add("EXEC");
+    speaker.flush().expect("the server reads");
+    assert_closed_early(&mut server);
+    assert_eq!(server.must("PING").text(), "PONG");
+}
+
 /// What a large command has left is given back, though its connection stays and is used.
 #[test]
 fn what_a_large_command_needed_is_given_back() {

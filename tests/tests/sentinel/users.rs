@@ -250,10 +250,7 @@ fn peak(sentinel: &Alone) -> usize {
 /// Whether it was closed; nothing is read of what it was sent, but for the end.
 fn is_cut(socket: &mut TcpStream, bytes: &[u8]) -> bool {
     socket.set_nonblocking(true).expect("it can be set");
-    match socket.write(bytes) {
-        Ok(_) => false,
-        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
-    }
+    socket.write_all(bytes).is_err_and(|error| error.kind() != std::io::ErrorKind::WouldBlock)
 }
 
 /// What waits for somebody without the password is little.

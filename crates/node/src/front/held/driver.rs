@@ -226,7 +226,8 @@ impl Node {
         let replicas = self.config.synchronous_replicas;
         let error = |waits| unsynced(waits, replicas, timeout_ms);
         for id in self.front.held.clients.clone() {
-            let Some(client) = self.clients.get_mut(id) else { continue };
+            // Who is to be closed is told nothing more, and what is marked may be thrown away.
+            let Some(client) = self.clients.get_mut(id).filter(|client| !client.connection.closing) else { continue };
             let outbox = &mut client.connection.outbox;
             let replaced = outbox.hold.time_out(until_ms, released, &mut outbox.output, error);
             if let Some(end_ms) = outbox.hold.deadline_ms(timeout_ms, released) {
