@@ -2,6 +2,7 @@
 
 mod bounds;
 mod clock;
+mod effects;
 mod fields;
 mod full_sync;
 mod links;

@@ -1,12 +1,13 @@
 //! SORT and SORT_RO: the elements of a list, set or sorted set in an order, perhaps by values of other keys.
 //!
-//! Texts are compared byte by byte, as Redis does in the C locale.
+//! Texts are compared byte by byte, as Redis does in the C locale. Where other keys were looked up, what is stored is told as it is: elements that they put
+//! on a level stay in the order of their set, which is another one on each server, and a field that has expired may still be there on a replica.
 
 use std::cmp::Ordering;
 use std::ops::Range;
 
 use rivulet_keyspace::{Elem, Hash, List, View};
-use rivulet_resp::Args;
+use rivulet_resp::{Args, OwnedArgs};
 
 use crate::ctx::{Ctx, Data};
 use crate::effects::class;
@@ -77,6 +78,12 @@ impl<'a> Order<'a> {
             i += 1;
         }
         Ok(order)
+    }
+
+    /// Whether the result depends on other keys.
+    fn looks_up(&self) -> bool {
+        let names_keys = |pattern: &&[u8]| *pattern != b"#" && pattern.contains(&b'*');
+        (!self.natural && self.by.as_ref().is_some_and(names_keys)) || self.gets.iter().any(names_keys)
     }
 
     /// Which of `len` elements are answered.
@@ -305,14 +312,48 @@ fn store(ctx: &mut Ctx<'_>, order: &Order<'_>, elements: Elements, range: Range<
     });
     let key = ctx.db.key(to);
     if count > 0 {
+        if order.looks_up() && ctx.db.call.propagates {
+            ctx.propagate_all(making(to, &list));
+        }
         ctx.db.put(key, list.into(), None);
         ctx.db.changed(to, class::LIST, "sortstore");
         ctx.db.dirty(count as u64);
     } else if ctx.db.delete(key, ctx.db.settings.lazyfree_lazy_server_del) {
+        if order.looks_up() {
+            ctx.propagate(&[b"DEL", to]);
+        }
         ctx.db.changed(to, class::GENERIC, "del");
         ctx.db.dirty(1);
     }
     ctx.reply.int(count as i64);
+}
+
+/// The commands that put this list at a key, whatever is there.
+fn making(key: &[u8], list: &List) -> Vec<OwnedArgs> {
+    /// No command has more elements, and none is much longer than this.
+    const ELEMENTS_MAX: usize = 64;
+    const BYTES_MAX: usize = 64 * 1024;
+    let mut commands = vec![OwnedArgs::from_slices(&[b"DEL", key])];
+    let (mut texts, mut ends) = (Vec::new(), Vec::new());
+    let mut left = list.len();
+    for element in list.iter() {
+        element.append_to(&mut texts);
+        ends.push(texts.len());
+        left -= 1;
+        if left == 0 || ends.len() == ELEMENTS_MAX || texts.len() >= BYTES_MAX {
+            commands.push(push(key, &texts, &ends));
+            texts.clear();
+            ends.clear();
+        }
+    }
+    commands
+}
+
+/// RPUSH of texts that stand one after the other, and end there.
+fn push(key: &[u8], texts: &[u8], ends: &[usize]) -> OwnedArgs {
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    let elements = starts.zip(ends).map(|(start, &end)| &texts[start..end]);
+    OwnedArgs::from_slices(&[b"RPUSH".as_slice(), key].into_iter().chain(elements).collect::<Vec<_>>())
 }
 
 const SORTED: KeyRange = KeyRange::one(1, key::RO | key::ACCESS);
@@ -344,12 +385,13 @@ pub(super) fn keys_ro(_: Args<'_>) -> Keys {
 mod tests {
     use super::*;
     use crate::generic;
+    use crate::list;
     use crate::string;
     use crate::testing::Bench;
     use rivulet_keyspace::{Set, Value};
 
     fn bench() -> Bench {
-        let mut b = Bench::new(&[generic::COMMANDS, string::COMMANDS]);
+        let mut b = Bench::new(&[generic::COMMANDS, list::COMMANDS, string::COMMANDS]);
         let mut list = List::new();
         for text in ["3", "1", "2", "10"] {
             list.push_back(text.as_bytes(), &b.settings.limits);
@@ -408,7 +450,8 @@ mod tests {
     fn a_result_can_be_stored() {
         let mut b = bench();
         assert_eq!(b.run("SORT l GET v* STORE to"), ":4\r\n");
-        assert_eq!(b.effects().propagated, ["SORT l GET v* STORE to"]);
+        assert_eq!(b.effects().propagated, ["DEL to", "RPUSH to one two  "]);
+        assert_eq!(b.effects().events, ["sortstore to"]);
         assert_eq!((b.effects().dirty, b.effects().ready), (4, vec!["to".to_string()]));
         assert_eq!(words(&b.run("SORT to BY nosort")), "one two   ");
         assert_eq!(b.run("SORT s BY nosort STORE to"), ":3\r\n");
@@ -416,5 +459,43 @@ mod tests {
         assert_eq!(b.run("SORT none STORE to"), ":0\r\n");
         assert_eq!(b.effects().events, ["del to"]);
         assert_eq!(b.run("EXISTS to"), ":0\r\n");
+    }
+    #[test]
+    fn what_was_looked_up_is_told_as_it_is() {
+        let mut b = bench();
+        for (line, want) in [
+            ("SORT l BY w* STORE to", vec!["DEL to", "RPUSH to 10 3 2 1"]),
+            ("SORT s BY none* ALPHA GET # STORE to", vec!["DEL to", "RPUSH to "]),
+            ("SORT l GET h*->f LIMIT 1 1 STORE to", vec!["DEL to", "RPUSH to in a hash"]),
+            ("SORT l GET v* LIMIT 9 9 STORE to", vec!["DEL to"]),
+            ("SORT l GET v* LIMIT 9 9 STORE to", vec![]),
+            ("SORT l GET # STORE to", vec!["SORT l GET # STORE to"]),
+            ("SORT l GET fixed STORE to", vec!["SORT l GET fixed STORE to"]),
+            ("SORT s BY nosort STORE to", vec!["SORT s BY nosort STORE to"]),
+            ("SORT l DESC STORE to", vec!["SORT l DESC STORE to"]),
+        ] {
+            b.run(line);
+            let told = b.effects().propagated;
+            match line.contains("none*") {
+                // In the order of the set, whichever that is.
+                true => assert_eq!(told[1], format!("RPUSH to {}", words(&b.run("LRANGE to 0 -1")).trim_end())),
+                false => assert_eq!(told, want, "{line}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_result_is_told_in_short_commands() {
+        let mut b = bench();
+        let mut list = List::new();
+        (0..200).for_each(|i| list.push_back(format!("{i:03}").as_bytes(), &b.settings.limits));
+        list.push_back(&[b'x'; 70_000], &b.settings.limits);
+        list.push_back(b"y", &b.settings.limits);
+        add(&mut b, "long", list.into());
+        assert_eq!(b.run("SORT long BY none* ALPHA GET # STORE to"), ":202\r\n");
+        let told = b.effects().propagated;
+        let elements: Vec<usize> = told.iter().map(|line| line.split(' ').count() - 2).collect();
+        assert_eq!(elements, [0, 64, 64, 64, 9, 1]);
+        assert!(told[3].starts_with("RPUSH to 128 129 ") && told[5] == "RPUSH to y", "{:?}", &told[3]);
     }
 }

@@ -1,0 +1,61 @@
+//! What a master does to its data is what its replicas do, where the command as it came would not say it.
+
+use std::time::Duration;
+
+use rivulet_tests::{Kind, Server, wait};
+
+use crate::{assert_in_step, wait_in_step};
+
+/// A master that lets nothing expire by itself, and its replica.
+fn pair() -> (Server, Server) {
+    let (mut master, mut replica) = (Server::start(Kind::Rivulet, &[]), Server::start(Kind::Rivulet, &[]));
+    master.must("DEBUG SET-ACTIVE-EXPIRE 0");
+    replica.follow(&master);
+    replica.wait_for_link();
+    (master, replica)
+}
+
+fn members(server: &mut Server) {
+    let members: Vec<String> = (0..300).map(|i| format!("member{i}")).collect();
+    server.must(&format!("SADD set {}", members.join(" ")));
+}
+
+#[test]
+fn what_sort_stores_is_the_same_though_it_looked_up_other_keys() {
+    let (mut master, mut replica) = pair();
+    members(&mut master);
+    for i in 0..300 {
+        master.must(&format!("MSET weight:member{i} {} name:member{i} n{i}", i % 3));
+    }
+    // All of these are on a level, and some of those.
+    master.must("SORT set BY none:* ALPHA STORE level");
+    master.must("SORT set BY weight:* ALPHA GET # GET name:* STORE weighed");
+    master.must("MULTI");
+    master.must("SORT set BY none:* ALPHA DESC LIMIT 10 20 STORE some");
+    master.must("RPUSH some last");
+    master.must("EXEC");
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(replica.must("LLEN weighed").int(), 600);
+    assert_eq!(replica.must("LLEN some").int(), 21);
+}
+
+#[test]
+fn what_sort_stores_has_no_field_that_has_expired() {
+    let (mut master, mut replica) = pair();
+    master.must("RPUSH list 1 2");
+    master.must("HSET h1 f 9 g kept");
+    master.must("HSET h2 f 5");
+    wait_in_step(&mut master, &mut replica);
+    master.must("HPEXPIRE h1 1 FIELDS 1 f");
+    wait::pause(Duration::from_millis(20));
+    master.must("SORT list GET h*->f STORE got");
+    master.must("SORT list BY h*->f STORE sorted");
+    wait_in_step(&mut master, &mut replica);
+    for (key, want) in [("got", ["", "5"]), ("sorted", ["1", "2"])] {
+        for server in [&mut master, &mut replica] {
+            let stored: Vec<String> =
+                server.must(&format!("LRANGE {key} 0 -1")).items().iter().map(|item| item.text()).collect();
+            assert_eq!(stored, want, "{key} of {}", server.port);
+        }
+    }
+}
