@@ -124,9 +124,10 @@ impl Engine {
     /// Adds to the unit what goes ahead of a command; answers how many changes that is.
     pub fn take_what_goes_ahead(&mut self) -> u64 {
         let before = std::mem::take(&mut self.effects.before);
-        let count = before.len() as u64;
+        let count = before.len();
+        self.unit.went_ahead += count;
         self.unit.commands.extend(before);
-        count
+        count as u64
     }
 
     /// Adds a command to the unit; answers true if it is to go to the stream at once instead, as it came: nothing else is of its unit.

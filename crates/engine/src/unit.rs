@@ -9,6 +9,8 @@ use crate::client_id::ClientId;
 pub struct Unit {
     /// What it has to propagate: (database, command).
     pub commands: Vec<(usize, OwnedArgs)>,
+    /// How many of these were nobody's order: what a command found expired. Counted from wherever somebody sets it to 0.
+    pub went_ahead: usize,
     /// Its writes go out one by one, not in MULTI.
     pub no_multi: bool,
     /// A transaction runs: more is to come before it is propagated.

@@ -201,3 +201,35 @@ fn what_a_flush_within_a_unit_saves_is_at_its_position() {
     replica.follow(&master);
     assert_eq!(master.must("KEYS *"), replica.must("KEYS *"));
 }
+
+/// A script can keep its own writes to itself, but not that it found something expired.
+#[test]
+fn what_a_silent_script_finds_expired_goes_on_replicas_too() {
+    for silence in ["REPL_NONE", "REPL_SLAVE"] {
+        let mut master = Server::start(Kind::Rivulet, &["--appendonly", "yes"]);
+        let mut replica = Server::start(Kind::Rivulet, &[]);
+        master.must("DEBUG SET-ACTIVE-EXPIRE 0");
+        replica.follow(&master);
+        replica.wait_for_link();
+        master.must("MSET kept 1 deleted 1");
+        master.must("SET read 1 PX 1");
+        master.must("SET written 1 PX 1");
+        master.must("HSET hash f 1 g 2");
+        master.must("HPEXPIRE hash 1 FIELDS 1 f");
+        // All are due then.
+        wait::pause(std::time::Duration::from_millis(20));
+        let script = format!(
+            "redis.set_repl(redis.{silence})
+            redis.call('get', 'read') redis.call('append', 'written', 'x') redis.call('hset', 'hash', 'f', 3)
+            redis.call('del', 'deleted') redis.call('del', 'written')
+            redis.set_repl(redis.REPL_ALL)"
+        );
+        master.must(&["EVAL", &script, "0"]);
+        in_step(&mut master, &mut replica);
+        let deleted = i64::from(silence == "REPL_NONE");
+        assert_eq!(master.must("DBSIZE").int(), 2);
+        assert_eq!(replica.must("DBSIZE").int(), 2 + deleted, "{silence}");
+        assert_eq!((master.must("HLEN hash").int(), replica.must("HLEN hash").int()), (2, 2 - deleted), "{silence}");
+        assert_eq!(replica.must("EXISTS deleted").int(), deleted, "{silence}");
+    }
+}

@@ -83,10 +83,13 @@ impl Host for ScriptHost<'_> {
             running.has_written = true;
         }
         let before = self.node.engine.unit.commands.len();
+        self.node.engine.unit.went_ahead = 0;
         self.node.call_within(&mut by, command, args);
         self.node.remember_keys_of_script(self.id, (command, args), (self.task.command, self.task.args));
         if !self.replicates {
-            self.node.engine.unit.commands.truncate(before);
+            // What it found expired has gone here, whatever the script says of its own writes.
+            let unit = &mut self.node.engine.unit;
+            unit.commands.truncate(before + unit.went_ahead);
         }
     }
 
