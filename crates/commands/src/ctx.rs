@@ -16,7 +16,7 @@ pub struct Call {
     pub from_master: bool,
     /// This server is a replica.
     pub is_replica: bool,
-    /// Expired keys are hidden, not deleted: on a replica, and in a pause.
+    /// Expired keys are hidden, not deleted: on a replica, and from who reads in a pause.
     pub keeps_expired: bool,
     /// The client can't wait: it is in a transaction, or it is the master.
     pub deny_blocking: bool,

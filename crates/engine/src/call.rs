@@ -16,7 +16,7 @@ pub struct Moment {
     pub now_ms: u64,
     /// This server is a replica.
     pub is_replica: bool,
-    /// Keys whose time is over are hidden and stay: the master says when they go, and nothing goes in a pause.
+    /// Keys whose time is over are hidden and stay: the master says when they go, and in a pause none goes for who reads it.
     pub keeps_expired: bool,
     /// Somebody gets the stream.
     pub propagates: bool,

@@ -59,3 +59,28 @@ fn what_sort_stores_has_no_field_that_has_expired() {
         }
     }
 }
+
+#[test]
+fn what_writes_in_a_pause_that_began_within_finds_nothing_expired() {
+    let (mut master, mut replica) = pair();
+    for key in ["n", "text", "read"] {
+        master.must(&format!("SET {key} 5 PX 1"));
+    }
+    master.must("HSET hash f 5 kept 1");
+    master.must("HPEXPIRE hash 1 FIELDS 1 f");
+    wait::pause(Duration::from_millis(20));
+    master.must("MULTI");
+    for line in ["CLIENT PAUSE 60000 WRITE", "INCR n", "APPEND text x", "HINCRBY hash f 1", "GET read"] {
+        master.must(line);
+    }
+    let replies = master.must("EXEC");
+    assert_eq!([1, 2, 3].map(|i| replies.items()[i].int()), [1, 1, 1]);
+    assert_eq!(master.must("DBSIZE").int(), 4, "what is only read stays until the pause is over");
+    master.must("CLIENT UNPAUSE");
+    wait_in_step(&mut master, &mut replica);
+    for (line, want) in [("GET n", "1"), ("GET text", "x"), ("HGET hash f", "1")] {
+        assert_eq!([master.must(line).text(), replica.must(line).text()], [want, want], "{line}");
+    }
+    master.call("GET read");
+    assert_in_step(&mut master, &mut replica);
+}

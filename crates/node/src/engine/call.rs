@@ -16,16 +16,25 @@ use crate::log;
 use crate::node::Node;
 
 impl Node {
-    /// What is the case for whatever runs now.
+    /// What is the case for whatever runs now and may change the data: what it finds expired goes, and replicas are told, unless a master does that.
     #[inline]
     pub fn moment(&self) -> Moment {
         let is_replica = self.is_replica();
         Moment {
             now_ms: self.unix_ms(),
             is_replica,
-            keeps_expired: is_replica || self.is_paused(),
+            keeps_expired: is_replica,
             propagates: is_replica || self.wants_stream(),
         }
+    }
+
+    /// The same for a command. One that only reads changes nothing in a pause. What writes is executed all the same if the pause began within its
+    /// transaction or script, and must not write to a key that has expired here and not on the replicas.
+    #[inline]
+    fn moment_of(&self, command: &Command) -> Moment {
+        let mut moment = self.moment();
+        moment.keeps_expired |= self.is_paused() && !command.is(flag::WRITE);
+        moment
     }
 
     /// Runs a command, counts it, and gathers what it has to propagate.
@@ -34,7 +43,7 @@ impl Node {
         let id = by.id;
         let db = self.clients.at(id).session.db;
         let result = match command.handler {
-            Handler::Data(run) => self.call_data(by, run, args, hint),
+            Handler::Data(run) => self.call_data(by, command, run, args, hint),
             Handler::Node(which) => {
                 let result = self.run_node(by, which, command, args);
                 self.look_at_standing();
@@ -77,7 +86,7 @@ impl Node {
         let Some(client) = self.clients.get(id) else { return };
         let db = client.session.db;
         let result = match command.handler {
-            Handler::Data(run) => self.call_data(by, run, args, None),
+            Handler::Data(run) => self.call_data(by, command, run, args, None),
             Handler::Node(which) => self.run_node(by, which, command, args),
             Handler::Container => Err(Fail::arity(command.name)),
         };
@@ -108,11 +117,12 @@ impl Node {
     fn call_data(
         &mut self,
         by: &mut Asker<'_>,
+        command: &'static Command,
         run: Run,
         args: Args<'_>,
         hint: Option<(usize, u64)>,
     ) -> Result<(), Fail> {
-        let moment = self.moment();
+        let moment = self.moment_of(command);
         let Some(client) = self.clients.get(by.id) else { return Ok(()) };
         self.engine.run(by, &client.session, moment, run, args, hint)
     }
@@ -124,7 +134,7 @@ impl Node {
         // A reply is for nobody. What failed when a master first executed it was not written; a replica has what failed there alone.
         let mut out = std::mem::take(&mut self.clients.at(id).connection.outbox.output.bytes);
         let mut by = Asker { id, origin: Origin::Client, reply: Reply::new(&mut out, false) };
-        self.persist.aof.replay_failed |= self.call_data(&mut by, run, args, hint).is_err();
+        self.persist.aof.replay_failed |= self.call_data(&mut by, command, run, args, hint).is_err();
         self.finish_call(id, Origin::Client, db, command, args);
         out.clear();
         if let Some(client) = self.clients.get_mut(id) {
@@ -304,7 +314,7 @@ impl Node {
         let mark = out.len();
         let reply = Reply::new(&mut out, client.session.resp3);
         let mut by = Asker { id, origin: Origin::Client, reply };
-        let result = self.call_data(&mut by, run, args.as_args(), None);
+        let result = self.call_data(&mut by, command, run, args.as_args(), None);
         let client = self.clients.at(id);
         client.session.db = selected;
         if self.engine.effects.block.take().is_some() {
