@@ -341,3 +341,16 @@ fn ids_that_are_set() {
     b.call.from_master = true;
     assert_eq!(b.run("XSETID s 4-0"), "+OK\r\n");
 }
+
+#[test]
+fn a_time_of_the_master_is_taken_though_its_clock_is_ahead() {
+    let idle = |b: &mut Bench| b.run("XPENDING s g - + 9").lines().nth(6).map(str::to_string);
+    let claim = format!("XCLAIM s g d 0 1-0 TIME {} RETRYCOUNT 1 FORCE JUSTID LASTID 1-0", NOW + 500);
+    for (from_master, then) in [(true, ":500"), (false, ":1000")] {
+        let mut b = delivered(1);
+        b.call.from_master = from_master;
+        b.run(&claim);
+        b.advance_ms(1000);
+        assert_eq!(idle(&mut b).as_deref(), Some(then));
+    }
+}
