@@ -201,6 +201,28 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_that_no_command_makes_is_restored() {
+        use rivulet_keyspace::value::stream::{Group, Id, Name, Stream};
+        let limits = Limits::default();
+        let mut stream = Stream::new();
+        for id in 1..=3 {
+            stream
+                .append(Id::new(id, 0), [(Elem::Bytes(b"f"), Elem::Bytes(b"v"))].as_slice(), &limits)
+                .expect("it is later");
+        }
+        let mut group = Group::new(Name::new(b"g"), Id::new(3, 0), 3);
+        group.create_consumer(&Name::new(b"c"), 1);
+        group.deliver_all(&Name::new(b"c"), &[Id::new(1, 0), Id::new(2, 0)], 7);
+        assert!(stream.groups_mut().0.add(group));
+        let text_of = |stream: &Stream| text(&Value::Stream(stream.clone()), Some(5));
+        assert!(text_of(&stream).contains("XCLAIM k g c 0 2-0 TIME 7 RETRYCOUNT 1 JUSTID FORCE"));
+        stream.remove(Id::new(2, 0));
+        let text = text_of(&stream);
+        assert!(text.starts_with("RESTORE k 0 ") && text.ends_with("; PEXPIREAT k 5"), "{text}");
+        assert_eq!(text.matches("; ").count(), 1, "{text}");
+    }
+
+    #[test]
     fn at_most_64_elements_a_command() {
         for (len, commands) in [(64, vec![64]), (65, vec![64, 1]), (200, vec![64, 64, 64, 8])] {
             let limits = Limits::default();

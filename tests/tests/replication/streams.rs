@@ -108,3 +108,29 @@ fn ours_are_proven_equal_and_come_back() {
         assert_eq!(picture(&mut master, true), before, "preamble {preamble}");
     }
 }
+
+/// What is pending of entries that were deleted is pending of nothing, and yet no rewrite forgets it.
+#[test]
+fn what_is_pending_of_deleted_entries_outlives_rewrites() {
+    for preamble in ["yes", "no"] {
+        let settings = ["--appendonly", "yes", "--aof-use-rdb-preamble", preamble];
+        let mut server = Server::start(Kind::Rivulet, &settings);
+        for id in 1..=3 {
+            server.must(&format!("XADD e0 {id}-0 name text"));
+        }
+        server.must("XGROUP CREATE e0 g 0");
+        server.must("XREADGROUP GROUP g c STREAMS e0 >");
+        server.must("XDEL e0 2-0");
+        server.must("EXPIRE e0 100000");
+        let before = (picture(&mut server, true), server.must("DEBUG DIGEST"));
+        server.must("BGREWRITEAOF");
+        let manifest = server.dir.path().join("appendonlydir/appendonly.aof.manifest");
+        wait::until("the rewrite ends", || {
+            std::fs::read_to_string(&manifest).is_ok_and(|text| text.contains(".2.base."))
+        });
+        server.shutdown("NOSAVE");
+        server.launch();
+        assert_eq!((picture(&mut server, true), server.must("DEBUG DIGEST")), before, "preamble {preamble}");
+        assert_eq!(server.must("XPENDING e0 g").items()[0].int(), 3, "preamble {preamble}");
+    }
+}

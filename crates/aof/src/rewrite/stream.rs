@@ -1,6 +1,8 @@
 //! A stream as the commands that make it: its entries, what it knows of those that went, and its groups with what is pending.
 
+use rivulet_keyspace::value::ValueRef;
 use rivulet_keyspace::value::stream::{Entry, Group, Id, Pending, Stream};
+use rivulet_rdb::write::{Version, Writer, in_pieces};
 use rivulet_resp::Reply;
 
 use super::{append_elem, head};
@@ -12,6 +14,9 @@ pub fn append<E>(
     stream: &Stream,
     room: &mut impl FnMut(&mut Vec<u8>) -> Result<(), E>,
 ) -> Result<(), E> {
+    if has_pending_without_entry(stream) {
+        return append_restored(out, key, stream, room);
+    }
     for entry in stream.entries().range(Id::MIN, Id::MAX) {
         append_entry(out, key, &entry, room)?;
     }
@@ -30,6 +35,31 @@ pub fn append<E>(
         append_group(out, key, group, room)?;
     }
     Ok(())
+}
+
+/// Whether something is pending whose entry was deleted: no command makes that.
+fn has_pending_without_entry(stream: &Stream) -> bool {
+    let entries = stream.entries();
+    let mut groups = stream.groups().into_iter().flat_map(|groups| groups.iter());
+    groups.any(|group| group.pending().iter().any(|pending| !entries.contains(pending.id)))
+}
+
+/// The stream as it is, in the words of DUMP.
+fn append_restored<E>(
+    out: &mut Vec<u8>,
+    key: &[u8],
+    stream: &Stream,
+    room: &mut impl FnMut(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut payload = Vec::new();
+    rivulet_rdb::dump(&mut Writer::new(Version::DEFAULT, false), ValueRef::Stream(stream), &mut payload);
+    head(out, 4, "RESTORE", key);
+    let mut command = Reply::new(out, false);
+    command.bulk(b"0");
+    command.bulk_len(payload.len());
+    in_pieces(out, &payload, room)?;
+    out.extend_from_slice(b"\r\n");
+    room(out)
 }
 
 fn append_id(out: &mut Vec<u8>, id: Id) {
