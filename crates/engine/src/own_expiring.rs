@@ -47,6 +47,11 @@ impl OwnExpiring {
         }
     }
 
+    /// A key has gone by a client's order.
+    pub fn note_gone(&mut self, db: usize, key: &[u8]) {
+        self.note(db, key, None);
+    }
+
     /// Deletes the next of these keys if its time has come; `now_ms` is Unix ms.
     pub fn expire_one(&mut self, keyspace: &mut Keyspace, now_ms: u64) -> Option<OwnKey> {
         let (index, name) = self.take_due(now_ms)?;

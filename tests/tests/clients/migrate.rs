@@ -280,3 +280,30 @@ fn a_transaction_and_a_script_wait_for_the_other_server() {
         assert_eq!(target.must("DBSIZE").int(), 2, "{kind:?}");
     }
 }
+
+/// What clients move away from a writable replica is no longer what its master has, as with any write there.
+#[test]
+fn a_writable_replica_knows_that_it_gave_keys_away() {
+    let target = Target::new();
+    let mut master = Server::start(Kind::Rivulet, &[]);
+    let mut replica = Server::start(Kind::Rivulet, &["--replica-read-only", "no", "--appendonly", "yes"]);
+    replica.follow(&master);
+    master.must("MSET a 1 b 2");
+    wait::until("the replica has all", || replica.must("DBSIZE").int() == 2);
+    wait::until("its files have all", || {
+        replica.info("aof_rewrites") != "0" && replica.info("aof_rewrite_in_progress") == "0"
+    });
+    assert_eq!(replica.info("diverged"), "0");
+    let mut moving = replica.client();
+    send(&mut moving, &target.migrate(&["a"], LONG_MS));
+    let mut socket = target.asked("$1\r\na");
+    say(&mut socket, "+OK\r\n+OK\r\n");
+    assert!(reply(&mut moving).contains("OK"));
+    assert_eq!(replica.info("diverged"), "1");
+    // Its own files say so, too: the key does not come back with them.
+    replica.shutdown("NOSAVE");
+    master.kill();
+    replica.launch_with(&["--replicaof", "127.0.0.1 1"]);
+    assert_eq!(replica.must("KEYS *").items().iter().map(|key| key.text()).collect::<Vec<_>>(), ["b"]);
+    assert_eq!(replica.info("diverged"), "1");
+}

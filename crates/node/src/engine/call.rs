@@ -189,16 +189,21 @@ impl Node {
         if self.clients.get(id).is_none_or(Client::is_master) {
             return;
         }
-        match self.config.replica_read_only {
-            // Only a transaction that has made a replica of this server comes here.
-            true => self.note_role_changed_within(),
-            false => self.note_diverged(|| "clients write to this replica".to_string()),
-        }
+        self.note_own_change();
         self.engine.keys.own_expiring.note_call(&self.engine.keyspace, db, command, args);
         match propagation {
             Propagation::Nothing => {}
             Propagation::AsIs => self.note_own_write(db, &[args.to_owned()]),
             Propagation::Instead(commands) => self.note_own_write(db, &commands),
+        }
+    }
+
+    /// The data of this replica are not its master's any more.
+    pub fn note_own_change(&mut self) {
+        match self.config.replica_read_only {
+            // Only a transaction that has made a replica of this server comes here.
+            true => self.note_role_changed_within(),
+            false => self.note_diverged(|| "clients write to this replica".to_string()),
         }
     }
 

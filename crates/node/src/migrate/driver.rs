@@ -169,8 +169,19 @@ impl Node {
             }
         });
         self.persist.saving.dirty += gone.len() as u64 - 1;
-        self.engine.unit.commands.push((moving.db, OwnedArgs::from_slices(&gone)));
+        self.tell_moved(moving.db, &gone);
         changed
+    }
+
+    /// The deletion of keys that were taken goes to the stream. On a replica it is the replica's own affair, as any write.
+    fn tell_moved(&mut self, db: usize, deletion: &[&[u8]]) {
+        let command = OwnedArgs::from_slices(deletion);
+        if !self.is_replica() {
+            return self.engine.unit.commands.push((db, command));
+        }
+        self.note_own_change();
+        deletion[1..].iter().for_each(|key| self.engine.keys.own_expiring.note_gone(db, key));
+        self.note_own_write(db, &[command]);
     }
 
     /// This server follows a master now: what is on its way is a copy, and its clients have been told.
