@@ -1,5 +1,6 @@
 //! Libraries of functions: they are part of the data.
 
+use rivulet_tests::fake_master::FakeMaster;
 use rivulet_tests::process::{Kind, Server};
 use rivulet_tests::wait;
 
@@ -74,4 +75,39 @@ fn they_are_verified() {
     replica.must("FUNCTION FLUSH");
     let different = said(&mut master);
     assert!(equal.contains("\"yes\"") && different.contains("\"no\""), "{equal} {different}");
+}
+
+/// It takes longer to register its function than a client's library may.
+const SLOW: &str = "#!lua name=slow
+local n = 0 for i = 1, 150000000 do n = n + i end
+redis.register_function('slow', function() return 1 end)";
+
+/// A snapshot that has this library, with a checksum that says that there is none.
+fn snapshot_with(code: &str) -> Vec<u8> {
+    let len = [0x40 | (code.len() >> 8) as u8, code.len() as u8];
+    [b"REDIS0010\xf5", len.as_slice(), code.as_bytes(), b"\xff\0\0\0\0\0\0\0\0"].concat()
+}
+
+#[test]
+fn only_those_of_clients_have_to_be_quick() {
+    let told = SLOW.replace("slow", "told");
+    let master = FakeMaster::new();
+    let port = master.port.to_string();
+    let mut replica = Server::start(Kind::Rivulet, &["--appendonly", "yes"]);
+    let refused = replica.call(&["FUNCTION", "LOAD", SLOW]);
+    assert!(refused.is_error() && refused.text().contains("FUNCTION LOAD timeout"), "{refused:?}");
+    replica.must(&["REPLICAOF", "127.0.0.1", &port]);
+    let mut link = master.greet();
+    link.full_sync(&"a".repeat(40), 0, &snapshot_with(SLOW));
+    wait::until("the full sync", || libraries(&mut replica) == 1);
+    link.send_command(&["FUNCTION", "LOAD", &told]);
+    wait::until("the stream", || libraries(&mut replica) == 2);
+    wait::until("they are in the files", || {
+        replica.info("aof_rewrites") != "0"
+            && replica.info("aof_rewrite_in_progress") == "0"
+            && replica.info("aof_buffer_length") == "0"
+    });
+    replica.shutdown("SAVE");
+    replica.launch();
+    assert_eq!(libraries(&mut replica), 2);
 }

@@ -65,8 +65,9 @@ impl Node {
         let mark = by.reply.written();
         let mut engine = self.scripts.take();
         let mut writer = Writer::new(Version::DEFAULT, self.config.rdbcompression);
-        let answer =
-            function_command::run(engine.libraries(), args, None, &mut writer, &mut LoadHost::new(), &mut by.reply);
+        let is_masters = self.clients.get(by.id).is_some_and(Client::is_master);
+        let mut host = if is_masters { LoadHost::for_data() } else { LoadHost::for_client() };
+        let answer = function_command::run(engine.libraries(), args, None, &mut writer, &mut host, &mut by.reply);
         self.answered(by, mark, true, engine, answer)
     }
 

@@ -54,11 +54,11 @@ impl Node {
         if self.persist.loading.load.as_ref().is_some_and(|load| load.why != LoadWhy::FullSync) {
             let merges = self.persist.loading.load.as_ref().is_some_and(|load| load.merges);
             let mut engine = self.scripts.take();
-            let loaded = engine.libraries().load(code, merges, &mut LoadHost::new());
+            let loaded = engine.libraries().load(code, merges, &mut LoadHost::for_data());
             self.scripts.put_back(engine);
             return loaded.map(|_| ()).map_err(told);
         }
         let libraries = self.scripts.loading.get_or_insert_with(none);
-        libraries.load(code, false, &mut LoadHost::new()).map(|_| ()).map_err(told)
+        libraries.load(code, false, &mut LoadHost::for_data()).map(|_| ()).map_err(told)
     }
 }
