@@ -84,3 +84,27 @@ fn what_writes_in_a_pause_that_began_within_finds_nothing_expired() {
     master.call("GET read");
     assert_in_step(&mut master, &mut replica);
 }
+
+#[test]
+fn what_debug_reload_leaves_out_goes_on_replicas_too() {
+    let (mut master, mut replica) = pair();
+    master.must("MSET stays 1 other 2");
+    master.must("SELECT 3");
+    master.must("SET gone 1 PX 1");
+    master.must("SELECT 0");
+    master.must("SET gone 1 PX 1");
+    wait::pause(Duration::from_millis(20));
+    master.must("DEBUG RELOAD");
+    assert_eq!(master.must("DBSIZE").int(), 2);
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(replica.must("DBSIZE").int(), 2);
+    assert_eq!(master.count("sync_full"), 1, "nobody was disconnected");
+    // What is merged into the data is older than they are.
+    master.must("SET back 1 PX 1");
+    wait::pause(Duration::from_millis(20));
+    master.must("SAVE");
+    master.must("SET back 2");
+    master.must("DEBUG RELOAD NOSAVE MERGE");
+    assert_in_step(&mut master, &mut replica);
+    assert_eq!(replica.must("GET back").text(), "2");
+}

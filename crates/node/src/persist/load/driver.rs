@@ -229,17 +229,24 @@ impl Node {
             }
         }
         load.loader.keys_loaded += (count - expired.len()) as u64;
-        // Replicas that resume from the position of the file still have these.
         let (why, index) = (load.why, load.db);
-        if why == LoadWhy::Startup && self.wants_stream() {
-            self.engine
-                .unit
-                .commands
-                .extend(expired.iter().map(|key| (index, OwnedArgs::from_slices(&[b"DEL".as_slice(), key]))));
+        if why != LoadWhy::FullSync && self.wants_stream() {
+            self.tell_left_out(why, index, &expired);
+        }
+        Ok(())
+    }
+
+    /// Replicas that resume from the position of the file, or that are here while it is loaded, still have what had expired.
+    fn tell_left_out(&mut self, why: LoadWhy, index: usize, expired: &[Vec<u8>]) {
+        let db = self.engine.keyspace.db(index);
+        // A file that is merged into what is there may have an older value.
+        let gone = expired.iter().filter(|name| db.find(db.key(name)).is_none());
+        let deletions = gone.map(|name| (index, OwnedArgs::from_slices(&[b"DEL".as_slice(), name])));
+        self.engine.unit.commands.extend(deletions);
+        if why == LoadWhy::Startup || !self.is_within_unit() {
             self.engine.unit.no_multi = true;
             self.propagate_unit();
         }
-        Ok(())
     }
 
     /// The file says where in which history it stands: what follows belongs to that.
