@@ -234,7 +234,7 @@ fn users_are_kept_in_their_file() {
     assert_eq!(ours.client().must("ACL USERS").items().len(), 2);
 }
 
-/// Sentinels show themselves to each other by `sentinel sentinel-user` and `sentinel-pass`, and a stranger gets nothing.
+/// A connection of somebody who has shown nothing yet.
 fn connect(sentinel: &Alone) -> TcpStream {
     TcpStream::connect(("127.0.0.1", sentinel.port)).expect("it accepts")
 }
@@ -295,6 +295,7 @@ fn all_strangers_are_bounded_together() {
     friend.must("PING");
 }
 
+/// Sentinels show themselves to each other by `sentinel sentinel-user` and `sentinel-pass`, and a stranger gets nothing.
 #[test]
 fn sentinels_log_in_to_each_other() {
     let master = rivulet_tests::Server::start(rivulet_tests::Kind::Rivulet, &[]);

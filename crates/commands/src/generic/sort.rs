@@ -460,6 +460,7 @@ mod tests {
         assert_eq!(b.effects().events, ["del to"]);
         assert_eq!(b.run("EXISTS to"), ":0\r\n");
     }
+
     #[test]
     fn what_was_looked_up_is_told_as_it_is() {
         let mut b = bench();
