@@ -1,10 +1,9 @@
 //! Where a command's keys and channels are among its arguments, and what is done to each key: the one source for ACL, COMMAND GETKEYS and
 //! GETKEYSANDFLAGS, and for everything else that asks for keys without running the command.
 //!
-//! The rules are those of Redis 7.0. The row's own finder answers where a specification can't say it (SORT, MIGRATE), where flags depend on options
-//! (SET, BITFIELD), and where the first word that a specification looks for need not be the one that the command goes by (GEORADIUS, XREADGROUP: Redis
-//! looks at another key there than it uses). Otherwise the specifications of the row are gone by, and where a number of keys makes no sense there are
-//! none. Nothing is allocated.
+//! The rules are those of Redis 7.0. The specifications of a command's row are gone by first. Where they can't say it (SORT, MIGRATE), where flags depend on
+//! options (SET, BITFIELD), and where the first word that they look for need not be the one that the command goes by (GEORADIUS, XREADGROUP: Redis looks at
+//! another key there than it uses), the row's own finder answers. Where a number of keys makes no sense there are none. Nothing is allocated.
 
 use rivulet_resp::Args;
 
@@ -80,9 +79,17 @@ pub fn has_keys(command: &Command) -> bool {
 
 /// The keys of a command line, all of which are on it; a line that is too short for the command may have fewer than it would.
 pub fn keys_of(command: &Command, args: Args<'_>) -> Keys {
+    // Flags depend on options, or a word need not be the one that the command goes by.
+    let says_little =
+        |spec: &KeySpec| spec.flags & key::VARIABLE_FLAGS != 0 || matches!(spec.begin, Begin::Keyword(_, 1..));
+    if !(command.get_keys.is_some() && command.keys.iter().any(says_little))
+        && let Some(keys) = by_specs(command, args)
+    {
+        return keys;
+    }
     match command.get_keys {
         Some(find) => find(args).within(args.len()),
-        None => by_specs(command, args).or_else(|| counted(command, args)).unwrap_or(Keys::NONE),
+        None => counted(command, args).unwrap_or(Keys::NONE),
     }
 }
 

@@ -162,8 +162,38 @@ fn user_rule(rng: &mut Rng, commands: &Commands) -> String {
     }
 }
 
+/// Where Redis looks at other keys than the command uses (docs/differences.md).
+fn is_looked_at_elsewhere(line: &Line) -> bool {
+    let places = |names: &[&str]| -> Vec<usize> {
+        let is_one = |word: &&Vec<u8>| names.iter().any(|name| word.eq_ignore_ascii_case(name.as_bytes()));
+        line.iter().enumerate().filter(|(_, word)| is_one(word)).map(|(at, _)| at).collect()
+    };
+    let is = |name: &str| places(&[name]).first() == Some(&0);
+    if is("pfmerge") {
+        return line.len() == 2;
+    }
+    if is("georadius") || is("georadiusbymember") {
+        return places(&["store", "storedist"]).len() > 1 || !places(&["count"]).is_empty();
+    }
+    let reads_streams = is("xread") || is("xreadgroup");
+    let streams = places(&["streams"]);
+    reads_streams
+        && (streams.len() > 1
+            || streams.iter().any(|at| is("xreadgroup") && *at < 4)
+            || !places(&["group", "count", "block"]).is_empty())
+}
+
 /// A command line with about as many arguments as the command takes.
 fn line(rng: &mut Rng, commands: &Commands, words: &mut Words) -> Line {
+    loop {
+        let line = any_line(rng, commands, words);
+        if !is_looked_at_elsewhere(&line) {
+            return line;
+        }
+    }
+}
+
+fn any_line(rng: &mut Rng, commands: &Commands, words: &mut Words) -> Line {
     if rng.u8(..3) == 0 {
         return words.command(rng);
     }
@@ -524,7 +554,7 @@ fn keys_are_found_where_redis_finds_them() {
                 let ask = pick(&mut rng, &["COMMAND GETKEYS", "COMMAND GETKEYSANDFLAGS"]);
                 let mut line = line(&mut rng, &commands, &mut words);
                 // Redis 7.0 wants an argument behind the command.
-                if line.len() < 2 {
+                while line.len() < 2 || is_looked_at_elsewhere(&line) {
                     line.push(b"a".to_vec());
                 }
                 [words_of(ask), line].concat()

@@ -102,12 +102,16 @@ fn replication_of(port: u16) -> Option<String> {
     client.try_call("INFO replication").ok().map(|info| info.text())
 }
 
-/// The master that the Sentinels tell of has its replicas and its members. It calls those online that it has sent all data; they have loaded them when they say so.
+/// The master that the Sentinels tell of has its replicas and its members, and these have what it had when it was asked: who was started again counts for nothing
+/// before that.
 fn is_whole(sentinels: &[u16]) -> bool {
     let Some(info) = master_port(sentinels).and_then(replication_of) else { return false };
     let online = info.lines().filter(|line| line.contains("state=online"));
     let ports = online.filter_map(|line| line.split(',').find_map(|part| part.strip_prefix("port=")?.parse().ok()));
-    let is_up = |port| replication_of(port).is_some_and(|info| field(&info, "master_link_status") == "up");
+    let had: u64 = field(&info, "master_repl_offset").parse().unwrap_or(u64::MAX);
+    let has_all = |info: &str| field(info, "master_repl_offset").parse().is_ok_and(|offset: u64| offset >= had);
+    let is_up =
+        |port| replication_of(port).is_some_and(|info| field(&info, "master_link_status") == "up" && has_all(&info));
     field(&info, "role") == "master"
         && field(&info, "stale_master") == "0"
         && ports.filter(|port| is_up(*port)).count() == 2

@@ -15,6 +15,8 @@ use crate::persist::loading::Loader;
 #[derive(Default)]
 pub struct Loading {
     pub load: Option<Load>,
+    /// So many have begun: what one stores has a name of its own until it is whole.
+    loads_begun: u64,
     /// The pseudo client that replays an append-only file: nothing that it does goes to the stream.
     pub replayer: Option<ClientId>,
     /// Loaded beside the data and whole: it takes its place with the link's next action.

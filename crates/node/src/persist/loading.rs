@@ -135,6 +135,13 @@ pub struct Loader {
     waiting: Option<Loaded>,
 }
 
+/// When a load begins, and the how manyth of its server it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beginning {
+    pub now_ms: u64,
+    pub number: u64,
+}
+
 impl Loader {
     pub fn start(
         source: Source,
@@ -143,7 +150,7 @@ impl Loader {
         clock_use: ClockUse,
         key_delay: Arc<AtomicI64>,
         waker: Waker,
-        now_ms: u64,
+        begins: Beginning,
     ) -> io::Result<Loader> {
         let (to, from) = sync::sync_channel(BATCHES_MAX);
         let (queued, stop, read) =
@@ -155,7 +162,9 @@ impl Loader {
         };
         let (bytes_to, bytes_from) = sync::channel();
         let temporary = match &source {
-            Source::Stored { path, .. } | Source::Early { path: Some(path), .. } => Some(store::temporary_name(path)),
+            Source::Stored { path, .. } | Source::Early { path: Some(path), .. } => {
+                Some(store::temporary_name(path, begins))
+            }
             _ => None,
         };
         let decodes_at_once = matches!(source, Source::Stream { .. });
@@ -175,7 +184,7 @@ impl Loader {
             key_delay,
             waker,
             stop: stop.clone(),
-            temporary: temporary.clone(),
+            temporary: temporary.clone().unwrap_or_default(),
             read: read.clone(),
         };
         helpers::start("loader", move || worker.run(source, bytes, options));
@@ -189,7 +198,7 @@ impl Loader {
             temporary,
             read,
             total,
-            started_ms: now_ms,
+            started_ms: begins.now_ms,
             keys_loaded: 0,
             keys_expired: 0,
             empty_keys: 0,
@@ -344,8 +353,8 @@ struct Worker {
     key_delay: Arc<AtomicI64>,
     waker: Waker,
     stop: Arc<AtomicBool>,
-    /// Where is stored what is not whole.
-    temporary: Option<PathBuf>,
+    /// Where is stored what is not whole, if anything is.
+    temporary: PathBuf,
     read: Arc<AtomicU64>,
 }
 
@@ -451,7 +460,8 @@ mod tests {
         let (hasher, options) = (KeyHasher::new([1, 2]), Options::default());
         let source = Source::File(path.clone());
         let mut loader =
-            Loader::start(source, options, hasher, ClockUse::Lru, Arc::default(), waker, 0).expect("it starts");
+            Loader::start(source, options, hasher, ClockUse::Lru, Arc::default(), waker, Beginning::default())
+                .expect("it starts");
         let mut all = Vec::new();
         while !matches!(all.last(), Some(Loaded::End(_))) {
             all.push(loader.wait());

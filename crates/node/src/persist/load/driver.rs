@@ -12,7 +12,7 @@ use rivulet_resp::OwnedArgs;
 use super::{Identity, Load, LoadWhy, Place};
 use crate::log;
 use crate::node::Node;
-use crate::persist::loading::{Decoded, FileEnd, Loaded, Loader, Source};
+use crate::persist::loading::{Beginning, Decoded, FileEnd, Loaded, Loader, Source};
 use crate::system::os_error;
 
 /// So many keys without elements are told one by one.
@@ -58,6 +58,8 @@ impl Node {
         let is_unchecked = matches!(source, Source::Stored { .. });
         let beside = (place != Place::Databases)
             .then(|| Keyspace::new(self.engine.keyspace.databases(), self.engine.keyspace.hasher()));
+        self.persist.loading.loads_begun += 1;
+        let begins = Beginning { now_ms: self.now_ms(), number: self.persist.loading.loads_begun };
         let loader = Loader::start(
             source,
             self.load_options(),
@@ -65,7 +67,7 @@ impl Node {
             self.engine.settings.clock,
             self.persist.loading.delay.clone(),
             self.front.waker.clone(),
-            self.now_ms(),
+            begins,
         )
         .map_err(|e| os_error(&e))?;
         self.persist.loading.load = Some(Load {

@@ -3,7 +3,7 @@
 //! What is only stored is taken apart too, so that a snapshot that can't be loaded, or never ends, is known while the old data are still there.
 
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rivulet_host::fs::File;
 use rivulet_rdb::read::{Event, Options, Reader};
@@ -30,15 +30,11 @@ impl Worker {
         framing: Framing,
         options: Options,
     ) -> Result<(), String> {
-        bytes.storing = Some(Storing::start(self.temporary_of(path), path).map_err(|e| store::failure(&e))?);
+        bytes.storing = Some(Storing::start(self.temporary.clone(), path).map_err(|e| store::failure(&e))?);
         let loaded = self.load_stream(bytes, framing, options);
         let stored = bytes.storing.take().map_or(Ok(()), |storing| storing.end(loaded.is_ok()));
         // If it can't be stored, that is why it could not be loaded.
         stored.map_err(|e| store::failure(&e)).and(loaded)
-    }
-
-    fn temporary_of(&self, path: &Path) -> PathBuf {
-        self.temporary.clone().unwrap_or_else(|| store::temporary_name(path))
     }
 
     /// Writes what comes to a file, and goes through it. Answers the file, whoever has its name by then.
@@ -49,7 +45,7 @@ impl Worker {
         framing: Framing,
         options: Options,
     ) -> Result<File, String> {
-        let mut store = Store::create(self.temporary_of(path), path, true).map_err(|e| store::failure(&e))?;
+        let mut store = Store::create(self.temporary.clone(), path, true).map_err(|e| store::failure(&e))?;
         let mut passing = Passing { from: bytes, to: &mut store, failure: None };
         let end = go_through(Reader::new(&mut passing, options));
         if let Some(e) = passing.failure {
@@ -120,7 +116,7 @@ mod tests {
     use rivulet_net::Waker;
     use rivulet_rdb::write::{Aux, Meta, Version, Writer};
 
-    use super::super::{Loaded, Loader, Source};
+    use super::super::{Beginning, Loaded, Loader, Source};
     use super::*;
 
     /// A snapshot of two keys, and of one of a type that this server does not have if `unreadable` says so.
@@ -154,7 +150,8 @@ mod tests {
         let waker = Waker::new().expect("an eventfd");
         let (hasher, options) = (KeyHasher::new([1, 2]), Options::default());
         let mut loader =
-            Loader::start(source, options, hasher, ClockUse::Lru, Arc::default(), waker, 0).expect("it starts");
+            Loader::start(source, options, hasher, ClockUse::Lru, Arc::default(), waker, Beginning::default())
+                .expect("it starts");
         pieces.iter().for_each(|piece| loader.push(piece.to_vec()));
         if ends {
             loader.end_of_bytes();

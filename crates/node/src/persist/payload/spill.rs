@@ -132,7 +132,7 @@ fn nameless_file() -> io::Result<File> {
     // Those of two snapshots may be made at the same time, and each removes its own name.
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let path = PathBuf::from(format!("temp-sync-{}.{count}.spill", std::process::id()));
+    let path = PathBuf::from(format!("temp-sync-{}.{count:08}.spill", std::process::id()));
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
     fs::remove_file(&path)?;
     Ok(file)
