@@ -163,7 +163,7 @@ impl Loader {
         let (bytes_to, bytes_from) = sync::channel();
         let temporary = match &source {
             Source::Stored { path, .. } | Source::Early { path: Some(path), .. } => {
-                Some(store::temporary_name(path, begins))
+                Some(store::temporary_name(path, begins.number))
             }
             _ => None,
         };

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use rivulet_host::fs::{self, File, OpenOptions};
 use rivulet_host::sync::{self, Receiver, SyncSender};
 
-use super::Beginning;
 use crate::persist::snapshot::sync_directory;
 use crate::{clock, helpers};
 
@@ -22,8 +21,8 @@ const ALIGNMENT: usize = 4096;
 const PIECES_MAX: usize = 64;
 
 /// What a file is called until it is whole. One that is given up and the next may overlap, and each removes what is not whole of its own.
-pub fn temporary_name(path: &Path, begins: Beginning) -> PathBuf {
-    let (seconds, number) = (clock::unix_ms() / 1000, begins.number);
+pub fn temporary_name(path: &Path, number: u64) -> PathBuf {
+    let seconds = clock::unix_ms() / 1000;
     path.with_file_name(format!("temp-{seconds}.{}.{number}.rdb", std::process::id()))
 }
 
@@ -186,8 +185,7 @@ mod tests {
         let bytes: Vec<u8> = (0..3 * WRITE_BYTES + 4097).map(|i| (i % 251) as u8).collect();
         for read_soon in [false, true] {
             for len in [0, 1, ALIGNMENT, WRITE_BYTES, WRITE_BYTES + 1, bytes.len()] {
-                let mut store =
-                    Store::create(temporary_name(&path, Beginning::default()), &path, read_soon).expect("a file");
+                let mut store = Store::create(temporary_name(&path, 0), &path, read_soon).expect("a file");
                 for piece in bytes[..len].chunks(100_001) {
                     store.write_all(piece).expect("it is written");
                 }
@@ -202,7 +200,7 @@ mod tests {
     fn what_is_not_whole_leaves_nothing() {
         let directory = directory("part");
         let path = directory.join("dump.rdb");
-        let storing = Storing::start(temporary_name(&path, Beginning::default()), &path).expect("a thread");
+        let storing = Storing::start(temporary_name(&path, 0), &path).expect("a thread");
         assert!(storing.push(Arc::new(vec![7; 10_000])));
         storing.end(false).expect("nothing failed");
         std::fs::remove_dir(directory).expect("it is empty");

@@ -129,7 +129,8 @@ impl Worker {
 
 /// A file in the working directory that is gone when it is closed.
 fn nameless_file() -> io::Result<File> {
-    // Those of two snapshots may be made at the same time, and each removes its own name.
+    // Those of two snapshots may be made at the same time, and each removes its own name. All names are as long, whatever was made before: a simulation is to use as
+    // much memory each time.
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let path = PathBuf::from(format!("temp-sync-{}.{count:08}.spill", std::process::id()));
