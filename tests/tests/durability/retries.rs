@@ -8,8 +8,8 @@ use rivulet_tests::{Kind, Server, wait};
 use crate::fsync::Faults;
 use crate::{file, wait_refused, wait_taken};
 
-/// So many rewrites fail, one of which is the last before the pauses of automatic ones begin.
-const FAILURES: usize = 4;
+/// So many rewrites fail: with the last of them the pauses of automatic ones begin.
+const FAILURES: usize = 3;
 /// Which is far less than a pause of those.
 const SOON: Duration = Duration::from_secs(20);
 

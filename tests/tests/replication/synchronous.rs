@@ -549,15 +549,21 @@ fn a_master_that_was_ended_in_order_lacks_nothing() {
     assert_eq!(master.info("synchronous_unproven"), "1");
 }
 
-/// Others may have acknowledged what it has lost, and it writes something else there: what it had when it came back is what a choice goes by, in the term of that.
-#[test]
-fn what_an_unproven_master_writes_does_not_count() {
+/// A master and a member in the third term, with a first write; a third member is gone for good.
+fn pair_of_three() -> (Server, Server) {
     let (mut master, mut member) = pair(Kind::Rivulet, &["--appendonly", "yes", "--appendfsync", "always"]);
     member.must("CONFIG SET synchronous-replicas 1");
     let (a, b, gone) = (master.info("node_id"), member.info("node_id"), "6".repeat(40));
     wait::until("they are taken", || !master.call(&format!("REPLICATION MEMBERS 3 {a} {b} {gone}")).is_error());
     member.wait_for_link();
     master.must("SET a 1");
+    (master, member)
+}
+
+/// Others may have acknowledged what it has lost, and it writes something else there: what it had when it came back is what a choice goes by, in the term of that.
+#[test]
+fn what_an_unproven_master_writes_does_not_count() {
+    let (mut master, mut member) = pair_of_three();
     member.shutdown("NOSAVE");
     master.kill();
     master.launch();
@@ -577,12 +583,7 @@ fn what_an_unproven_master_writes_does_not_count() {
 /// The disk refuses what a replica would write down of an unproven master, and is well again only when the link has gone.
 #[test]
 fn what_could_not_be_written_down_is_when_the_link_is_back() {
-    let (mut master, mut member) = pair(Kind::Rivulet, &["--appendonly", "yes", "--appendfsync", "always"]);
-    member.must("CONFIG SET synchronous-replicas 1");
-    let (a, b, gone) = (master.info("node_id"), member.info("node_id"), "6".repeat(40));
-    wait::until("they are taken", || !master.call(&format!("REPLICATION MEMBERS 3 {a} {b} {gone}")).is_error());
-    member.wait_for_link();
-    master.must("SET a 1");
+    let (mut master, mut member) = pair_of_three();
     let promises = member.dir.path().join(format!("failover-{}.state", member.port));
     let in_the_way = promises.with_extension("state.tmp");
     std::fs::create_dir(&in_the_way).expect("a directory");
