@@ -388,9 +388,7 @@ impl Set {
             let views = self.look_at_epochs()?;
             let first = views.first().copied().flatten();
             let info = match first {
-                Some(master) if views.iter().all(|view| *view == first) => {
-                    self.ask(master, &["INFO", "replication"], REPLY_US).map_or(String::new(), |reply| reply.text())
-                }
+                Some(master) if views.iter().all(|view| *view == first) => self.replication_of(master),
                 _ => String::new(),
             };
             if let Some(master) = first.filter(|_| self.is_whole(&info))
@@ -405,23 +403,43 @@ impl Set {
         Err(format!("the set is not whole again ({:?}): {:?}", self.shape, last))
     }
 
-    /// The master's list is of the servers that there are: one that has lost its name with its disk is another member than before.
+    /// All know one settled list of the servers that there are: one that has lost its name with its disk is another member than before, and who has not heard that the
+    /// former one is gone still counts it.
     fn are_members(&mut self, info: &str) -> bool {
-        let field = |info: &str, name: &str| info.lines().find_map(|line| Some(line.strip_prefix(name)?.to_string()));
-        let Some(members) = field(info, "members:") else { return false };
+        let Some(members) = field(info, "members").map(|ids| ids.split(',').map(str::to_string).collect::<Vec<_>>())
+        else {
+            return false;
+        };
         (0..self.shape.nodes).all(|host| {
-            let own = self.ask(host, &["INFO", "replication"], REPLY_US).and_then(|r| field(&r.text(), "node_id:"));
-            own.is_some_and(|own| members.split(',').any(|member| member == own))
+            let own = self.replication_of(host);
+            has_settled(&own, members.len())
+                && field(&own, "node_id").is_some_and(|own| members.iter().any(|id| id == own))
         })
     }
 
     fn is_whole(&self, info: &str) -> bool {
-        let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        let members = field("members").map_or(0, |members| members.split(',').filter(|id| !id.is_empty()).count());
-        field("role") == Some("master")
+        let members =
+            field(info, "members").map_or(0, |members| members.split(',').filter(|id| !id.is_empty()).count());
+        field(info, "role") == Some("master")
             && info.matches("state=online").count() + 1 == self.shape.nodes
             && members == self.shape.nodes
-            && field("stale_master") == Some("0")
-            && field("synchronous_unproven") == Some("0")
+            && field(info, "stale_master") == Some("0")
+            && field(info, "synchronous_unproven") == Some("0")
     }
+
+    /// A server's INFO of replication; nothing if it does not answer.
+    fn replication_of(&mut self, host: HostId) -> String {
+        self.ask(host, &["INFO", "replication"], REPLY_US).map_or(String::new(), |reply| reply.text())
+    }
+}
+
+/// A line of INFO.
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+}
+
+/// Whether who tells this knows a list of so many members that is settled.
+fn has_settled(info: &str, members: usize) -> bool {
+    let count = field(info, "members").map_or(0, |ids| ids.split(',').count());
+    count == members && field(info, "members_list").is_some_and(|list| !list.contains(','))
 }

@@ -1,6 +1,6 @@
 //! What goes wrong in a set that Sentinels watch.
 
-use super::{NAME, PATIENCE_US, REPLY_US, Set};
+use super::{NAME, PATIENCE_US, REPLY_US, Set, field, has_settled};
 use crate::invariants::Broken;
 use crate::network::HostId;
 use crate::schedule::Loss;
@@ -69,7 +69,7 @@ impl Set {
         let mut everybody = rest.clone();
         everybody.push(master);
         self.wait_for("who is gone is still a member", |set| {
-            everybody.iter().all(|host| set.has_settled(*host, members))
+            everybody.iter().all(|host| has_settled(&set.replication_of(*host), members))
         })?;
         self.schedule.stop(master, loss);
         self.wait_for("nobody takes the place of the master", |set| {
@@ -80,8 +80,7 @@ impl Set {
 
     /// A leader has fenced a replica, and is seen no more. It acknowledges nothing to its master from then on.
     fn leave_half_done(&mut self, host: HostId) {
-        let info = self.ask(host, &["INFO", "replication"], REPLY_US).map_or(String::new(), |reply| reply.text());
-        let epoch = info.lines().find_map(|line| line.strip_prefix("failover_epoch:")?.parse::<u64>().ok());
+        let epoch = field(&self.replication_of(host), "failover_epoch").and_then(|epoch| epoch.parse::<u64>().ok());
         let next = epoch.unwrap_or(0).saturating_add(1).to_string();
         self.ask(host, &["REPLICATION", "FENCE", &next, &"1".repeat(40)], REPLY_US);
     }
@@ -97,7 +96,9 @@ impl Set {
         }
         let rest: Vec<HostId> = (0..self.shape.nodes).filter(|host| *host != gone).collect();
         let members = self.shape.nodes - 1;
-        self.wait_for("who is gone is still a member", |set| rest.iter().all(|host| set.has_settled(*host, members)))?;
+        self.wait_for("who is gone is still a member", |set| {
+            rest.iter().all(|host| has_settled(&set.replication_of(*host), members))
+        })?;
         let before = self.present_master();
         for sentinel in self.sentinels() {
             self.ask(sentinel, &["SENTINEL", "FAILOVER", NAME], REPLY_US);
@@ -111,14 +112,6 @@ impl Set {
         let for_us = self.rng.u64(0..3_000_000);
         self.pass(for_us);
         Ok(())
-    }
-
-    /// Whether a server knows a list of so many members that is settled.
-    fn has_settled(&mut self, host: HostId, members: usize) -> bool {
-        let info = self.ask(host, &["INFO", "replication"], REPLY_US).map_or(String::new(), |reply| reply.text());
-        let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        let count = field("members").map_or(0, |ids| ids.split(',').count());
-        count == members && field("members_list").is_some_and(|list| !list.contains(','))
     }
 
     fn wait_for(&mut self, what_if_not: &str, mut is_so: impl FnMut(&mut Set) -> bool) -> Result<(), Broken> {
