@@ -113,6 +113,9 @@ struct Set {
     askers: Vec<Client>,
     /// Servers that have lost data since the set was whole last.
     lossy: BTreeSet<HostId>,
+    /// Whether one was forgotten since the set was last whole. Another one that comes back as somebody else may then be one of just so many as acknowledge a write, and
+    /// a master that was started again would wait for its word for ever.
+    is_short: bool,
     /// Which master each configuration epoch has.
     masters: BTreeMap<u64, HostId>,
 }
@@ -134,6 +137,7 @@ pub fn run(seed: u64, shows_logs: bool) -> Result<Report, Broken> {
         values: Values { last: NONE, reads: shape.reads },
         askers: (0..hosts).map(|host| Client::new(hosts, host)).collect(),
         lossy: BTreeSet::new(),
+        is_short: false,
         masters: BTreeMap::new(),
     };
     set.run()?;
@@ -395,6 +399,7 @@ impl Set {
                 && self.are_members(&info)
             {
                 self.lossy.clear();
+                self.is_short = false;
                 return Ok(master);
             }
             last = (views, info);

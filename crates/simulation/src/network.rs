@@ -357,8 +357,10 @@ impl Network {
         let Some(target) = self.host_of_address(end.peer_address) else { return Ok(count) };
         let pinch = self.pinch.filter(|pinch| (pinch.from, pinch.to) == (from, target));
         let count = pinch.map_or(count, |pinch| pinch.piece.min(count));
-        if target < self.servers && matches!(bytes.first(), Some(b'+' | b'$')) {
-            let told = ids_in(&bytes[..count]).map(|(id, with_data)| IdTold { from, to: target, id, with_data });
+        // Newlines tell a replica that waits that somebody is there.
+        let said = bytes[..count].trim_ascii_start();
+        if target < self.servers && matches!(said.first(), Some(b'+' | b'$')) {
+            let told = ids_in(said).map(|(id, with_data)| IdTold { from, to: target, id, with_data });
             self.ids_told.extend(told);
         }
         if let Some(end) = self.ends.get_mut(socket) {

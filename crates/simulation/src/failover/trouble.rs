@@ -62,6 +62,7 @@ impl Set {
             self.lossy.extend([master, gone]);
         }
         self.schedule.stop(gone, loss);
+        self.is_short = true;
         if self.rng.bool() {
             self.leave_half_done(rest[0]);
         }
@@ -91,6 +92,7 @@ impl Set {
         let master = self.wait_until_whole()?;
         let gone = if self.rng.bool() { master } else { self.rng.usize(..self.shape.nodes) };
         self.schedule.stop(gone, Loss::Process);
+        self.is_short = true;
         if !self.shape.has_files {
             self.lossy.insert(gone);
         }
@@ -169,7 +171,8 @@ impl Set {
         }
         self.schedule.stop(host, loss);
         // Who has lost its name with all else is a member for ever where nobody is forgotten.
-        if loss == Loss::Power && self.shape.forget_after_ms > 0 && self.shape.is_quick && self.rng.bool() {
+        let forgets = self.shape.forget_after_ms > 0 && self.shape.is_quick;
+        if loss == Loss::Power && forgets && !self.is_short && self.rng.bool() {
             self.replace_disk(host);
         }
         if self.rng.u8(..3) == 0 {
