@@ -109,6 +109,9 @@ fn maybe_be_preempted(shared: &Shared) {
     }
 }
 
+/// So often a process may look at its sockets without waiting once. A loop that has nothing to do and does not wait is a fault: it keeps a processor busy.
+const LOOKS_MAX: u64 = 1_000_000;
+
 /// A process on a machine.
 pub struct Process {
     pub shared: Rc<Shared>,
@@ -126,6 +129,8 @@ pub struct Process {
     pub memory: Cell<i64>,
     /// What the thread had allocated when the present step began.
     pub memory_at_step: Cell<i64>,
+    /// How often it has looked at a socket since its event loop last waited.
+    looks: Cell<u64>,
     directory: RefCell<PathBuf>,
 }
 
@@ -141,6 +146,7 @@ impl Process {
             status: Cell::new(None),
             memory: Cell::new(0),
             memory_at_step: Cell::new(0),
+            looks: Cell::new(0),
             directory: RefCell::new(PathBuf::from("/data")),
         }
     }
@@ -177,6 +183,9 @@ impl World for Process {
     fn park(&self, awaits: Awaits, until_us: Option<u64>) {
         if self.is_dead.get() {
             return;
+        }
+        if matches!(awaits, Awaits::ThreadsAndSockets) {
+            self.looks.set(0);
         }
         if let Some(suspend) = SUSPEND.get() {
             // SAFETY: the pointer is of the step that runs, whose stack holds it.
@@ -272,6 +281,9 @@ impl World for Process {
     }
 
     fn readiness(&self, socket: u64) -> Option<(bool, bool)> {
+        let looks = self.looks.get() + 1;
+        self.looks.set(looks);
+        assert!(looks < LOOKS_MAX, "server {} does not wait any more", self.host.id);
         self.shared.network.borrow().readiness(socket)
     }
 }

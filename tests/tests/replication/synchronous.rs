@@ -1,5 +1,6 @@
 //! Replies that wait for replicas: which, until when, and what ends a wait. Fences, members and stale masters.
 
+use std::io::Read;
 use std::time::Duration;
 
 use rivulet_tests::process::run;
@@ -753,6 +754,35 @@ fn promises_go_with_the_port_and_the_directory() {
     assert!(node.call(&format!("CONFIG SET dir {}", elsewhere.display())).is_error());
     assert_eq!(std::fs::read_to_string(elsewhere.join(&name)).expect("it is there"), "another's");
     assert!(!is_moved(node.dir.path()));
+}
+
+/// The rest of a long reply has to wait, as it is followed by news of a write, while the socket would take more of it.
+#[test]
+fn who_waits_with_a_socket_that_takes_more_keeps_no_processor_busy() {
+    let limits = ["--client-output-buffer-limit", "pubsub", "0", "0", "0"];
+    let mut server = Server::start(Kind::Rivulet, &[&limits[..], &["--notify-keyspace-events", "KEA"]].concat());
+    server.must("SETRANGE long 40000000 x");
+    let mut reader = server.client();
+    reader.must("HELLO 3");
+    reader.must("SUBSCRIBE __keyspace@0__:key");
+    reader.add("GET long");
+    reader.flush().expect("it is sent");
+    wait::until("a part is sent", || server.must("CLIENT LIST TYPE PUBSUB").text().contains("events=rw"));
+    server.must("CONFIG SET synchronous-replicas 1");
+    let mut writer = server.client();
+    writer.add("SET key 1");
+    writer.flush().expect("it is sent");
+    wait::until("it waits", || server.info("synchronous_held_clients") == "2");
+    // There is room in the socket now.
+    let mut bytes = [0; 1 << 16];
+    let mut left = 1 << 20;
+    while left > 0 {
+        left -= reader.socket().read(&mut bytes).expect("a part of it").min(left);
+    }
+    let before = server.busy_ns();
+    wait::pause(Duration::from_millis(500));
+    let busy_ns = server.busy_ns() - before;
+    assert!(busy_ns < 250_000_000, "{busy_ns} ns of half a second");
 }
 
 /// Nobody has acknowledged it, and somebody may miss it all the same.

@@ -24,8 +24,13 @@ impl Node {
     fn write_client(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else { return };
         client.connection.outbox.queued = false;
-        if client.connection.closing || self.withholds_ids(id) {
+        if client.connection.closing {
             return;
+        }
+        if self.withholds_ids(id) {
+            // Its socket would be ready all the time, and the loop never wait.
+            let all_left = self.flush_tls(id);
+            return self.watch_write(id, !all_left);
         }
         let Some(client) = self.clients.get_mut(id) else { return };
         let limit = if self.front.held.lets_all { u64::MAX } else { client.connection.outbox.hold.sendable };
@@ -64,6 +69,10 @@ impl Node {
         stream.flush().is_err() || !stream.has_unsent()
     }
 
+    fn watches_write(&self, id: ClientId) -> bool {
+        self.clients.get(id).is_some_and(|client| client.connection.watching.write)
+    }
+
     /// Asks, or asks no longer, to be told when the client's socket takes more.
     pub fn watch_write(&mut self, id: ClientId, on: bool) {
         let Some(client) = self.clients.get_mut(id) else { return };
@@ -88,7 +97,8 @@ impl Node {
         }
         while !self.clients.to_write.is_empty() {
             for id in std::mem::take(&mut self.clients.to_write) {
-                if !self.hold_reply(id) {
+                // A socket of which it is watched whether it takes more is watched no longer when nothing may leave: it would be ready all the time.
+                if !self.hold_reply(id) || self.watches_write(id) {
                     self.write_client(id);
                 }
             }
