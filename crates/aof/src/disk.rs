@@ -189,6 +189,12 @@ pub fn sync_directory(path: &Path) -> io::Result<()> {
     fs::sync_directory_of(path)
 }
 
+/// Which run of the system this is.
+pub fn boot() -> io::Result<u128> {
+    let text = String::from_utf8(fs::read("/proc/sys/kernel/random/boot_id")?).map_err(io::Error::other)?;
+    u128::from_str_radix(&text.trim().replace('-', ""), 16).map_err(io::Error::other)
+}
+
 /// Where a directory is, to tell it from a copy of it.
 pub fn place(directory: &Path) -> io::Result<Place> {
     let metadata = fs::metadata(directory)?;

@@ -100,6 +100,8 @@ enum Mode {
 pub struct Directory {
     pub path: PathBuf,
     pub place: Place,
+    /// The run of the system, where that is known.
+    pub boot: Option<u128>,
 }
 
 /// Where bytes of the stream lie.
@@ -760,6 +762,7 @@ impl LogFiles {
             role: self.role,
             state,
             place: directory.place,
+            boot: directory.boot,
             segments: lines.collect(),
         };
         FileOp::Replace { path: directory.path.join(name), bytes: identity.to_bytes() }

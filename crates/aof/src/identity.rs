@@ -17,6 +17,8 @@ pub struct Identity {
     pub state: State,
     /// The directory in which it was written (device and inode): a copy elsewhere does not go on under the same id.
     pub place: Place,
+    /// The run of the system in which it was written, where that is known: in a later one what was not synced may not be what was written.
+    pub boot: Option<u128>,
     /// In the order of their offsets.
     pub segments: Vec<SegmentLine>,
 }
@@ -73,6 +75,9 @@ impl Identity {
             State::Clean { offset } => line(format_args!("state clean {offset}")),
         }
         line(format_args!("place {} {}", self.place.device, self.place.inode));
+        if let Some(boot) = self.boot {
+            line(format_args!("boot {boot:032x}"));
+        }
         for segment in &self.segments {
             let marks = if segment.marked { "marked" } else { "plain" };
             line(format_args!("segment {} {marks} {}", segment.start, escape(&segment.name)));
@@ -112,15 +117,24 @@ impl Identity {
         };
         let (device, inode) = lines.next()?.strip_prefix("place ")?.split_once(' ')?;
         let place = Place { device: device.parse().ok()?, inode: inode.parse().ok()? };
+        let boot = match lines.next_if(|line| line.starts_with("boot ")) {
+            Some(line) => Some(u128::from_str_radix(&line["boot ".len()..], 16).ok()?),
+            None => None,
+        };
         let segments = lines.map(segment_line).collect::<Option<Vec<_>>>()?;
         let in_order = segments.is_sorted_by_key(|segment| segment.start);
         let history = History::restored(id, ancestors)?;
-        in_order.then_some(Identity { history, role, state, place, segments })
+        in_order.then_some(Identity { history, role, state, place, boot, segments })
     }
 
     /// The offset at which a file begins.
     pub fn segment(&self, name: &str) -> Option<&SegmentLine> {
         self.segments.iter().find(|segment| segment.name == name)
+    }
+
+    /// Whether the system may have lost power, or ended in another way that takes what was not synced, since a log was written that has no end.
+    pub fn may_lack_what_was_not_synced(&self, boot: Option<u128>) -> bool {
+        self.state == State::Open && (boot.is_none() || boot != self.boot)
     }
 
     /// The history of data that were loaded up to `end`, for a node that starts (rule 41; the table in docs/log.md). Up to `proven` they are what
@@ -202,6 +216,7 @@ mod tests {
             role: Role::Master,
             state: State::Clean { offset: 900 },
             place: HERE,
+            boot: Some(7),
             segments: vec![line("a.1.incr.aof", 0, false), line(" file seq \n\n%.aof .2.incr.aof", 512, true)],
         }
     }
@@ -212,6 +227,15 @@ mod tests {
         assert_eq!(Identity::parse(&identity.to_bytes()), Some(identity.clone()));
         let open = Identity { state: State::Open, role: Role::Replica, segments: Vec::new(), ..identity };
         assert_eq!(Identity::parse(&open.to_bytes()), Some(open.clone()));
+        // Earlier versions have not written it.
+        let of_before = Identity { boot: None, ..open.clone() };
+        assert_eq!(Identity::parse(&of_before.to_bytes()), Some(of_before.clone()));
+        let lacks = |identity: &Identity, boot| identity.may_lack_what_was_not_synced(boot);
+        assert_eq!([lacks(&open, Some(7)), lacks(&open, Some(8)), lacks(&open, None)], [false, true, true]);
+        assert_eq!(
+            [lacks(&of_before, Some(7)), lacks(&of_before, None), lacks(&sample(), Some(8))],
+            [true, true, false]
+        );
     }
 
     #[test]

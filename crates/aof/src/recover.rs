@@ -10,7 +10,7 @@ use rivulet_host::fs;
 use rivulet_replication::history::History;
 use rivulet_replication::position::ReplId;
 
-use crate::disk::place;
+use crate::disk::{boot, place};
 use crate::files::{self, BACKLOG_IDENTITY, Directory, Kind, Segment, backlog_path, identity_name};
 use crate::identity::{Identity, SegmentLine};
 use crate::manifest::{self, Manifest, ManifestError};
@@ -25,6 +25,13 @@ pub struct Found {
     pub identity: Option<Identity>,
     /// To be told when the base is loaded: it is not as it was written.
     pub base_damaged: bool,
+}
+
+impl Found {
+    /// Whether bytes may be others than were written where no sync has covered them.
+    pub fn may_lack_what_was_not_synced(&self) -> bool {
+        self.identity.as_ref().is_some_and(|identity| identity.may_lack_what_was_not_synced(self.directory.boot))
+    }
 }
 
 /// Why the files can't be used.
@@ -46,7 +53,7 @@ pub struct Replayed {
     pub marked: bool,
     /// The data are not what the stream says: there were writes of the node's own, or commands that it passed over.
     pub diverged: bool,
-    /// The file has bytes that are not those which were written: of the stream's, so many come before them.
+    /// The file has, or may have, bytes that are not those which were written: of the stream's, so many come before them.
     pub proven_bytes: Option<u64>,
 }
 
@@ -84,7 +91,7 @@ pub fn open_directory(path: &Path) -> io::Result<Directory> {
         return Err(error);
     }
     let path = fs::canonicalize(path)?;
-    Ok(Directory { place: place(&path)?, path })
+    Ok(Directory { place: place(&path)?, boot: boot().ok(), path })
 }
 
 fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {

@@ -143,18 +143,61 @@ pub struct Compared<R> {
     at: u64,
     digest: Digest,
     damage: Option<Damage>,
+    holes: Option<Holes>,
+}
+
+/// Where bytes may never have come to the disk: a loss of power takes pages of what was not synced, the first as well as the last. Where there was
+/// nothing before, such a page ends with zeros.
+#[derive(Debug)]
+struct Holes {
+    at: u64,
+    /// So many bytes before that are zeros.
+    zeros: u64,
+    first: Option<u64>,
+}
+
+/// What a system writes to its disk at once.
+const PAGE_BYTES: u64 = 4096;
+/// Fewer zeros at the end of a page are taken for what was written.
+const HOLE_BYTES_MIN: u64 = 8;
+
+impl Holes {
+    fn look(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() && self.first.is_none() {
+            let to_end = PAGE_BYTES - self.at % PAGE_BYTES;
+            let (now, rest) = bytes.split_at(bytes.len().min(to_end as usize));
+            let zeros = now.iter().rev().take_while(|byte| **byte == 0).count();
+            self.zeros = if zeros == now.len() { self.zeros + zeros as u64 } else { zeros as u64 };
+            self.at += now.len() as u64;
+            if self.at.is_multiple_of(PAGE_BYTES) && self.zeros >= HOLE_BYTES_MIN {
+                self.first = Some(self.at - self.zeros);
+            }
+            bytes = rest;
+        }
+    }
 }
 
 impl<R: Read> Compared<R> {
     pub fn new(source: R, blocks: Vec<Block>) -> Compared<R> {
         let mut blocks = blocks.into_iter();
         let block = blocks.next();
-        Compared { source, blocks, block, start: 0, at: 0, digest: Digest::new(), damage: None }
+        Compared { source, blocks, block, start: 0, at: 0, digest: Digest::new(), damage: None, holes: None }
+    }
+
+    /// Looks for pages that may never have come to the disk, behind all that is noted: the system has been started anew since the file was written.
+    pub fn look_for_holes(&mut self) {
+        self.holes = Some(Holes { at: 0, zeros: 0, first: None });
+    }
+
+    /// Where the first of these begins.
+    pub fn hole(&self) -> Option<u64> {
+        self.holes.as_ref()?.first
     }
 
     /// Bytes before it are those which were written, or nothing is known of them.
     pub fn proven_until(&self) -> u64 {
-        if self.block.is_some() || self.damage.is_some() { self.start } else { u64::MAX }
+        let noted = if self.block.is_some() || self.damage.is_some() { self.start } else { u64::MAX };
+        noted.min(self.hole().unwrap_or(u64::MAX))
     }
 
     /// The first block that does not match.
@@ -179,6 +222,11 @@ impl<R: Read> Compared<R> {
                 self.block_ended(block, Some(found));
             }
             bytes = rest;
+        }
+        if let Some(holes) = &mut self.holes {
+            // What is noted has come to the disk.
+            holes.at = holes.at.max(self.at);
+            holes.look(bytes);
         }
     }
 
@@ -243,6 +291,38 @@ mod tests {
             let whole = at.saturating_sub(MAGIC.len()) / RECORD_BYTES;
             let expected = if at < MAGIC.len() { 0 } else { whole };
             assert_eq!(parse(&changed), sample()[..expected], "changed at {at}");
+        }
+    }
+
+    /// What is found in a file, read in pieces of `step` bytes, of which the first `noted` have a checksum.
+    fn hole(bytes: &[u8], noted: usize, step: usize) -> (Option<u64>, u64) {
+        let block = Block { end: noted as u64, sum: rivulet_rdb::crc64::checksum(&bytes[..noted]) };
+        let mut compared = Compared::new(bytes, if noted > 0 { vec![block] } else { Vec::new() });
+        compared.look_for_holes();
+        let mut piece = vec![0; step];
+        while compared.read(&mut piece).unwrap() > 0 {}
+        assert_eq!(compared.damage(), None);
+        (compared.hole(), compared.proven_until())
+    }
+
+    #[test]
+    fn a_page_that_ends_with_zeros_may_never_have_been_written() {
+        let page = PAGE_BYTES as usize;
+        for step in [1, 7, 1000, page, 10 * page] {
+            let mut bytes = vec![b'x'; 5 * page + 5];
+            assert_eq!(hole(&bytes, 10, step), (None, u64::MAX));
+            // Zeros within a page, and too few at its end, were written.
+            bytes[page + 1..2 * page - 1].fill(0);
+            bytes[3 * page - 7..3 * page].fill(0);
+            assert_eq!(hole(&bytes, 10, step), (None, u64::MAX));
+            // A sync has covered these.
+            bytes[..page].fill(0);
+            assert_eq!(hole(&bytes, page, step), (None, u64::MAX));
+            assert_eq!(hole(&bytes, page - 20, step), (Some(page as u64 - 20), page as u64 - 20));
+            bytes[3 * page + 5..4 * page + 9].fill(0);
+            let at = 3 * page as u64 + 5;
+            assert_eq!(hole(&bytes, page, step), (Some(at), at));
+            assert_eq!(hole(&bytes, 4 * page + 9, step), (None, u64::MAX));
         }
     }
 

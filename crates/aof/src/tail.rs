@@ -30,6 +30,7 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 
 mod guard;
 
+use crate::disk;
 use guard::Guard;
 
 /// Bytes that the ring holds: what the writer may be behind without holding up replies.
@@ -389,8 +390,7 @@ impl Drop for Mapping {
 
 /// The head's first bytes for this file, in this run of the system.
 fn whose(file: &File) -> io::Result<[u8; WHOSE_BYTES]> {
-    let boot = String::from_utf8(fs::read("/proc/sys/kernel/random/boot_id")?).map_err(io::Error::other)?;
-    let boot = u128::from_str_radix(&boot.trim().replace('-', ""), 16).map_err(io::Error::other)?;
+    let boot = disk::boot()?;
     let metadata = file.metadata()?;
     let mut whose = [0; WHOSE_BYTES];
     whose[..8].copy_from_slice(MAGIC);

@@ -20,7 +20,7 @@ const SEGMENT_BYTES: u64 = 400;
 const WINDOW: u64 = 100;
 
 fn directory(name: &str) -> Directory {
-    Directory { path: name.into(), place: Place { device: 1, inode: 1 } }
+    Directory { path: name.into(), place: Place { device: 1, inode: 1 }, boot: Some(1) }
 }
 
 /// A server, as far as its log is concerned.

@@ -13,6 +13,8 @@ use crate::memory::outside;
 
 /// Writes are torn at multiples of this.
 const SECTOR: usize = 512;
+/// And kept or lost in pieces of this size.
+const PAGE: usize = 4096;
 const DEVICE: u64 = 1;
 
 /// What a disk does wrong.
@@ -108,19 +110,34 @@ impl Inode {
         self.dirty.drain(..).for_each(|edit| edit.apply(&mut self.durable));
     }
 
-    /// What a loss of power leaves: the first of what was not synced, and of what came next a part. A journal that writes data before it tells a
-    /// file's length, as ext4's does by default, leaves nothing else.
+    /// What a loss of power leaves: the first of what was not synced, and of what came next a part. Of the first a page may be missing: into room that
+    /// was reserved pages are written in any order, whatever a file system's journal says of the length.
     fn lose_power(&mut self, rng: &mut Rng) {
+        let before = self.durable.clone();
         let mut left = std::mem::take(&mut self.durable);
+        let mut pages = Vec::new();
         let whole = rng.usize(..=self.dirty.len());
         for (i, edit) in self.dirty.drain(..).enumerate() {
             if i < whole {
+                if let Edit::Write { at, bytes } = &edit {
+                    pages.extend(at / PAGE..(at + bytes.len()).div_ceil(PAGE));
+                }
                 edit.apply(&mut left);
             } else if i == whole
                 && let Some(torn) = edit.torn(rng)
             {
                 torn.apply(&mut left);
             }
+        }
+        if rng.bool()
+            && let Some(page) = rng.choice(pages)
+            && page * PAGE < left.len()
+        {
+            let at = page * PAGE;
+            let mut old = vec![0; PAGE.min(left.len() - at)];
+            let known = before.len().saturating_sub(at).min(old.len());
+            before.read(at, &mut old[..known]);
+            left.write(at, &old);
         }
         self.cached.clone_from(&left);
         self.durable = left;

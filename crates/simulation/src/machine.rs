@@ -72,6 +72,8 @@ impl Shared {
 pub struct Host {
     pub id: HostId,
     pub disk: disk::Handle,
+    /// How often it has lost its power.
+    pub power_losses: Cell<u64>,
     /// How far its wall clock is ahead.
     pub wall_ahead_us: Cell<i64>,
 }
@@ -221,7 +223,7 @@ impl World for Process {
     fn open(&self, path: &Path, how: &Open) -> io::Result<Box<dyn File>> {
         let path = self.path(path);
         if path.starts_with("/proc") {
-            return Ok(Box::new(proc_file(&path)?));
+            return Ok(Box::new(proc_file(&path, &self.host)?));
         }
         self.check()?;
         Ok(Box::new(self.host.disk.open(&path, how)?))
@@ -289,15 +291,18 @@ impl World for Process {
 }
 
 /// What a process may ask of the system itself.
-fn proc_file(path: &Path) -> io::Result<Bytes> {
+fn proc_file(path: &Path, host: &Host) -> io::Result<Bytes> {
     match path.to_str() {
-        Some("/proc/sys/kernel/random/boot_id") => Ok(Bytes(b"00000000-0000-0000-0000-000000000001\n")),
+        Some("/proc/sys/kernel/random/boot_id") => {
+            let (id, boot) = (host.id, host.power_losses.get());
+            Ok(Bytes(outside(|| format!("00000000-0000-0000-{id:04x}-{boot:012x}\n").into_bytes())))
+        }
         _ => Err(io::ErrorKind::NotFound.into()),
     }
 }
 
 #[derive(Debug)]
-struct Bytes(&'static [u8]);
+struct Bytes(Vec<u8>);
 
 impl File for Bytes {
     fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {

@@ -100,11 +100,26 @@ impl Ends {
 }
 
 enum Event {
-    Asks { from: u64, to: SocketAddr },
-    Answers { to: u64, refused: bool },
-    Bytes { to: u64, from: u64, bytes: Vec<u8> },
-    End { to: u64 },
-    Reset { to: u64 },
+    Asks {
+        from: u64,
+        to: SocketAddr,
+    },
+    /// With the end that was made there, unless it is refused.
+    Answers {
+        to: u64,
+        accepted: Option<u64>,
+    },
+    Bytes {
+        to: u64,
+        from: u64,
+        bytes: Vec<u8>,
+    },
+    End {
+        to: u64,
+    },
+    Reset {
+        to: u64,
+    },
 }
 
 struct Planned {
@@ -566,8 +581,8 @@ impl Network {
         match event {
             Event::Asks { from, to } => {
                 let Some(address) = self.ends.get(from).map(|end| end.address) else { return };
-                let refused = !self.listening.contains_key(&(to_host, to.port()));
-                if !refused {
+                let mut accepted = None;
+                if self.listening.contains_key(&(to_host, to.port())) {
                     let socket = self.add_end(to_host, to, address);
                     if let Some(end) = self.ends.get_mut(socket) {
                         (end.peer, end.connected) = (from, true);
@@ -579,16 +594,23 @@ impl Network {
                         listening.waiting.push_back(socket);
                     }
                     self.touched.insert(to_host);
+                    accepted = Some(socket);
                 }
-                self.plan(to_host, from_host, None, now_us, Event::Answers { to: from, refused });
+                // What is sent on it, or that it is closed, does not overtake this.
+                self.plan(to_host, from_host, accepted, now_us, Event::Answers { to: from, accepted });
             }
-            Event::Answers { to, refused: true } => self.fail(to, io::ErrorKind::ConnectionRefused),
-            Event::Answers { to, refused: false } => {
-                if let Some(end) = self.ends.get_mut(to) {
+            Event::Answers { to, accepted: None } => self.fail(to, io::ErrorKind::ConnectionRefused),
+            Event::Answers { to, accepted: Some(from) } => match self.ends.get_mut(to) {
+                Some(end) => {
                     end.connected = true;
                     self.touched.insert(to_host);
                 }
-            }
+                // Nobody waits for it any more.
+                None => {
+                    let at_us = now_us + self.delays.least;
+                    self.plan_at(at_us, Planned { from: to_host, to: from_host, event: Event::Reset { to: from } });
+                }
+            },
             Event::Bytes { to, from, bytes } => {
                 if let Some(end) = self.ends.get_mut(from) {
                     end.under_way = end.under_way.saturating_sub(bytes.len());

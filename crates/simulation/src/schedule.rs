@@ -76,7 +76,9 @@ pub enum Loss {
 
 impl Schedule {
     pub fn new(seed: u64, hosts: usize, shows_logs: bool) -> Schedule {
-        let host = |id| Rc::new(Host { id, disk: disk::Handle::default(), wall_ahead_us: Cell::new(0) });
+        let host = |id| {
+            Rc::new(Host { id, disk: disk::Handle::default(), power_losses: Cell::new(0), wall_ahead_us: Cell::new(0) })
+        };
         Schedule {
             shared: Rc::new(Shared::new(seed, hosts, shows_logs)),
             hosts: (0..hosts).map(host).collect(),
@@ -166,6 +168,7 @@ impl Schedule {
         if loss == Loss::Power {
             let mut rng = self.shared.rng.borrow_mut();
             self.hosts[host].disk.lock().lose_power(&mut rng);
+            self.hosts[host].power_losses.set(self.hosts[host].power_losses.get() + 1);
         }
     }
 

@@ -53,12 +53,13 @@ impl Node {
         self.persist.aof.base_bytes = files.first().filter(|file| file.is_base).map_or(0, |file| file.len);
         self.persist.aof.rewritten_bytes = self.persist.aof.base_bytes;
         let nothing = files.is_empty();
+        let may_have_holes = found.may_lack_what_was_not_synced();
         self.persist.aof.found = Some(found);
         if nothing {
             return self.append_only_loaded(None, false);
         }
         let (cut_allowed, renames) = (self.config.aof_load_truncated, self.engine.renames.clone());
-        let load = AppendOnlyFiles { files, cut_allowed, renames, total };
+        let load = AppendOnlyFiles { files, cut_allowed, may_have_holes, renames, total };
         self.begin_load(Source::AppendOnly(load), LoadWhy::Startup, Place::Databases)
     }
 
@@ -520,7 +521,7 @@ impl Node {
         self.empty_all(false);
         self.scripts.forget_libraries();
         let (cut_allowed, renames) = (self.config.aof_load_truncated, self.engine.renames.clone());
-        let load = AppendOnlyFiles { files, cut_allowed, renames, total };
+        let load = AppendOnlyFiles { files, cut_allowed, may_have_holes: false, renames, total };
         self.begin_load(Source::AppendOnly(load), LoadWhy::Debug, Place::Databases).map_err(failed)?;
         let result = self.finish_load_now();
         self.persist.saving.dirty = 0;

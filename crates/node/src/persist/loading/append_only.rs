@@ -21,6 +21,8 @@ pub struct AppendOnlyFiles {
     pub files: Vec<AppendOnlyFile>,
     /// The last one may end in the middle of a command (`aof-load-truncated`): it is cut there.
     pub cut_allowed: bool,
+    /// What no sync has covered may not be what was written: the system has been started anew since.
+    pub may_have_holes: bool,
     pub renames: Renames,
     /// Bytes of all.
     pub total: u64,
@@ -161,7 +163,11 @@ impl Worker {
         // What follows a snapshot has no checksums.
         let blocks = if start == 0 { sums::read(&file.path) } else { None };
         let noted_until = blocks.as_ref().map(|blocks| blocks.last().map_or(0, |block| block.end));
-        let mut items = Items::new(Compared::new(source, blocks.unwrap_or_default()), Place { file: start, stream: 0 });
+        let mut source = Compared::new(source, blocks.unwrap_or_default());
+        if files.may_have_holes && !file.is_base && start == 0 {
+            source.look_for_holes();
+        }
+        let mut items = Items::new(source, Place { file: start, stream: 0 });
         let mut passed = Passed::new();
         let mut keys = 0u64;
         let outcome = loop {
@@ -237,7 +243,7 @@ impl Worker {
     /// follows can't be claimed to be what replicas have.
     fn is_damaged(&self, file: &AppendOnlyFile, read: &mut Compared<File>) -> Result<bool, String> {
         read.finish().map_err(|e| unreadable(&file.name, &e))?;
-        let Some(damage) = read.damage() else { return Ok(false) };
+        let Some(damage) = read.damage() else { return Ok(self.has_hole(file, read)) };
         let found = damage.found.map_or("the file ends before".to_string(), |found| format!("it is {found:016x}"));
         let who = if file.is_base { "all replicas" } else { "replicas that are behind these bytes" };
         self.tell(Loaded::Warning(format!(
@@ -245,6 +251,15 @@ impl Worker {
             file.name, damage.bytes.start, damage.bytes.end, damage.expected
         )));
         Ok(true)
+    }
+
+    fn has_hole(&self, file: &AppendOnlyFile, read: &Compared<File>) -> bool {
+        let Some(at) = read.hole() else { return false };
+        self.tell(Loaded::Warning(format!(
+            "The AOF file {} may not be as it was written: no sync has covered its bytes from {at} on, zeros up to the end of a page, and the system has been started anew since. It is loaded as it is; replicas that are behind these bytes get a full sync.",
+            file.name
+        )));
+        true
     }
 
     /// Cuts off what is no whole unit of execution.
