@@ -90,7 +90,9 @@ impl Sentinel {
             OldMaster::NotAsked if (certain + 1 >= needed || are_all) && waited_ms >= OTHERS_MS => {
                 self.fence_master(name, attempt.epoch)
             }
-            OldMaster::NotAsked => self.wake_ms = self.wake_ms.min(attempt.since_ms + OTHERS_MS),
+            OldMaster::NotAsked if waited_ms < OTHERS_MS => {
+                self.wake_ms = self.wake_ms.min(attempt.since_ms + OTHERS_MS)
+            }
             OldMaster::Fenced(told) if certain + usize::from(Master::counts(told)) >= needed => {
                 self.decide_with_master(name, fenced, *told);
                 return false;
