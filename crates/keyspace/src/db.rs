@@ -344,7 +344,8 @@ impl<H: HashKeys> Db<H> {
         let epoch = c.epoch;
         let mut at = start.max(c.walked_to);
         if end != 0 && at >= end {
-            return;
+            // It may become a part of one that reaches beyond the walker.
+            return self.table.mark_segment_captured(position, epoch);
         }
         loop {
             self.capture_bucket(at);

@@ -57,7 +57,7 @@ fn change_stream(rng: &mut Rng, stream: &mut Stream, text: &[u8], limits: &Limit
     }
 }
 
-fn content(keyspace: &Keyspace) -> Content {
+fn content<H: HashKeys>(keyspace: &Keyspace<H>) -> Content {
     let mut all = Content::new();
     for db in 0..keyspace.databases() {
         keyspace.db(db).for_each(|e| {
@@ -191,6 +191,47 @@ fn a_snapshot_under_writes_is_that_of_the_stopped_world() {
             assert_eq!(got.len(), want.len(), "RIVULET_SEED={seed}");
             assert!(got == want, "the snapshot differs: RIVULET_SEED={seed}");
         }
+    }
+}
+
+/// A key's hash is what it says.
+#[derive(Clone, Copy)]
+struct SaidHasher;
+
+impl HashKeys for SaidHasher {
+    fn hash(&self, bytes: &[u8]) -> u64 {
+        let digits = std::str::from_utf8(bytes).expect("digits");
+        u64::from_str_radix(digits, 16).expect("a number")
+    }
+}
+
+/// The walker stands in the upper one of two segments when they become one.
+#[test]
+fn a_segment_that_is_joined_to_one_that_was_walked_is_captured_once() {
+    const KEYS: u64 = 1000;
+    let name = |i: u64| format!("{:016x}", i * (u64::MAX / KEYS)).into_bytes();
+    for (low_left, steps) in [5, 20, 60, 120].into_iter().flat_map(|left| (0..12).map(move |steps| (left, steps))) {
+        let mut ks = Keyspace::new(1, SaidHasher);
+        (0..KEYS).for_each(|i| {
+            let name = name(i);
+            let key = ks.key(&name);
+            ks.db_mut(0).set_string(key, b"before", Deadline::Keep, 0);
+        });
+        let remove = |ks: &mut Keyspace<SaidHasher>, i: u64| {
+            let name = name(i);
+            let key = ks.key(&name);
+            ks.db_mut(0).remove(key).expect("it is there");
+        };
+        (low_left..KEYS / 2).for_each(|i| remove(&mut ks, i));
+        let want = content(&ks);
+        let sink = Rc::new(RefCell::new(Collected::default()));
+        ks.begin_snapshot(sink.clone());
+        let mut done = (0..steps).any(|_| ks.walk_snapshot(1).1);
+        (KEYS / 2..KEYS - 100).for_each(|i| remove(&mut ks, i));
+        while !done {
+            done = ks.walk_snapshot(7).1;
+        }
+        assert!(sink.borrow().0 == want, "{low_left} keys, {steps} steps");
     }
 }
 

@@ -93,12 +93,17 @@ impl Bench {
     }
 
     fn run_ms(&mut self, ms: u64) {
+        let mut ticks_in_a_row = 0;
         for _ in 0..ms {
             self.now_ms += 1;
             self.core.set_time(self.now_ms, self.now_ms);
+            ticks_in_a_row += 1;
             if self.core.wake_ms() <= self.now_ms {
                 self.core.tick();
+            } else {
+                ticks_in_a_row = 0;
             }
+            assert!(ticks_in_a_row < 20, "it does not sleep any more: {:?}", self.logged);
             self.end_turn();
         }
     }
