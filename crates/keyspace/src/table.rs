@@ -12,6 +12,8 @@ use crate::hash::{HashKeys, Key};
 
 mod due;
 mod slot;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use due::NEVER;
 use due::{NOT_LISTED, part_of_due, spread_due};
@@ -24,6 +26,9 @@ const BUCKETS_MIN: usize = 8;
 const BUCKETS_MAX: usize = 128;
 /// What a split leaves each half with.
 const BUCKETS_AFTER_SPLIT: usize = 80;
+/// A mark says that an entry went on to the next bucket for want of room, and stays when there is room again. With so many of them in a row, which each
+/// search for a key that is not there has to pass, a segment is rebuilt without them.
+const OUTDATED_MARKS_MAX: usize = 4;
 
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]
@@ -91,18 +96,38 @@ impl Buckets {
 
     /// Puts a slot where it belongs; there must be room.
     fn place(&self, local: u64, slot: u64) {
-        let mut bucket = self.home(local);
+        let (at, _) = self.room_from(self.home(local));
+        self.set(at, slot | (self.get(at) & SPILLED));
+    }
+
+    /// The first free slot from `home` on, and whether its bucket is marked, though it has room; the full ones before it are marked from now on. There
+    /// must be one.
+    #[inline]
+    fn room_from(&self, home: usize) -> (SlotAt, bool) {
+        let mut bucket = home;
         loop {
             let slots = self.bucket(bucket);
-            if let Some(i) = slots.iter().position(|s| s & ADDRESS == 0) {
-                let at = SlotAt { bucket, slot: i };
-                self.set(at, slot | (self.get(at) & SPILLED));
-                return;
+            if let Some(slot) = slots.iter().position(|s| s & ADDRESS == 0) {
+                return (SlotAt { bucket, slot }, slots[0] & SPILLED != 0);
             }
-            let mark = SlotAt { bucket, slot: 0 };
-            self.set(mark, self.get(mark) | SPILLED);
+            self.set(SlotAt { bucket, slot: 0 }, slots[0] | SPILLED);
             bucket = self.right_of(bucket);
         }
+    }
+
+    /// How many of the buckets that a search from `home` on goes through are marked though they have room.
+    #[cold]
+    fn outdated_marks_from(&self, home: usize) -> usize {
+        let (mut bucket, mut count) = (home, 0);
+        for _ in 0..self.count {
+            let slots = self.bucket(bucket);
+            if slots[0] & SPILLED == 0 {
+                break;
+            }
+            count += usize::from(slots.iter().any(|s| s & ADDRESS == 0));
+            bucket = self.right_of(bucket);
+        }
+        count
     }
 }
 
@@ -347,21 +372,19 @@ impl Table {
                 self.grow(d.segment, hasher);
                 continue;
             }
+            let buckets = d.buckets;
+            let home = buckets.home(local(hash, d.depth));
+            let (at, is_marked) = buckets.room_from(home);
+            if is_marked && buckets.outdated_marks_from(home) >= OUTDATED_MARKS_MAX {
+                // Homes stay as they are, and with them what is captured and what is due.
+                self.rebuild(d.segment, buckets.count as usize);
+                continue;
+            }
+            let segment = self.segment_mut(d.segment);
             segment.len += 1;
             self.len += 1;
-            let buckets = d.buckets;
-            let slot = slot_of(entry, hash, d.depth);
-            let mut bucket = buckets.home(local(hash, d.depth));
-            loop {
-                let slots = buckets.bucket(bucket);
-                if let Some(i) = slots.iter().position(|s| s & ADDRESS == 0) {
-                    let at = SlotAt { bucket, slot: i };
-                    buckets.set(at, slot | (slots[i] & SPILLED));
-                    return Found { segment: d.segment, at };
-                }
-                buckets.set(SlotAt { bucket, slot: 0 }, slots[0] | SPILLED);
-                bucket = buckets.right_of(bucket);
-            }
+            buckets.set(at, slot_of(entry, hash, d.depth) | (buckets.get(at) & SPILLED));
+            return Found { segment: d.segment, at };
         }
     }
 
