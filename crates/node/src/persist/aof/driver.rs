@@ -10,6 +10,7 @@ use rivulet_aof::manifest::{self, BaseFormat};
 use rivulet_aof::op::{Change, FileOp};
 use rivulet_aof::recover::{self, FindError, Found};
 use rivulet_commands::fail::Fail;
+use rivulet_config::AppendFsync;
 use rivulet_engine::asker::{Asker, Origin};
 use rivulet_engine::blocked::{BlockedOn, Wish};
 use rivulet_host::fs;
@@ -59,7 +60,8 @@ impl Node {
             return self.append_only_loaded(None, false);
         }
         let (cut_allowed, renames) = (self.config.aof_load_truncated, self.engine.renames.clone());
-        let load = AppendOnlyFiles { files, cut_allowed, may_have_holes, renames, total };
+        let notes_unsynced = self.config.appendfsync == AppendFsync::No;
+        let load = AppendOnlyFiles { files, cut_allowed, may_have_holes, notes_unsynced, renames, total };
         self.begin_load(Source::AppendOnly(load), LoadWhy::Startup, Place::Databases)
     }
 
@@ -521,7 +523,8 @@ impl Node {
         self.empty_all(false);
         self.scripts.forget_libraries();
         let (cut_allowed, renames) = (self.config.aof_load_truncated, self.engine.renames.clone());
-        let load = AppendOnlyFiles { files, cut_allowed, may_have_holes: false, renames, total };
+        let (may_have_holes, notes_unsynced) = (false, false);
+        let load = AppendOnlyFiles { files, cut_allowed, may_have_holes, notes_unsynced, renames, total };
         self.begin_load(Source::AppendOnly(load), LoadWhy::Debug, Place::Databases).map_err(failed)?;
         let result = self.finish_load_now();
         self.persist.saving.dirty = 0;

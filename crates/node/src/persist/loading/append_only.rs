@@ -23,6 +23,8 @@ pub struct AppendOnlyFiles {
     pub cut_allowed: bool,
     /// What no sync has covered may not be what was written: the system has been started anew since.
     pub may_have_holes: bool,
+    /// Nor may what has a checksum: with `appendfsync no` these are noted without a sync.
+    pub notes_unsynced: bool,
     pub renames: Renames,
     /// Bytes of all.
     pub total: u64,
@@ -200,6 +202,8 @@ impl Worker {
             diverged: passed.diverged,
             proven_bytes: self.is_damaged(file, items.source())?.then_some(passed.proven.stream),
         };
+        let damage = items.source().damage().filter(|_| files.may_have_holes && files.notes_unsynced);
+        let noted_until = damage.map_or(noted_until, |damage| noted_until.map(|until| until.min(damage.bytes.start)));
         let was_cut = match outcome {
             Ok(()) => false,
             Err(error) => self.cut_if_allowed(file, error, noted_until, files.cut_allowed, end.file)?,
