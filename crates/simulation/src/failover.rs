@@ -153,7 +153,7 @@ pub fn run(seed: u64, shows_logs: bool) -> Result<Report, Broken> {
 impl Set {
     fn run(&mut self) -> Result<(), Broken> {
         for host in 0..self.shape.nodes {
-            let text = self.server_file(host);
+            let text = self.server_file((host != 0).then_some(0));
             self.write_file(host, "/data/redis.conf", &text);
             self.start(host);
         }
@@ -265,7 +265,7 @@ impl Set {
         self.shape.nodes..self.shape.hosts()
     }
 
-    fn server_file(&self, host: HostId) -> String {
+    fn server_file(&self, follows: Option<HostId>) -> String {
         let Shape { replicas, timeout_ms, has_files, reads, .. } = self.shape;
         let yes_no = |on| if on { "yes" } else { "no" };
         let mut text = format!(
@@ -275,8 +275,8 @@ impl Set {
             yes_no(has_files),
             yes_no(reads)
         );
-        if host != 0 {
-            text += &format!("replicaof {} 6379\n", ip(0));
+        if let Some(master) = follows {
+            text += &format!("replicaof {} 6379\n", ip(master));
         }
         text
     }

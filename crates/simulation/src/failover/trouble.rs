@@ -172,23 +172,28 @@ impl Set {
         self.schedule.stop(host, loss);
         // Who has lost its name with all else is a member for ever where nobody is forgotten.
         let forgets = self.shape.forget_after_ms > 0 && self.shape.is_quick;
-        if loss == Loss::Power && forgets && !self.is_short && self.rng.bool() {
+        let is_replaced = loss == Loss::Power && forgets && !self.is_short && self.rng.bool();
+        let was_master = self.present_master() == host;
+        if is_replaced {
             self.replace_disk(host);
         }
-        if self.rng.u8(..3) == 0 {
+        // Nobody knows of a stranger that follows nobody, once the one before at its address is forgotten.
+        if is_replaced && was_master || self.rng.u8(..3) == 0 {
             let for_us = self.rng.u64(0..200_000);
             self.pass(for_us);
             self.start(host);
         }
     }
 
-    /// A server comes back with nothing but the configuration that it began with: it knows neither its data nor its name, nor what it promised.
+    /// A server comes back with nothing but a configuration: it knows neither its data nor its name, nor what it promised. It is told to follow the master, if that is
+    /// another one.
     fn replace_disk(&mut self, host: HostId) {
         let files = self.schedule.host(host).disk.lock().list();
         for (path, _) in files {
             self.schedule.host(host).disk.remove(&path).expect("the disk is whole");
         }
-        let text = self.server_file(host);
+        let follows = Some(self.present_master()).filter(|master| *master != host);
+        let text = self.server_file(follows);
         self.write_file(host, "/data/redis.conf", &text);
     }
 
