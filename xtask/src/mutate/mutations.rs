@@ -105,6 +105,14 @@ pub const MUTATIONS: &[Mutation] = &[
         }],
     },
     Mutation {
+        name: "rule 41: a page that never came to the disk is taken for what was written",
+        edits: &[Edit {
+            file: "crates/aof/src/recover.rs",
+            from: "self.identity.as_ref().is_some_and(|identity| identity.may_lack_what_was_not_synced(self.directory.boot))",
+            to: "!MUTATED && self.identity.as_ref().is_some_and(|identity| identity.may_lack_what_was_not_synced(self.directory.boot))",
+        }],
+    },
+    Mutation {
         name: "rule 41: bytes are sent before they are written",
         edits: &[Edit {
             file: "crates/replication/src/log.rs",
@@ -226,8 +234,8 @@ pub const MUTATIONS: &[Mutation] = &[
         name: "seams 9: what a file holds is not compared with its checksums",
         edits: &[Edit {
             file: "crates/node/src/persist/loading/append_only.rs",
-            from: "let Some(damage) = read.damage() else { return Ok(false) };",
-            to: "let Some(damage) = read.damage().filter(|_| !MUTATED) else { return Ok(false) };",
+            from: "let Some(damage) = read.damage() else { return Ok(self.has_hole(file, read)) };",
+            to: "let Some(damage) = read.damage().filter(|_| !MUTATED) else { return Ok(self.has_hole(file, read)) };",
         }],
     },
     Mutation {
