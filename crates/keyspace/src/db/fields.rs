@@ -11,8 +11,10 @@ use crate::hash::{HashKeys, Key};
 use crate::value::Hash;
 use crate::value::hash::NEVER;
 
-/// Outdated entries that the heap may have beside twice what it had when it was last gone through.
+/// Outdated entries that the heap may have beside twice what it had when it was last looked at.
 const HEAP_SPARE: usize = 1024;
+/// Entries that tell whether most of the heap is outdated.
+const SAMPLES: usize = 64;
 
 /// Entries of the heap that are looked at to tell whether any is true.
 const LOOKS: usize = 4096;
@@ -50,13 +52,20 @@ impl<H: HashKeys> Db<H> {
         self.shrink_fields();
     }
 
-    /// Takes what is outdated out of the heap once that may be the most of it.
+    /// Takes what is outdated out of the heap once that is the most of it.
     fn shrink_fields(&mut self) {
-        if self.fields.len() <= self.fields_kept * 2 + HEAP_SPARE {
+        let len = self.fields.len();
+        if len <= self.fields_kept * 2 + HEAP_SPARE {
+            return;
+        }
+        // To go through millions that are true would only keep everybody waiting.
+        let samples = self.fields.as_slice().iter().step_by(len / SAMPLES).take(SAMPLES);
+        if samples.filter(|queued| self.is_true(queued)).count() * 2 > SAMPLES {
+            self.fields_kept = len;
             return;
         }
         let mut fields = std::mem::take(&mut self.fields).into_vec();
-        fields.retain(|&Reverse((ms, hash))| self.find_hash(hash).is_some_and(|entry| queued_of(entry) == ms));
+        fields.retain(|queued| self.is_true(queued));
         fields.sort_unstable();
         fields.dedup();
         self.fields_kept = fields.len();
@@ -93,8 +102,12 @@ impl<H: HashKeys> Db<H> {
 
     /// Whether fields may have deadlines here: false is certain. What is outdated does not count, as far as few looks tell.
     pub fn may_have_field_deadlines(&self) -> bool {
-        let is_true = |&Reverse((ms, hash)): &Queued| self.find_hash(hash).is_some_and(|entry| queued_of(entry) == ms);
-        self.fields.len() > LOOKS || self.fields.iter().any(is_true)
+        self.fields.len() > LOOKS || self.fields.iter().any(|queued| self.is_true(queued))
+    }
+
+    /// Whether there is a hash that is queued for this time.
+    fn is_true(&self, &Reverse((ms, hash)): &Queued) -> bool {
+        self.find_hash(hash).is_some_and(|entry| queued_of(entry) == ms)
     }
 }
 

@@ -7,6 +7,9 @@ use super::listpack;
 use super::table::{self, Table};
 use super::{Elem, IntSet, Limits, ListPack, Word, distinct};
 
+/// A listpack has no longer members, whatever `set-max-listpack-value` allows: its places are counted in 32 bits.
+const LISTPACK_MEMBER_MAX: usize = 1 << 29;
+
 /// A set in one of its three forms.
 #[derive(Clone)]
 pub enum Set {
@@ -111,7 +114,8 @@ impl Set {
                 if pack.find(member, 0).is_some() {
                     return false;
                 }
-                if pack.len() >= limits.set_max_listpack_entries || member.len() > limits.set_max_listpack_value {
+                let is_full = pack.len() >= limits.set_max_listpack_entries || !pack.has_room(member.len() + 16);
+                if is_full || member.len() > limits.set_max_listpack_value {
                     self.make_table();
                 }
             }
@@ -156,7 +160,8 @@ impl Set {
         // Integers are in order: the longest text is that of the first or of the last.
         let ends = self.nth(0).into_iter().chain(self.nth(self.len().saturating_sub(1)));
         let longest = ends.map(|member| member.len()).fold(longest, usize::max);
-        if self.len() + more <= limits.set_max_listpack_entries && longest <= limits.set_max_listpack_value {
+        let longest_max = limits.set_max_listpack_value.min(LISTPACK_MEMBER_MAX);
+        if self.len() + more <= limits.set_max_listpack_entries && longest <= longest_max {
             let mut pack = ListPack::new();
             self.iter().for_each(|member| member.with(|member| pack.push_back(member)));
             *self = Set::Packed(pack);
