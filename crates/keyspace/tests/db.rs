@@ -210,7 +210,9 @@ impl HashKeys for SaidHasher {
 fn a_segment_that_is_joined_to_one_that_was_walked_is_captured_once() {
     const KEYS: u64 = 1000;
     let name = |i: u64| format!("{:016x}", i * (u64::MAX / KEYS)).into_bytes();
-    for (low_left, steps) in [5, 20, 60, 120].into_iter().flat_map(|left| (0..12).map(move |steps| (left, steps))) {
+    let all = [5, 20, 60, 120].into_iter().flat_map(|left| (0..12).map(move |steps| (left, steps)));
+    // Under Miri the one that was found is enough.
+    for (low_left, steps) in all.filter(|case| !cfg!(miri) || *case == (20, 2)) {
         let mut ks = Keyspace::new(1, SaidHasher);
         (0..KEYS).for_each(|i| {
             let name = name(i);
