@@ -33,6 +33,10 @@ def refused_with(kind):
     raise AssertionError(f"no {kind.__name__}")
 
 
+def holders(key):
+    return [one for one in servers if one.exists(key)]
+
+
 def compete(rounds):
     """What is read and written back in two steps comes out right only if nobody else does so meanwhile."""
     for _ in range(rounds):
@@ -56,9 +60,14 @@ def one_holder():
         other.extend()
     assert mine.locked()
     mine.release()
-    assert not any(one.exists("redlock:door") for one in servers)
+    # The library goes on as soon as two of the three have answered; the third may have it for a moment more.
+    assert len(holders("redlock:door")) <= 1
     assert other.acquire(blocking=False)
     other.release()
+    deadline = time.monotonic() + PATIENCE_S
+    while holders("redlock:door"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def extensions():
