@@ -18,6 +18,7 @@ use crate::client::{Client, Reply};
 use crate::invariants::Broken;
 use crate::network::{HostId, ip};
 use crate::schedule::{Loss, Schedule};
+use crate::watch::Watch;
 
 /// What Sentinels call the set.
 const NAME: &str = "m";
@@ -107,6 +108,7 @@ struct Set {
     schedule: Schedule,
     rng: Rng,
     callers: Vec<Caller>,
+    watch: Watch,
     histories: Vec<History>,
     values: Values,
     /// Who asks each machine how it is.
@@ -132,6 +134,7 @@ pub fn run(seed: u64, shows_logs: bool) -> Result<Report, Broken> {
         shape,
         schedule: Schedule::new(seed, hosts, shows_logs),
         rng,
+        watch: Watch::new(hosts + 1 + CALLERS, shape.nodes),
         callers: (0..CALLERS).map(|i| Caller::new(i, hosts + 1 + i)).collect(),
         histories: vec![History::default(); KEYS],
         values: Values { last: NONE, reads: shape.reads },
@@ -170,6 +173,7 @@ impl Set {
             self.pass(for_us);
             self.trouble()?;
             self.look_at_epochs()?;
+            self.watch.check()?;
             if self.rng.bool() {
                 self.wait_until_whole()?;
                 // Where clients read nothing that counts, what was lost must be seen before it is written over.
@@ -189,6 +193,7 @@ impl Set {
             history.check().map_err(|why| format!("k{key}: {why} (set {:?})", self.shape))?;
         }
         self.compare(master)?;
+        self.watch.check()?;
         self.forget_nothing()
     }
 
@@ -329,6 +334,7 @@ impl Set {
         for caller in &mut self.callers {
             caller.tick(sentinels.clone(), &mut self.histories, &mut self.values, &self.schedule, &mut self.rng);
         }
+        self.watch.tick(&mut self.schedule);
     }
 
     fn pass(&mut self, us: u64) {
@@ -383,7 +389,7 @@ impl Set {
         Ok(seen)
     }
 
-    /// All goes well again: all Sentinels name one master, which knows its members, has proven itself, and has all replicas.
+    /// All goes well again: all Sentinels name one master, which knows its members, has proven itself, has all replicas, and takes writes.
     fn wait_until_whole(&mut self) -> Result<HostId, Broken> {
         self.heal();
         let until_us = self.schedule.now_us() + PATIENCE_US + 2_000 * self.shape.failover_timeout_ms;
@@ -397,6 +403,7 @@ impl Set {
             };
             if let Some(master) = first.filter(|_| self.is_whole(&info))
                 && self.are_members(&info)
+                && self.takes_a_write(master)
             {
                 self.lossy.clear();
                 self.is_short = false;
@@ -420,6 +427,11 @@ impl Set {
             has_settled(&own, members.len())
                 && field(&own, "node_id").is_some_and(|own| members.iter().any(|id| id == own))
         })
+    }
+
+    /// A key that is in no history.
+    fn takes_a_write(&mut self, master: HostId) -> bool {
+        matches!(self.ask(master, &["SET", "whole", "yes"], 10 * REPLY_US), Some(Reply::Simple(_)))
     }
 
     fn is_whole(&self, info: &str) -> bool {

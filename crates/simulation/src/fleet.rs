@@ -206,7 +206,7 @@ impl Fleet {
         }
         self.make_peace();
         self.converge()?;
-        self.look_at_registers()?;
+        self.look_at_what_was_written()?;
         self.rest()?;
         // A failover may have ended only now: what was seen before tells of the time before.
         self.last_sights.clear();

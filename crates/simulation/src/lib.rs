@@ -19,4 +19,5 @@ pub mod reader;
 pub mod schedule;
 pub mod seeds;
 pub mod synchronous;
+pub mod watch;
 pub mod writer;

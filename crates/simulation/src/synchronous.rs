@@ -10,6 +10,7 @@ use crate::client::{Client, PORT, Reply};
 use crate::invariants::Broken;
 use crate::network::{HostId, ip};
 use crate::schedule::{Loss, Schedule};
+use crate::watch::Watch;
 
 const WRITERS: usize = 2;
 const READERS: usize = 2;
@@ -74,6 +75,7 @@ struct Set {
     writers: Vec<Writer>,
     /// Where reads wait, too.
     readers: Vec<Reader>,
+    watch: Watch,
     leader: Vec<Client>,
     master: HostId,
     epoch: u64,
@@ -101,6 +103,7 @@ pub fn run(seed: u64, shows_logs: bool) -> Result<Report, Broken> {
         rng,
         writers: (0..WRITERS).map(|number| Writer::new(number, nodes + number, 0)).collect(),
         readers: (0..if reads { READERS } else { 0 }).map(|i| Reader::new(nodes + WRITERS + 1 + i, 0)).collect(),
+        watch: Watch::new(nodes + WRITERS + 1 + READERS, nodes),
         leader: (0..nodes).map(|host| Client::new(nodes + WRITERS, host)).collect(),
         master: 0,
         epoch: 0,
@@ -189,23 +192,24 @@ impl Set {
             self.fail_over(old)?;
             let pause_us = self.rng.u64(0..1_000_000);
             self.pass(pause_us);
-            self.check_reads()?;
+            self.check_what_was_seen()?;
             self.bring_back(old);
             self.wait_until_whole()?;
         }
-        self.check_reads()?;
+        self.check_what_was_seen()?;
         self.check_writes()
     }
 
-    /// What readers have seen so far.
-    fn check_reads(&mut self) -> Result<(), Broken> {
+    /// What readers have seen so far, and who looks at the servers.
+    fn check_what_was_seen(&mut self) -> Result<(), Broken> {
+        self.watch.check()?;
         self.broken.take().map_or(Ok(()), Err)
     }
 
     fn start(&mut self, host: HostId) {
         let mut args: Vec<String> = ["--dir", "/data", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", ""]
             .into_iter()
-            .chain(["--repl-diskless-sync-delay", "0", "--repl-timeout", "6"])
+            .chain(["--repl-diskless-sync-delay", "0", "--repl-timeout", "6", "--enable-debug-command", "yes"])
             .chain(["--appendonly", if self.shape.has_files { "yes" } else { "no" }])
             .map(String::from)
             .collect();
@@ -229,6 +233,7 @@ impl Set {
                 self.broken.get_or_insert(broken);
             }
         }
+        self.watch.tick(&mut self.schedule);
     }
 
     fn pass(&mut self, us: u64) {
@@ -254,18 +259,31 @@ impl Set {
         None
     }
 
-    /// All replicas are online, and the master knows its members.
+    /// All replicas are online, and the master knows its members and takes writes.
     fn wait_until_whole(&mut self) -> Result<(), Broken> {
         let until_us = self.schedule.now_us() + PATIENCE_US;
         while self.schedule.now_us() < until_us {
             let info = self.ask(self.master, &["INFO", "replication"], 1_000_000).map(|reply| reply.text());
             let info = info.unwrap_or_default();
             if info.matches("state=online").count() + 1 == self.shape.nodes && info.contains("stale_master:0") {
-                return self.tell_members();
+                self.tell_members()?;
+                return self.take_a_write(until_us);
             }
             self.pass(50_000);
         }
         Err(format!("the set of master {} is not whole again", self.master))
+    }
+
+    fn take_a_write(&mut self, until_us: u64) -> Result<(), Broken> {
+        let mut last = None;
+        while self.schedule.now_us() < until_us {
+            last = self.ask(self.master, &["SET", "whole", "yes"], PATIENCE_US);
+            if matches!(last, Some(Reply::Simple(_))) {
+                return Ok(());
+            }
+            self.pass(50_000);
+        }
+        Err(format!("the set of master {} is whole, and a write is answered by {last:?}", self.master))
     }
 
     fn tell_members(&mut self) -> Result<(), Broken> {

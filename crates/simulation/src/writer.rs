@@ -1,6 +1,6 @@
 //! A client that writes, and remembers what was acknowledged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
 
@@ -19,6 +19,14 @@ pub struct Register {
     pub acked_by: HostId,
 }
 
+/// A set of a writer's own, each of whose members is added once: of what is lost before something else is written nothing is covered up.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// The last that was sent.
+    pub sent: u64,
+    pub acked: BTreeSet<u64>,
+}
+
 /// What the reply to a command tells.
 enum Awaited {
     /// The register holds this.
@@ -26,6 +34,8 @@ enum Awaited {
         key: usize,
         value: u64,
     },
+    /// This is in the ledger.
+    Added(u64),
     Other,
 }
 
@@ -33,6 +43,7 @@ pub struct Writer {
     pub client: Client,
     number: usize,
     pub registers: BTreeMap<usize, Register>,
+    pub ledger: Ledger,
     awaited: std::collections::VecDeque<Awaited>,
     /// Replies, by their first word: what a run has exercised.
     pub replies: BTreeMap<String, u64>,
@@ -71,6 +82,7 @@ impl Writer {
             client: Client::new(host, server),
             number,
             registers: BTreeMap::new(),
+            ledger: Ledger::default(),
             awaited: Default::default(),
             replies: BTreeMap::new(),
             next_us: 0,
@@ -81,6 +93,11 @@ impl Writer {
     /// The name of a register.
     pub fn register(number: usize, key: usize) -> String {
         format!("w{number}:r{key}")
+    }
+
+    /// The name of its ledger.
+    pub fn ledger_name(number: usize) -> String {
+        format!("w{number}:ledger")
     }
 
     /// What it was told nothing of may or may not have been done.
@@ -130,13 +147,17 @@ impl Writer {
             Reply::Array(_) => "array".into(),
         };
         *self.replies.entry(word).or_default() += 1;
-        if let Some(Awaited::Set { key, value }) = self.awaited.pop_front()
-            && !reply.is_error()
-        {
-            let register = self.registers.entry(key).or_default();
-            if value > register.acked {
-                (register.acked, register.acked_by) = (value, self.client.server);
+        match self.awaited.pop_front() {
+            Some(Awaited::Set { key, value }) if !reply.is_error() => {
+                let register = self.registers.entry(key).or_default();
+                if value > register.acked {
+                    (register.acked, register.acked_by) = (value, self.client.server);
+                }
             }
+            Some(Awaited::Added(member)) if !reply.is_error() => {
+                self.ledger.acked.insert(member);
+            }
+            _ => {}
         }
     }
 
@@ -150,7 +171,8 @@ impl Writer {
         let other = format!("w{}:k{}", self.number, rng.usize(..KEYS));
         let (value, field) = (rng.u32(..).to_string(), rng.u8(..10).to_string());
         let words: Vec<String> = match rng.u8(..30) {
-            0..=5 => return self.set_register(shared, rng),
+            0..=4 => return self.set_register(shared, rng),
+            5 => return self.add_to_ledger(shared),
             6 => ["SET", &key, &value, "PX", &deadline(rng)].map(String::from).into(),
             7 => ["PEXPIRE", &key, &deadline(rng)].map(String::from).into(),
             8 => ["DEL", &key, &other].map(String::from).into(),
@@ -195,7 +217,14 @@ impl Writer {
         self.ask(&words, Awaited::Set { key, value }, shared);
     }
 
-    /// Two counters that are always the same.
+    fn add_to_ledger(&mut self, shared: &Shared) {
+        self.ledger.sent += 1;
+        let member = self.ledger.sent;
+        let words = ["SADD".to_string(), Writer::ledger_name(self.number), member.to_string()];
+        self.ask(&words, Awaited::Added(member), shared);
+    }
+
+    /// A transaction, with keys of which one soon expires.
     fn transaction(&mut self, key: &str, other: &str, shared: &Shared) {
         for words in [
             vec!["MULTI".to_string()],

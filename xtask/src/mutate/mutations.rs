@@ -113,6 +113,14 @@ pub const MUTATIONS: &[Mutation] = &[
         }],
     },
     Mutation {
+        name: "with `appendfsync always` replies wait for no sync",
+        edits: &[Edit {
+            file: "crates/node/src/persist/log_on_disk/driver.rs",
+            from: "if self.config.appendfsync == AppendFsync::Always { writer.fsynced() }",
+            to: "if self.config.appendfsync == AppendFsync::Always && !MUTATED { writer.fsynced() }",
+        }],
+    },
+    Mutation {
         name: "rule 41: bytes are sent before they are written",
         edits: &[Edit {
             file: "crates/replication/src/log.rs",

@@ -135,7 +135,7 @@ impl Fleet {
         Ok(())
     }
 
-    pub(super) fn look_at_registers(&mut self) -> Result<(), Broken> {
+    pub(super) fn look_at_what_was_written(&mut self) -> Result<(), Broken> {
         let shared = self.schedule.shared.clone();
         let master = self.master();
         let mut asked = Vec::new();
@@ -149,6 +149,11 @@ impl Fleet {
         let values = self.replies_at_rest(&mut client, asked.len(), PEACE_US)?;
         for ((number, key, register), value) in asked.into_iter().zip(values) {
             self.promise.check(number, key, register, value.text().parse().unwrap_or(0))?;
+        }
+        for number in 0..self.writers.len() {
+            let reply = self.ask_at_rest(master, &["SMEMBERS", &Writer::ledger_name(number)], PEACE_US)?;
+            let held = reply.text().split_whitespace().filter_map(|member| member.parse().ok()).collect();
+            self.promise.check_ledger(number, &self.writers[number].ledger, &held)?;
         }
         Ok(())
     }
