@@ -47,9 +47,19 @@ pub trait World {
     fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn Listener>>;
     /// Begins to connect: the stream becomes writable when that has ended, well or not.
     fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>>;
-    /// Whether a socket has something to be read, or accepted, and whether it takes bytes; an error counts as both. Nothing if it
-    /// is closed.
-    fn readiness(&self, socket: u64) -> Option<(bool, bool)>;
+    /// What a socket is ready for. Nothing if it is closed.
+    fn readiness(&self, socket: u64) -> Option<Readiness>;
+}
+
+/// What a socket is ready for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// Something is there to be read, or accepted.
+    pub read: bool,
+    /// It takes bytes.
+    pub write: bool,
+    /// Its connection has ended with an error: who watches it is told, whatever that one waits for.
+    pub broken: bool,
 }
 
 /// What a step waits for.

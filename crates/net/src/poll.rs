@@ -172,8 +172,8 @@ fn wait_for_world(
         ready.extend(woken.map(|(_, token)| Ready { token: *token, read: true, write: false }));
         // A socket that is closed is watched no more, as with epoll.
         sockets.retain(|&socket, &mut (token, interest)| {
-            let Some((read, write)) = world::with(|world| world.readiness(socket)).flatten() else { return false };
-            let (read, write) = (read && interest.read, write && interest.write);
+            let Some(is) = world::with(|world| world.readiness(socket)).flatten() else { return false };
+            let (read, write) = (is.broken || is.read && interest.read, is.broken || is.write && interest.write);
             if read || write {
                 ready.push(Ready { token, read, write });
             }

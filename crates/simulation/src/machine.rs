@@ -10,7 +10,7 @@ use std::rc::Rc;
 use corosensei::Yielder;
 use fastrand::Rng;
 use rivulet_host::thread::Work;
-use rivulet_host::world::{self, Awaits, File, Metadata, Open, World};
+use rivulet_host::world::{self, Awaits, File, Metadata, Open, Readiness, World};
 
 use crate::disk;
 use crate::invariants::garbled;
@@ -282,7 +282,7 @@ impl World for Process {
         Ok(Box::new(Stream::new(self.shared.clone(), socket, local, address)))
     }
 
-    fn readiness(&self, socket: u64) -> Option<(bool, bool)> {
+    fn readiness(&self, socket: u64) -> Option<Readiness> {
         let looks = self.looks.get() + 1;
         self.looks.set(looks);
         assert!(looks < LOOKS_MAX, "server {} does not wait any more", self.host.id);

@@ -6,6 +6,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use fastrand::Rng;
+use rivulet_host::world::Readiness;
 
 /// A machine on the network, by number.
 pub type HostId = usize;
@@ -307,14 +308,14 @@ impl Network {
         self.ends.get(socket).map(|end| (end.address, end.peer_address))
     }
 
-    /// (to be read, to be written); nothing of a socket that is closed.
-    pub fn readiness(&self, socket: u64) -> Option<(bool, bool)> {
+    /// Nothing of a socket that is closed.
+    pub fn readiness(&self, socket: u64) -> Option<Readiness> {
         let Some(end) = self.ends.get(socket) else {
-            let listening = self.listening.values().find(|l| l.socket == socket);
-            return listening.map(|listening| (!listening.waiting.is_empty(), false));
+            let listening = self.listening.values().find(|l| l.socket == socket)?;
+            return Some(Readiness { read: !listening.waiting.is_empty(), ..Readiness::default() });
         };
-        let broken = end.error.is_some();
-        Some((broken || end.ended || !end.received.is_empty(), broken || end.connected && self.room(end) > 0))
+        let read = end.ended || !end.received.is_empty();
+        Some(Readiness { read, write: end.connected && self.room(end) > 0, broken: end.error.is_some() })
     }
 
     /// Whether a connection has come to be, or what went wrong.
