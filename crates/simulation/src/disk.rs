@@ -210,17 +210,21 @@ impl Disk {
         }
     }
 
-    /// A bit of a file changes.
-    pub fn rot(&mut self, path: &Path, at: usize) -> bool {
-        let Some(file) = self.names.get(path).and_then(|inode| self.files.get_mut(inode)) else { return false };
-        if at >= file.cached.len() {
-            return false;
-        }
+    /// A bit of a file changes, which was on the disk as a whole.
+    pub fn rot(&mut self, path: &Path, at: usize) {
+        self.write_back(path);
+        let Some(file) = self.names.get(path).and_then(|inode| self.files.get_mut(inode)) else { return };
         let mut byte = [0];
         file.cached.read(at, &mut byte);
         file.cached.write(at, &[byte[0] ^ 1]);
         file.durable.clone_from(&file.cached);
-        true
+    }
+
+    /// What was written to a file comes to the disk, as it does after a while though nobody asks for it.
+    pub fn write_back(&mut self, path: &Path) {
+        if let Some(file) = self.names.get(path).and_then(|inode| self.files.get_mut(inode)) {
+            file.sync();
+        }
     }
 
     /// Paths and lengths of all files.

@@ -537,6 +537,8 @@ impl Fleet {
                 .filter(|&i| bytes[i] == b'\n' && bytes[i + 1..i + 9].iter().all(u8::is_ascii_digit))
                 .collect();
             if let Some(&place) = self.rng.choice(&places) {
+                // A checksum that a loss of power takes tells nobody of a byte.
+                disk.write_back(&sums::path_of(&path));
                 disk.rot(&path, place + 5);
                 drop(disk);
                 self.end_promise("a file changed on the disk");
