@@ -197,7 +197,10 @@ impl Fleet {
         while self.schedule.now_us() < end_us {
             self.tick()?;
             if self.schedule.now_us() >= next_trouble_us {
-                let trouble = Trouble::any(&mut self.rng);
+                let mut trouble = Trouble::any(&mut self.rng);
+                while self.plan.is_steady && trouble.may_lose_writes() {
+                    trouble = Trouble::any(&mut self.rng);
+                }
                 self.make(trouble);
                 self.last_trouble_us = self.schedule.now_us();
                 let rest_us = if self.resumes.is_empty() { 2_500_000 } else { 9_000_000 };

@@ -18,6 +18,8 @@ pub struct Plan {
     pub keeps_log: Vec<bool>,
     /// Some keys must go: acknowledged writes may, too.
     pub evicts: bool,
+    /// The master stays the master, syncs each write, and nothing happens that may lose one: whatever it has acknowledged is there at the end.
+    pub is_steady: bool,
     /// A replica that does not know a command that its master has, as if it were of another version.
     pub lacks: Option<HostId>,
     pub trouble_us: u64,
@@ -39,7 +41,7 @@ impl Plan {
     pub fn new(rng: &mut Rng) -> Plan {
         let nodes = *rng.choice(&NODES).unwrap_or(&3);
         let following = (0..nodes).map(|i| (i > 0).then(|| if rng.bool() { 0 } else { rng.usize(..i) })).collect();
-        let appendfsync: Vec<_> = (0..nodes)
+        let mut appendfsync: Vec<_> = (0..nodes)
             .map(|i| match rng.u8(..6) {
                 0 | 1 if i > 0 => None,
                 0..=2 => Some("everysec"),
@@ -51,7 +53,7 @@ impl Plan {
         let mut args: Vec<_> = appendfsync.iter().map(|policy| Plan::settings(*policy, rng)).collect();
         let keeps_log =
             args.iter().zip(&appendfsync).map(|(args, policy)| args.iter().any(|arg| arg == LONG) && policy.is_some());
-        let keeps_log = keeps_log.collect();
+        let mut keeps_log: Vec<_> = keeps_log.collect();
         if evicts {
             let bytes = rng.u32(500_000..900_000).to_string();
             let limit = ["--maxmemory", &bytes, "--maxmemory-policy", "allkeys-random"].map(String::from);
@@ -61,17 +63,14 @@ impl Plan {
         if let Some(host) = lacks {
             args[host].extend(["--rename-command", LACKING, ""].map(String::from));
         }
-        Plan {
-            lacks,
-            keeps_log,
-            evicts,
-            nodes,
-            writers: rng.usize(1..=2),
-            following,
-            args,
-            appendfsync,
-            trouble_us: rng.u64(4_000..15_000) * 1000,
+        let (writers, trouble_us) = (rng.usize(1..=2), rng.u64(4_000..15_000) * 1000);
+        let is_steady = !evicts && rng.u8(..4) == 0;
+        if is_steady {
+            appendfsync[0] = Some("always");
+            args[0] = Plan::settings(appendfsync[0], rng);
+            keeps_log[0] = args[0].iter().any(|arg| arg == LONG);
         }
+        Plan { is_steady, lacks, keeps_log, evicts, nodes, writers, following, args, appendfsync, trouble_us }
     }
 
     fn settings(policy: Option<&'static str>, rng: &mut Rng) -> Vec<String> {
@@ -154,6 +153,29 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// Whether a master that stays the master, and syncs each write, may lose one by it.
+    pub fn may_lose_writes(self) -> bool {
+        use Trouble::*;
+        !matches!(
+            self,
+            Kill | PowerLoss
+                | CleanEnd
+                | Cut
+                | Block
+                | Stop
+                | ClientPause
+                | Bgsave
+                | Rewrite
+                | DiskFull
+                | SyncFails
+                | DiskSlow
+                | ClockStep
+                | Quiet
+                | Burst
+                | EndBehind
+        )
+    }
+
     pub fn any(rng: &mut Rng) -> Trouble {
         use Trouble::*;
         // How often each comes, beside the others.

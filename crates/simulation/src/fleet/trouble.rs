@@ -251,7 +251,7 @@ impl Fleet {
         }
         self.histories.killed(host);
         self.schedule.stop(host, loss);
-        self.rots[host] = self.rng.u8(..6) == 0;
+        self.rots[host] = self.rng.u8(..6) == 0 && !self.plan.is_steady;
         self.expect_nothing_of(host);
         if loss == Loss::Power {
             // Nobody tells who waits for a machine that is gone: people see that, and come anew.
