@@ -8,9 +8,14 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use rivulet_rdb::format;
+
 use crate::annotation::Annotation;
+use crate::files::lock_name;
 use crate::manifest::{FileInfo, Manifest};
 use crate::scan::{Item, ItemKind, Items, ItemsError, Place, Problem, ScanError};
+use crate::sums::{self, Damage};
+use crate::tail;
 
 /// What to do about what is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,6 +148,8 @@ impl<A: BufRead, O: Write> Checker<'_, A, O> {
             Err(error) => return self.stop(&error.log_lines().join("\n")),
         };
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // Until the end of the check.
+        let _lock = self.take_over(directory, path, manifest.incr.last())?;
         if let Some(base) = &manifest.base {
             let rdb = is_rdb(&self.head(&directory.join(&base.name))?);
             let format = if rdb { "RDB" } else { "RESP" };
@@ -157,6 +164,34 @@ impl<A: BufRead, O: Write> Checker<'_, A, O> {
             self.part(directory, last, "INCR ", true, false)?;
         }
         Ok(writeln!(self.out, "All AOF files and manifest are valid")?)
+    }
+
+    /// Before anything is cut: no server may use the files, and what a killed one had not written to the last of them belongs to it.
+    fn take_over(
+        &mut self,
+        directory: &Path,
+        manifest: &Path,
+        last: Option<&FileInfo>,
+    ) -> Result<Option<rivulet_host::fs::File>, Stop> {
+        let name = manifest.file_name().and_then(|name| name.to_str()?.strip_suffix(".manifest"));
+        let Some(name) = name.filter(|_| self.mode != Mode::Report) else { return Ok(None) };
+        let lock = rivulet_host::fs::File::open(directory.join(lock_name(name))).ok();
+        if lock.as_ref().is_some_and(|lock| lock.lock().is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock)) {
+            return self.stop("A server uses these files. Shut it down before they are changed, aborting...");
+        }
+        let Some(last) = last else { return Ok(lock) };
+        match tail::recover(directory, name, &last.name) {
+            Ok(0) => {}
+            Ok(count) => {
+                let name = &last.name;
+                writeln!(
+                    self.out,
+                    "Added the last {count} bytes to AOF {name}, which were not written before the server was killed"
+                )?;
+            }
+            Err(error) => return self.stop(&format!("What a killed server has left can't be added: {error}")),
+        }
+        Ok(lock)
     }
 
     fn part(&mut self, directory: &Path, file: &FileInfo, kind: &str, last: bool, rdb: bool) -> Result<(), Stop> {
@@ -207,7 +242,25 @@ impl<A: BufRead, O: Write> Checker<'_, A, O> {
             self.out,
             "AOF analyzed: filename={name}, size={size}, ok_up_to={ok_up_to}, ok_up_to_line={lines}, diff={excess}"
         )?;
-        if excess == 0 { Ok(Outcome::Valid) } else { self.fix(&file, size, ok_up_to, subject) }
+        if excess > 0 {
+            return self.fix(&file, size, ok_up_to, subject);
+        }
+        self.compare(subject)?;
+        Ok(Outcome::Valid)
+    }
+
+    /// Looks whether the bytes are those that were written, as far as there are checksums of them.
+    fn compare(&mut self, subject: &Subject<'_>) -> Result<(), Stop> {
+        let name = subject.name;
+        match sums::compare(subject.path) {
+            Ok(Some(Damage { bytes, expected, found: Some(found) })) => self.stop(&format!(
+                "AOF {name} is not as it was written: bytes {} to {} had the checksum {expected:016x}, now it is {found:016x}",
+                bytes.start, bytes.end
+            )),
+            // One that ends before was cut.
+            Ok(_) => Ok(()),
+            Err(_) => self.stop(&format!("Failed to read from AOF {name}, aborting...")),
+        }
     }
 
     /// Checks the snapshot at the file's start; answers where it ends.
@@ -340,7 +393,7 @@ fn is_manifest(head: &[u8]) -> bool {
 }
 
 fn is_rdb(head: &[u8]) -> bool {
-    head.len() >= 8 && (head.starts_with(b"REDIS") || head.starts_with(b"VALKEY"))
+    head.len() >= 8 && format::is_snapshot(head)
 }
 
 fn cannot_open(path: &Path, error: &io::Error) -> String {

@@ -10,6 +10,7 @@
 //!     40  1 if what follows holds
 //!     48  the counter at which the segment's bytes begin in the ring, and the bytes that the segment had then
 //!    128  counter of bytes put in
+//!    136  the counter up to which they were in the segment at least
 //!    192  length of the segment's name, and the name
 //!   4096  the ring: the byte with counter n is at n modulo its size
 //! ```
@@ -43,6 +44,7 @@ const VALID: usize = 40;
 const FIRST: usize = 48;
 const FILE_LEN: usize = 56;
 const PUT: usize = 128;
+const TAKEN: usize = 136;
 const NAME_LEN: usize = 192;
 const NAME: usize = 200;
 const NAME_BYTES_MAX: usize = HEAD_BYTES - NAME;
@@ -156,6 +158,7 @@ impl Tail {
     /// So many bytes are in the file now.
     pub fn taken(&mut self, count: usize) {
         self.taken += count as u64;
+        self.ring.store_number(TAKEN, self.taken, Ordering::Relaxed);
     }
 
     /// The system has taken the file's pages away.
@@ -176,6 +179,7 @@ impl Tail {
         self.ring.store_number(FILE_LEN, len, Ordering::Relaxed);
         self.ring.store_number(FIRST, self.put, Ordering::Relaxed);
         self.ring.store_number(PUT, self.put, Ordering::Relaxed);
+        self.ring.store_number(TAKEN, self.taken, Ordering::Relaxed);
         self.ring.store_number(VALID, 1, Ordering::Release);
         self.valid = !self.is_broken();
     }
@@ -224,6 +228,8 @@ struct Left<'a> {
     first: u64,
     file_len: u64,
     put: u64,
+    /// So far the segment went at least; 0 if an earlier version has written this.
+    taken: u64,
 }
 
 impl<'a> Left<'a> {
@@ -233,11 +239,11 @@ impl<'a> Left<'a> {
             return None;
         }
         let name = bytes[NAME..HEAD_BYTES].get(..usize::try_from(number(NAME_LEN)?).ok()?)?;
-        let (first, file_len, put) = (number(FIRST)?, number(FILE_LEN)?, number(PUT)?);
-        (first <= put).then_some(Left { name, ring: &bytes[HEAD_BYTES..], first, file_len, put })
+        let (first, file_len, put, taken) = (number(FIRST)?, number(FILE_LEN)?, number(PUT)?, number(TAKEN)?);
+        (first <= put).then_some(Left { name, ring: &bytes[HEAD_BYTES..], first, file_len, put, taken })
     }
 
-    /// Adds what the file lacks. A file that is not as the ring says is left alone: somebody else has written to it.
+    /// Adds what the file lacks. A file that is not as the ring says is left alone: somebody else has written to it, or has cut it, and wants it so.
     fn add_to(&self, path: &Path) -> io::Result<u64> {
         let mut file = OpenOptions::new().read(true).append(true).open(path)?;
         let len = file.metadata()?.len;
@@ -246,7 +252,7 @@ impl<'a> Left<'a> {
             return Ok(0);
         };
         let oldest = self.put.saturating_sub(RING_BYTES as u64);
-        if next >= self.put || next < oldest {
+        if next >= self.put || next < oldest || next < self.taken {
             return Ok(0);
         }
         let compared_from = self.first.max(self.put.saturating_sub(COMPARED_BYTES_MAX)).min(next);
@@ -492,6 +498,14 @@ mod tests {
         // Somebody else has gone on with the file.
         bench.append(b"xyz");
         assert_eq!(bench.restart(), b"oldnew xyz");
+
+        let mut bench = Bench::new();
+        assert!(bench.put(b"what is cut, and what was not written"));
+        bench.write(11);
+        // The end of it was cut off: nobody wants that back.
+        let segment = OpenOptions::new().write(true).open(bench.directory.path().join("segment")).unwrap();
+        segment.set_len(8).unwrap();
+        assert_eq!(bench.restart(), b"oldwhat ");
 
         let mut bench = Bench::new();
         assert!(bench.put(b"new"));

@@ -2,6 +2,14 @@
 //!
 //! Drawn in `docs/rdb.md`. This module knows nothing of entries or values.
 
+/// The shortest beginning that tells a snapshot from commands.
+pub const MAGIC_BYTES: usize = 6;
+
+/// Whether a file that begins so is a snapshot: of Redis, or of Valkey from 9.0 on.
+pub fn is_snapshot(head: &[u8]) -> bool {
+    head.starts_with(b"REDIS") || head.starts_with(b"VALKEY")
+}
+
 /// The byte before an entry says how its value is encoded.
 pub mod types {
     pub const STRING: u8 = 0;

@@ -149,7 +149,7 @@ fn push_literals(out: &mut Vec<u8>, literals: &[u8]) {
     }
 }
 
-/// Compressed bytes that are cut short, point before their start, or don't give the length that was announced.
+/// Compressed bytes that are cut short, point before their start, don't give the length that was announced, or give more than there is memory for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Invalid;
 
@@ -161,7 +161,8 @@ pub fn decompress(input: &[u8], length: u64, out: &mut Vec<u8>) -> Result<(), In
     }
     let start = out.len();
     let end = start + usize::try_from(length).map_err(|_| Invalid)?;
-    out.reserve(end - start);
+    // However much that is, the process does not end for it.
+    out.try_reserve(end - start).map_err(|_| Invalid)?;
     let mut rest = input;
     while let Some((&control, tail)) = rest.split_first() {
         rest = tail;

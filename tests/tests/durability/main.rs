@@ -1,6 +1,7 @@
 //! What was acknowledged is there again, whatever the disk does: it is full, fails, is cut short, or changes a byte.
 
 mod checksums;
+mod files;
 mod fsync;
 mod full;
 mod limits;

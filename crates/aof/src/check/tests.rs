@@ -190,3 +190,36 @@ fn a_snapshot_at_the_start() {
     let (sound, report) = directory.check("cut", Mode::Report, "");
     assert!(!sound && report.ends_with("RDB preamble of AOF file is not sane, aborting.\n"), "{report}");
 }
+
+#[test]
+fn a_byte_that_has_changed() {
+    let set = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n";
+    let directory = Directory::new(&[("a", set)]);
+    sums::make(&directory.0.path().join("a")).expect("checksums");
+    assert!(directory.check("a", Mode::Report, "").0);
+    let changed = [&set[..set.len() - 3], b"2\r\n"].concat();
+    std::fs::write(directory.0.path().join("a"), changed).expect("a byte changes");
+    let (sound, report) = directory.check("a", Mode::Report, "");
+    assert!(!sound && report.contains("AOF DIR/a is not as it was written: bytes 0 to 27 had the checksum "), "{report}");
+}
+
+#[test]
+fn files_that_a_server_uses_are_not_cut() {
+    let files: [(&str, &[u8]); 4] =
+        [("a.manifest", b"file i1 seq 1 type i\n"), ("i1", b"*1\r\n$4\r\nPING\r\n*1\r\n"), ("a.lock", b""), ("b", b"")];
+    let directory = Directory::new(&files);
+    let server = rivulet_host::fs::File::open(directory.0.path().join("a.lock")).expect("a file");
+    server.lock().expect("nobody has it");
+    for mode in [Mode::Fix, Mode::TruncateTo(1)] {
+        let (sound, report) = directory.check("a.manifest", mode, "y\n");
+        assert!(
+            !sound
+                && report.ends_with("\nA server uses these files. Shut it down before they are changed, aborting...\n"),
+            "{report}"
+        );
+    }
+    assert_eq!(directory.len("i1"), 18);
+    drop(server);
+    assert!(directory.check("a.manifest", Mode::Fix, "y\n").0);
+    assert_eq!(directory.len("i1"), 14);
+}

@@ -13,6 +13,8 @@ struct Run {
     number: u32,
     /// What was asked for before is told of the one before.
     since_us: u64,
+    /// It was seen with its data. One that is killed while it loads has written nothing, and is as if it had not been.
+    was_seen: bool,
     /// It does not end cleanly.
     is_killed: bool,
 }
@@ -28,17 +30,22 @@ impl Histories {
     pub fn started(&mut self, host: HostId, now_us: u64) {
         let run = self.runs.entry(host).or_default();
         let number = run.number + u32::from(run.is_killed);
-        *run = Run { number, since_us: now_us, is_killed: false };
+        *run = Run { number, since_us: now_us, was_seen: false, is_killed: false };
     }
 
     pub fn killed(&mut self, host: HostId) {
-        self.runs.entry(host).or_default().is_killed = true;
+        let run = self.runs.entry(host).or_default();
+        run.is_killed = run.was_seen;
     }
 
     pub fn saw(&mut self, sight: &Sight) -> Result<(), Broken> {
         let Sight { server, id, offset, shared, .. } = sight;
-        let run = self.runs.get(server).copied().unwrap_or_default();
-        if !sight.is_master || sight.loads || sight.asked_us < run.since_us {
+        let run = self.runs.entry(*server).or_default();
+        if sight.loads || sight.asked_us < run.since_us {
+            return Ok(());
+        }
+        run.was_seen = true;
+        if !sight.is_master {
             return Ok(());
         }
         if shared.is_some_and(|shared| shared > *offset) {

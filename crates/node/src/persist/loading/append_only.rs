@@ -11,6 +11,7 @@ use rivulet_aof::sums::{self, Compared};
 use rivulet_engine::renames::Renames;
 use rivulet_host::fs::{File, OpenOptions};
 use rivulet_keyspace::KeyHasher;
+use rivulet_rdb::format;
 use rivulet_rdb::read::Options;
 
 use super::{Commands, Loaded, Worker};
@@ -109,11 +110,8 @@ impl Worker {
         for (i, file) in files.files.iter().enumerate() {
             let is_last = i + 1 == count;
             self.tell(Loaded::FileBegins);
-            let (replayed, cut) = self.load_one(file, &options, &files, before)?;
+            let replayed = self.load_one(file, is_last, &options, &files, before)?;
             before += file.len;
-            if cut && !is_last {
-                return Err("Fatal error: the truncated file is not the last file".into());
-            }
             let base_damaged = file.is_base && replayed.proven_bytes.is_some();
             let replayed = (!file.is_base).then_some(replayed);
             let (name, is_base) = (file.name.clone(), file.is_base);
@@ -122,14 +120,15 @@ impl Worker {
         Ok(())
     }
 
-    /// Reads one file; says what was in it and whether its end was cut off.
+    /// Reads one file; says what was in it.
     fn load_one(
         &self,
         file: &AppendOnlyFile,
+        is_last: bool,
         options: &Options,
         files: &AppendOnlyFiles,
         before: u64,
-    ) -> Result<(Replayed, bool), String> {
+    ) -> Result<Replayed, String> {
         let name = &file.name;
         let mut source = File::open(&file.path)
             .map_err(|e| format!("Fatal error: can't open the append log file {name} for reading: {}", os_error(&e)))?;
@@ -151,9 +150,14 @@ impl Worker {
                 self.tell(Loaded::Note("Reading the remaining AOF tail...".into()));
             }
         }
-        self.read_commands(file, source, start, before, files)
+        let (replayed, cut) = self.read_commands(file, source, start, before, files)?;
+        if let Some(len) = cut {
+            self.cut(file, is_last, len)?;
+        }
+        Ok(replayed)
     }
 
+    /// Answers what was in the file, and where it is to be cut.
     fn read_commands(
         &self,
         file: &AppendOnlyFile,
@@ -161,7 +165,7 @@ impl Worker {
         start: u64,
         before: u64,
         files: &AppendOnlyFiles,
-    ) -> Result<(Replayed, bool), String> {
+    ) -> Result<(Replayed, Option<u64>), String> {
         // What follows a snapshot has no checksums.
         let blocks = if start == 0 { sums::read(&file.path) } else { None };
         let noted_until = blocks.as_ref().map(|blocks| blocks.last().map_or(0, |block| block.end));
@@ -204,23 +208,25 @@ impl Worker {
         };
         let damage = items.source().damage().filter(|_| files.may_have_holes && files.notes_unsynced);
         let noted_until = damage.map_or(noted_until, |damage| noted_until.map(|until| until.min(damage.bytes.start)));
-        let was_cut = match outcome {
-            Ok(()) => false,
-            Err(error) => self.cut_if_allowed(file, error, noted_until, files.cut_allowed, end.file)?,
+        let cut = match outcome {
+            Ok(()) => None,
+            Err(error) => {
+                self.may_be_cut(file, error, noted_until, files.cut_allowed)?;
+                Some(end.file)
+            }
         };
-        Ok((replayed, was_cut))
+        Ok((replayed, cut))
     }
 
-    /// What to do about a file that can't be read to its end: it is cut after the last whole unit, at `end`, where that loses nothing that was
-    /// promised and is allowed.
-    fn cut_if_allowed(
+    /// What to do about a file that can't be read to its end: it is cut after the last whole unit, where that loses nothing that was promised and is
+    /// allowed.
+    fn may_be_cut(
         &self,
         file: &AppendOnlyFile,
         error: ItemsError,
         noted_until: Option<u64>,
         cut_allowed: bool,
-        end: u64,
-    ) -> Result<bool, String> {
+    ) -> Result<(), String> {
         let name = &file.name;
         let error = match error {
             ItemsError::Io(error) => return Err(unreadable(name, &error)),
@@ -239,8 +245,7 @@ impl Worker {
                 "Unexpected end of file reading the append only file {name}. You can: 1) Make a backup of your AOF file, then use ./rivulet-check-aof --fix <filename.manifest>. 2) Alternatively you can set the 'aof-load-truncated' configuration option to yes and restart the server."
             ));
         }
-        self.cut(file, end)?;
-        Ok(true)
+        Ok(())
     }
 
     /// Whether the file does not hold what was written to it. It is loaded all the same, as a value has no checksum for Redis either, but what
@@ -266,10 +271,13 @@ impl Worker {
         true
     }
 
-    /// Cuts off what is no whole unit of execution.
-    fn cut(&self, file: &AppendOnlyFile, len: u64) -> Result<(), String> {
+    /// Cuts off what is no whole unit of execution. A file that others follow is left as it is: cut, the next start would take it for whole.
+    fn cut(&self, file: &AppendOnlyFile, is_last: bool, len: u64) -> Result<(), String> {
         let name = &file.name;
         self.tell(Loaded::Warning(format!("!!! Warning: short read while loading the AOF file {name}!!!")));
+        if !is_last {
+            return Err("Fatal error: the truncated file is not the last file".into());
+        }
         self.tell(Loaded::Warning(format!("!!! Truncating the AOF {name} at offset {len} !!!")));
         let cut = OpenOptions::new().write(true).open(&file.path).and_then(|file| {
             file.set_len(len)?;
@@ -289,9 +297,9 @@ fn was_never_safe(error: &ScanError, noted_until: Option<u64>) -> bool {
 
 fn begins_with_snapshot(file: &mut File) -> io::Result<bool> {
     let mut magic = Vec::new();
-    (&mut *file).take(5).read_to_end(&mut magic)?;
+    (&mut *file).take(format::MAGIC_BYTES as u64).read_to_end(&mut magic)?;
     file.seek(SeekFrom::Start(0))?;
-    Ok(magic == b"REDIS")
+    Ok(format::is_snapshot(&magic))
 }
 
 fn unreadable(name: &str, error: &io::Error) -> String {
