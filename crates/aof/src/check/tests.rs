@@ -200,7 +200,10 @@ fn a_byte_that_has_changed() {
     let changed = [&set[..set.len() - 3], b"2\r\n"].concat();
     std::fs::write(directory.0.path().join("a"), changed).expect("a byte changes");
     let (sound, report) = directory.check("a", Mode::Report, "");
-    assert!(!sound && report.contains("AOF DIR/a is not as it was written: bytes 0 to 27 had the checksum "), "{report}");
+    assert!(
+        !sound && report.contains("AOF DIR/a is not as it was written: bytes 0 to 27 had the checksum "),
+        "{report}"
+    );
 }
 
 #[test]
